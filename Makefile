@@ -1,0 +1,49 @@
+# The commands of this project. Each works in a fresh clone: .venv is made when it is missing or older than its lock.
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: run test check format bench lock install clean
+
+run: $(STAMP)  ## start everything and serve http://127.0.0.1:8000/graphql
+	@$(BIN)/crm-graph dev
+
+test: $(STAMP)  ## the one command that proves everything
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(STAMP)  ## format, lint, strict types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: $(STAMP)
+	@$(BIN)/ruff check --fix-only -q .
+	@$(BIN)/ruff format -q .
+
+bench: $(STAMP)  ## compare with the plain hand-written floor on one data set
+	@$(BIN)/python -m tests.benchmarks
+
+install: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "crm-graph needs Python 3.11, 3.12 or 3.13 on the PATH"; exit 2; }
+	@if command -v uv >/dev/null; then \
+		uv venv -q --allow-existing --python $(PYTHON) .venv && \
+		uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock && \
+		uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	else \
+		$(PYTHON) -m venv .venv && \
+		$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock && \
+		$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	fi
+	@touch $(STAMP)
+
+lock:  ## write requirements.lock anew, for every supported Python
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--group dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv build dist

@@ -1,0 +1,95 @@
+"""Reads a GraphQL request out of bytes: ours, because the stock parsers fail on what people send.
+
+`null`, numbers, strings, invalid UTF-8, JSON nested a thousand levels deep, integers of five thousand digits: each is a 400
+with a reason here, and a 500 or a dead socket elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from crm_graph.kernel.errors import CrmError
+
+
+class BadRequest(CrmError):
+    """Raised when the bytes are no GraphQL request; `status` is the HTTP status that says so."""
+
+    def __init__(self, message: str, status: int = 400, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """The parameters of one operation, of the right types."""
+
+    query: str
+    operation_name: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+
+
+def parse_json(data: bytes | str, max_depth: int) -> Any:
+    """Return the value of JSON text. Raises BadRequest for text that is not JSON, or is nested too deep."""
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    _check_depth(raw, max_depth)
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"The body is not JSON: {str(error)[:120]}.") from None
+
+
+def parse_request(value: Any) -> GraphQLRequest:
+    """Return the request that a JSON value is. Raises BadRequest saying which parameter is wrong."""
+    if isinstance(value, list):
+        raise BadRequest("Batches are not taken: send one operation per request.")
+    if not isinstance(value, dict):
+        raise BadRequest("The body must be a JSON object with a `query`.")
+    query = value.get("query")
+    if query is None:
+        raise BadRequest("The parameter `query` is missing.")
+    if not isinstance(query, str):
+        raise BadRequest("The parameter `query` must be a string.")
+    name = value.get("operationName")
+    if name is not None and not isinstance(name, str):
+        raise BadRequest("The parameter `operationName` must be a string.")
+    return GraphQLRequest(query, name, _object(value, "variables"), _object(value, "extensions"))
+
+
+def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = value.get(name)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise BadRequest(f"The parameter `{name}` must be a JSON object.")
+    return found
+
+
+def _check_depth(raw: bytes, maximum: int) -> None:
+    """Raise BadRequest when brackets nest deeper than `maximum`: before parsing, in one pass over the brackets only."""
+    if raw.count(b"[") + raw.count(b"{") <= maximum:
+        return
+    depth = 0
+    in_string = escaped = False
+    for byte in raw:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif byte == 0x5C:
+                escaped = True
+            elif byte == 0x22:
+                in_string = False
+        elif byte == 0x22:
+            in_string = True
+        elif byte in (0x5B, 0x7B):
+            depth += 1
+            if depth > maximum:
+                raise BadRequest(f"The body is nested deeper than {maximum} levels.")
+        elif byte in (0x5D, 0x7D):
+            depth -= 1

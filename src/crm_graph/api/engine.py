@@ -1,0 +1,223 @@
+"""Executes requests: document, viewer, executor, response. Transport-free; HTTP, SSE and WebSocket all come through here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from graphql import ExecutionResult, GraphQLError, OperationType, get_named_type
+from graphql.execution.collect_fields import FragmentDetails, collect_fields
+from graphql.execution.values import get_argument_values
+
+from crm_graph.api.body import GraphQLRequest
+from crm_graph.api.documents import DocumentCache, DocumentError
+from crm_graph.api.errors import format_errors
+from crm_graph.api.limits import ShapeLimits
+from crm_graph.api.settings import Settings
+from crm_graph.db.pool import Database
+from crm_graph.db.session import ReadSession
+from crm_graph.events.hub import Hub
+from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.context import GraphContext
+from crm_graph.graph.cursors import CursorSealer
+from crm_graph.graph.execution import Executor, Operation, Outcome, coerce_variables, make_executor
+from crm_graph.graph.live import Watch, make_change
+from crm_graph.graph.records import WatchSpec, record_of, spec_of
+from crm_graph.identity.authenticate import Authenticator
+from crm_graph.identity.tokens import Claims
+from crm_graph.identity.viewer import Viewer
+from crm_graph.kernel.clock import Clock, system_clock
+from crm_graph.kernel.errors import RequestError
+from crm_graph.kernel.ids import new_id
+from crm_graph.permissions.access import Access, compile_access
+from crm_graph.permissions.roles import built_in_roles
+from crm_graph.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response to be sent: the body, and whether it answers a request that was not executed."""
+
+    body: dict[str, Any]
+    request_error: bool = False
+    code: str | None = None
+
+
+class AccessCompiler:
+    """The compiled access of each set of roles, compiled once."""
+
+    def __init__(self, schema: BuiltSchema) -> None:
+        self._policies = schema.policies
+        self._roles = built_in_roles(schema.policies)
+        self._compiled: dict[tuple[str, ...], Access] = {}
+
+    def of(self, roles: Sequence[str]) -> Access:
+        """Return the union of these roles; an unknown role grants nothing."""
+        key = tuple(roles)
+        if key not in self._compiled:
+            known = [self._roles[name] for name in key if name in self._roles]
+            self._compiled[key] = compile_access(known, self._policies)
+        return self._compiled[key]
+
+
+class Engine:
+    """Everything that a process needs to answer requests."""
+
+    def __init__(
+        self,
+        schema: BuiltSchema,
+        database: Database,
+        hub: Hub,
+        authenticator: Authenticator,
+        sealer: CursorSealer,
+        settings: Settings,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.schema = schema
+        self.database = database
+        self.hub = hub
+        self.authenticator = authenticator
+        self.settings = settings
+        self._sealer = sealer
+        self._clock = clock
+        self._access = AccessCompiler(schema)
+        self.executor: Executor = make_executor(settings.executor, schema)
+        limits = ShapeLimits(settings.max_depth, settings.max_aliases, settings.max_root_fields)
+        self.documents = DocumentCache(
+            schema.core,
+            limits,
+            settings.max_source_bytes,
+            settings.max_tokens,
+            settings.document_cache_bytes,
+            settings.max_errors,
+        )
+
+    def now(self) -> datetime:
+        """Return the time of the engine's clock."""
+        return self._clock()
+
+    def operation(self, request: GraphQLRequest) -> Operation:
+        """Return the valid operation of a request. Raises DocumentError."""
+        return self.documents.get(request.query).operation(request.operation_name)
+
+    def refuse(self, errors: Sequence[GraphQLError], code: str, request_id: str | None = None) -> Answer:
+        """Return the answer to a request that is not executed."""
+        formatted = format_errors(errors, request_id or new_id(), self.settings.max_errors, code)
+        return Answer({"errors": formatted}, request_error=True, code=code)
+
+    def refuse_error(self, error: RequestError, request_id: str | None = None) -> Answer:
+        """Return the answer to a request that one of our errors stopped before execution."""
+        return self.refuse([GraphQLError(error.message, original_error=error)], error.code, request_id)
+
+    async def execute(self, request: GraphQLRequest, operation: Operation, claims: Claims) -> Answer:
+        """Execute a query or mutation and return its answer."""
+        request_id = new_id()
+        mutation = operation.definition.operation is OperationType.MUTATION
+        timeout_ms = self.settings.mutation_timeout_ms if mutation else self.settings.query_timeout_ms
+        try:
+            context = await self.context(claims, primary=mutation, request_id=request_id)
+            async with asyncio.timeout(timeout_ms / 1000):
+                outcome = await self.executor.execute(operation, request.variables, context)
+        except TimeoutError as error:
+            # The statement is cancelled: asyncpg sends a cancel request when its awaiting task is cancelled.
+            return self.refuse([GraphQLError(str(error), original_error=error)], "TIMEOUT", request_id)
+        except RequestError as error:
+            return self.refuse_error(error, request_id)
+        except Exception as error:
+            return self.refuse([GraphQLError(str(error), original_error=error)], "INTERNAL", request_id)
+        return self._answer(outcome, request_id)
+
+    def _answer(self, outcome: Outcome, request_id: str) -> Answer:
+        result = outcome.result
+        if outcome.request_error:
+            return self.refuse(result.errors or [], "BAD_USER_INPUT", request_id)
+        body: dict[str, Any] = {"data": result.data}
+        if result.errors:
+            body["errors"] = format_errors(result.errors, request_id, self.settings.max_errors)
+        if outcome.withheld:
+            body["extensions"] = {"withheld": list(outcome.withheld)}
+        return Answer(body)
+
+    async def context(self, claims: Claims, *, primary: bool = False, request_id: str = "") -> GraphContext:
+        """Return the context of a request, its viewer read anew. `primary` reads what was just written. Raises
+        Unauthenticated."""
+        reader = self.database.primary_reader() if primary else self.database.reader()
+        viewer = await self.authenticator.viewer(claims, ReadSession(reader.connection))
+        return self.context_for(viewer, reader, request_id)
+
+    def context_for(self, viewer: Viewer, reader: ReadSession, request_id: str = "") -> GraphContext:
+        """Return the context of a viewer who is known already."""
+        access = self._access.of(viewer.roles)
+
+        @asynccontextmanager
+        async def begin() -> AsyncIterator[Work]:
+            async with self.database.transaction() as session:
+                now = self._clock()
+                yield Work(session, viewer, access, lambda: now)
+
+        return GraphContext(viewer, access, reader, self._sealer, begin, request_id)
+
+    async def subscribe(
+        self, request: GraphQLRequest, operation: Operation, claims: Claims, resume: str | None = None
+    ) -> tuple[Answer | None, AsyncIterator[tuple[str, Answer]]]:
+        """Start a subscription: returns a refusal, or the stream of `(cursor, answer)`. `resume` stands for `after`.
+
+        The stream raises Unauthenticated when the member may not come in any more and FeedOverflow when the client is too
+        slow; it ends when the process shuts down.
+        """
+        request_id = new_id()
+        empty = _nothing()
+        coerced = coerce_variables(self.schema, operation, request.variables)
+        if isinstance(coerced, list):
+            return self.refuse(coerced, "BAD_USER_INPUT", request_id), empty
+        root = self.schema.core.subscription_type
+        assert root is not None
+        fragments = {name: FragmentDetails(node) for name, node in operation.fragments.items()}
+        selected = collect_fields(self.schema.core, fragments, coerced, root, operation.definition).grouped_field_set
+        if len(selected) != 1:
+            return self.refuse([GraphQLError("A subscription selects exactly one field.")], "BAD_USER_INPUT"), empty
+        (details,) = selected.values()
+        node = details[0].node
+        if node.name.value.startswith("__"):
+            return self.refuse([GraphQLError("A subscription cannot select `__typename` alone.")], "BAD_USER_INPUT"), empty
+        definition = root.fields[node.name.value]
+        spec = spec_of(definition.extensions["strawberry-definition"])
+        assert isinstance(spec, WatchSpec)
+        record = record_of(spec.record)
+        try:
+            arguments = get_argument_values(definition, node, coerced)
+            if resume is not None:
+                arguments = {**arguments, "after": resume}
+            context = await self.context(claims, primary=True)
+            watch = Watch.of(record, self.schema.registry, arguments, await self.hub.newest())
+            watch.check(context)
+        except RequestError as error:
+            return self.refuse_error(error, request_id), empty
+        except GraphQLError as error:
+            return self.refuse([error], "BAD_USER_INPUT", request_id), empty
+        change_type = definition.extensions["strawberry-definition"].type
+        assert get_named_type(definition.type) is not None
+        return None, self._stream(request, operation, claims, watch, change_type)
+
+    async def _stream(
+        self, request: GraphQLRequest, operation: Operation, claims: Claims, watch: Watch, change_type: Any
+    ) -> AsyncIterator[tuple[str, Answer]]:
+        async def refresh() -> GraphContext:
+            return await self.context(claims, primary=True)
+
+        async for event, context, kind in watch.changes(self.hub, refresh):
+            change = make_change(change_type, watch.record, event, context, kind)
+            try:
+                outcome = await self.executor.execute(operation, request.variables, context, change)
+            except RequestError as error:
+                outcome = Outcome(ExecutionResult(None, [GraphQLError(error.message, original_error=error)]))
+            yield event.cursor.encode(), self._answer(outcome, new_id())
+
+
+async def _nothing() -> AsyncIterator[tuple[str, Answer]]:
+    return
+    yield  # makes this an async generator

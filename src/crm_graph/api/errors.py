@@ -1,0 +1,65 @@
+"""Errors as clients see them: a closed list of codes, one constant message for what is ours, and no inside view."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+from graphql import GraphQLError
+
+from crm_graph.kernel.errors import RequestError
+
+log = logging.getLogger("crm_graph.errors")
+
+INTERNAL_MESSAGE = "Something went wrong here. The request id names it in our logs."
+TIMEOUT_MESSAGE = "This took too long and was stopped. Ask for less at once."
+CONFLICT_MESSAGE = "Somebody else changed the same records at the same time. Send it again."
+UNAVAILABLE_MESSAGE = "The database cannot be reached right now. Send it again in a moment."
+
+
+def format_error(error: GraphQLError, request_id: str, default_code: str = "INTERNAL") -> dict[str, Any]:
+    """Return the response form of an error. `default_code` is for errors of graphql-core itself.
+
+    What is not a RequestError or an error of graphql-core is logged whole, under the request id, and shown as INTERNAL.
+    """
+    message, code = _describe(error, request_id, default_code)
+    formatted: dict[str, Any] = {"message": message}
+    if error.locations:
+        formatted["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
+    if error.path is not None:
+        formatted["path"] = error.path
+    formatted["extensions"] = {"code": code, "requestId": request_id}
+    original = error.original_error
+    if isinstance(original, RequestError) and original.path:
+        formatted["extensions"]["argument"] = list(original.path)
+    return formatted
+
+
+def _describe(error: GraphQLError, request_id: str, default_code: str) -> tuple[str, str]:
+    original = error.original_error
+    while isinstance(original, GraphQLError) and original.original_error is not None:
+        original = original.original_error
+    if original is None or isinstance(original, GraphQLError):
+        return error.message, "BAD_USER_INPUT" if default_code == "INTERNAL" and error.path else default_code
+    if isinstance(original, RequestError):
+        return original.message, original.code
+    if isinstance(original, asyncpg.QueryCanceledError | TimeoutError | asyncio.TimeoutError):
+        return TIMEOUT_MESSAGE, "TIMEOUT"
+    if isinstance(original, asyncpg.SerializationError | asyncpg.DeadlockDetectedError):
+        return CONFLICT_MESSAGE, "CONFLICT"
+    trace = "".join(traceback.format_exception(original))
+    log.error("request %s failed at %s\n%s", request_id, ".".join(map(str, error.path or ())), trace)
+    if isinstance(original, OSError | asyncpg.PostgresConnectionError | asyncpg.InterfaceError):
+        return UNAVAILABLE_MESSAGE, "INTERNAL"
+    return INTERNAL_MESSAGE, "INTERNAL"
+
+
+def format_errors(
+    errors: Sequence[GraphQLError], request_id: str, limit: int, default_code: str = "INTERNAL"
+) -> list[dict[str, Any]]:
+    """Return the response form of the first `limit` errors."""
+    return [format_error(error, request_id, default_code) for error in errors[:limit]]

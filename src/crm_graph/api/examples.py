@@ -1,0 +1,141 @@
+"""The operations that GraphiQL opens with: one for each thing that the graph can do."""
+
+from __future__ import annotations
+
+EXAMPLES: list[tuple[str, str]] = [
+    (
+        "Who am I",
+        """
+query WhoAmI {
+  viewer {
+    roles
+    member { id name email team { name } }
+    workspace { name baseCurrency timeZone }
+  }
+}
+""",
+    ),
+    (
+        "Customers with their deals, orders and tickets, in one request",
+        """
+query Customers {
+  customers(first: 5, orderBy: [{field: NAME}], where: {kind: {eq: COMPANY}}) {
+    totalCount
+    pageInfo { hasNextPage endCursor }
+    nodes {
+      id
+      name
+      lifecycle
+      annualRevenue { amount currency }
+      owner { name }
+      contacts(first: 2) { nodes { name email } }
+      opportunities(first: 3, orderBy: [{field: AMOUNT, direction: DESC}]) {
+        totalCount
+        nodes { name status amount { amount currency } stage { name } }
+      }
+      orders(first: 2) { nodes { number status total { amount currency } lines { nodes { quantity product { name } } } } }
+      tickets(first: 2) { nodes { number subject status } }
+      campaignMemberships(first: 2) { nodes { status campaign { name } } }
+    }
+  }
+}
+""",
+    ),
+    (
+        "The pipeline, filtered across edges",
+        """
+query OpenDeals {
+  opportunities(
+    where: {status: {eq: OPEN}, amount: {gte: "10000"}, customer: {lifecycle: {in: [INTERESTED, ACTIVE]}}}
+    orderBy: [{field: EXPECTED_CLOSE}]
+    first: 10
+  ) {
+    totalCount
+    nodes { id name version probability expectedClose amount { amount currency } stage { name } owner { name } }
+  }
+}
+""",
+    ),
+    (
+        "How much lies in each stage",
+        """
+query ByStage {
+  opportunitiesAggregate(groupBy: [{field: STAGE}, {field: CURRENCY}]) {
+    groups { key { stage { name position } currency } count sum { amount } avg { amount } }
+  }
+}
+""",
+    ),
+    (
+        "Any object by its id (fill one in)",
+        """
+query AnyObject($id: ID!) {
+  node(id: $id) {
+    __typename
+    id
+    ... on Customer { name lifecycle }
+    ... on Opportunity { name status stage { name } stageMoves { nodes { movedAt toStage { name } member { name } } } }
+    ... on Order { number status }
+    ... on Ticket { number subject }
+  }
+}
+""",
+    ),
+    (
+        "Open a deal",
+        """
+mutation OpenDeal {
+  createOpportunity(input: {name: "A new deal", amount: {amount: "12500.50", currency: "CNY"}}) {
+    opportunity { id version name stage { id name } }
+    errors { code message field }
+  }
+}
+""",
+    ),
+    (
+        "Move a deal to another stage (fill in the ids)",
+        """
+mutation MoveDeal($id: ID!, $stage: ID!) {
+  moveOpportunity(input: {id: $id, stageId: $stage}) {
+    opportunity { id version status probability stage { name } }
+    errors { code message field }
+  }
+}
+""",
+    ),
+    (
+        "Orders: submit and approve (fill in the id)",
+        """
+mutation SubmitOrder($id: ID!) {
+  submitOrder(input: {id: $id}) { order { number status total { amount currency } } errors { code message field } }
+  approveOrder(input: {id: $id}) { order { number status approvedBy { name } } errors { code message field } }
+}
+""",
+    ),
+    (
+        "Tickets: resolve (fill in the id)",
+        """
+mutation ResolveTicket($id: ID!) {
+  resolveTicket(input: {id: $id, resolution: "Sent a replacement."}) {
+    ticket { number status resolution }
+    errors { code message field }
+  }
+}
+""",
+    ),
+    (
+        "Watch deals live: run it, then move a deal in another tab",
+        """
+subscription WatchDeals {
+  opportunityChanged(where: {status: {in: [OPEN, WON]}}) {
+    cursor
+    kind
+    event
+    changedFields
+    actor { name }
+    opportunity { id name status amount { amount currency } stage { name } }
+  }
+}
+""",
+    ),
+]

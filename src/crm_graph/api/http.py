@@ -1,0 +1,227 @@
+"""GraphQL over HTTP: POST and GET with JSON answers, and subscriptions as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from graphql import GraphQLError, OperationType
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+
+from crm_graph.api.body import BadRequest, GraphQLRequest, parse_json, parse_request
+from crm_graph.api.documents import DocumentError
+from crm_graph.api.engine import Answer, Engine
+from crm_graph.api.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, choose
+from crm_graph.events.hub import FeedOverflow
+from crm_graph.graph.execution import Operation
+from crm_graph.identity.tokens import Claims
+from crm_graph.kernel.cursor import LogCursor
+from crm_graph.kernel.errors import RequestError
+
+_STATUS = {
+    "UNAUTHENTICATED": 401,
+    "FORBIDDEN": 403,
+    "NOT_FOUND": 404,
+    "RATE_LIMITED": 429,
+    "TIMEOUT": 504,
+    "INTERNAL": 500,
+}
+"""The HTTP status of a request that was not executed; 400 for every other code."""
+
+
+class GraphQLEndpoint:
+    """The handler of `/graphql`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.shutting_down = asyncio.Event()
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer a request. A client that goes away cancels its statement."""
+        media = choose(request.headers.get("accept"), (JSON, GRAPHQL_RESPONSE, EVENT_STREAM))
+        if media is None:
+            return _plain(f"This endpoint answers {JSON}, {GRAPHQL_RESPONSE} and {EVENT_STREAM}.", 406)
+        try:
+            parsed = await self._parse(request)
+        except BadRequest as error:
+            code = "PARSE_FAILED" if error.status == 400 else "BAD_USER_INPUT"
+            answer = self._engine.refuse([GraphQLError(error.message)], code)
+            return _json(answer, media, error.status, error.headers)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        return await self._run(request, parsed, media)
+
+    async def ready(self) -> bool:
+        """Return whether the database answers."""
+        return await self._engine.database.answers()
+
+    async def _run(self, request: Request, parsed: GraphQLRequest, media: str) -> Response:
+        engine = self._engine
+        try:
+            claims = engine.authenticator.claims(request.headers.get("authorization"))
+        except RequestError as error:
+            return _json(engine.refuse_error(error), media, 401, {"WWW-Authenticate": 'Bearer error="invalid_token"'})
+        try:
+            operation = engine.operation(parsed)
+        except DocumentError as error:
+            return _json(engine.refuse(error.errors, error.code), media)
+        kind = operation.definition.operation
+        if request.method == "GET" and kind is not OperationType.QUERY:
+            answer = engine.refuse([GraphQLError("GET runs queries only: use POST.")], "BAD_USER_INPUT")
+            return _json(answer, media, 405, {"Allow": "POST"})
+        if kind is OperationType.SUBSCRIPTION:
+            if media != EVENT_STREAM:
+                message = f"Subscriptions run over WebSocket, or as `Accept: {EVENT_STREAM}`."
+                return _json(engine.refuse([GraphQLError(message)], "BAD_USER_INPUT"), media, 406)
+            return await self._subscribe(request, parsed, operation, claims)
+        answer = await _until_disconnect(request, engine.execute(parsed, operation, claims))
+        if media == EVENT_STREAM:
+            return _stream(_single(answer))
+        return _json(answer, media)
+
+    async def _parse(self, request: Request) -> GraphQLRequest:
+        if request.method == "GET":
+            return self._parse_get(request)
+        content_type = request.headers.get("content-type", "").partition(";")
+        if content_type[0].strip().lower() != JSON:
+            raise BadRequest(f"The Content-Type must be {JSON}.", 415)
+        charset = content_type[2].strip().lower().removeprefix("charset=").strip('"')
+        if charset not in {"", "utf-8", "utf8"}:
+            raise BadRequest("The charset must be utf-8.", 415)
+        return parse_request(parse_json(await self._read(request), self._engine.settings.max_json_depth))
+
+    async def _read(self, request: Request) -> bytes:
+        """Return the body. Raises BadRequest 413 as soon as it is known to be too long, before it is in memory."""
+        limit = self._engine.settings.max_body_bytes
+        length = request.headers.get("content-length", "0")
+        too_long = BadRequest(f"The body is longer than {limit} bytes.", 413)
+        if length.isdigit() and int(length) > limit:
+            raise too_long
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise too_long
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _parse_get(self, request: Request) -> GraphQLRequest:
+        parameters = request.query_params
+        value: dict[str, Any] = {name: parameters.get(name) for name in ("query", "operationName")}
+        for name in ("variables", "extensions"):
+            text = parameters.get(name)
+            if text:
+                try:
+                    value[name] = parse_json(text, self._engine.settings.max_json_depth)
+                except BadRequest:
+                    raise BadRequest(f"The parameter `{name}` is not JSON.") from None
+        return parse_request(value)
+
+    async def _subscribe(
+        self, request: Request, parsed: GraphQLRequest, operation: Operation, claims: Claims
+    ) -> Response:
+        resume = request.headers.get("last-event-id")
+        if resume is not None and LogCursor.decode(resume) is None:
+            answer = self._engine.refuse([GraphQLError("`Last-Event-ID` is not a cursor.")], "BAD_USER_INPUT")
+            return _json(answer, JSON)
+        refusal, stream = await self._engine.subscribe(parsed, operation, claims, resume)
+        if refusal is not None:
+            return _json(refusal, JSON)
+        return _stream(self._frames(stream, claims))
+
+    async def _frames(self, stream: AsyncIterator[tuple[str, Answer]], claims: Claims) -> AsyncIterator[bytes]:
+        """Yield the frames of a subscription: `next` with the cursor as id, comments as heartbeat, `complete`."""
+        heartbeat = self._engine.settings.heartbeat_ms / 1000
+        iterator = stream.__aiter__()
+        yield b":\n\n"
+        pending = asyncio.ensure_future(anext(iterator, None))
+        stopping = asyncio.ensure_future(self.shutting_down.wait())
+        try:
+            while True:
+                remaining = (claims.expires_at - self._engine.now()).total_seconds()
+                if remaining <= 0:
+                    yield _frame("next", self._engine.refuse([GraphQLError("The bearer token has expired.")], "UNAUTHENTICATED"))
+                    break
+                await asyncio.wait(
+                    {pending, stopping}, timeout=min(heartbeat, remaining), return_when=asyncio.FIRST_COMPLETED
+                )
+                if pending.done():
+                    item = pending.result()
+                    if item is None:
+                        break
+                    yield _frame("next", item[1], item[0])
+                    pending = asyncio.ensure_future(anext(iterator, None))
+                elif stopping.done():
+                    break
+                else:
+                    yield b":\n\n"
+        except RequestError as error:
+            yield _frame("next", self._engine.refuse_error(error))
+        except FeedOverflow as error:
+            message = f"The connection was too slow. Resume with `after: \"{error.cursor.encode()}\"`."
+            yield _frame("next", self._engine.refuse([GraphQLError(message)], "RATE_LIMITED"))
+        finally:
+            for task in (pending, stopping):
+                task.cancel()
+        yield b"event: complete\ndata: \n\n"
+
+
+async def _single(answer: Answer) -> AsyncIterator[bytes]:
+    yield _frame("next", answer)
+    yield b"event: complete\ndata: \n\n"
+
+
+def _frame(event: str, answer: Answer, id_: str | None = None) -> bytes:
+    head = f"id: {id_}\n" if id_ is not None else ""
+    return f"{head}event: {event}\ndata: ".encode() + orjson.dumps(answer.body) + b"\n\n"
+
+
+def _stream(frames: AsyncIterator[bytes]) -> Response:
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return StreamingResponse(frames, media_type=f"{EVENT_STREAM}; charset=utf-8", headers=headers)
+
+
+def _json(answer: Answer, media: str, status: int | None = None, headers: dict[str, str] | None = None) -> Response:
+    """Return a JSON response with the status that GraphQL over HTTP asks for.
+
+    A well-formed request is 200 under `application/json` even when it cannot be executed; under
+    `application/graphql-response+json` it is 4xx.
+    """
+    if media == EVENT_STREAM:
+        media = JSON
+    if status is None:
+        status = 200
+        if answer.request_error:
+            status = _STATUS.get(answer.code or "", 400)
+            if media == JSON and status == 400 and answer.code in {"VALIDATION_FAILED", "BAD_USER_INPUT", "PARSE_FAILED", "COST_LIMIT_EXCEEDED"}:
+                status = 200 if answer.code != "PARSE_FAILED" else 400
+    return Response(orjson.dumps(answer.body), status, headers, f"{media}; charset=utf-8")
+
+
+def _plain(message: str, status: int) -> Response:
+    return Response(message, status, media_type="text/plain; charset=utf-8")
+
+
+async def _until_disconnect(request: Request, work: Any) -> Answer:
+    """Await the answer; when the client goes away, cancel the work, which cancels its statement in Postgres."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
+        answer: Answer = await task
+        return answer
+    finally:
+        gone.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            return

@@ -1,0 +1,52 @@
+"""The explicit list of slices: what is not listed here is not in the product."""
+
+from __future__ import annotations
+
+
+from crm_graph.domains.catalog.products.graph import SLICE as PRODUCTS
+from crm_graph.domains.customers.contacts.graph import SLICE as CONTACTS
+from crm_graph.domains.customers.customers.graph import SLICE as CUSTOMERS
+from crm_graph.domains.marketing.campaigns.graph import SLICE as CAMPAIGNS
+from crm_graph.domains.orders.orders.graph import SLICE as ORDERS
+from crm_graph.domains.sales.opportunities.graph import SLICE as OPPORTUNITIES
+from crm_graph.domains.sales.pipelines.graph import SLICE as PIPELINES
+from crm_graph.domains.service.tickets.graph import SLICE as TICKETS
+from crm_graph.domains.workspace.members.graph import SLICE as MEMBERS
+from crm_graph.domains.workspace.teams.graph import SLICE as TEAMS
+from crm_graph.domains.workspace.workspaces.graph import SLICE as WORKSPACE
+from crm_graph.graph import roots
+from crm_graph.graph.build import BuiltSchema, Slice, build_schema
+from crm_graph.graph.pages import PageLimits
+from crm_graph.graph.records import Node
+
+
+class NodeQueries:
+    """Relay's fields of Query."""
+
+    node: Node | None = roots.node("Any object by its id; null for what you may not see, and for what does not exist.")
+    nodes: list[Node | None] = roots.nodes("Objects by their ids, in the order of the ids.")
+
+
+NODES = Slice("nodes", queries=(NodeQueries,))
+
+SLICES = (
+    NODES,
+    WORKSPACE,
+    MEMBERS,
+    TEAMS,
+    PRODUCTS,
+    CUSTOMERS,
+    CONTACTS,
+    PIPELINES,
+    OPPORTUNITIES,
+    ORDERS,
+    CAMPAIGNS,
+    TICKETS,
+)
+
+
+def make_schema(limits: PageLimits | None = None) -> BuiltSchema:
+    """Return the schema of the product."""
+    return build_schema(SLICES, limits)
+
+

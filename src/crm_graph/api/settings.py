@@ -1,0 +1,67 @@
+"""All settings, from environment variables with safe defaults. `crm-graph doctor` prints and checks them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
+
+from crm_graph.kernel.errors import OperatorError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Each field is the variable `CRM_` + its name in capitals; units are in the names."""
+
+    executor: str = "planned"
+    issuer: str = "crm-graph"
+    audience: str = "crm-graph"
+    token_minutes: int = 60
+    max_body_bytes: int = 256 * 1024
+    max_source_bytes: int = 64 * 1024
+    max_tokens: int = 2_000
+    max_depth: int = 12
+    max_aliases: int = 30
+    max_root_fields: int = 20
+    max_errors: int = 20
+    max_json_depth: int = 32
+    query_timeout_ms: int = 15_000
+    mutation_timeout_ms: int = 30_000
+    document_cache_bytes: int = 32 * 1024 * 1024
+    plan_cache_size: int = 2_000
+    read_pool_size: int = 10
+    write_pool_size: int = 10
+    page_size: int = 50
+    nested_page_size: int = 10
+    max_page_size: int = 200
+    max_subscriptions: int = 100
+    subscription_queue_size: int = 1_000
+    connection_init_ms: int = 5_000
+    heartbeat_ms: int = 15_000
+    drain_ms: int = 10_000
+    relay_poll_ms: int = 25
+    allowed_origins: str = ""
+    log_level: str = "info"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Return the settings. Raises OperatorError naming the variable that cannot be read, or is unknown."""
+        environment = os.environ if environment is None else environment
+        hints = get_type_hints(cls)
+        values: dict[str, Any] = {}
+        for each in fields(cls):
+            name = f"CRM_{each.name.upper()}"
+            text = environment.get(name)
+            if text is None or text == "":
+                continue
+            try:
+                values[each.name] = hints[each.name](text)
+            except ValueError:
+                raise OperatorError(f"{name}={text!r} is not a whole number", f"set it to one, or unset it (default {each.default})") from None
+            if isinstance(values[each.name], int) and values[each.name] <= 0:
+                raise OperatorError(f"{name}={text} must be more than 0", f"unset it to use the default, {each.default}")
+        settings = cls(**values)
+        if settings.executor not in {"planned", "reference"}:
+            raise OperatorError(f"CRM_EXECUTOR={settings.executor!r} is unknown", "set it to `planned` or `reference`")
+        return settings

@@ -1,0 +1,152 @@
+"""The API process: settings to pools to engine to ASGI application. Composition only."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from crm_graph.api import graphiql
+from crm_graph.api.engine import Engine
+from crm_graph.api.examples import EXAMPLES
+from crm_graph.api.http import GraphQLEndpoint
+from crm_graph.api.negotiation import HTML, JSON, choose
+from crm_graph.api.schema import make_schema
+from crm_graph.api.settings import Settings
+from crm_graph.api.websocket import WebSocketEndpoint
+from crm_graph.db.migrate import require_current
+from crm_graph.db.pool import Database, PoolSettings
+from crm_graph.domains.workspace.members.directory import find_viewer
+from crm_graph.events.hub import Hub
+from crm_graph.events.relay import Relay
+from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.cursors import CursorSealer
+from crm_graph.graph.pages import PageLimits
+from crm_graph.identity.authenticate import Authenticator
+from crm_graph.identity.tokens import TokenAuthority, derive_key
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What a process is given to run on: addresses and secrets; the newest secret first."""
+
+    url: str
+    secrets: Sequence[bytes]
+    read_url: str | None = None
+    demo_token: Callable[[], str | None] = lambda: None
+
+
+def authority(installation: Installation, settings: Settings) -> TokenAuthority:
+    """Return the authority that signs and checks this installation's tokens."""
+    return TokenAuthority(installation.secrets, settings.issuer, settings.audience)
+
+
+def page_limits(settings: Settings) -> PageLimits:
+    """Return the bounds of pages."""
+    return PageLimits(settings.page_size, settings.nested_page_size, settings.max_page_size)
+
+
+@asynccontextmanager
+async def running_engine(
+    installation: Installation, settings: Settings, schema: BuiltSchema | None = None
+) -> AsyncIterator[Engine]:
+    """Open what an API process needs, and close it in reverse order: pools, hub, relay."""
+    pool = PoolSettings(
+        settings.read_pool_size, settings.write_pool_size, settings.query_timeout_ms, settings.mutation_timeout_ms
+    )
+    database = await Database.open(installation.url, installation.read_url, pool)
+    relay = asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run())
+    hub = Hub(database, settings.subscription_queue_size)
+    try:
+        await hub.start()
+        engine = Engine(
+            schema or make_schema(page_limits(settings)),
+            database,
+            hub,
+            Authenticator(authority(installation, settings), find_viewer),
+            CursorSealer(derive_key(installation.secrets[0], "cursor sealing", 64)),
+            settings,
+        )
+        yield engine
+    finally:
+        await hub.stop()
+        relay.cancel()
+        await asyncio.gather(relay, return_exceptions=True)
+        await database.close()
+
+
+class Application:
+    """The ASGI application with its life cycle."""
+
+    def __init__(self, installation: Installation, settings: Settings) -> None:
+        self._installation = installation
+        self._settings = settings
+        self._http: GraphQLEndpoint | None = None
+        self._websocket: WebSocketEndpoint | None = None
+        self.asgi = Starlette(routes=self._routes(), lifespan=self._lifespan)
+
+    def _routes(self) -> list[BaseRoute]:
+        return [
+            Route("/graphql", self._graphql, methods=["GET", "POST"]),
+            WebSocketRoute("/graphql", self._socket),
+            Route("/health", self._health),
+            Route("/ready", self._ready),
+            *graphiql.routes(
+                endpoint="/graphql",
+                subscription_url="/graphql",
+                token=self._installation.demo_token,
+                examples=EXAMPLES,
+            ),
+        ]
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        await require_current(self._installation.url)
+        async with running_engine(self._installation, self._settings) as engine:
+            self._http = GraphQLEndpoint(engine)
+            self._websocket = WebSocketEndpoint(engine)
+            # What start-up made lives as long as the process: keep the collector from walking it again and again.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(10_000, 50, 50)
+            try:
+                yield
+            finally:
+                await self.drain()
+
+    async def drain(self) -> None:
+        """End streams so that clients move over to another process; called when SIGTERM arrives."""
+        if self._http is not None and self._websocket is not None:
+            self._http.shutting_down.set()
+            await self._websocket.drain()
+
+    async def _graphql(self, request: Request) -> Response:
+        assert self._http is not None
+        if request.method == "GET" and "query" not in request.query_params:
+            if choose(request.headers.get("accept"), (JSON, HTML)) == HTML:
+                return graphiql.response(
+                    endpoint="/graphql",
+                    subscription_url="/graphql",
+                    token=self._installation.demo_token(),
+                    examples=EXAMPLES,
+                )
+        return await self._http(request)
+
+    async def _socket(self, websocket: object) -> None:
+        assert self._websocket is not None
+        await self._websocket(websocket)  # type: ignore[arg-type] # Starlette types endpoints loosely
+
+    async def _health(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def _ready(self, _: Request) -> Response:
+        assert self._http is not None
+        ready = await self._http.ready()
+        return JSONResponse({"status": "ok" if ready else "unavailable"}, 200 if ready else 503)

@@ -1,0 +1,1 @@
+"""Postgres: the embedded server, pools, sessions, the declarative base and compiled statements."""

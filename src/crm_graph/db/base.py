@@ -1,0 +1,115 @@
+"""The declarative base: every table of a workspace has `workspace_id` first in all of its keys.
+
+Mapped classes are used as typed tables and typed rows; the ORM's session is not. An ORM flush costs 2-3 ms of CPU per
+write where one compiled statement costs 0.2 ms, and a stage move has a budget of half a millisecond.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from crm_graph.kernel.ids import new_id
+from crm_graph.kernel.money import AMOUNT_DIGITS, AMOUNT_SCALE
+
+Id = Annotated[str, mapped_column(Uuid(as_uuid=False))]
+"""A record id: 32 hex digits in Python, `uuid` in Postgres."""
+Amount = Annotated[Decimal, mapped_column(Numeric(AMOUNT_DIGITS, AMOUNT_SCALE))]
+
+NAMING = {
+    "pk": "%(table_name)s_pkey",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_1_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """The root of all mapped classes."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: Text,
+        bool: Boolean,
+        int: Integer,
+        date: Date,
+        datetime: DateTime(timezone=True),
+        Decimal: Numeric,
+        list[str]: ARRAY(Text),
+    }
+
+
+class Row(Base):
+    """A table of a workspace: composite key, optimistic version, timestamps."""
+
+    __abstract__ = True
+
+    workspace_id: Mapped[Id] = mapped_column(primary_key=True, sort_order=-20)
+    id: Mapped[Id] = mapped_column(primary_key=True, sort_order=-19)
+    version: Mapped[int] = mapped_column(BigInteger, sort_order=90)
+    created_at: Mapped[datetime] = mapped_column(sort_order=91)
+    updated_at: Mapped[datetime] = mapped_column(sort_order=92)
+
+    @classmethod
+    def make(cls, **values: Any) -> Any:
+        """Return a new row with an id unless one is given; `Work.create` fills workspace, version and timestamps."""
+        return cls(id=values.pop("id", None) or new_id(), **values)
+
+
+def table_of(cls: type[Base]) -> Table:
+    """Return the table of a mapped class, with its precise type."""
+    table = cls.__table__
+    assert isinstance(table, Table)
+    return table
+
+
+def refers(column: str, table: str, *, on_delete: str | None = None) -> ForeignKeyConstraint:
+    """Return the composite foreign key `(workspace_id, column) -> table`: no row can point into another workspace.
+
+    Never `ON DELETE SET NULL`: over a composite key it would null the workspace too, and Citus refuses it.
+    """
+    return ForeignKeyConstraint(
+        ["workspace_id", column], [f"{table}.workspace_id", f"{table}.id"], ondelete=on_delete
+    )
+
+
+def unique(*columns: str) -> UniqueConstraint:
+    """Return a unique constraint within the workspace."""
+    return UniqueConstraint("workspace_id", *columns)
+
+
+def indexed(table: str, *columns: str) -> Index:
+    """Return an index with the workspace first and the id last, so that it serves an edge in keyset order."""
+    return Index(f"ix_{table}_{'_'.join(columns)}", "workspace_id", *columns, "id")
+
+
+def hex_uuid(text: str) -> str:
+    """Return the 32 hex digits of any spelling of a UUID. Raises ValueError."""
+    return uuid.UUID(text).hex
+
+
+def columns_of(cls: type[Base]) -> Sequence[str]:
+    """Return the column names of a mapped class in table order."""
+    return [column.name for column in table_of(cls).columns]

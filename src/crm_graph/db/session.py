@@ -1,0 +1,60 @@
+"""Sessions: what reads and what writes are different types, so that the type checker keeps readers from writing.
+
+Both run compiled statements on asyncpg. Neither commits: the unit of work of the edge does (`work.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import asyncpg
+from sqlalchemy import ClauseElement
+
+from crm_graph.db.statements import Statement, compile_statement
+
+Record = asyncpg.Record
+
+
+class Connection(Protocol):
+    """What a session needs of asyncpg: a connection, or a pool that lends one per statement."""
+
+    async def fetch(self, query: str, *args: Any) -> list[Record]:
+        """Run one statement and return its rows."""
+        ...
+
+
+class ReadSession:
+    """Runs reading statements. `statements` counts what was sent, for the exact assertions of the tests."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.statements = 0
+
+    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Record]:
+        """Run a compiled statement and return all of its rows."""
+        self.statements += 1
+        return await self.connection.fetch(statement.text, *statement.arguments(values))
+
+    async def fetch_row(self, statement: Statement, values: Mapping[str, Any]) -> Record | None:
+        """Run a compiled statement and return its first row, or None."""
+        rows = await self.fetch(statement, values)
+        return rows[0] if rows else None
+
+    async def query(self, expression: ClauseElement, **values: Any) -> list[Record]:
+        """Compile and run an expression: 0.5 ms more than `fetch`, for what is not hot."""
+        return await self.fetch(compile_statement(expression), values)
+
+
+class Session(ReadSession):
+    """Runs reading and writing statements inside the transaction of one unit of work."""
+
+    async def execute(self, statement: Statement, values: Mapping[str, Any]) -> list[Record]:
+        """Run a compiled writing statement; the rows are those of its RETURNING clause."""
+        return await self.fetch(statement, values)
+
+    async def run(self, expression: ClauseElement, values: Sequence[Mapping[str, Any]] = ({},)) -> None:
+        """Compile a writing expression once and run it for each set of values."""
+        statement = compile_statement(expression)
+        for each in values:
+            await self.fetch(statement, each)

@@ -1,0 +1,44 @@
+"""SQLAlchemy Core expressions compiled to text once, to be run on asyncpg as they are.
+
+SQLAlchemy's own execution layer costs more than the query of a small page; compiling costs about 0.5 ms and is done once
+per plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ClauseElement
+from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+
+_DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL text with `$n` placeholders, and the bind names in placeholder order.
+
+    `defaults` holds the values of binds that the expression itself carried (literals written in Python).
+    """
+
+    text: str
+    names: tuple[str, ...]
+    defaults: Mapping[str, Any]
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        """Return the positional arguments. Raises KeyError when a bind without default is missing in `values`."""
+        defaults = self.defaults
+        if not defaults:
+            return [values[name] for name in self.names]
+        return [values[name] if name in values else defaults[name] for name in self.names]
+
+
+def compile_statement(expression: ClauseElement) -> Statement:
+    """Compile an expression for asyncpg. Binds made with `bindparam(name)` are filled in at run time."""
+    compiled = expression.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    names: Sequence[str] = compiled.positiontup or ()  # type: ignore[attr-defined]
+    binds = compiled.binds  # type: ignore[attr-defined]
+    defaults = {name: binds[name].value for name in names if not binds[name].required}
+    return Statement(str(compiled), tuple(names), defaults)

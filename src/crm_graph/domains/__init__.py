@@ -1,0 +1,1 @@
+"""The CRM itself, as vertical slices: `<domain>/<entity>/`."""

@@ -1,0 +1,27 @@
+"""Products: what can stand on a line of an opportunity or order."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, true
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_graph.db.base import Amount, Row, refers, unique
+
+
+class Product(Row):
+    """A product with its list price."""
+
+    __tablename__ = "product"
+    __table_args__ = (
+        refers("workspace_id", "workspace"),
+        unique("sku"),
+        CheckConstraint("(price IS NULL) = (currency IS NULL)", name="price_has_currency"),
+    )
+
+    name: Mapped[str]
+    sku: Mapped[str | None]
+    series: Mapped[str | None]
+    description: Mapped[str | None]
+    price: Mapped[Amount | None]
+    currency: Mapped[str | None]
+    active: Mapped[bool] = mapped_column(server_default=true())

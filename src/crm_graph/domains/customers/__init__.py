@@ -1,0 +1,1 @@
+"""Who is sold to: customers and their contacts."""

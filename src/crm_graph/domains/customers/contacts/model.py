@@ -1,0 +1,25 @@
+"""Contacts: the people at a customer."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Mapped
+
+from crm_graph.db.base import Id, Row, indexed, refers, unique
+
+
+class Contact(Row):
+    """A person at a customer."""
+
+    __tablename__ = "contact"
+    __table_args__ = (
+        refers("customer_id", "customer", on_delete="CASCADE"),
+        unique("external_id"),
+        indexed("contact", "customer_id"),
+    )
+
+    customer_id: Mapped[Id]
+    name: Mapped[str | None]
+    title: Mapped[str | None]
+    email: Mapped[str | None]
+    phone: Mapped[str | None]
+    external_id: Mapped[str | None]

@@ -1,0 +1,201 @@
+"""Customers in the schema."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import strawberry
+
+from crm_graph.domains.customers.customers import events, model, operations, policy
+from crm_graph.domains.workspace.members.graph import Member
+from crm_graph.graph import roots
+from crm_graph.graph.build import Slice
+from crm_graph.graph.context import Info
+from crm_graph.graph.payloads import (
+    DeletePayload,
+    MoneyInput,
+    Payload,
+    field_names,
+    given,
+    key_of,
+    new_key,
+    perform,
+    perform_delete,
+    refer,
+    spread_money,
+)
+from crm_graph.graph.records import Node, by_key, column, extend, money, record, to_many, to_one
+from crm_graph.graph.types import AggregateOf, Connection, Money
+from crm_graph.work import Work
+
+CustomerKind = strawberry.enum(model.CustomerKind, description="What a customer is.")
+Lifecycle = strawberry.enum(
+    model.Lifecycle, name="CustomerLifecycle", description="Where a customer stands: 潜在, 意向, 成交, 流失."
+)
+
+
+@record("cus", model.Customer, policy.CUSTOMER)
+class Customer(Node):
+    """A company or person that buys, may buy, or bought."""
+
+    kind: CustomerKind = column("Whether it is a company or a person.")
+    name: str = column("The customer's name.")
+    lifecycle: Lifecycle = column("Where the customer stands.")
+    lifecycle_since: datetime = column("When the customer reached this point of its lifecycle.")
+    industry: str | None = column("The line of business.")
+    email: str | None = column("The main e-mail address.")
+    phone: str | None = column("The main phone number.")
+    website: str | None = column("The web address.")
+    city: str | None = column("The city of the main office or home.")
+    country: str | None = column("The country of the main office or home.")
+    employees: int | None = column("How many people work there.")
+    founded_year: int | None = column("The year in which it was founded.")
+    annual_revenue: Money | None = money("annual_revenue", "currency", "What it turns over in a year.")
+    source: str | None = column("Where the customer came from.")
+    owner: Member | None = to_one("owner_id", "The member who looks after the customer.")
+    parent: Customer | None = to_one("parent_id", "The company that owns this one.")
+    subsidiaries: Connection[Customer] = to_many("parent_id", "The companies that this one owns.")
+    external_id: str | None = column("The customer's id in the system it came from, unique in the workspace.")
+    version: int = column("Counts the changes; give it as `ifVersion`.")
+    created_at: datetime = column("When the record was made.")
+    updated_at: datetime = column("When the record last changed.")
+
+
+class Queries:
+    """Fields of Query."""
+
+    customer: Customer | None = roots.one("A customer by id.")
+    customers: Connection[Customer] = roots.many("The customers that you may see.")
+    customers_aggregate: AggregateOf[Customer] = roots.aggregate("Measures over customers.")
+
+
+@strawberry.input(description="A new customer.")
+class CreateCustomerInput:
+    """See `operations.create_customer`."""
+
+    id: strawberry.ID | None = strawberry.field(description="An id made by the client, `cus_` and a UUIDv7.", default=None)
+    name: str = strawberry.field(description="The customer's name.")
+    kind: CustomerKind = strawberry.field(description="Whether it is a company or a person.", default=model.CustomerKind.COMPANY)
+    lifecycle: Lifecycle = strawberry.field(description="Where the customer stands.", default=model.Lifecycle.POTENTIAL)
+    industry: str | None = strawberry.field(description="The line of business.", default=None)
+    email: str | None = strawberry.field(description="The main e-mail address.", default=None)
+    phone: str | None = strawberry.field(description="The main phone number.", default=None)
+    website: str | None = strawberry.field(description="The web address.", default=None)
+    city: str | None = strawberry.field(description="The city.", default=None)
+    country: str | None = strawberry.field(description="The country.", default=None)
+    employees: int | None = strawberry.field(description="How many people work there.", default=None)
+    founded_year: int | None = strawberry.field(description="The year in which it was founded.", default=None)
+    annual_revenue: MoneyInput | None = strawberry.field(description="What it turns over in a year.", default=None)
+    source: str | None = strawberry.field(description="Where the customer came from.", default=None)
+    owner_id: strawberry.ID | None = strawberry.field(description="Who looks after it; you unless given.", default=None)
+    parent_id: strawberry.ID | None = strawberry.field(description="The company that owns it.", default=None)
+    external_id: str | None = strawberry.field(description="The customer's id in another system.", default=None)
+
+
+@strawberry.input(description="Changes to a customer; what is left out stays, null clears.")
+class UpdateCustomerInput:
+    """See `operations.update_customer`."""
+
+    id: strawberry.ID = strawberry.field(description="The customer.")
+    if_version: int | None = strawberry.field(description="Refuse if the customer is at another version.", default=None)
+    name: strawberry.Maybe[str] = strawberry.field(description="The customer's name.")
+    kind: strawberry.Maybe[CustomerKind] = strawberry.field(description="Whether it is a company or a person.")
+    industry: strawberry.Maybe[str | None] = strawberry.field(description="The line of business.")
+    email: strawberry.Maybe[str | None] = strawberry.field(description="The main e-mail address.")
+    phone: strawberry.Maybe[str | None] = strawberry.field(description="The main phone number.")
+    website: strawberry.Maybe[str | None] = strawberry.field(description="The web address.")
+    city: strawberry.Maybe[str | None] = strawberry.field(description="The city.")
+    country: strawberry.Maybe[str | None] = strawberry.field(description="The country.")
+    employees: strawberry.Maybe[int | None] = strawberry.field(description="How many people work there.")
+    founded_year: strawberry.Maybe[int | None] = strawberry.field(description="The year in which it was founded.")
+    annual_revenue: strawberry.Maybe[MoneyInput | None] = strawberry.field(description="What it turns over in a year.")
+    source: strawberry.Maybe[str | None] = strawberry.field(description="Where the customer came from.")
+    owner_id: strawberry.Maybe[strawberry.ID | None] = strawberry.field(description="Who looks after it.")
+    parent_id: strawberry.Maybe[strawberry.ID | None] = strawberry.field(description="The company that owns it.")
+    external_id: strawberry.Maybe[str | None] = strawberry.field(description="The customer's id in another system.")
+
+
+@strawberry.input(description="A step of a customer's lifecycle.")
+class ChangeCustomerLifecycleInput:
+    """See `operations.change_lifecycle`."""
+
+    id: strawberry.ID = strawberry.field(description="The customer.")
+    if_version: int | None = strawberry.field(description="Refuse if the customer is at another version.", default=None)
+    to: Lifecycle = strawberry.field(description="Where the customer now stands.")
+
+
+@strawberry.input(description="A customer to delete.")
+class DeleteCustomerInput:
+    """See `operations.delete_customer`."""
+
+    id: strawberry.ID = strawberry.field(description="The customer.")
+    if_version: int | None = strawberry.field(description="Refuse if the customer is at another version.", default=None)
+
+
+@strawberry.type(description="A customer, or why not.")
+class CustomerPayload(Payload):
+    """What mutations of customers return."""
+
+    customer: Customer | None = by_key("record_id", "The customer; null when refused.")
+
+
+class Mutations:
+    """Fields of Mutation."""
+
+    @strawberry.mutation(description="Adds a customer.")
+    async def create_customer(self, info: Info, input: CreateCustomerInput) -> CustomerPayload:
+        return await perform(info, CustomerPayload, lambda work: _create(work, input))
+
+    @strawberry.mutation(description="Changes a customer's data.")
+    async def update_customer(self, info: Info, input: UpdateCustomerInput) -> CustomerPayload:
+        return await perform(info, CustomerPayload, lambda work: _update(work, input))
+
+    @strawberry.mutation(description="Moves a customer along its lifecycle.")
+    async def change_customer_lifecycle(self, info: Info, input: ChangeCustomerLifecycleInput) -> CustomerPayload:
+        return await perform(
+            info,
+            CustomerPayload,
+            lambda work: operations.change_lifecycle(work, key_of(Customer, input.id), input.to, input.if_version),
+        )
+
+    @strawberry.mutation(description="Deletes a customer that nothing points to.")
+    async def delete_customer(self, info: Info, input: DeleteCustomerInput) -> DeletePayload:
+        return await perform_delete(
+            info, input.id, lambda work: operations.delete_customer(work, key_of(Customer, input.id), input.if_version)
+        )
+
+
+async def _create(work: Work, input_: CreateCustomerInput) -> str:
+    values = _values(given(input_, "id"))
+    return await operations.create_customer(
+        work, {"id": new_key(Customer, input_.id), **values}, field_names(input_, "id")
+    )
+
+
+async def _update(work: Work, input_: UpdateCustomerInput) -> str:
+    values = _values(given(input_, "id", "if_version"))
+    names = field_names(input_, "id", "if_version")
+    return await operations.update_customer(work, key_of(Customer, input_.id), values, names, input_.if_version)
+
+
+def _values(values: dict[str, Any]) -> dict[str, Any]:
+    refer(values, "owner_id", Member)
+    refer(values, "parent_id", Customer)
+    return spread_money(values, "annual_revenue", "currency")
+
+
+class MemberCustomers:
+    """Fields that customers add to members."""
+
+    customers: Connection[Customer] = to_many("owner_id", "The customers that the member looks after.")
+
+
+SLICE = Slice(
+    "customers",
+    records=(Customer,),
+    queries=(Queries,),
+    mutations=(Mutations,),
+    extensions=(extend(Member, MemberCustomers),),
+    events=events.EVENTS,
+)

@@ -1,0 +1,87 @@
+"""Customers: companies or persons, with a lifecycle."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+
+from sqlalchemy import CheckConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_graph.db.base import Amount, Id, Row, indexed, refers, unique
+from crm_graph.domains.customers.customers.events import CustomerLifecycleChanged
+from crm_graph.kernel.errors import Refused
+
+
+class CustomerKind(Enum):
+    """What a customer is."""
+
+    COMPANY = "COMPANY"
+    PERSON = "PERSON"
+
+
+class Lifecycle(Enum):
+    """Where a customer stands: 潜在, 意向, 成交, 流失."""
+
+    POTENTIAL = "POTENTIAL"
+    INTERESTED = "INTERESTED"
+    ACTIVE = "ACTIVE"
+    CHURNED = "CHURNED"
+
+
+_NEXT = {
+    Lifecycle.POTENTIAL: {Lifecycle.INTERESTED, Lifecycle.ACTIVE, Lifecycle.CHURNED},
+    Lifecycle.INTERESTED: {Lifecycle.POTENTIAL, Lifecycle.ACTIVE, Lifecycle.CHURNED},
+    Lifecycle.ACTIVE: {Lifecycle.CHURNED},
+    Lifecycle.CHURNED: {Lifecycle.INTERESTED, Lifecycle.ACTIVE},
+}
+
+
+class Customer(Row):
+    """A customer. `parent_id` names the company that owns it."""
+
+    __tablename__ = "customer"
+    __table_args__ = (
+        refers("workspace_id", "workspace"),
+        refers("parent_id", "customer"),
+        refers("owner_id", "member"),
+        unique("external_id"),
+        indexed("customer", "parent_id"),
+        indexed("customer", "owner_id"),
+        indexed("customer", "lifecycle"),
+        CheckConstraint("kind IN ('COMPANY', 'PERSON')", name="kind"),
+        CheckConstraint("lifecycle IN ('POTENTIAL', 'INTERESTED', 'ACTIVE', 'CHURNED')", name="lifecycle"),
+        CheckConstraint("(annual_revenue IS NULL) = (currency IS NULL)", name="revenue_has_currency"),
+    )
+
+    kind: Mapped[str] = mapped_column(server_default="COMPANY")
+    name: Mapped[str]
+    lifecycle: Mapped[str] = mapped_column(server_default="POTENTIAL")
+    lifecycle_since: Mapped[datetime]
+    industry: Mapped[str | None]
+    email: Mapped[str | None]
+    phone: Mapped[str | None]
+    website: Mapped[str | None]
+    city: Mapped[str | None]
+    country: Mapped[str | None]
+    employees: Mapped[int | None]
+    founded_year: Mapped[int | None]
+    annual_revenue: Mapped[Amount | None]
+    currency: Mapped[str | None]
+    source: Mapped[str | None]
+    owner_id: Mapped[Id | None]
+    parent_id: Mapped[Id | None]
+    external_id: Mapped[str | None]
+
+    def change_lifecycle(self, to: Lifecycle, at: datetime) -> CustomerLifecycleChanged:
+        """Move along the lifecycle. Raises Refused ILLEGAL_TRANSITION for a step that makes no sense."""
+        before = Lifecycle(self.lifecycle)
+        if to not in _NEXT[before]:
+            allowed = ", ".join(sorted(step.value for step in _NEXT[before]))
+            raise Refused(
+                "ILLEGAL_TRANSITION", f"A customer that is {before.value} can become {allowed}, not {to.value}.", ("to",)
+            )
+        self.lifecycle, self.lifecycle_since = to.value, at
+        return CustomerLifecycleChanged(before.value, to.value)
+
+

@@ -1,0 +1,1 @@
+"""Who is addressed: campaigns and their members."""

@@ -1,0 +1,227 @@
+"""Campaigns: what is done to win customers, and the customers and contacts that it addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_graph.db.base import Amount, Id, Row, indexed, refers, unique
+from crm_graph.domains.marketing.campaigns.events import (
+    CampaignCancelled,
+    CampaignCompleted,
+    CampaignLaunched,
+    CampaignMemberStatusChanged,
+    CampaignPaused,
+    CampaignResumed,
+)
+from crm_graph.kernel.errors import Refused
+
+
+class CampaignChannel(Enum):
+    """How a campaign reaches its members."""
+
+    EMAIL = "EMAIL"
+    SMS = "SMS"
+    EVENT = "EVENT"
+    ADVERTISEMENT = "ADVERTISEMENT"
+    SOCIAL = "SOCIAL"
+
+
+class CampaignStatus(Enum):
+    """How far a campaign is. COMPLETED and CANCELLED are final."""
+
+    PLANNED = "PLANNED"
+    ACTIVE = "ACTIVE"
+    PAUSED = "PAUSED"
+    COMPLETED = "COMPLETED"
+    CANCELLED = "CANCELLED"
+
+
+class CampaignMemberStatus(Enum):
+    """How far a campaign got with one of its members, in this order; UNSUBSCRIBED is final."""
+
+    TARGETED = "TARGETED"
+    SENT = "SENT"
+    OPENED = "OPENED"
+    RESPONDED = "RESPONDED"
+    CONVERTED = "CONVERTED"
+    UNSUBSCRIBED = "UNSUBSCRIBED"
+
+
+class Campaign(Row):
+    """A campaign. `budget` and `cost` are in one currency, so that they can be compared."""
+
+    __tablename__ = "campaign"
+    __table_args__ = (
+        refers("workspace_id", "workspace"),
+        refers("owner_id", "member"),
+        unique("external_id"),
+        indexed("campaign", "owner_id"),
+        indexed("campaign", "status"),
+        CheckConstraint("channel IN ('EMAIL', 'SMS', 'EVENT', 'ADVERTISEMENT', 'SOCIAL')", name="channel"),
+        CheckConstraint("status IN ('PLANNED', 'ACTIVE', 'PAUSED', 'COMPLETED', 'CANCELLED')", name="status"),
+        CheckConstraint("ends_on >= starts_on", name="ends_after_start"),
+        CheckConstraint("budget >= 0", name="budget"),
+        CheckConstraint("cost >= 0", name="cost"),
+        CheckConstraint("(budget IS NULL AND cost IS NULL) = (currency IS NULL)", name="money_has_currency"),
+    )
+
+    name: Mapped[str]
+    channel: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="PLANNED")
+    starts_on: Mapped[date | None]
+    ends_on: Mapped[date | None]
+    budget: Mapped[Amount | None]
+    cost: Mapped[Amount | None]
+    currency: Mapped[str | None]
+    goal: Mapped[str | None]
+    owner_id: Mapped[Id | None]
+    external_id: Mapped[str | None]
+
+    def take(self, values: Mapping[str, Any]) -> None:
+        """Take new data; `budget_currency` and `cost_currency` say what the amounts among it are in.
+
+        Raises Refused INVALID for an end before the start, an amount below 0, or amounts in two currencies.
+        """
+        values = dict(values)
+        in_budget = values.pop("budget_currency", self.currency)
+        in_cost = values.pop("cost_currency", self.currency)
+        for name, value in values.items():
+            setattr(self, name, value)
+        if self.starts_on is not None and self.ends_on is not None and self.ends_on < self.starts_on:
+            raise Refused("INVALID", "A campaign cannot end before it starts.", ("endsOn",))
+        for name, amount in (("budget", self.budget), ("cost", self.cost)):
+            if amount is not None and amount < 0:
+                raise Refused("INVALID", f"A {name} cannot be negative.", (name, "amount"))
+        currencies = {
+            currency
+            for currency, amount in ((in_budget, self.budget), (in_cost, self.cost))
+            if currency is not None and amount is not None
+        }
+        if len(currencies) > 1:
+            path = "cost" if "cost" in values else "budget"
+            raise Refused("INVALID", "The budget and the cost of a campaign are in one currency.", (path, "currency"))
+        self.currency = next(iter(currencies), None)
+
+    def launch(self) -> CampaignLaunched:
+        """Start a planned campaign. Raises Refused ILLEGAL_TRANSITION from any other status."""
+        self._enter(CampaignStatus.ACTIVE, "launched", CampaignStatus.PLANNED)
+        return CampaignLaunched()
+
+    def pause(self) -> CampaignPaused:
+        """Put an active campaign on hold. Raises Refused ILLEGAL_TRANSITION from any other status."""
+        self._enter(CampaignStatus.PAUSED, "paused", CampaignStatus.ACTIVE)
+        return CampaignPaused()
+
+    def resume(self) -> CampaignResumed:
+        """Go on with a paused campaign. Raises Refused ILLEGAL_TRANSITION from any other status."""
+        self._enter(CampaignStatus.ACTIVE, "resumed", CampaignStatus.PAUSED)
+        return CampaignResumed()
+
+    def complete(self) -> CampaignCompleted:
+        """End an active or paused campaign. Raises Refused ILLEGAL_TRANSITION from any other status."""
+        return CampaignCompleted(
+            self._enter(CampaignStatus.COMPLETED, "completed", CampaignStatus.ACTIVE, CampaignStatus.PAUSED)
+        )
+
+    def cancel(self) -> CampaignCancelled:
+        """Call off a campaign that is not over. Raises Refused ILLEGAL_TRANSITION when it is."""
+        return CampaignCancelled(
+            self._enter(
+                CampaignStatus.CANCELLED,
+                "cancelled",
+                CampaignStatus.PLANNED,
+                CampaignStatus.ACTIVE,
+                CampaignStatus.PAUSED,
+            )
+        )
+
+    def _enter(self, to: CampaignStatus, done: str, *sources: CampaignStatus) -> str:
+        """Take a status that can be reached from `sources` and return the one before."""
+        before = CampaignStatus(self.status)
+        if before not in sources:
+            allowed = " or ".join(source.value for source in sources)
+            raise Refused(
+                "ILLEGAL_TRANSITION",
+                f"A campaign can be {done} when it is {allowed}; this one is {before.value}.",
+                ("id",),
+            )
+        self.status = to.value
+        return before.value
+
+
+_STEPS = tuple(CampaignMemberStatus)
+"""The order in which a member gets on. Steps may be left out: a text message is never opened."""
+
+_RESPONSES = frozenset({CampaignMemberStatus.RESPONDED, CampaignMemberStatus.CONVERTED})
+
+
+class CampaignMember(Row):
+    """Somebody that a campaign addresses: a customer, or a person at one.
+
+    A contact is a member of a campaign once, however the customer beside it is filled in, and a customer is a member
+    without contact once. Two partial indexes say so; one over all three columns would let a contact in twice, with its
+    customer and without.
+    """
+
+    __tablename__ = "campaign_member"
+    __table_args__ = (
+        refers("campaign_id", "campaign", on_delete="CASCADE"),
+        refers("customer_id", "customer"),
+        refers("contact_id", "contact"),
+        Index(
+            "uq_campaign_member_contact_id",
+            "workspace_id",
+            "campaign_id",
+            "contact_id",
+            unique=True,
+            postgresql_where=text("contact_id IS NOT NULL"),
+        ),
+        Index(
+            "uq_campaign_member_customer_id",
+            "workspace_id",
+            "campaign_id",
+            "customer_id",
+            unique=True,
+            postgresql_where=text("contact_id IS NULL"),
+        ),
+        indexed("campaign_member", "campaign_id"),
+        indexed("campaign_member", "customer_id"),
+        indexed("campaign_member", "contact_id"),
+        CheckConstraint("customer_id IS NOT NULL OR contact_id IS NOT NULL", name="is_somebody"),
+        CheckConstraint(
+            "status IN ('TARGETED', 'SENT', 'OPENED', 'RESPONDED', 'CONVERTED', 'UNSUBSCRIBED')", name="status"
+        ),
+    )
+
+    campaign_id: Mapped[Id]
+    customer_id: Mapped[Id | None]
+    contact_id: Mapped[Id | None]
+    status: Mapped[str] = mapped_column(server_default="TARGETED")
+    responded_at: Mapped[datetime | None]
+
+    def check(self) -> None:
+        """Raise Refused REQUIRED for a member that is neither a customer nor a contact."""
+        if self.customer_id is None and self.contact_id is None:
+            raise Refused("REQUIRED", "A member of a campaign is a customer, a contact, or both.", ("customerId",))
+
+    def set_status(self, to: CampaignMemberStatus, at: datetime) -> CampaignMemberStatusChanged:
+        """Go forward to a status; the first response is remembered. Raises Refused ILLEGAL_TRANSITION otherwise."""
+        before = CampaignMemberStatus(self.status)
+        later = _STEPS[_STEPS.index(before) + 1 :]
+        if to not in later:
+            allowed = ", ".join(step.value for step in later) or "nothing else"
+            raise Refused(
+                "ILLEGAL_TRANSITION",
+                f"A campaign member that is {before.value} can become {allowed}; not {to.value}.",
+                ("status",),
+            )
+        self.status = to.value
+        if to in _RESPONSES and self.responded_at is None:
+            self.responded_at = at
+        return CampaignMemberStatusChanged(self.campaign_id, before.value, to.value)

@@ -1,0 +1,1 @@
+"""What was ordered: orders and their lines."""

@@ -1,0 +1,19 @@
+"""Orders in the schema."""
+
+from __future__ import annotations
+
+from crm_graph.domains.orders.orders import events
+from crm_graph.domains.orders.orders.graph.mutations import Mutations
+from crm_graph.domains.orders.orders.graph.types import EXTENSIONS, Order, OrderLine, OrderStatusChange, Queries
+from crm_graph.graph.build import Slice
+
+SLICE = Slice(
+    "orders",
+    records=(Order, OrderLine, OrderStatusChange),
+    queries=(Queries,),
+    mutations=(Mutations,),
+    extensions=EXTENSIONS,
+    events=events.EVENTS,
+)
+
+__all__ = ["SLICE", "Order", "OrderLine", "OrderStatusChange"]

@@ -1,0 +1,126 @@
+"""The types of orders, and the fields that they add to the types below."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+
+import strawberry
+
+from crm_graph.domains.catalog.products.graph import Product
+from crm_graph.domains.customers.customers.graph import Customer
+from crm_graph.domains.orders.orders import model, policy
+from crm_graph.domains.sales.opportunities.graph import Opportunity
+from crm_graph.domains.workspace.members.graph import Member
+from crm_graph.graph import roots
+from crm_graph.graph.records import Node, column, extend, money, record, to_many, to_one
+from crm_graph.graph.scalars import Currency
+from crm_graph.graph.types import AggregateOf, Connection, Money
+
+OrderStatus = strawberry.enum(
+    model.OrderStatus,
+    description="Where an order stands. It goes DRAFT, SUBMITTED, APPROVED, SHIPPED, DELIVERED, CLOSED. "
+    "A submitted order may be REJECTED, and revised into a DRAFT; until it is shipped an order may be CANCELLED.",
+)
+
+
+@record("ord", model.Order, policy.ORDER)
+class Order(Node):
+    """What a customer buys: drafted, submitted, approved, shipped, delivered and closed."""
+
+    number: str = column("The order's number, for people; unique in the workspace.")
+    status: OrderStatus = column("Where the order stands; each step is a mutation of its own.")
+    customer: Customer | None = to_one("customer_id", "Who buys.")
+    opportunity: Opportunity | None = to_one("opportunity_id", "The deal that the order came from.")
+    owner: Member | None = to_one("owner_id", "The member who looks after it.")
+    currency: Currency | None = column("The currency of all its amounts.")
+    subtotal: Money | None = money("subtotal", "currency", "What the lines come to together.")
+    discount_percent: Decimal | None = column("What is taken off the subtotal, in percent.")
+    total: Money | None = money("total", "currency", "The subtotal less the discount.")
+    lines: Connection[OrderLine] = to_many("order_id", "The products that are bought.")
+    status_changes: Connection[OrderStatusChange] = to_many("order_id", "The history of its statuses.")
+    ordered_on: date | None = column("The date of the order.")
+    submitted_at: datetime | None = column("When it was last submitted; null for one to be revised.")
+    approved_at: datetime | None = column("When it was approved.")
+    approved_by: Member | None = to_one("approved_by_id", "Who approved it.")
+    rejected_reason: str | None = column("Why it was rejected; null again when it is revised.")
+    cancelled_reason: str | None = column("Why it was cancelled.")
+    shipped_at: datetime | None = column("When it was shipped.")
+    delivered_at: datetime | None = column("When it reached the customer.")
+    closed_at: datetime | None = column("When it was completed.")
+    notes: str | None = column("What else is to be known about it.")
+    external_id: str | None = column("The order's id in the system it came from, unique in the workspace.")
+    version: int = column("Counts the changes; give it as `ifVersion`.")
+    created_at: datetime = column("When the record was made.")
+    updated_at: datetime = column("When the record last changed.")
+
+
+@record("orl", model.OrderLine, policy.ORDER_LINE)
+class OrderLine(Node):
+    """A product on an order."""
+
+    order: Order | None = to_one("order_id", "The order.")
+    product: Product | None = to_one("product_id", "The product.")
+    description: str | None = column("What is to be known about the product on this order.")
+    quantity: Decimal | None = column("How many units.")
+    unit_price: Money | None = money("unit_price", "currency", "The price of one unit.")
+    discount_percent: Decimal | None = column("What is taken off, in percent.")
+    total: Money | None = money("total", "currency", "Quantity times unit price, less the discount.")
+    version: int = column("Counts the changes; give it as `ifVersion`.")
+    created_at: datetime = column("When the record was made.")
+    updated_at: datetime = column("When the record last changed.")
+
+
+@record("osc", model.OrderStatusChange, policy.ORDER_STATUS_CHANGE)
+class OrderStatusChange(Node):
+    """An entry in the history of an order: out of one status, into another."""
+
+    order: Order | None = to_one("order_id", "The order.")
+    from_status: OrderStatus | None = column("The status it left; null for the entry of its drafting.")
+    to_status: OrderStatus = column("The status it entered.")
+    member: Member | None = to_one("member_id", "Who changed it.")
+    changed_at: datetime = column("When it was changed.")
+    reason: str | None = column("Why it was rejected or cancelled.")
+    version: int = column("Counts the changes; a history entry has none.")
+    created_at: datetime = column("When the record was made.")
+    updated_at: datetime = column("When the record last changed.")
+
+
+class Queries:
+    """Fields of Query."""
+
+    order: Order | None = roots.one("An order by id.")
+    orders: Connection[Order] = roots.many("The orders that you may see.")
+    orders_aggregate: AggregateOf[Order] = roots.aggregate("Measures over orders.")
+
+
+class CustomerOrders:
+    """Fields that orders add to customers."""
+
+    orders: Connection[Order] = to_many("customer_id", "What the customer ordered.")
+
+
+class OpportunityOrders:
+    """Fields that orders add to opportunities."""
+
+    orders: Connection[Order] = to_many("opportunity_id", "The orders that came from this deal.")
+
+
+class MemberOrders:
+    """Fields that orders add to members."""
+
+    orders: Connection[Order] = to_many("owner_id", "The orders that the member looks after.")
+
+
+class ProductOrders:
+    """Fields that orders add to products."""
+
+    order_lines: Connection[OrderLine] = to_many("product_id", "The lines of orders that sell this product.")
+
+
+EXTENSIONS = (
+    extend(Customer, CustomerOrders),
+    extend(Opportunity, OpportunityOrders),
+    extend(Member, MemberOrders),
+    extend(Product, ProductOrders),
+)

@@ -1,0 +1,269 @@
+"""Orders: what a customer buys, their lines and the history of their statuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+
+from sqlalchemy import BigInteger, CheckConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_graph.db.base import Amount, Base, Id, Row, indexed, refers, unique
+from crm_graph.domains.orders.orders.events import (
+    OrderApproved,
+    OrderCancelled,
+    OrderClosed,
+    OrderDeleted,
+    OrderDelivered,
+    OrderRejected,
+    OrderRevised,
+    OrderShipped,
+    OrderSubmitted,
+    OrderTotalsChanged,
+)
+from crm_graph.kernel.errors import Refused
+from crm_graph.kernel.money import AMOUNT_DIGITS, AMOUNT_SCALE, round_amount
+
+HUNDRED = Decimal(100)
+AMOUNT_LIMIT = Decimal(10) ** (AMOUNT_DIGITS - AMOUNT_SCALE)
+"""The first amount that the columns cannot hold."""
+MAX_LINES = 500
+"""Lines of one order: every change of one adds them all up, under the order's lock."""
+
+
+class OrderStatus(Enum):
+    """Where an order stands."""
+
+    DRAFT = "DRAFT"
+    SUBMITTED = "SUBMITTED"
+    APPROVED = "APPROVED"
+    REJECTED = "REJECTED"
+    SHIPPED = "SHIPPED"
+    DELIVERED = "DELIVERED"
+    CLOSED = "CLOSED"
+    CANCELLED = "CANCELLED"
+
+
+_NEXT: dict[OrderStatus, tuple[OrderStatus, ...]] = {
+    OrderStatus.DRAFT: (OrderStatus.SUBMITTED, OrderStatus.CANCELLED),
+    OrderStatus.SUBMITTED: (OrderStatus.APPROVED, OrderStatus.REJECTED, OrderStatus.CANCELLED),
+    OrderStatus.APPROVED: (OrderStatus.SHIPPED, OrderStatus.CANCELLED),
+    OrderStatus.REJECTED: (OrderStatus.DRAFT,),
+    OrderStatus.SHIPPED: (OrderStatus.DELIVERED,),
+    OrderStatus.DELIVERED: (OrderStatus.CLOSED,),
+    OrderStatus.CLOSED: (),
+    OrderStatus.CANCELLED: (),
+}
+_DELETABLE = (OrderStatus.DRAFT.value, OrderStatus.CANCELLED.value)
+_STATUSES = ", ".join(f"'{status.value}'" for status in OrderStatus)
+
+
+class Order(Row):
+    """An order. `subtotal` is the sum of its lines, `total` that less the order's discount: kept by `add_up`.
+
+    The table is not called `order`, which SQL reserves.
+    """
+
+    __tablename__ = "sales_order"
+    __table_args__ = (
+        refers("customer_id", "customer"),
+        refers("opportunity_id", "opportunity"),
+        refers("owner_id", "member"),
+        refers("approved_by_id", "member"),
+        unique("number"),
+        unique("external_id"),
+        indexed("sales_order", "customer_id"),
+        indexed("sales_order", "opportunity_id"),
+        indexed("sales_order", "owner_id"),
+        indexed("sales_order", "status", "ordered_on"),
+        CheckConstraint(f"status IN ({_STATUSES})", name="status"),
+        CheckConstraint("discount_percent BETWEEN 0 AND 100", name="discount"),
+        CheckConstraint("total BETWEEN 0 AND subtotal", name="totals"),
+    )
+
+    number: Mapped[str]
+    customer_id: Mapped[Id]
+    opportunity_id: Mapped[Id | None]
+    owner_id: Mapped[Id | None]
+    status: Mapped[str]
+    currency: Mapped[str]
+    subtotal: Mapped[Amount]
+    discount_percent: Mapped[Decimal]
+    total: Mapped[Amount]
+    ordered_on: Mapped[date]
+    submitted_at: Mapped[datetime | None]
+    approved_at: Mapped[datetime | None]
+    approved_by_id: Mapped[Id | None]
+    rejected_reason: Mapped[str | None]
+    cancelled_reason: Mapped[str | None]
+    shipped_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    notes: Mapped[str | None]
+    external_id: Mapped[str | None]
+
+    def submit(self, lines: int, at: datetime) -> OrderSubmitted:
+        """Hand a draft in for approval; `lines` is how many it has.
+
+        Raises Refused: ILLEGAL_TRANSITION from another status, REQUIRED without a line.
+        """
+        self._check_next(OrderStatus.SUBMITTED)
+        if lines < 1:
+            raise Refused("REQUIRED", "An order is submitted with at least one line: add one first.", ("lines",))
+        self.status, self.submitted_at = OrderStatus.SUBMITTED.value, at
+        return OrderSubmitted()
+
+    def approve(self, by: str, at: datetime) -> OrderApproved:
+        """Approve a submitted order in the name of a member. Raises Refused ILLEGAL_TRANSITION."""
+        self._check_next(OrderStatus.APPROVED)
+        self.status, self.approved_at, self.approved_by_id = OrderStatus.APPROVED.value, at, by
+        return OrderApproved()
+
+    def reject(self, reason: str) -> OrderRejected:
+        """Turn a submitted order down. Raises Refused: ILLEGAL_TRANSITION, REQUIRED without a reason."""
+        self._check_next(OrderStatus.REJECTED)
+        reason = _stated(reason, "Say why the order is rejected.")
+        self.status, self.rejected_reason = OrderStatus.REJECTED.value, reason
+        return OrderRejected(reason)
+
+    def revise(self) -> OrderRevised:
+        """Make a rejected order a draft again; why it was rejected stays in its history.
+
+        Raises Refused ILLEGAL_TRANSITION.
+        """
+        self._check_next(OrderStatus.DRAFT)
+        self.status, self.submitted_at, self.rejected_reason = OrderStatus.DRAFT.value, None, None
+        return OrderRevised()
+
+    def ship(self, at: datetime) -> OrderShipped:
+        """Note that an approved order left. Raises Refused ILLEGAL_TRANSITION."""
+        self._check_next(OrderStatus.SHIPPED)
+        self.status, self.shipped_at = OrderStatus.SHIPPED.value, at
+        return OrderShipped()
+
+    def deliver(self, at: datetime) -> OrderDelivered:
+        """Note that a shipped order arrived. Raises Refused ILLEGAL_TRANSITION."""
+        self._check_next(OrderStatus.DELIVERED)
+        self.status, self.delivered_at = OrderStatus.DELIVERED.value, at
+        return OrderDelivered()
+
+    def close(self, at: datetime) -> OrderClosed:
+        """Complete a delivered order. Raises Refused ILLEGAL_TRANSITION."""
+        self._check_next(OrderStatus.CLOSED)
+        self.status, self.closed_at = OrderStatus.CLOSED.value, at
+        return OrderClosed()
+
+    def cancel(self, reason: str) -> OrderCancelled:
+        """Call off an unshipped order, for good. Raises Refused: ILLEGAL_TRANSITION, REQUIRED without a reason."""
+        self._check_next(OrderStatus.CANCELLED)
+        reason = _stated(reason, "Say why the order is cancelled.")
+        self.status, self.cancelled_reason = OrderStatus.CANCELLED.value, reason
+        return OrderCancelled(reason)
+
+    def delete(self) -> OrderDeleted:
+        """Return the event of a draft's or cancelled order's removal. Raises Refused ILLEGAL_TRANSITION for others."""
+        if self.status not in _DELETABLE:
+            allowed = " or ".join(_DELETABLE)
+            raise Refused("ILLEGAL_TRANSITION", f"Only a {allowed} order can be deleted; it is {self.status}.", ("id",))
+        return OrderDeleted()
+
+    def check_draft(self, what: str, path: str) -> None:
+        """Raise Refused ILLEGAL_TRANSITION at `path` when the order is no draft, where `what` is to be changed."""
+        if self.status != OrderStatus.DRAFT.value:
+            raise Refused(
+                "ILLEGAL_TRANSITION",
+                f"{what} can only be changed in {OrderStatus.DRAFT.value}; it is {self.status}.",
+                (path,),
+            )
+
+    def add_up(self, line_totals: Iterable[Decimal]) -> OrderTotalsChanged:
+        """Take subtotal and total from the totals of all lines. Raises Refused INVALID when they come to too much."""
+        subtotal = sum(line_totals, Decimal(0))
+        if subtotal >= AMOUNT_LIMIT:
+            raise Refused("INVALID", f"The lines of an order must come to less than {AMOUNT_LIMIT:f} in all.")
+        self.subtotal = round_amount(subtotal)
+        self._discount()
+        return OrderTotalsChanged()
+
+    def change_discount(self, percent: Decimal) -> None:
+        """Take another percentage off the subtotal. Raises Refused: ILLEGAL_TRANSITION outside DRAFT, INVALID."""
+        if percent == self.discount_percent:
+            return
+        self.check_draft("The discount of an order", "discountPercent")
+        self.discount_percent = percent
+        self._discount()
+
+    def _discount(self) -> None:
+        if not 0 <= self.discount_percent <= HUNDRED:
+            raise Refused("INVALID", "A discount is a percentage from 0 to 100.", ("discountPercent",))
+        self.total = round_amount(self.subtotal * (HUNDRED - self.discount_percent) / HUNDRED)
+
+    def _check_next(self, to: OrderStatus) -> None:
+        before = OrderStatus(self.status)
+        if to not in _NEXT[before]:
+            allowed = ", ".join(step.value for step in _NEXT[before]) or "nothing else"
+            raise Refused(
+                "ILLEGAL_TRANSITION", f"An order that is {before.value} can become {allowed}, not {to.value}.", ("id",)
+            )
+
+
+class OrderLine(Row):
+    """A product on an order. `total` is quantity times unit price less the discount, kept by `lines.py`."""
+
+    __tablename__ = "order_line"
+    __table_args__ = (
+        refers("order_id", "sales_order", on_delete="CASCADE"),
+        refers("product_id", "product"),
+        indexed("order_line", "order_id"),
+        indexed("order_line", "product_id"),
+        CheckConstraint("quantity > 0", name="quantity"),
+        CheckConstraint("discount_percent BETWEEN 0 AND 100", name="discount"),
+    )
+
+    order_id: Mapped[Id]
+    product_id: Mapped[Id]
+    description: Mapped[str | None]
+    quantity: Mapped[Decimal]
+    unit_price: Mapped[Amount]
+    discount_percent: Mapped[Decimal]
+    currency: Mapped[str]
+    total: Mapped[Amount]
+
+
+class OrderStatusChange(Row):
+    """One entry of an order's history: out of a status (None when it was drafted) into another."""
+
+    __tablename__ = "order_status_change"
+    __table_args__ = (
+        refers("order_id", "sales_order", on_delete="CASCADE"),
+        refers("member_id", "member"),
+        indexed("order_status_change", "order_id"),
+        CheckConstraint(f"from_status IN ({_STATUSES})", name="from_status"),
+        CheckConstraint(f"to_status IN ({_STATUSES})", name="to_status"),
+    )
+
+    order_id: Mapped[Id]
+    from_status: Mapped[str | None]
+    to_status: Mapped[str]
+    member_id: Mapped[Id]
+    changed_at: Mapped[datetime]
+    reason: Mapped[str | None]
+
+
+class OrderCounter(Base):
+    """The last running number that was given to an order of a year."""
+
+    __tablename__ = "order_counter"
+    __table_args__ = (refers("workspace_id", "workspace"),)
+
+    workspace_id: Mapped[Id] = mapped_column(primary_key=True)
+    year: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    last: Mapped[int] = mapped_column(BigInteger)
+
+
+def _stated(reason: str, otherwise: str) -> str:
+    if not reason.strip():
+        raise Refused("REQUIRED", otherwise, ("reason",))
+    return reason.strip()

@@ -1,0 +1,302 @@
+"""The only writers of orders and of the history of their statuses; `lines.py` writes their lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, null, select
+from sqlalchemy.dialects.postgresql import insert
+
+from crm_graph.db.base import table_of
+from crm_graph.db.rows import changes
+from crm_graph.db.session import Record
+from crm_graph.db.statements import compile_statement
+from crm_graph.domains.customers.customers.model import Customer
+from crm_graph.domains.customers.customers.policy import CUSTOMER
+from crm_graph.domains.orders.orders.events import (
+    OrderCancelled,
+    OrderCreated,
+    OrderRejected,
+    OrderUpdated,
+    StatusEvent,
+)
+from crm_graph.domains.orders.orders.lines import at_line, check_count, may_write_lines, new_line, price, totals_of
+from crm_graph.domains.orders.orders.model import Order, OrderCounter, OrderLine, OrderStatus, OrderStatusChange
+from crm_graph.domains.orders.orders.policy import ORDER, ORDER_LINE, ORDER_STATUS_CHANGE
+from crm_graph.domains.sales.opportunities.model import Opportunity
+from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, OPPORTUNITY_LINE
+from crm_graph.domains.workspace.members.model import Member
+from crm_graph.domains.workspace.members.policy import MEMBER
+from crm_graph.domains.workspace.workspaces.model import Workspace
+from crm_graph.kernel.errors import Forbidden, Refused
+from crm_graph.permissions.policy import UUID, Policy, workspace
+from crm_graph.work import CREATE, DELETE, UPDATE, Work
+
+SUBMIT, APPROVE, REJECT, REVISE = "submit", "approve", "reject", "revise"
+SHIP, DELIVER, CLOSE, CANCEL = "ship", "deliver", "close", "cancel"
+"""The named transitions, which roles can be granted one by one."""
+
+_ORDERS, _COUNTERS = table_of(Order), table_of(OrderCounter)
+_COUNT = compile_statement(
+    insert(_COUNTERS)
+    .values(workspace_id=bindparam("workspace_id", type_=UUID), year=bindparam("year"), last=1)
+    .on_conflict_do_update(index_elements=["workspace_id", "year"], set_={"last": _COUNTERS.c.last + 1})
+    .returning(_COUNTERS.c.last)
+)
+_NUMBER_TAKEN = compile_statement(
+    select(_ORDERS.c.id).where(_ORDERS.c.workspace_id == workspace(), _ORDERS.c.number == bindparam("number"))
+)
+_COPIED = {"customer": "customer_id", "owner": "owner_id"}
+_COPIED_OF_LINES = {
+    "product": "product_id",
+    "quantity": "quantity",
+    "unitPrice": "unit_price",
+    "discountPercent": "discount_percent",
+}
+"""What is copied of an opportunity and its lines beside the currency: GraphQL field and column."""
+
+
+async def create_order(
+    work: Work, values: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], given: tuple[str, ...]
+) -> str:
+    """Draft an order with its lines. `given` are the GraphQL names of what was sent beside them."""
+    work.may(ORDER, CREATE, given)
+    if lines:
+        may_write_lines(work, CREATE, {name for line in lines for name in line})
+    check_count(len(lines), "lines")
+    await _check_references(work, values)
+    order = await _draft(work, values)
+    made = []
+    for index, line in enumerate(lines):
+        with at_line(index):
+            made.append(await new_line(work, order, line))
+    return await _open(work, order, made)
+
+
+async def create_order_from_opportunity(
+    work: Work, opportunity_id: str, values: Mapping[str, Any], given: tuple[str, ...]
+) -> str:
+    """Draft an order for an opportunity's customer, with its owner, currency and lines.
+
+    Copying is reading: it takes only what the viewer may see of the opportunity in clear.
+    """
+    work.may(ORDER, CREATE, (*given, "customer", "opportunity", "owner", "currency"))
+    may_write_lines(work, CREATE, _COPIED_OF_LINES.values())
+    found = await _read(work, OPPORTUNITY, _COPIED, id=opportunity_id)
+    if not found:
+        raise Refused("NOT_FOUND", "There is no such opportunity.", ("opportunityId",))
+    copied = {name: found[0][name] for name in ("customer_id", "owner_id", "currency") if found[0][name] is not None}
+    if "customer_id" not in copied:
+        raise Refused("REQUIRED", "This opportunity has no customer: give it one first.", ("opportunityId",))
+    await work.refer(Customer, CUSTOMER, copied["customer_id"], "opportunityId")
+    order = await _draft(work, {**values, **copied, "opportunity_id": opportunity_id})
+    return await _open(work, order, await _copied_lines(work, order, opportunity_id))
+
+
+async def update_order(
+    work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
+) -> str:
+    """Change an order's data; its discount and customer only in DRAFT."""
+    work.may(ORDER, UPDATE, given)
+    order = await work.get(Order, ORDER, id_, UPDATE, if_version)
+    _check(values)
+    await _check_references(work, values)
+    if values.get("customer_id", order.customer_id) != order.customer_id:
+        order.check_draft("The customer of an order", "customerId")
+    for name, value in values.items():
+        if name == "discount_percent":
+            order.change_discount(value)
+        else:
+            setattr(order, name, value)
+    await work.save(order, ORDER, OrderUpdated())
+    return order.id
+
+
+async def submit_order(work: Work, id_: str, if_version: int | None) -> str:
+    """Hand a draft with at least one line in for approval."""
+    order = await work.get(Order, ORDER, id_, SUBMIT, if_version)
+    lines = await totals_of(work, order)
+    return await _save_status(work, order, order.submit(len(lines), work.now))
+
+
+async def approve_order(work: Work, id_: str, if_version: int | None) -> str:
+    """Approve a submitted order."""
+    order = await work.get(Order, ORDER, id_, APPROVE, if_version)
+    return await _save_status(work, order, order.approve(work.viewer.member_id, work.now))
+
+
+async def reject_order(work: Work, id_: str, reason: str, if_version: int | None) -> str:
+    """Turn a submitted order down, with a reason."""
+    work.may(ORDER, REJECT, ("rejectedReason",))
+    order = await work.get(Order, ORDER, id_, REJECT, if_version)
+    return await _save_status(work, order, order.reject(reason))
+
+
+async def revise_order(work: Work, id_: str, if_version: int | None) -> str:
+    """Make a rejected order a draft again."""
+    order = await work.get(Order, ORDER, id_, REVISE, if_version)
+    return await _save_status(work, order, order.revise())
+
+
+async def ship_order(work: Work, id_: str, if_version: int | None) -> str:
+    """Note that an approved order left for the customer."""
+    order = await work.get(Order, ORDER, id_, SHIP, if_version)
+    return await _save_status(work, order, order.ship(work.now))
+
+
+async def deliver_order(work: Work, id_: str, if_version: int | None) -> str:
+    """Note that a shipped order reached the customer."""
+    order = await work.get(Order, ORDER, id_, DELIVER, if_version)
+    return await _save_status(work, order, order.deliver(work.now))
+
+
+async def close_order(work: Work, id_: str, if_version: int | None) -> str:
+    """Complete a delivered order."""
+    order = await work.get(Order, ORDER, id_, CLOSE, if_version)
+    return await _save_status(work, order, order.close(work.now))
+
+
+async def cancel_order(work: Work, id_: str, reason: str, if_version: int | None) -> str:
+    """Call off an order that has not been shipped, with a reason."""
+    work.may(ORDER, CANCEL, ("cancelledReason",))
+    order = await work.get(Order, ORDER, id_, CANCEL, if_version)
+    return await _save_status(work, order, order.cancel(reason))
+
+
+async def delete_order(work: Work, id_: str, if_version: int | None) -> None:
+    """Remove a draft or cancelled order with its lines and history."""
+    order = await work.get(Order, ORDER, id_, DELETE, if_version)
+    await work.delete(order, ORDER, order.delete())
+
+
+async def _draft(work: Work, values: Mapping[str, Any]) -> Order:
+    """Return a new order without a number unless one is given, not written yet."""
+    _check(values)
+    order: Order = Order.make(
+        **{
+            "owner_id": work.viewer.member_id,
+            "status": OrderStatus.DRAFT.value,
+            "discount_percent": Decimal(0),
+            "ordered_on": work.now.date(),
+            **values,
+        }
+    )
+    if "currency" not in values:
+        order.currency = await _base_currency(work)
+    return order
+
+
+async def _open(work: Work, order: Order, lines: Sequence[OrderLine]) -> str:
+    """Write a new order with its lines and the first entry of its history."""
+    order.add_up(line.total for line in lines)
+    if not order.number:
+        order.number = await _next_number(work, order.ordered_on)
+    await work.create(order, ORDER, OrderCreated())
+    for line in lines:
+        await work.add_part(line, ORDER_LINE)
+    await _remember(work, order, None, None)
+    return order.id
+
+
+async def _next_number(work: Work, day: date) -> str:
+    """Return `SO-<year>-<running number>`, skipping numbers that were given by hand.
+
+    The counter's row stays locked until the transaction ends, so drafts of a workspace queue here: called last. A draft
+    that is rolled back gives its number back.
+    """
+    while True:
+        counted = await work.session.execute(_COUNT, {**work.viewer.binds, "year": day.year})
+        number = f"SO-{day.year}-{counted[0]['last']}"
+        if not await work.session.fetch(_NUMBER_TAKEN, {**work.viewer.binds, "number": number}):
+            return number
+
+
+async def _copied_lines(work: Work, order: Order, opportunity_id: str) -> list[OrderLine]:
+    """Return lines for an order as an opportunity has them. Raises Forbidden where the viewer may not read them."""
+    rows = await _read(work, OPPORTUNITY_LINE, _COPIED_OF_LINES, opportunity_id=opportunity_id)
+    check_count(len(rows), "opportunityId")
+    made: list[OrderLine] = []
+    for row in rows:
+        for name, column in _COPIED_OF_LINES.items():
+            if row[column] is None:
+                raise Forbidden(
+                    f"Your roles do not allow to read {OPPORTUNITY_LINE.type}.{name}, which would be copied."
+                )
+        if row["currency"] != order.currency:
+            raise Refused(
+                "INVALID",
+                f"This opportunity is in {order.currency} but has a line in {row['currency']}: make them the same first.",
+                ("opportunityId",),
+            )
+        line: OrderLine = OrderLine.make(
+            order_id=order.id,
+            product_id=row["product_id"],
+            quantity=Decimal(row["quantity"]),
+            unit_price=Decimal(row["unit_price"]),
+            discount_percent=Decimal(row["discount_percent"]),
+            currency=order.currency,
+        )
+        price(line)
+        made.append(line)
+    return made
+
+
+async def _read(work: Work, policy: Policy, fields: Mapping[str, str], **where: str) -> list[Record]:
+    """Return the rows of a type that the viewer may see, oldest first; a field they may not read in clear is null.
+
+    `fields` maps GraphQL fields to columns, `where` columns to ids. The currency comes along: it tells no amount.
+    """
+    access, rows = work.access.of(policy.type), policy.table
+    columns: list[ColumnElement[Any]] = [rows.c.currency]
+    for name, column in fields.items():
+        shown = access.column(name, rows, rows.c[column], masks=False)
+        columns.append((null() if shown is None else shown).label(column))
+    readable = access.rows(rows)
+    conditions = [rows.c.workspace_id == workspace(), *([] if readable is None else [readable])]
+    conditions += [rows.c[name] == bindparam(f"w_{name}", type_=UUID) for name in where]
+    query = select(*columns).where(*conditions).order_by(rows.c.id)
+    return await work.session.query(query, **work.viewer.binds, **{f"w_{name}": id_ for name, id_ in where.items()})
+
+
+async def _save_status(work: Work, order: Order, event: StatusEvent) -> str:
+    before, _ = changes(order)["status"]
+    await work.save(order, ORDER, event)
+    await _remember(work, order, before, event.reason if isinstance(event, OrderRejected | OrderCancelled) else None)
+    return order.id
+
+
+async def _remember(work: Work, order: Order, before: str | None, reason: str | None) -> None:
+    change: OrderStatusChange = OrderStatusChange.make(
+        order_id=order.id,
+        from_status=before,
+        to_status=order.status,
+        member_id=work.viewer.member_id,
+        changed_at=work.now,
+        reason=reason,
+    )
+    await work.add_part(change, ORDER_STATUS_CHANGE)
+
+
+async def _base_currency(work: Work) -> str:
+    of = table_of(Workspace)
+    rows = await work.session.query(
+        select(of.c.base_currency).where(of.c.workspace_id == workspace()), **work.viewer.binds
+    )
+    return str(rows[0]["base_currency"])
+
+
+async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
+    if values.get("customer_id") is not None:
+        await work.refer(Customer, CUSTOMER, values["customer_id"], "customerId")
+    if values.get("opportunity_id") is not None:
+        await work.refer(Opportunity, OPPORTUNITY, values["opportunity_id"], "opportunityId")
+    if values.get("owner_id") is not None:
+        await work.refer(Member, MEMBER, values["owner_id"], "ownerId")
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    if "number" in values and not values["number"].strip():
+        raise Refused("INVALID", "A number cannot be blank.", ("number",))

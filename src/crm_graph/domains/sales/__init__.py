@@ -1,0 +1,1 @@
+"""How it is sold: pipelines, their stages, and opportunities."""

@@ -1,0 +1,27 @@
+"""Opportunities in the schema."""
+
+from __future__ import annotations
+
+from crm_graph.domains.sales.opportunities import events
+from crm_graph.domains.sales.opportunities.graph.mutations import Mutations
+from crm_graph.domains.sales.opportunities.graph.subscriptions import Subscriptions
+from crm_graph.domains.sales.opportunities.graph.types import (
+    EXTENSIONS,
+    Opportunity,
+    OpportunityLine,
+    Queries,
+    StageMove,
+)
+from crm_graph.graph.build import Slice
+
+SLICE = Slice(
+    "opportunities",
+    records=(Opportunity, OpportunityLine, StageMove),
+    queries=(Queries,),
+    mutations=(Mutations,),
+    subscriptions=(Subscriptions,),
+    extensions=EXTENSIONS,
+    events=events.EVENTS,
+)
+
+__all__ = ["SLICE", "Opportunity", "OpportunityLine", "StageMove"]

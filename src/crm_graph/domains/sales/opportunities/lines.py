@@ -1,0 +1,83 @@
+"""The lines of opportunities: their one writer."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from crm_graph.domains.catalog.products.model import Product
+from crm_graph.domains.catalog.products.policy import PRODUCT
+from crm_graph.domains.sales.opportunities.events import (
+    OpportunityLineAdded,
+    OpportunityLineRemoved,
+    OpportunityLineUpdated,
+)
+from crm_graph.domains.sales.opportunities.model import Opportunity, OpportunityLine
+from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, OPPORTUNITY_LINE
+from crm_graph.kernel.errors import Refused
+from crm_graph.kernel.money import round_amount
+from crm_graph.work import UPDATE, Work
+
+HUNDRED = Decimal(100)
+
+
+async def add_line(
+    work: Work, opportunity_id: str, product_id: str, quantity: Decimal, unit_price: Decimal | None, discount: Decimal
+) -> str:
+    """Put a product on an opportunity, at its list price unless another is given."""
+    opportunity = await work.get(Opportunity, OPPORTUNITY, opportunity_id, UPDATE)
+    product = await work.refer(Product, PRODUCT, product_id, "productId")
+    if unit_price is None:
+        unit_price = list_price(product, opportunity.currency)
+    line: OpportunityLine = OpportunityLine.make(
+        opportunity_id=opportunity.id,
+        product_id=product.id,
+        quantity=quantity,
+        unit_price=unit_price,
+        discount_percent=discount,
+        currency=opportunity.currency,
+        total=line_total(quantity, unit_price, discount),
+    )
+    await work.create(line, OPPORTUNITY_LINE, OpportunityLineAdded(product.id))
+    return line.id
+
+
+async def update_line(
+    work: Work,
+    id_: str,
+    quantity: Decimal | None,
+    unit_price: Decimal | None,
+    discount: Decimal | None,
+    if_version: int | None,
+) -> str:
+    """Change a line's quantity, price or discount."""
+    line = await work.get(OpportunityLine, OPPORTUNITY_LINE, id_, UPDATE, if_version)
+    line.quantity = line.quantity if quantity is None else quantity
+    line.unit_price = line.unit_price if unit_price is None else unit_price
+    line.discount_percent = line.discount_percent if discount is None else discount
+    line.total = line_total(line.quantity, line.unit_price, line.discount_percent)
+    await work.save(line, OPPORTUNITY_LINE, OpportunityLineUpdated())
+    return line.id
+
+
+async def remove_line(work: Work, id_: str, if_version: int | None) -> None:
+    """Take a product off an opportunity."""
+    line = await work.get(OpportunityLine, OPPORTUNITY_LINE, id_, UPDATE, if_version)
+    await work.delete(line, OPPORTUNITY_LINE, OpportunityLineRemoved(line.product_id))
+
+
+def list_price(product: Product, currency: str) -> Decimal:
+    """Return a product's price in a currency. Raises Refused REQUIRED when it has none in this one."""
+    if product.price is None or product.currency != currency:
+        raise Refused("REQUIRED", f"{product.name} has no list price in {currency}: give a unit price.", ("unitPrice",))
+    return product.price
+
+
+def line_total(quantity: Decimal, unit_price: Decimal, discount_percent: Decimal) -> Decimal:
+    """Return what a line comes to. Raises Refused INVALID for a quantity, price or discount out of range."""
+    if quantity <= 0:
+        raise Refused("INVALID", "A quantity must be more than 0.", ("quantity",))
+    if unit_price < 0:
+        raise Refused("INVALID", "A unit price cannot be negative.", ("unitPrice",))
+    if not 0 <= discount_percent <= HUNDRED:
+        raise Refused("INVALID", "A discount is a percentage from 0 to 100.", ("discountPercent",))
+    return round_amount(quantity * unit_price * (HUNDRED - discount_percent) / HUNDRED)

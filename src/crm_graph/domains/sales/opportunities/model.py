@@ -1,0 +1,166 @@
+"""Opportunities: deals in a pipeline, their lines and the history of their stages."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+
+from sqlalchemy import CheckConstraint
+from sqlalchemy.orm import Mapped
+
+from crm_graph.db.base import Amount, Id, Row, indexed, refers, unique
+from crm_graph.domains.sales.opportunities.events import (
+    OpportunityLost,
+    OpportunityReopened,
+    OpportunityStageChanged,
+    OpportunityWon,
+    StageEvent,
+)
+from crm_graph.domains.sales.pipelines.model import Stage, StageKind
+from crm_graph.kernel.errors import Refused
+
+
+class OpportunityStatus(Enum):
+    """Whether an opportunity is still to be decided; follows from the kind of its stage."""
+
+    OPEN = "OPEN"
+    WON = "WON"
+    LOST = "LOST"
+
+
+class Opportunity(Row):
+    """A deal. `status` repeats the kind of the stage, so that open deals are found without a join."""
+
+    __tablename__ = "opportunity"
+    __table_args__ = (
+        refers("customer_id", "customer"),
+        refers("pipeline_id", "pipeline"),
+        refers("stage_id", "stage"),
+        refers("owner_id", "member"),
+        unique("external_id"),
+        indexed("opportunity", "customer_id"),
+        indexed("opportunity", "stage_id"),
+        indexed("opportunity", "owner_id"),
+        indexed("opportunity", "status", "amount"),
+        CheckConstraint("status IN ('OPEN', 'WON', 'LOST')", name="status"),
+        CheckConstraint("probability BETWEEN 0 AND 100", name="probability"),
+    )
+
+    name: Mapped[str]
+    customer_id: Mapped[Id | None]
+    pipeline_id: Mapped[Id]
+    stage_id: Mapped[Id]
+    stage_since: Mapped[datetime]
+    status: Mapped[str]
+    amount: Mapped[Amount | None]
+    currency: Mapped[str]
+    probability: Mapped[int]
+    expected_close: Mapped[date | None]
+    opened_on: Mapped[date | None]
+    closed_on: Mapped[date | None]
+    next_step: Mapped[str | None]
+    source: Mapped[str | None]
+    lost_reason: Mapped[str | None]
+    owner_id: Mapped[Id | None]
+    external_id: Mapped[str | None]
+
+    def move(self, to: Stage, at: datetime) -> StageEvent:
+        """Move to another stage of the pipeline, taking its probability.
+
+        Raises Refused: ILLEGAL_TRANSITION out of a closed stage or to where it is, INVALID into another pipeline,
+        REQUIRED for a field that the stage asks for.
+        """
+        if self.status != OpportunityStatus.OPEN.value:
+            raise Refused(
+                "ILLEGAL_TRANSITION", f"This opportunity is {self.status}: reopen it before moving it.", ("id",)
+            )
+        self._check_enter(to)
+        before, seconds = self._enter(to, at)
+        match StageKind(to.kind):
+            case StageKind.WON:
+                self.closed_on = at.date()
+                return OpportunityWon(before, to.id, seconds)
+            case StageKind.LOST:
+                self.closed_on = at.date()
+                return OpportunityLost(before, to.id, seconds, self.lost_reason or "")
+            case StageKind.OPEN:
+                return OpportunityStageChanged(before, to.id, seconds)
+
+    def reopen(self, to: Stage, at: datetime) -> OpportunityReopened:
+        """Open a won or lost opportunity again. Raises Refused ILLEGAL_TRANSITION when it is open, or `to` is not."""
+        if self.status == OpportunityStatus.OPEN.value:
+            raise Refused("ILLEGAL_TRANSITION", "This opportunity is open: move it instead.", ("id",))
+        if to.kind != StageKind.OPEN.value:
+            raise Refused("ILLEGAL_TRANSITION", f"Reopen into an open stage; {to.name} is {to.kind}.", ("stageId",))
+        self._check_enter(to)
+        before, seconds = self._enter(to, at)
+        self.closed_on = self.lost_reason = None
+        return OpportunityReopened(before, to.id, seconds)
+
+    def _check_enter(self, to: Stage) -> None:
+        if to.pipeline_id != self.pipeline_id:
+            raise Refused("INVALID", f"The stage {to.name} belongs to another pipeline.", ("stageId",))
+        if to.id == self.stage_id:
+            raise Refused("ILLEGAL_TRANSITION", f"This opportunity is in {to.name} already.", ("stageId",))
+        present = {
+            "amount": self.amount,
+            "expectedClose": self.expected_close,
+            "customer": self.customer_id,
+            "lostReason": self.lost_reason,
+            "nextStep": self.next_step,
+        }
+        required = {*to.required_fields, *(("lostReason",) if to.kind == StageKind.LOST.value else ())}
+        for name in sorted(required):
+            if present[name] is None:
+                path = f"{name}Id" if name == "customer" else name
+                raise Refused("REQUIRED", f"The stage {to.name} requires `{name}`.", (path,))
+
+    def _enter(self, to: Stage, at: datetime) -> tuple[str, int]:
+        """Take the stage and return the one before, with the seconds spent in it."""
+        before, seconds = self.stage_id, max(0, int((at - self.stage_since).total_seconds()))
+        self.stage_id, self.stage_since = to.id, at
+        self.status, self.probability = to.kind, to.probability
+        return before, seconds
+
+
+class OpportunityLine(Row):
+    """A product on an opportunity. `total` is quantity times unit price less the discount, kept by `calculate`."""
+
+    __tablename__ = "opportunity_line"
+    __table_args__ = (
+        refers("opportunity_id", "opportunity", on_delete="CASCADE"),
+        refers("product_id", "product"),
+        indexed("opportunity_line", "opportunity_id"),
+        indexed("opportunity_line", "product_id"),
+        CheckConstraint("quantity > 0", name="quantity"),
+        CheckConstraint("discount_percent BETWEEN 0 AND 100", name="discount"),
+    )
+
+    opportunity_id: Mapped[Id]
+    product_id: Mapped[Id]
+    quantity: Mapped[Decimal]
+    unit_price: Mapped[Amount]
+    discount_percent: Mapped[Decimal]
+    currency: Mapped[str]
+    total: Mapped[Amount]
+
+
+class StageMove(Row):
+    """One entry of an opportunity's history: out of a stage (None when it was opened) into another."""
+
+    __tablename__ = "stage_move"
+    __table_args__ = (
+        refers("opportunity_id", "opportunity", on_delete="CASCADE"),
+        refers("from_stage_id", "stage"),
+        refers("to_stage_id", "stage"),
+        refers("member_id", "member"),
+        indexed("stage_move", "opportunity_id"),
+    )
+
+    opportunity_id: Mapped[Id]
+    from_stage_id: Mapped[Id | None]
+    to_stage_id: Mapped[Id]
+    member_id: Mapped[Id]
+    moved_at: Mapped[datetime]
+    seconds_in_stage: Mapped[int | None]

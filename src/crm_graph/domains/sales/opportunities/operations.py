@@ -1,0 +1,152 @@
+"""The only writers of opportunities and of the history of their stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from crm_graph.db.base import table_of
+from crm_graph.domains.customers.customers.model import Customer
+from crm_graph.domains.customers.customers.policy import CUSTOMER
+from crm_graph.domains.sales.opportunities.events import (
+    OpportunityCreated,
+    OpportunityDeleted,
+    OpportunityUpdated,
+    StageEvent,
+)
+from crm_graph.domains.sales.opportunities.model import Opportunity, StageMove
+from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, STAGE_MOVE
+from crm_graph.domains.sales.pipelines.model import Stage
+from crm_graph.domains.sales.pipelines.policy import STAGE
+from crm_graph.domains.workspace.members.model import Member
+from crm_graph.domains.workspace.members.policy import MEMBER
+from crm_graph.domains.workspace.workspaces.model import Workspace
+from crm_graph.kernel.errors import Refused
+from crm_graph.permissions.policy import workspace
+from crm_graph.work import CREATE, DELETE, UPDATE, Work
+
+MOVE = "move"
+
+
+async def create_opportunity(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
+    """Open an opportunity in an open stage: the given one, or the first of the workspace's first pipeline."""
+    work.may(OPPORTUNITY, CREATE, given)
+    await _check_references(work, values)
+    stage = await _entry_stage(work, values.get("stage_id"))
+    rest = {name: value for name, value in values.items() if name != "stage_id"}
+    opportunity: Opportunity = Opportunity.make(
+        **{
+            "owner_id": work.viewer.member_id,
+            "pipeline_id": stage.pipeline_id,
+            "stage_id": stage.id,
+            "stage_since": work.now,
+            "status": stage.kind,
+            "probability": stage.probability,
+            "opened_on": work.now.date(),
+            "currency": await _base_currency(work),
+            **rest,
+        }
+    )
+    _check(opportunity)
+    await work.create(opportunity, OPPORTUNITY, OpportunityCreated(stage.id))
+    await _remember(work, opportunity, None, None)
+    return opportunity.id
+
+
+async def update_opportunity(
+    work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
+) -> str:
+    """Change an opportunity's data; its stage is changed by moving it."""
+    work.may(OPPORTUNITY, UPDATE, given)
+    opportunity = await work.get(Opportunity, OPPORTUNITY, id_, UPDATE, if_version)
+    await _check_references(work, values)
+    for name, value in values.items():
+        setattr(opportunity, name, value)
+    _check(opportunity)
+    await work.save(opportunity, OPPORTUNITY, OpportunityUpdated())
+    return opportunity.id
+
+
+async def move_opportunity(
+    work: Work, id_: str, stage_id: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
+) -> str:
+    """Move an opportunity to another stage of its pipeline; `values` may supply what the stage requires."""
+    work.may(OPPORTUNITY, MOVE, given)
+    opportunity = await work.get(Opportunity, OPPORTUNITY, id_, MOVE, if_version)
+    stage = await work.refer(Stage, STAGE, stage_id, "stageId")
+    for name, value in values.items():
+        setattr(opportunity, name, value)
+    _check(opportunity)
+    await _save_move(work, opportunity, opportunity.move(stage, work.now))
+    return opportunity.id
+
+
+async def reopen_opportunity(work: Work, id_: str, stage_id: str, if_version: int | None) -> str:
+    """Open a won or lost opportunity again, in an open stage."""
+    opportunity = await work.get(Opportunity, OPPORTUNITY, id_, "reopen", if_version)
+    stage = await work.refer(Stage, STAGE, stage_id, "stageId")
+    await _save_move(work, opportunity, opportunity.reopen(stage, work.now))
+    return opportunity.id
+
+
+async def delete_opportunity(work: Work, id_: str, if_version: int | None) -> None:
+    """Remove an opportunity with its lines and history."""
+    opportunity = await work.get(Opportunity, OPPORTUNITY, id_, DELETE, if_version)
+    await work.delete(opportunity, OPPORTUNITY, OpportunityDeleted())
+
+
+async def _save_move(work: Work, opportunity: Opportunity, event: StageEvent) -> None:
+    await work.save(opportunity, OPPORTUNITY, event)
+    await _remember(work, opportunity, event.from_stage_id, event.seconds_in_stage)
+
+
+async def _remember(work: Work, opportunity: Opportunity, before: str | None, seconds: int | None) -> None:
+    move: StageMove = StageMove.make(
+        opportunity_id=opportunity.id,
+        from_stage_id=before,
+        to_stage_id=opportunity.stage_id,
+        member_id=work.viewer.member_id,
+        moved_at=work.now,
+        seconds_in_stage=seconds,
+    )
+    await work.add_part(move, STAGE_MOVE)
+
+
+async def _entry_stage(work: Work, stage_id: str | None) -> Stage:
+    if stage_id is None:
+        stages = table_of(Stage)
+        first = select(stages.c.id).where(stages.c.workspace_id == workspace(), stages.c.kind == "OPEN")
+        rows = await work.session.query(
+            first.order_by(stages.c.pipeline_id, stages.c.position).limit(1), **work.viewer.binds
+        )
+        if not rows:
+            raise Refused("REQUIRED", "This workspace has no pipeline yet: create one first.", ("stageId",))
+        stage_id = str(rows[0]["id"])
+    stage = await work.refer(Stage, STAGE, stage_id, "stageId")
+    if stage.kind != "OPEN":
+        raise Refused(
+            "ILLEGAL_TRANSITION", f"An opportunity starts in an open stage; {stage.name} is {stage.kind}.", ("stageId",)
+        )
+    return stage
+
+
+async def _base_currency(work: Work) -> str:
+    of = table_of(Workspace)
+    rows = await work.session.query(select(of.c.base_currency).where(of.c.workspace_id == workspace()), **work.viewer.binds)
+    return str(rows[0]["base_currency"])
+
+
+async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
+    if values.get("customer_id") is not None:
+        await work.refer(Customer, CUSTOMER, values["customer_id"], "customerId")
+    if values.get("owner_id") is not None:
+        await work.refer(Member, MEMBER, values["owner_id"], "ownerId")
+
+
+def _check(opportunity: Opportunity) -> None:
+    if opportunity.amount is not None and opportunity.amount < 0:
+        raise Refused("INVALID", "An amount cannot be negative.", ("amount", "amount"))
+    if opportunity.probability is not None and not 0 <= opportunity.probability <= 100:
+        raise Refused("INVALID", "A probability is a percentage from 0 to 100.", ("probability",))

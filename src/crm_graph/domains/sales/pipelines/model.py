@@ -1,0 +1,60 @@
+"""Pipelines: the ordered stages that opportunities pass through."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from sqlalchemy import CheckConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_graph.db.base import Id, Row, refers, unique
+
+
+class StageKind(Enum):
+    """What it means for an opportunity to be in a stage."""
+
+    OPEN = "OPEN"
+    WON = "WON"
+    LOST = "LOST"
+
+
+class Pipeline(Row):
+    """A way of selling, with its own stages."""
+
+    __tablename__ = "pipeline"
+    __table_args__ = (refers("workspace_id", "workspace"), unique("name"))
+
+    name: Mapped[str]
+
+
+class Stage(Row):
+    """A stage of a pipeline. `required_fields` are the fields that an opportunity must have to enter it."""
+
+    __tablename__ = "stage"
+    __table_args__ = (
+        refers("pipeline_id", "pipeline", on_delete="CASCADE"),
+        unique("pipeline_id", "name"),
+        CheckConstraint("kind IN ('OPEN', 'WON', 'LOST')", name="kind"),
+        CheckConstraint("probability BETWEEN 0 AND 100", name="probability"),
+    )
+
+    pipeline_id: Mapped[Id]
+    name: Mapped[str]
+    position: Mapped[int]
+    kind: Mapped[str]
+    probability: Mapped[int]
+    required_fields: Mapped[list[str]] = mapped_column(server_default="{}")
+
+
+DEFAULT_STAGES = (
+    ("Prospecting", StageKind.OPEN, 10, ()),
+    ("Qualified", StageKind.OPEN, 25, ()),
+    ("Proposal", StageKind.OPEN, 50, ("amount",)),
+    ("Negotiation", StageKind.OPEN, 75, ("amount", "expectedClose")),
+    ("Closed won", StageKind.WON, 100, ("amount",)),
+    ("Closed lost", StageKind.LOST, 0, ("lostReason",)),
+)
+"""The stages of a new pipeline: name, kind, probability in percent, required fields."""
+
+REQUIRABLE = ("amount", "expectedClose", "customer", "lostReason", "nextStep")
+"""The fields of an opportunity that a stage can require."""

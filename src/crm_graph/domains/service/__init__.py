@@ -1,0 +1,1 @@
+"""Who is helped: tickets and their replies."""

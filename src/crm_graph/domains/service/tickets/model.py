@@ -1,0 +1,205 @@
+"""Tickets: what customers ask and complain about, and the replies they get."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+
+from sqlalchemy import BigInteger, CheckConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_graph.db.base import Base, Id, Row, indexed, refers, unique
+from crm_graph.domains.service.tickets.events import (
+    TicketAnswered,
+    TicketAssigned,
+    TicketClosed,
+    TicketHeld,
+    TicketReopened,
+    TicketResolved,
+    TicketResumed,
+)
+from crm_graph.kernel.errors import Refused
+
+
+class TicketKind(Enum):
+    """What a ticket is about."""
+
+    QUESTION = "QUESTION"
+    COMPLAINT = "COMPLAINT"
+    SERVICE_REQUEST = "SERVICE_REQUEST"
+    FEEDBACK = "FEEDBACK"
+
+
+class TicketChannel(Enum):
+    """How a ticket came in."""
+
+    EMAIL = "EMAIL"
+    PHONE = "PHONE"
+    CHAT = "CHAT"
+    WEB = "WEB"
+    SOCIAL = "SOCIAL"
+
+
+class TicketPriority(Enum):
+    """How soon a ticket is to be dealt with."""
+
+    LOW = "LOW"
+    NORMAL = "NORMAL"
+    HIGH = "HIGH"
+    URGENT = "URGENT"
+
+
+class TicketStatus(Enum):
+    """Where a ticket stands. PENDING waits for the customer."""
+
+    NEW = "NEW"
+    OPEN = "OPEN"
+    PENDING = "PENDING"
+    RESOLVED = "RESOLVED"
+    CLOSED = "CLOSED"
+
+
+class TicketCounter(Base):
+    """The last ticket number of a workspace. A sequence would leave gaps, and there is none per workspace."""
+
+    __tablename__ = "ticket_counter"
+    __table_args__ = (refers("workspace_id", "workspace"),)
+
+    workspace_id: Mapped[Id] = mapped_column(primary_key=True)
+    last_number: Mapped[int] = mapped_column(BigInteger)
+
+
+class Ticket(Row):
+    """A ticket. `number` is what people call it by; it is given once and never changes."""
+
+    __tablename__ = "ticket"
+    __table_args__ = (
+        refers("workspace_id", "workspace"),
+        refers("customer_id", "customer"),
+        refers("contact_id", "contact"),
+        refers("product_id", "product"),
+        refers("assignee_id", "member"),
+        unique("number"),
+        unique("external_id"),
+        indexed("ticket", "customer_id"),
+        indexed("ticket", "contact_id"),
+        indexed("ticket", "product_id"),
+        indexed("ticket", "assignee_id"),
+        indexed("ticket", "status"),
+        CheckConstraint("kind IN ('QUESTION', 'COMPLAINT', 'SERVICE_REQUEST', 'FEEDBACK')", name="kind"),
+        CheckConstraint("channel IN ('EMAIL', 'PHONE', 'CHAT', 'WEB', 'SOCIAL')", name="channel"),
+        CheckConstraint("priority IN ('LOW', 'NORMAL', 'HIGH', 'URGENT')", name="priority"),
+        CheckConstraint("status IN ('NEW', 'OPEN', 'PENDING', 'RESOLVED', 'CLOSED')", name="status"),
+        CheckConstraint("satisfaction BETWEEN 1 AND 5", name="satisfaction"),
+    )
+
+    number: Mapped[str]
+    subject: Mapped[str]
+    description: Mapped[str | None]
+    kind: Mapped[str]
+    channel: Mapped[str]
+    priority: Mapped[str] = mapped_column(server_default="NORMAL")
+    status: Mapped[str] = mapped_column(server_default="NEW")
+    customer_id: Mapped[Id | None]
+    contact_id: Mapped[Id | None]
+    product_id: Mapped[Id | None]
+    assignee_id: Mapped[Id | None]
+    first_response_at: Mapped[datetime | None]
+    resolved_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    resolution: Mapped[str | None]
+    satisfaction: Mapped[int | None]
+    external_id: Mapped[str | None]
+
+    def check(self) -> None:
+        """Raise Refused INVALID for a satisfaction that is not from 1 to 5."""
+        if self.satisfaction is not None and not 1 <= self.satisfaction <= 5:
+            raise Refused("INVALID", "Satisfaction is a number from 1 to 5.", ("satisfaction",))
+
+    def assign(self, assignee_id: str) -> TicketAssigned:
+        """Give the ticket to a member, which opens a new one. Raises Refused ILLEGAL_TRANSITION when it is closed."""
+        self._require(
+            "assigned", TicketStatus.NEW, TicketStatus.OPEN, TicketStatus.PENDING, TicketStatus.RESOLVED
+        )
+        before, self.assignee_id = self.assignee_id, assignee_id
+        self._open_new()
+        return TicketAssigned(before, assignee_id)
+
+    def hold(self) -> TicketHeld:
+        """Wait for the customer. Raises Refused ILLEGAL_TRANSITION when it is not open."""
+        self._require("held", TicketStatus.OPEN)
+        self.status = TicketStatus.PENDING.value
+        return TicketHeld()
+
+    def resume(self) -> TicketResumed:
+        """Stop waiting for the customer. Raises Refused ILLEGAL_TRANSITION when it does not wait."""
+        self._require("resumed", TicketStatus.PENDING)
+        self.status = TicketStatus.OPEN.value
+        return TicketResumed()
+
+    def answer(self, at: datetime) -> TicketAnswered:
+        """Note a public reply: the first one is the first response, and opens a new ticket. In any status."""
+        if self.first_response_at is None:
+            self.first_response_at = at
+        self._open_new()
+        return TicketAnswered()
+
+    def resolve(self, resolution: str, at: datetime) -> TicketResolved:
+        """Say how the ticket was settled.
+
+        Raises Refused: ILLEGAL_TRANSITION when it is resolved or closed already, REQUIRED for a blank resolution.
+        """
+        before = self._require("resolved", TicketStatus.NEW, TicketStatus.OPEN, TicketStatus.PENDING)
+        if not resolution.strip():
+            raise Refused("REQUIRED", "Say how the ticket was resolved.", ("resolution",))
+        self.status, self.resolution, self.resolved_at = TicketStatus.RESOLVED.value, resolution, at
+        return TicketResolved(before)
+
+    def close(self, at: datetime) -> TicketClosed:
+        """Put a resolved ticket away. Raises Refused ILLEGAL_TRANSITION when it is not resolved."""
+        self._require("closed", TicketStatus.RESOLVED)
+        self.status, self.closed_at = TicketStatus.CLOSED.value, at
+        return TicketClosed()
+
+    def reopen(self) -> TicketReopened:
+        """Take a resolved or closed ticket up again; its resolution did not hold. Raises Refused ILLEGAL_TRANSITION."""
+        before = self._require("reopened", TicketStatus.RESOLVED, TicketStatus.CLOSED)
+        self.status = TicketStatus.OPEN.value
+        self.resolution = self.resolved_at = self.closed_at = None
+        return TicketReopened(before)
+
+    def _open_new(self) -> None:
+        if self.status == TicketStatus.NEW.value:
+            self.status = TicketStatus.OPEN.value
+
+    def _require(self, done: str, *sources: TicketStatus) -> str:
+        """Return the status, which must be one of `sources` for the ticket to be `done`."""
+        before = TicketStatus(self.status)
+        if before not in sources:
+            allowed = " or ".join(source.value for source in sources)
+            raise Refused(
+                "ILLEGAL_TRANSITION", f"A ticket can be {done} when it is {allowed}; this one is {before.value}.", ("id",)
+            )
+        return before.value
+
+
+class TicketReply(Row):
+    """Something said on a ticket: to the customer, or among colleagues when it is not `public`. Kept as written."""
+
+    __tablename__ = "ticket_reply"
+    __table_args__ = (
+        refers("ticket_id", "ticket", on_delete="CASCADE"),
+        refers("author_id", "member"),
+        indexed("ticket_reply", "ticket_id"),
+        indexed("ticket_reply", "author_id"),
+    )
+
+    ticket_id: Mapped[Id]
+    body: Mapped[str]
+    public: Mapped[bool]
+    author_id: Mapped[Id]
+
+    def check(self) -> None:
+        """Raise Refused REQUIRED for a reply that says nothing."""
+        if not self.body.strip():
+            raise Refused("REQUIRED", "A reply says something.", ("body",))

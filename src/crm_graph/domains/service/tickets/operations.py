@@ -1,0 +1,166 @@
+"""The only writers of tickets and their replies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from sqlalchemy import literal
+from sqlalchemy.dialects.postgresql import insert
+
+from crm_graph.db.base import table_of
+from crm_graph.db.statements import Statement, compile_statement
+from crm_graph.domains.catalog.products.model import Product
+from crm_graph.domains.catalog.products.policy import PRODUCT
+from crm_graph.domains.customers.contacts.model import Contact
+from crm_graph.domains.customers.contacts.policy import CONTACT
+from crm_graph.domains.customers.customers.model import Customer
+from crm_graph.domains.customers.customers.policy import CUSTOMER
+from crm_graph.domains.service.tickets.events import TicketCreated, TicketDeleted, TicketReplyAdded, TicketUpdated
+from crm_graph.domains.service.tickets.model import (
+    Ticket,
+    TicketChannel,
+    TicketCounter,
+    TicketKind,
+    TicketPriority,
+    TicketReply,
+    TicketStatus,
+)
+from crm_graph.domains.service.tickets.policy import TICKET, TICKET_REPLY
+from crm_graph.domains.workspace.members.model import Member
+from crm_graph.domains.workspace.members.policy import MEMBER
+from crm_graph.permissions.policy import workspace
+from crm_graph.work import CREATE, DELETE, UPDATE, Work
+
+ASSIGN, HOLD, RESUME, RESOLVE, CLOSE, REOPEN = "assign", "hold", "resume", "resolve", "close", "reopen"
+
+
+async def create_ticket(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
+    """Open a ticket under the workspace's next number; one that comes with an assignee is OPEN at once."""
+    work.may(TICKET, CREATE, given)
+    await _check_references(work, values)
+    ticket: Ticket = Ticket.make(
+        **{
+            "kind": TicketKind.QUESTION.value,
+            "channel": TicketChannel.WEB.value,
+            "priority": TicketPriority.NORMAL.value,
+            "status": TicketStatus.NEW.value,
+            **values,
+        }
+    )
+    if ticket.assignee_id is not None:
+        ticket.assign(ticket.assignee_id)
+    ticket.check()
+    ticket.number = await _next_number(work)
+    await work.create(ticket, TICKET, TicketCreated(ticket.number))
+    return ticket.id
+
+
+async def update_ticket(
+    work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
+) -> str:
+    """Change a ticket's data; its status and assignee are changed by its transitions."""
+    work.may(TICKET, UPDATE, given)
+    ticket = await work.get(Ticket, TICKET, id_, UPDATE, if_version)
+    await _check_references(work, values)
+    for name, value in values.items():
+        setattr(ticket, name, value)
+    ticket.check()
+    await work.save(ticket, TICKET, TicketUpdated())
+    return ticket.id
+
+
+async def assign_ticket(work: Work, id_: str, assignee_id: str, if_version: int | None) -> str:
+    """Give a ticket to a member."""
+    work.may(TICKET, ASSIGN, ("assignee",))
+    ticket = await work.get(Ticket, TICKET, id_, ASSIGN, if_version)
+    await _check_references(work, {"assignee_id": assignee_id})
+    await work.save(ticket, TICKET, ticket.assign(assignee_id))
+    return ticket.id
+
+
+async def hold_ticket(work: Work, id_: str, if_version: int | None) -> str:
+    """Let a ticket wait for the customer."""
+    ticket = await work.get(Ticket, TICKET, id_, HOLD, if_version)
+    await work.save(ticket, TICKET, ticket.hold())
+    return ticket.id
+
+
+async def resume_ticket(work: Work, id_: str, if_version: int | None) -> str:
+    """Go on with a ticket that waited for the customer."""
+    ticket = await work.get(Ticket, TICKET, id_, RESUME, if_version)
+    await work.save(ticket, TICKET, ticket.resume())
+    return ticket.id
+
+
+async def resolve_ticket(work: Work, id_: str, resolution: str, if_version: int | None) -> str:
+    """Say how a ticket was settled."""
+    work.may(TICKET, RESOLVE, ("resolution",))
+    ticket = await work.get(Ticket, TICKET, id_, RESOLVE, if_version)
+    await work.save(ticket, TICKET, ticket.resolve(resolution, work.now))
+    return ticket.id
+
+
+async def close_ticket(work: Work, id_: str, if_version: int | None) -> str:
+    """Put a resolved ticket away."""
+    ticket = await work.get(Ticket, TICKET, id_, CLOSE, if_version)
+    await work.save(ticket, TICKET, ticket.close(work.now))
+    return ticket.id
+
+
+async def reopen_ticket(work: Work, id_: str, if_version: int | None) -> str:
+    """Take a resolved or closed ticket up again."""
+    ticket = await work.get(Ticket, TICKET, id_, REOPEN, if_version)
+    await work.save(ticket, TICKET, ticket.reopen())
+    return ticket.id
+
+
+async def delete_ticket(work: Work, id_: str, if_version: int | None) -> None:
+    """Remove a ticket with its replies. Its number is not given again."""
+    ticket = await work.get(Ticket, TICKET, id_, DELETE, if_version)
+    await work.delete(ticket, TICKET, TicketDeleted())
+
+
+async def add_reply(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
+    """Add a reply by the viewer to a ticket; the first public one also answers the ticket."""
+    work.may(TICKET_REPLY, UPDATE, given)
+    ticket = await work.get(Ticket, TICKET, values["ticket_id"], UPDATE)
+    reply: TicketReply = TicketReply.make(**{"public": True, **values, "author_id": work.viewer.member_id})
+    reply.check()
+    await work.create(reply, TICKET_REPLY, TicketReplyAdded(ticket.id, reply.public))
+    if reply.public:
+        await work.save(ticket, TICKET, ticket.answer(work.now))
+    return reply.id
+
+
+async def _next_number(work: Work) -> str:
+    """Return the workspace's next ticket number.
+
+    Its row stays locked until the transaction ends, so that numbers have no gaps: two tickets of a workspace are opened
+    one after the other. Called right before the insert, to keep that short.
+    """
+    rows = await work.session.execute(_count_statement(), work.viewer.binds)
+    return f"T-{rows[0]['last_number']}"
+
+
+@cache
+def _count_statement() -> Statement:
+    counter = table_of(TicketCounter)
+    counted = insert(counter).values({"workspace_id": workspace(), "last_number": literal(1)})
+    return compile_statement(
+        counted.on_conflict_do_update(
+            index_elements=[counter.c.workspace_id], set_={"last_number": counter.c.last_number + 1}
+        ).returning(counter.c.last_number)
+    )
+
+
+async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
+    if values.get("customer_id") is not None:
+        await work.refer(Customer, CUSTOMER, values["customer_id"], "customerId")
+    if values.get("contact_id") is not None:
+        await work.refer(Contact, CONTACT, values["contact_id"], "contactId")
+    if values.get("product_id") is not None:
+        await work.refer(Product, PRODUCT, values["product_id"], "productId")
+    if values.get("assignee_id") is not None:
+        await work.refer(Member, MEMBER, values["assignee_id"], "assigneeId")

@@ -1,0 +1,31 @@
+"""Who may see and change tickets: support works on them; what customers wrote stays with those who deal with them."""
+
+from __future__ import annotations
+
+from crm_graph.db.base import table_of
+from crm_graph.domains.service.tickets.model import Ticket, TicketReply
+from crm_graph.permissions.grants import ALL, HIDDEN, Level, grant
+from crm_graph.permissions.policy import Policy, owned_by
+from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT
+
+_COUNT = grant(read=ALL, default=Level.READ, fields={"description": HIDDEN})
+_COUNT_REPLIES = grant(read=ALL, default=Level.READ, fields={"body": HIDDEN})
+
+TICKET = Policy(
+    "Ticket",
+    table_of(Ticket),
+    scopes=owned_by("assignee_id"),
+    defaults={
+        SUPPORT_AGENT: grant(read=ALL, create=ALL, update=ALL),
+        SALES_MANAGER: grant(read=ALL, default=Level.READ),
+        SALES_REP: grant(read=ALL, create=ALL),  # a level is not per verb: without `update` WRITE is for creation only
+        **dict.fromkeys((MARKETER, ANALYST), _COUNT),
+        INTEGRATION: grant(read=ALL, create=ALL, update=ALL),
+    },
+)
+TICKET_REPLY = Policy(
+    "TicketReply",
+    table_of(TicketReply),
+    parent=(TICKET, "ticket_id"),
+    defaults=dict.fromkeys((MARKETER, ANALYST), _COUNT_REPLIES),  # replies quote the description that is hidden from them
+)

@@ -1,0 +1,1 @@
+"""Tenants, members, teams and their roles."""

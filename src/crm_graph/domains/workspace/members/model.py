@@ -1,0 +1,69 @@
+"""Members: the people who work in a workspace, with their roles."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_graph.db.base import Base, Id, Row, indexed, refers, unique
+from crm_graph.domains.workspace.members.events import MemberReactivated, MemberSuspended
+from crm_graph.kernel.errors import Refused
+
+
+class MemberStatus(Enum):
+    """Whether a member may sign in."""
+
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+
+
+class Member(Row):
+    """A person who works in the workspace; `email` is unique in it, in any case."""
+
+    __tablename__ = "member"
+    __table_args__ = (
+        refers("workspace_id", "workspace"),
+        ForeignKeyConstraint(
+            ["workspace_id", "team_id"], ["team.workspace_id", "team.id"], use_alter=True, name="fk_member_team_id"
+        ),
+        refers("manager_id", "member"),
+        unique("external_id"),
+        Index("uq_member_email", "workspace_id", text("lower(email)"), unique=True),
+        indexed("member", "team_id"),
+        indexed("member", "manager_id"),
+        CheckConstraint("status IN ('ACTIVE', 'SUSPENDED')", name="status"),
+    )
+
+    name: Mapped[str]
+    email: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="ACTIVE")
+    team_id: Mapped[Id | None]
+    manager_id: Mapped[Id | None]
+    external_id: Mapped[str | None]
+
+    def suspend(self) -> MemberSuspended:
+        """Keep the member from signing in; what they own stays theirs. Raises Refused when they are suspended."""
+        if self.status == MemberStatus.SUSPENDED.value:
+            raise Refused("ILLEGAL_TRANSITION", f"{self.name} is suspended already.", ("id",))
+        self.status = MemberStatus.SUSPENDED.value
+        return MemberSuspended()
+
+    def reactivate(self) -> MemberReactivated:
+        """Let a suspended member sign in again. Raises Refused when they are active."""
+        if self.status == MemberStatus.ACTIVE.value:
+            raise Refused("ILLEGAL_TRANSITION", f"{self.name} is active.", ("id",))
+        self.status = MemberStatus.ACTIVE.value
+        return MemberReactivated()
+
+
+class MemberRole(Base):
+    """That a member has a role. A member has any number of them and gets the union of their grants."""
+
+    __tablename__ = "member_role"
+    __table_args__ = (refers("member_id", "member", on_delete="CASCADE"),)
+
+    workspace_id: Mapped[Id] = mapped_column(primary_key=True)
+    member_id: Mapped[Id] = mapped_column(primary_key=True)
+    role: Mapped[str] = mapped_column(primary_key=True)

@@ -1,0 +1,123 @@
+"""The only writers of members."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+
+from crm_graph.db.base import table_of
+from crm_graph.domains.workspace.members.events import MemberCreated, MemberRolesChanged, MemberUpdated
+from crm_graph.domains.workspace.members.model import Member, MemberRole
+from crm_graph.domains.workspace.members.policy import MEMBER
+from crm_graph.domains.workspace.teams.model import Team
+from crm_graph.domains.workspace.teams.policy import TEAM
+from crm_graph.kernel.errors import Refused
+from crm_graph.permissions.policy import workspace
+from crm_graph.permissions.roles import ADMIN, BUILT_IN
+from crm_graph.work import CREATE, UPDATE, Work
+
+_ROLES = table_of(MemberRole)
+
+
+async def create_member(work: Work, values: Mapping[str, Any], roles: Iterable[str]) -> str:
+    """Add a member with roles and return their id. Raises Refused INVALID for an unknown role, TAKEN for an e-mail in use."""
+    work.may(MEMBER, CREATE, values)
+    roles = _known(roles)
+    await _check_references(work, values)
+    member: Member = Member.make(**{"status": "ACTIVE", **values})
+    await work.create(member, MEMBER, MemberCreated(roles))
+    await _write_roles(work, member.id, roles)
+    return member.id
+
+
+async def update_member(work: Work, id_: str, values: Mapping[str, Any], if_version: int | None) -> str:
+    """Change a member's name, e-mail or team."""
+    member = await work.get(Member, MEMBER, id_, UPDATE, if_version)
+    await _check_references(work, values)
+    for name, value in values.items():
+        setattr(member, name, value)
+    await work.save(member, MEMBER, MemberUpdated())
+    return member.id
+
+
+async def set_member_roles(work: Work, id_: str, roles: Iterable[str]) -> str:
+    """Replace a member's roles. Raises Refused INVALID when that would leave the workspace without an administrator."""
+    member = await work.get(Member, MEMBER, id_, UPDATE)
+    roles = _known(roles)
+    before = await _roles_of(work, id_)
+    if roles == before:
+        return id_
+    if ADMIN in before and ADMIN not in roles:
+        await _refuse_last_admin(work, id_, "roles")
+    await work.session.run(
+        delete(_ROLES).where(_ROLES.c.workspace_id == workspace(), _ROLES.c.member_id == id_),
+        [{"workspace_id": work.viewer.workspace_id}],
+    )
+    await _write_roles(work, id_, roles)
+    event = MemberRolesChanged(before, roles)
+    await work.record(MEMBER, member.id, event, {"roles": (list(before), list(roles))})
+    return id_
+
+
+async def suspend_member(work: Work, id_: str, if_version: int | None) -> str:
+    """Keep a member from signing in. Raises Refused INVALID for the last administrator."""
+    member = await work.get(Member, MEMBER, id_, UPDATE, if_version)
+    if ADMIN in await _roles_of(work, id_):
+        await _refuse_last_admin(work, id_, "id")
+    await work.save(member, MEMBER, member.suspend())
+    return id_
+
+
+async def reactivate_member(work: Work, id_: str, if_version: int | None) -> str:
+    """Let a suspended member sign in again."""
+    member = await work.get(Member, MEMBER, id_, UPDATE, if_version)
+    await work.save(member, MEMBER, member.reactivate())
+    return id_
+
+
+async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
+    if values.get("team_id") is not None:
+        await work.refer(Team, TEAM, values["team_id"], "teamId")
+    if values.get("manager_id") is not None:
+        await work.refer(Member, MEMBER, values["manager_id"], "managerId")
+
+
+def _known(roles: Iterable[str]) -> tuple[str, ...]:
+    roles = tuple(sorted(set(roles)))
+    for role in roles:
+        if role not in BUILT_IN:
+            raise Refused("INVALID", f"There is no role {role!r}; there are: {', '.join(BUILT_IN)}.", ("roles",))
+    return roles
+
+
+async def _roles_of(work: Work, member_id: str) -> tuple[str, ...]:
+    query = select(_ROLES.c.role).where(_ROLES.c.workspace_id == workspace(), _ROLES.c.member_id == member_id)
+    rows = await work.session.query(query, workspace_id=work.viewer.workspace_id)
+    return tuple(sorted(row["role"] for row in rows))
+
+
+async def _write_roles(work: Work, member_id: str, roles: tuple[str, ...]) -> None:
+    for role in roles:
+        values = {"workspace_id": work.viewer.workspace_id, "member_id": member_id, "role": role}
+        await work.session.run(insert(_ROLES).values(values))
+
+
+async def _refuse_last_admin(work: Work, member_id: str, path: str) -> None:
+    """Raise Refused when no other active member is an administrator; locks the others against a concurrent change."""
+    members = table_of(Member)
+    query = (
+        select(members.c.id)
+        .join(_ROLES, (_ROLES.c.workspace_id == members.c.workspace_id) & (_ROLES.c.member_id == members.c.id))
+        .where(
+            members.c.workspace_id == workspace(),
+            members.c.status == "ACTIVE",
+            _ROLES.c.role == ADMIN,
+        )
+        .order_by(members.c.id)
+        .with_for_update(of=members)
+    )
+    rows = await work.session.query(query, workspace_id=work.viewer.workspace_id)
+    if all(row["id"] == member_id for row in rows):
+        raise Refused("INVALID", "This is the last administrator: give the role to another member first.", (path,))

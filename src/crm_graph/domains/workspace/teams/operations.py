@@ -1,0 +1,64 @@
+"""The only writers of teams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from crm_graph.db.statements import Statement
+from crm_graph.domains.workspace.members.model import Member
+from crm_graph.domains.workspace.members.policy import MEMBER
+from crm_graph.domains.workspace.teams.events import TeamCreated, TeamDeleted, TeamUpdated
+from crm_graph.domains.workspace.teams.model import Team
+from crm_graph.domains.workspace.teams.policy import TEAM
+from crm_graph.kernel.errors import Refused
+from crm_graph.work import CREATE, DELETE, UPDATE, Work
+
+_ABOVE = Statement(
+    """
+    WITH RECURSIVE above AS (
+        SELECT id, parent_id FROM team WHERE workspace_id = $1 AND id = $2
+        UNION
+        SELECT team.id, team.parent_id FROM team JOIN above ON team.id = above.parent_id WHERE team.workspace_id = $1
+    )
+    SELECT id FROM above
+    """,
+    ("workspace_id", "id"),
+    {},
+)
+
+
+async def create_team(work: Work, values: Mapping[str, Any]) -> str:
+    """Set up a team."""
+    work.may(TEAM, CREATE, values)
+    await _check_references(work, values)
+    team: Team = Team.make(**values)
+    await work.create(team, TEAM, TeamCreated())
+    return team.id
+
+
+async def update_team(work: Work, id_: str, values: Mapping[str, Any], if_version: int | None) -> str:
+    """Rename a team, move it in the tree, or give it another manager. Raises Refused INVALID for a circle."""
+    team = await work.get(Team, TEAM, id_, UPDATE, if_version)
+    await _check_references(work, values)
+    if values.get("parent_id") is not None:
+        above = await work.session.fetch(_ABOVE, {**work.viewer.binds, "id": values["parent_id"]})
+        if any(row["id"] == team.id for row in above):
+            raise Refused("INVALID", "A team cannot be below itself.", ("parentId",))
+    for name, value in values.items():
+        setattr(team, name, value)
+    await work.save(team, TEAM, TeamUpdated())
+    return team.id
+
+
+async def delete_team(work: Work, id_: str, if_version: int | None) -> None:
+    """Dissolve a team. Raises Refused IN_USE while it has members or teams below it."""
+    team = await work.get(Team, TEAM, id_, DELETE, if_version)
+    await work.delete(team, TEAM, TeamDeleted())
+
+
+async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
+    if values.get("parent_id") is not None:
+        await work.refer(Team, TEAM, values["parent_id"], "parentId")
+    if values.get("manager_id") is not None:
+        await work.refer(Member, MEMBER, values["manager_id"], "managerId")

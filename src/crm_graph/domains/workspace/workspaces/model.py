@@ -1,0 +1,20 @@
+"""The workspace: the tenant that every other row belongs to."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint
+from sqlalchemy.orm import Mapped
+
+from crm_graph.db.base import Row
+
+
+class Workspace(Row):
+    """A tenant. Its `workspace_id` is its own id, so that it is filtered like every other row."""
+
+    __tablename__ = "workspace"
+    __table_args__ = (CheckConstraint("workspace_id = id", name="is_its_own"),)
+
+    name: Mapped[str]
+    slug: Mapped[str]
+    base_currency: Mapped[str]
+    time_zone: Mapped[str]

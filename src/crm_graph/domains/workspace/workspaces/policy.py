@@ -1,0 +1,17 @@
+"""Who may see and change the workspace."""
+
+from __future__ import annotations
+
+from crm_graph.db.base import table_of
+from crm_graph.domains.workspace.workspaces.model import Workspace
+from crm_graph.permissions.grants import ALL, Level, grant
+from crm_graph.permissions.policy import Policy
+from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT
+
+_SEE = grant(read=ALL, default=Level.READ)
+
+WORKSPACE = Policy(
+    "Workspace",
+    table_of(Workspace),
+    defaults=dict.fromkeys((SALES_MANAGER, SALES_REP, MARKETER, SUPPORT_AGENT, ANALYST, INTEGRATION), _SEE),
+)

@@ -1,0 +1,191 @@
+"""The hub: one LISTEN connection and one reading position per process, feeding any number of subscribers.
+
+A notification only wakes it; events come from the log, from its own cursor, so that a lost notification or a lost connection
+delays events and never loses one. A subscriber that does not keep up is cut off with the cursor it has reached, never
+buffered without bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import contextmanager
+from typing import Any
+
+import asyncpg
+
+from crm_graph.db.pool import Database, connect
+from crm_graph.db.statements import Statement
+from crm_graph.events.log import COLUMNS, Event, end, read_after
+from crm_graph.events.relay import CHANNEL
+from crm_graph.kernel.cursor import LogCursor
+from crm_graph.kernel.errors import CrmError, OperatorError
+
+log = logging.getLogger(__name__)
+
+BATCH = 1_000
+_REPLAY = Statement(
+    f"SELECT {COLUMNS} FROM event WHERE workspace_id = $1 AND entity = $2 AND (xid, seq) > ($3::text::xid8, $4)"  # noqa: S608
+    " AND (xid, seq) <= ($5::text::xid8, $6) AND xid < pg_snapshot_xmin(pg_current_snapshot())"
+    " ORDER BY event.xid, seq LIMIT $7",
+    ("workspace_id", "entity", "xid", "seq", "to_xid", "to_seq", "limit"),
+    {},
+)
+
+
+class FeedOverflow(CrmError):
+    """Raised in a subscriber that fell behind; `cursor` is the last event that it was given."""
+
+    def __init__(self, cursor: LogCursor) -> None:
+        super().__init__("the subscriber does not keep up")
+        self.cursor = cursor
+
+
+class Feed:
+    """One subscriber's bounded queue of events."""
+
+    def __init__(self, position: LogCursor, size: int) -> None:
+        self.position = position
+        self._queue: asyncio.Queue[Event | None] = asyncio.Queue(size)
+        self._overflowed = False
+
+    def put(self, event: Event | None) -> None:
+        """Queue an event, or None for the end; a full queue marks the feed as overflowed."""
+        try:
+            self._queue.put_nowait(event)
+        except asyncio.QueueFull:
+            self._overflowed = True
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Yield events until the hub stops. Raises FeedOverflow once what was queued has been yielded."""
+        while True:
+            if self._overflowed and self._queue.empty():
+                raise FeedOverflow(self.position)
+            event = await self._queue.get()
+            if event is None:
+                return
+            self.position = event.cursor
+            yield event
+
+
+class Hub:
+    """The process's reader of the log."""
+
+    def __init__(self, database: Database, queue_size: int = 1_000, fallback_ms: int = 1_000) -> None:
+        self._database = database
+        self._queue_size = queue_size
+        self._fallback = fallback_ms / 1000
+        self._feeds: dict[tuple[str, str], set[Feed]] = defaultdict(set)
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.position = LogCursor(0, 0)
+
+    async def start(self) -> None:
+        """Take the log's end as position and start reading from there."""
+        self.position = await end(self._database.primary_reader())
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._read())]
+
+    async def stop(self) -> None:
+        """Stop reading and end every feed; subscribers then tell their clients the cursor to resume from."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for feeds in self._feeds.values():
+            for feed in feeds:
+                feed.put(None)
+
+    async def newest(self) -> LogCursor:
+        """Return the position behind which no cursor can have been handed out yet."""
+        return max(self.position, await end(self._database.primary_reader()))
+
+    @contextmanager
+    def _registered(self, workspace_id: str, entity: str) -> Any:
+        feed = Feed(self.position, self._queue_size)
+        key = workspace_id, entity
+        self._feeds[key].add(feed)
+        try:
+            yield feed
+        finally:
+            self._feeds[key].discard(feed)
+            if not self._feeds[key]:
+                del self._feeds[key]
+
+    async def events(self, workspace_id: str, entity: str, after: LogCursor | None) -> AsyncIterator[Event]:
+        """Yield a workspace's events of one entity type: those after the cursor from the log, then the live ones.
+
+        The feed is registered before the log is read, and the log is read up to the feed's start, so that nothing falls
+        between the two and nothing comes twice. Raises FeedOverflow.
+        """
+        with self._registered(workspace_id, entity) as feed:
+            if after is not None:
+                async for event in self._replay(workspace_id, entity, after, feed.position):
+                    yield event
+            async for event in feed.events():
+                yield event
+
+    async def _replay(
+        self, workspace_id: str, entity: str, after: LogCursor, to: LogCursor
+    ) -> AsyncIterator[Event]:
+        while True:
+            values = {
+                "workspace_id": workspace_id,
+                "entity": entity,
+                "xid": str(after.xid),
+                "seq": after.seq,
+                "to_xid": str(to.xid),
+                "to_seq": to.seq,
+                "limit": BATCH,
+            }
+            rows = await self._database.primary_reader().fetch(_REPLAY, values)
+            for row in rows:
+                event = Event(LogCursor(row[0], row[1]), *row[2:])
+                after = event.cursor
+                yield event
+            if len(rows) < BATCH:
+                return
+
+    async def _read(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._fallback)
+            self._wake.clear()
+            try:
+                await self._drain()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("hub: the log cannot be read (%s); trying again", type(error).__name__)
+                await asyncio.sleep(0.1)
+                self._wake.set()
+
+    async def _drain(self) -> None:
+        while True:
+            events = await read_after(self._database.primary_reader(), self.position, BATCH)
+            for event in events:
+                for feed in self._feeds.get((event.workspace_id, event.entity), ()):
+                    feed.put(event)
+                self.position = event.cursor
+            if len(events) < BATCH:
+                return
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                await self._listen_once()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, OperatorError) as error:
+                log.warning("hub: LISTEN connection lost (%s); trying again", type(error).__name__)
+            self._wake.set()
+            await asyncio.sleep(0.2)
+
+    async def _listen_once(self) -> None:
+        connection = await connect(self._database.url)
+        lost = asyncio.Event()
+        try:
+            connection.add_termination_listener(lambda _: lost.set())
+            await connection.add_listener(CHANNEL, lambda *_: self._wake.set())
+            self._wake.set()
+            await lost.wait()
+        finally:
+            with contextlib.suppress(Exception):
+                await connection.close(timeout=1)

@@ -1,0 +1,147 @@
+"""Runs a plan: every edge is fetched once for all parents of its level, then one generated loop builds the objects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Any
+
+from graphql import ExecutionResult, GraphQLError
+from graphql.execution.values import VariableValues
+
+from crm_graph.executor.plans import ObjectPlan, Plan, PlannedEdge, PlannedField
+from crm_graph.executor.results import Failure, Run, settle
+
+
+async def execute(plan: Plan, context: Any, variables: VariableValues) -> ExecutionResult:
+    """Run a plan for one request. `context` is handed to every source; field errors are in the result, as ever."""
+    run = Run(context, variables)
+    return await run_root(plan, run, None)
+
+
+async def run_root(plan: Plan, run: Run, root_value: Any) -> ExecutionResult:
+    """Run the root selection on a root value: None for queries and mutations, the event for a subscription."""
+    if plan.serial:
+        values = [await _edge(run, edge, [root_value]) for edge in plan.root.edges]
+    else:
+        values = await _edges(run, plan.root.edges, [root_value])
+    assert plan.root.build is not None
+    data = plan.root.build(run, [root_value], *values)[0]
+    if not run.failed:
+        return ExecutionResult(data, None)
+    settled, errors = settle(run, plan.root, data)
+    return ExecutionResult(settled, errors or None)
+
+
+async def _objects(run: Run, plan: ObjectPlan, rows: Sequence[Any]) -> list[dict[str, Any]]:
+    assert plan.build is not None
+    if not plan.edges:
+        return plan.build(run, rows)
+    return plan.build(run, rows, *await _edges(run, plan.edges, rows))
+
+
+async def _edges(run: Run, edges: Sequence[PlannedEdge], rows: Sequence[Any]) -> list[Sequence[Any]]:
+    if len(edges) == 1:
+        return [await _edge(run, edges[0], rows)]
+    return list(await asyncio.gather(*(_edge(run, edge, rows) for edge in edges)))
+
+
+async def _edge(run: Run, edge: PlannedEdge, rows: Sequence[Any]) -> Sequence[Any]:
+    """Return the completed values of an edge, one a row."""
+    if edge.fetch is None:
+        assert edge.read_key is not None
+        return await _complete(run, edge, [edge.read_key(row) for row in rows])
+    try:
+        arguments = edge.arguments(run.variables)
+        if edge.per_row:
+            return await _complete(run, edge, await edge.fetch(run, rows, arguments))
+        if edge.read_key is None:
+            return await _complete(run, edge, await edge.fetch(run.context, [None], arguments))
+        keys = [edge.read_key(row) for row in rows]
+        distinct = list(dict.fromkeys(key for key in keys if key is not None))
+        values = await edge.fetch(run.context, distinct, arguments) if distinct else ()
+        completed = dict(zip(distinct, await _complete(run, edge, values), strict=True))
+        missing = run.fail_null(edge.field) if edge.non_null and None in keys else None
+        return [completed.get(key, missing) for key in keys]
+    except Exception as error:
+        return list(repeat(run.fail(edge.field, error), len(rows)))
+
+
+async def _complete(run: Run, edge: PlannedEdge, values: Sequence[Any]) -> Sequence[Any]:
+    """Turn fetched values (rows, lists of rows, plain objects, leaves) into response values, in the same order."""
+    if edge.list_depth == 0:
+        return await _items(run, edge, values, edge.non_null)
+    flat: list[Any] = []
+    for value in values:
+        if value is not None and not isinstance(value, Exception):
+            flat.extend(value)
+    items = iter(await _items(run, edge, flat, edge.item_non_null))
+    completed: list[Any] = []
+    for value in values:
+        if value is None:
+            completed.append(run.fail_null(edge.field) if edge.non_null else None)
+        elif isinstance(value, Exception):
+            completed.append(run.fail(edge.field, value))
+        else:
+            completed.append([next(items) for _ in range(len(value))])
+    return completed
+
+
+async def _items(run: Run, edge: PlannedEdge, values: Sequence[Any], non_null: bool) -> Sequence[Any]:
+    if not edge.field.objects:
+        return _leaves(run, edge, values, non_null)
+    rows: list[Any] = []
+    places: list[int] = []
+    completed: list[Any] = [None] * len(values)
+    for place, value in enumerate(values):
+        if value is None:
+            if non_null:
+                completed[place] = run.fail_null(edge.field)
+        elif isinstance(value, Exception):
+            completed[place] = run.fail(edge.field, value)
+        else:
+            rows.append(value)
+            places.append(place)
+    if edge.abstract:
+        await _abstract(run, edge.field, rows, places, completed)
+        return completed
+    plan = next(iter(edge.field.objects.values()))
+    objects = await _objects(run, plan, rows) if rows else []
+    if len(objects) == len(values):
+        return objects
+    for place, value in zip(places, objects, strict=True):
+        completed[place] = value
+    return completed
+
+
+async def _abstract(
+    run: Run, planned: PlannedField, rows: Sequence[Any], places: Sequence[int], completed: list[Any]
+) -> None:
+    """Complete `(type name, row)` pairs, each concrete type in one batch."""
+    groups: dict[str, tuple[list[int], list[Any]]] = {}
+    for place, (name, row) in zip(places, rows, strict=True):
+        group = groups.setdefault(name, ([], []))
+        group[0].append(place)
+        group[1].append(row)
+    built = await asyncio.gather(*(_objects(run, planned.objects[name], group[1]) for name, group in groups.items()))
+    for (name, group), objects in zip(groups.items(), built, strict=True):
+        for place, value in zip(group[0], objects, strict=True):
+            completed[place] = value
+            run.types[id(value)] = name
+
+
+def _leaves(run: Run, edge: PlannedEdge, values: Sequence[Any], non_null: bool) -> list[Any]:
+    def leaf(value: Any) -> Any:
+        if value is None:
+            return run.fail_null(edge.field) if non_null else None
+        if isinstance(value, Exception):
+            return run.fail(edge.field, value)
+        if edge.serialize is None or isinstance(value, Failure):
+            return value
+        try:
+            return edge.serialize(value)
+        except GraphQLError as error:
+            return run.fail(edge.field, error)
+
+    return [leaf(value) for value in values]

@@ -1,0 +1,123 @@
+"""How a field is loaded in bulk: the vocabulary shared by the planner, the reference executor and the graph toolkit.
+
+A *row* is a tuple whose positions a `Shape` assigns, as a source fetched it; or any plain object (a mutation's payload, a
+resolver's result), read by attribute. Keys are names of columns; what a key means is the source's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+class Shape:
+    """Which columns the rows of one edge carry, and at which position."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, int] = {}
+        self.nested: dict[str, Shape] = {}
+
+    def need(self, key: str) -> int:
+        """Return the position of a column, adding it on first use."""
+        return self.columns.setdefault(key, len(self.columns))
+
+    def nest(self, key: str) -> Shape:
+        """Return the shape of the rows within column `key`, a column that holds a list of rows."""
+        self.need(key)
+        return self.nested.setdefault(key, Shape())
+
+
+@dataclass(slots=True)
+class Planning:
+    """What a source may know and say while it is planned.
+
+    `context` is opaque to the executor (the graph keeps the viewer's compiled permissions there); `withhold` collects
+    the coordinates (`Customer.annualRevenue`) that the plan leaves out.
+    """
+
+    context: Any
+    withheld: dict[str, None] = field(default_factory=dict)
+
+    def withhold(self, coordinate: str) -> None:
+        """Note that a selected coordinate is not answered, or not for every row."""
+        self.withheld[coordinate] = None
+
+
+Fetch = Callable[[Any, Sequence[Any], Mapping[str, Any]], Awaitable[Sequence[Any]]]
+"""`await fetch(context, keys, arguments)` -> one value a key, in the order of the keys.
+
+A value is a row or None for an object field, a list of rows for a list field, `(type name, row)` for an abstract type,
+the output value itself for a leaf field, or an Exception where that key alone failed.
+"""
+
+
+class Source(Protocol):
+    """Where the rows of an edge come from: planned once per plan, run once for all parents together."""
+
+    def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
+        """Return the fetch for rows of these shapes, by concrete type name. Leaf fields have no shapes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A leaf that is a column of the row, in output form; `prefix` is put before it (the type tag of an id)."""
+
+    key: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A leaf computed from columns of the same row, given in the order of `needs`."""
+
+    needs: tuple[str, ...]
+    compute: Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """An object whose fields live in the same row: `Money`, `PageInfo`, an edge's `node`.
+
+    `rename` maps the keys of the inner type to those of the row; the object is null where `unless_null` is.
+    """
+
+    rename: Mapping[str, str] = field(default_factory=dict)
+    unless_null: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """Objects that the row already carries in one of its columns: the `nodes` of a fetched connection."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Objects fetched by a source for all parents together; `key` is the parent's column, None at a root."""
+
+    source: Source
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """A plain resolver, as any Strawberry author writes one; the planner runs it at roots and on plain objects."""
+
+
+FieldKind = Column | Computed | Same | Nested | Edge | Resolver
+
+
+class Bindings(Protocol):
+    """Tells how a field of the schema is loaded."""
+
+    def kind(self, type_name: str, field_name: str) -> FieldKind | None:
+        """Return the field's kind; None for a plain attribute."""
+        ...
+
+
+def coordinate(type_name: str, field_name: str) -> str:
+    """Return the schema coordinate of a field."""
+    return f"{type_name}.{field_name}"

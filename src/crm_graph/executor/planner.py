@@ -1,0 +1,230 @@
+"""Compiles the selection of an operation to a `Plan`: which rows, which columns, which edges, in which shape.
+
+Planning happens once per document, operation, permission fingerprint and outcome of `@skip`/`@include`; see `engine.py`
+for the cache. Nothing here runs per row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter, itemgetter
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    VariableNode,
+    Visitor,
+    get_named_type,
+    is_abstract_type,
+    is_leaf_type,
+    is_list_type,
+    is_non_null_type,
+    visit,
+)
+from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_fields, collect_subfields
+from graphql.execution.values import VariableValues, get_argument_values
+
+from crm_graph.executor.builders import Call, Constant, Inline, Read, Way, compile_build
+from crm_graph.executor.fields import Bindings, Column, Computed, Edge, Fetch, Nested, Planning, Resolver, Same, Shape
+from crm_graph.executor.plans import Arguments, ObjectPlan, Plan, PlannedEdge, PlannedField
+from crm_graph.executor.resolvers import guarded, resolver_fetch
+
+Selections = Mapping[str, list[FieldDetails]]
+Renames = Mapping[str, str]
+KeyReader = Callable[[Any], Any]
+
+
+class Unplanned(Exception):
+    """Raised when a selection needs the reference executor: introspection, or a plain resolver on fetched rows."""
+
+
+class Planner:
+    """Plans one operation."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        bindings: Bindings,
+        planning: Planning,
+        operation: OperationDefinitionNode,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        variables: VariableValues,
+    ) -> None:
+        self.schema = schema
+        self.bindings = bindings
+        self.planning = planning
+        self.operation = operation
+        self.fragments = {name: FragmentDetails(node) for name, node in fragments.items()}
+        self.variables = variables
+
+    def plan(self) -> Plan:
+        """Return the plan. Raises Unplanned, and whatever a source refuses (a filter on a hidden field)."""
+        root_type = self.schema.get_root_type(self.operation.operation)
+        assert root_type is not None
+        collected = collect_fields(self.schema, self.fragments, self.variables, root_type, self.operation)
+        root = self._object(root_type, collected.grouped_field_set, shape=None)
+        return Plan(self.operation, root, tuple(sorted(self.planning.withheld)))
+
+    def _object(self, type_: GraphQLObjectType, selections: Selections, shape: Shape | None) -> ObjectPlan:
+        plan = ObjectPlan(type_, shape)
+        compile_build(plan, self._selection(plan, selections, {}))
+        return plan
+
+    def _selection(
+        self, parent: ObjectPlan, selections: Selections, rename: Renames
+    ) -> Sequence[tuple[PlannedField, Way]]:
+        return [self._field(parent, key, details, rename) for key, details in selections.items()]
+
+    def _field(
+        self, parent: ObjectPlan, response_key: str, details: list[FieldDetails], rename: Renames
+    ) -> tuple[PlannedField, Way]:
+        nodes = [detail.node for detail in details]
+        name = nodes[0].name.value
+        type_ = parent.type
+        if name == "__typename":
+            definition = GraphQLField(self.schema.type_map["String"])  # type: ignore[arg-type]
+            return PlannedField(response_key, type_, name, definition, nodes), Constant(type_.name)
+        if name.startswith("__"):
+            raise Unplanned("introspection")
+        planned = PlannedField(response_key, type_, name, type_.fields[name], nodes)
+        kind = self.bindings.kind(type_.name, name)
+        if parent.shape is None:
+            return planned, self._plain_way(planned, details, kind)
+        return planned, self._row_way(parent, parent.shape, planned, details, kind, rename)
+
+    def _row_way(
+        self,
+        parent: ObjectPlan,
+        shape: Shape,
+        planned: PlannedField,
+        details: list[FieldDetails],
+        kind: Any,
+        rename: Renames,
+    ) -> Way:
+        """Return how to have a field of a fetched row."""
+
+        def need(key: str) -> int:
+            return shape.need(rename.get(key, key))
+
+        match kind:
+            case Column(key, prefix):
+                return Read(need(key), prefix)
+            case Computed(needs, compute):
+                return Call(guarded(planned, compute), tuple(need(key) for key in needs))
+            case Same(inner_rename, unless_null):
+                inner = ObjectPlan(_object_type(planned), shape)
+                selection = self._selection(inner, self._subfields(inner.type, details), {**rename, **inner_rename})
+                inner.fields = [field for field, _ in selection]
+                planned.objects = {inner.type.name: inner}
+                return Inline(selection, None if unless_null is None else need(unless_null))
+            case Nested(key):
+                nested = shape.nest(rename.get(key, key))
+                planned.objects = self._objects(planned, details, lambda _: nested)
+                return self._edge(planned, itemgetter(need(key)))
+            case Edge(_, key):
+                return self._source_edge(planned, details, kind, None if key is None else itemgetter(need(key)))
+            case _:
+                raise Unplanned(f"{planned.coordinate} is a plain resolver")
+
+    def _plain_way(self, planned: PlannedField, details: list[FieldDetails], kind: Any) -> Way:
+        """Return how to have a field of a root or of a plain object."""
+        if planned.parent is self.schema.subscription_type:
+            planned.objects = self._objects(planned, details, lambda _: None)
+            return self._edge(planned, lambda event: event)
+        match kind:
+            case Edge(_, key):
+                return self._source_edge(planned, details, kind, None if key is None else attrgetter(key))
+            case Resolver():
+                planned.objects = self._objects(planned, details, lambda _: None)
+                fetch = resolver_fetch(planned, self.schema, self.operation)
+                return self._edge(planned, lambda row: row, fetch, per_row=True)
+            case None:
+                planned.objects = self._objects(planned, details, lambda _: None)
+                field = planned.definition.extensions.get("strawberry-definition")
+                return self._edge(planned, attrgetter(getattr(field, "python_name", planned.name)))
+            case _:
+                raise Unplanned(f"{planned.coordinate} is read from fetched rows only")
+
+    def _source_edge(
+        self, planned: PlannedField, details: list[FieldDetails], edge: Edge, read_key: KeyReader | None
+    ) -> PlannedEdge:
+        shapes: dict[str, Shape] = {}
+        planned.objects = self._objects(planned, details, lambda name: shapes.setdefault(name, Shape()))
+        return self._edge(planned, read_key, edge.source.plan(shapes, self.planning))
+
+    def _subfields(self, type_: GraphQLObjectType, details: list[FieldDetails]) -> Selections:
+        collected = collect_subfields(self.schema, self.fragments, self.variables, self.operation, type_, details)
+        return collected.grouped_field_set
+
+    def _objects(
+        self, planned: PlannedField, details: list[FieldDetails], shape_for: Callable[[str], Shape | None]
+    ) -> Mapping[str, ObjectPlan]:
+        named = get_named_type(planned.definition.type)
+        if is_leaf_type(named):
+            return {}
+        types = self.schema.get_possible_types(named) if is_abstract_type(named) else [_object_type(planned)]
+        return {
+            type_.name: self._object(type_, self._subfields(type_, details), shape_for(type_.name)) for type_ in types
+        }
+
+    def _edge(
+        self, planned: PlannedField, read_key: KeyReader | None, fetch: Fetch | None = None, *, per_row: bool = False
+    ) -> PlannedEdge:
+        type_: Any = planned.definition.type
+        non_null = is_non_null_type(type_)
+        type_ = type_.of_type if non_null else type_
+        depth, item_non_null = 0, False
+        while is_list_type(type_):
+            depth += 1
+            type_ = type_.of_type
+            item_non_null = is_non_null_type(type_)
+            type_ = type_.of_type if item_non_null else type_
+        from_source = fetch is not None and not per_row
+        return PlannedEdge(
+            planned,
+            read_key,
+            fetch,
+            per_row,
+            _arguments(planned, self.variables),
+            depth,
+            is_abstract_type(type_),
+            non_null,
+            item_non_null,
+            type_.coerce_output_value if is_leaf_type(type_) and not from_source else None,
+        )
+
+
+def _object_type(planned: PlannedField) -> GraphQLObjectType:
+    named = get_named_type(planned.definition.type)
+    assert isinstance(named, GraphQLObjectType)
+    return named
+
+
+def _arguments(planned: PlannedField, variables: VariableValues) -> Arguments:
+    """Return the way to the field's coerced arguments; found once where no variable is in them."""
+    definition, node = planned.definition, planned.nodes[0]
+    if not definition.args:
+        return lambda _: {}
+    if _mentions_variable(node):
+        return lambda values: get_argument_values(definition, node, values)
+    constant = get_argument_values(definition, node, variables)
+    return lambda _: constant
+
+
+def _mentions_variable(node: FieldNode) -> bool:
+    found = _FindVariable()
+    for argument in node.arguments or ():
+        visit(argument, found)
+    return found.any
+
+
+class _FindVariable(Visitor):
+    any = False
+
+    def enter_variable(self, _node: VariableNode, *_: Any) -> None:
+        self.any = True

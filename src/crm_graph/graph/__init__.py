@@ -1,0 +1,1 @@
+"""The GraphQL toolkit that all slices share: records, connections, filters, orders, aggregates, scalars, payloads."""

@@ -1,0 +1,125 @@
+"""Binds the written-out fields of a built schema to the executor's kinds: which field is which column, edge or page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, get_named_type
+
+from crm_graph.executor.fields import Column, Computed, Edge, FieldKind, Nested, Resolver, Same
+from crm_graph.graph.aggregates import Aggregate, derive_kinds
+from crm_graph.graph.pages import CURSOR, END, HAS_NEXT, HAS_PREVIOUS, ROWS, START, TOTAL, Page, PageLimits
+from crm_graph.graph.records import (
+    ColumnSpec,
+    ComputedSpec,
+    IdSpec,
+    KeySpec,
+    MoneySpec,
+    Record,
+    RootSpec,
+    ToManySpec,
+    ToOneSpec,
+    WatchSpec,
+    spec_of,
+)
+from crm_graph.graph.registry import Registry
+from crm_graph.graph.sources import ById, Nodes, ToOne
+
+_SHARED: dict[tuple[str, str], FieldKind] = {
+    ("Money", "amount"): Column("amount"),
+    ("Money", "currency"): Column("currency"),
+    ("PageInfo", "hasNextPage"): Column(HAS_NEXT),
+    ("PageInfo", "hasPreviousPage"): Column(HAS_PREVIOUS),
+    ("PageInfo", "startCursor"): Column(START),
+    ("PageInfo", "endCursor"): Column(END),
+}
+_CONNECTION: dict[str, FieldKind] = {
+    "edges": Nested(ROWS),
+    "nodes": Nested(ROWS),
+    "pageInfo": Same(),
+    "totalCount": Column(TOTAL),
+}
+_EDGE: dict[str, FieldKind] = {"node": Same(), "cursor": Column(CURSOR)}
+
+
+@dataclass(slots=True)
+class SchemaBindings:
+    """The kinds of all fields, by type and field name. Implements `executor.fields.Bindings`."""
+
+    kinds: dict[tuple[str, str], FieldKind] = field(default_factory=dict)
+
+    def kind(self, type_name: str, field_name: str) -> FieldKind | None:
+        """Return the field's kind; None for an attribute of a plain object."""
+        return self.kinds.get((type_name, field_name))
+
+
+def bind(schema: GraphQLSchema, registry: Registry, limits: PageLimits) -> SchemaBindings:
+    """Return the bindings of a schema."""
+    bindings = SchemaBindings(dict(_SHARED))
+    for record in registry.records.values():
+        bindings.kinds.update(derive_kinds(record, registry))
+    for type_ in schema.type_map.values():
+        if not isinstance(type_, GraphQLObjectType | GraphQLInterfaceType) or type_.name.startswith("__"):
+            continue
+        of_type = registry.records.get(type_.name)
+        for name, definition in type_.fields.items():
+            kind = _kind(type_, name, definition, of_type, registry, limits)
+            if kind is not None:
+                bindings.kinds[type_.name, name] = kind
+    return bindings
+
+
+def _kind(
+    type_: Any, name: str, definition: Any, record: Record | None, registry: Registry, limits: PageLimits
+) -> FieldKind | None:
+    if type_.name.endswith("Connection") and name in _CONNECTION:
+        return _CONNECTION[name]
+    if type_.name.endswith("Edge") and name in _EDGE:
+        return _EDGE[name]
+    of = definition.extensions.get("strawberry-definition")
+    if of is None:
+        return None
+    spec = spec_of(of)
+    target = registry.records.get(get_named_type(definition.type).name)
+    match spec:
+        case None:
+            return None if of.is_basic_field else Resolver()
+        case WatchSpec():
+            return None
+        case IdSpec():
+            return Column("id", f"{record.prefix}_") if record is not None else None
+        case ColumnSpec():
+            return Column(name)
+        case MoneySpec():
+            return Same({"amount": name, "currency": f"{name}.currency"}, unless_null=name)
+        case ComputedSpec(needs, compute):
+            return Computed(needs, compute)
+        case ToOneSpec():
+            assert target is not None, f"{type_.name}.{name} does not name a record"
+            return Edge(ToOne(target), name)
+        case KeySpec(attribute):
+            assert target is not None, f"{type_.name}.{name} does not name a record"
+            return Edge(ToOne(target), attribute)
+        case ToManySpec(column):
+            assert record is not None
+            edge = registry.edge(record, name)
+            assert edge is not None
+            return Edge(Page(edge.target, registry, column, limits), "id")
+        case RootSpec(how):
+            return Edge(_root_source(how, name, definition, registry, limits), None)
+
+
+def _root_source(how: str, name: str, definition: Any, registry: Registry, limits: PageLimits) -> Any:
+    named = get_named_type(definition.type).name
+    match how:
+        case "node" | "nodes":
+            return Nodes(registry, "id" if how == "node" else "ids")
+        case "one":
+            return ById(registry.records[named])
+        case "many":
+            return Page(registry.records[named.removesuffix("Connection")], registry, None, limits)
+        case "aggregate":
+            return Aggregate(registry.records[named.removesuffix("Aggregate")], registry, limits.filters)
+        case _:
+            raise AssertionError(f"Query.{name}: unknown root kind {how}")

@@ -1,0 +1,116 @@
+"""Builds the schema from the explicit list of slices: extensions applied, inputs derived, fields bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import strawberry
+from graphql import GraphQLSchema
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.field import StrawberryField
+
+from crm_graph.graph.bind import SchemaBindings, bind
+from crm_graph.graph.derive import aggregate_arguments, connection_arguments, derive, derived_annotation, watch_arguments
+from crm_graph.graph.pages import PageLimits
+from crm_graph.graph.records import Extension, RootSpec, WatchSpec, apply_extension, record_of, spec_of
+from crm_graph.graph.registry import Registry
+from crm_graph.graph.scalars import SCALARS, tighten_builtin_scalars
+from crm_graph.permissions.policy import Policy
+
+EventTypes = Mapping[str, Sequence[type]]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What a slice contributes to the schema. `queries`, `mutations` and `subscriptions` are classes whose fields are
+    added to the root types; `events` lists the event classes that its operations record."""
+
+    name: str
+    records: Sequence[type] = ()
+    queries: Sequence[type] = ()
+    mutations: Sequence[type] = ()
+    subscriptions: Sequence[type] = ()
+    extensions: Sequence[Extension] = ()
+    events: Sequence[type] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltSchema:
+    """A schema ready to be executed."""
+
+    strawberry: strawberry.Schema
+    core: GraphQLSchema
+    registry: Registry
+    bindings: SchemaBindings
+    policies: tuple[Policy, ...]
+    slices: tuple[Slice, ...] = field(default_factory=tuple)
+
+
+def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> BuiltSchema:
+    """Return the schema of these slices. Raises ValueError when two of them declare the same field."""
+    tighten_builtin_scalars()
+    slices = tuple(slices)
+    limits = limits or PageLimits()
+    for extension in (extension for each in slices for extension in each.extensions):
+        apply_extension(extension)
+    registry = Registry.of(record_of(cls) for each in slices for cls in each.records)
+    derive(registry)
+    query = _root("Query", "What can be asked.", (cls for each in slices for cls in each.queries))
+    _add_root_arguments(query, registry)
+    mutation = _root("Mutation", "What can be changed.", (cls for each in slices for cls in each.mutations))
+    subscription = _root("Subscription", "What can be watched.", (c for each in slices for c in each.subscriptions))
+    for each in subscription.__strawberry_definition__.fields:  # type: ignore[attr-defined]
+        spec = spec_of(each)
+        assert isinstance(spec, WatchSpec), f"Subscription.{each.python_name} does not say what it watches"
+        each.arguments = watch_arguments(record_of(spec.record))
+    schema = strawberry.Schema(
+        query=query,
+        mutation=mutation,
+        subscription=subscription,
+        types=[record.cls for record in registry.records.values()],
+        config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
+    )
+    core = schema._schema
+    assert core.subscription_type is not None
+    for definition in core.subscription_type.fields.values():
+        definition.resolve = lambda event, _info, **_: event
+    policies = tuple(record.policy for record in registry.records.values())
+    return BuiltSchema(schema, core, registry, bind(core, registry, limits), policies, slices)
+
+
+def _root(name: str, description: str, classes: Iterable[type]) -> type:
+    """Return a root type with the fields of the slices' classes."""
+    fields: dict[str, StrawberryField] = {}
+    for cls in classes:
+        for each in strawberry.type(cls).__strawberry_definition__.fields:  # type: ignore[attr-defined]
+            if each.python_name in fields:
+                raise ValueError(f"{name}.{each.python_name} is declared by two slices")
+            fields[each.python_name] = each
+    root = strawberry.type(type(name, (), {"__annotations__": {}}), name=name, description=description)
+    root.__strawberry_definition__.fields.extend(fields.values())
+    return root
+
+
+def _add_root_arguments(query: type, registry: Registry) -> None:
+    arguments: Mapping[str, Callable[[StrawberryField], Any]] = {
+        "one": lambda _: [_argument("id", strawberry.ID, "The id of the record.")],
+        "node": lambda _: [_argument("id", strawberry.ID, "The id of the object, of any type.")],
+        "nodes": lambda _: [_argument("ids", list[strawberry.ID], "At most 100 ids, of any types.")],
+        "many": lambda each: connection_arguments(registry.target_of(each), default=50),
+    }
+    for each in query.__strawberry_definition__.fields:  # type: ignore[attr-defined]
+        spec = spec_of(each)
+        if isinstance(spec, RootSpec) and spec.how == "aggregate":
+            record = registry.aggregated_by(each)
+            each.arguments = aggregate_arguments(record)
+            each.type_annotation = derived_annotation(f"{record.name}Aggregate")
+        elif isinstance(spec, RootSpec):
+            each.arguments = arguments[spec.how](each)
+
+
+def _argument(name: str, annotation: Any, description: str) -> Any:
+    return StrawberryArgument(name, name, StrawberryAnnotation(annotation), description=description)

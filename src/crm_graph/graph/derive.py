@@ -1,0 +1,192 @@
+"""Derives the inputs of the records: filters, orders and the arguments of connections.
+
+Written as a synthetic module so that Strawberry resolves their mutual references by name
+(`OpportunityFilter.customer: CustomerFilter` and back) when the schema is built.
+"""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+from enum import Enum
+from types import ModuleType
+from typing import Any
+
+import strawberry
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types.arguments import StrawberryArgument
+
+from crm_graph.graph.aggregates import derive_aggregates
+from crm_graph.graph.comparators import comparator
+from crm_graph.graph.orders import NullsOrder, OrderDirection, order_keys
+from crm_graph.graph.records import MoneySpec, Record, ToManySpec, graphql_name, spec_of
+from crm_graph.graph.registry import Registry
+from crm_graph.graph.scalars import Currency, Cursor
+
+MODULE = "crm_graph.graph.derived"
+
+
+def derive(registry: Registry) -> None:
+    """Make the derived types of all records and give connection fields their arguments."""
+    module = ModuleType(MODULE)
+    module.Cursor = Cursor  # type: ignore[attr-defined] # for `derived_annotation`
+    sys.modules[MODULE] = module
+    comparators: dict[object, type] = {}
+    for record in registry.records.values():
+        _add(module, _filter(record, registry, comparators, module))
+        _add(module, _list_filter(record))
+        _add(module, _order(record, registry))
+        derive_aggregates(record, registry, MODULE, lambda made: _add(module, made))
+    for record in registry.records.values():
+        for each in record.definition.fields:
+            if isinstance(spec_of(each), ToManySpec):
+                target = registry.edges(record)[graphql_name(each)].target
+                each.arguments = connection_arguments(target, default=10)
+
+
+def _add(module: ModuleType, made: type) -> None:
+    setattr(module, made.__name__, made)
+
+
+def _input(name: str, description: str, fields: dict[str, tuple[Any, str, str]]) -> type:
+    """Return an input type; `fields` maps attribute to (annotation, GraphQL name, description), all optional."""
+    namespace: dict[str, Any] = {
+        "__module__": MODULE,
+        "__annotations__": {attribute: annotation for attribute, (annotation, _, _) in fields.items()},
+    }
+    for attribute, (_, graphql, text) in fields.items():
+        namespace[attribute] = strawberry.field(name=graphql, description=text, default=strawberry.UNSET)
+    return strawberry.input(type(name, (), namespace), name=name, description=description)
+
+
+def _filter(record: Record, registry: Registry, comparators: dict[object, type], module: ModuleType) -> type:
+    name = f"{record.name}Filter"
+    fields: dict[str, tuple[Any, str, str]] = {
+        "and_": (f"list[{name}] | None", "and", "All of these hold. An empty list matches everything."),
+        "or_": (f"list[{name}] | None", "or", "At least one of these holds. An empty list matches nothing."),
+        "not_": (f"{name} | None", "not", "This does not hold."),
+    }
+
+    def compare(key: str, of: Any, text: str) -> None:
+        made = comparator(of, comparators)
+        if made is not None:
+            _add(module, made)
+            fields[f"f_{key}"] = (f"{made.__name__} | None", key, text)
+
+    for key, of in registry.leaves(record).items():
+        if of is MoneySpec:
+            compare(key, Decimal, f"Conditions on the amount of `{key}`.")
+            compare("currency", Currency, "Conditions on the currency.")
+        elif key in record.columns:
+            compare(key, of, f"Conditions on `{key}`.")
+    for edge in registry.edges(record).values():
+        if edge.many:
+            fields[f"f_{edge.name}"] = (
+                f"{edge.target.name}ListFilter | None",
+                edge.name,
+                f"Conditions on `{edge.name}`, of those you may see.",
+            )
+        else:
+            fields[f"f_{edge.name}"] = (f"{edge.target.name}Filter | None", edge.name, f"Conditions on `{edge.name}`.")
+            compare(f"{edge.name}Id", strawberry.ID, f"Conditions on the id of `{edge.name}`; `isNull` for none.")
+    text = f"Which {record.name} records match: all conditions given must hold. `{{}}` matches all."
+    return _input(name, text, fields)
+
+
+def _list_filter(record: Record) -> type:
+    of = f"{record.name}Filter | None"
+    return _input(
+        f"{record.name}ListFilter",
+        f"Conditions on linked {record.name} records, of those you may see.",
+        {
+            "some": (of, "some", "At least one matches."),
+            "none": (of, "none", "None matches."),
+            "every": (of, "every", "All match; true where there are none."),
+        },
+    )
+
+
+def _order(record: Record, registry: Registry) -> type:
+    names = order_keys(record, registry)
+    enum: Any = Enum(f"{record.name}OrderField", {name: name for name in names})  # type: ignore[misc]
+    enum.__module__ = MODULE
+    text = f"What {record.name} records can be ordered by."
+    made = strawberry.enum(enum, name=f"{record.name}OrderField", description=text)
+    for value in made.__strawberry_definition__.values:
+        value.description = f"By `{names[value.name]}`."
+    _add(sys.modules[MODULE], made)
+
+    def field(graphql: str, text: str, default: Any = strawberry.UNSET) -> Any:
+        return strawberry.field(name=graphql, description=text, default=default)
+
+    namespace: dict[str, Any] = {
+        "__module__": MODULE,
+        "__annotations__": {
+            "field": f"{record.name}OrderField",
+            "direction": OrderDirection,
+            "nulls": NullsOrder,
+        },
+        "field": strawberry.field(name="field", description="What to order by."),
+        "direction": field("direction", "Ascending unless said otherwise.", OrderDirection.ASC),
+        "nulls": field("nulls", "Last unless said otherwise.", NullsOrder.LAST),
+    }
+    return strawberry.input(
+        type(f"{record.name}Order", (), namespace),
+        name=f"{record.name}Order",
+        description=f"One key of an order of {record.name} records; the id decides between equals.",
+    )
+
+
+def derived_annotation(annotation: str) -> StrawberryAnnotation:
+    """Return an annotation that names derived types."""
+    return StrawberryAnnotation(annotation, namespace=vars(sys.modules[MODULE]))
+
+
+def _argument(name: str, graphql: str, annotation: str, description: str) -> StrawberryArgument:
+    return StrawberryArgument(
+        name, graphql, derived_annotation(annotation), description=description, default=strawberry.UNSET
+    )
+
+
+def connection_arguments(record: Record, default: int) -> list[StrawberryArgument]:
+    """Return the arguments of a connection of a record."""
+    return [
+        _argument("where", "where", f"{record.name}Filter | None", "Which records; all that you may see unless given."),
+        _argument(
+            "order_by",
+            "orderBy",
+            f"list[{record.name}Order] | None",
+            "At most 3 keys; the id is always the last one. By id, which is by age, unless given.",
+        ),
+        _argument("first", "first", "int | None", f"The size of the page, forward; {default} unless given, at most 200."),
+        _argument("after", "after", "str | None", "The cursor after which the page starts."),
+        _argument("last", "last", "int | None", "The size of the page, backward from the end or from `before`."),
+        _argument("before", "before", "str | None", "The cursor before which the page ends; goes with `last`."),
+    ]
+
+
+def aggregate_arguments(record: Record) -> list[StrawberryArgument]:
+    """Return the arguments of an aggregate of a record."""
+    return [
+        filter_argument(record, "Which records; all that you may see unless given."),
+        _argument("group_by", "groupBy", f"list[{record.name}GroupBy] | None", "At most 5 keys; one group unless given."),
+    ]
+
+
+def watch_arguments(record: Record) -> list[StrawberryArgument]:
+    """Return the arguments of a subscription to a record."""
+    return [
+        filter_argument(record, "Which records; all that you may see unless given. One that leaves is said to have left."),
+        _argument(
+            "after",
+            "after",
+            "Cursor | None",
+            "The cursor of the last change you have: what came later is sent first, then what happens.",
+        ),
+    ]
+
+
+def filter_argument(record: Record, description: str) -> StrawberryArgument:
+    """Return a lone `where` argument."""
+    return _argument("where", "where", f"{record.name}Filter | None", description)
+

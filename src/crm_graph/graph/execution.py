@@ -1,0 +1,210 @@
+"""Both executors behind one interface: `planned` (ours) and `reference` (graphql-core with aiodataloader)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import isawaitable
+from typing import Any, Protocol, cast
+
+from graphql import (
+    BooleanValueNode,
+    DocumentNode,
+    ExecutionResult,
+    FragmentDefinitionNode,
+    GraphQLError,
+    OperationDefinitionNode,
+    VariableNode,
+    Visitor,
+    execute,
+    get_variable_values,
+    visit,
+)
+from graphql.execution.values import VariableValues
+
+from crm_graph.executor.execute import execute as execute_plan
+from crm_graph.executor.execute import run_root
+from crm_graph.executor.fields import Planning
+from crm_graph.executor.planner import Planner, Unplanned
+from crm_graph.executor.plans import Plan
+from crm_graph.executor.results import Run
+from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.context import GraphContext
+from crm_graph.graph.reference import attach_reference
+
+
+@dataclass(slots=True)
+class Operation:
+    """One operation of a parsed, valid document, with what planning asks of it."""
+
+    key: str
+    """Names the document and operation in caches."""
+    document: DocumentNode
+    definition: OperationDefinitionNode
+    fragments: Mapping[str, FragmentDefinitionNode]
+    conditions: tuple[str, ...]
+    """The variables that `@skip` and `@include` depend on: their values are part of a plan's cache key."""
+
+    @classmethod
+    def of(cls, key: str, document: DocumentNode, definition: OperationDefinitionNode) -> Operation:
+        """Return the operation with its fragments and conditions."""
+        found = _Conditions()
+        visit(document, found)
+        fragments = {
+            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
+        }
+        return cls(key, document, definition, fragments, tuple(sorted(found.names)))
+
+
+class _Conditions(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_directive(self, node: Any, *_: Any) -> None:
+        if node.name.value in {"skip", "include"}:
+            for argument in node.arguments or ():
+                if isinstance(argument.value, VariableNode):
+                    self.names.add(argument.value.name.value)
+                else:
+                    assert isinstance(argument.value, BooleanValueNode)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The result of one execution, and the coordinates that were withheld from it."""
+
+    result: ExecutionResult
+    withheld: Sequence[str] = ()
+    request_error: bool = False
+    """Whether nothing was executed: a variable that cannot be coerced, say."""
+
+
+class Executor(Protocol):
+    """Executes an operation for one request."""
+
+    async def execute(
+        self, operation: Operation, variables: Mapping[str, Any], context: GraphContext, root_value: Any = None
+    ) -> Outcome:
+        """Return the outcome; field errors are in its result. `root_value` is a subscription's event."""
+        ...
+
+
+def coerce_variables(
+    schema: BuiltSchema, operation: Operation, variables: Mapping[str, Any]
+) -> VariableValues | list[GraphQLError]:
+    """Return the coerced variables, or what is wrong with them."""
+    definitions = operation.definition.variable_definitions or ()
+    return get_variable_values(schema.core, definitions, dict(variables), max_errors=20, hide_suggestions=True)
+
+
+class ReferenceExecutor:
+    """graphql-core over the same sources."""
+
+    def __init__(self, schema: BuiltSchema) -> None:
+        self.schema = schema
+        attach_reference(schema)
+
+    async def execute(
+        self, operation: Operation, variables: Mapping[str, Any], context: GraphContext, root_value: Any = None
+    ) -> Outcome:
+        """See `Executor`."""
+        context.loaders.clear()
+        context.extras.pop("reference_planning", None)
+        name = operation.definition.name
+        result = execute(
+            self.schema.core,
+            operation.document,
+            root_value,
+            context,
+            dict(variables),
+            name.value if name is not None else None,
+            executor_class=self.schema.strawberry.execution_context_class,
+            hide_suggestions=True,
+        )
+        finished = await cast(Awaitable[ExecutionResult], result) if isawaitable(result) else result
+        planning = context.extras.pop("reference_planning", None)
+        withheld = tuple(sorted(planning.withheld)) if isinstance(planning, Planning) else ()
+        request_error = finished.data is None and all(not error.path for error in finished.errors or ())
+        return Outcome(finished, withheld, request_error)
+
+
+@dataclass(slots=True)
+class PlanCache:
+    """The most recently used plans; a plan is a few tens of kilobytes."""
+
+    size: int = 2_000
+    plans: OrderedDict[Any, Plan | None] = field(default_factory=OrderedDict)
+    hits: int = 0
+    misses: int = 0
+
+    def get(self, key: Any) -> Plan | None:
+        """Return the plan under a key; None stands for an operation that cannot be planned. Raises KeyError."""
+        try:
+            plan = self.plans[key]
+        except KeyError:
+            self.misses += 1
+            raise
+        self.hits += 1
+        self.plans.move_to_end(key)
+        return plan
+
+    def put(self, key: Any, plan: Plan | None) -> None:
+        """Keep a plan, dropping the least recently used one."""
+        self.plans[key] = plan
+        if len(self.plans) > self.size:
+            self.plans.popitem(last=False)
+
+
+class PlannedExecutor:
+    """Ours: compiled plans, run breadth-first; what cannot be planned goes to the reference."""
+
+    def __init__(self, schema: BuiltSchema, cache: PlanCache | None = None) -> None:
+        self.schema = schema
+        self.reference = ReferenceExecutor(schema)
+        self.cache = cache or PlanCache()
+
+    async def execute(
+        self, operation: Operation, variables: Mapping[str, Any], context: GraphContext, root_value: Any = None
+    ) -> Outcome:
+        """See `Executor`."""
+        coerced = coerce_variables(self.schema, operation, variables)
+        if isinstance(coerced, list):
+            return Outcome(ExecutionResult(None, coerced), request_error=True)
+        plan = self._plan(operation, coerced, context)
+        if plan is None:
+            return await self.reference.execute(operation, variables, context, root_value)
+        if root_value is None:
+            return Outcome(await execute_plan(plan, context, coerced), plan.withheld)
+        return Outcome(await run_root(plan, Run(context, coerced), root_value), plan.withheld)
+
+    def _plan(self, operation: Operation, variables: VariableValues, context: GraphContext) -> Plan | None:
+        conditions = tuple(bool(variables.coerced.get(name)) for name in operation.conditions)
+        key = operation.key, context.access.fingerprint, conditions
+        try:
+            return self.cache.get(key)
+        except KeyError:
+            pass
+        planner = Planner(
+            self.schema.core,
+            self.schema.bindings,
+            Planning(context.access),
+            operation.definition,
+            operation.fragments,
+            variables,
+        )
+        plan: Plan | None
+        try:
+            plan = planner.plan()
+        except Unplanned:
+            plan = None
+        self.cache.put(key, plan)
+        return plan
+
+
+def make_executor(kind: str, schema: BuiltSchema) -> Executor:
+    """Return the executor that the setting `CRM_EXECUTOR` names: `planned` or `reference`."""
+    executors = {"planned": PlannedExecutor, "reference": ReferenceExecutor}
+    executor: Executor = executors[kind](schema)
+    return executor

@@ -1,0 +1,152 @@
+"""`where`: from the coerced input to a normal form and its values, and from the normal form to SQL over a view.
+
+The normal form is a hashable tree without values, so that a statement is compiled once per form and then only bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, String, Table, and_, false, or_, select, true
+
+from crm_graph.graph.comparators import argument, condition, null_condition, refuse_null
+from crm_graph.graph.records import Record
+from crm_graph.graph.registry import Registry
+from crm_graph.graph.views import View
+from crm_graph.kernel.errors import BadUserInput, LimitExceeded
+from crm_graph.kernel.ids import decode_id
+from crm_graph.permissions.access import Access
+
+Form = tuple[Any, ...]
+Path = tuple[str | int, ...]
+
+EVERYTHING: Form = ("and",)
+QUANTIFIERS = ("some", "none", "every")
+
+
+@dataclass(frozen=True, slots=True)
+class FilterLimits:
+    """Bounds of one `where`."""
+
+    leaves: int = 100
+    depth: int = 5
+    list_items: int = 500
+
+
+@dataclass(slots=True)
+class Normaliser:
+    """Turns one coerced `where` into its form and values; the values' binds are `w0`, `w1`, ..."""
+
+    registry: Registry
+    limits: FilterLimits = field(default_factory=FilterLimits)
+    values: list[Any] = field(default_factory=list)
+    leaves: int = 0
+
+    def normalise(self, record: Record, where: Mapping[str, Any] | None, path: Path, depth: int = 0) -> Form:
+        """Return the form of a filter. Raises BadUserInput or LimitExceeded with the path of what is wrong."""
+        if where is None:
+            raise BadUserInput(f"`{_dotted(path)}` is null. Leave it out to match everything.", path=path)
+        if depth > self.limits.depth:
+            raise LimitExceeded(f"`{_dotted(path)}` is nested deeper than {self.limits.depth} levels.", path=path)
+        return ("and", *(self._entry(record, name, value, (*path, name), depth) for name, value in where.items()))
+
+    def _entry(self, record: Record, name: str, value: Any, path: Path, depth: int) -> Form:
+        if value is None:
+            raise BadUserInput(f"`{_dotted(path)}` is null. Leave it out, or use a comparator.", path=path)
+        if name in {"and", "or"}:
+            parts = (
+                self.normalise(record, item, (*path, index), depth + 1) for index, item in enumerate(value)
+            )
+            return (name, *parts)
+        if name == "not":
+            return ("not", self.normalise(record, value, path, depth + 1))
+        edge = self.registry.edge(record, name)
+        if edge is None:
+            return self._leaf(record, name, value, path)
+        target = edge.target
+        if not edge.many:
+            return ("one", name, self.normalise(target, value, path, depth + 1))
+        quantified = (
+            (quantifier, name, self.normalise(target, inner, (*path, quantifier), depth + 1))
+            for quantifier, inner in value.items()
+        )
+        return ("and", *quantified)
+
+    def _leaf(self, record: Record, name: str, comparisons: Mapping[str, Any], path: Path) -> Form:
+        key = self.registry.filter_key(record, name)
+        column_type = record.table.c[record.columns[key].column].type
+        prefix = self.registry.id_prefix(record, key)
+        forms: list[Form] = []
+        for operator, value in comparisons.items():
+            refuse_null(operator, value, path)
+            self.leaves += 1
+            if self.leaves > self.limits.leaves:
+                raise LimitExceeded(f"A filter may have at most {self.limits.leaves} conditions.", path=path)
+            if operator == "isNull":
+                forms.append(("null", key, bool(value)))
+                continue
+            if isinstance(value, list) and len(value) > self.limits.list_items:
+                raise LimitExceeded(
+                    f"`{_dotted((*path, operator))}` has {len(value)} items; the limit is {self.limits.list_items}.",
+                    path=(*path, operator),
+                )
+            decode = (lambda text: decode_id(prefix, text)) if prefix else None
+            forms.append(("leaf", key, operator, f"w{len(self.values)}"))
+            self.values.append(argument(operator, value, column_type, decode))
+        return ("and", *forms)
+
+    def binds(self) -> dict[str, Any]:
+        """Return the values by the names of their binds."""
+        return {f"w{index}": value for index, value in enumerate(self.values)}
+
+
+def predicate(form: Form, view: View, registry: Registry, access: Access) -> ColumnElement[bool]:
+    """Return the SQL of a form over a view. Raises Forbidden for a column that may not be read."""
+    match form:
+        case ("and", *parts):
+            return and_(true(), *(predicate(part, view, registry, access) for part in parts))
+        case ("or", *parts):
+            return or_(false(), *(predicate(part, view, registry, access) for part in parts))
+        case ("not", part):
+            return predicate(part, view, registry, access).is_not(True)
+        case ("null", key, is_null):
+            return null_condition(view.comparable(key, "filter by"), is_null)
+        case ("leaf", key, operator, name):
+            column = view.comparable(key, "filter by")
+            column_type = _column(view.record.table, view, key).type
+            return condition(operator, column, name, isinstance(column_type, String) and not _is_enum(view, key, registry))
+        case (quantifier, name, part):
+            return _across(quantifier, name, part, view, registry, access)
+    raise AssertionError(f"unknown form {form}")
+
+
+def _across(
+    quantifier: str, name: str, part: Form, view: View, registry: Registry, access: Access
+) -> ColumnElement[bool]:
+    """Return the SQL of a condition on the other side of an edge, of which only what may be seen exists."""
+    edge = registry.edge(view.record, name)
+    assert edge is not None
+    other = View.of(edge.target, access)
+    inner = predicate(part, other, registry, access)
+    if edge.many:
+        joined = other.rows.c[edge.column] == view.rows.c.id
+    else:
+        joined = other.rows.c.id == view.comparable(name, "filter by")
+    if quantifier == "every":
+        inner = inner.is_not(True)
+    found = select(1).select_from(other.rows).where(*other.conditions(), joined, inner).exists()
+    return found if quantifier in {"one", "some"} else ~found
+
+
+def _column(table: Table, view: View, key: str) -> Any:
+    return table.c[view.record.columns[key].column]
+
+
+def _is_enum(view: View, key: str, registry: Registry) -> bool:
+    return registry.is_enum(view.record, key)
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(map(str, path))

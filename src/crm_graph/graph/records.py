@@ -1,0 +1,267 @@
+"""Record types: the written-out fields of a type, each saying which column or edge it is.
+
+    @record("opp", model.Opportunity, policy.OPPORTUNITY)
+    class Opportunity(Node):
+        '''A deal in a pipeline.'''
+
+        name: str = column("What the deal is called.")
+        amount: Money | None = money("amount", "currency", "What the deal is worth.")
+        customer: Customer | None = to_one("customer_id", "Who may buy.")
+
+Filters, orders, aggregates, connections and loading derive from these fields (`derive.py`, `bind.py`); nothing is
+written twice. A field's GraphQL name is its key everywhere: in shapes, in policies, in role files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, dataclass_transform
+
+import strawberry
+from sqlalchemy import Table
+from strawberry.types.base import StrawberryObjectDefinition
+from strawberry.types.field import StrawberryField
+from strawberry.utils.str_converters import to_camel_case
+
+from crm_graph.db.base import Row, table_of
+from crm_graph.permissions.policy import Policy
+
+METADATA_KEY = "crm_graph"
+T = TypeVar("T", bound=type)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSpec:
+    """A leaf that is a column of the record's table."""
+
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IdSpec:
+    """The record's own id, printed with its prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class MoneySpec:
+    """A `Money` object from two columns."""
+
+    amount: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedSpec:
+    """A leaf computed from other fields of the same record, by their names."""
+
+    needs: tuple[str, ...]
+    compute: Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToOneSpec:
+    """An edge along a foreign key of this table."""
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToManySpec:
+    """A connection along a foreign key of the other table that points to this one."""
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeySpec:
+    """A record named by an id that a plain object (a payload, the viewer) carries in an attribute."""
+
+    attribute: str
+
+
+@dataclass(frozen=True, slots=True)
+class RootSpec:
+    """A field of Query that finds records: `one` by id, `many` as a connection, `aggregate`, `node`, `nodes`."""
+
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSpec:
+    """A field of Subscription that watches a record type."""
+
+    record: type
+
+
+Spec = ColumnSpec | IdSpec | MoneySpec | ComputedSpec | ToOneSpec | ToManySpec | KeySpec | RootSpec | WatchSpec
+
+
+def _field(spec: Spec, description: str, **options: Any) -> Any:
+    return strawberry.field(description=description, metadata={METADATA_KEY: spec}, **options)
+
+
+def column(description: str, *, of: str | None = None, name: str | None = None) -> Any:
+    """Return a field that is a column; `of` names the column where it is not called like the field."""
+    return _field(ColumnSpec(of), description, name=name)
+
+
+def identity(description: str = "The id of this record.") -> Any:
+    """Return the field of a record's id."""
+    return _field(IdSpec(), description)
+
+
+def money(amount: str, currency: str, description: str) -> Any:
+    """Return a `Money` field over two columns."""
+    return _field(MoneySpec(amount, currency), description)
+
+
+def computed(compute: Callable[..., Any], needs: Sequence[str], description: str) -> Any:
+    """Return a field computed from other fields of the record, given by their GraphQL names, in that order."""
+    return _field(ComputedSpec(tuple(needs), compute), description)
+
+
+def to_one(column: str, description: str) -> Any:
+    """Return an edge along a foreign key column of this record's table."""
+    return _field(ToOneSpec(column), description)
+
+
+def to_many(column: str, description: str) -> Any:
+    """Return a connection along a foreign key column of the other record's table."""
+    return _field(ToManySpec(column), description)
+
+
+def by_key(attribute: str, description: str) -> Any:
+    """Return a record field of a plain object that carries the record's id in `attribute`."""
+    return _field(KeySpec(attribute), description, default=None)
+
+
+def watch(record: type, description: str) -> Any:
+    """Return a subscription to the changes of a record type; its type is a `live.Change` with the record."""
+    return _field(WatchSpec(record), description)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordColumn:
+    """A readable column under its key; `field` is the GraphQL field whose permission governs it."""
+
+    key: str
+    column: str
+    field: str
+
+
+@dataclass(slots=True, repr=False)
+class Record:
+    """A record type: its table, its policy, its readable columns."""
+
+    name: str
+    prefix: str
+    model: type[Row]
+    policy: Policy
+    cls: type
+    columns: dict[str, RecordColumn] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Record({self.name})"
+
+    @property
+    def table(self) -> Table:
+        """The record's table."""
+        return table_of(self.model)
+
+    @property
+    def definition(self) -> StrawberryObjectDefinition:
+        """Strawberry's definition of the type."""
+        definition: StrawberryObjectDefinition = self.cls.__strawberry_definition__  # type: ignore[attr-defined]
+        return definition
+
+    def specs(self) -> Mapping[str, tuple[StrawberryField, Spec]]:
+        """Return the fields that say how they load, by GraphQL name."""
+        return {
+            graphql_name(each): (each, each.metadata[METADATA_KEY])
+            for each in self.definition.fields
+            if METADATA_KEY in each.metadata
+        }
+
+    def add_columns(self) -> None:
+        """Note the columns behind the fields. Called when the type is complete, extensions included."""
+        self.columns = {"id": RecordColumn("id", "id", "id")}
+        for name, (each, spec) in self.specs().items():
+            match spec:
+                case ColumnSpec(of):
+                    self._add(name, of or each.python_name, name)
+                case MoneySpec(amount, currency):
+                    self._add(name, amount, name)
+                    self._add(f"{name}.currency", currency, name)
+                case ToOneSpec(of):
+                    self._add(name, of, name)
+                case _:
+                    pass
+
+    def _add(self, key: str, column: str, governed_by: str) -> None:
+        assert column in self.table.c, f"{self.name}.{governed_by}: table {self.table.name} has no column {column}"
+        self.columns[key] = RecordColumn(key, column, governed_by)
+
+
+def graphql_name(of: StrawberryField) -> str:
+    """Return the GraphQL name of a field."""
+    return of.graphql_name or to_camel_case(of.python_name)
+
+
+def spec_of(of: StrawberryField) -> Spec | None:
+    """Return how a field says it loads, or None for a plain one."""
+    spec: Spec | None = of.metadata.get(METADATA_KEY)
+    return spec
+
+
+@strawberry.interface(description="Anything that has an id.")
+class Node:
+    """The Relay interface: whatever can be fetched again by its id alone."""
+
+    id: strawberry.ID = identity("The opaque id of this object; `node(id:)` finds it again.")
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(column, identity, money, computed, to_one, to_many))
+def record(prefix: str, model: type[Row], policy: Policy) -> Callable[[T], T]:
+    """Make a class a record type of the schema; its docstring becomes the type's description."""
+
+    def decorate(cls: T) -> T:
+        assert cls.__doc__, f"{cls.__name__} needs a docstring: it is the description that API users read"
+        made = strawberry.type(cls, name=policy.type, description=" ".join(cls.__doc__.split()))
+        made.__record__ = Record(policy.type, prefix, model, policy, made)  # type: ignore[attr-defined]
+        return made
+
+    return decorate
+
+
+def record_of(cls: type) -> Record:
+    """Return the record that `record` made of a class."""
+    found: Record = cls.__record__  # type: ignore[attr-defined]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """Fields that an upper slice adds to a type of a lower one, like SDL's `extend type`."""
+
+    target: type
+    fields: tuple[StrawberryField, ...]
+
+
+def extend(target: type, cls: type) -> Extension:
+    """Return the fields of `cls` as an extension of `target`; the slice lists it, `build.py` applies it."""
+    definition: StrawberryObjectDefinition = strawberry.type(cls).__strawberry_definition__  # type: ignore[attr-defined]
+    return Extension(target, tuple(definition.fields))
+
+
+def apply_extension(extension: Extension) -> None:
+    """Add the fields of an extension to its target, once. Raises ValueError when a name is taken by another field."""
+    fields = extension.target.__strawberry_definition__.fields  # type: ignore[attr-defined]
+    present = {each.python_name: each for each in fields}
+    for each in extension.fields:
+        taken = present.get(each.python_name)
+        if taken is each:
+            continue
+        if taken is not None:
+            raise ValueError(f"{extension.target.__name__} already has a field {each.python_name}")
+        fields.append(each)

@@ -1,0 +1,237 @@
+"""The reference executor: the same schema under graphql-core, each edge through an aiodataloader loader.
+
+It shares with the planner the sources and nothing else: no plan, no generated loop, no batching of its own. It serves what the
+planner does not cover, and it is what the planner is compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiodataloader import DataLoader
+from graphql import (
+    FieldNode,
+    FragmentSpreadNode,
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    InlineFragmentNode,
+    SelectionSetNode,
+    VariableNode,
+    get_named_type,
+    is_abstract_type,
+    is_leaf_type,
+)
+from strawberry.utils.str_converters import to_camel_case
+
+from crm_graph.executor.fields import Column, Computed, Edge, FieldKind, Nested, Planning, Resolver, Same, Shape
+from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.context import GraphContext
+
+ROOT_KEY = ""
+"""The one key of a root edge: aiodataloader takes no None."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceRow:
+    """A fetched row with its shape and the renames of the embedded object that it is read as."""
+
+    type_name: str
+    shape: Shape
+    values: Sequence[Any]
+    rename: Mapping[str, str]
+
+    def get(self, key: str) -> Any:
+        """Return the value of a column."""
+        return self.values[self.shape.columns[self.rename.get(key, key)]]
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a column by its Python name, for plain resolvers written against the type's attributes."""
+        key = to_camel_case(name)
+        if key not in self.shape.columns:
+            raise AttributeError(f"{self.type_name} rows have no {name}")
+        return self.get(key)
+
+
+def attach_reference(schema: BuiltSchema) -> None:
+    """Give every bound field of the schema a graphql-core resolver made from its kind."""
+    reference = Reference(schema)
+    for (type_name, field_name), kind in schema.bindings.kinds.items():
+        type_ = schema.core.type_map.get(type_name)
+        if not isinstance(kind, Resolver) and isinstance(type_, GraphQLObjectType):
+            type_.fields[field_name].resolve = reference.resolver(type_name, kind)
+    for abstract in schema.core.type_map.values():
+        if isinstance(abstract, GraphQLInterfaceType):
+            abstract.resolve_type = lambda row, _info, _type: row.type_name
+    for type_ in schema.core.type_map.values():
+        if isinstance(type_, GraphQLObjectType):
+            type_.is_type_of = None
+
+
+class Reference:
+    """Makes graphql-core resolvers from kinds."""
+
+    def __init__(self, schema: BuiltSchema) -> None:
+        self.schema = schema
+
+    def resolver(self, type_name: str, kind: FieldKind) -> Any:
+        """Return the resolver of a field."""
+        match kind:
+            case Column(key, prefix):
+                return lambda row, _info: _prefixed(prefix, _read(row, key))
+            case Computed(needs, compute):
+                return lambda row, _info: compute(*(_read(row, key) for key in needs))
+            case Same(rename, unless_null):
+                return lambda row, info: self._same(row, info, rename, unless_null)
+            case Nested(key):
+                return lambda row, info: self._nested(row, info, key)
+            case Edge(source, key):
+
+                async def load(row: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
+                    key_value = ROOT_KEY if key is None else _read(row, key)
+                    if key_value is None:
+                        return None
+                    return await self._loader(info, source, arguments, is_root=key is None).load(key_value)
+
+                return load
+            case _:
+                raise AssertionError(f"{type_name}: {kind} needs no reference resolver")
+
+    def _same(self, row: Any, info: GraphQLResolveInfo, rename: Mapping[str, str], unless_null: str | None) -> Any:
+        if unless_null is not None and row.get(unless_null) is None:
+            return None
+        name = get_named_type(info.return_type).name
+        composed = {key: row.rename.get(of, of) for key, of in rename.items()}
+        return ReferenceRow(name, row.shape, row.values, {**row.rename, **composed})
+
+    def _nested(self, row: ReferenceRow, info: GraphQLResolveInfo, key: str) -> Any:
+        name = get_named_type(info.return_type).name
+        shape = row.shape.nested[row.rename.get(key, key)]
+        return [ReferenceRow(name, shape, values, {}) for values in row.get(key)]
+
+    def _loader(
+        self, info: GraphQLResolveInfo, source: Any, arguments: Mapping[str, Any], *, is_root: bool
+    ) -> DataLoader[Any, Any]:
+        """Return the request's loader for this edge at this place of the document with these arguments."""
+        context: GraphContext = info.context
+        key = ("edge", id(info.field_nodes[0]), info.parent_type.name, orjson.dumps(arguments, default=str))
+        loader = context.loaders.get(key)
+        if loader is None:
+            loader = context.loaders[key] = DataLoader(self._batch(info, source, arguments, is_root=is_root))
+        return loader
+
+    def _batch(self, info: GraphQLResolveInfo, source: Any, arguments: Mapping[str, Any], *, is_root: bool) -> Any:
+        context: GraphContext = info.context
+        shapes = self._shapes(info)
+        planning: Planning = context.extras.setdefault("reference_planning", Planning(context.access))
+        fetch = source.plan(shapes, planning)
+        named = get_named_type(info.return_type)
+
+        def wrap(value: Any) -> Any:
+            if value is None or is_leaf_type(named) or isinstance(value, Exception):
+                return value
+            if isinstance(value, list):
+                return [wrap(item) for item in value]
+            name, row = value if is_abstract_type(named) else (named.name, value)
+            return ReferenceRow(name, shapes[name], row, {})
+
+        async def batch(keys: list[Any]) -> list[Any]:
+            values = await fetch(context, [None] if is_root else keys, arguments)
+            return [wrap(value) for value in values]
+
+        return batch
+
+    def _shapes(self, info: GraphQLResolveInfo) -> dict[str, Shape]:
+        """Return the shapes of what this field yields, by walking its selections once more."""
+        named = get_named_type(info.return_type)
+        if is_leaf_type(named):
+            return {}
+        types = self.schema.core.get_possible_types(named) if is_abstract_type(named) else [named]
+        shapes = {type_.name: Shape() for type_ in types}
+        for name, shape in shapes.items():
+            for node in info.field_nodes:
+                if node.selection_set is not None:
+                    self._collect(info, name, node.selection_set, shape, {})
+        return shapes
+
+    def _collect(
+        self, info: GraphQLResolveInfo, type_name: str, selections: SelectionSetNode, shape: Shape, rename: Mapping[str, str]
+    ) -> None:
+        for node in _fields(info, self.schema, type_name, selections):
+            name = node.name.value
+            if name == "__typename":
+                continue
+            kind = self.schema.bindings.kind(type_name, name)
+            definition: GraphQLField = self.schema.core.type_map[type_name].fields[name]  # type: ignore[attr-defined]
+            inner = get_named_type(definition.type).name
+            match kind:
+                case Column(key) | Edge(_, key) if key is not None:
+                    shape.need(rename.get(key, key))
+                case Computed(needs):
+                    for key in needs:
+                        shape.need(rename.get(key, key))
+                case Same(inner_rename, unless_null):
+                    if unless_null is not None:
+                        shape.need(rename.get(unless_null, unless_null))
+                    assert node.selection_set is not None
+                    self._collect(info, inner, node.selection_set, shape, {**rename, **inner_rename})
+                case Nested(key):
+                    assert node.selection_set is not None
+                    self._collect(info, inner, node.selection_set, shape.nest(rename.get(key, key)), {})
+                case Resolver():
+                    self._need_all(type_name, shape)
+                case _:
+                    pass
+
+    def _need_all(self, type_name: str, shape: Shape) -> None:
+        """A plain resolver may read anything of its parent."""
+        for key in self.schema.registry.records[type_name].columns:
+            shape.need(key)
+
+
+def _fields(
+    info: GraphQLResolveInfo, schema: BuiltSchema, type_name: str, selections: SelectionSetNode
+) -> Iterable[FieldNode]:
+    for node in selections.selections:
+        if not _included(node, info.variable_values):
+            continue
+        if isinstance(node, FieldNode):
+            yield node
+        elif isinstance(node, FragmentSpreadNode):
+            fragment = info.fragments[node.name.value]
+            if _applies(schema, fragment.type_condition.name.value, type_name):
+                yield from _fields(info, schema, type_name, fragment.selection_set)
+        elif isinstance(node, InlineFragmentNode):
+            condition = node.type_condition
+            if condition is None or _applies(schema, condition.name.value, type_name):
+                yield from _fields(info, schema, type_name, node.selection_set)
+
+
+def _included(node: Any, variables: Any) -> bool:
+    """Return whether `@skip` and `@include` keep a node; Strawberry's info holds the variables as a plain dict."""
+    for directive in node.directives or ():
+        if directive.name.value in {"skip", "include"}:
+            value = directive.arguments[0].value
+            condition = variables.get(value.name.value) if isinstance(value, VariableNode) else value.value
+            if bool(condition) == (directive.name.value == "skip"):
+                return False
+    return True
+
+
+def _applies(schema: BuiltSchema, condition: str, type_name: str) -> bool:
+    if condition == type_name:
+        return True
+    type_ = schema.core.type_map.get(condition)
+    return is_abstract_type(type_) and schema.core.is_sub_type(type_, schema.core.type_map[type_name])  # type: ignore[arg-type]
+
+
+def _read(row: Any, key: str) -> Any:
+    return row.get(key) if isinstance(row, ReferenceRow) else getattr(row, key)
+
+
+def _prefixed(prefix: str, value: Any) -> Any:
+    return f"{prefix}{value}" if prefix and value is not None else value

@@ -1,0 +1,129 @@
+"""The records of a schema and how they are linked: read off the written-out fields once, when the schema is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, get_args
+
+from strawberry.types.base import StrawberryContainer, StrawberryObjectDefinition, get_object_definition
+from strawberry.types.enum import StrawberryEnumDefinition
+from strawberry.types.field import StrawberryField
+
+from crm_graph.graph.records import ColumnSpec, IdSpec, MoneySpec, Record, ToManySpec, ToOneSpec, record_of
+from crm_graph.graph.types import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEdge:
+    """A link between records: along `column` of this table (to one) or of the other table (to many)."""
+
+    name: str
+    target: Record
+    column: str
+    many: bool
+
+
+@dataclass(slots=True)
+class Registry:
+    """The records by type name, their edges, and the Python type of each leaf."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+    _edges: dict[str, dict[str, RecordEdge]] = field(default_factory=dict)
+    _leaves: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, types: Iterable[Record]) -> Registry:
+        """Return the registry of these records."""
+        registry = cls({record.name: record for record in types})
+        for record in registry.records.values():
+            record.add_columns()
+        for record in registry.records.values():
+            registry._link(record)
+        return registry
+
+    def _link(self, record: Record) -> None:
+        edges = self._edges[record.name] = {}
+        leaves = self._leaves[record.name] = {}
+        for name, (each, spec) in record.specs().items():
+            match spec:
+                case ToOneSpec(column):
+                    edges[name] = RecordEdge(name, self.target_of(each), column, many=False)
+                case ToManySpec(column):
+                    edges[name] = RecordEdge(name, self.target_of(each), column, many=True)
+                case IdSpec() | ColumnSpec():
+                    leaves[name] = python_type(each)
+                case MoneySpec():
+                    leaves[name] = MoneySpec
+                case _:
+                    pass
+
+    def target_of(self, of: StrawberryField) -> Record:
+        """Return the record that an edge or a connection field leads to."""
+        definition = get_object_definition(_unwrap(of.type))
+        assert definition is not None, f"{of.python_name} is not an edge to a record"
+        if definition.concrete_of is not None and definition.concrete_of.origin is Connection:
+            definition = get_object_definition(_unwrap(next(iter(definition.type_var_map.values()))))
+            assert definition is not None
+        return self.records[definition.name]
+
+    def aggregated_by(self, of: StrawberryField) -> Record:
+        """Return the record that an aggregate field (`customers_aggregate: AggregateOf[Customer]`) measures."""
+        annotation = of.type_annotation
+        assert annotation is not None
+        (cls,) = get_args(annotation.annotation)
+        return record_of(cls)
+
+    def edge(self, record: Record, name: str) -> RecordEdge | None:
+        """Return an edge of a record by its GraphQL name."""
+        return self._edges[record.name].get(name)
+
+    def edges(self, record: Record) -> Mapping[str, RecordEdge]:
+        """Return the edges of a record by name."""
+        return self._edges[record.name]
+
+    def leaves(self, record: Record) -> Mapping[str, Any]:
+        """Return the Python types of a record's leaves by GraphQL name; `MoneySpec` stands for money."""
+        return self._leaves[record.name]
+
+    def filter_key(self, record: Record, name: str) -> str:
+        """Return the column key behind a leaf of the record's filter (`ownerId` filters the key of `owner`)."""
+        if name in record.columns:
+            return name
+        if name == "currency":
+            return next(key for key in record.columns if key.endswith(".currency"))
+        return name.removesuffix("Id")
+
+    def id_prefix(self, record: Record, key: str) -> str | None:
+        """Return the id prefix that values of a key carry in the API; None where they are no ids."""
+        if key == "id":
+            return record.prefix
+        edge = self.edge(record, key)
+        return edge.target.prefix if edge is not None else None
+
+    def is_enum(self, record: Record, key: str) -> bool:
+        """Return whether a column holds enum members or codes, which compare exactly."""
+        of = self._leaves[record.name].get(key)
+        return key.endswith(".currency") or (of is not None and of is not str)
+
+    def by_prefix(self) -> Mapping[str, Record]:
+        """Return the records by id prefix."""
+        return {record.prefix: record for record in self.records.values()}
+
+
+def python_type(of: StrawberryField) -> Any:
+    """Return the Python type of a leaf without its optionality."""
+    type_ = _unwrap(of.type)
+    if isinstance(type_, StrawberryEnumDefinition):
+        enum: type[Enum] = type_.wrapped_cls
+        return enum
+    return next((arg for arg in get_args(type_) if arg is not type(None)), type_) if get_args(type_) else type_
+
+
+def _unwrap(type_: Any) -> Any:
+    while isinstance(type_, StrawberryContainer):
+        type_ = type_.of_type
+    if isinstance(type_, StrawberryObjectDefinition):
+        return type_.origin
+    return type_

@@ -1,0 +1,102 @@
+"""Sources of records by id: to-one edges, `customer(id:)`, `node(id:)` and `nodes(ids:)`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ARRAY, any_, bindparam, select
+
+from crm_graph.db.statements import Statement, compile_statement
+from crm_graph.executor.fields import Fetch, Planning, Shape
+from crm_graph.graph.context import GraphContext
+from crm_graph.graph.records import Record
+from crm_graph.graph.registry import Registry
+from crm_graph.graph.views import View
+from crm_graph.kernel.ids import split_id
+from crm_graph.permissions.policy import UUID
+
+
+def by_id_statement(record: Record, shape: Shape, planning: Planning) -> Statement:
+    """Return the statement that reads records by the bind `keys`; the id is the last column."""
+    view = View.of(record, planning.context)
+    wanted = view.rows.c.id == any_(bindparam("keys", type_=ARRAY(UUID)))  # type: ignore[arg-type]
+    columns = view.selection(shape, planning)
+    return compile_statement(
+        select(*columns, view.rows.c.id.label("key")).where(*view.conditions(), wanted)
+    )
+
+
+async def fetch_by_id(statement: Statement, context: GraphContext, keys: Sequence[str]) -> dict[str, Any]:
+    """Return the rows that the viewer may see, by id."""
+    rows = await context.reader.fetch(statement, {**context.viewer.binds, "keys": keys})
+    return {row[-1]: row for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class ToOne:
+    """A to-one edge: the keys are ids of the target."""
+
+    record: Record
+
+    def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
+        """See `executor.fields.Source`."""
+        statement = by_id_statement(self.record, shapes[self.record.name], planning)
+
+        async def fetch(context: GraphContext, keys: Sequence[str], _: Mapping[str, Any]) -> Sequence[Any]:
+            found = await fetch_by_id(statement, context, keys)
+            return [found.get(key) for key in keys]
+
+        return fetch
+
+
+@dataclass(frozen=True, slots=True)
+class ById:
+    """`customer(id:)`: null for whatever the viewer may not see, unknown ids and ids of other types alike."""
+
+    record: Record
+
+    def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
+        """See `executor.fields.Source`."""
+        statement = by_id_statement(self.record, shapes[self.record.name], planning)
+        prefix = self.record.prefix
+
+        async def fetch(context: GraphContext, _: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
+            named = split_id(arguments["id"])
+            if named is None or named[0] != prefix:
+                return [None]
+            found = await fetch_by_id(statement, context, [named[1]])
+            return [found.get(named[1])]
+
+        return fetch
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """`node(id:)` and `nodes(ids:)`: records of any type, one statement for each type among the ids."""
+
+    registry: Registry
+    argument: str
+    max_ids: int = 100
+
+    def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
+        """See `executor.fields.Source`. Statements are compiled here, so that withheld coordinates are known."""
+        statements = {
+            record.prefix: (record.name, by_id_statement(record, shapes[record.name], planning))
+            for record in self.registry.records.values()
+        }
+
+        async def fetch(context: GraphContext, _: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
+            given = arguments[self.argument]
+            ids = [split_id(text) for text in ([given] if isinstance(given, str) else given)]
+            rows: dict[tuple[str, str], Any] = {}
+            for prefix, (name, statement) in statements.items():
+                keys = list(dict.fromkeys(each[1] for each in ids if each is not None and each[0] == prefix))
+                if keys:
+                    found = await fetch_by_id(statement, context, keys)
+                    rows.update({(prefix, key): (name, row) for key, row in found.items()})
+            values = [None if each is None else rows.get(each) for each in ids]
+            return values if isinstance(given, str) else [values]
+
+        return fetch

@@ -1,0 +1,114 @@
+"""Bearer tokens: signed by this installation, short-lived, naming a member of a workspace and nothing that can change.
+
+Ed25519 keys are derived from the installation's secrets, so every process of the installation signs and accepts alike, and
+a secret is rotated by putting a new one in front of the list. Roles are not in the token: they are read per request.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet, OKPKey
+
+from crm_graph.kernel.clock import Clock, system_clock
+from crm_graph.kernel.errors import Unauthenticated
+from crm_graph.kernel.ids import new_id
+
+ALGORITHM = "Ed25519"
+MAX_TOKEN_LENGTH = 4_096
+CLOCK_LEEWAY_S = 30
+_HEX32 = re.compile(r"[0-9a-f]{32}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a valid token says. Times are aware, UTC."""
+
+    workspace_id: str
+    member_id: str
+    expires_at: datetime
+
+
+def derive_key(secret: bytes, purpose: str, length: int) -> bytes:
+    """Return key material for one purpose from an installation secret (HKDF-SHA256)."""
+    return HKDF(SHA256(), length, None, f"crm-graph {purpose}".encode()).derive(secret)
+
+
+class TokenAuthority:
+    """Issues and checks bearer tokens. The first secret signs; all of them are accepted."""
+
+    def __init__(self, secrets: Sequence[bytes], issuer: str, audience: str, clock: Clock = system_clock) -> None:
+        self._issuer = issuer
+        self._audience = audience
+        self._clock = clock
+        keys = [_signing_key(secret) for secret in secrets]
+        self._signer = keys[0]
+        self._keys = KeySet(keys)
+
+    def issue(self, workspace_id: str, member_id: str, lifetime: timedelta) -> str:
+        """Return a bearer token for a member."""
+        now = self._clock()
+        claims = {
+            "iss": self._issuer,
+            "aud": self._audience,
+            "sub": member_id,
+            "ws": workspace_id,
+            "iat": int(now.timestamp()),
+            "exp": int((now + lifetime).timestamp()),
+            "jti": new_id(),
+        }
+        header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": self._signer.kid}
+        return jwt.encode(header, claims, self._signer, algorithms=[ALGORITHM])
+
+    def check(self, token: str) -> Claims:
+        """Return the claims of a token. Raises Unauthenticated, saying what is wrong without echoing any of it."""
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise Unauthenticated("The bearer token is too long.")
+        try:
+            decoded = jwt.decode(token, self._keys, algorithms=[ALGORITHM])
+        except (JoseError, ValueError, TypeError, KeyError, UnicodeError):
+            raise Unauthenticated("The bearer token is malformed or was not issued here.") from None
+        claims = decoded.claims
+        if decoded.header.get("typ") != "at+jwt" or {"jku", "x5u", "jwk", "crit"} & decoded.header.keys():
+            raise Unauthenticated("The bearer token is of another kind.")
+        if claims.get("iss") != self._issuer or claims.get("aud") != self._audience:
+            raise Unauthenticated("The bearer token was issued by, or for, somebody else.")
+        now = self._clock()
+        expires_at = _time(claims, "exp")
+        if now >= expires_at + timedelta(seconds=CLOCK_LEEWAY_S):
+            raise Unauthenticated("The bearer token has expired: get a new one.")
+        if _time(claims, "iat") > now + timedelta(seconds=CLOCK_LEEWAY_S):
+            raise Unauthenticated("The bearer token is from the future: check the clocks.")
+        return Claims(_id(claims, "ws"), _id(claims, "sub"), expires_at)
+
+
+def _signing_key(secret: bytes) -> OKPKey:
+    private = Ed25519PrivateKey.from_private_bytes(derive_key(secret, "token signing", 32))
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    key = OKPKey.import_key(pem)
+    key.ensure_kid()
+    return key
+
+
+def _time(claims: Any, name: str) -> datetime:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 33:
+        raise Unauthenticated(f"The bearer token has no valid `{name}`.")
+    return datetime.fromtimestamp(value, UTC)
+
+
+def _id(claims: Any, name: str) -> str:
+    value = claims.get(name)
+    if not isinstance(value, str) or not _HEX32.match(value):
+        raise Unauthenticated(f"The bearer token has no valid `{name}`.")
+    return value

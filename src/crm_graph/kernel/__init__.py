@@ -1,0 +1,1 @@
+"""What every layer may use: ids, clock, money, cursors and the error tree. Standard library only."""

@@ -1,0 +1,97 @@
+"""The one error tree.
+
+    CrmError
+    ├── OperatorError      the installation is wrong: configuration, database, files. Printed by the CLI, exit code 2
+    └── RequestError       the request is wrong or may not be answered. Top-level GraphQL error with a closed code
+        ├── BadUserInput
+        ├── Unauthenticated
+        ├── Forbidden
+        ├── NotFound
+        ├── Conflict
+        └── LimitExceeded
+
+Business failures (a stage that cannot be left, a missing reason) are not exceptions of this tree's request half:
+operations raise `Refused`, and the mutation's payload carries it as data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class CrmError(Exception):
+    """The root. Never raised itself."""
+
+
+class OperatorError(CrmError):
+    """Raised when the installation cannot work as configured.
+
+    `what` says what is wrong and where, `fix` the way out. The CLI prints both and exits with `exit_code`.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f"{what}\n  fix: {fix}")
+        self.what = what
+        self.fix = fix
+
+
+class RequestError(CrmError):
+    """Answered as a top-level GraphQL error; `code` is from the closed list in the API reference."""
+
+    code = "INTERNAL"
+
+    def __init__(self, message: str, *, path: Sequence[str | int] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = tuple(path)
+
+
+class BadUserInput(RequestError):
+    """Raised when an argument is well-typed for GraphQL but cannot be meant: an unknown cursor, `first: -1`."""
+
+    code = "BAD_USER_INPUT"
+
+
+class Unauthenticated(RequestError):
+    """Raised when a request needs a member and its token is missing, expired, malformed or foreign."""
+
+    code = "UNAUTHENTICATED"
+
+
+class Forbidden(RequestError):
+    """Raised before any SQL when a role does not grant what the operation does."""
+
+    code = "FORBIDDEN"
+
+
+class NotFound(RequestError):
+    """Raised when something the request names outside the graph (a trusted document, say) is not there."""
+
+    code = "NOT_FOUND"
+
+
+class Conflict(RequestError):
+    """Raised when a concurrent transaction won and the operation may be sent again."""
+
+    code = "CONFLICT"
+
+
+class LimitExceeded(RequestError):
+    """Raised when a document or a run exceeds a limit of the settings."""
+
+    code = "COST_LIMIT_EXCEEDED"
+
+
+class Refused(CrmError):
+    """Raised by an operation when a business rule says no; becomes `errors` of the mutation's payload.
+
+    `code` is a member of the schema's `UserErrorCode`; `field` is the path into the mutation's input.
+    """
+
+    def __init__(self, code: str, message: str, field: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.field = tuple(field)

@@ -1,0 +1,25 @@
+"""Money: an exact decimal amount and an ISO 4217 currency."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+
+CURRENCY = re.compile(r"[A-Z]{3}\Z")
+AMOUNT_DIGITS = 18
+"""Digits that an amount may have in all; `AMOUNT_SCALE` of them after the point. As the columns are declared."""
+AMOUNT_SCALE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in a currency. Amounts of different currencies are never added."""
+
+    amount: Decimal
+    currency: str
+
+
+def round_amount(amount: Decimal) -> Decimal:
+    """Return the amount with the scale of the columns, half to even, so that what is stored is what was shown."""
+    return amount.quantize(Decimal(1).scaleb(-AMOUNT_SCALE), rounding=ROUND_HALF_EVEN)

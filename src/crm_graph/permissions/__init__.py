@@ -1,0 +1,1 @@
+"""The permission engine: roles and grants to row predicates and column expressions. Knows no entity."""

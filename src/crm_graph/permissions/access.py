@@ -1,0 +1,135 @@
+"""The compiler: the union of a member's roles to a predicate per type and verb, and an expression per column.
+
+Everything that reads rows goes through `TypeAccess.rows` and `TypeAccess.column`. What they leave out is not in the SQL:
+a hidden field cannot be recovered by filtering, ordering, grouping or counting, because those read the same expression.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, and_, case, false, or_
+
+from crm_graph.permissions.grants import ALL, NONE, READ, Grant, Level, Role
+from crm_graph.permissions.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class TypeAccess:
+    """What a set of roles may do with one type."""
+
+    policy: Policy
+    grants: tuple[Grant, ...]
+
+    def scopes(self, verb: str) -> frozenset[str]:
+        """Return the row scopes in which a verb is granted; ALL alone where one role has it."""
+        scopes = frozenset(grant.scope(verb) for grant in self.grants) - {NONE}
+        return frozenset({ALL}) if ALL in scopes else scopes
+
+    def allows(self, verb: str) -> bool:
+        """Return whether a verb is granted on any row."""
+        return bool(self.scopes(verb))
+
+    def rows(self, rows: FromClause, verb: str = READ) -> ColumnElement[bool] | None:
+        """Return the predicate of the rows on which a verb is granted; None means every row of the workspace."""
+        scopes = self.scopes(verb)
+        if ALL in scopes:
+            return None
+        return _any(self.policy.predicate(scope, rows) for scope in sorted(scopes))
+
+    def _levels(self, name: str) -> Sequence[tuple[Level, frozenset[str]]]:
+        """Return `(level, scopes that must all hold)` for each role's grant of a field on rows that it may read."""
+        found = []
+        for grant in self.grants:
+            row_scope = grant.scope(READ)
+            if row_scope == NONE:
+                continue
+            for granted in grant.field_grants(name):
+                if granted.scope != NONE:
+                    found.append((granted.level, frozenset({row_scope, granted.scope}) - {ALL}))
+        return found
+
+    def column(
+        self, name: str, rows: FromClause, column: ColumnElement[Any], *, masks: bool = True
+    ) -> ColumnElement[Any] | None:
+        """Return what may be shown of a field as an expression over `rows`; None where it is hidden on every row.
+
+        Without `masks` the expression is null where only a mask may be shown.
+        """
+        levels = self._levels(name)
+        readable = [scopes for level, scopes in levels if level >= Level.READ]
+        if any(self._covers(scopes) for scopes in readable):
+            return column
+        masked_scopes = [scopes for level, scopes in levels if masks and level == Level.MASKED]
+        mask = self.policy.mask(name, column) if masked_scopes else None
+        whens: list[tuple[ColumnElement[bool], ColumnElement[Any]]] = []
+        if readable:
+            whens.append((self._where(readable, rows), column))
+        if mask is None:
+            return case(*whens) if whens else None
+        if any(self._covers(scopes) for scopes in masked_scopes):
+            return case(*whens, else_=mask) if whens else mask
+        return case(*whens, (self._where(masked_scopes, rows), mask))
+
+    def level(self, name: str) -> Level:
+        """Return the best level that any role has on a field on any row."""
+        return max((level for level, _ in self._levels(name)), default=Level.NONE)
+
+    def partial(self, name: str) -> bool:
+        """Return whether a field is withheld or masked on some of the rows that may be read."""
+        return not any(level >= Level.READ and self._covers(scopes) for level, scopes in self._levels(name))
+
+    def _covers(self, scopes: frozenset[str]) -> bool:
+        """Return whether rows of all these scopes are all the rows that may be read."""
+        return not scopes or self.scopes(READ) <= scopes and len(scopes) == 1
+
+    def _where(self, alternatives: Iterable[frozenset[str]], rows: FromClause) -> ColumnElement[bool]:
+        found = []
+        for scopes in alternatives:
+            predicates = [self.policy.predicate(scope, rows) for scope in sorted(scopes)]
+            found.append(and_(*(predicate for predicate in predicates if predicate is not None)))
+        return or_(*found)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a set of roles may do, over all types; `fingerprint` names it in plan caches."""
+
+    types: Mapping[str, TypeAccess]
+    fingerprint: str
+
+    def of(self, type_name: str) -> TypeAccess:
+        """Return the access to a type. Raises KeyError for a type without a policy: forgetting one fails closed."""
+        return self.types[type_name]
+
+
+def compile_access(roles: Sequence[Role], policies: Iterable[Policy]) -> Access:
+    """Return the union of the roles over all types."""
+    types: dict[str, TypeAccess] = {}
+    digest = hashlib.sha256()
+    for policy in policies:
+        grants = tuple(found for role in roles if (found := _grant(role, policy)) is not None)
+        types[policy.type] = TypeAccess(policy, grants)
+        digest.update(f"{policy.type}:{[_canonical(grant) for grant in grants]};".encode())
+    return Access(types, digest.hexdigest())
+
+
+def _grant(role: Role, policy: Policy) -> Grant | None:
+    """Return what a role grants on a type; a part without a grant of its own takes the verbs of its whole."""
+    if policy.type in role.grants or policy.parent is None:
+        return role.grants.get(policy.type)
+    whole = _grant(role, policy.parent[0])
+    return None if whole is None else Grant(whole.verbs, {}, whole.fields_default)
+
+
+def _canonical(grant: Grant) -> str:
+    fields = sorted((name, [(int(g.level), g.scope) for g in given]) for name, given in grant.fields.items())
+    return f"{sorted(grant.verbs.items())}{fields}{int(grant.fields_default)}"
+
+
+def _any(predicates: Iterable[ColumnElement[bool] | None]) -> ColumnElement[bool]:
+    found = [predicate for predicate in predicates if predicate is not None]
+    return or_(*found) if found else false()

@@ -1,0 +1,90 @@
+"""A policy: what a slice says about its type, so that the engine can compile grants without knowing the entity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ARRAY, ColumnElement, FromClause, String, Table, Uuid, any_, bindparam, case, func, select, type_coerce
+
+from crm_graph.permissions.grants import ALL, OWN, TEAM, Grant
+
+UUID = Uuid(as_uuid=False)
+Predicate = Callable[[FromClause], ColumnElement[bool]]
+Mask = Callable[[ColumnElement[Any]], ColumnElement[Any]]
+
+
+def workspace() -> ColumnElement[str]:
+    """Return the bind of the viewer's workspace, which every statement carries."""
+    return bindparam("workspace_id", type_=UUID)
+
+
+def viewer_id() -> ColumnElement[str]:
+    """Return the bind of the viewer's member id."""
+    return bindparam("viewer_id", type_=UUID)
+
+
+def in_circle(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return whether a member column is one of the viewer's circle."""
+    return column == any_(bindparam("viewer_circle", type_=ARRAY(UUID)))  # type: ignore[arg-type]
+
+
+def owned_by(column: str) -> Mapping[str, Predicate]:
+    """Return OWN and TEAM for a type whose rows have an owner."""
+    return {OWN: lambda rows: rows.c[column] == viewer_id(), TEAM: lambda rows: in_circle(rows.c[column])}
+
+
+def mask_text(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Show the first character: `张***`, `A***`."""
+    return func.left(column, 1) + "***"
+
+
+def mask_email(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Show the first character and the domain: `a***@example.com`."""
+    return func.left(column, 1) + "***@" + func.split_part(column, "@", 2)
+
+
+def mask_phone(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Show the last two digits: `***45`."""
+    return type_coerce("***" + func.right(column, 2), String)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the engine needs to know of a type.
+
+    `scopes` maps each row scope but NONE and ALL to a predicate. A type that is part of another one (`parent`: the
+    policy and the column that points to it) has the parent's rows: its line is visible exactly when the order is, and
+    changing it asks for the verb on the parent.
+    """
+
+    type: str
+    table: Table
+    scopes: Mapping[str, Predicate] = field(default_factory=dict)
+    masks: Mapping[str, Mask] = field(default_factory=dict)
+    parent: tuple[Policy, str] | None = None
+    defaults: Mapping[str, Grant] = field(default_factory=dict)
+    """The grants of the built-in roles, by role name. Empty for a part: it takes its parent's."""
+
+    def predicate(self, scope: str, rows: FromClause) -> ColumnElement[bool] | None:
+        """Return the predicate of one scope on these rows; None for ALL. Raises KeyError for an unknown scope."""
+        if scope == ALL:
+            return None
+        if self.parent is None:
+            return self.scopes[scope](rows)
+        policy, column = self.parent
+        whole = policy.table.alias()
+        inner = policy.predicate(scope, whole)
+        assert inner is not None
+        return (
+            select(1)
+            .select_from(whole)
+            .where(whole.c.workspace_id == workspace(), whole.c.id == rows.c[column], inner)
+            .exists()
+        )
+
+    def mask(self, name: str, column: ColumnElement[Any]) -> ColumnElement[Any] | None:
+        """Return the masked form of a field's column; None where the policy names no mask (then nothing is shown)."""
+        mask = self.masks.get(name)
+        return None if mask is None else case((column.is_not(None), mask(column)))

@@ -1,0 +1,246 @@
+"""The unit of work that every operation receives: session, viewer, clock, permissions, and `record(event)`.
+
+A change and its event are written together: `create`, `save` and `delete` take the event as an argument, so there is no way
+to write a row and forget the log. Nobody commits here; the edge does, once per mutation field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import cache
+from typing import Any, Protocol, TypeVar
+
+import asyncpg
+from sqlalchemy import and_, bindparam, delete, false, insert, select, update
+
+from crm_graph.db.base import Row, columns_of, table_of
+from crm_graph.db.rows import changes, load, values
+from crm_graph.db.session import Session
+from crm_graph.db.statements import Statement, compile_statement
+from crm_graph.events.log import append
+from crm_graph.identity.viewer import Viewer
+from crm_graph.kernel.clock import Clock
+from crm_graph.kernel.errors import Forbidden, Refused
+from crm_graph.permissions.access import Access
+from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE, Level
+from crm_graph.permissions.policy import UUID, Policy, workspace
+
+R = TypeVar("R", bound=Row)
+
+_HOUSEKEEPING = frozenset({"workspace_id", "id", "version", "created_at", "updated_at"})
+
+
+class DomainEvent(Protocol):
+    """A frozen dataclass named in the past tense; its fields are the event's data."""
+
+    __dataclass_fields__: Any
+
+
+@dataclass(slots=True)
+class Work:
+    """One unit of work. `now` is fixed for its duration."""
+
+    session: Session
+    viewer: Viewer
+    access: Access
+    clock: Clock
+
+    @property
+    def now(self) -> datetime:
+        """The time of this unit of work."""
+        return self.clock()
+
+    async def get(
+        self, model: type[R], policy: Policy, id_: str | None, verb: str = UPDATE, if_version: int | None = None
+    ) -> R:
+        """Return a row, locked, that the viewer may see and do `verb` with.
+
+        Raises Refused: NOT_FOUND for a row that does not exist or may not be seen (the same for both), FORBIDDEN for one
+        that may be seen but not changed, CONFLICT when `if_version` is not its version.
+        """
+        access = self.access.of(policy.type)
+        found = None
+        if id_ is not None:
+            statement = _get_statement(model, policy, self.access, verb)
+            found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": id_})
+        if found is None:
+            raise Refused("NOT_FOUND", f"There is no such {_words(policy.type)}.", ("id",))
+        if not access.allows(verb) or not found["permitted"]:
+            raise Refused("FORBIDDEN", f"Your roles do not allow to {verb} this {_words(policy.type)}.", ("id",))
+        row = load(model, found)
+        if if_version is not None and row.version != if_version:
+            raise Refused(
+                "CONFLICT",
+                f"This {_words(policy.type)} is at version {row.version}, not {if_version}: read it again.",
+                ("ifVersion",),
+            )
+        return row
+
+    async def refer(self, model: type[R], policy: Policy, id_: str, path: str) -> R:
+        """Return a row that another one is to point to: it must be visible. Raises Refused NOT_FOUND at `path`."""
+        statement = _get_statement(model, policy, self.access, READ)
+        found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": id_})
+        if found is None:
+            raise Refused("NOT_FOUND", f"There is no such {_words(policy.type)}.", (path,))
+        return load(model, found)
+
+    def may(self, policy: Policy, verb: str, given: Iterable[str] = ()) -> None:
+        """Check a verb, and the write level on the GraphQL fields given. Raises Forbidden naming what is missing."""
+        access = self.access.of(policy.type)
+        if not access.allows(verb):
+            raise Forbidden(f"Your roles do not allow to {verb} {_words(policy.type)}s.")
+        for name in given:
+            if access.level(name) < Level.WRITE:
+                raise Forbidden(f"Your roles do not allow to write {policy.type}.{name}.")
+
+    async def create(self, row: Row, policy: Policy, event: DomainEvent) -> None:
+        """Insert a new row with its event. Raises Refused TAKEN for a value that must be unique, or an id in use.
+
+        A row that its creator's own scope would not reach (an owner outside the team, say) is refused: FORBIDDEN.
+        """
+        await self.add_part(row, policy)
+        verb = CREATE if policy.parent is None else UPDATE
+        statement = _get_statement(type(row), policy, self.access, verb)
+        found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": row.id})
+        if found is None or not found["permitted"]:
+            raise Forbidden(f"Your roles do not allow to create this {_words(policy.type)} for this owner.")
+        await self.record(policy, row.id, event, {name: (None, value) for name, value in _own(values(row)).items()})
+
+    async def add_part(self, row: Row, policy: Policy) -> None:
+        """Insert a row that another event of this unit of work tells about: a history entry, a line of a new order."""
+        row.workspace_id, row.version = self.viewer.workspace_id, 1
+        row.created_at = row.updated_at = self.now
+        await self._write(_insert_statement(type(row)), values(row), policy)
+
+    async def save(self, row: Row, policy: Policy, event: DomainEvent) -> bool:
+        """Update a loaded row with its event, if anything changed; returns whether it did."""
+        changed = changes(row)
+        if not changed:
+            return False
+        before = row.version
+        row.version, row.updated_at = before + 1, self.now
+        names = tuple(sorted({*changed, "version", "updated_at"}))
+        bound = {f"v_{name}": getattr(row, name) for name in names}
+        await self._write(
+            _update_statement(type(row), names),
+            {**bound, "workspace_id": row.workspace_id, "b_id": row.id, "b_version": before},
+            policy,
+        )
+        await self.record(policy, row.id, event, changed)
+        return True
+
+    async def delete(self, row: Row, policy: Policy, event: DomainEvent) -> None:
+        """Delete a loaded row with its event, which keeps the old values. Raises Refused IN_USE when others need it."""
+        bound = {"workspace_id": row.workspace_id, "b_id": row.id}
+        await self._write(_delete_statement(type(row)), bound, policy)
+        await self.record(policy, row.id, event, {name: (value, None) for name, value in values(row).items()})
+
+    async def record(
+        self, policy: Policy, entity_id: str, event: DomainEvent, changed: Mapping[str, tuple[Any, Any]]
+    ) -> None:
+        """Write one event in this transaction."""
+        await append(
+            self.session,
+            {
+                "workspace_id": self.viewer.workspace_id,
+                "type": type(event).__name__,
+                "entity": policy.type,
+                "entity_id": entity_id,
+                "actor": self.viewer.member_id,
+                "at": self.now,
+                "changes": changed,
+                "data": {each.name: getattr(event, each.name) for each in fields(event)},
+            },
+        )
+
+    async def _write(self, statement: Statement, bound: Mapping[str, Any], policy: Policy) -> None:
+        try:
+            await self.session.execute(statement, bound)
+        except asyncpg.UniqueViolationError as error:
+            raise Refused("TAKEN", _taken(error, policy), _columns(error)) from error
+        except asyncpg.ForeignKeyViolationError as error:
+            if statement.text.startswith("DELETE"):
+                raise Refused(
+                    "IN_USE", f"This {_words(policy.type)} is still used by: {_words(error.table_name or '')}."
+                ) from error
+            raise Refused("NOT_FOUND", "A record that this one points to does not exist.", _columns(error)) from error
+
+
+@cache
+def _insert_statement(model: type[Row]) -> Statement:
+    return compile_statement(insert(table_of(model)).values({name: bindparam(name) for name in columns_of(model)}))
+
+
+@cache
+def _update_statement(model: type[Row], names: tuple[str, ...]) -> Statement:
+    table = table_of(model)
+    return compile_statement(
+        update(table)
+        .where(
+            table.c.workspace_id == workspace(),
+            table.c.id == bindparam("b_id", type_=UUID),
+            table.c.version == bindparam("b_version"),
+        )
+        .values({name: bindparam(f"v_{name}") for name in names})
+    )
+
+
+@cache
+def _delete_statement(model: type[Row]) -> Statement:
+    table = table_of(model)
+    return compile_statement(
+        delete(table).where(table.c.workspace_id == workspace(), table.c.id == bindparam("b_id", type_=UUID))
+    )
+
+
+_GET_STATEMENTS: dict[tuple[str, str, str], Statement] = {}
+MAX_GET_STATEMENTS = 2_000
+
+
+def _get_statement(model: type[Row], policy: Policy, access: Access, verb: str) -> Statement:
+    """Return the statement that locks a visible row and says whether `verb` is permitted on it."""
+    key = (policy.type, access.fingerprint, verb)
+    found = _GET_STATEMENTS.get(key)
+    if found is None:
+        table = table_of(model)
+        may = access.of(policy.type)
+        readable, permitted = may.rows(table), may.rows(table, verb)
+        conditions = [table.c.workspace_id == workspace(), table.c.id == bindparam("id", type_=UUID)]
+        if readable is not None:
+            conditions.append(readable)
+        permitted = and_(table.c.workspace_id == workspace()) if permitted is None else permitted
+        selected = select(*table.c, (permitted if may.allows(verb) else false()).label("permitted"))
+        selected = selected.where(*conditions)
+        found = compile_statement(selected if verb == READ else selected.with_for_update(of=table))
+        if len(_GET_STATEMENTS) >= MAX_GET_STATEMENTS:
+            _GET_STATEMENTS.clear()
+        _GET_STATEMENTS[key] = found
+    return found
+
+
+def _own(of: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in of.items() if name not in _HOUSEKEEPING and value is not None}
+
+
+def _words(name: str) -> str:
+    """Return a type name in words: `OrderLine` is `order line`."""
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip().replace("_", " ")
+
+
+def _columns(error: asyncpg.PostgresError) -> tuple[str, ...]:
+    """Return the input field that a constraint is about: its last column, camel-cased as the API spells it."""
+    detail = str(getattr(error, "detail", "") or "")
+    inside = detail.partition("(")[2].partition(")")[0]
+    last = inside.split(", ")[-1].removeprefix("lower(") if inside else ""
+    head, *rest = last.split("_")
+    return (head + "".join(part.capitalize() for part in rest),) if last else ()
+
+
+def _taken(error: asyncpg.UniqueViolationError, policy: Policy) -> str:
+    names = ".".join(_columns(error))
+    return f"Another {_words(policy.type)} has this {names or 'value'} already."
+
+
+__all__ = ["CREATE", "DELETE", "READ", "UPDATE", "DomainEvent", "Work"]

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import asyncpg
 from sqlalchemy import and_, bindparam, delete, false, insert, select, update
 
 from crm_graph.db.base import Row, columns_of, table_of
-from crm_graph.db.rows import changes, load, values
+from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.events.log import append
@@ -35,7 +35,7 @@ _HOUSEKEEPING = frozenset({"workspace_id", "id", "version", "created_at", "updat
 class DomainEvent(Protocol):
     """A frozen dataclass named in the past tense; its fields are the event's data."""
 
-    __dataclass_fields__: Any
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 @dataclass(slots=True)
@@ -53,22 +53,29 @@ class Work:
         return self.clock()
 
     async def get(
-        self, model: type[R], policy: Policy, id_: str | None, verb: str = UPDATE, if_version: int | None = None
+        self,
+        model: type[R],
+        policy: Policy,
+        id_: str | None,
+        verb: str = UPDATE,
+        if_version: int | None = None,
+        path: str = "id",
     ) -> R:
         """Return a row, locked, that the viewer may see and do `verb` with.
 
-        Raises Refused: NOT_FOUND for a row that does not exist or may not be seen (the same for both), FORBIDDEN for one
-        that may be seen but not changed, CONFLICT when `if_version` is not its version.
+        Raises Forbidden when the verb is granted on no row at all, before any SQL. Raises Refused, at `path`: NOT_FOUND for
+        a row that does not exist or may not be seen (the same for both), FORBIDDEN for one that may be seen but not
+        changed, CONFLICT when `if_version` is not its version.
         """
-        access = self.access.of(policy.type)
+        self.may(policy, verb)
         found = None
         if id_ is not None:
             statement = _get_statement(model, policy, self.access, verb)
             found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": id_})
         if found is None:
-            raise Refused("NOT_FOUND", f"There is no such {_words(policy.type)}.", ("id",))
-        if not access.allows(verb) or not found["permitted"]:
-            raise Refused("FORBIDDEN", f"Your roles do not allow to {verb} this {_words(policy.type)}.", ("id",))
+            raise Refused("NOT_FOUND", f"There is no such {_words(policy.type)}.", (path,))
+        if not found["permitted"]:
+            raise Refused("FORBIDDEN", f"Your roles do not allow to {verb} this {_words(policy.type)}.", (path,))
         row = load(model, found)
         if if_version is not None and row.version != if_version:
             raise Refused(
@@ -113,6 +120,7 @@ class Work:
         row.workspace_id, row.version = self.viewer.workspace_id, 1
         row.created_at = row.updated_at = self.now
         await self._write(_insert_statement(type(row)), values(row), policy)
+        remember(row)
 
     async def save(self, row: Row, policy: Policy, event: DomainEvent) -> bool:
         """Update a loaded row with its event, if anything changed; returns whether it did."""
@@ -128,6 +136,7 @@ class Work:
             {**bound, "workspace_id": row.workspace_id, "b_id": row.id, "b_version": before},
             policy,
         )
+        remember(row)
         await self.record(policy, row.id, event, changed)
         return True
 
@@ -135,7 +144,7 @@ class Work:
         """Delete a loaded row with its event, which keeps the old values. Raises Refused IN_USE when others need it."""
         bound = {"workspace_id": row.workspace_id, "b_id": row.id}
         await self._write(_delete_statement(type(row)), bound, policy)
-        await self.record(policy, row.id, event, {name: (value, None) for name, value in values(row).items()})
+        await self.record(policy, row.id, event, {name: (value, None) for name, value in _own(values(row)).items()})
 
     async def record(
         self, policy: Policy, entity_id: str, event: DomainEvent, changed: Mapping[str, tuple[Any, Any]]

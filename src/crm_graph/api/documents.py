@@ -120,7 +120,9 @@ class DocumentCache:
         if errors:
             raise DocumentError("VALIDATION_FAILED", errors)
         operations = {
-            each.name.value if each.name else None: Operation.of(f"{key}:{each.name.value if each.name else ''}", node, each)
+            each.name.value if each.name else None: Operation.of(
+                f"{key}:{each.name.value if each.name else ''}", node, each
+            )
             for each in node.definitions
             if isinstance(each, OperationDefinitionNode)
         }

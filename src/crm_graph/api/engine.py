@@ -183,7 +183,9 @@ class Engine:
         (details,) = selected.values()
         node = details[0].node
         if node.name.value.startswith("__"):
-            return self.refuse([GraphQLError("A subscription cannot select `__typename` alone.")], "BAD_USER_INPUT"), empty
+            return self.refuse(
+                [GraphQLError("A subscription cannot select `__typename` alone.")], "BAD_USER_INPUT"
+            ), empty
         definition = root.fields[node.name.value]
         spec = spec_of(definition.extensions["strawberry-definition"])
         assert isinstance(spec, WatchSpec)

@@ -144,7 +144,9 @@ class GraphQLEndpoint:
             while True:
                 remaining = (claims.expires_at - self._engine.now()).total_seconds()
                 if remaining <= 0:
-                    yield _frame("next", self._engine.refuse([GraphQLError("The bearer token has expired.")], "UNAUTHENTICATED"))
+                    yield _frame(
+                        "next", self._engine.refuse([GraphQLError("The bearer token has expired.")], "UNAUTHENTICATED")
+                    )
                     break
                 await asyncio.wait(
                     {pending, stopping}, timeout=min(heartbeat, remaining), return_when=asyncio.FIRST_COMPLETED
@@ -162,7 +164,7 @@ class GraphQLEndpoint:
         except RequestError as error:
             yield _frame("next", self._engine.refuse_error(error))
         except FeedOverflow as error:
-            message = f"The connection was too slow. Resume with `after: \"{error.cursor.encode()}\"`."
+            message = f'The connection was too slow. Resume with `after: "{error.cursor.encode()}"`.'
             yield _frame("next", self._engine.refuse([GraphQLError(message)], "RATE_LIMITED"))
         finally:
             for task in (pending, stopping):
@@ -197,7 +199,11 @@ def _json(answer: Answer, media: str, status: int | None = None, headers: dict[s
         status = 200
         if answer.request_error:
             status = _STATUS.get(answer.code or "", 400)
-            if media == JSON and status == 400 and answer.code in {"VALIDATION_FAILED", "BAD_USER_INPUT", "PARSE_FAILED", "COST_LIMIT_EXCEEDED"}:
+            if (
+                media == JSON
+                and status == 400
+                and answer.code in {"VALIDATION_FAILED", "BAD_USER_INPUT", "PARSE_FAILED", "COST_LIMIT_EXCEEDED"}
+            ):
                 status = 200 if answer.code != "PARSE_FAILED" else 400
     return Response(orjson.dumps(answer.body), status, headers, f"{media}; charset=utf-8")
 

@@ -56,9 +56,7 @@ class LimitError(GraphQLError):
 
 def check_shape(document: DocumentNode, limits: ShapeLimits) -> None:
     """Raise LimitError when an operation of the document exceeds a limit. Introspection fields have depth 1."""
-    fragments = {
-        node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
-    }
+    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     measure = _Measure(fragments)
     for node in document.definitions:
         if not isinstance(node, OperationDefinitionNode):
@@ -71,7 +69,9 @@ def check_shape(document: DocumentNode, limits: ShapeLimits) -> None:
             ("number of root fields", roots, limits.root_fields),
         ):
             if value > limit:
-                raise LimitError(f"The {name} of this operation is {value if value < CAP else 'huge'}; the limit is {limit}.")
+                raise LimitError(
+                    f"The {name} of this operation is {value if value < CAP else 'huge'}; the limit is {limit}."
+                )
 
 
 class _Measure:

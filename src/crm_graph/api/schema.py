@@ -48,5 +48,3 @@ SLICES = (
 def make_schema(limits: PageLimits | None = None) -> BuiltSchema:
     """Return the schema of the product."""
     return build_schema(SLICES, limits)
-
-

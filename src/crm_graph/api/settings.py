@@ -58,9 +58,13 @@ class Settings:
             try:
                 values[each.name] = hints[each.name](text)
             except ValueError:
-                raise OperatorError(f"{name}={text!r} is not a whole number", f"set it to one, or unset it (default {each.default})") from None
+                raise OperatorError(
+                    f"{name}={text!r} is not a whole number", f"set it to one, or unset it (default {each.default})"
+                ) from None
             if isinstance(values[each.name], int) and values[each.name] <= 0:
-                raise OperatorError(f"{name}={text} must be more than 0", f"unset it to use the default, {each.default}")
+                raise OperatorError(
+                    f"{name}={text} must be more than 0", f"unset it to use the default, {each.default}"
+                )
         settings = cls(**values)
         if settings.executor not in {"planned", "reference"}:
             raise OperatorError(f"CRM_EXECUTOR={settings.executor!r} is unknown", "set it to `planned` or `reference`")

@@ -157,7 +157,9 @@ class _Connection:
         if payload is not None and not isinstance(payload, dict):
             raise _Close(4400, "The payload of connection_init must be an object")
         given = payload or {}
-        authorization = given.get("Authorization") or given.get("authorization") or self._socket.headers.get("authorization")
+        authorization = (
+            given.get("Authorization") or given.get("authorization") or self._socket.headers.get("authorization")
+        )
         try:
             if not isinstance(authorization, str):
                 raise Unauthenticated("Send `Authorization: Bearer <token>` in the payload of connection_init.")

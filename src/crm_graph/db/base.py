@@ -6,7 +6,6 @@ write where one compiled statement costs 0.2 ms, and a stage move has a budget o
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -28,6 +27,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
 )
+from sqlalchemy import text as sql_text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from crm_graph.kernel.ids import new_id
@@ -90,9 +90,7 @@ def refers(column: str, table: str, *, on_delete: str | None = None) -> ForeignK
 
     Never `ON DELETE SET NULL`: over a composite key it would null the workspace too, and Citus refuses it.
     """
-    return ForeignKeyConstraint(
-        ["workspace_id", column], [f"{table}.workspace_id", f"{table}.id"], ondelete=on_delete
-    )
+    return ForeignKeyConstraint(["workspace_id", column], [f"{table}.workspace_id", f"{table}.id"], ondelete=on_delete)
 
 
 def unique(*columns: str) -> UniqueConstraint:
@@ -105,9 +103,9 @@ def indexed(table: str, *columns: str) -> Index:
     return Index(f"ix_{table}_{'_'.join(columns)}", "workspace_id", *columns, "id")
 
 
-def hex_uuid(text: str) -> str:
-    """Return the 32 hex digits of any spelling of a UUID. Raises ValueError."""
-    return uuid.UUID(text).hex
+def sorted_by(table: str, column: str) -> Index:
+    """Return an index that serves `orderBy` on a text column: by its sort key (`crm_sort_key`), then the id."""
+    return Index(f"ix_{table}_{column}_sorted", "workspace_id", sql_text(f"crm_sort_key({column})"), "id")
 
 
 def columns_of(cls: type[Base]) -> Sequence[str]:

@@ -46,11 +46,12 @@ def config() -> Config:
 
 
 async def with_connection(url: str, run: Callable[[Connection], Any]) -> Any:
-    """Run a function on a SQLAlchemy connection in a transaction, under the lock of the migrations."""
+    """Run a function on a SQLAlchemy connection, under the lock of the migrations; what it wants kept it commits."""
     engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
     try:
-        async with engine.begin() as connection:
+        async with engine.connect() as connection:
             await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+            await connection.commit()
             try:
                 return await connection.run_sync(run)
             finally:

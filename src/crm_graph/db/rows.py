@@ -46,6 +46,11 @@ def load(cls: type[T], record: Mapping[str, Any]) -> T:
     return row
 
 
+def remember(row: Base) -> None:
+    """Take the row as it is now as what `changes` compares with: it has just been written."""
+    row.__dict__[_SNAPSHOT] = values(row)
+
+
 def values(row: Base) -> dict[str, Any]:
     """Return the row's columns as a dict."""
     return {name: getattr(row, name) for name, _ in _converters(type(row))}
@@ -54,6 +59,4 @@ def values(row: Base) -> dict[str, Any]:
 def changes(row: Base) -> dict[str, tuple[Any, Any]]:
     """Return `{column: (old, new)}` since `load`; for a row that was never loaded, every column against None."""
     snapshot: dict[str, Any] = row.__dict__.get(_SNAPSHOT, {})
-    return {
-        name: (snapshot.get(name), value) for name, value in values(row).items() if snapshot.get(name) != value
-    }
+    return {name: (snapshot.get(name), value) for name, value in values(row).items() if snapshot.get(name) != value}

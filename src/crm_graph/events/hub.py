@@ -126,9 +126,7 @@ class Hub:
             async for event in feed.events():
                 yield event
 
-    async def _replay(
-        self, workspace_id: str, entity: str, after: LogCursor, to: LogCursor
-    ) -> AsyncIterator[Event]:
+    async def _replay(self, workspace_id: str, entity: str, after: LogCursor, to: LogCursor) -> AsyncIterator[Event]:
         while True:
             values = {
                 "workspace_id": workspace_id,

@@ -66,9 +66,7 @@ def compile_build(plan: ObjectPlan, selection: Sequence[tuple[PlannedField, Way]
     plan.build = build
 
 
-def _literal(
-    selection: Sequence[tuple[PlannedField, Way]], edges: list[PlannedEdge], names: dict[str, Any]
-) -> str:
+def _literal(selection: Sequence[tuple[PlannedField, Way]], edges: list[PlannedEdge], names: dict[str, Any]) -> str:
     entries = (f"{planned.response_key!r}: {_expression(way, edges, names)}" for planned, way in selection)
     return "{" + ", ".join(entries) + "}"
 

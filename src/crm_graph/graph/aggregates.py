@@ -144,9 +144,7 @@ class Aggregate:
             keys.append((key, None if bucket is None else bucket.value.lower()))
         return tuple(keys)
 
-    def _select(
-        self, shape: Shape, planning: Planning, form: Form, keys: Sequence[tuple[str, str | None]]
-    ) -> Any:
+    def _select(self, shape: Shape, planning: Planning, form: Form, keys: Sequence[tuple[str, str | None]]) -> Any:
         view = View.of(self.record, planning.context)
         conditions = view.conditions()
         if form != EVERYTHING:

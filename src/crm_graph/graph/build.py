@@ -14,7 +14,13 @@ from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
 from crm_graph.graph.bind import SchemaBindings, bind
-from crm_graph.graph.derive import aggregate_arguments, connection_arguments, derive, derived_annotation, watch_arguments
+from crm_graph.graph.derive import (
+    aggregate_arguments,
+    connection_arguments,
+    derive,
+    derived_annotation,
+    watch_arguments,
+)
 from crm_graph.graph.pages import PageLimits
 from crm_graph.graph.records import Extension, RootSpec, WatchSpec, apply_extension, record_of, spec_of
 from crm_graph.graph.registry import Registry

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 import strawberry
-from sqlalchemy import ARRAY, ColumnElement, String, any_, bindparam, func, not_
+from sqlalchemy import ARRAY, ColumnElement, String, any_, bindparam, func, not_, select
 from sqlalchemy.types import TypeEngine
 
 from crm_graph.graph.scalars import Currency
@@ -67,7 +67,8 @@ def comparator(of: Any, made: dict[object, type]) -> type | None:
     if of in made:
         return made[of]
     if isinstance(of, type) and issubclass(of, Enum):
-        name, operators, shown = f"{of.__name__}Comparator", (*_BASE, "isNull"), of.__name__
+        shown = of.__strawberry_definition__.name  # type: ignore[attr-defined]
+        name, operators = f"{shown}Comparator", (*_BASE, "isNull")
     elif of in OPERATORS:
         name, operators, shown = _NAMES[of], OPERATORS[of], _NAMES[of].removesuffix("Comparator")
     else:
@@ -78,7 +79,9 @@ def comparator(of: Any, made: dict[object, type]) -> type | None:
         attribute = {"in": "in_", "notIn": "not_in", "startsWith": "starts_with", "isNull": "is_null"}.get(
             operator, operator
         )
-        annotations[attribute] = bool | None if operator == "isNull" else list[of] | None if operator in {"in", "notIn"} else of | None
+        annotations[attribute] = (
+            bool | None if operator == "isNull" else list[of] | None if operator in {"in", "notIn"} else of | None
+        )
         namespace[attribute] = strawberry.field(
             name=operator, description=_DESCRIPTIONS[operator], default=strawberry.UNSET
         )
@@ -87,7 +90,9 @@ def comparator(of: Any, made: dict[object, type]) -> type | None:
     return made[of]
 
 
-def argument(operator: str, value: Any, column_type: TypeEngine[Any], decode_id: Callable[[str], str | None] | None) -> Any:
+def argument(
+    operator: str, value: Any, column_type: TypeEngine[Any], decode_id: Callable[[str], str | None] | None
+) -> Any:
     """Return the bind value for an operand."""
     if operator in {"in", "notIn"}:
         return [argument("eq", item, column_type, decode_id) for item in value]
@@ -110,8 +115,6 @@ def condition(operator: str, column: ColumnElement[Any], name: str, folds_case: 
         values: ColumnElement[Any] = bindparam(name, type_=ARRAY(column.type))
         if folds_case:
             lowered = func.lower(func.unnest(values)).label("value")
-            from sqlalchemy import select
-
             member = func.lower(column).in_(select(lowered))
         else:
             member = column == any_(values)  # type: ignore[arg-type]

@@ -158,7 +158,9 @@ def connection_arguments(record: Record, default: int) -> list[StrawberryArgumen
             f"list[{record.name}Order] | None",
             "At most 3 keys; the id is always the last one. By id, which is by age, unless given.",
         ),
-        _argument("first", "first", "int | None", f"The size of the page, forward; {default} unless given, at most 200."),
+        _argument(
+            "first", "first", "int | None", f"The size of the page, forward; {default} unless given, at most 200."
+        ),
         _argument("after", "after", "str | None", "The cursor after which the page starts."),
         _argument("last", "last", "int | None", "The size of the page, backward from the end or from `before`."),
         _argument("before", "before", "str | None", "The cursor before which the page ends; goes with `last`."),
@@ -169,14 +171,18 @@ def aggregate_arguments(record: Record) -> list[StrawberryArgument]:
     """Return the arguments of an aggregate of a record."""
     return [
         filter_argument(record, "Which records; all that you may see unless given."),
-        _argument("group_by", "groupBy", f"list[{record.name}GroupBy] | None", "At most 5 keys; one group unless given."),
+        _argument(
+            "group_by", "groupBy", f"list[{record.name}GroupBy] | None", "At most 5 keys; one group unless given."
+        ),
     ]
 
 
 def watch_arguments(record: Record) -> list[StrawberryArgument]:
     """Return the arguments of a subscription to a record."""
     return [
-        filter_argument(record, "Which records; all that you may see unless given. One that leaves is said to have left."),
+        filter_argument(
+            record, "Which records; all that you may see unless given. One that leaves is said to have left."
+        ),
         _argument(
             "after",
             "after",
@@ -189,4 +195,3 @@ def watch_arguments(record: Record) -> list[StrawberryArgument]:
 def filter_argument(record: Record, description: str) -> StrawberryArgument:
     """Return a lone `where` argument."""
     return _argument("where", "where", f"{record.name}Filter | None", description)
-

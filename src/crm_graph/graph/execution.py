@@ -51,9 +51,7 @@ class Operation:
         """Return the operation with its fragments and conditions."""
         found = _Conditions()
         visit(document, found)
-        fragments = {
-            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
-        }
+        fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
         return cls(key, document, definition, fragments, tuple(sorted(found.names)))
 
 

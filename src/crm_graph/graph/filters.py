@@ -56,9 +56,7 @@ class Normaliser:
         if value is None:
             raise BadUserInput(f"`{_dotted(path)}` is null. Leave it out, or use a comparator.", path=path)
         if name in {"and", "or"}:
-            parts = (
-                self.normalise(record, item, (*path, index), depth + 1) for index, item in enumerate(value)
-            )
+            parts = (self.normalise(record, item, (*path, index), depth + 1) for index, item in enumerate(value))
             return (name, *parts)
         if name == "not":
             return ("not", self.normalise(record, value, path, depth + 1))
@@ -116,7 +114,9 @@ def predicate(form: Form, view: View, registry: Registry, access: Access) -> Col
         case ("leaf", key, operator, name):
             column = view.comparable(key, "filter by")
             column_type = _column(view.record.table, view, key).type
-            return condition(operator, column, name, isinstance(column_type, String) and not _is_enum(view, key, registry))
+            return condition(
+                operator, column, name, isinstance(column_type, String) and not _is_enum(view, key, registry)
+            )
         case (quantifier, name, part):
             return _across(quantifier, name, part, view, registry, access)
     raise AssertionError(f"unknown form {form}")

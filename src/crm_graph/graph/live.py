@@ -49,7 +49,9 @@ class Change:
 
     record_id: strawberry.Private[str | None]
     actor_id: strawberry.Private[str | None]
-    cursor: Cursor = strawberry.field(description="The position of this change; pass it as `after` to resume behind it.")
+    cursor: Cursor = strawberry.field(
+        description="The position of this change; pass it as `after` to resume behind it."
+    )
     kind: ChangeKind = strawberry.field(description="What it means for a list of these records.")
     event: str = strawberry.field(description="What happened, as listed in schema/events.json.")
     id: strawberry.ID = strawberry.field(description="The id of the record.")

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 import strawberry
-from sqlalchemy import ColumnElement, String, UnaryExpression, and_, bindparam, false, func, or_
+from sqlalchemy import ColumnElement, String, UnaryExpression, and_, bindparam, false, func, or_, tuple_
 
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
@@ -55,9 +55,8 @@ def enum_name(key: str) -> str:
 
 def order_keys(record: Record, registry: Registry) -> Mapping[str, str]:
     """Return the keys that may order a record, by enum value."""
-    return {
-        enum_name(key): key for key in record.columns if key not in registry.edges(record)
-    }
+    unordered = {*registry.edges(record), *(key for key, of in registry.leaves(record).items() if of is list)}
+    return {enum_name(key): key for key in record.columns if key not in unordered}
 
 
 def order_of(record: Record, registry: Registry, given: Sequence[Mapping[str, Any]] | None) -> tuple[OrderKey, ...]:
@@ -118,8 +117,6 @@ def beyond(view: View, order: Sequence[OrderKey], null_at: Sequence[bool]) -> Co
     operands = [_operand(view, each.key, index) for index, each in enumerate(order)]
     expressions = [sort_expression(view, each.key) for each in order]
     if len({each.descending for each in order}) == 1 and not any(nullable(view, each.key) for each in order):
-        from sqlalchemy import tuple_
-
         left, right = tuple_(*expressions), tuple_(*operands)
         return left < right if order[0].descending else left > right
     alternatives = []

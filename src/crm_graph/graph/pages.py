@@ -91,7 +91,16 @@ class Page:
         backward, size = self._size(arguments)
         values = normaliser.binds()
         identity = orjson.dumps(
-            [self.record.name, self.parent, context.viewer.workspace_id, context.viewer.member_id, repr(form), repr(order), values], default=str
+            [
+                self.record.name,
+                self.parent,
+                context.viewer.workspace_id,
+                context.viewer.member_id,
+                repr(form),
+                repr(order),
+                values,
+            ],
+            default=str,
         )
         seal_context = hashlib.sha256(identity).digest()
         argument = "before" if backward else "after"
@@ -176,8 +185,10 @@ class _PageFetch:
         if request.position is not None:
             null_at = [value is None for value in request.position]
             conditions.append(beyond(view, request.reading_order, null_at))
-        page = select(*columns or [view.rows.c.id]).order_by(*ordering(view, request.reading_order)).limit(
-            bindparam("size", type_=BigInteger)
+        page = (
+            select(*columns or [view.rows.c.id])
+            .order_by(*ordering(view, request.reading_order))
+            .limit(bindparam("size", type_=BigInteger))
         )
         if self.page.parent is None:
             return page.where(*conditions)
@@ -244,6 +255,4 @@ class _PageFetch:
 
 def _parents() -> Any:
     keys = bindparam("keys", type_=ARRAY(UUID))
-    return func.unnest(keys).table_valued(
-        column("key", UUID), with_ordinality="ord", name="parents"
-    ).render_derived()
+    return func.unnest(keys).table_valued(column("key", UUID), with_ordinality="ord", name="parents").render_derived()

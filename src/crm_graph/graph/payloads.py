@@ -98,7 +98,9 @@ def given(input_: Any, *leave_out: str) -> dict[str, Any]:
 
 def field_names(input_: Any, *leave_out: str) -> tuple[str, ...]:
     """Return the GraphQL field of the record behind each thing a client sent: `ownerId` writes `owner`."""
-    return tuple(to_camel_case(name.removesuffix("_id") if name != "external_id" else name) for name in given(input_, *leave_out))
+    return tuple(
+        to_camel_case(name.removesuffix("_id") if name != "external_id" else name) for name in given(input_, *leave_out)
+    )
 
 
 def key_of(record: type, id_: str | None, path: str = "id") -> str:

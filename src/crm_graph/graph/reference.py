@@ -159,7 +159,12 @@ class Reference:
         return shapes
 
     def _collect(
-        self, info: GraphQLResolveInfo, type_name: str, selections: SelectionSetNode, shape: Shape, rename: Mapping[str, str]
+        self,
+        info: GraphQLResolveInfo,
+        type_name: str,
+        selections: SelectionSetNode,
+        shape: Shape,
+        rename: Mapping[str, str],
     ) -> None:
         for node in _fields(info, self.schema, type_name, selections):
             name = node.name.value

@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, get_args
 
-from strawberry.types.base import StrawberryContainer, StrawberryObjectDefinition, get_object_definition
+from strawberry.types.base import (
+    StrawberryContainer,
+    StrawberryList,
+    StrawberryObjectDefinition,
+    StrawberryOptional,
+    get_object_definition,
+)
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
@@ -113,8 +119,11 @@ class Registry:
 
 
 def python_type(of: StrawberryField) -> Any:
-    """Return the Python type of a leaf without its optionality."""
-    type_ = _unwrap(of.type)
+    """Return the Python type of a leaf without its optionality; `list` for any list, which has no comparator."""
+    type_ = of.type.of_type if isinstance(of.type, StrawberryOptional) else of.type
+    if isinstance(type_, StrawberryList):
+        return list
+    type_ = _unwrap(type_)
     if isinstance(type_, StrawberryEnumDefinition):
         enum: type[Enum] = type_.wrapped_cls
         return enum

@@ -23,9 +23,7 @@ JSON = NewType("JSON", object)
 Currency = NewType("Currency", str)
 Cursor = NewType("Cursor", str)
 
-_DATE_TIME = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII
-)
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 _DECIMAL = re.compile(r"-?\d{1,18}(\.\d{1,8})?\Z", re.ASCII)
 EARLIEST_YEAR, LATEST_YEAR = 1900, 2199
@@ -61,9 +59,7 @@ def parse_id(value: Any) -> str:
 def parse_date_time(value: Any) -> datetime:
     """Return the instant of an RFC 3339 timestamp, which must carry an offset."""
     if not isinstance(value, str) or not _DATE_TIME.match(value):
-        raise GraphQLError(
-            f"DateTime must be RFC 3339 with an offset, like 2026-11-22T09:30:00Z: {_shown(value)}."
-        )
+        raise GraphQLError(f"DateTime must be RFC 3339 with an offset, like 2026-11-22T09:30:00Z: {_shown(value)}.")
     try:
         parsed = datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -186,7 +182,10 @@ SCALARS: dict[object, ScalarDefinition] = {
         "https://en.wikipedia.org/wiki/Decimal",
     ),
     Currency: _scalar(
-        "Currency", "A currency as its ISO 4217 code: `CNY`.", parse_currency, "https://www.iso.org/iso-4217-currency-codes.html"
+        "Currency",
+        "A currency as its ISO 4217 code: `CNY`.",
+        parse_currency,
+        "https://www.iso.org/iso-4217-currency-codes.html",
     ),
     Cursor: _scalar(
         "Cursor",

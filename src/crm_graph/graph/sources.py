@@ -23,9 +23,7 @@ def by_id_statement(record: Record, shape: Shape, planning: Planning) -> Stateme
     view = View.of(record, planning.context)
     wanted = view.rows.c.id == any_(bindparam("keys", type_=ARRAY(UUID)))  # type: ignore[arg-type]
     columns = view.selection(shape, planning)
-    return compile_statement(
-        select(*columns, view.rows.c.id.label("key")).where(*view.conditions(), wanted)
-    )
+    return compile_statement(select(*columns, view.rows.c.id.label("key")).where(*view.conditions(), wanted))
 
 
 async def fetch_by_id(statement: Statement, context: GraphContext, keys: Sequence[str]) -> dict[str, Any]:

@@ -6,7 +6,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, FromClause, String, Table, Uuid, any_, bindparam, case, func, select, type_coerce
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    FromClause,
+    String,
+    Table,
+    Uuid,
+    any_,
+    bindparam,
+    case,
+    func,
+    select,
+    type_coerce,
+)
 
 from crm_graph.permissions.grants import ALL, OWN, TEAM, Grant
 

@@ -55,7 +55,9 @@ class Queries:
 class CreateProductInput:
     """See `operations.create_product`."""
 
-    id: strawberry.ID | None = strawberry.field(description="An id made by the client, `prd_` and a UUIDv7.", default=None)
+    id: strawberry.ID | None = strawberry.field(
+        description="An id made by the client, `prd_` and a UUIDv7.", default=None
+    )
     name: str = strawberry.field(description="The product's name.")
     sku: str | None = strawberry.field(description="The stock keeping unit, unique in the workspace.", default=None)
     series: str | None = strawberry.field(description="The family that the product belongs to.", default=None)

@@ -54,7 +54,9 @@ class Queries:
 class CreateContactInput:
     """See `operations.create_contact`."""
 
-    id: strawberry.ID | None = strawberry.field(description="An id made by the client, `con_` and a UUIDv7.", default=None)
+    id: strawberry.ID | None = strawberry.field(
+        description="An id made by the client, `con_` and a UUIDv7.", default=None
+    )
     customer_id: strawberry.ID = strawberry.field(description="The customer that the person belongs to.")
     name: str = strawberry.field(description="The person's name.")
     title: str | None = strawberry.field(description="What the person does there.", default=None)

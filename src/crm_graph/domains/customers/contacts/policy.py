@@ -40,9 +40,7 @@ CONTACT = Policy(
         ),
         MARKETER: grant(read=ALL, create=ALL, update=ALL, fields={"phone": MASKED}),
         SUPPORT_AGENT: grant(read=ALL, create=ALL, update=ALL),
-        ANALYST: grant(
-            read=ALL, default=Level.READ, fields={"name": MASKED, "email": MASKED, "phone": MASKED}
-        ),
+        ANALYST: grant(read=ALL, default=Level.READ, fields={"name": MASKED, "email": MASKED, "phone": MASKED}),
         INTEGRATION: grant(read=ALL, create=ALL, update=ALL),
     },
 )

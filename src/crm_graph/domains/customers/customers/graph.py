@@ -74,9 +74,13 @@ class Queries:
 class CreateCustomerInput:
     """See `operations.create_customer`."""
 
-    id: strawberry.ID | None = strawberry.field(description="An id made by the client, `cus_` and a UUIDv7.", default=None)
+    id: strawberry.ID | None = strawberry.field(
+        description="An id made by the client, `cus_` and a UUIDv7.", default=None
+    )
     name: str = strawberry.field(description="The customer's name.")
-    kind: CustomerKind = strawberry.field(description="Whether it is a company or a person.", default=model.CustomerKind.COMPANY)
+    kind: CustomerKind = strawberry.field(
+        description="Whether it is a company or a person.", default=model.CustomerKind.COMPANY
+    )
     lifecycle: Lifecycle = strawberry.field(description="Where the customer stands.", default=model.Lifecycle.POTENTIAL)
     industry: str | None = strawberry.field(description="The line of business.", default=None)
     email: str | None = strawberry.field(description="The main e-mail address.", default=None)

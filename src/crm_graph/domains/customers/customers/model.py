@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from enum import Enum
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, Id, Row, indexed, refers, unique
+from crm_graph.db.base import Amount, Id, Row, indexed, refers, sorted_by, unique
 from crm_graph.domains.customers.customers.events import CustomerLifecycleChanged
 from crm_graph.kernel.errors import Refused
 
@@ -49,6 +49,8 @@ class Customer(Row):
         indexed("customer", "parent_id"),
         indexed("customer", "owner_id"),
         indexed("customer", "lifecycle"),
+        sorted_by("customer", "name"),
+        Index("ix_customer_name_folded", "workspace_id", text("lower(name)")),
         CheckConstraint("kind IN ('COMPANY', 'PERSON')", name="kind"),
         CheckConstraint("lifecycle IN ('POTENTIAL', 'INTERESTED', 'ACTIVE', 'CHURNED')", name="lifecycle"),
         CheckConstraint("(annual_revenue IS NULL) = (currency IS NULL)", name="revenue_has_currency"),
@@ -79,9 +81,9 @@ class Customer(Row):
         if to not in _NEXT[before]:
             allowed = ", ".join(sorted(step.value for step in _NEXT[before]))
             raise Refused(
-                "ILLEGAL_TRANSITION", f"A customer that is {before.value} can become {allowed}, not {to.value}.", ("to",)
+                "ILLEGAL_TRANSITION",
+                f"A customer that is {before.value} can become {allowed}, not {to.value}.",
+                ("to",),
             )
         self.lifecycle, self.lifecycle_since = to.value, at
         return CustomerLifecycleChanged(before.value, to.value)
-
-

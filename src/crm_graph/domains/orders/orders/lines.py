@@ -1,7 +1,7 @@
 """The lines of orders: their one writer. Every change adds the order up again, in the same transaction.
 
-The order is locked before its lines are read or written, by all of these and by every transition: so what is added up is
-all there is, and two of them never wait for each other in a circle.
+The order is locked before its lines are read or written, by all of these and by every transition: so what is added up
+is all there is, and two of them never wait for each other in a circle.
 """
 
 from __future__ import annotations

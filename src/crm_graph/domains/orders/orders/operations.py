@@ -228,7 +228,7 @@ async def _copied_lines(work: Work, order: Order, opportunity_id: str) -> list[O
         if row["currency"] != order.currency:
             raise Refused(
                 "INVALID",
-                f"This opportunity is in {order.currency} but has a line in {row['currency']}: make them the same first.",
+                f"This opportunity is in {order.currency} but has a line in {row['currency']}: make them one first.",
                 ("opportunityId",),
             )
         line: OrderLine = OrderLine.make(

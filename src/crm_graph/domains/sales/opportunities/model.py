@@ -42,6 +42,7 @@ class Opportunity(Row):
         indexed("opportunity", "customer_id"),
         indexed("opportunity", "stage_id"),
         indexed("opportunity", "owner_id"),
+        indexed("opportunity", "pipeline_id"),
         indexed("opportunity", "status", "amount"),
         CheckConstraint("status IN ('OPEN', 'WON', 'LOST')", name="status"),
         CheckConstraint("probability BETWEEN 0 AND 100", name="probability"),

@@ -134,7 +134,9 @@ async def _entry_stage(work: Work, stage_id: str | None) -> Stage:
 
 async def _base_currency(work: Work) -> str:
     of = table_of(Workspace)
-    rows = await work.session.query(select(of.c.base_currency).where(of.c.workspace_id == workspace()), **work.viewer.binds)
+    rows = await work.session.query(
+        select(of.c.base_currency).where(of.c.workspace_id == workspace()), **work.viewer.binds
+    )
     return str(rows[0]["base_currency"])
 
 

@@ -59,7 +59,9 @@ class Queries:
 class CreatePipelineInput:
     """See `operations.create_pipeline`."""
 
-    id: strawberry.ID | None = strawberry.field(description="An id made by the client, `pip_` and a UUIDv7.", default=None)
+    id: strawberry.ID | None = strawberry.field(
+        description="An id made by the client, `pip_` and a UUIDv7.", default=None
+    )
     name: str = strawberry.field(description="The pipeline's name, unique in the workspace.")
 
 
@@ -76,7 +78,9 @@ class UpdatePipelineInput:
 class CreateStageInput:
     """See `operations.create_stage`."""
 
-    id: strawberry.ID | None = strawberry.field(description="An id made by the client, `stg_` and a UUIDv7.", default=None)
+    id: strawberry.ID | None = strawberry.field(
+        description="An id made by the client, `stg_` and a UUIDv7.", default=None
+    )
     pipeline_id: strawberry.ID = strawberry.field(description="The pipeline that it becomes part of.")
     name: str = strawberry.field(description="The stage's name, unique in its pipeline.")
     position: int = strawberry.field(description="The place in the pipeline, from 0.")
@@ -167,6 +171,4 @@ async def _create_stage(work: Work, input_: CreateStageInput) -> str:
     return await operations.create_stage(work, {**values, "id": new_key(Stage, input_.id)})
 
 
-SLICE = Slice(
-    "pipelines", records=(Pipeline, Stage), queries=(Queries,), mutations=(Mutations,), events=events.EVENTS
-)
+SLICE = Slice("pipelines", records=(Pipeline, Stage), queries=(Queries,), mutations=(Mutations,), events=events.EVENTS)

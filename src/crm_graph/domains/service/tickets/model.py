@@ -118,9 +118,7 @@ class Ticket(Row):
 
     def assign(self, assignee_id: str) -> TicketAssigned:
         """Give the ticket to a member, which opens a new one. Raises Refused ILLEGAL_TRANSITION when it is closed."""
-        self._require(
-            "assigned", TicketStatus.NEW, TicketStatus.OPEN, TicketStatus.PENDING, TicketStatus.RESOLVED
-        )
+        self._require("assigned", TicketStatus.NEW, TicketStatus.OPEN, TicketStatus.PENDING, TicketStatus.RESOLVED)
         before, self.assignee_id = self.assignee_id, assignee_id
         self._open_new()
         return TicketAssigned(before, assignee_id)
@@ -178,7 +176,9 @@ class Ticket(Row):
         if before not in sources:
             allowed = " or ".join(source.value for source in sources)
             raise Refused(
-                "ILLEGAL_TRANSITION", f"A ticket can be {done} when it is {allowed}; this one is {before.value}.", ("id",)
+                "ILLEGAL_TRANSITION",
+                f"A ticket can be {done} when it is {allowed}; this one is {before.value}.",
+                ("id",),
             )
         return before.value
 

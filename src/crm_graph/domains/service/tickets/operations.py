@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import literal
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_graph.db.base import table_of
@@ -147,7 +146,7 @@ async def _next_number(work: Work) -> str:
 @cache
 def _count_statement() -> Statement:
     counter = table_of(TicketCounter)
-    counted = insert(counter).values({"workspace_id": workspace(), "last_number": literal(1)})
+    counted = insert(counter).values({"workspace_id": workspace(), "last_number": 1})
     return compile_statement(
         counted.on_conflict_do_update(
             index_elements=[counter.c.workspace_id], set_={"last_number": counter.c.last_number + 1}

@@ -27,5 +27,7 @@ TICKET_REPLY = Policy(
     "TicketReply",
     table_of(TicketReply),
     parent=(TICKET, "ticket_id"),
-    defaults=dict.fromkeys((MARKETER, ANALYST), _COUNT_REPLIES),  # replies quote the description that is hidden from them
+    defaults=dict.fromkeys(
+        (MARKETER, ANALYST), _COUNT_REPLIES
+    ),  # replies quote the description that is hidden from them
 )

@@ -83,7 +83,9 @@ class Queries:
 class CreateMemberInput:
     """See `operations.create_member`."""
 
-    id: strawberry.ID | None = strawberry.field(description="An id made by the client, `mem_` and a UUIDv7.", default=None)
+    id: strawberry.ID | None = strawberry.field(
+        description="An id made by the client, `mem_` and a UUIDv7.", default=None
+    )
     name: str = strawberry.field(description="The member's name.")
     email: str = strawberry.field(description="The member's e-mail address, unique in the workspace.")
     roles: list[str] = strawberry.field(description="The names of the member's roles.")

@@ -17,7 +17,9 @@ from crm_graph.work import Work
 class CreateTeamInput:
     """See `operations.create_team`."""
 
-    id: strawberry.ID | None = strawberry.field(description="An id made by the client, `tea_` and a UUIDv7.", default=None)
+    id: strawberry.ID | None = strawberry.field(
+        description="An id made by the client, `tea_` and a UUIDv7.", default=None
+    )
     name: str = strawberry.field(description="The team's name, unique in the workspace.")
     parent_id: strawberry.ID | None = strawberry.field(description="The team above it.", default=None)
     manager_id: strawberry.ID | None = strawberry.field(description="Who leads the team.", default=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from crm_graph.domains.workspace.workspaces import model, policy
+from crm_graph.domains.workspace.workspaces import events, model, policy
 from crm_graph.graph.build import Slice
 from crm_graph.graph.records import Node, column, record
 from crm_graph.graph.scalars import Currency
@@ -23,4 +23,4 @@ class Workspace(Node):
     updated_at: datetime = column("When the record last changed.")
 
 
-SLICE = Slice("workspace", records=(Workspace,))
+SLICE = Slice("workspace", records=(Workspace,), events=events.EVENTS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, Index
 from sqlalchemy.orm import Mapped
 
 from crm_graph.db.base import Row
@@ -12,7 +12,10 @@ class Workspace(Row):
     """A tenant. Its `workspace_id` is its own id, so that it is filtered like every other row."""
 
     __tablename__ = "workspace"
-    __table_args__ = (CheckConstraint("workspace_id = id", name="is_its_own"),)
+    __table_args__ = (
+        CheckConstraint("workspace_id = id", name="is_its_own"),
+        Index("uq_workspace_slug", "slug", unique=True),
+    )
 
     name: Mapped[str]
     slug: Mapped[str]

@@ -36,7 +36,9 @@ from crm_graph.work import Work
 class CreateOpportunityInput:
     """See `operations.create_opportunity`."""
 
-    id: strawberry.ID | None = strawberry.field(description="An id made by the client, `opp_` and a UUIDv7.", default=None)
+    id: strawberry.ID | None = strawberry.field(
+        description="An id made by the client, `opp_` and a UUIDv7.", default=None
+    )
     name: str = strawberry.field(description="What the deal is called.")
     customer_id: strawberry.ID | None = strawberry.field(description="Who may buy.", default=None)
     stage_id: strawberry.ID | None = strawberry.field(

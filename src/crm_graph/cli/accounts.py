@@ -1,0 +1,69 @@
+"""Members as the command line sees them: by e-mail or by role, to make tokens and lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crm_graph.db.pool import Database
+from crm_graph.db.statements import Statement
+from crm_graph.kernel.errors import OperatorError
+from crm_graph.permissions.roles import BUILT_IN
+
+_MEMBERS = Statement(
+    """
+    SELECT member.id, member.name, member.email, member.status,
+           array(SELECT role FROM member_role
+                 WHERE member_role.workspace_id = member.workspace_id AND member_id = member.id ORDER BY role) AS roles
+    FROM member WHERE workspace_id = $1 ORDER BY id
+    """,
+    ("workspace_id",),
+    {},
+)
+SHOWN_ACCOUNTS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A member with their roles."""
+
+    member_id: str
+    name: str
+    email: str
+    status: str
+    roles: tuple[str, ...]
+
+
+async def list_accounts(database: Database, workspace_id: str) -> list[Account]:
+    """Return the members of a workspace, oldest first."""
+    rows = await database.primary_reader().fetch(_MEMBERS, {"workspace_id": workspace_id})
+    return [Account(row["id"], row["name"], row["email"], row["status"], tuple(row["roles"])) for row in rows]
+
+
+async def demo_accounts(database: Database, workspace_id: str) -> list[Account]:
+    """Return one active account of each role, in the order of the roles, for the banner."""
+    accounts = [each for each in await list_accounts(database, workspace_id) if each.status == "ACTIVE"]
+    found: dict[str, Account] = {}
+    for role in BUILT_IN:
+        account = next((each for each in accounts if role in each.roles), None)
+        if account is not None:
+            found.setdefault(account.member_id, account)
+    return list(found.values())[:SHOWN_ACCOUNTS]
+
+
+async def find_account(database: Database, workspace_id: str, email: str | None, role: str | None) -> Account:
+    """Return an active member by e-mail, or the first with a role. Raises OperatorError naming what there is."""
+    accounts = [each for each in await list_accounts(database, workspace_id) if each.status == "ACTIVE"]
+    if email is not None:
+        found = next((each for each in accounts if each.email.lower() == email.lower()), None)
+        if found is None:
+            raise OperatorError(f"no active member has the e-mail {email}", "see who there is: `crm-graph user list`")
+        return found
+    found = next((each for each in accounts if role in each.roles), None)
+    if found is None:
+        if role not in BUILT_IN:
+            raise OperatorError(f"there is no role {role!r}", f"there are: {', '.join(BUILT_IN)}")
+        raise OperatorError(
+            f"no active member has the role {role}",
+            f"make one: `crm-graph user create --email {role}@example.com --role {role}`",
+        )
+    return found

@@ -1,0 +1,38 @@
+"""The first workspace of an installation: with demo data, or empty with one administrator."""
+
+from __future__ import annotations
+
+from crm_graph.cli.place import console, operator_work
+from crm_graph.db.pool import Database
+from crm_graph.domains.sales.pipelines.operations import create_pipeline
+from crm_graph.domains.workspace.members.operations import create_member
+from crm_graph.domains.workspace.workspaces.operations import LIST, create_workspace
+from crm_graph.kernel.ids import new_id
+from crm_graph.permissions.roles import ADMIN
+
+DEMO_CUSTOMERS = 200
+
+
+async def make_workspace(
+    database: Database, name: str, slug: str, admin_name: str, admin_email: str, currency: str, time_zone: str
+) -> str:
+    """Set up a workspace with an administrator and a pipeline; returns its id."""
+    workspace_id, admin_id = new_id(), new_id()
+    async with operator_work(database, workspace_id, admin_id) as work:
+        await create_workspace(work, name, slug, currency, time_zone)
+        await create_member(work, {"id": admin_id, "name": admin_name, "email": admin_email}, (ADMIN,))
+        await create_pipeline(work, None, "Sales")
+    return workspace_id
+
+
+async def ensure_workspace(database: Database, *, demo: bool) -> str:
+    """Return the first workspace of a database, made if there is none."""
+    rows = await database.primary_reader().fetch(LIST, {})
+    if rows:
+        return str(rows[0]["id"])
+    if not demo:
+        return await make_workspace(database, "Main", "main", "Admin", "admin@example.com", "USD", "UTC")
+    from crm_graph.demo.seed import seed
+
+    console.print("loading demo data", style="dim")
+    return await seed(database, DEMO_CUSTOMERS, slug="demo", name="星河贸易 Galaxy Trading")

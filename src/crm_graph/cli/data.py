@@ -1,0 +1,7 @@
+"""`seed`, `import` and `export`."""
+
+from __future__ import annotations
+
+import click
+
+COMMANDS: tuple[click.Command, ...] = ()

@@ -1,0 +1,141 @@
+"""`crm-graph doctor`: what is wrong with the configuration, the database, the locale, and how to fix it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+import asyncpg
+
+from crm_graph.api.graphiql import asset_directory
+from crm_graph.api.settings import Settings
+from crm_graph.cli.place import Place
+from crm_graph.db.migrate import state
+from crm_graph.db.pool import connect
+from crm_graph.identity.secrets import secrets_of_environment
+from crm_graph.kernel.errors import OperatorError
+
+SUPPORTED_MAJORS = range(15, 19)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    ok: bool = True
+    fix: str = ""
+    warning: bool = False
+
+
+def _problem(error: OperatorError) -> Finding:
+    return Finding(error.what, ok=False, fix=error.fix)
+
+
+async def examine(place: Place) -> list[Finding]:
+    """Look at everything that does not need the one before to be right; returns what was found, in order."""
+    findings = [_python(), *_configuration(place)]
+    try:
+        with place.database_url() as url:
+            findings.append(Finding(f"Postgres answers ({'embedded, ' + str(place.data) if place.data else 'DATABASE_URL'})"))
+            findings += await _database(url)
+    except OperatorError as error:
+        findings.append(_problem(error))
+    return findings
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if (3, 11) <= sys.version_info[:2] <= (3, 13):
+        return Finding(f"Python {version}")
+    return Finding(f"Python {version} is not supported", ok=False, fix="use Python 3.11, 3.12 or 3.13")
+
+
+def _configuration(place: Place) -> list[Finding]:
+    findings = []
+    try:
+        Settings.from_environment()
+        findings.append(Finding("settings can be read"))
+    except OperatorError as error:
+        findings.append(_problem(error))
+    try:
+        has_secret = bool(secrets_of_environment(os.environ))
+        if has_secret:
+            findings.append(Finding("CRM_SECRET is set"))
+        elif place.data is None:
+            fix = "for production set CRM_SECRET, for example to `openssl rand -hex 32`"
+            findings.append(Finding("CRM_SECRET is not set: the database keeps the secret", False, fix, warning=True))
+    except OperatorError as error:
+        findings.append(_problem(error))
+    if place.data is not None and os.environ.get("DATABASE_URL"):
+        text = "DATABASE_URL is set, but the data directory is used"
+        findings.append(Finding(text, False, "leave out --data and CRM_DATA_DIR to use DATABASE_URL", warning=True))
+    if asset_directory() is None:
+        findings.append(Finding("GraphiQL's files are missing", False, "`make install` installs them", warning=True))
+    return findings
+
+
+async def _database(url: str) -> list[Finding]:
+    connection = await connect(url)
+    try:
+        findings = [
+            await _version(connection),
+            await _encoding(connection),
+            await _collation(connection),
+            await _room(connection),
+        ]
+    finally:
+        await connection.close()
+    findings.append(await _schema(url))
+    return findings
+
+
+async def _version(connection: asyncpg.Connection[asyncpg.Record]) -> Finding:
+    number = int(await connection.fetchval("SHOW server_version_num"))
+    major = number // 10_000
+    if major in SUPPORTED_MAJORS:
+        return Finding(f"Postgres {major}.{number % 10_000}")
+    return Finding(f"Postgres {major} is not supported", ok=False, fix="use Postgres 15, 16, 17 or 18")
+
+
+async def _encoding(connection: asyncpg.Connection[asyncpg.Record]) -> Finding:
+    encoding = await connection.fetchval("SHOW server_encoding")
+    if encoding == "UTF8":
+        return Finding("the database stores UTF-8")
+    fix = "make the database anew: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+    return Finding(f"the database stores {encoding}", ok=False, fix=fix)
+
+
+async def _collation(connection: asyncpg.Connection[asyncpg.Record]) -> Finding:
+    """Case folding and word splitting follow LC_CTYPE: under `C` neither works beyond ASCII."""
+    row = await connection.fetchrow(
+        "SELECT lower('ÄÉ') = 'äé' AS folds, convert_to('张', 'GB18030') < convert_to('赵', 'GB18030') AS sorts,"
+        " (SELECT datctype FROM pg_database WHERE datname = current_database()) AS ctype"
+    )
+    assert row is not None
+    if row["folds"] and row["sorts"]:
+        return Finding(f"the locale folds case beyond ASCII and orders Chinese (LC_CTYPE {row['ctype']})")
+    fix = "make the database anew with LC_CTYPE 'C.UTF-8' (Postgres 17 and later: LOCALE_PROVIDER builtin LOCALE 'C.UTF-8')"
+    return Finding(f"the locale does not fold case beyond ASCII (LC_CTYPE {row['ctype']})", ok=False, fix=fix)
+
+
+async def _room(connection: asyncpg.Connection[asyncpg.Record]) -> Finding:
+    settings = Settings.from_environment()
+    needed = settings.read_pool_size + settings.write_pool_size + 2
+    allowed = int(await connection.fetchval("SHOW max_connections"))
+    used = int(await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"))
+    if needed + used <= allowed:
+        return Finding(f"room for connections: a process takes {needed}, {used} of {allowed} are in use")
+    fix = "lower CRM_READ_POOL_SIZE and CRM_WRITE_POOL_SIZE, or raise max_connections"
+    return Finding(f"a process takes {needed} connections; {used} of {allowed} are in use", False, fix)
+
+
+async def _schema(url: str) -> Finding:
+    found = await state(url)
+    if found.up_to_date:
+        return Finding(f"the schema is at this version's revision, {found.current}")
+    if not found.known:
+        fix = "run the version of crm-graph that made it, or a newer one"
+        return Finding(f"the schema is at revision {found.current}, newer than this code", False, fix)
+    return Finding(f"the schema is at {found.current or 'nothing'}; the code needs {found.head}", False, "`crm-graph migrate`")

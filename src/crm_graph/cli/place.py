@@ -1,0 +1,145 @@
+"""Where a command works: the data directory with its embedded Postgres, or the database of DATABASE_URL."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from crm_graph.api.schema import SLICES
+from crm_graph.api.settings import Settings
+from crm_graph.app import Installation
+from crm_graph.db import embedded
+from crm_graph.db.migrate import require_current
+from crm_graph.db.pool import Database
+from crm_graph.domains.workspace.workspaces.operations import FIND, LIST
+from crm_graph.graph.records import record_of
+from crm_graph.identity.secrets import load_secrets
+from crm_graph.identity.viewer import Viewer
+from crm_graph.kernel.clock import system_clock
+from crm_graph.kernel.errors import OperatorError
+from crm_graph.permissions.access import Access, compile_access
+from crm_graph.permissions.roles import ADMIN, built_in_roles
+from crm_graph.work import Work
+
+DEFAULT_DATA = Path(".crm")
+T = TypeVar("T")
+
+console = Console(stderr=True, highlight=False)
+"""Everything for people goes to stderr; stdout carries what a script asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to find the database; exactly one of both is set."""
+
+    data: Path | None
+    url: str | None
+
+    @contextmanager
+    def database_url(self) -> Iterator[str]:
+        """Lend the database's address; an embedded Postgres is started, or joined where one runs already."""
+        if self.url is not None:
+            yield self.url
+            return
+        assert self.data is not None
+        with embedded.running(self.data, log=lambda line: console.print(f"[dim]{line}[/dim]")) as server:
+            yield server.url
+
+
+def find_place(data: Path | None) -> Place:
+    """Return where to work: `--data` or CRM_DATA_DIR, else DATABASE_URL, else `.crm` in the current directory."""
+    chosen = data or (Path(os.environ["CRM_DATA_DIR"]) if os.environ.get("CRM_DATA_DIR") else None)
+    if chosen is not None:
+        return Place(chosen, None)
+    url = os.environ.get("DATABASE_URL")
+    return Place(None, url) if url else Place(DEFAULT_DATA, None)
+
+
+def data_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--data DIR` to a command."""
+    return click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Data directory with the embedded Postgres. Else CRM_DATA_DIR, else DATABASE_URL, else ./.crm.",
+    )(command)
+
+
+def workspace_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--workspace W` to a command."""
+    return click.option("--workspace", help="The workspace's short name; may be left out where there is one only.")(
+        command
+    )
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's coroutine on uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:  # pragma: no cover - not on Windows
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+@asynccontextmanager
+async def opened(place: Place, *, check: bool = True) -> AsyncIterator[Database]:
+    """Lend the pools of a place, whose schema must be the code's."""
+    with place.database_url() as url:
+        database = await Database.open(url)
+        try:
+            if check:
+                await require_current(url)
+            yield database
+        finally:
+            await database.close()
+
+
+async def find_workspace(database: Database, slug: str | None) -> str:
+    """Return the id of a workspace by its short name, or of the only one. Raises OperatorError naming those there are."""
+    reader = database.primary_reader()
+    found = await reader.fetch(FIND, {"slug": slug}) if slug is not None else await reader.fetch(LIST, {})
+    if len(found) == 1:
+        return str(found[0]["id"])
+    known = ", ".join(row["slug"] for row in await reader.fetch(LIST, {}))
+    if not known:
+        raise OperatorError(
+            "there is no workspace yet",
+            "make one: `crm-graph user create --email YOU --role admin --new-workspace NAME`",
+        )
+    if slug is None:
+        raise OperatorError("there are several workspaces", f"say which: `--workspace` one of {known}")
+    raise OperatorError(f"there is no workspace {slug!r}", f"there are: {known}")
+
+
+def operator_access() -> Access:
+    """Return the access of the operator: an administrator's."""
+    policies = [record_of(cls).policy for each in SLICES for cls in each.records]
+    return compile_access([built_in_roles(policies)[ADMIN]], policies)
+
+
+@asynccontextmanager
+async def operator_work(database: Database, workspace_id: str, member_id: str) -> AsyncIterator[Work]:
+    """Lend a unit of work of the operator acting as a member; commits on exit."""
+    async with database.transaction() as session:
+        now = system_clock()
+        viewer = Viewer(workspace_id, member_id, (ADMIN,), (member_id,))
+        yield Work(session, viewer, operator_access(), lambda: now)
+
+
+async def installation(database: Database, **options: Any) -> Installation:
+    """Return what an API process needs, with the secrets of this installation."""
+    secrets = await load_secrets(database.primary_reader(), os.environ)
+    return Installation(database.url, secrets, os.environ.get("DATABASE_READ_URL"), **options)
+
+
+def settings() -> Settings:
+    """Return the settings of the environment."""
+    return Settings.from_environment()

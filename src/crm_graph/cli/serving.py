@@ -1,0 +1,175 @@
+"""`dev`, `serve` and `worker`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import uvicorn
+
+from crm_graph.app import Application, Installation, authority
+from crm_graph.cli.accounts import Account, demo_accounts
+from crm_graph.cli.bootstrap import ensure_workspace
+from crm_graph.cli.place import Place, console, data_option, find_place, installation, opened, run, settings
+from crm_graph.db.migrate import require_current, upgrade
+from crm_graph.events.relay import Relay
+from crm_graph.kernel.errors import OperatorError
+
+DEMO_TOKEN_LIFETIME = timedelta(hours=12)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that ends our streams before it waits for connections to close."""
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        super().__init__(config)
+        self._application = application
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain, then shut down."""
+        await self._application.drain()
+        await super().shutdown(sockets)
+
+
+async def _serve(made: Installation, sockets: list[socket.socket]) -> None:
+    options = settings()
+    application = Application(made, options)
+    config = uvicorn.Config(
+        application.asgi,
+        log_level=options.log_level,
+        access_log=False,
+        ws="websockets-sansio",
+        ws_max_size=options.max_body_bytes,
+        timeout_graceful_shutdown=max(1, options.drain_ms // 1000),
+        server_header=False,
+    )
+    server = _Server(config, application)
+    await server.serve(sockets)
+    if not server.started:
+        raise OperatorError(
+            "the server could not start", "read the lines above; `crm-graph doctor` checks the installation"
+        )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises OperatorError when the port is taken, before anything else is started."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise OperatorError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            f"stop what uses the port, or choose another: `--port {port + 1}`",
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="The port to serve on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to serve on.")
+@data_option
+@click.option("--no-demo", is_flag=True, help="An empty workspace instead of demo data.")
+def dev(port: int, host: str, data: Path | None, no_demo: bool) -> None:
+    """Start everything in one process: Postgres, migrations, demo data, the API and GraphiQL.
+
+    Prints the address, the demo accounts and a token to paste. Ctrl-C stops it all; the data stays.
+    """
+    place = find_place(data)
+    with _listen(host, port) as listener:
+        run(_dev(place, listener, demo=not no_demo))
+
+
+async def _dev(place: Place, listener: socket.socket, *, demo: bool) -> None:
+    with place.database_url() as url:
+        await upgrade(url)
+        async with opened(Place(None, url)) as database:
+            workspace = await ensure_workspace(database, demo=demo)
+            accounts = await demo_accounts(database, workspace)
+            made = await installation(database)
+        issuer = authority(made, settings())
+
+        def token(account: Account) -> str:
+            return issuer.issue(workspace, account.member_id, DEMO_TOKEN_LIFETIME)
+
+        made = Installation(made.url, made.secrets, made.read_url, lambda: token(accounts[0]) if accounts else None)
+        host, port = listener.getsockname()[:2]
+        _banner(f"http://{host}:{port}", place, accounts, token(accounts[0]) if accounts else None)
+        await _serve(made, [listener])
+
+
+def _banner(address: str, place: Place, accounts: list[Account], token: str | None) -> None:
+    where = place.data.resolve() if place.data is not None else "DATABASE_URL"
+    lines = [
+        "",
+        f"[bold]crm-graph[/bold] serves [bold]{address}/graphql[/bold]",
+        "  open it in a browser for GraphiQL; POST to it from a program; WebSocket for subscriptions",
+        f"  data in {where}; Ctrl-C stops everything and keeps the data",
+        "",
+    ]
+    if accounts:
+        lines.append("accounts (a token of one: `crm-graph token --email ...`):")
+        lines += [f"  {account.email:32} {', '.join(account.roles):16} {account.name}" for account in accounts]
+    for line in lines:
+        console.print(line, soft_wrap=True)
+    if token is not None:
+        console.print("\na token of the first one, for 12 hours:")
+        sys.stdout.write(f"\nAuthorization: Bearer {token}\n\n")
+        sys.stdout.flush()
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="The port to serve on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to serve on.")
+@data_option
+def serve(port: int, host: str, data: Path | None) -> None:
+    """Serve the API, for production: no demo data, no migration, no token on the page.
+
+    Set DATABASE_URL and CRM_SECRET; run `crm-graph migrate` first. SIGTERM drains: streams end with their cursor, requests
+    finish, then the process exits.
+    """
+    place = find_place(data)
+    with _listen(host, port) as listener:
+        run(_serve_place(place, listener))
+
+
+async def _serve_place(place: Place, listener: socket.socket) -> None:
+    with place.database_url() as url:
+        async with opened(Place(None, url)) as database:
+            made = await installation(database)
+        host, port = listener.getsockname()[:2]
+        console.print(f"crm-graph serves http://{host}:{port}/graphql", soft_wrap=True)
+        await _serve(made, [listener])
+
+
+@click.command()
+@data_option
+def worker(data: Path | None) -> None:
+    """Run the background work of an installation: the relay of live events. SIGTERM stops it."""
+    run(_worker(find_place(data)))
+
+
+async def _worker(place: Place) -> None:
+    with place.database_url() as url:
+        await require_current(url)
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        relay = asyncio.create_task(Relay(url, settings().relay_poll_ms).run())
+        console.print("crm-graph worker runs; the relay is elected among all processes")
+        await stop.wait()
+        relay.cancel()
+        await asyncio.gather(relay, return_exceptions=True)
+
+
+COMMANDS = (dev, serve, worker)

@@ -1,0 +1,36 @@
+"""Setting up a workspace: done by the operator of an installation, not over the API."""
+
+from __future__ import annotations
+
+import re
+from zoneinfo import available_timezones
+
+from crm_graph.db.statements import Statement
+from crm_graph.domains.workspace.workspaces.events import WorkspaceCreated
+from crm_graph.domains.workspace.workspaces.model import Workspace
+from crm_graph.domains.workspace.workspaces.policy import WORKSPACE
+from crm_graph.kernel.errors import OperatorError
+from crm_graph.kernel.money import CURRENCY
+from crm_graph.work import Work
+
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+FIND = Statement("SELECT id, name, slug FROM workspace WHERE slug = $1", ("slug",), {})
+LIST = Statement("SELECT id, name, slug FROM workspace ORDER BY created_at, id", (), {})
+
+
+async def create_workspace(work: Work, name: str, slug: str, base_currency: str, time_zone: str) -> str:
+    """Set up the workspace whose id the work's viewer carries. Raises OperatorError for a value that cannot be."""
+    if not _SLUG.match(slug):
+        raise OperatorError(f"the workspace name {slug!r} is not usable", "use small letters, digits and single dashes")
+    if not CURRENCY.match(base_currency):
+        raise OperatorError(f"the currency {base_currency!r} is not ISO 4217", "use a code like CNY")
+    if time_zone not in available_timezones():
+        raise OperatorError(f"the time zone {time_zone!r} is unknown", "use an IANA name like Asia/Shanghai")
+    if await work.session.fetch(FIND, {"slug": slug}):
+        raise OperatorError(f"there is a workspace {slug!r} already", "choose another name")
+    id_ = work.viewer.workspace_id
+    workspace: Workspace = Workspace.make(
+        id=id_, name=name, slug=slug, base_currency=base_currency, time_zone=time_zone
+    )
+    await work.create(workspace, WORKSPACE, WorkspaceCreated())
+    return id_

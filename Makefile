@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: run test check format bench lock install clean
+.PHONY: run test check format bench fuzz lock install contracts clean
 
 run: $(STAMP)  ## start everything and serve http://127.0.0.1:8000/graphql
 	@$(BIN)/crm-graph dev
@@ -44,6 +44,9 @@ $(STAMP): requirements.lock pyproject.toml
 lock:  ## write requirements.lock anew, for every supported Python
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--group dev pyproject.toml -o requirements.lock
+
+contracts: $(STAMP)  ## write schema/ anew
+	@$(BIN)/python -m crm_graph.api.contracts
 
 clean:
 	rm -rf .venv build dist

@@ -705,11 +705,13 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "from_status IN ('DRAFT', 'SUBMITTED', 'APPROVED', 'REJECTED', 'SHIPPED', 'DELIVERED', 'CLOSED', 'CANCELLED')",
+            "from_status IN ('DRAFT', 'SUBMITTED', 'APPROVED', 'REJECTED',"
+            " 'SHIPPED', 'DELIVERED', 'CLOSED', 'CANCELLED')",
             name=op.f("ck_order_status_change_from_status"),
         ),
         sa.CheckConstraint(
-            "to_status IN ('DRAFT', 'SUBMITTED', 'APPROVED', 'REJECTED', 'SHIPPED', 'DELIVERED', 'CLOSED', 'CANCELLED')",
+            "to_status IN ('DRAFT', 'SUBMITTED', 'APPROVED', 'REJECTED',"
+            " 'SHIPPED', 'DELIVERED', 'CLOSED', 'CANCELLED')",
             name=op.f("ck_order_status_change_to_status"),
         ),
         sa.ForeignKeyConstraint(

@@ -129,14 +129,14 @@ class Application:
 
     async def _graphql(self, request: Request) -> Response:
         assert self._http is not None
-        if request.method == "GET" and "query" not in request.query_params:
-            if choose(request.headers.get("accept"), (JSON, HTML)) == HTML:
-                return graphiql.response(
-                    endpoint="/graphql",
-                    subscription_url="/graphql",
-                    token=self._installation.demo_token(),
-                    examples=EXAMPLES,
-                )
+        browser = request.method == "GET" and choose(request.headers.get("accept"), (JSON, HTML)) == HTML
+        if browser and "query" not in request.query_params:
+            return graphiql.response(
+                endpoint="/graphql",
+                subscription_url="/graphql",
+                token=self._installation.demo_token(),
+                examples=EXAMPLES,
+            )
         return await self._http(request)
 
     async def _socket(self, websocket: object) -> None:

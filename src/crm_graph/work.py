@@ -1,16 +1,17 @@
 """The unit of work that every operation receives: session, viewer, clock, permissions, and `record(event)`.
 
-A change and its event are written together: `create`, `save` and `delete` take the event as an argument, so there is no way
-to write a row and forget the log. Nobody commits here; the edge does, once per mutation field.
+A change and its event are written together: `create`, `save` and `delete` take the event as an argument, so there is
+no way to write a row and forget the log. Nobody commits here; the edge does, once per mutation field.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import Any, ClassVar, Protocol, TypeVar
+from zoneinfo import ZoneInfo
 
 import asyncpg
 from sqlalchemy import and_, bindparam, delete, false, insert, select, update
@@ -52,6 +53,11 @@ class Work:
         """The time of this unit of work."""
         return self.clock()
 
+    @property
+    def today(self) -> date:
+        """The date of this unit of work in the workspace's time zone: in Shanghai it is tomorrow before it is here."""
+        return self.now.astimezone(ZoneInfo(self.viewer.time_zone)).date()
+
     async def get(
         self,
         model: type[R],
@@ -63,9 +69,9 @@ class Work:
     ) -> R:
         """Return a row, locked, that the viewer may see and do `verb` with.
 
-        Raises Forbidden when the verb is granted on no row at all, before any SQL. Raises Refused, at `path`: NOT_FOUND for
-        a row that does not exist or may not be seen (the same for both), FORBIDDEN for one that may be seen but not
-        changed, CONFLICT when `if_version` is not its version.
+        Raises Forbidden when the verb is granted on no row at all, before any SQL. Raises Refused, at `path`:
+        NOT_FOUND for a row that does not exist or may not be seen (the same for both), FORBIDDEN for one that may be
+        seen but not changed, CONFLICT when `if_version` is not its version.
         """
         self.may(policy, verb)
         found = None

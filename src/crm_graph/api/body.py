@@ -1,7 +1,7 @@
 """Reads a GraphQL request out of bytes: ours, because the stock parsers fail on what people send.
 
-`null`, numbers, strings, invalid UTF-8, JSON nested a thousand levels deep, integers of five thousand digits: each is a 400
-with a reason here, and a 500 or a dead socket elsewhere.
+`null`, numbers, strings, invalid UTF-8, JSON nested a thousand levels deep, integers of five thousand digits: each is a
+400 with a reason here, and a 500 or a dead socket elsewhere.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ from crm_graph.graph.execution import Operation
 
 OVERLAP_BUDGET = 30_000
 FRAGMENT_WORK_BUDGET = 5_000
-"""graphql-core's budgets for comparing overlapping fields, tightened: they keep the worst document of 5,000 tokens under
-0.2 s, where the defaults let it block the loop for seconds."""
+"""graphql-core's budgets for comparing overlapping fields, tightened: they keep the worst document of 5,000 tokens
+under 0.2 s, where the defaults let it block the loop for seconds."""
 
 RULES = (*specified_rules, MaybeNullValidationRule)
 
@@ -118,7 +118,7 @@ class DocumentCache:
         except RecursionError:
             raise DocumentError("COST_LIMIT_EXCEEDED", [GraphQLError("The document is nested too deep.")]) from None
         if errors:
-            raise DocumentError("VALIDATION_FAILED", errors)
+            raise DocumentError("VALIDATION_FAILED", [_of_the_document(error) for error in errors])
         operations = {
             each.name.value if each.name else None: Operation.of(
                 f"{key}:{each.name.value if each.name else ''}", node, each
@@ -137,3 +137,13 @@ class DocumentCache:
         while self._bytes > self.max_bytes and len(self._documents) > 1:
             oldest, _ = self._documents.popitem(last=False)
             self._bytes -= self._sizes.pop(oldest)
+
+
+def _of_the_document(error: GraphQLError) -> GraphQLError:
+    """Return the error without its cause when that is a literal that Python cannot take, like an Int of 5,000 digits.
+
+    graphql-core keeps the ValueError as the cause, and an error with a cause is answered as one of ours.
+    """
+    if isinstance(error.original_error, ValueError):
+        return GraphQLError("A literal of the document is out of range.", error.nodes)
+    return error

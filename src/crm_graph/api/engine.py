@@ -1,4 +1,5 @@
-"""Executes requests: document, viewer, executor, response. Transport-free; HTTP, SSE and WebSocket all come through here."""
+"""Executes requests: document, viewer, executor, response. Transport-free; HTTP, SSE and WebSocket all come through
+here."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from graphql.execution.collect_fields import FragmentDetails, collect_fields
 from graphql.execution.values import get_argument_values
 
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.api.documents import DocumentCache, DocumentError
+from crm_graph.api.documents import DocumentCache
 from crm_graph.api.errors import format_errors
 from crm_graph.api.limits import ShapeLimits
 from crm_graph.api.settings import Settings
@@ -166,8 +167,8 @@ class Engine:
     ) -> tuple[Answer | None, AsyncIterator[tuple[str, Answer]]]:
         """Start a subscription: returns a refusal, or the stream of `(cursor, answer)`. `resume` stands for `after`.
 
-        The stream raises Unauthenticated when the member may not come in any more and FeedOverflow when the client is too
-        slow; it ends when the process shuts down.
+        The stream raises Unauthenticated when the member may not come in any more and FeedOverflow when the client is
+        too slow; it ends when the process shuts down.
         """
         request_id = new_id()
         empty = _nothing()

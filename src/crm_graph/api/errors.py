@@ -20,6 +20,9 @@ TIMEOUT_MESSAGE = "This took too long and was stopped. Ask for less at once."
 CONFLICT_MESSAGE = "Somebody else changed the same records at the same time. Send it again."
 UNAVAILABLE_MESSAGE = "The database cannot be reached right now. Send it again in a moment."
 
+MAX_MESSAGE_LENGTH = 500
+"""A message quotes what was sent, which can be a name of 60,000 letters; here it is cut."""
+
 
 def format_error(error: GraphQLError, request_id: str, default_code: str = "INTERNAL") -> dict[str, Any]:
     """Return the response form of an error. `default_code` is for errors of graphql-core itself.
@@ -27,6 +30,8 @@ def format_error(error: GraphQLError, request_id: str, default_code: str = "INTE
     What is not a RequestError or an error of graphql-core is logged whole, under the request id, and shown as INTERNAL.
     """
     message, code = _describe(error, request_id, default_code)
+    if len(message) > MAX_MESSAGE_LENGTH:
+        message = f"{message[:MAX_MESSAGE_LENGTH]}…"
     formatted: dict[str, Any] = {"message": message}
     if error.locations:
         formatted["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]

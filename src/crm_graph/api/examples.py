@@ -33,8 +33,8 @@ query Customers {
         totalCount
         nodes { name status amount { amount currency } stage { name } }
       }
-      orders(first: 2) { nodes { number status total { amount currency } lines { nodes { quantity product { name } } } } }
-      tickets(first: 2) { nodes { number subject status } }
+      orders(first: 2) { nodes { number status total { amount currency } lines { nodes { quantity product { name } } }
+      } } tickets(first: 2) { nodes { number subject status } }
       campaignMemberships(first: 2) { nodes { status campaign { name } } }
     }
   }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import orjson
@@ -45,14 +45,13 @@ class GraphQLEndpoint:
         if media is None:
             return _plain(f"This endpoint answers {JSON}, {GRAPHQL_RESPONSE} and {EVENT_STREAM}.", 406)
         try:
-            parsed = await self._parse(request)
+            return await self._run(request, await self._parse(request), media)
         except BadRequest as error:
             code = "PARSE_FAILED" if error.status == 400 else "BAD_USER_INPUT"
             answer = self._engine.refuse([GraphQLError(error.message)], code)
-            return _json(answer, media, error.status, error.headers)
+            return _respond(answer, media, error.status, error.headers)
         except ClientDisconnect:
             return Response(status_code=499)
-        return await self._run(request, parsed, media)
 
     async def ready(self) -> bool:
         """Return whether the database answers."""
@@ -60,37 +59,36 @@ class GraphQLEndpoint:
 
     async def _run(self, request: Request, parsed: GraphQLRequest, media: str) -> Response:
         engine = self._engine
+        authorization = request.headers.get("authorization")
         try:
-            claims = engine.authenticator.claims(request.headers.get("authorization"))
+            claims = engine.authenticator.claims(authorization)
         except RequestError as error:
-            return _json(engine.refuse_error(error), media, 401, {"WWW-Authenticate": 'Bearer error="invalid_token"'})
+            challenge = "Bearer" if authorization is None else 'Bearer error="invalid_token"'
+            return _respond(engine.refuse_error(error), media, 401, {"WWW-Authenticate": challenge})
         try:
             operation = engine.operation(parsed)
         except DocumentError as error:
-            return _json(engine.refuse(error.errors, error.code), media)
+            return _respond(engine.refuse(error.errors, error.code), media)
         kind = operation.definition.operation
-        if request.method == "GET" and kind is not OperationType.QUERY:
+        if request.method != "POST" and kind is not OperationType.QUERY:
             answer = engine.refuse([GraphQLError("GET runs queries only: use POST.")], "BAD_USER_INPUT")
-            return _json(answer, media, 405, {"Allow": "POST"})
+            return _respond(answer, media, 405, {"Allow": "POST"})
         if kind is OperationType.SUBSCRIPTION:
             if media != EVENT_STREAM:
                 message = f"Subscriptions run over WebSocket, or as `Accept: {EVENT_STREAM}`."
-                return _json(engine.refuse([GraphQLError(message)], "BAD_USER_INPUT"), media, 406)
+                return _respond(engine.refuse([GraphQLError(message)], "BAD_USER_INPUT"), media, 406)
             return await self._subscribe(request, parsed, operation, claims)
-        answer = await _until_disconnect(request, engine.execute(parsed, operation, claims))
-        if media == EVENT_STREAM:
-            return _stream(_single(answer))
-        return _json(answer, media)
+        return _respond(await _until_disconnect(request, engine.execute(parsed, operation, claims)), media)
 
     async def _parse(self, request: Request) -> GraphQLRequest:
-        if request.method == "GET":
+        if request.method != "POST":  # GET, and the HEAD that comes with it
             return self._parse_get(request)
-        content_type = request.headers.get("content-type", "").partition(";")
-        if content_type[0].strip().lower() != JSON:
+        media, *parameters = request.headers.get("content-type", "").lower().split(";")
+        if media.strip() != JSON:
             raise BadRequest(f"The Content-Type must be {JSON}.", 415)
-        charset = content_type[2].strip().lower().removeprefix("charset=").strip('"')
-        if charset not in {"", "utf-8", "utf8"}:
-            raise BadRequest("The charset must be utf-8.", 415)
+        for name, _, value in (parameter.partition("=") for parameter in parameters):
+            if name.strip() == "charset" and value.strip().strip('"') not in {"utf-8", "utf8"}:
+                raise BadRequest("The charset must be utf-8.", 415)
         return parse_request(parse_json(await self._read(request), self._engine.settings.max_json_depth))
 
     async def _read(self, request: Request) -> bytes:
@@ -127,10 +125,10 @@ class GraphQLEndpoint:
         resume = request.headers.get("last-event-id")
         if resume is not None and LogCursor.decode(resume) is None:
             answer = self._engine.refuse([GraphQLError("`Last-Event-ID` is not a cursor.")], "BAD_USER_INPUT")
-            return _json(answer, JSON)
+            return _respond(answer, EVENT_STREAM)
         refusal, stream = await self._engine.subscribe(parsed, operation, claims, resume)
         if refusal is not None:
-            return _json(refusal, JSON)
+            return _respond(refusal, EVENT_STREAM)
         return _stream(self._frames(stream, claims))
 
     async def _frames(self, stream: AsyncIterator[tuple[str, Answer]], claims: Claims) -> AsyncIterator[bytes]:
@@ -187,43 +185,50 @@ def _stream(frames: AsyncIterator[bytes]) -> Response:
     return StreamingResponse(frames, media_type=f"{EVENT_STREAM}; charset=utf-8", headers=headers)
 
 
-def _json(answer: Answer, media: str, status: int | None = None, headers: dict[str, str] | None = None) -> Response:
-    """Return a JSON response with the status that GraphQL over HTTP asks for.
+def _respond(answer: Answer, media: str, status: int | None = None, headers: dict[str, str] | None = None) -> Response:
+    """Return an answer in the media type that was chosen; `status` is given when no operation was looked at.
 
-    A well-formed request is 200 under `application/json` even when it cannot be executed; under
-    `application/graphql-response+json` it is 4xx.
+    A refusal that has its own status is JSON even where a stream was asked for: an event stream must be 200.
     """
-    if media == EVENT_STREAM:
-        media = JSON
     if status is None:
-        status = 200
-        if answer.request_error:
-            status = _STATUS.get(answer.code or "", 400)
-            if (
-                media == JSON
-                and status == 400
-                and answer.code in {"VALIDATION_FAILED", "BAD_USER_INPUT", "PARSE_FAILED", "COST_LIMIT_EXCEEDED"}
-            ):
-                status = 200 if answer.code != "PARSE_FAILED" else 400
+        status = _status(answer, media)
+    if media == EVENT_STREAM:
+        if status == 200:
+            return _stream(_single(answer))
+        media = JSON
     return Response(orjson.dumps(answer.body), status, headers, f"{media}; charset=utf-8")
+
+
+def _status(answer: Answer, media: str) -> int:
+    """Return the status that GraphQL over HTTP asks for.
+
+    A well-formed request is 200 under `application/json` even when it cannot be executed, and so it is in an event
+    stream, where the errors are its only `next`; under `application/graphql-response+json` it is 400.
+    """
+    if not answer.request_error:
+        return 200
+    status = _STATUS.get(answer.code or "", 400)
+    return 200 if status == 400 and media != GRAPHQL_RESPONSE else status
 
 
 def _plain(message: str, status: int) -> Response:
     return Response(message, status, media_type="text/plain; charset=utf-8")
 
 
-async def _until_disconnect(request: Request, work: Any) -> Answer:
-    """Await the answer; when the client goes away, cancel the work, which cancels its statement in Postgres."""
+async def _until_disconnect(request: Request, work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Return the answer. Raises ClientDisconnect when the client goes away; its statement in Postgres is cancelled."""
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            task.cancel()
-        answer: Answer = await task
-        return answer
+            raise ClientDisconnect
+        return task.result()
     finally:
         gone.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
 
 
 async def _disconnected(request: Request) -> None:

@@ -1,7 +1,7 @@
 """Query-shape limits in one memoised pass: depth, aliases and root fields of what a document expands to.
 
-The usual limiters walk fragments anew at each spread: 18 fragments that spread the next one twice cost them seconds. Here a
-fragment is measured once, so the pass is linear in the document, and cycles (which validation refuses) end.
+The usual limiters walk fragments anew at each spread: 18 fragments that spread the next one twice cost them seconds.
+Here a fragment is measured once, so the pass is linear in the document, and cycles (which validation refuses) end.
 """
 
 from __future__ import annotations

@@ -41,10 +41,12 @@ def parse_accept(header: str | None) -> list[Preference]:
 
 def choose(header: str | None, offered: tuple[str, ...]) -> str | None:
     """Return the offered media type that the client likes best, or None; `offered` is in our order of preference."""
-    for preference in parse_accept(header):
+    preferences = parse_accept(header)
+    refused = {each.media for each in preferences if each.quality == 0}
+    for preference in preferences:
         if preference.quality == 0:
             continue
         for media in offered:
-            if preference.media in (media, "*/*", f"{media.partition('/')[0]}/*"):
+            if media not in refused and preference.media in (media, "*/*", f"{media.partition('/')[0]}/*"):
                 return media
     return None

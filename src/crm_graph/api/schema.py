@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from crm_graph.domains.catalog.products.graph import SLICE as PRODUCTS
 from crm_graph.domains.customers.contacts.graph import SLICE as CONTACTS
 from crm_graph.domains.customers.customers.graph import SLICE as CUSTOMERS

@@ -1,8 +1,8 @@
 """GraphQL over WebSocket: the `graphql-transport-ws` protocol, queries and mutations included.
 
-Ours, because the stock handler dies on frames of `null` or deep JSON and has no hook for the token's expiry. Close codes are
-the protocol's: 4400 invalid message, 4401 unauthorized or expired, 4403 forbidden, 4408 no init in time, 4409 id in use,
-4429 too many inits or subscriptions.
+Ours, because the stock handler dies on frames of `null` or deep JSON and has no hook for the token's expiry. The close
+codes are the protocol's: 4400 invalid message, 4401 unauthorized or expired, 4403 forbidden, 4408 no init in time, 4409
+id in use, 4429 too many inits or subscriptions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from crm_graph.api.engine import Answer, Engine
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.execution import Operation
 from crm_graph.identity.tokens import Claims
-from crm_graph.kernel.errors import RequestError, Unauthenticated
+from crm_graph.kernel.errors import Unauthenticated
 
 PROTOCOL = "graphql-transport-ws"
 MAX_REASON_BYTES = 120

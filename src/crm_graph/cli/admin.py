@@ -178,7 +178,8 @@ def schema(role: str | None) -> None:
 @click.command()
 @data_option
 def doctor(data: Path | None) -> None:
-    """Check configuration, database, locale and schema; say what is wrong and how to fix it. Exit code 1 if anything is."""
+    """Check configuration, database, locale and schema; say what is wrong and how to fix it. Exit code 1 if anything
+    is."""
     findings = run(examine(find_place(data)))
     for finding in findings:
         mark = (

@@ -38,7 +38,9 @@ async def examine(place: Place) -> list[Finding]:
     findings = [_python(), *_configuration(place)]
     try:
         with place.database_url() as url:
-            findings.append(Finding(f"Postgres answers ({'embedded, ' + str(place.data) if place.data else 'DATABASE_URL'})"))
+            findings.append(
+                Finding(f"Postgres answers ({'embedded, ' + str(place.data) if place.data else 'DATABASE_URL'})")
+            )
             findings += await _database(url)
     except OperatorError as error:
         findings.append(_problem(error))
@@ -116,7 +118,7 @@ async def _collation(connection: asyncpg.Connection[asyncpg.Record]) -> Finding:
     assert row is not None
     if row["folds"] and row["sorts"]:
         return Finding(f"the locale folds case beyond ASCII and orders Chinese (LC_CTYPE {row['ctype']})")
-    fix = "make the database anew with LC_CTYPE 'C.UTF-8' (Postgres 17 and later: LOCALE_PROVIDER builtin LOCALE 'C.UTF-8')"
+    fix = "make the database anew with LC_CTYPE 'C.UTF-8' (from Postgres 17: LOCALE_PROVIDER builtin LOCALE 'C.UTF-8')"
     return Finding(f"the locale does not fold case beyond ASCII (LC_CTYPE {row['ctype']})", ok=False, fix=fix)
 
 
@@ -138,4 +140,6 @@ async def _schema(url: str) -> Finding:
     if not found.known:
         fix = "run the version of crm-graph that made it, or a newer one"
         return Finding(f"the schema is at revision {found.current}, newer than this code", False, fix)
-    return Finding(f"the schema is at {found.current or 'nothing'}; the code needs {found.head}", False, "`crm-graph migrate`")
+    return Finding(
+        f"the schema is at {found.current or 'nothing'}; the code needs {found.head}", False, "`crm-graph migrate`"
+    )

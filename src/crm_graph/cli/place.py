@@ -103,7 +103,8 @@ async def opened(place: Place, *, check: bool = True) -> AsyncIterator[Database]
 
 
 async def find_workspace(database: Database, slug: str | None) -> str:
-    """Return the id of a workspace by its short name, or of the only one. Raises OperatorError naming those there are."""
+    """Return the id of a workspace by its short name, or of the only one. Raises OperatorError naming those there
+    are."""
     reader = database.primary_reader()
     found = await reader.fetch(FIND, {"slug": slug}) if slug is not None else await reader.fetch(LIST, {})
     if len(found) == 1:

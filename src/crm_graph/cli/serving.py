@@ -134,8 +134,8 @@ def _banner(address: str, place: Place, accounts: list[Account], token: str | No
 def serve(port: int, host: str, data: Path | None) -> None:
     """Serve the API, for production: no demo data, no migration, no token on the page.
 
-    Set DATABASE_URL and CRM_SECRET; run `crm-graph migrate` first. SIGTERM drains: streams end with their cursor, requests
-    finish, then the process exits.
+    Set DATABASE_URL and CRM_SECRET; run `crm-graph migrate` first. SIGTERM drains: streams end with their cursor,
+    requests finish, then the process exits.
     """
     place = find_place(data)
     with _listen(host, port) as listener:

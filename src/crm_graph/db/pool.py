@@ -51,7 +51,7 @@ async def connect(url: str, **options: Any) -> asyncpg.Connection[Any]:
     Raises OperatorError when the database does not answer.
     """
     with _explained(url):
-        connection = await asyncpg.connect(
+        connection: asyncpg.Connection[Any] = await asyncpg.connect(
             url, server_settings=_server_settings(PoolSettings(), 0, read_only=False), **options
         )
     await set_codecs(connection)

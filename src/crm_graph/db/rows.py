@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
 
+import asyncpg
 from sqlalchemy import Date, DateTime, Numeric
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -32,7 +33,7 @@ def _converters(cls: type[Base]) -> tuple[tuple[str, Callable[[str], Any] | None
     return tuple((column.name, converter(column)) for column in table_of(cls).columns)
 
 
-def load(cls: type[T], record: Mapping[str, Any]) -> T:
+def load(cls: type[T], record: Mapping[str, Any] | asyncpg.Record) -> T:
     """Return an instance of `cls` for a fetched row that carries all of its columns."""
     row = cls()
     snapshot: dict[str, Any] = {}

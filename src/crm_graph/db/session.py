@@ -14,6 +14,7 @@ from sqlalchemy import ClauseElement
 from crm_graph.db.statements import Statement, compile_statement
 
 Record = asyncpg.Record
+"""A fetched row: a tuple that can also be read by column name."""
 
 
 class Connection(Protocol):

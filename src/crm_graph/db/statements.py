@@ -1,7 +1,7 @@
 """SQLAlchemy Core expressions compiled to text once, to be run on asyncpg as they are.
 
-SQLAlchemy's own execution layer costs more than the query of a small page; compiling costs about 0.5 ms and is done once
-per plan.
+SQLAlchemy's own execution layer costs more than the query of a small page; compiling costs about 0.5 ms and is done
+once per plan.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The hub: one LISTEN connection and one reading position per process, feeding any number of subscribers.
 
-A notification only wakes it; events come from the log, from its own cursor, so that a lost notification or a lost connection
-delays events and never loses one. A subscriber that does not keep up is cut off with the cursor it has reached, never
-buffered without bound.
+A notification only wakes it; events come from the log, from its own cursor, so that a lost notification or a lost
+connection delays events and never loses one. A subscriber that does not keep up is cut off with the cursor it has
+reached, never buffered without bound.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The event log: one row per change, written in the transaction of the change, read by cursor.
 
-The cursor is `(xid, seq)` and readers stop at the snapshot horizon `pg_snapshot_xmin`: every transaction below it has ended,
-so nothing can appear behind a reader that has passed. A reader that remembers only the largest `seq` loses what a slower
-transaction commits below it (measured: 25 % of 9,862 rows with 16 writers; with the horizon, none).
+The cursor is `(xid, seq)` and readers stop at the snapshot horizon `pg_snapshot_xmin`: every transaction below it has
+ended, so nothing can appear behind a reader that has passed. A reader that remembers only the largest `seq` loses
+what a slower transaction commits below it (measured: 25 % of 9,862 rows with 16 writers; with the horizon, none).
 """
 
 from __future__ import annotations

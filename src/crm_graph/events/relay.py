@@ -1,8 +1,8 @@
 """The relay: announces new events with batched NOTIFYs, so that no business transaction has to.
 
-NOTIFY takes a cluster-wide lock at commit, which cuts the throughput of 8 to 64 writers to a half or a third. So one relay
-for the whole installation, elected by an advisory lock, looks at the log every few milliseconds and announces its end.
-What it sends is a hint: whoever misses it reads the log from its own cursor.
+NOTIFY takes a cluster-wide lock at commit, which cuts the throughput of 8 to 64 writers to a half or a third. So one
+relay for the whole installation, elected by an advisory lock, looks at the log every few milliseconds and announces
+its end. What it sends is a hint: whoever misses it reads the log from its own cursor.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Relay:
     async def _serve(self) -> None:
         connection = await connect(self._url)
         try:
-            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):  # noqa: ASYNC110 - polls
                 await asyncio.sleep(self._election)
             await self._relay(connection)
         finally:

@@ -1,8 +1,8 @@
 """The generated loop of an object plan: a list comprehension over the rows with one dict literal.
 
-Generated source, not closures, because the cost per row is then what the literal costs: 10,000 rows of 5 scalars take 14 ms
-where graphql-core's field by field completion takes 500 ms. Only response keys and positions enter the source, both
-checked or quoted here; values never do.
+Generated source, not closures, because the cost per row is then what the literal costs: 10,000 rows of 5 scalars take
+14 ms where graphql-core's field by field completion takes 500 ms. Only response keys and positions enter the source,
+both checked or quoted here; values never do.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How a field is loaded in bulk: the vocabulary shared by the planner, the reference executor and the graph toolkit.
 
-A *row* is a tuple whose positions a `Shape` assigns, as a source fetched it; or any plain object (a mutation's payload, a
-resolver's result), read by attribute. Keys are names of columns; what a key means is the source's business.
+A *row* is a tuple whose positions a `Shape` assigns, as a source fetched it; or any plain object (a mutation's
+payload, a resolver's result), read by attribute. Keys are names of columns; what a key means is the source's business.
 """
 
 from __future__ import annotations

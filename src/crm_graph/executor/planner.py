@@ -95,11 +95,10 @@ class Planner:
         kind = self.bindings.kind(type_.name, name)
         if parent.shape is None:
             return planned, self._plain_way(planned, details, kind)
-        return planned, self._row_way(parent, parent.shape, planned, details, kind, rename)
+        return planned, self._row_way(parent.shape, planned, details, kind, rename)
 
     def _row_way(
         self,
-        parent: ObjectPlan,
         shape: Shape,
         planned: PlannedField,
         details: list[FieldDetails],

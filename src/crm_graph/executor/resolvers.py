@@ -51,8 +51,8 @@ def resolver_fetch(planned: PlannedField, schema: GraphQLSchema, operation: Oper
 
 def _info(
     planned: PlannedField, schema: GraphQLSchema, operation: OperationDefinitionNode, run: Run
-) -> GraphQLResolveInfo:
-    return GraphQLResolveInfo(  # type: ignore[call-arg]
+) -> GraphQLResolveInfo[Any]:
+    return GraphQLResolveInfo(
         field_name=planned.name,
         field_nodes=planned.nodes,
         return_type=planned.definition.type,

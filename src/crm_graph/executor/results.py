@@ -1,8 +1,9 @@
 """Errors in a breadth-first run: markers in the result tree until the end, then paths and null propagation in one walk.
 
-While objects are built level by level nobody knows the index path of a row, and a customer that fifty opportunities share
-is built once. So a failure is left as a `Failure` in the place of the value. Only when a run made one, `settle` walks
-the tree: it gives each occurrence its path, and lets null rise to the nearest nullable parent, as the specification says.
+While objects are built level by level nobody knows the index path of a row, and a customer that fifty opportunities
+share is built once. So a failure is left as a `Failure` in the place of the value. Only when a run made one, `settle`
+walks the tree: it gives each occurrence its path, and lets null rise to the nearest nullable parent, as the
+specification says.
 """
 
 from __future__ import annotations

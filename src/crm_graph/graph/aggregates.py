@@ -62,7 +62,7 @@ def aggregate_fields(record: Record, registry: Registry) -> AggregateFields:
     groups: dict[str, Any] = {
         name: of
         for name, of in leaves.items()
-        if of in (bool, str, Currency, *_TEMPORAL) or isinstance(of, type) and issubclass(of, Enum)
+        if of in (bool, str, Currency, *_TEMPORAL) or (isinstance(of, type) and issubclass(of, Enum))
     }
     if any(of is MoneySpec for of in leaves.values()):
         groups["currency"] = Currency
@@ -199,7 +199,7 @@ def derive_aggregates(record: Record, registry: Registry, module: str, add: Any)
 
     enum: Any = Enum(f"{name}GroupField", {enum_name(key): enum_name(key) for key in fields.groups})  # type: ignore[misc]
     enum.__module__ = module
-    made = strawberry.enum(enum, name=f"{name}GroupField", description=f"What {name} records can be grouped by.")
+    made: Any = strawberry.enum(enum, name=f"{name}GroupField", description=f"What {name} records can be grouped by.")
     for value, key in zip(made.__strawberry_definition__.values, fields.groups, strict=True):
         value.description = f"By `{key}`."
     add(made)

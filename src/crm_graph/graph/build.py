@@ -81,6 +81,7 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
     )
     core = schema._schema
+    _describe_inputs(core)
     assert core.subscription_type is not None
     for definition in core.subscription_type.fields.values():
         definition.resolve = lambda event, _info, **_: event
@@ -96,9 +97,10 @@ def _root(name: str, description: str, classes: Iterable[type]) -> type:
             if each.python_name in fields:
                 raise ValueError(f"{name}.{each.python_name} is declared by two slices")
             fields[each.python_name] = each
-    root = strawberry.type(type(name, (), {"__annotations__": {}}), name=name, description=description)
+    root: Any = strawberry.type(type(name, (), {"__annotations__": {}}), name=name, description=description)
     root.__strawberry_definition__.fields.extend(fields.values())
-    return root
+    made: type = root
+    return made
 
 
 def _add_root_arguments(query: type, registry: Registry) -> None:
@@ -116,6 +118,14 @@ def _add_root_arguments(query: type, registry: Registry) -> None:
             each.type_annotation = derived_annotation(f"{record.name}Aggregate")
         elif isinstance(spec, RootSpec):
             each.arguments = arguments[spec.how](each)
+
+
+def _describe_inputs(core: GraphQLSchema) -> None:
+    """Give the one argument of each mutation its description, which would be the same sentence forty times."""
+    assert core.mutation_type is not None
+    for definition in core.mutation_type.fields.values():
+        for argument in definition.args.values():
+            argument.description = argument.description or "What to do, and with what."
 
 
 def _argument(name: str, annotation: Any, description: str) -> Any:

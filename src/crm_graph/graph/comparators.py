@@ -1,8 +1,8 @@
 """The comparators of filters: one input type per scalar, and what each operator means in SQL.
 
-Text compares case-insensitively. `ne` and `notIn` are the complements of `eq` and `in`, so they match rows where the column is
-null, unlike SQL's. An explicit null is an error, never dropped: `{name: {eq: $name}}` with an unset variable must not
-match everything.
+Text compares case-insensitively. `ne` and `notIn` are the complements of `eq` and `in`, so they match rows where the
+column is null, unlike SQL's. An explicit null is an error, never dropped: `{name: {eq: $name}}` with an unset
+variable must not match everything.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ def comparator(of: Any, made: dict[object, type]) -> type | None:
     """Return the input type that compares values of a Python type; None for a type that has no order nor equality."""
     if of in made:
         return made[of]
+    operators: tuple[str, ...]
     if isinstance(of, type) and issubclass(of, Enum):
         shown = of.__strawberry_definition__.name  # type: ignore[attr-defined]
         name, operators = f"{shown}Comparator", (*_BASE, "isNull")
@@ -115,9 +116,9 @@ def condition(operator: str, column: ColumnElement[Any], name: str, folds_case: 
         values: ColumnElement[Any] = bindparam(name, type_=ARRAY(column.type))
         if folds_case:
             lowered = func.lower(func.unnest(values)).label("value")
-            member = func.lower(column).in_(select(lowered))
+            member: ColumnElement[bool] = func.lower(column).in_(select(lowered))
         else:
-            member = column == any_(values)  # type: ignore[arg-type]
+            member = column == any_(values)
         return member if operator == "in" else member.is_not(True)
     operand: ColumnElement[Any] = bindparam(name, type_=column.type)
     if folds_case:

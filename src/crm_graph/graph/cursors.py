@@ -1,8 +1,8 @@
 """Sealed cursors: a position that only this installation can read, valid only for the list that it came from.
 
-AES-SIV over the sort values, with the list (type, edge, order, filter and its values, workspace) as associated data. A cursor
-of another order, filter, workspace or member's rows does not open, and its bytes tell nothing about hidden values.
-Deterministic, so that the same page has the same bytes and clients' caches work. Costs 3 µs a cursor.
+AES-SIV over the sort values, with the list (type, edge, order, filter and its values, workspace) as associated data.
+A cursor of another order, filter, workspace or member's rows does not open, and its bytes tell nothing about hidden
+values. Deterministic, so that the same page has the same bytes and clients' caches work. Costs 3 µs a cursor.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class CursorSealer:
             values: list[Any] = orjson.loads(self._cipher.decrypt(sealed, [context]))
         except (InvalidTag, binascii.Error, ValueError):
             raise BadUserInput(
-                f"`{argument}` is not a cursor of this list. Cursors are valid for the same field, filter, order and workspace.",
+                f"`{argument}` is not a cursor of this list: cursors are valid for the same field, filter and order.",
                 path=(argument,),
             ) from None
         return values

@@ -111,7 +111,7 @@ def _order(record: Record, registry: Registry) -> type:
     enum: Any = Enum(f"{record.name}OrderField", {name: name for name in names})  # type: ignore[misc]
     enum.__module__ = MODULE
     text = f"What {record.name} records can be ordered by."
-    made = strawberry.enum(enum, name=f"{record.name}OrderField", description=text)
+    made: Any = strawberry.enum(enum, name=f"{record.name}OrderField", description=text)
     for value in made.__strawberry_definition__.values:
         value.description = f"By `{names[value.name]}`."
     _add(sys.modules[MODULE], made)

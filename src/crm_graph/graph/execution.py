@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import isawaitable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from graphql import (
     BooleanValueNode,
@@ -121,7 +121,7 @@ class ReferenceExecutor:
             executor_class=self.schema.strawberry.execution_context_class,
             hide_suggestions=True,
         )
-        finished = await cast(Awaitable[ExecutionResult], result) if isawaitable(result) else result
+        finished = await result if isawaitable(result) else result
         planning = context.extras.pop("reference_planning", None)
         withheld = tuple(sorted(planning.withheld)) if isinstance(planning, Planning) else ()
         request_error = finished.data is None and all(not error.path for error in finished.errors or ())

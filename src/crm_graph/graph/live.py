@@ -1,8 +1,9 @@
 """Live changes: from events of the log to what one viewer may see of them.
 
-Each event is judged by the permissions of that moment. Whether a record was visible and matched *before* the change is asked of
-its old image: the row with the event's old values put back, under the same compiled predicates. So a record that leaves
-the viewer's sight, or their filter, is said to have left, and one that they never saw is never mentioned.
+Each event is judged by the permissions of that moment. Whether a record was visible and matched *before* the change
+is asked of its old image: the row with the event's old values put back, under the same compiled predicates. So a
+record that leaves the viewer's sight, or their filter, is said to have left, and one that they never saw is never
+mentioned.
 """
 
 from __future__ import annotations
@@ -153,7 +154,7 @@ _STATEMENTS: dict[Any, Statement] = {}
 def _old_image(current: Any, columns: Any) -> Any:
     """Return the row before the event: the current one (null when it is deleted) with the event's old values."""
     columns_ = [column(each.name, each.type) for each in columns]
-    row = literal_column(f'"{current.name}"')
+    row: Any = literal_column(f'"{current.name}"')
     image = func.jsonb_populate_record(row, bindparam("old", type_=JSONB))
     return image.table_valued(*columns_, name="image").lateral()
 

@@ -60,7 +60,8 @@ def order_keys(record: Record, registry: Registry) -> Mapping[str, str]:
 
 
 def order_of(record: Record, registry: Registry, given: Sequence[Mapping[str, Any]] | None) -> tuple[OrderKey, ...]:
-    """Return the order of a page: what was asked for, then the id. Raises BadUserInput for too many or repeated keys."""
+    """Return the order of a page: what was asked for, then the id. Raises BadUserInput for too many or repeated
+    keys."""
     names = order_keys(record, registry)
     if given is not None and len(given) > MAX_KEYS:
         raise BadUserInput(f"`orderBy` may have at most {MAX_KEYS} keys.", path=("orderBy",))
@@ -91,7 +92,8 @@ def collated(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def ordering(view: View, order: Sequence[OrderKey]) -> list[UnaryExpression[Any]]:
-    """Return the ORDER BY of an order. Columns that cannot be null are not given a NULLS, so that indexes serve them."""
+    """Return the ORDER BY of an order. Columns that cannot be null are not given a NULLS, so that indexes serve
+    them."""
     found = []
     for each in order:
         expression = sort_expression(view, each.key)
@@ -111,8 +113,8 @@ def nullable(view: View, key: str) -> bool:
 def beyond(view: View, order: Sequence[OrderKey], null_at: Sequence[bool]) -> ColumnElement[bool]:
     """Return the keyset condition: strictly after the row whose sort values are the binds `k0`, `k1`, ...
 
-    `null_at` says which of these are null, which changes the SQL, so it is part of a statement's form. Where all keys run
-    one way and none can be null this is one row comparison, which an index on the keys answers directly.
+    `null_at` says which of these are null, which changes the SQL, so it is part of a statement's form. Where all keys
+    run one way and none can be null this is one row comparison, which an index on the keys answers directly.
     """
     operands = [_operand(view, each.key, index) for index, each in enumerate(order)]
     expressions = [sort_expression(view, each.key) for each in order]

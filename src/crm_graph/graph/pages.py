@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -35,7 +35,7 @@ class PageLimits:
     root_default: int = 50
     nested_default: int = 10
     maximum: int = 200
-    filters: FilterLimits = FilterLimits()
+    filters: FilterLimits = field(default_factory=FilterLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Page:
     record: Record
     registry: Registry
     parent: str | None = None
-    limits: PageLimits = PageLimits()
+    limits: PageLimits = field(default_factory=PageLimits)
 
     def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
         """See `executor.fields.Source`."""
@@ -201,7 +201,7 @@ class _PageFetch:
         if self.page.parent is None:
             return select(func.count()).select_from(view.rows).where(*conditions)
         parent = view.rows.c[self.page.parent]
-        wanted = parent == any_(bindparam("keys", type_=ARRAY(UUID)))  # type: ignore[arg-type]
+        wanted = parent == any_(bindparam("keys", type_=ARRAY(UUID)))
         return select(parent, func.count()).where(*conditions, wanted).group_by(parent)
 
     def _pages(

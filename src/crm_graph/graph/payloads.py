@@ -8,8 +8,8 @@ from enum import Enum
 from typing import Any, TypeVar
 
 import strawberry
-from strawberry.utils.str_converters import to_camel_case
 from strawberry.types.base import get_object_definition
+from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.graph.context import Info
 from crm_graph.graph.records import record_of
@@ -73,12 +73,16 @@ class MoneyInput:
     currency: Currency = strawberry.field(description="The currency of the amount.")
 
 
-def spread_money(values: dict[str, Any], amount: str, currency: str) -> dict[str, Any]:
-    """Replace a MoneyInput under the key of its amount by the values of both columns."""
+def spread_money(values: dict[str, Any], amount: str, currency: str, *, clears_currency: bool = True) -> dict[str, Any]:
+    """Replace a MoneyInput under the key of its amount by the values of both columns.
+
+    Null clears the amount, and the currency too unless the record keeps one of its own.
+    """
     if amount in values:
-        given_money = values[amount]
-        values[amount] = None if given_money is None else round_amount(given_money.amount)
-        values[currency] = None if given_money is None else given_money.currency
+        money = values[amount]
+        values[amount] = None if money is None else round_amount(money.amount)
+        if money is not None or clears_currency:
+            values[currency] = None if money is None else money.currency
     return values
 
 

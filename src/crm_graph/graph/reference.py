@@ -1,7 +1,7 @@
 """The reference executor: the same schema under graphql-core, each edge through an aiodataloader loader.
 
-It shares with the planner the sources and nothing else: no plan, no generated loop, no batching of its own. It serves what the
-planner does not cover, and it is what the planner is compared with.
+It shares with the planner the sources and nothing else: no plan, no generated loop, no batching of its own. It serves
+what the planner does not cover, and it is what the planner is compared with.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Reference:
                 return lambda row, info: self._nested(row, info, key)
             case Edge(source, key):
 
-                async def load(row: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
+                async def load(row: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
                     key_value = ROOT_KEY if key is None else _read(row, key)
                     if key_value is None:
                         return None
@@ -101,20 +101,20 @@ class Reference:
             case _:
                 raise AssertionError(f"{type_name}: {kind} needs no reference resolver")
 
-    def _same(self, row: Any, info: GraphQLResolveInfo, rename: Mapping[str, str], unless_null: str | None) -> Any:
+    def _same(self, row: Any, info: GraphQLResolveInfo[Any], rename: Mapping[str, str], unless_null: str | None) -> Any:
         if unless_null is not None and row.get(unless_null) is None:
             return None
         name = get_named_type(info.return_type).name
         composed = {key: row.rename.get(of, of) for key, of in rename.items()}
         return ReferenceRow(name, row.shape, row.values, {**row.rename, **composed})
 
-    def _nested(self, row: ReferenceRow, info: GraphQLResolveInfo, key: str) -> Any:
+    def _nested(self, row: ReferenceRow, info: GraphQLResolveInfo[Any], key: str) -> Any:
         name = get_named_type(info.return_type).name
         shape = row.shape.nested[row.rename.get(key, key)]
         return [ReferenceRow(name, shape, values, {}) for values in row.get(key)]
 
     def _loader(
-        self, info: GraphQLResolveInfo, source: Any, arguments: Mapping[str, Any], *, is_root: bool
+        self, info: GraphQLResolveInfo[Any], source: Any, arguments: Mapping[str, Any], *, is_root: bool
     ) -> DataLoader[Any, Any]:
         """Return the request's loader for this edge at this place of the document with these arguments."""
         context: GraphContext = info.context
@@ -124,7 +124,7 @@ class Reference:
             loader = context.loaders[key] = DataLoader(self._batch(info, source, arguments, is_root=is_root))
         return loader
 
-    def _batch(self, info: GraphQLResolveInfo, source: Any, arguments: Mapping[str, Any], *, is_root: bool) -> Any:
+    def _batch(self, info: GraphQLResolveInfo[Any], source: Any, arguments: Mapping[str, Any], *, is_root: bool) -> Any:
         context: GraphContext = info.context
         shapes = self._shapes(info)
         planning: Planning = context.extras.setdefault("reference_planning", Planning(context.access))
@@ -145,7 +145,7 @@ class Reference:
 
         return batch
 
-    def _shapes(self, info: GraphQLResolveInfo) -> dict[str, Shape]:
+    def _shapes(self, info: GraphQLResolveInfo[Any]) -> dict[str, Shape]:
         """Return the shapes of what this field yields, by walking its selections once more."""
         named = get_named_type(info.return_type)
         if is_leaf_type(named):
@@ -160,7 +160,7 @@ class Reference:
 
     def _collect(
         self,
-        info: GraphQLResolveInfo,
+        info: GraphQLResolveInfo[Any],
         type_name: str,
         selections: SelectionSetNode,
         shape: Shape,
@@ -199,7 +199,7 @@ class Reference:
 
 
 def _fields(
-    info: GraphQLResolveInfo, schema: BuiltSchema, type_name: str, selections: SelectionSetNode
+    info: GraphQLResolveInfo[Any], schema: BuiltSchema, type_name: str, selections: SelectionSetNode
 ) -> Iterable[FieldNode]:
     for node in selections.selections:
         if not _included(node, info.variable_values):
@@ -231,7 +231,7 @@ def _applies(schema: BuiltSchema, condition: str, type_name: str) -> bool:
     if condition == type_name:
         return True
     type_ = schema.core.type_map.get(condition)
-    return is_abstract_type(type_) and schema.core.is_sub_type(type_, schema.core.type_map[type_name])  # type: ignore[arg-type]
+    return is_abstract_type(type_) and schema.core.is_sub_type(type_, schema.core.type_map[type_name])
 
 
 def _read(row: Any, key: str) -> Any:

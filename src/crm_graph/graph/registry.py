@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, get_args
 
 from strawberry.types.base import (
@@ -125,8 +124,7 @@ def python_type(of: StrawberryField) -> Any:
         return list
     type_ = _unwrap(type_)
     if isinstance(type_, StrawberryEnumDefinition):
-        enum: type[Enum] = type_.wrapped_cls
-        return enum
+        return type_.wrapped_cls
     return next((arg for arg in get_args(type_) if arg is not type(None)), type_) if get_args(type_) else type_
 
 

@@ -1,7 +1,8 @@
 """The scalars of the schema, each strict: what it takes is what it prints.
 
-The built-in ones let through NaN, numbers of a million digits, dates without an offset, ISO weeks, NUL and lone surrogates,
-which then fail in Postgres or in a client. On the way out values are already in output form (`db/codecs.py`).
+The built-in ones let through NaN, numbers of a million digits, dates without an offset, ISO weeks, NUL and lone
+surrogates, which then fail in Postgres or in a client. On the way out values are already in output form
+(`db/codecs.py`).
 """
 
 from __future__ import annotations
@@ -201,13 +202,14 @@ SCALARS: dict[object, ScalarDefinition] = {
 def tighten_builtin_scalars() -> None:
     """Make graphql-core's own String and ID as strict as ours.
 
-    They are singletons that a schema cannot replace ("redefinition of reserved type"), so this is done in place, for the
-    process. Both the values of variables and the literals of documents pass through here.
+    They are singletons that a schema cannot replace ("redefinition of reserved type"), so this is done in place, for
+    the process. Both the values of variables and the literals of documents pass through here.
     """
     for scalar, check in ((GraphQLString, clean_text), (GraphQLID, parse_id)):
         if scalar.parse_value is not check:
-            scalar.coerce_input_value = scalar.parse_value = check
-            scalar.coerce_input_literal = scalar.parse_literal = _checked(scalar.coerce_input_literal, check)
+            scalar.coerce_input_value = scalar.parse_value = check  # type: ignore[method-assign]
+            literal = _checked(scalar.coerce_input_literal, check)
+            scalar.coerce_input_literal = scalar.parse_literal = literal  # type: ignore[method-assign]
 
 
 def _checked(parse_literal: Any, check: Any) -> Any:

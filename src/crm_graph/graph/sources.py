@@ -21,7 +21,7 @@ from crm_graph.permissions.policy import UUID
 def by_id_statement(record: Record, shape: Shape, planning: Planning) -> Statement:
     """Return the statement that reads records by the bind `keys`; the id is the last column."""
     view = View.of(record, planning.context)
-    wanted = view.rows.c.id == any_(bindparam("keys", type_=ARRAY(UUID)))  # type: ignore[arg-type]
+    wanted = view.rows.c.id == any_(bindparam("keys", type_=ARRAY(UUID)))
     columns = view.selection(shape, planning)
     return compile_statement(select(*columns, view.rows.c.id.label("key")).where(*view.conditions(), wanted))
 

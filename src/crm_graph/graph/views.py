@@ -1,7 +1,7 @@
 """A view: a record's rows as one viewer may see them. The only way from a record to SQL.
 
-`View.column` and `View.conditions` read through the permission compiler, so whatever is built on a view (a page, a filter, an
-order, a count, an aggregate, a subscription's check) holds only what the viewer may see.
+`View.column` and `View.conditions` read through the permission compiler, so whatever is built on a view (a page, a
+filter, an order, a count, an aggregate, a subscription's check) holds only what the viewer may see.
 """
 
 from __future__ import annotations

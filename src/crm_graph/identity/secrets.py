@@ -1,8 +1,8 @@
 """The installation's secret: from `CRM_SECRET`, else one that the first migration made and the database keeps.
 
-Kept in the database so that a new installation needs no configuration and all its processes agree. The price: a dump of the
-database can sign tokens. Production sets `CRM_SECRET` (`crm-graph doctor` says so); several, separated by commas, rotate:
-the first signs and seals, all are accepted.
+Kept in the database so that a new installation needs no configuration and all its processes agree. The price: a dump
+of the database can sign tokens. Production sets `CRM_SECRET` (`crm-graph doctor` says so); several, separated by
+commas, rotate: the first signs and seals, all are accepted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Bearer tokens: signed by this installation, short-lived, naming a member of a workspace and nothing that can change.
 
-Ed25519 keys are derived from the installation's secrets, so every process of the installation signs and accepts alike, and
-a secret is rotated by putting a new one in front of the list. Roles are not in the token: they are read per request.
+Ed25519 keys are derived from the installation's secrets, so every process of the installation signs and accepts
+alike, and a secret is rotated by putting a new one in front of the list. Roles are not in the token: they are read
+per request.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class TokenAuthority:
         self._clock = clock
         keys = [_signing_key(secret) for secret in secrets]
         self._signer = keys[0]
-        self._keys = KeySet(keys)
+        self._keys = KeySet([*keys])
 
     def issue(self, workspace_id: str, member_id: str, lifetime: timedelta) -> str:
         """Return a bearer token for a member."""

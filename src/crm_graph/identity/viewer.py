@@ -11,7 +11,8 @@ from typing import Any
 class Viewer:
     """A member of a workspace with what permissions need to know about them.
 
-    `circle` holds the ids of the members of the team subtree that the viewer manages or belongs to, the viewer included.
+    `circle` holds the ids of the members of the team subtree that the viewer manages or belongs to, the viewer
+    included.
     """
 
     workspace_id: str

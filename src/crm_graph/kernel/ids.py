@@ -1,8 +1,8 @@
 """Record ids: UUIDv7 (RFC 9562), as 32 hex digits inside and `prefix_hex` in the API.
 
 Ordered by time, so that an index on them grows at its right edge, and made anywhere, so that a client may supply one.
-Inside, an id is plain `str`: the database codec yields the hex digits directly (`bytes.hex`), so no UUID object is built
-per value.
+Inside, an id is plain `str`: the database codec yields the hex digits directly (`bytes.hex`), so no UUID object is
+built per value.
 """
 
 from __future__ import annotations

@@ -11,6 +11,9 @@ AMOUNT_DIGITS = 18
 """Digits that an amount may have in all; `AMOUNT_SCALE` of them after the point. As the columns are declared."""
 AMOUNT_SCALE = 4
 
+MAX_AMOUNT = Decimal(10) ** (AMOUNT_DIGITS - AMOUNT_SCALE)
+"""Amounts lie below this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Money:

@@ -1,7 +1,8 @@
 """The compiler: the union of a member's roles to a predicate per type and verb, and an expression per column.
 
-Everything that reads rows goes through `TypeAccess.rows` and `TypeAccess.column`. What they leave out is not in the SQL:
-a hidden field cannot be recovered by filtering, ordering, grouping or counting, because those read the same expression.
+Everything that reads rows goes through `TypeAccess.rows` and `TypeAccess.column`. What they leave out is not in the
+SQL: a hidden field cannot be recovered by filtering, ordering, grouping or counting, because those read the same
+expression.
 """
 
 from __future__ import annotations
@@ -42,14 +43,16 @@ class TypeAccess:
 
     def _levels(self, name: str) -> Sequence[tuple[Level, frozenset[str]]]:
         """Return `(level, scopes that must all hold)` for each role's grant of a field on rows that it may read."""
-        found = []
+        found: list[tuple[Level, frozenset[str]]] = []
         for grant in self.grants:
             row_scope = grant.scope(READ)
             if row_scope == NONE:
                 continue
-            for granted in grant.field_grants(name):
-                if granted.scope != NONE:
-                    found.append((granted.level, frozenset({row_scope, granted.scope}) - {ALL}))
+            found += [
+                (granted.level, frozenset({row_scope, granted.scope}) - {ALL})
+                for granted in grant.field_grants(name)
+                if granted.scope != NONE
+            ]
         return found
 
     def column(
@@ -84,7 +87,7 @@ class TypeAccess:
 
     def _covers(self, scopes: frozenset[str]) -> bool:
         """Return whether rows of all these scopes are all the rows that may be read."""
-        return not scopes or self.scopes(READ) <= scopes and len(scopes) == 1
+        return not scopes or (self.scopes(READ) <= scopes and len(scopes) == 1)
 
     def _where(self, alternatives: Iterable[frozenset[str]], rows: FromClause) -> ColumnElement[bool]:
         found = []

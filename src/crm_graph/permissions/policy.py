@@ -40,7 +40,7 @@ def viewer_id() -> ColumnElement[str]:
 
 def in_circle(column: ColumnElement[Any]) -> ColumnElement[bool]:
     """Return whether a member column is one of the viewer's circle."""
-    return column == any_(bindparam("viewer_circle", type_=ARRAY(UUID)))  # type: ignore[arg-type]
+    return column == any_(bindparam("viewer_circle", type_=ARRAY(UUID)))
 
 
 def owned_by(column: str) -> Mapping[str, Predicate]:

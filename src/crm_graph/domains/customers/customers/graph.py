@@ -12,6 +12,7 @@ from crm_graph.domains.workspace.members.graph import Member
 from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
+from crm_graph.graph.enums import describe
 from crm_graph.graph.payloads import (
     DeletePayload,
     MoneyInput,
@@ -29,9 +30,24 @@ from crm_graph.graph.records import Node, by_key, column, extend, money, record,
 from crm_graph.graph.types import AggregateOf, Connection, Money
 from crm_graph.work import Work
 
-CustomerKind = strawberry.enum(model.CustomerKind, description="What a customer is.")
-Lifecycle = strawberry.enum(
-    model.Lifecycle, name="CustomerLifecycle", description="Where a customer stands: 潜在, 意向, 成交, 流失."
+describe(
+    model.CustomerKind,
+    "What a customer is.",
+    {
+        "COMPANY": "A company or another organisation.",
+        "PERSON": "A person.",
+    },
+)
+describe(
+    model.Lifecycle,
+    "Where a customer stands.",
+    {
+        "POTENTIAL": "潜在: may become a customer, and does not know it yet.",
+        "INTERESTED": "意向: has shown interest.",
+        "ACTIVE": "成交: buys.",
+        "CHURNED": "流失: has left.",
+    },
+    name="CustomerLifecycle",
 )
 
 
@@ -39,9 +55,9 @@ Lifecycle = strawberry.enum(
 class Customer(Node):
     """A company or person that buys, may buy, or bought."""
 
-    kind: CustomerKind = column("Whether it is a company or a person.")
+    kind: model.CustomerKind = column("Whether it is a company or a person.")
     name: str = column("The customer's name.")
-    lifecycle: Lifecycle = column("Where the customer stands.")
+    lifecycle: model.Lifecycle = column("Where the customer stands.")
     lifecycle_since: datetime = column("When the customer reached this point of its lifecycle.")
     industry: str | None = column("The line of business.")
     email: str | None = column("The main e-mail address.")
@@ -78,10 +94,12 @@ class CreateCustomerInput:
         description="An id made by the client, `cus_` and a UUIDv7.", default=None
     )
     name: str = strawberry.field(description="The customer's name.")
-    kind: CustomerKind = strawberry.field(
+    kind: model.CustomerKind = strawberry.field(
         description="Whether it is a company or a person.", default=model.CustomerKind.COMPANY
     )
-    lifecycle: Lifecycle = strawberry.field(description="Where the customer stands.", default=model.Lifecycle.POTENTIAL)
+    lifecycle: model.Lifecycle = strawberry.field(
+        description="Where the customer stands.", default=model.Lifecycle.POTENTIAL
+    )
     industry: str | None = strawberry.field(description="The line of business.", default=None)
     email: str | None = strawberry.field(description="The main e-mail address.", default=None)
     phone: str | None = strawberry.field(description="The main phone number.", default=None)
@@ -104,7 +122,7 @@ class UpdateCustomerInput:
     id: strawberry.ID = strawberry.field(description="The customer.")
     if_version: int | None = strawberry.field(description="Refuse if the customer is at another version.", default=None)
     name: strawberry.Maybe[str] = strawberry.field(description="The customer's name.")
-    kind: strawberry.Maybe[CustomerKind] = strawberry.field(description="Whether it is a company or a person.")
+    kind: strawberry.Maybe[model.CustomerKind] = strawberry.field(description="Whether it is a company or a person.")
     industry: strawberry.Maybe[str | None] = strawberry.field(description="The line of business.")
     email: strawberry.Maybe[str | None] = strawberry.field(description="The main e-mail address.")
     phone: strawberry.Maybe[str | None] = strawberry.field(description="The main phone number.")
@@ -126,7 +144,7 @@ class ChangeCustomerLifecycleInput:
 
     id: strawberry.ID = strawberry.field(description="The customer.")
     if_version: int | None = strawberry.field(description="Refuse if the customer is at another version.", default=None)
-    to: Lifecycle = strawberry.field(description="Where the customer now stands.")
+    to: model.Lifecycle = strawberry.field(description="Where the customer now stands.")
 
 
 @strawberry.input(description="A customer to delete.")

@@ -15,6 +15,7 @@ from crm_graph.domains.workspace.members.graph import Member
 from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
+from crm_graph.graph.enums import describe
 from crm_graph.graph.payloads import (
     DeletePayload,
     MoneyInput,
@@ -32,21 +33,39 @@ from crm_graph.graph.records import Node, by_key, column, extend, money, record,
 from crm_graph.graph.types import AggregateOf, Connection, Money
 from crm_graph.work import Work
 
-strawberry.enum(
+describe(
     model.CampaignChannel,
-    description="How a campaign reaches its members: by e-mail, by text message, by inviting them to an event, by "
-    "advertisements, or through social media.",
+    "How a campaign reaches its members.",
+    {
+        "EMAIL": "By e-mail.",
+        "SMS": "By text message.",
+        "EVENT": "By inviting them to an event.",
+        "ADVERTISEMENT": "By advertisements.",
+        "SOCIAL": "Through social media.",
+    },
 )
-strawberry.enum(
+describe(
     model.CampaignStatus,
-    description="How far a campaign is: PLANNED is being prepared, ACTIVE is running, PAUSED is on hold. COMPLETED and "
-    "CANCELLED are final.",
+    "How far a campaign is. Each step is a mutation of its own.",
+    {
+        "PLANNED": "Being prepared.",
+        "ACTIVE": "Running.",
+        "PAUSED": "On hold.",
+        "COMPLETED": "Over.",
+        "CANCELLED": "Called off.",
+    },
 )
-strawberry.enum(
+describe(
     model.CampaignMemberStatus,
-    description="How far a campaign got with one of its members: TARGETED is to be addressed, SENT was addressed, "
-    "OPENED saw it, RESPONDED reacted, CONVERTED did what the campaign is for. It only goes forward; UNSUBSCRIBED, who "
-    "wants to hear no more, is final.",
+    "How far a campaign got with one of its members; it only goes forward.",
+    {
+        "TARGETED": "To be addressed.",
+        "SENT": "Was addressed.",
+        "OPENED": "Saw it.",
+        "RESPONDED": "Reacted.",
+        "CONVERTED": "Did what the campaign is for.",
+        "UNSUBSCRIBED": "Wants to hear no more; final.",
+    },
 )
 
 

@@ -30,7 +30,7 @@ from crm_graph.domains.sales.opportunities.model import Opportunity
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, OPPORTUNITY_LINE
 from crm_graph.domains.workspace.members.model import Member
 from crm_graph.domains.workspace.members.policy import MEMBER
-from crm_graph.domains.workspace.workspaces.model import Workspace
+from crm_graph.domains.workspace.workspaces.operations import base_currency
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.policy import UUID, Policy, workspace
 from crm_graph.work import CREATE, DELETE, UPDATE, Work
@@ -180,12 +180,12 @@ async def _draft(work: Work, values: Mapping[str, Any]) -> Order:
             "owner_id": work.viewer.member_id,
             "status": OrderStatus.DRAFT.value,
             "discount_percent": Decimal(0),
-            "ordered_on": work.now.date(),
+            "ordered_on": work.today,
             **values,
         }
     )
     if "currency" not in values:
-        order.currency = await _base_currency(work)
+        order.currency = await base_currency(work)
     return order
 
 
@@ -278,14 +278,6 @@ async def _remember(work: Work, order: Order, before: str | None, reason: str | 
         reason=reason,
     )
     await work.add_part(change, ORDER_STATUS_CHANGE)
-
-
-async def _base_currency(work: Work) -> str:
-    of = table_of(Workspace)
-    rows = await work.session.query(
-        select(of.c.base_currency).where(of.c.workspace_id == workspace()), **work.viewer.binds
-    )
-    return str(rows[0]["base_currency"])
 
 
 async def _check_references(work: Work, values: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from crm_graph.domains.sales.opportunities.events import (
 from crm_graph.domains.sales.opportunities.model import Opportunity, OpportunityLine
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, OPPORTUNITY_LINE
 from crm_graph.kernel.errors import Refused
-from crm_graph.kernel.money import round_amount
+from crm_graph.kernel.money import MAX_AMOUNT, round_amount
 from crm_graph.work import UPDATE, Work
 
 HUNDRED = Decimal(100)
@@ -24,10 +24,10 @@ async def add_line(
     work: Work, opportunity_id: str, product_id: str, quantity: Decimal, unit_price: Decimal | None, discount: Decimal
 ) -> str:
     """Put a product on an opportunity, at its list price unless another is given."""
-    opportunity = await work.get(Opportunity, OPPORTUNITY, opportunity_id, UPDATE)
+    work.may(OPPORTUNITY_LINE, UPDATE, ("product", "quantity", "unitPrice", "discountPercent"))
+    opportunity = await work.get(Opportunity, OPPORTUNITY, opportunity_id, UPDATE, path="opportunityId")
     product = await work.refer(Product, PRODUCT, product_id, "productId")
-    if unit_price is None:
-        unit_price = list_price(product, opportunity.currency)
+    unit_price = list_price(product, opportunity.currency) if unit_price is None else round_amount(unit_price)
     line: OpportunityLine = OpportunityLine.make(
         opportunity_id=opportunity.id,
         product_id=product.id,
@@ -52,7 +52,7 @@ async def update_line(
     """Change a line's quantity, price or discount."""
     line = await work.get(OpportunityLine, OPPORTUNITY_LINE, id_, UPDATE, if_version)
     line.quantity = line.quantity if quantity is None else quantity
-    line.unit_price = line.unit_price if unit_price is None else unit_price
+    line.unit_price = line.unit_price if unit_price is None else round_amount(unit_price)
     line.discount_percent = line.discount_percent if discount is None else discount
     line.total = line_total(line.quantity, line.unit_price, line.discount_percent)
     await work.save(line, OPPORTUNITY_LINE, OpportunityLineUpdated())
@@ -80,4 +80,7 @@ def line_total(quantity: Decimal, unit_price: Decimal, discount_percent: Decimal
         raise Refused("INVALID", "A unit price cannot be negative.", ("unitPrice",))
     if not 0 <= discount_percent <= HUNDRED:
         raise Refused("INVALID", "A discount is a percentage from 0 to 100.", ("discountPercent",))
-    return round_amount(quantity * unit_price * (HUNDRED - discount_percent) / HUNDRED)
+    total = quantity * unit_price * (HUNDRED - discount_percent) / HUNDRED
+    if total >= MAX_AMOUNT:
+        raise Refused("INVALID", f"A line cannot come to {MAX_AMOUNT:f} or more.", ("quantity",))
+    return round_amount(total)

@@ -66,8 +66,8 @@ class Opportunity(Row):
     owner_id: Mapped[Id | None]
     external_id: Mapped[str | None]
 
-    def move(self, to: Stage, at: datetime) -> StageEvent:
-        """Move to another stage of the pipeline, taking its probability.
+    def move(self, to: Stage, at: datetime, today: date) -> StageEvent:
+        """Move to another stage of the pipeline, taking its probability; `today` is the workspace's date.
 
         Raises Refused: ILLEGAL_TRANSITION out of a closed stage or to where it is, INVALID into another pipeline,
         REQUIRED for a field that the stage asks for.
@@ -80,10 +80,10 @@ class Opportunity(Row):
         before, seconds = self._enter(to, at)
         match StageKind(to.kind):
             case StageKind.WON:
-                self.closed_on = at.date()
+                self.closed_on = today
                 return OpportunityWon(before, to.id, seconds)
             case StageKind.LOST:
-                self.closed_on = at.date()
+                self.closed_on = today
                 return OpportunityLost(before, to.id, seconds, self.lost_reason or "")
             case StageKind.OPEN:
                 return OpportunityStageChanged(before, to.id, seconds)

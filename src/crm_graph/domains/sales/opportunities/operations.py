@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from crm_graph.db.base import table_of
+from crm_graph.db.statements import Statement
 from crm_graph.domains.customers.customers.model import Customer
 from crm_graph.domains.customers.customers.policy import CUSTOMER
 from crm_graph.domains.sales.opportunities.events import (
@@ -22,12 +23,15 @@ from crm_graph.domains.sales.pipelines.model import Stage
 from crm_graph.domains.sales.pipelines.policy import STAGE
 from crm_graph.domains.workspace.members.model import Member
 from crm_graph.domains.workspace.members.policy import MEMBER
-from crm_graph.domains.workspace.workspaces.model import Workspace
+from crm_graph.domains.workspace.workspaces.operations import base_currency
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import workspace
 from crm_graph.work import CREATE, DELETE, UPDATE, Work
 
 MOVE = "move"
+_HAS_LINES = Statement(
+    "SELECT 1 FROM opportunity_line WHERE workspace_id = $1 AND opportunity_id = $2 LIMIT 1", ("workspace_id", "id"), {}
+)
 
 
 async def create_opportunity(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
@@ -44,8 +48,8 @@ async def create_opportunity(work: Work, values: Mapping[str, Any], given: tuple
             "stage_since": work.now,
             "status": stage.kind,
             "probability": stage.probability,
-            "opened_on": work.now.date(),
-            "currency": await _base_currency(work),
+            "opened_on": work.today,
+            "currency": await base_currency(work),
             **rest,
         }
     )
@@ -62,9 +66,7 @@ async def update_opportunity(
     work.may(OPPORTUNITY, UPDATE, given)
     opportunity = await work.get(Opportunity, OPPORTUNITY, id_, UPDATE, if_version)
     await _check_references(work, values)
-    for name, value in values.items():
-        setattr(opportunity, name, value)
-    _check(opportunity)
+    await _set(work, opportunity, values)
     await work.save(opportunity, OPPORTUNITY, OpportunityUpdated())
     return opportunity.id
 
@@ -76,10 +78,8 @@ async def move_opportunity(
     work.may(OPPORTUNITY, MOVE, given)
     opportunity = await work.get(Opportunity, OPPORTUNITY, id_, MOVE, if_version)
     stage = await work.refer(Stage, STAGE, stage_id, "stageId")
-    for name, value in values.items():
-        setattr(opportunity, name, value)
-    _check(opportunity)
-    await _save_move(work, opportunity, opportunity.move(stage, work.now))
+    await _set(work, opportunity, values)
+    await _save_move(work, opportunity, opportunity.move(stage, work.now, work.today))
     return opportunity.id
 
 
@@ -132,14 +132,6 @@ async def _entry_stage(work: Work, stage_id: str | None) -> Stage:
     return stage
 
 
-async def _base_currency(work: Work) -> str:
-    of = table_of(Workspace)
-    rows = await work.session.query(
-        select(of.c.base_currency).where(of.c.workspace_id == workspace()), **work.viewer.binds
-    )
-    return str(rows[0]["base_currency"])
-
-
 async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
     if values.get("customer_id") is not None:
         await work.refer(Customer, CUSTOMER, values["customer_id"], "customerId")
@@ -147,8 +139,20 @@ async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
         await work.refer(Member, MEMBER, values["owner_id"], "ownerId")
 
 
+async def _set(work: Work, opportunity: Opportunity, values: Mapping[str, Any]) -> None:
+    """Set values on an opportunity. Raises Refused INVALID for another currency while its lines are in this one."""
+    before = opportunity.currency
+    for name, value in values.items():
+        setattr(opportunity, name, value)
+    _check(opportunity)
+    if opportunity.currency != before and await work.session.fetch(
+        _HAS_LINES, {**work.viewer.binds, "id": opportunity.id}
+    ):
+        raise Refused("INVALID", f"Its lines are in {before}: take them off first.", ("amount", "currency"))
+
+
 def _check(opportunity: Opportunity) -> None:
     if opportunity.amount is not None and opportunity.amount < 0:
         raise Refused("INVALID", "An amount cannot be negative.", ("amount", "amount"))
-    if opportunity.probability is not None and not 0 <= opportunity.probability <= 100:
+    if not 0 <= opportunity.probability <= 100:
         raise Refused("INVALID", "A probability is a percentage from 0 to 100.", ("probability",))

@@ -10,12 +10,21 @@ from crm_graph.domains.sales.pipelines import events, model, operations, policy
 from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
+from crm_graph.graph.enums import describe
 from crm_graph.graph.payloads import DeletePayload, Payload, given, key_of, new_key, perform, perform_delete, refer
 from crm_graph.graph.records import Node, by_key, column, record, to_many, to_one
 from crm_graph.graph.types import Connection
 from crm_graph.work import Work
 
-StageKind = strawberry.enum(model.StageKind, description="What it means for an opportunity to be in a stage.")
+describe(
+    model.StageKind,
+    "What it means for an opportunity to be in a stage.",
+    {
+        "OPEN": "Still to be decided.",
+        "WON": "The deal was made.",
+        "LOST": "The deal was not made.",
+    },
+)
 
 
 @record("pip", model.Pipeline, policy.PIPELINE)
@@ -35,10 +44,10 @@ class Stage(Node):
 
     name: str = column("The stage's name, unique in its pipeline.")
     position: int = column("The place in the pipeline, from 0.")
-    kind: StageKind = column("Whether opportunities in it are open, won or lost.")
+    kind: model.StageKind = column("Whether opportunities in it are open, won or lost.")
     probability: int | None = column("How likely an opportunity in it is to be won, in percent.")
     required_fields: list[str] | None = column(
-        "The fields of an opportunity without which it cannot enter: amount, expectedClose, customer, lostReason, nextStep."
+        "The fields without which an opportunity cannot enter: amount, expectedClose, customer, lostReason, nextStep."
     )
     pipeline: Pipeline | None = to_one("pipeline_id", "The pipeline that it is part of.")
     version: int = column("Counts the changes; give it as `ifVersion`.")
@@ -84,7 +93,7 @@ class CreateStageInput:
     pipeline_id: strawberry.ID = strawberry.field(description="The pipeline that it becomes part of.")
     name: str = strawberry.field(description="The stage's name, unique in its pipeline.")
     position: int = strawberry.field(description="The place in the pipeline, from 0.")
-    kind: StageKind = strawberry.field(description="Whether opportunities in it are open, won or lost.")
+    kind: model.StageKind = strawberry.field(description="Whether opportunities in it are open, won or lost.")
     probability: int = strawberry.field(description="How likely an opportunity in it is to be won, in percent.")
     required_fields: list[str] | None = strawberry.field(
         description="The fields of an opportunity without which it cannot enter.", default=None

@@ -16,6 +16,7 @@ from crm_graph.domains.workspace.members.graph import Member
 from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
+from crm_graph.graph.enums import describe
 from crm_graph.graph.payloads import (
     DeletePayload,
     Payload,
@@ -31,16 +32,47 @@ from crm_graph.graph.records import Node, by_key, column, extend, record, to_man
 from crm_graph.graph.types import AggregateOf, Connection
 from crm_graph.work import Work
 
-strawberry.enum(
+describe(
     model.TicketKind,
-    description="What a ticket is about: a question, a complaint, something to be done for the customer, or feedback.",
+    "What a ticket is about.",
+    {
+        "QUESTION": "The customer wants to know something.",
+        "COMPLAINT": "The customer is not content.",
+        "SERVICE_REQUEST": "Something is to be done for the customer.",
+        "FEEDBACK": "The customer tells what they think.",
+    },
 )
-strawberry.enum(model.TicketChannel, description="How a ticket came in.")
-strawberry.enum(model.TicketPriority, description="How soon a ticket is to be dealt with.")
-strawberry.enum(
+describe(
+    model.TicketChannel,
+    "How a ticket came in.",
+    {
+        "EMAIL": "By e-mail.",
+        "PHONE": "By phone.",
+        "CHAT": "By chat.",
+        "WEB": "Through a form on a web page.",
+        "SOCIAL": "Through social media.",
+    },
+)
+describe(
+    model.TicketPriority,
+    "How soon a ticket is to be dealt with.",
+    {
+        "LOW": "When there is time.",
+        "NORMAL": "In its turn.",
+        "HIGH": "Before the others.",
+        "URGENT": "At once.",
+    },
+)
+describe(
     model.TicketStatus,
-    description="Where a ticket stands: NEW has nobody working on it yet, OPEN is worked on, PENDING waits for the "
-    "customer, RESOLVED is settled, CLOSED is put away.",
+    "Where a ticket stands. Each step is a mutation of its own.",
+    {
+        "NEW": "Nobody works on it yet.",
+        "OPEN": "Somebody works on it.",
+        "PENDING": "Waits for the customer.",
+        "RESOLVED": "Settled.",
+        "CLOSED": "Put away.",
+    },
 )
 
 

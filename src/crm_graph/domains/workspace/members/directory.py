@@ -1,7 +1,7 @@
 """The directory: from a token's member to the viewer of a request, as of now, in one statement.
 
-Read per request, never cached, so that a suspended member, a changed role or a moved team is in force on the next request
-in every process.
+Read per request, never cached, so that a suspended member, a changed role or a moved team is in force on the next
+request in every process.
 """
 
 from __future__ import annotations

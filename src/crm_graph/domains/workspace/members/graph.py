@@ -16,12 +16,20 @@ from crm_graph.domains.workspace.workspaces.graph import Workspace
 from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
+from crm_graph.graph.enums import describe
 from crm_graph.graph.payloads import Payload, given, key_of, new_key, perform, refer
 from crm_graph.graph.records import Node, by_key, column, record, to_many, to_one
 from crm_graph.graph.types import Connection
 from crm_graph.work import Work
 
-MemberStatus = strawberry.enum(model.MemberStatus, description="Whether a member may sign in.")
+describe(
+    model.MemberStatus,
+    "Whether a member may sign in.",
+    {
+        "ACTIVE": "May sign in.",
+        "SUSPENDED": "May not sign in; what they own stays theirs.",
+    },
+)
 
 
 @record("mem", model.Member, policy.MEMBER)
@@ -30,7 +38,7 @@ class Member(Node):
 
     name: str = column("The member's name.")
     email: str | None = column("The member's e-mail address, unique in the workspace.")
-    status: MemberStatus = column("Whether the member may sign in.")
+    status: model.MemberStatus = column("Whether the member may sign in.")
     external_id: str | None = column("The member's id in the system they were imported from.")
     team: Team | None = to_one("team_id", "The team the member belongs to.")
     manager: Member | None = to_one("manager_id", "Who the member reports to.")

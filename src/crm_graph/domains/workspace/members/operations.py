@@ -22,7 +22,8 @@ _ROLES = table_of(MemberRole)
 
 
 async def create_member(work: Work, values: Mapping[str, Any], roles: Iterable[str]) -> str:
-    """Add a member with roles and return their id. Raises Refused INVALID for an unknown role, TAKEN for an e-mail in use."""
+    """Add a member with roles and return their id. Raises Refused INVALID for an unknown role, TAKEN for an e-mail in
+    use."""
     work.may(MEMBER, CREATE, values)
     roles = _known(roles)
     await _check_references(work, values)

@@ -18,6 +18,15 @@ FIND = Statement("SELECT id, name, slug FROM workspace WHERE slug = $1", ("slug"
 LIST = Statement("SELECT id, name, slug FROM workspace ORDER BY created_at, id", (), {})
 
 
+_CURRENCY = Statement("SELECT base_currency FROM workspace WHERE workspace_id = $1", ("workspace_id",), {})
+
+
+async def base_currency(work: Work) -> str:
+    """Return the workspace's base currency."""
+    rows = await work.session.fetch(_CURRENCY, work.viewer.binds)
+    return str(rows[0]["base_currency"])
+
+
 async def create_workspace(work: Work, name: str, slug: str, base_currency: str, time_zone: str) -> str:
     """Set up the workspace whose id the work's viewer carries. Raises OperatorError for a value that cannot be."""
     if not _SLUG.match(slug):

@@ -5,22 +5,30 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 
-import strawberry
-
 from crm_graph.domains.catalog.products.graph import Product
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.orders.orders import model, policy
 from crm_graph.domains.sales.opportunities.graph import Opportunity
 from crm_graph.domains.workspace.members.graph import Member
 from crm_graph.graph import roots
+from crm_graph.graph.enums import describe
 from crm_graph.graph.records import Node, column, extend, money, record, to_many, to_one
 from crm_graph.graph.scalars import Currency
 from crm_graph.graph.types import AggregateOf, Connection, Money
 
-OrderStatus = strawberry.enum(
+describe(
     model.OrderStatus,
-    description="Where an order stands. It goes DRAFT, SUBMITTED, APPROVED, SHIPPED, DELIVERED, CLOSED. "
-    "A submitted order may be REJECTED, and revised into a DRAFT; until it is shipped an order may be CANCELLED.",
+    "Where an order stands. Each step is a mutation of its own.",
+    {
+        "DRAFT": "Being written; lines and prices may change.",
+        "SUBMITTED": "Waits for approval.",
+        "APPROVED": "May be shipped.",
+        "REJECTED": "Was not approved; revise it into a draft.",
+        "SHIPPED": "On its way.",
+        "DELIVERED": "At the customer.",
+        "CLOSED": "Done.",
+        "CANCELLED": "Called off before it was shipped.",
+    },
 )
 
 
@@ -29,7 +37,7 @@ class Order(Node):
     """What a customer buys: drafted, submitted, approved, shipped, delivered and closed."""
 
     number: str = column("The order's number, for people; unique in the workspace.")
-    status: OrderStatus = column("Where the order stands; each step is a mutation of its own.")
+    status: model.OrderStatus = column("Where the order stands; each step is a mutation of its own.")
     customer: Customer | None = to_one("customer_id", "Who buys.")
     opportunity: Opportunity | None = to_one("opportunity_id", "The deal that the order came from.")
     owner: Member | None = to_one("owner_id", "The member who looks after it.")
@@ -76,8 +84,8 @@ class OrderStatusChange(Node):
     """An entry in the history of an order: out of one status, into another."""
 
     order: Order | None = to_one("order_id", "The order.")
-    from_status: OrderStatus | None = column("The status it left; null for the entry of its drafting.")
-    to_status: OrderStatus = column("The status it entered.")
+    from_status: model.OrderStatus | None = column("The status it left; null for the entry of its drafting.")
+    to_status: model.OrderStatus = column("The status it entered.")
     member: Member | None = to_one("member_id", "Who changed it.")
     changed_at: datetime = column("When it was changed.")
     reason: str | None = column("Why it was rejected or cancelled.")

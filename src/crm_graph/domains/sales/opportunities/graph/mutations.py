@@ -246,4 +246,4 @@ async def _move(work: Work, input_: MoveOpportunityInput) -> str:
 def _values(values: dict[str, Any]) -> dict[str, Any]:
     refer(values, "customer_id", Customer)
     refer(values, "owner_id", Member)
-    return spread_money(values, "amount", "currency")
+    return spread_money(values, "amount", "currency", clears_currency=False)

@@ -5,19 +5,24 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 
-import strawberry
-
 from crm_graph.domains.catalog.products.graph import Product
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.sales.opportunities import model, policy
 from crm_graph.domains.sales.pipelines.graph import Pipeline, Stage
 from crm_graph.domains.workspace.members.graph import Member
 from crm_graph.graph import roots
+from crm_graph.graph.enums import describe
 from crm_graph.graph.records import Node, column, extend, money, record, to_many, to_one
 from crm_graph.graph.types import AggregateOf, Connection, Money
 
-OpportunityStatus = strawberry.enum(
-    model.OpportunityStatus, description="Whether an opportunity is still to be decided; follows from its stage."
+describe(
+    model.OpportunityStatus,
+    "Whether an opportunity is still to be decided; follows from its stage.",
+    {
+        "OPEN": "Still to be decided.",
+        "WON": "The deal was made.",
+        "LOST": "The deal was not made.",
+    },
 )
 
 
@@ -26,7 +31,7 @@ class Opportunity(Node):
     """A deal that may be made: it moves through the stages of a pipeline until it is won or lost."""
 
     name: str = column("What the deal is called.")
-    status: OpportunityStatus = column("Whether it is open, won or lost.")
+    status: model.OpportunityStatus = column("Whether it is open, won or lost.")
     amount: Money | None = money("amount", "currency", "What the deal is worth.")
     probability: int | None = column("How likely it is to be won, in percent; taken from the stage when it moves.")
     expected_close: date | None = column("When it is expected to be decided.")

@@ -1,0 +1,86 @@
+"""The generated contracts of `schema/`: reviewed in git, compared by a test, written by `make contracts`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import get_type_hints
+
+from crm_graph.api.schema import make_schema
+from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.records import Record
+from crm_graph.permissions.access import TypeAccess, compile_access
+from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
+from crm_graph.permissions.roles import built_in_roles
+
+
+def sdl(schema: BuiltSchema) -> str:
+    """Return the whole schema in SDL."""
+    return schema.strawberry.as_str().rstrip() + "\n"
+
+
+def permissions(schema: BuiltSchema) -> str:
+    """Return the default matrix: role x type x verb, and the fields that differ from the type's rule."""
+    lines = ["# The default permissions. Generated; `make contracts` writes it, a test compares it.", ""]
+    for role in built_in_roles(schema.policies).values():
+        access = compile_access([role], schema.policies)
+        lines.append(f"role {role.name}")
+        for record in schema.registry.records.values():
+            lines += _type_lines(record, access.of(record.name))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _type_lines(record: Record, access: TypeAccess) -> list[str]:
+    named = {verb for grant in access.grants for verb in grant.verbs} - {READ, CREATE, UPDATE, DELETE}
+    scopes = {verb: "|".join(sorted(access.scopes(verb))) for verb in (READ, CREATE, UPDATE, DELETE, *sorted(named))}
+    if not scopes[READ]:
+        return [f"  {record.name}: nothing"]
+    verbs = ", ".join(f"{verb} {scope}" for verb, scope in scopes.items() if scope)
+    lines = [f"  {record.name}: {verbs}"]
+    default = access.level("id").name
+    for name in dict.fromkeys(each.field for each in record.columns.values()):
+        given = [f"{each.level.name} {each.scope}" for grant in access.grants for each in grant.field_grants(name)]
+        if given != [f"{default} ALL"]:
+            lines.append(f"    .{name}: {', '.join(given)}")
+    return lines
+
+
+def events(schema: BuiltSchema) -> str:
+    """Return the event types of each slice with the types of their data."""
+    found: dict[str, dict[str, object]] = {}
+    for each in schema.slices:
+        for event in each.events:
+            hints = get_type_hints(event)
+            found[event.__name__] = {
+                "slice": each.name,
+                "version": 1,
+                "description": " ".join((event.__doc__ or "").split()),
+                "data": {of.name: _type_name(hints[of.name]) for of in fields(event)},
+            }
+    return json.dumps(dict(sorted(found.items())), indent=2, ensure_ascii=False) + "\n"
+
+
+def _type_name(of: object) -> str:
+    return of.__name__ if isinstance(of, type) else str(of).replace("typing.", "")
+
+
+CONTRACTS: Mapping[str, Callable[[BuiltSchema], str]] = {
+    "schema.graphql": sdl,
+    "permissions.txt": permissions,
+    "events.json": events,
+}
+
+
+def write(folder: Path) -> None:
+    """Write all contracts into a folder."""
+    schema = make_schema()
+    folder.mkdir(exist_ok=True)
+    for name, render in CONTRACTS.items():
+        (folder / name).write_text(render(schema), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path("schema"))

@@ -1,0 +1,153 @@
+"""The schema cut to a role: what the role cannot reach is not in it, neither fields nor the inputs that name them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    EnumTypeDefinitionNode,
+    InputObjectTypeDefinitionNode,
+    InterfaceTypeDefinitionNode,
+    ListTypeNode,
+    NamedTypeNode,
+    NonNullTypeNode,
+    ObjectTypeDefinitionNode,
+    TypeNode,
+    parse,
+    print_ast,
+)
+
+from crm_graph.graph.aggregates import aggregate_fields
+from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.orders import enum_name
+from crm_graph.kernel.errors import OperatorError
+from crm_graph.permissions.access import Access, compile_access
+from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE, Level
+from crm_graph.permissions.roles import built_in_roles
+
+ROOTS = ("Query", "Mutation", "Subscription")
+
+
+def cut_to_role(schema: BuiltSchema, role: str) -> str:
+    """Return the SDL of what a role can reach. Raises OperatorError for an unknown role."""
+    roles = built_in_roles(schema.policies)
+    if role not in roles:
+        raise OperatorError(f"there is no role {role!r}", f"there are: {', '.join(roles)}")
+    cut = _Cut(schema, compile_access([roles[role]], schema.policies))
+    return cut.sdl()
+
+
+class _Cut:
+    def __init__(self, schema: BuiltSchema, access: Access) -> None:
+        self._schema = schema
+        self._access = access
+        self._hidden_types = {
+            name for name in schema.registry.records if name in access.types and not access.of(name).allows(READ)
+        }
+        self._hidden_members = dict(self._members())
+
+    def sdl(self) -> str:
+        document = parse(self._schema.strawberry.as_str())
+        definitions: dict[str, Any] = {}
+        others: list[Any] = []
+        for node in document.definitions:
+            name = getattr(getattr(node, "name", None), "value", None)
+            if name is None or not hasattr(node, "kind") or "directive_definition" in node.kind:
+                others.append(node)
+            elif not self._is_hidden(name):
+                definitions[name] = self._without_hidden(node, name)
+        reachable = _reachable(definitions)
+        kept = [node for name, node in definitions.items() if name in reachable]
+        return print_ast(DocumentNode(definitions=(*others, *kept)))
+
+    def _is_hidden(self, name: str) -> bool:
+        """Return whether a type is one that the role may not see, or is derived from one."""
+        suffixes = ("", "Connection", "Edge", "Filter", "ListFilter", "Order", "Aggregate", "Group", "Change")
+        return any(name == f"{hidden}{suffix}" for hidden in self._hidden_types for suffix in suffixes)
+
+    def _members(self) -> Iterable[tuple[str, set[str]]]:
+        """Yield the members that are hidden, by the name of the type, input or enum that has them."""
+        for record in self._schema.registry.records.values():
+            access = self._access.of(record.name)
+            fields = {each.field for each in record.columns.values() if access.level(each.field) == Level.NONE}
+            clear = {each.field for each in record.columns.values() if access.level(each.field) < Level.READ}
+            yield record.name, fields
+            yield f"{record.name}Filter", clear | {f"{name}Id" for name in clear}
+            ordered = {enum_name(key) for key, each in record.columns.items() if each.field in clear}
+            yield f"{record.name}OrderField", ordered
+            frozen = {each.field for each in record.columns.values() if access.level(each.field) < Level.WRITE}
+            for verb in ("Create", "Update"):
+                yield f"{verb}{record.name}Input", {*frozen, *(f"{name}Id" for name in frozen)} - {"id"}
+            yield f"{record.name}GroupField", {enum_name(name) for name in clear}
+            of = aggregate_fields(record, self._schema.registry)
+            for derived in ("Sums", "Extremes", "GroupKey"):
+                yield f"{record.name}{derived}", clear & {*of.groups, *of.extremes}
+        yield "Mutation", {name for name in self._mutations() if not self._may_mutate(name)}
+
+    def _mutations(self) -> list[str]:
+        assert self._schema.core.mutation_type is not None
+        return list(self._schema.core.mutation_type.fields)
+
+    def _may_mutate(self, name: str) -> bool:
+        """Return whether the verb in a mutation's name is granted on any row of its record."""
+        verb = next((verb for verb in (CREATE, UPDATE, DELETE) if name.startswith(verb)), None)
+        records = self._schema.registry.records
+        found = max((each for each in records if each in name), key=len, default=None)
+        if found is None:
+            return True
+        access = self._access.of(found)
+        if access.policy.parent is not None:
+            verb = UPDATE
+        return access.allows(verb or name.removesuffix(found))
+
+    def _without_hidden(self, node: Any, name: str) -> Any:
+        hidden = self._hidden_members.get(name, set())
+        if isinstance(node, ObjectTypeDefinitionNode | InterfaceTypeDefinitionNode | InputObjectTypeDefinitionNode):
+            fields = [
+                each for each in node.fields or () if each.name.value not in hidden and not self._names_hidden(each)
+            ]
+            return _replaced(node, fields=tuple(fields))
+        if isinstance(node, EnumTypeDefinitionNode):
+            values = tuple(each for each in node.values or () if each.name.value not in hidden)
+            return _replaced(node, values=values)
+        return node
+
+    def _names_hidden(self, field: Any) -> bool:
+        return self._is_hidden(_named(field.type))
+
+
+def _reachable(definitions: Mapping[str, Any]) -> set[str]:
+    """Return the names of the types that the root types lead to, and of the objects of their interfaces."""
+    found: set[str] = set()
+    waiting = [name for name in ROOTS if name in definitions]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name not in definitions:
+            continue
+        found.add(name)
+        node = definitions[name]
+        for field in getattr(node, "fields", None) or ():
+            waiting.append(_named(field.type))
+            waiting += [_named(argument.type) for argument in getattr(field, "arguments", None) or ()]
+        waiting += [each.name.value for each in getattr(node, "interfaces", None) or ()]
+        waiting += [each.name.value for each in getattr(node, "types", None) or ()]
+        if isinstance(node, InterfaceTypeDefinitionNode):
+            waiting += [other for other, of in definitions.items() if _implements(of, name)]
+    return found
+
+
+def _implements(node: Any, interface: str) -> bool:
+    return any(each.name.value == interface for each in getattr(node, "interfaces", None) or ())
+
+
+def _named(type_: TypeNode) -> str:
+    while isinstance(type_, NonNullTypeNode | ListTypeNode):
+        type_ = type_.type
+    assert isinstance(type_, NamedTypeNode)
+    return type_.name.value
+
+
+def _replaced(node: Any, **changes: Any) -> Any:
+    return type(node)(**{**{key: getattr(node, key, None) for key in node.keys}, **changes})

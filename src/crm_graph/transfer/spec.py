@@ -1,0 +1,219 @@
+"""What a slice says about its entity, so that rows of it can be imported without the engine knowing it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from crm_graph.db.base import Base, Row
+from crm_graph.permissions.policy import Policy
+from crm_graph.work import DomainEvent, Work
+
+
+class Kind(Enum):
+    """How the text of a cell is read."""
+
+    TEXT = "text"
+    TEXTS = "texts separated by ;"
+    INTEGER = "whole number"
+    DECIMAL = "decimal"
+    DATE = "date"
+    INSTANT = "date and time"
+    TRUTH = "true or false"
+    CURRENCY = "currency"
+    CHOICE = "choice"
+    REFERENCE = "reference"
+    ID = "id"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An entity that others refer to: by its id, or by the value of one of `keys`.
+
+    `within` is a column that both tables have and that narrows the choice: a stage's name is unique in its pipeline.
+    """
+
+    model: type[Row]
+    policy: Policy
+    prefix: str
+    keys: tuple[str, ...]
+    within: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that a file may have. `stored` is the table's column, None for what is stored elsewhere (`roles`).
+
+    `field` is the GraphQL field whose write permission governs it, of `policy` where it is another type's. Changing it to
+    a value in `verbs` needs that verb (`*`: any value) on the row.
+    """
+
+    name: str
+    kind: Kind
+    field: str
+    stored: str | None
+    required: bool = False
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    target: Target | None = None
+    low: int | None = None
+    high: int | None = None
+    verbs: Mapping[str, str] = field(default_factory=dict)
+    policy: Policy | None = None
+
+    def verb(self, value: Any) -> str | None:
+        """Return the named transition that setting this value is; None where it is part of `create` and `update`."""
+        return self.verbs.get(str(value), self.verbs.get("*"))
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+def text(name: str, **options: Any) -> Column:
+    """Return a column of text."""
+    return Column(name, Kind.TEXT, options.pop("field", _camel(name)), name, **options)
+
+
+def texts(name: str, *, stored: bool = True, **options: Any) -> Column:
+    """Return a column of several texts in one cell, separated by `;`."""
+    return Column(name, Kind.TEXTS, options.pop("field", _camel(name)), name if stored else None, **options)
+
+
+def integer(name: str, **options: Any) -> Column:
+    """Return a column of whole numbers, from `low` to `high`."""
+    return Column(name, Kind.INTEGER, _camel(name), name, **options)
+
+
+def decimal(name: str, **options: Any) -> Column:
+    """Return a column of amounts."""
+    return Column(name, Kind.DECIMAL, options.pop("field", _camel(name)), name, **options)
+
+
+def currency(of: str) -> Column:
+    """Return the column `currency` of the money field `of`."""
+    return Column("currency", Kind.CURRENCY, of, "currency")
+
+
+def day(name: str) -> Column:
+    """Return a column of dates."""
+    return Column(name, Kind.DATE, _camel(name), name)
+
+
+def instant(name: str) -> Column:
+    """Return a column of points in time."""
+    return Column(name, Kind.INSTANT, _camel(name), name)
+
+
+def truth(name: str, *, default: bool) -> Column:
+    """Return a column of true and false."""
+    return Column(name, Kind.TRUTH, _camel(name), name, default=default)
+
+
+def choice(name: str, of: type[Enum], **options: Any) -> Column:
+    """Return a column of the values of an enum."""
+    values = tuple(str(each.value) for each in of)
+    return Column(name, Kind.CHOICE, _camel(name), name, choices=values, **options)
+
+
+def refer(name: str, target: Target, *, stored: bool = True, **options: Any) -> Column:
+    """Return a column that names a row of another (or this) entity; stored in `<name>_id`."""
+    return Column(name, Kind.REFERENCE, _camel(name), f"{name}_id" if stored else None, target=target, **options)
+
+
+IDENTITY = Column("id", Kind.ID, "id", "id")
+"""The column that every entity has besides its own: the id, as an export writes it."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A row on its way in. `values` are the table's columns that the file gives; `extra` what is stored elsewhere.
+
+    `before` is the stored row where there is one; `values` holds all columns when a new row has been completed.
+    """
+
+    number: int
+    values: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    before: Mapping[str, Any] | None = None
+    id: str = ""
+    pending: dict[str, str] = field(default_factory=dict)
+    failed: bool = False
+
+    def get(self, name: str) -> Any:
+        """Return the value of a table's column as it will be."""
+        if name in self.values:
+            return self.values[name]
+        return None if self.before is None else self.before[name]
+
+    def is_new(self) -> bool:
+        """Return whether the row is to be inserted."""
+        return self.before is None
+
+    def changes_to(self, name: str) -> bool:
+        """Return whether a column of a stored row gets another value."""
+        return self.before is not None and name in self.values and self.values[name] != self.before[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of another table that come with a draft, and the event that tells about them where the draft's does not.
+
+    `instead_of` names the rows that they replace, by columns.
+    """
+
+    model: type[Base]
+    rows: Sequence[Mapping[str, Any]]
+    instead_of: Mapping[str, Any] | None = None
+    policy: Policy | None = None
+    entity_id: str = ""
+    event: DomainEvent | None = None
+    changes: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+
+
+Changes = Mapping[str, tuple[Any, Any]]
+
+
+async def nothing(work: Work, drafts: Sequence[Draft]) -> None:
+    """Gather nothing."""
+
+
+def as_given(work: Work, draft: Draft, facts: Any) -> None:
+    """Complete nothing: the defaults of the columns are enough."""
+
+
+def no_parts(work: Work, draft: Draft, facts: Any) -> Sequence[Part]:  # noqa: ARG001 - the shape of `parts`
+    """Return no parts."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSpec:
+    """How rows of an entity are imported.
+
+    `matches` are the keys by which rows are recognised, the preferred one first; `unique` the values that no two rows may
+    share. For each batch `gather` reads what the rest needs, `complete` fills in what follows from the given values and
+    raises Refused (its field: the column) for a row that cannot be, `parts` says what else is written. `created` and
+    `updated` return the event of a row.
+    """
+
+    entity: str
+    model: type[Row]
+    policy: Policy
+    prefix: str
+    columns: tuple[Column, ...]
+    matches: tuple[tuple[str, ...], ...]
+    unique: tuple[tuple[str, ...], ...]
+    created: Callable[[Draft], DomainEvent]
+    updated: Callable[[Draft, Changes], DomainEvent]
+    gather: Callable[[Work, Sequence[Draft]], Awaitable[Any]] = nothing
+    complete: Callable[[Work, Draft, Any], None] = as_given
+    parts: Callable[[Work, Draft, Any], Sequence[Part]] = no_parts
+
+    def column(self, name: str) -> Column | None:
+        """Return a column by name; the id is one."""
+        return next((each for each in (IDENTITY, *self.columns) if each.name == name), None)

@@ -1,0 +1,76 @@
+"""Every read of rows goes through the permission compiler."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[2] / "src" / "crm_graph"
+
+FUNCTIONS = {"select", "exists", "text"}
+ALLOWED = {
+    "graph/": "the toolkit; its reads are built on `View`, which `test_views_only` holds",
+    "permissions/policy.py": "predicates of policies",
+    "db/": "knows no entity",
+    "events/": "the log, cut when it is delivered",
+    "identity/secrets.py": "the installation's own table",
+    "work.py": "locks rows under the compiled predicates",
+    "demo/": "writes a new workspace",
+    "cli/": "the operator, who owns the database",
+    "transfer/": "imports under the compiled predicates; see its own tests",
+    "domains/customers/contacts/policy.py": "a predicate of a policy",
+    "domains/workspace/members/directory.py": "finds the viewer, before there are permissions",
+    "domains/workspace/workspaces/operations.py": "the operator's commands, and the workspace's own currency",
+    "domains/workspace/members/operations.py": "roles of a member that was read under permissions; the last admin",
+    "domains/workspace/members/teams.py": "the tree above a team, to refuse circles",
+    "domains/sales/opportunities/operations.py": "the first stage, which `refer` then reads under permissions",
+    "domains/orders/orders/operations.py": "counters and lines of an order that was read under permissions",
+    "domains/orders/orders/lines.py": "lines of an order that was read under permissions",
+    "domains/service/tickets/operations.py": "the counter of the workspace",
+}
+
+
+def violations(source: str) -> Iterator[str]:
+    """Yield the calls that read tables. The attack: a `select(customer)` in a resolver answers what nobody granted."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            function = node.func
+            name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+            if name in FUNCTIONS and isinstance(function, ast.Name):
+                yield f"line {node.lineno}: {name}(...)"
+            if name == "Statement":
+                yield f"line {node.lineno}: Statement(...)"
+
+
+def test_nobody_reads_around_the_compiler() -> None:
+    found = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        name = path.relative_to(SOURCE).as_posix()
+        if not any(name == allowed or (allowed.endswith("/") and name.startswith(allowed)) for allowed in ALLOWED):
+            found += [f"{name}: {violation}" for violation in violations(path.read_text())]
+    assert found == []
+
+
+def test_no_graph_file_of_a_domain_reads() -> None:
+    for path in SOURCE.glob("domains/**/graph*/**/*.py"):
+        assert list(violations(path.read_text())) == [], path
+    for path in SOURCE.glob("domains/*/*/graph.py"):
+        assert list(violations(path.read_text())) == [], path
+
+
+def test_views_only() -> None:
+    """In the toolkit a table is named in one place, the view; everything else takes its rows from there."""
+    named = {
+        path.name
+        for path in (SOURCE / "graph").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "alias"
+    }
+    assert named == {"views.py", "live.py"}, "live.py takes the old image of a row, under a view"
+
+
+def test_the_lint_sees_what_it_is_for() -> None:
+    assert list(violations("from sqlalchemy import select\nrows = select(customer)")) == ["line 2: select(...)"]
+    assert list(violations("FIND = Statement('SELECT 1', (), {})")) == ["line 1: Statement(...)"]
+    assert list(violations("from x import y\ny.selection()")) == []

@@ -1,0 +1,1 @@
+"""What the tests share: databases, the graph in a savepoint, the data that every test finds."""

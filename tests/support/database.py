@@ -1,0 +1,108 @@
+"""One real Postgres a run, a template database, a clone per worker, a savepoint per test."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from crm_graph.db.codecs import set_codecs
+from crm_graph.db.migrate import upgrade
+from crm_graph.db.pool import Database
+from crm_graph.db.session import ReadSession, Session
+from crm_graph.demo.seed import seed
+
+TEMPLATE = "crm_template"
+CUSTOMERS = 30
+OTHER_CUSTOMERS = 5
+
+
+def with_database(url: str, name: str) -> str:
+    """Return the address of another database of the same server."""
+    head, _, tail = url.partition("?")
+    return f"{head.rpartition('/')[0]}/{name}?{tail}"
+
+
+async def make_template(url: str, marker: Path) -> None:
+    """Make the template once per run, whichever worker comes first: migrated, with two workspaces of demo data."""
+    with marker.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if marker.stat().st_size:
+            return
+        server = await asyncpg.connect(url)
+        await server.execute(f"CREATE DATABASE {TEMPLATE}")
+        await server.close()
+        template = with_database(url, TEMPLATE)
+        await upgrade(template)
+        database = await Database.open(template)
+        await seed(database, CUSTOMERS, slug="demo", name="Demo")
+        await seed(database, OTHER_CUSTOMERS, slug="other", name="Other", seed=2)
+        await database.close()
+        lock.write("made")
+
+
+async def clone(url: str, name: str) -> str:
+    """Make a database from the template and return its address."""
+    server = await asyncpg.connect(url)
+    try:
+        await server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await server.execute(f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE}')
+    finally:
+        await server.close()
+    return with_database(url, name)
+
+
+class OneConnection:
+    """A connection that many tasks may use: one statement at a time. Keeps what was sent, to be counted."""
+
+    def __init__(self, connection: asyncpg.Connection[Any]) -> None:
+        self.connection = connection
+        self.sent: list[str] = []
+        self._lock = asyncio.Lock()
+
+    async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Run one statement and return its rows."""
+        async with self._lock:
+            self.sent.append(query)
+            return await self.connection.fetch(query, *arguments)
+
+
+class SavepointDatabase(Database):
+    """The pools' stand-in: everything runs on one connection, whose transaction the test rolls back."""
+
+    def __init__(self, connection: asyncpg.Connection[Any], url: str) -> None:
+        self.one = OneConnection(connection)
+        self.url = url
+
+    def reader(self) -> ReadSession:
+        """Return a session on the one connection."""
+        return ReadSession(self.one)
+
+    def primary_reader(self) -> ReadSession:
+        """Return a session on the one connection."""
+        return ReadSession(self.one)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """Lend a session in a savepoint: as a transaction, it is rolled back by an exception."""
+        async with self.one.connection.transaction():
+            yield Session(self.one)
+
+
+@asynccontextmanager
+async def savepoint(url: str) -> AsyncIterator[SavepointDatabase]:
+    """Lend a database in which nothing that a test does stays."""
+    connection = await asyncpg.connect(url, server_settings={"TimeZone": "UTC", "DateStyle": "ISO, YMD"})
+    await set_codecs(connection)
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        yield SavepointDatabase(connection, url)
+    finally:
+        await transaction.rollback()
+        await connection.close()

@@ -164,6 +164,9 @@ class GraphQLEndpoint:
         except FeedOverflow as error:
             message = f'The connection was too slow. Resume with `after: "{error.cursor.encode()}"`.'
             yield _frame("next", self._engine.refuse([GraphQLError(message)], "RATE_LIMITED"))
+        except Exception as error:  # the database is away, say
+            errors = [GraphQLError(str(error), original_error=error)]
+            yield _frame("next", self._engine.refuse(errors, "INTERNAL"))
         finally:
             for task in (pending, stopping):
                 task.cancel()

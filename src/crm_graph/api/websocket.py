@@ -216,8 +216,11 @@ class _Connection:
                     await self._send({"type": "complete", "id": id_})
         except Unauthenticated as error:
             await self.close(4401, error.message)
-        except (WebSocketDisconnect, RuntimeError):
+        except (WebSocketDisconnect, RuntimeError):  # the client has left
             return
+        except Exception as error:  # the database is away, say: an operation never ends in silence
+            answer = self._engine.refuse([GraphQLError(str(error), original_error=error)], "INTERNAL")
+            await self._error(id_, answer)
         finally:
             if self._tasks.get(id_) is asyncio.current_task():
                 del self._tasks[id_]

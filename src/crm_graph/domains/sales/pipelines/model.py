@@ -47,7 +47,7 @@ class Stage(Row):
 
 
 DEFAULT_STAGES = (
-    ("Prospecting", StageKind.OPEN, 10, ()),
+    ("Lead", StageKind.OPEN, 10, ()),
     ("Qualified", StageKind.OPEN, 25, ()),
     ("Proposal", StageKind.OPEN, 50, ("amount",)),
     ("Negotiation", StageKind.OPEN, 75, ("amount", "expectedClose")),

@@ -1,0 +1,93 @@
+"""Migrations: from nothing up, back down to nothing, and no drift between them and the code."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+
+from crm_graph.api import schema as _all_tables
+from crm_graph.db.base import Base
+from crm_graph.db.migrate import downgrade, require_current, state, upgrade, with_connection
+from crm_graph.kernel.errors import OperatorError
+from tests.support.database import with_database
+
+assert _all_tables, "imported so that every slice's tables are in the metadata"
+
+
+@pytest.fixture
+async def empty_url(postgres: str, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """The address of an empty database."""
+    name = f"crm_empty_{abs(hash(request.node.name)) % 10**8}"
+    server = await asyncpg.connect(postgres)
+    await server.execute(f"CREATE DATABASE {name}")
+    yield with_database(postgres, name)
+    await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await server.close()
+
+
+async def _tables(url: str) -> set[str]:
+    connection = await asyncpg.connect(url)
+    rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    await connection.close()
+    return {row["tablename"] for row in rows}
+
+
+async def test_up_down_and_up_again(empty_url: str) -> None:
+    await upgrade(empty_url)
+    assert set(Base.metadata.tables) < await _tables(empty_url)
+    assert (await state(empty_url)).up_to_date
+    await downgrade(empty_url, "base")
+    assert await _tables(empty_url) == {"alembic_version"}
+    await upgrade(empty_url)
+    await require_current(empty_url)
+
+
+async def test_no_drift(empty_url: str) -> None:
+    await upgrade(empty_url)
+
+    def compare(connection: Connection) -> list[Any]:
+        options = {"compare_type": True, "include_object": lambda *given: given[1] != "alembic_version"}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata))
+
+    assert await with_connection(empty_url, compare) == []
+
+
+async def test_an_empty_database_is_named(empty_url: str) -> None:
+    with pytest.raises(OperatorError, match="the database is empty.*\n.*crm-graph migrate"):
+        await require_current(empty_url)
+
+
+async def test_a_newer_database_is_named(empty_url: str) -> None:
+    await upgrade(empty_url)
+    connection = await asyncpg.connect(empty_url)
+    await connection.execute("UPDATE alembic_version SET version_num = '2099_01_01_from_the_future'")
+    await connection.close()
+    with pytest.raises(OperatorError, match="newer than this code"):
+        await require_current(empty_url)
+
+
+async def test_an_older_database_is_named(empty_url: str) -> None:
+    await upgrade(empty_url)
+    connection = await asyncpg.connect(empty_url)
+    await connection.execute("DELETE FROM alembic_version")
+    await connection.close()
+    with pytest.raises(OperatorError, match="crm-graph migrate"):
+        await require_current(empty_url)
+
+
+async def test_chinese_is_ordered_by_pinyin_and_case_is_folded(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    rows = await connection.fetch(
+        "SELECT name FROM unnest(ARRAY['赵', 'b', '张', 'A', '李', 'É', '北京', 'é😀']) AS name ORDER BY crm_sort_key(name)"
+    )
+    await connection.close()
+    names = [row["name"] for row in rows]
+    assert [name for name in names if name in {"北京", "李", "张", "赵"}] == ["北京", "李", "张", "赵"]
+    assert names.index("A") < names.index("b")
+    assert names.index("é😀") - names.index("É") == 1

@@ -147,10 +147,13 @@ class Work:
         return True
 
     async def delete(self, row: Row, policy: Policy, event: DomainEvent) -> None:
-        """Delete a loaded row with its event, which keeps the old values. Raises Refused IN_USE when others need it."""
+        """Delete a loaded row with its event, which keeps all of its values: who could see it is asked of them.
+
+        Raises Refused IN_USE when others need it.
+        """
         bound = {"workspace_id": row.workspace_id, "b_id": row.id}
         await self._write(_delete_statement(type(row)), bound, policy)
-        await self.record(policy, row.id, event, {name: (value, None) for name, value in _own(values(row)).items()})
+        await self.record(policy, row.id, event, {name: (value, None) for name, value in values(row).items()})
 
     async def record(
         self, policy: Policy, entity_id: str, event: DomainEvent, changed: Mapping[str, tuple[Any, Any]]

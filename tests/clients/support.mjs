@@ -179,4 +179,26 @@ export async function watchAndResume(client, open) {
   await resumed.return();
 }
 
+/** Turn a subscription with callbacks into an async iterator; `start(push)` returns the function that ends it. */
+export function iterate(start) {
+  const results = [];
+  let wake = () => {};
+  let done = false;
+  const stop = start((result) => {
+    results.push(result);
+    wake();
+  });
+  return {
+    async next() {
+      while (results.length === 0 && !done) await new Promise((resolve) => (wake = resolve));
+      return results.length ? { value: results.shift(), done: false } : { value: undefined, done: true };
+    },
+    async return() {
+      stop();
+      done = true;
+      wake();
+    },
+  };
+}
+
 export const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -10,14 +10,17 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from crm_graph.api import schema as _all_tables
 from crm_graph.db.base import Base
 from crm_graph.db.migrate import downgrade, require_current, state, upgrade, with_connection
+from crm_graph.events.log import Xid8
+from crm_graph.identity.secrets import InstallationSecret
 from crm_graph.kernel.errors import OperatorError
 from tests.support.database import with_database
 
-assert _all_tables, "imported so that every slice's tables are in the metadata"
+assert _all_tables and InstallationSecret, "imported so that every slice's tables are in the metadata"
 
 
 @pytest.fixture
@@ -50,6 +53,7 @@ async def test_up_down_and_up_again(empty_url: str) -> None:
 
 async def test_no_drift(empty_url: str) -> None:
     await upgrade(empty_url)
+    ischema_names["xid8"] = Xid8
 
     def compare(connection: Connection) -> list[Any]:
         options = {"compare_type": True, "include_object": lambda *given: given[1] != "alembic_version"}

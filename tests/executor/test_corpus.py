@@ -60,6 +60,7 @@ async def test_both_executors_answer_alike(graph: Graph, case: Path) -> None:
         savepoint = graph.database.one.connection.transaction()
         await savepoint.start()
         answers[executor] = comparable(await graph.execute(source, variables, role=role))
+        await graph.database.one.idle()
         await savepoint.rollback()
     assert answers["planned"] == answers["reference"]
     assert '"errors": []' in answers["planned"] or _head(source, "fails") == "yes", answers["planned"]

@@ -18,7 +18,9 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 WORKSPACE, MEMBER = new_id(), new_id()
 
 
-def authority(secret: bytes = b"a" * 32, now: datetime = NOW, issuer: str = "us", audience: str = "us") -> TokenAuthority:
+def authority(
+    secret: bytes = b"a" * 32, now: datetime = NOW, issuer: str = "us", audience: str = "us"
+) -> TokenAuthority:
     return TokenAuthority([secret], issuer, audience, lambda: now)
 
 

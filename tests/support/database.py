@@ -65,11 +65,23 @@ class OneConnection:
         self.sent: list[str] = []
         self._lock = asyncio.Lock()
 
+    async def idle(self) -> None:
+        """Wait for what is still running: a loader of the reference goes on when its field was given up."""
+        for _ in range(5):
+            await asyncio.sleep(0.01)
+            async with self._lock:
+                pass
+
     async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Run one statement and return its rows."""
+        """Run one statement and return its rows. It runs to its end even when its caller is cancelled."""
         async with self._lock:
             self.sent.append(query)
-            return await self.connection.fetch(query, *arguments)
+            running = asyncio.ensure_future(self.connection.fetch(query, *arguments))
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                await asyncio.wait({running})
+                raise
 
 
 class SavepointDatabase(Database):
@@ -102,7 +114,9 @@ async def savepoint(url: str) -> AsyncIterator[SavepointDatabase]:
     transaction = connection.transaction()
     await transaction.start()
     try:
-        yield SavepointDatabase(connection, url)
+        database = SavepointDatabase(connection, url)
+        yield database
+        await database.one.idle()
     finally:
         await transaction.rollback()
         await connection.close()

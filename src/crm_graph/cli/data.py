@@ -1,7 +1,10 @@
-"""`seed`, `import` and `export`."""
+"""`import`, `export` and `seed`."""
 
 from __future__ import annotations
 
 import click
 
-COMMANDS: tuple[click.Command, ...] = ()
+from crm_graph.cli.exporting import export
+from crm_graph.cli.importing import import_
+
+COMMANDS: tuple[click.Command, ...] = (import_, export)

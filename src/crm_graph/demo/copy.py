@@ -18,11 +18,13 @@ from typing import Any
 import asyncpg
 
 from crm_graph.db.base import Base, table_of
+from crm_graph.demo.times import START
 
 _INT32 = Struct("!i").pack
 _INT64 = Struct("!q").pack
 _EPOCH_DAYS = date(2000, 1, 1).toordinal() - date(1970, 1, 1).toordinal()
 _EPOCH_SECONDS = _EPOCH_DAYS * 86_400
+_FIRST_MS = START * 1_000
 _MICROSECONDS = 1_000_000
 _NUMERIC_BASE = 10_000
 
@@ -58,9 +60,7 @@ async def prepare(connection: asyncpg.Connection[Any]) -> None:
         ("date", _date_of_days),
         ("timestamptz", _timestamp_of_seconds),
     ):
-        await connection.set_type_codec(
-            name, schema="pg_catalog", encoder=encoder, decoder=bytes, format="binary"
-        )
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=encoder, decoder=bytes, format="binary")
     await connection.reset_type_codec("uuid", schema="pg_catalog")  # asyncpg's own takes hex digits, in C
 
 
@@ -78,14 +78,18 @@ class Sheet:
     made: int = 0
     copied: int = 0
 
-    def new_id(self, seconds: int) -> str:
-        """Return the next id of this table, for a row of this moment: a UUIDv7 whose random part is a number.
+    def new_id(self) -> str:
+        """Return the next id of this table: a UUIDv7 of the company's first day, a millisecond after the one before.
 
-        `mark` (which table, which workspace) and the running number make it unique, without a table of ids: the time
-        keeps ids in the order of creation.
+        Ids come in the order of writing, not of what the rows tell, as they would from an import: so every index on
+        them grows at its right edge, which takes a quarter off the time. `mark` says which table and which workspace.
         """
         self.made += 1
-        return f"{seconds * 1000:012x}{self.mark}{self.made:08x}"
+        return f"{_FIRST_MS + self.made:012x}{self.mark}{self.made:08x}"
+
+
+Batch = Sequence[tuple[Sheet, list[tuple[Any, ...]]]]
+"""Rows by table, in the order in which they are written."""
 
 
 class Sheets:
@@ -106,7 +110,7 @@ class Sheets:
         self.all.append(sheet)
         return sheet
 
-    def take(self) -> list[tuple[Sheet, list[tuple[Any, ...]]]]:
+    def take(self) -> Batch:
         """Return what waits, table by table, and wait for more."""
         taken = []
         for sheet in self.all:
@@ -116,7 +120,7 @@ class Sheets:
         return taken
 
 
-async def copy(connection: asyncpg.Connection[Any], batch: Sequence[tuple[Sheet, list[tuple[Any, ...]]]]) -> None:
+async def copy(connection: asyncpg.Connection[Any], batch: Batch) -> None:
     """Write a batch, table by table."""
     for sheet, rows in batch:
         await connection.copy_records_to_table(sheet.table, columns=sheet.columns, records=rows)

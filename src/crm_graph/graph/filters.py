@@ -136,7 +136,7 @@ def _across(
         joined = other.rows.c.id == view.comparable(name, "filter by")
     if quantifier == "every":
         inner = inner.is_not(True)
-    found = select(1).select_from(other.rows).where(*other.conditions(), joined, inner).exists()
+    found = select(1).select_from(other.rows).where(*other.conditions(), joined, inner).correlate(view.rows).exists()
     return found if quantifier in {"one", "some"} else ~found
 
 

@@ -15,12 +15,13 @@ from enum import Enum
 from typing import Any
 
 import strawberry
-from sqlalchemy import bindparam, column, func, literal_column, select
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, ColumnElement, and_, bindparam, column, func, literal_column, select
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 
+from crm_graph.db.base import table_of
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.events.hub import Hub
-from crm_graph.events.log import Event
+from crm_graph.events.log import Event, EventRow
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.filters import EVERYTHING, Form, Normaliser, predicate
 from crm_graph.graph.records import Record, RecordColumn
@@ -30,7 +31,7 @@ from crm_graph.graph.views import View
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.kernel.ids import encode_id
-from crm_graph.permissions.policy import UUID
+from crm_graph.permissions.policy import UUID, workspace
 
 
 @strawberry.enum(description="What a change means for whoever keeps a list of the records.")
@@ -86,7 +87,7 @@ class Watch:
 
     def check(self, context: GraphContext) -> None:
         """Raise Forbidden when the viewer may not filter so, before the stream starts."""
-        self._statement(context, old=False)
+        self._statement(context)
 
     async def changes(self, hub: Hub, refresh: Any) -> AsyncIterator[tuple[Event, GraphContext, ChangeKind]]:
         """Yield the events that the viewer may see. `refresh` returns the context as of now, and raises
@@ -99,64 +100,93 @@ class Watch:
                 yield event, context, kind
 
     async def _kind(self, context: GraphContext, event: Event) -> ChangeKind | None:
-        deleted = event.type == f"{self.record.name}Deleted"
-        matches = not deleted and await self._matches(context, event, old=False)
+        values = {
+            **context.viewer.binds,
+            **self.values,
+            "id": event.entity_id,
+            "seq": event.cursor.seq,
+            "own": {"id": event.entity_id, "workspace_id": event.workspace_id},
+            "old": {name: change[0] for name, change in event.changes.items()},
+        }
+        (found,) = await context.reader.fetch(self._statement(context), values)
         created = event.type == f"{self.record.name}Created"
-        if matches and created:
-            return ChangeKind.CREATED
-        matched = not created and await self._matches(context, event, old=True)
-        if matches:
-            return ChangeKind.UPDATED if matched else ChangeKind.ENTERED
-        if not matched:
-            return None
-        return ChangeKind.DELETED if deleted else ChangeKind.LEFT
+        deleted = event.type == f"{self.record.name}Deleted"
+        before, after = bool(found["before"]) and not created, bool(found["after"]) and not deleted
+        if after:
+            return ChangeKind.CREATED if created else ChangeKind.UPDATED if before else ChangeKind.ENTERED
+        if before:
+            return ChangeKind.DELETED if deleted else ChangeKind.LEFT
+        return None
 
-    async def _matches(self, context: GraphContext, event: Event, *, old: bool) -> bool:
-        values = {**context.viewer.binds, **self.values, "id": event.entity_id}
-        if old:
-            values["old"] = {name: change[0] for name, change in event.changes.items()}
-        return bool(await context.reader.fetch(self._statement(context, old=old), values))
-
-    def _statement(self, context: GraphContext, *, old: bool) -> Statement:
-        key = "watch", self.record.name, self.form, context.access.fingerprint, old
+    def _statement(self, context: GraphContext) -> Statement:
+        key = self.record.name, self.form, context.access.fingerprint
         found = _STATEMENTS.get(key)
         if found is None:
             if len(_STATEMENTS) >= MAX_STATEMENTS:
                 _STATEMENTS.clear()
-            found = _STATEMENTS[key] = compile_statement(self._select(context, old=old))
+            found = _STATEMENTS[key] = compile_statement(self._select(context))
         return found
 
-    def _select(self, context: GraphContext, *, old: bool) -> Any:
+    def _select(self, context: GraphContext) -> Any:
+        """Return the statement that tells whether the record matched before and after the event.
+
+        The row as it is now, with the old values of all later events put back, is the row after this event; with this
+        event's old values as well it is the row before. The later events of a record are those with a larger `seq`:
+        each was written under the row's lock.
+        """
         table = self.record.table
-        access = context.access.of(self.record.name)
-        if not old:
-            view = View.of(self.record, context.access)
-            source: Any = view.rows
-        else:
-            current = table.alias("current")
-            image = _old_image(current, table.columns)
-            view = View(self.record, access, image)
-            wanted = (current.c.workspace_id == bindparam("workspace_id", type_=UUID)) & (
-                current.c.id == bindparam("id", type_=UUID)
-            )
-            empty = select(literal_column("1").label("one")).subquery("nothing")
-            source = empty.outerjoin(current, wanted).join(image, literal_column("true"))
-        conditions = [*view.conditions(), view.rows.c.id == bindparam("id", type_=UUID)]
-        if self.form != EVERYTHING:
-            conditions.append(predicate(self.form, view, self.registry, context.access))
-        return select(literal_column("1")).select_from(source).where(*conditions)
+        current = table.alias("current")
+        wanted = (current.c.workspace_id == workspace()) & (current.c.id == bindparam("id", type_=UUID))
+        undone = select(_later().label("changes")).lateral("undone")
+        after = _image(
+            table, literal_column('"current"'), bindparam("own", type_=JSONB), undone.c.changes, name="after"
+        )
+        before = _image(table, literal_column('"after"'), bindparam("old", type_=JSONB), name="before")
+        start = select(literal_column("1").label("one")).subquery("start")
+        true = literal_column("true")
+        source = start.outerjoin(current, wanted).join(undone, true).join(after, true).join(before, true)
+        return select(
+            func.coalesce(self._matching(context, before), False).label("before"),
+            func.coalesce(self._matching(context, after), False).label("after"),
+        ).select_from(source)
+
+    def _matching(self, context: GraphContext, image: Any) -> ColumnElement[bool]:
+        view = View(self.record, context.access.of(self.record.name), image)
+        matching = predicate(self.form, view, self.registry, context.access)
+        return and_(*view.conditions(), matching)
 
 
 MAX_STATEMENTS = 2_000
 _STATEMENTS: dict[Any, Statement] = {}
+EVENTS = table_of(EventRow)
 
 
-def _old_image(current: Any, columns: Any) -> Any:
-    """Return the row before the event: the current one (null when it is deleted) with the event's old values."""
-    columns_ = [column(each.name, each.type) for each in columns]
-    row: Any = literal_column(f'"{current.name}"')
-    image = func.jsonb_populate_record(row, bindparam("old", type_=JSONB))
-    return image.table_valued(*columns_, name="image").lateral()
+def _later() -> ColumnElement[Any]:
+    """Return, as a JSON object, each column that later events changed with its value before the first of them."""
+    change = func.jsonb_each(EVENTS.c.changes).table_valued("key", column("value", JSONB), name="change")
+    earliest = (
+        select(change.c.key, change.c.value.op("->")(literal_column("0")).label("old"))
+        .ext(distinct_on(change.c.key))
+        .select_from(EVENTS.join(change, literal_column("true")))
+        .where(
+            EVENTS.c.workspace_id == workspace(),
+            EVENTS.c.entity_id == bindparam("id", type_=UUID),
+            EVENTS.c.seq > bindparam("seq", type_=BigInteger),
+        )
+        .order_by(change.c.key, EVENTS.c.seq)
+        .subquery("earliest")
+    )
+    merged = func.coalesce(func.jsonb_object_agg(earliest.c.key, earliest.c.old), literal_column("'{}'::jsonb"))
+    return select(merged).scalar_subquery()
+
+
+def _image(table: Any, row: Any, *changes: Any, name: str) -> Any:
+    """Return the row with the values of JSON objects put over its own, as a lateral table of its columns."""
+    columns = [column(each.name, each.type) for each in table.columns]
+    merged = changes[0]
+    for each in changes[1:]:
+        merged = merged.op("||")(each)
+    return func.jsonb_populate_record(row, merged).table_valued(*columns, name=name).lateral(name)
 
 
 def make_change(cls: type[Change], record: Record, event: Event, context: GraphContext, kind: ChangeKind) -> Change:

@@ -52,8 +52,8 @@ def parse_id(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if abs(value) < 1 << 63 else ""
     text = clean_text(value)
-    if not 0 < len(text) <= 200:
-        raise GraphQLError("ID must have 1 to 200 characters.")
+    if len(text) > 200:
+        raise GraphQLError("ID cannot be longer than 200 characters.")
     return text
 
 

@@ -16,6 +16,7 @@ from crm_graph.executor.fields import Planning, Shape, coordinate
 from crm_graph.graph.records import Record
 from crm_graph.kernel.errors import Forbidden
 from crm_graph.permissions.access import Access, TypeAccess
+from crm_graph.permissions.grants import READ
 from crm_graph.permissions.policy import workspace
 
 
@@ -49,7 +50,10 @@ class View:
         Masked rows compare as null: a mask is for looking at, not for telling values apart.
         """
         found = self.record.columns[key]
-        expression = self.access.column(found.field, self.rows, self.rows.c[found.column], masks=False)
+        column: ColumnElement[Any] = self.rows.c[found.column]
+        if not self.access.allows(READ):
+            return column  # of no rows at all: `conditions` is false
+        expression = self.access.column(found.field, self.rows, column, masks=False)
         if expression is None:
             raise Forbidden(f"Your roles do not allow to {doing} {coordinate(self.record.name, found.field)}.")
         return expression

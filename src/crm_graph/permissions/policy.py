@@ -94,6 +94,7 @@ class Policy:
             select(1)
             .select_from(whole)
             .where(whole.c.workspace_id == workspace(), whole.c.id == rows.c[column], inner)
+            .correlate(rows)
             .exists()
         )
 

@@ -1,11 +1,15 @@
 """Bringing rows in from files: under the importer's rights, in one transaction, every change with its event.
 
-Problem: the files of other systems are dirty, and most importers either stop at the first bad row or drop what they do not
-understand. Here nothing is dropped silently: a file is taken whole, or every reason why not is listed by row and column.
+Problem: the files of other systems are dirty, and most importers either stop at the first bad row or drop what they do
+not understand. Here nothing is dropped silently: a file is taken whole, or every reason why not is listed by row and
+column.
 
 Overview, one file each, imports go down this list:
 
-    load.py      one step: parse, refer, match, decide insert / update / unchanged, write
+    run.py       the steps, one after the other
+    load.py      one step: parse, refer, match, hold back, judge, save
+    draft.py     a row on its way in, judged against permissions and the slice's rules
+    save.py      a batch: rows, parts, events
     match.py     which rows exist already, which unique values are taken, what the importer may do with them
     write.py     COPY for new rows and events, one UPDATE per batch
     resolve.py   references by what people write (an e-mail, a name) instead of ids
@@ -15,6 +19,7 @@ Overview, one file each, imports go down this list:
     encoding.py  which encoding a file has
     values.py    from a text to a value, strictly
     report.py    what was done, and what was wrong where
+    facts.py     what a slice looks up for a batch, under the importer's permissions
     spec.py      what a slice says about its entity
 
 Decisions:

@@ -9,8 +9,8 @@ from crm_graph.kernel.errors import OperatorError
 
 CHUNK_BYTES = 1 << 20
 CHINESE_SHARE = 0.8
-"""Of the characters beyond ASCII, how many must be of GB 2312, the everyday part of GB18030. Western bytes decode as GB18030
-by accident, but to rare characters."""
+"""Of the characters beyond ASCII, how many must be of GB 2312, the everyday part of GB18030. Western bytes decode as
+GB18030 by accident, but to rare characters."""
 
 
 def encoding_of(path: Path, given: str | None) -> str:

@@ -1,4 +1,4 @@
-"""From the cells of a row to the texts of an entity's columns. Every column of the file has a use, or is ignored by name."""
+"""From the cells of a row to the texts of an entity's columns. Every column of the file is used, or ignored by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.transfer.reader import Table
 from crm_graph.transfer.recipe import Source, Step
-from crm_graph.transfer.spec import Column, ImportSpec
+from crm_graph.transfer.spec import IDENTITY, Column, ImportSpec
 
 Getter = Callable[[Sequence[str]], str]
 _PLACE = re.compile(r"\{([^{}|]+)(?:\|([a-z]+))?\}")
@@ -53,7 +53,7 @@ class BoundStep:
 
 
 def bind(step: Step, spec: ImportSpec, table: Table) -> BoundStep:
-    """Return the step's mapping for a file. Raises OperatorError for a column that is missing, unknown or used twice."""
+    """Return a step bound to its file. Raises OperatorError for a column that is missing, unknown or used twice."""
     sources = _sources(step, spec, table)
     for name, source in sources.items():
         if spec.column(name) is None:
@@ -74,24 +74,28 @@ def bind(step: Step, spec: ImportSpec, table: Table) -> BoundStep:
             f"map it (`--map {unused[0]}=FIELD`) or leave it out (`--ignore {unused[0]}`); fields: {_fields(spec)}",
         )
     position = {column: index for index, column in enumerate(table.header)}
-    distinct = None
-    if step.distinct is not None:
-        beyond = used - set(step.distinct)
-        if beyond:
-            raise OperatorError(
-                f"{table.name}: {spec.entity} uses {min(beyond)!r}, which is not among the `distinct` columns",
-                "add it to `distinct`, else rows that differ in it would be dropped",
-            )
-        distinct = tuple(position[column] for column in step.distinct)
-    chosen = sorted(sources, key=lambda name: [each.name for each in (*spec.columns,)].index(name) if name != "id" else -1)
-    columns = tuple(column for name in chosen if (column := spec.column(name)) is not None)
+    columns = tuple(column for column in (IDENTITY, *spec.columns) if column.name in sources)
     return BoundStep(
         columns,
-        tuple(_getter(sources[name], position) for name in chosen),
-        tuple(sources[name].column or name for name in chosen),
+        tuple(_getter(sources[column.name], position) for column in columns),
+        tuple(sources[column.name].column or column.name for column in columns),
         tuple((position[column], fixes) for column, fixes in step.fixes.items()),
-        distinct,
+        _distinct(step, spec, table, used, position),
     )
+
+
+def _distinct(
+    step: Step, spec: ImportSpec, table: Table, used: set[str], position: Mapping[str, int]
+) -> tuple[int, ...] | None:
+    if step.distinct is None:
+        return None
+    beyond = used - set(step.distinct)
+    if beyond:
+        raise OperatorError(
+            f"{table.name}: {spec.entity} uses {min(beyond)!r}, which is not among the `distinct` columns",
+            "add it to `distinct`, else rows that differ in it would be dropped",
+        )
+    return tuple(position[column] for column in step.distinct)
 
 
 def _sources(step: Step, spec: ImportSpec, table: Table) -> dict[str, Source]:

@@ -17,7 +17,8 @@
     [steps.fix.sector]                 # values of a column of the file, before anything else reads them
     technolgy = "technology"
 
-Without `columns`, columns of the file go to the fields of the same name, and `set = { currency = "USD" }` adds constants.
+Without `columns`, columns of the file go to the fields of the same name, and `set = { currency = "USD" }` adds
+constants.
 """
 
 from __future__ import annotations

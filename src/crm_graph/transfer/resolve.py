@@ -1,7 +1,7 @@
 """References: from what people write (an e-mail, a name, an id of the old system) to the id of a row.
 
-One query reads the keys of all rows of a referenced entity that the importer may see; rows that this run adds or renames are
-kept up to date in memory, so that later rows find them whether or not they are written yet.
+One query reads the keys of all rows of a referenced entity that the importer may see; rows that this run adds or
+renames are kept up to date in memory, so that later rows find them whether or not they are written yet.
 """
 
 from __future__ import annotations

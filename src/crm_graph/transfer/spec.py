@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as defaulting
 from enum import Enum
 from typing import Any
 
@@ -46,8 +47,8 @@ class Target:
 class Column:
     """A column that a file may have. `stored` is the table's column, None for what is stored elsewhere (`roles`).
 
-    `field` is the GraphQL field whose write permission governs it, of `policy` where it is another type's. Changing it to
-    a value in `verbs` needs that verb (`*`: any value) on the row.
+    `field` is the GraphQL field whose write permission governs it, of `policy` where it is another type's. Changing it
+    to a value in `verbs` needs that verb (`*`: any value) on the row.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Column:
     target: Target | None = None
     low: int | None = None
     high: int | None = None
-    verbs: Mapping[str, str] = field(default_factory=dict)
+    verbs: Mapping[str, str] = defaulting(default_factory=dict)
     policy: Policy | None = None
 
     def verb(self, value: Any) -> str | None:
@@ -73,7 +74,7 @@ def _camel(name: str) -> str:
     return head + "".join(part.capitalize() for part in rest)
 
 
-def text(name: str, **options: Any) -> Column:
+def string(name: str, **options: Any) -> Column:
     """Return a column of text."""
     return Column(name, Kind.TEXT, options.pop("field", _camel(name)), name, **options)
 
@@ -136,12 +137,12 @@ class Draft:
     """
 
     number: int
-    values: dict[str, Any] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)
-    texts: dict[str, str] = field(default_factory=dict)
+    values: dict[str, Any] = defaulting(default_factory=dict)
+    extra: dict[str, Any] = defaulting(default_factory=dict)
+    texts: dict[str, str] = defaulting(default_factory=dict)
     before: Mapping[str, Any] | None = None
     id: str = ""
-    pending: dict[str, str] = field(default_factory=dict)
+    pending: dict[str, str] = defaulting(default_factory=dict)
     failed: bool = False
 
     def get(self, name: str) -> Any:
@@ -172,7 +173,7 @@ class Part:
     policy: Policy | None = None
     entity_id: str = ""
     event: DomainEvent | None = None
-    changes: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    changes: Mapping[str, tuple[Any, Any]] = defaulting(default_factory=dict)
 
 
 Changes = Mapping[str, tuple[Any, Any]]
@@ -195,10 +196,10 @@ def no_parts(work: Work, draft: Draft, facts: Any) -> Sequence[Part]:  # noqa: A
 class ImportSpec:
     """How rows of an entity are imported.
 
-    `matches` are the keys by which rows are recognised, the preferred one first; `unique` the values that no two rows may
-    share. For each batch `gather` reads what the rest needs, `complete` fills in what follows from the given values and
-    raises Refused (its field: the column) for a row that cannot be, `parts` says what else is written. `created` and
-    `updated` return the event of a row.
+    `matches` are the keys by which rows are recognised, the preferred one first; `unique` the values that no two rows
+    may share. For each batch `gather` reads what the rest needs, `complete` fills in what follows from the given values
+    and raises Refused (its field: the column) for a row that cannot be, `parts` says what else is written. `created`
+    and `updated` return the event of a row.
     """
 
     entity: str

@@ -19,7 +19,7 @@ def _of_customers(scope: str, rows: FromClause) -> ColumnElement[bool]:
     inner = CUSTOMER.predicate(scope, customer)
     assert inner is not None
     joined = customer.c.workspace_id == workspace(), customer.c.id == rows.c.customer_id
-    return select(1).select_from(customer).where(*joined, inner).exists()
+    return select(1).select_from(customer).where(*joined, inner).correlate(rows).exists()
 
 
 CONTACT = Policy(

@@ -124,7 +124,7 @@ async def delete_ticket(work: Work, id_: str, if_version: int | None) -> None:
 async def add_reply(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
     """Add a reply by the viewer to a ticket; the first public one also answers the ticket."""
     work.may(TICKET_REPLY, UPDATE, given)
-    ticket = await work.get(Ticket, TICKET, values["ticket_id"], UPDATE)
+    ticket = await work.get(Ticket, TICKET, values["ticket_id"], UPDATE, path="ticketId")
     reply: TicketReply = TicketReply.make(**{"public": True, **values, "author_id": work.viewer.member_id})
     reply.check()
     await work.create(reply, TICKET_REPLY, TicketReplyAdded(ticket.id, reply.public))

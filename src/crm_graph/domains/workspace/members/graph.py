@@ -123,9 +123,17 @@ class SetMemberRolesInput:
     roles: list[str] = strawberry.field(description="The names of all roles the member is to have.")
 
 
-@strawberry.input(description="A member to act on.")
-class MemberInput:
+@strawberry.input(description="A member who is to be kept from signing in.")
+class SuspendMemberInput:
     """See `operations.suspend_member`."""
+
+    id: strawberry.ID = strawberry.field(description="The member.")
+    if_version: int | None = strawberry.field(description="Refuse if the member is at another version.", default=None)
+
+
+@strawberry.input(description="A member who may sign in again.")
+class ReactivateMemberInput:
+    """See `operations.reactivate_member`."""
 
     id: strawberry.ID = strawberry.field(description="The member.")
     if_version: int | None = strawberry.field(description="Refuse if the member is at another version.", default=None)
@@ -156,7 +164,7 @@ class Mutations:
         )
 
     @strawberry.mutation(description="Keeps a member from signing in; their tokens stop working at once.")
-    async def suspend_member(self, info: Info, input: MemberInput) -> MemberPayload:
+    async def suspend_member(self, info: Info, input: SuspendMemberInput) -> MemberPayload:
         return await perform(
             info,
             MemberPayload,
@@ -164,7 +172,7 @@ class Mutations:
         )
 
     @strawberry.mutation(description="Lets a suspended member sign in again.")
-    async def reactivate_member(self, info: Info, input: MemberInput) -> MemberPayload:
+    async def reactivate_member(self, info: Info, input: ReactivateMemberInput) -> MemberPayload:
         return await perform(
             info,
             MemberPayload,

@@ -1,0 +1,165 @@
+"""`crm-graph export`: all rows that a member may see, as CSV or NDJSON."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+import orjson
+from asyncpg import Connection
+
+from crm_graph.api.schema import make_schema
+from crm_graph.cli.importing import acting_as
+from crm_graph.cli.place import Place, console, data_option, find_place, opened, run, workspace_option
+from crm_graph.db.pool import connect
+from crm_graph.graph.exports import Export, export_rows, plan_export
+from crm_graph.graph.records import Record
+from crm_graph.identity.viewer import Viewer
+from crm_graph.kernel.errors import OperatorError
+from crm_graph.permissions.roles import BUILT_IN
+
+BOM = "\ufeff"
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?\Z", re.ASCII)
+
+
+def guarded(text: str) -> str:
+    """Return a text that a spreadsheet shows and does not run: what starts like a formula gets an apostrophe before it.
+
+    So does what starts with apostrophes and then like a formula, so that an import, which takes one away, gets back the
+    text as it was. Numbers stay numbers.
+    """
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.match(text) else text
+
+
+def csv_cell(value: Any) -> str:
+    """Return a value as a cell of a CSV file."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return guarded(";".join(map(str, value)))
+    return guarded(value) if isinstance(value, str) else str(value)
+
+
+@click.command(short_help="Write all rows that a member may see to CSV or NDJSON.")
+@click.argument("entity")
+@click.option("--format", "form", type=click.Choice(["csv", "ndjson"]), help="By the name of --out, else csv.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file; standard output unless given.")
+@click.option("--columns", metavar="A,B", help="Only these columns, in this order.")
+@click.option("--bom", is_flag=True, help="Start with a byte order mark, by which Excel knows UTF-8.")
+@click.option("--email", help="The member whose view it is; the first administrator unless given.")
+@click.option("--role", help=f"The first member with a role: {', '.join(BUILT_IN)}.")
+@workspace_option
+@data_option
+def export(
+    entity: str,
+    form: str | None,
+    out: Path | None,
+    columns: str | None,
+    bom: bool,
+    email: str | None,
+    role: str | None,
+    workspace: str | None,
+    data: Path | None,
+) -> None:
+    """Write all rows of an ENTITY that a member may see.
+
+    \b
+      crm-graph export customer --out customers.csv
+      crm-graph export opportunity --role sales_rep --columns external_id,name,amount,stage --format ndjson
+
+    In CSV, a cell that a spreadsheet would run as a formula (it starts with = + - @, a tab or a return) gets an
+    apostrophe before it; an import takes it away again. Edges are external ids, e-mails or names, or ids where these
+    are not unique; an import of the file changes nothing.
+    """
+    if email is not None and role is not None:
+        raise click.UsageError("give --email or --role, not both")
+    form = form or ("ndjson" if out is not None and out.suffix in {".ndjson", ".jsonl"} else "csv")
+    chosen = None if columns is None else [each.strip() for each in columns.split(",")]
+    count = run(_export(find_place(data), entity, form, out, chosen, bom, email, role, workspace))
+    console.print(f"{count:,} rows of {entity}")
+
+
+async def _export(
+    place: Place,
+    entity: str,
+    form: str,
+    out: Path | None,
+    chosen: list[str] | None,
+    bom: bool,
+    email: str | None,
+    role: str | None,
+    workspace: str | None,
+) -> int:
+    registry = make_schema().registry
+    record = _record(registry.records, entity)
+    async with opened(place) as database:
+        viewer, access = await acting_as(database, workspace, email, role)
+        export = plan_export(record, registry, access, chosen)
+        if export.withheld:
+            console.print(f"withheld on some rows or all: {', '.join(export.withheld)}", soft_wrap=True)
+        connection = await connect(database.url)  # without the time limits of requests
+        try:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                with _opened(out) as file:
+                    if bom:
+                        file.write(BOM)
+                    return await write_rows(connection, export, viewer, form, file)
+        finally:
+            await connection.close()
+
+
+async def write_rows(connection: Connection[Any], export: Export, viewer: Viewer, form: str, file: TextIO) -> int:
+    """Write the rows of an export to a file; returns how many."""
+    count = 0
+    write = _writer(export, form, file)
+    async for values in export_rows(connection, export, viewer):
+        write(values)
+        count += 1
+    return count
+
+
+def _record(records: Any, entity: str) -> Record:
+    wanted = re.sub(r"[-_ ]", "", entity).lower()
+    by_name: dict[str, Record] = {name.lower(): record for name, record in records.items()}
+    if wanted not in by_name:
+        names = (re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() for name in records)
+        raise OperatorError(f"there is no {entity!r} to export", f"there are: {', '.join(sorted(names))}")
+    return by_name[wanted]
+
+
+def _writer(export: Export, form: str, file: TextIO) -> Any:
+    headers = [column.header for column in export.columns]
+    if form == "ndjson":
+        return lambda values: file.write(orjson.dumps(dict(zip(headers, values, strict=True))).decode() + "\n")
+    rows = csv.writer(file, lineterminator="\r\n")
+    rows.writerow(headers)
+    return lambda values: rows.writerow([csv_cell(value) for value in values])
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[TextIO]:
+    """Lend the output; a file appears under its name only when it is complete."""
+    if out is None:
+        sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    partial = out.with_name(f"{out.name}.part")
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        os.replace(partial, out)
+    except OSError as error:
+        raise OperatorError(f"cannot write {out}: {error.strerror or error}", "choose another --out") from error
+    finally:
+        partial.unlink(missing_ok=True)

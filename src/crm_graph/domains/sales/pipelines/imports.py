@@ -1,0 +1,54 @@
+"""Pipelines and stages from files. A pipeline comes without the default stages: its stages are imported as well."""
+
+from __future__ import annotations
+
+from crm_graph.domains.sales.pipelines.events import PipelineCreated, PipelineUpdated, StageCreated, StageUpdated
+from crm_graph.domains.sales.pipelines.model import REQUIRABLE, Pipeline, Stage, StageKind
+from crm_graph.domains.sales.pipelines.policy import PIPELINE, STAGE
+from crm_graph.kernel.errors import Refused
+from crm_graph.transfer.spec import Draft, ImportSpec, Target, choice, integer, refer, string, texts
+from crm_graph.work import Work
+
+PIPELINE_TARGET = Target(Pipeline, PIPELINE, "pip", ("name",))
+STAGE_TARGET = Target(Stage, STAGE, "stg", ("name",), within="pipeline_id")
+
+
+def _complete(_work: Work, draft: Draft, _facts: None) -> None:
+    if draft.changes_to("kind"):
+        raise Refused(
+            "INVALID", "changes what a stage means, and with it the opportunities in it: add a stage", ("kind",)
+        )
+
+
+IMPORTS = (
+    ImportSpec(
+        entity="pipeline",
+        model=Pipeline,
+        policy=PIPELINE,
+        prefix="pip",
+        columns=(string("name", required=True),),
+        matches=(("name",),),
+        unique=(("name",),),
+        created=lambda _: PipelineCreated(),
+        updated=lambda _draft, _changes: PipelineUpdated(),
+    ),
+    ImportSpec(
+        entity="stage",
+        model=Stage,
+        policy=STAGE,
+        prefix="stg",
+        columns=(
+            refer("pipeline", PIPELINE_TARGET, required=True),
+            string("name", required=True),
+            integer("position", required=True, low=0),
+            choice("kind", StageKind, required=True),
+            integer("probability", required=True, low=0, high=100),
+            texts("required_fields", choices=REQUIRABLE, default=[]),
+        ),
+        matches=(("pipeline", "name"),),
+        unique=(("pipeline_id", "name"),),
+        created=lambda _: StageCreated(),
+        updated=lambda _draft, _changes: StageUpdated(),
+        complete=_complete,
+    ),
+)

@@ -1,0 +1,116 @@
+"""Members and teams from files; they stand together because each names the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from crm_graph.domains.workspace.members.events import (
+    MemberCreated,
+    MemberReactivated,
+    MemberRolesChanged,
+    MemberSuspended,
+    MemberUpdated,
+)
+from crm_graph.domains.workspace.members.model import Member, MemberRole, MemberStatus
+from crm_graph.domains.workspace.members.operations import roles_by_member
+from crm_graph.domains.workspace.members.policy import MEMBER
+from crm_graph.domains.workspace.teams.events import TeamCreated, TeamUpdated
+from crm_graph.domains.workspace.teams.model import Team
+from crm_graph.domains.workspace.teams.policy import TEAM
+from crm_graph.kernel.errors import Refused
+from crm_graph.permissions.roles import ADMIN, BUILT_IN
+from crm_graph.transfer.spec import Changes, Draft, ImportSpec, Part, Target, choice, refer, string, texts
+from crm_graph.work import DomainEvent, Work
+
+MEMBER_TARGET = Target(Member, MEMBER, "mem", ("external_id", "email", "name"))
+TEAM_TARGET = Target(Team, TEAM, "tea", ("name",))
+
+Roles = Mapping[str, tuple[str, ...]]
+
+
+async def _roles(work: Work, drafts: Sequence[Draft]) -> Roles:
+    """Return the roles of the workspace's members, by id."""
+    if all(draft.is_new() for draft in drafts):
+        return {}
+    return await roles_by_member(work)
+
+
+def _complete(_: Work, draft: Draft, before: Roles) -> None:
+    if "@" not in draft.get("email")[1:-1]:
+        raise Refused("INVALID", "is no e-mail address", ("email",))
+    roles = draft.extra.get("roles")
+    if draft.is_new():
+        if not roles:
+            raise Refused("REQUIRED", "is needed for a new member", ("roles",))
+        return
+    was_admin = ADMIN in before.get(draft.id, ())
+    if was_admin and roles is not None and ADMIN not in roles:
+        raise Refused(
+            "INVALID", "takes the role admin away, which an import does not do: use setMemberRoles", ("roles",)
+        )
+    if was_admin and draft.changes_to("status"):
+        raise Refused(
+            "INVALID", "suspends an administrator, which an import does not do: use suspendMember", ("status",)
+        )
+
+
+def _parts(_: Work, draft: Draft, before: Roles) -> Sequence[Part]:
+    roles = tuple(sorted(draft.extra.get("roles") or ()))
+    old = before.get(draft.id, ())
+    if not roles or roles == old:
+        return ()
+    rows = [{"member_id": draft.id, "role": role} for role in roles]
+    if draft.is_new():
+        return (Part(MemberRole, rows),)
+    changes: dict[str, tuple[Any, Any]] = {"roles": (list(old), list(roles))}
+    event = MemberRolesChanged(old, roles)
+    return (Part(MemberRole, rows, {"member_id": draft.id}, MEMBER, draft.id, event, changes),)
+
+
+def _updated(draft: Draft, changes: Changes) -> DomainEvent:
+    if "status" not in changes:
+        return MemberUpdated()
+    return MemberSuspended() if draft.get("status") == MemberStatus.SUSPENDED.value else MemberReactivated()
+
+
+IMPORTS = (
+    ImportSpec(
+        entity="team",
+        model=Team,
+        policy=TEAM,
+        prefix="tea",
+        columns=(string("name", required=True), refer("parent", TEAM_TARGET), refer("manager", MEMBER_TARGET)),
+        matches=(("name",),),
+        unique=(("name",),),
+        created=lambda _: TeamCreated(),
+        updated=lambda _draft, _changes: TeamUpdated(),
+    ),
+    ImportSpec(
+        entity="member",
+        model=Member,
+        policy=MEMBER,
+        prefix="mem",
+        columns=(
+            string("name", required=True),
+            string("email", required=True),
+            choice(
+                "status",
+                MemberStatus,
+                default=MemberStatus.ACTIVE.value,
+                verbs={"SUSPENDED": "suspend", "ACTIVE": "reactivate"},
+            ),
+            texts("roles", stored=False, choices=BUILT_IN),
+            refer("team", TEAM_TARGET),
+            refer("manager", MEMBER_TARGET),
+            string("external_id"),
+        ),
+        matches=(("external_id",), ("email",)),
+        unique=(("external_id",), ("email",)),
+        created=lambda draft: MemberCreated(tuple(sorted(draft.extra["roles"]))),
+        updated=_updated,
+        gather=_roles,
+        complete=_complete,
+        parts=_parts,
+    ),
+)

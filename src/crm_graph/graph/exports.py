@@ -1,0 +1,195 @@
+"""Exports: all rows of a record that a viewer may see, column by column, in the form in which an import reads them.
+
+Reads through views only, as every query does: hidden rows are not in it, hidden columns are left out, masked values
+stay masked. Edges are written as what people know the other record by (its external id, e-mail, number or name), where
+that names one record only; else as its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from asyncpg import Connection
+from sqlalchemy import UniqueConstraint, and_, func, null, select
+
+from crm_graph.db.session import ReadSession
+from crm_graph.db.statements import Statement, compile_statement
+from crm_graph.executor.fields import coordinate
+from crm_graph.graph.records import Record
+from crm_graph.graph.registry import Registry
+from crm_graph.graph.views import View
+from crm_graph.identity.viewer import Viewer
+from crm_graph.kernel.errors import BadUserInput, Forbidden
+from crm_graph.kernel.ids import encode_id
+from crm_graph.permissions.access import Access
+
+KNOWN_BY = ("externalId", "email", "sku", "number", "name")
+"""The keys by which a record is named in the rows that point to it, the best first."""
+HOUSEKEEPING = frozenset({"version", "created_at", "updated_at"})
+"""Columns that are exported only when asked for: an import does not take them."""
+ROWS_PER_FETCH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExportColumn:
+    """A column of an export: its header, the record's key behind it, and for an edge the record it leads to."""
+
+    header: str
+    key: str
+    target: Record | None
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A planned export. `withheld` are the fields that the viewer may not see, on some rows or at all."""
+
+    record: Record
+    columns: tuple[ExportColumn, ...]
+    withheld: tuple[str, ...]
+    statement: Statement
+    names: tuple[tuple[str, ...], ...]
+    """For each column that is an edge, the keys of its record in the statement; else nothing."""
+    shared: tuple[Statement | None, ...]
+    """For each edge that may be written by a name that several records share: what reads those names."""
+
+
+def plan_export(record: Record, registry: Registry, access: Access, chosen: Sequence[str] | None) -> Export:
+    """Return the export of a record. Raises BadUserInput for an unknown column, Forbidden for a hidden one."""
+    view = View.of(record, access)
+    if not view.access.allows("read"):
+        raise Forbidden(f"Your roles do not allow to read {record.name} records.")
+    columns, hidden = _columns(record, registry, view, chosen)
+    partial = [each.key for each in columns if view.access.partial(record.columns[each.key].field)]
+    withheld = dict.fromkeys(coordinate(record.name, record.columns[key].field) for key in (*hidden, *partial))
+    source: Any = view.rows
+    selected: list[Any] = [view.rows.c.id.label("key")]
+    names: list[tuple[str, ...]] = []
+    shared: list[Statement | None] = []
+    for each in columns:
+        shown = view.column(each.key)
+        assert shown is not None
+        if each.target is None:
+            selected.append(shown)
+            names.append(())
+            shared.append(None)
+            continue
+        other = View.of(each.target, access)
+        source = source.outerjoin(other.rows, and_(other.rows.c.id == shown, *other.conditions()))
+        selected.append(other.rows.c.id)
+        keys = tuple(key for key in KNOWN_BY if key in each.target.columns)
+        selected += [_clear(other, key) for key in keys]
+        names.append(keys)
+        shared.append(_shared_names(each.target, access, record) if "name" in keys else None)
+    query = select(*(column.label(f"c{index}") for index, column in enumerate(selected)))
+    query = query.select_from(source).where(*view.conditions()).order_by(view.rows.c.id)
+    return Export(record, tuple(columns), tuple(withheld), compile_statement(query), tuple(names), tuple(shared))
+
+
+def _columns(
+    record: Record, registry: Registry, view: View, chosen: Sequence[str] | None
+) -> tuple[list[ExportColumn], list[str]]:
+    """Return the columns of an export, and the keys that the viewer sees on no row."""
+    by_header: dict[str, ExportColumn] = {}
+    hidden: dict[str, str] = {}
+    for key, found in record.columns.items():
+        edge = registry.edge(record, key)
+        header = found.column.removesuffix("_id") if edge is not None else found.column
+        if header in by_header:
+            continue
+        if view.column(key) is None:
+            hidden[header] = key
+            continue
+        prefix = record.prefix if key == "id" else ""
+        by_header[header] = ExportColumn(header, key, None if edge is None else edge.target, prefix)
+    for header in by_header:
+        hidden.pop(header, None)
+    if chosen is None:
+        return [each for header, each in by_header.items() if header not in HOUSEKEEPING], list(hidden.values())
+    for header in chosen:
+        if header in hidden:
+            raise Forbidden(f"Your roles do not allow to read {coordinate(record.name, hidden[header])}.")
+        if header not in by_header:
+            raise BadUserInput(f"{record.name} has no column {header!r}; it has: {', '.join(by_header)}.")
+    return [by_header[header] for header in chosen], []
+
+
+def _clear(view: View, key: str) -> Any:
+    """Return a key of another record in clear; null where it is hidden or only a mask may be shown."""
+    found = view.record.columns[key]
+    shown = view.access.column(found.field, view.rows, view.rows.c[found.column], masks=False)
+    return null() if shown is None else shown
+
+
+def _shared_names(target: Record, access: Access, record: Record) -> Statement | None:
+    """Return the statement of the names that several visible records have; None where a constraint excludes it.
+
+    A stage's name is unique in its pipeline, and an opportunity says its pipeline too.
+    """
+    own = {column.name for column in record.table.columns}
+    for constraint in target.table.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            names = {column.name for column in constraint.columns}
+            if "name" in names and names - {"workspace_id", "name"} <= own:
+                return None
+    view = View.of(target, access)
+    name = _clear(view, "name")
+    return compile_statement(select(name).where(*view.conditions()).group_by(name).having(func.count() > 1))
+
+
+async def export_rows(connection: Connection[Any], export: Export, viewer: Viewer) -> AsyncIterator[list[Any]]:
+    """Yield the rows of an export in the order of the ids, as values in output form.
+
+    Through a cursor, so the connection must be in a transaction; in one of `repeatable_read` all is from one moment.
+    """
+    reader = ReadSession(connection)
+    shared = [
+        frozenset() if each is None else frozenset(row[0] for row in await reader.fetch(each, viewer.binds))
+        for each in export.shared
+    ]
+    arguments = export.statement.arguments(viewer.binds)
+    async for row in connection.cursor(export.statement.text, *arguments, prefetch=ROWS_PER_FETCH):
+        yield _values(export, shared, row)
+
+
+def _values(export: Export, shared: Sequence[frozenset[str]], row: Any) -> list[Any]:
+    values: list[Any] = []
+    position = 1
+    for each, keys, several in zip(export.columns, export.names, shared, strict=True):
+        value = row[position]
+        position += 1
+        if each.target is not None:
+            known = dict(zip(keys, row[position : position + len(keys)], strict=True))
+            position += len(keys)
+            value = _name(each.target, value, known, several)
+        elif each.prefix:
+            value = encode_id(each.prefix, value)
+        values.append(value)
+    return values
+
+
+def _name(target: Record, id_: str | None, known: dict[str, Any], several: frozenset[str]) -> str | None:
+    """Return what a record is written as: the first of its keys that names it alone."""
+    if id_ is None:
+        return None
+    for key, value in known.items():
+        if value is not None and not (key == "name" and value in several) and not _is_shared(target, key):
+            return str(value)
+    return encode_id(target.prefix, id_)
+
+
+def _is_shared(target: Record, key: str) -> bool:
+    """Return whether several records may have a key's value, names aside: a contact's e-mail is not unique."""
+    if key == "name":
+        return False
+    column = target.columns[key].column
+    unique = {
+        each.name
+        for constraint in target.table.constraints
+        if isinstance(constraint, UniqueConstraint)
+        for each in constraint.columns
+    }
+    folded = any(index.unique and column in str(index.name or "") for index in target.table.indexes)
+    return column not in unique and not folded

@@ -1,0 +1,141 @@
+"""Completing drafts: what is new, what changes, and every reason why a row cannot be, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from crm_graph.db.base import columns_of, table_of
+from crm_graph.kernel.errors import Refused
+from crm_graph.permissions.grants import CREATE, UPDATE
+from crm_graph.transfer.mapping import BoundStep
+from crm_graph.transfer.match import find_beyond_scope
+from crm_graph.transfer.report import StepReport
+from crm_graph.transfer.spec import Column, Draft, ImportSpec, Kind
+from crm_graph.transfer.values import BadValue, parse
+from crm_graph.work import Work
+
+
+class Drafts:
+    """Makes drafts of one step and judges them; what is wrong goes to the report."""
+
+    def __init__(self, work: Work, spec: ImportSpec, bound: BoundStep, report: StepReport) -> None:
+        self.work = work
+        self.spec = spec
+        self.bound = bound
+        self.report = report
+        self.labels = {column.name: label for column, label in zip(bound.columns, bound.labels, strict=True)}
+        self.access = work.access.of(spec.policy.type)
+        table = table_of(spec.model)
+        self.required = frozenset(column.name for column in table.columns if not column.nullable)
+        self.create_verb = CREATE if spec.policy.parent is None else UPDATE
+
+    def check_rights(self) -> None:
+        """Check what the columns given need on any row. Raises Forbidden naming what is missing."""
+        verb = UPDATE if self.access.allows(UPDATE) else self.create_verb
+        self.work.may(self.spec.policy, verb)
+        for column in self.bound.columns:
+            if column.policy is not None:
+                self.work.may(column.policy, UPDATE, (column.field,))
+            elif column.kind is not Kind.ID:
+                self.work.may(self.spec.policy, verb, (column.field,))
+
+    def make(self, number: int, cells: Sequence[str]) -> Draft:
+        """Return the draft of a row; every cell that is no value of its column is reported. References stay texts."""
+        draft = Draft(number)
+        for column, text in zip(self.bound.columns, self.bound.texts(cells), strict=True):
+            draft.texts[column.name] = text
+            try:
+                value = parse(column, text)
+            except BadValue as reason:
+                self.fail(draft, column.name, str(reason))
+                continue
+            if value is None and column.required:
+                self.fail(draft, column.name, "is empty, and required")
+            elif column.kind is Kind.REFERENCE and value is not None:
+                draft.pending[column.name] = value
+            elif column.stored is None:
+                draft.extra[column.name] = value
+            elif value is not None or column.stored not in self.required:
+                draft.values[column.stored] = value
+        return draft
+
+    def fail(self, draft: Draft, name: str, reason: str) -> None:
+        """Report what is wrong with a column of a draft."""
+        if not draft.failed:
+            draft.failed = True
+            self.report.bad_rows += 1
+        text = draft.texts.get(name, "")
+        self.report.add_error(draft.number, self.labels.get(name, name), text, reason)
+
+    def fail_stored(self, draft: Draft, stored: str, reason: str) -> None:
+        """Report what is wrong with a column, by the name of the table's."""
+        name = next((column.name for column in self.spec.columns if column.stored == stored), stored)
+        self.fail(draft, name, reason)
+
+    async def complete(self, drafts: Sequence[Draft]) -> Any:
+        """Fill in the drafts' columns and judge them; returns what the slice gathered for them."""
+        facts = await self.spec.gather(self.work, drafts)
+        for draft in drafts:
+            if draft.is_new():
+                self._add_defaults(draft)
+            try:
+                self.spec.complete(self.work, draft, facts)
+            except Refused as refused:
+                self.fail(draft, refused.field[0] if refused.field else "", refused.message)
+                continue
+            if draft.is_new():
+                self._complete_new(draft)
+        new = [draft for draft in drafts if draft.is_new() and not draft.failed]
+        beyond = await find_beyond_scope(self.work, self.spec, new)
+        for draft in new:
+            if draft.id in beyond:
+                self.fail(draft, "", f"your roles do not allow to create this {self.spec.entity} for this owner")
+        return facts
+
+    def _add_defaults(self, draft: Draft) -> None:
+        for column in self.spec.columns:
+            if column.default is not None and column.stored is not None and draft.values.get(column.stored) is None:
+                draft.values[column.stored] = column.default
+
+    def _complete_new(self, draft: Draft) -> None:
+        given = draft.values
+        now, workspace_id = self.work.now, self.work.viewer.workspace_id
+        housekeeping = {
+            "id": draft.id,
+            "workspace_id": workspace_id,
+            "version": 1,
+            "created_at": now,
+            "updated_at": now,
+        }
+        draft.values = {name: given.get(name) for name in columns_of(self.spec.model)} | housekeeping
+        for name in sorted(self.required):
+            if draft.values[name] is None:
+                self.fail_stored(draft, name, "is needed for a new row")
+        if not self.access.allows(self.create_verb):
+            self.fail(draft, "", f"your roles do not allow to create {self.spec.entity} rows")
+        for column in self.spec.columns:
+            value = None if column.stored is None else given.get(column.stored)
+            verb = None if value is None or value == column.default else column.verb(value)
+            if verb is not None and not self.access.allows(verb):
+                self.fail(draft, column.name, f"needs the right to {verb}, which your roles do not give")
+
+    def changes(self, draft: Draft, permitted: Mapping[str, bool]) -> dict[str, tuple[Any, Any]]:
+        """Return what a draft changes of its stored row; reports what the importer may not change."""
+        assert draft.before is not None
+        before = draft.before
+        changed = {name: (before[name], value) for name, value in draft.values.items() if before[name] != value}
+        changed.pop("id", None)
+        if changed and not permitted[UPDATE]:
+            self.fail(draft, "", f"your roles do not allow to update this {self.spec.entity}")
+        for column in self.spec.columns:
+            if column.stored in changed:
+                verb = column.verb(draft.values[column.stored])
+                if verb is not None and not permitted[verb]:
+                    self.fail(draft, column.name, f"your roles do not allow to {verb} this {self.spec.entity}")
+        return changed
+
+    def verbs(self) -> list[str]:
+        """Return the named transitions that a row of this step may need."""
+        columns: Sequence[Column] = self.bound.columns
+        return sorted({verb for column in columns for verb in column.verbs.values()})

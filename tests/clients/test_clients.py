@@ -1,0 +1,69 @@
+"""Other people's clients against a real server: each script is one test, and says itself what it checks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import RunningServer, running_server
+
+HERE = Path(__file__).parent
+SCHEMA = HERE.parents[1] / "schema" / "schema.graphql"
+SCRIPTS = ("audits", "ws", "sse", "apollo", "urql", "relay", "codegen", "lint", "graphiql")
+CHROMIUM = os.environ.get("CRM_TEST_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+INSTALL_TIMEOUT_S = 300
+SCRIPT_TIMEOUT_S = 75
+
+pytestmark = [
+    pytest.mark.xdist_group("clients"),
+    pytest.mark.skipif(
+        shutil.which("node") is None or shutil.which("npm") is None, reason="these clients need node and npm"
+    ),
+]
+
+
+@pytest.fixture(scope="session")
+def packages() -> None:
+    """Install the packages of the lock file, when they are missing or older than it."""
+    lock, installed = HERE / "package-lock.json", HERE / "node_modules" / ".package-lock.json"
+    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
+        return
+    done = subprocess.run(["npm", "ci"], cwd=HERE, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S)
+    assert done.returncode == 0, done.stdout + done.stderr
+    installed.touch()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server of its own, with a short time for `connection_init`; it must end cleanly."""
+    data = tmp_path_factory.mktemp("clients") / "data"
+    with running_server(data, "--no-demo", CRM_CONNECTION_INIT_MS="1000") as running:
+        yield running
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_client(script: str, packages: None, server: RunningServer) -> None:
+    """A script ends with 0 when each of its checks passed."""
+    if script == "graphiql" and not Path(CHROMIUM).exists():
+        pytest.skip(f"GraphiQL needs a browser, and {CHROMIUM} is not there")
+    given = {
+        "CRM_TEST_URL": server.address,
+        "CRM_TEST_TOKEN": server.token,
+        "CRM_TEST_SCHEMA": str(SCHEMA),
+        "CRM_TEST_CHROMIUM": CHROMIUM,
+    }
+    done = subprocess.run(
+        ["node", f"{script}.mjs"],
+        cwd=HERE,
+        env={**os.environ, **given},
+        capture_output=True,
+        text=True,
+        timeout=SCRIPT_TIMEOUT_S,
+    )
+    said = [line for line in done.stdout.splitlines() if not line.startswith("ok  ")]
+    assert done.returncode == 0, "\n".join([*said, done.stderr])

@@ -1,0 +1,248 @@
+"""Live changes end to end: writers, the log, the relay, the hub, and what each subscriber may see."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from crm_graph.api.body import GraphQLRequest
+from crm_graph.api.engine import Answer, Engine
+from crm_graph.api.settings import Settings
+from crm_graph.app import Installation, running_engine
+from crm_graph.graph.build import BuiltSchema
+from crm_graph.identity.tokens import Claims
+from crm_graph.kernel.errors import Unauthenticated
+from tests.support.database import clone
+
+SELECTION = "{ cursor kind event changedFields id opportunity { id name owner { name } } }"
+
+
+class Live:
+    """An engine with relay and hub on a database of its own."""
+
+    def __init__(self, engine: Engine, connection: asyncpg.Connection[Any]) -> None:
+        self.engine = engine
+        self.connection = connection
+
+    async def member(self, role: str, skip: int = 0) -> Claims:
+        """Return the claims of a member with a role."""
+        row = await self.connection.fetchrow(
+            "SELECT replace(workspace_id::text, '-', ''), replace(member_id::text, '-', '') FROM member_role"
+            " WHERE role = $1 AND workspace_id = (SELECT id FROM workspace WHERE slug = 'demo')"
+            " ORDER BY member_id OFFSET $2 LIMIT 1",
+            role,
+            skip,
+        )
+        assert row is not None
+        return Claims(row[0], row[1], datetime.now(UTC) + timedelta(hours=1))
+
+    async def mutate(self, claims: Claims, field: str, input_: dict[str, Any], selection: str) -> Any:
+        """Run one mutation that must succeed and return its payload."""
+        type_ = field[0].upper() + field[1:] + "Input!"
+        request = GraphQLRequest(
+            f"mutation ($input: {type_}) {{ {field}(input: $input) {{ {selection} errors {{ code message }} }} }}",
+            None,
+            {"input": input_},
+        )
+        answer = await self.engine.execute(request, self.engine.operation(request), claims)
+        payload = answer.body["data"][field]
+        assert payload["errors"] == [], payload
+        return payload
+
+    async def create(self, claims: Claims, name: str, **more: Any) -> str:
+        """Open an opportunity and return its id."""
+        made = await self.mutate(claims, "createOpportunity", {"name": name, **more}, "opportunity { id }")
+        return str(made["opportunity"]["id"])
+
+    async def rename(self, claims: Claims, id_: str, name: str) -> None:
+        """Rename an opportunity."""
+        await self.mutate(claims, "updateOpportunity", {"id": id_, "name": name}, "opportunity { id }")
+
+    @asynccontextmanager
+    async def watching(
+        self, claims: Claims, arguments: str = "", variables: dict[str, Any] | None = None
+    ) -> AsyncIterator[Stream]:
+        """Subscribe; the stream collects what comes."""
+        request = GraphQLRequest(f"subscription {{ opportunityChanged{arguments} {SELECTION} }}", None, variables or {})
+        refusal, stream = await self.engine.subscribe(request, self.engine.operation(request), claims)
+        assert refusal is None, refusal
+        watching = Stream(stream)
+        try:
+            await asyncio.sleep(0.05)
+            yield watching
+        finally:
+            watching.task.cancel()
+            await asyncio.gather(watching.task, return_exceptions=True)
+
+
+class Stream:
+    """What a subscriber received."""
+
+    def __init__(self, stream: AsyncIterator[tuple[str, Answer]]) -> None:
+        self.received: list[dict[str, Any]] = []
+        self.task = asyncio.create_task(self._collect(stream))
+
+    async def _collect(self, stream: AsyncIterator[tuple[str, Answer]]) -> None:
+        async for cursor, answer in stream:
+            assert "errors" not in answer.body, answer.body
+            change = answer.body["data"]["opportunityChanged"]
+            assert change["cursor"] == cursor
+            self.received.append(change)
+
+    async def wait_for(self, count: int) -> list[dict[str, Any]]:
+        """Return what was received once it is this many."""
+        async with asyncio.timeout(10):
+            while len(self.received) < count and not self.task.done():
+                await asyncio.sleep(0.01)
+        return self.received
+
+    async def settle(self) -> list[dict[str, Any]]:
+        """Return what was received, after a time in which more would have come."""
+        await asyncio.sleep(0.4)
+        return self.received
+
+
+@pytest.fixture(scope="module")
+async def live(postgres: str, database_url: str, schema: BuiltSchema) -> AsyncIterator[Live]:
+    assert database_url, "makes the template"
+    url = await clone(postgres, f"live_{abs(hash(database_url)) % 10**6}")
+    async with running_engine(Installation(url, [b"s" * 32]), Settings(), schema) as engine:
+        connection = await asyncpg.connect(url)
+        yield Live(engine, connection)
+        await connection.close()
+
+
+async def test_changes_arrive_in_order(live: Live) -> None:
+    admin = await live.member("admin")
+    async with live.watching(admin) as stream:
+        id_ = await live.create(admin, "one")
+        for name in ("two", "three"):
+            await live.rename(admin, id_, name)
+        await live.mutate(admin, "deleteOpportunity", {"id": id_}, "deletedId")
+        received = await stream.wait_for(4)
+    assert [change["kind"] for change in received] == ["CREATED", "UPDATED", "UPDATED", "DELETED"]
+    assert [change["event"] for change in received] == [
+        "OpportunityCreated",
+        "OpportunityUpdated",
+        "OpportunityUpdated",
+        "OpportunityDeleted",
+    ]
+    assert {change["id"] for change in received} == {id_}
+    assert received[1]["changedFields"] == ["name"]
+    assert received[3]["opportunity"] is None
+    assert len({change["cursor"] for change in received}) == 4
+
+
+async def test_nothing_is_lost_while_away(live: Live) -> None:
+    admin = await live.member("admin")
+    async with live.watching(admin) as stream:
+        id_ = await live.create(admin, "seen")
+        (first,) = await stream.wait_for(1)
+    names = [f"missed {index}" for index in range(20)]
+    for name in names:
+        await live.rename(admin, id_, name)
+    async with live.watching(admin, f'(after: "{first["cursor"]}")') as stream:
+        await live.rename(admin, id_, "live again")
+        received = await stream.wait_for(21)
+        assert len(await stream.settle()) == 21, "nothing comes twice"
+    assert [change["kind"] for change in received] == ["UPDATED"] * 21
+    cursors = [tuple(int(part, 16) for part in change["cursor"].split("-")) for change in received]
+    assert cursors == sorted(cursors)
+
+
+async def test_concurrent_writers_lose_nothing(live: Live) -> None:
+    admin = await live.member("admin")
+    async with live.watching(admin) as stream:
+
+        async def writer(number: int) -> list[str]:
+            return [await live.create(admin, f"writer {number}") for _ in range(10)]
+
+        made = await asyncio.gather(*(writer(number) for number in range(8)))
+        received = await stream.wait_for(80)
+        assert len(await stream.settle()) == 80
+    assert sorted(change["id"] for change in received) == sorted(id_ for ids in made for id_ in ids)
+
+
+async def test_only_what_may_be_seen_is_told(live: Live) -> None:
+    admin, rep = await live.member("admin"), await live.member("sales_rep")
+    stranger = await live.member("marketer")
+    mine = f"mem_{rep.member_id}"
+    theirs = f"mem_{stranger.member_id}"
+    async with live.watching(rep) as stream:
+        hidden = await live.create(admin, "hidden", ownerId=theirs)
+        await live.rename(admin, hidden, "still hidden")
+        id_ = await live.create(admin, "shown", ownerId=mine)
+        await live.mutate(admin, "updateOpportunity", {"id": id_, "ownerId": theirs}, "opportunity { id }")
+        await live.rename(admin, id_, "hidden now")
+        await live.mutate(admin, "updateOpportunity", {"id": id_, "ownerId": mine}, "opportunity { id }")
+        received = await stream.wait_for(3)
+        assert len(await stream.settle()) == 3
+    assert [(change["id"], change["kind"]) for change in received] == [
+        (id_, "CREATED"),
+        (id_, "LEFT"),
+        (id_, "ENTERED"),
+    ]
+    assert received[1]["opportunity"] is None
+    assert received[1]["changedFields"] == []
+
+
+async def test_a_filter_is_entered_and_left(live: Live) -> None:
+    admin = await live.member("admin")
+    async with live.watching(admin, '(where: {name: {startsWith: "big"}})') as stream:
+        id_ = await live.create(admin, "small")
+        await live.rename(admin, id_, "big deal")
+        await live.rename(admin, id_, "bigger deal")
+        await live.rename(admin, id_, "small deal")
+        received = await stream.wait_for(3)
+        assert len(await stream.settle()) == 3
+    assert [change["kind"] for change in received] == ["ENTERED", "UPDATED", "LEFT"]
+
+
+async def test_a_suspended_member_hears_nothing_more(live: Live) -> None:
+    admin, rep = await live.member("admin"), await live.member("sales_rep", skip=1)
+    async with live.watching(rep) as stream:
+        await live.create(admin, "before", ownerId=f"mem_{rep.member_id}")
+        await stream.wait_for(1)
+        await live.mutate(admin, "suspendMember", {"id": f"mem_{rep.member_id}"}, "member { id }")
+        await live.create(admin, "after", ownerId=f"mem_{rep.member_id}")
+        received = await stream.settle()
+        assert len(received) == 1
+        with pytest.raises(Unauthenticated):
+            await stream.task
+
+
+@pytest.mark.parametrize("cursor", ["", "nonsense", "ffffffffffff-1", "1"])
+async def test_a_wrong_cursor_is_refused(live: Live, cursor: str) -> None:
+    admin = await live.member("admin")
+    request = GraphQLRequest(f'subscription {{ opportunityChanged(after: "{cursor}") {{ cursor }} }}')
+    refusal, _ = await live.engine.subscribe(request, live.engine.operation(request), admin)
+    assert refusal is not None
+    (error,) = refusal.body["errors"]
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+async def test_a_filter_by_a_hidden_field_is_refused(live: Live) -> None:
+    marketer = await live.member("marketer")
+    request = GraphQLRequest('subscription { opportunityChanged(where: {amount: {gt: "1"}}) { cursor } }')
+    refusal, _ = await live.engine.subscribe(request, live.engine.operation(request), marketer)
+    assert refusal is not None
+    assert refusal.body["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_another_workspace_hears_nothing(live: Live) -> None:
+    admin = await live.member("admin")
+    row = await live.connection.fetchrow(
+        "SELECT replace(workspace_id::text, '-', ''), replace(member_id::text, '-', '') FROM member_role"
+        " WHERE role = 'admin' AND workspace_id = (SELECT id FROM workspace WHERE slug = 'other')"
+    )
+    assert row is not None
+    other = Claims(row[0], row[1], datetime.now(UTC) + timedelta(hours=1))
+    async with live.watching(other) as stream:
+        await live.create(admin, "not theirs")
+        assert await stream.settle() == []

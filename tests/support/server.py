@@ -1,0 +1,90 @@
+"""A real `crm-graph dev` in a process of its own, as a newcomer would start it."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+COMMAND = str(Path(sys.executable).with_name("crm-graph"))
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """Where it serves, and the token that it printed."""
+
+    port: int
+    token: str
+    data: Path
+    process: subprocess.Popen[str]
+
+    @property
+    def address(self) -> str:
+        """The address of the graph."""
+        return f"http://127.0.0.1:{self.port}/graphql"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of a request."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return an environment without the settings of whoever runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CRM_", "DATABASE_", "PG"))}
+    return {**kept, **more}
+
+
+def free_port() -> int:
+    """Return a port that nobody uses right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def crm_graph(*arguments: str, timeout_s: float = 120, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the command line to its end."""
+    return subprocess.run(
+        [COMMAND, *arguments], env=environment(**more), capture_output=True, text=True, timeout=timeout_s
+    )
+
+
+@contextmanager
+def running_server(data: Path, *arguments: str, **settings: str) -> Iterator[RunningServer]:
+    """Run `crm-graph dev` on a data directory until the block ends; it must end cleanly."""
+    port = free_port()
+    command = [COMMAND, "dev", "--port", str(port), "--data", str(data), *arguments]
+    process = subprocess.Popen(
+        command, env=environment(**settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    said: list[str] = []
+    ready = threading.Event()
+
+    def listen() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line)
+            if "Application startup complete" in line:
+                ready.set()
+        ready.set()
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    try:
+        assert ready.wait(60), "".join(said)
+        token = re.search(r"Authorization: Bearer (\S+)", "".join(said))
+        assert token is not None, "".join(said)
+        yield RunningServer(port, token[1], data, process)
+    finally:
+        process.terminate()
+        code = process.wait(30)
+        thread.join(5)
+    assert code == 0, "".join(said)

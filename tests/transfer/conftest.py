@@ -1,0 +1,20 @@
+"""Fixtures of the tests of imports and exports."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.database import savepoint
+from tests.transfer.desk import Desk
+
+
+@pytest.fixture
+async def desk(database_url: str, tmp_path: Path) -> AsyncIterator[Desk]:
+    """An empty workspace to import into."""
+    async with savepoint(database_url) as database:
+        made = Desk(database, tmp_path)
+        await made.set_up()
+        yield made

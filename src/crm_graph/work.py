@@ -125,6 +125,7 @@ class Work:
         """Insert a row that another event of this unit of work tells about: a history entry, a line of a new order."""
         row.workspace_id, row.version = self.viewer.workspace_id, 1
         row.created_at = row.updated_at = self.now
+        _refuse_missing(row)
         await self._write(_insert_statement(type(row)), values(row), policy)
         remember(row)
 
@@ -133,6 +134,7 @@ class Work:
         changed = changes(row)
         if not changed:
             return False
+        _refuse_missing(row)
         before = row.version
         row.version, row.updated_at = before + 1, self.now
         names = tuple(sorted({*changed, "version", "updated_at"}))
@@ -238,6 +240,18 @@ def _get_statement(model: type[Row], policy: Policy, access: Access, verb: str) 
     return found
 
 
+def _refuse_missing(row: Row) -> None:
+    """Raise Refused for a column that must have a value: REQUIRED where there is none, INVALID where it is blank."""
+    for column in table_of(type(row)).columns:
+        if column.nullable:
+            continue
+        value = getattr(row, column.name)
+        if value is None and column.server_default is None:
+            raise Refused("REQUIRED", f"`{_camel(column.name)}` must have a value.", (_camel(column.name),))
+        if isinstance(value, str) and not value.strip():
+            raise Refused("INVALID", f"`{_camel(column.name)}` cannot be blank.", (_camel(column.name),))
+
+
 def _own(of: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in of.items() if name not in _HOUSEKEEPING and value is not None}
 
@@ -252,8 +266,12 @@ def _columns(error: asyncpg.PostgresError) -> tuple[str, ...]:
     detail = str(getattr(error, "detail", "") or "")
     inside = detail.partition("(")[2].partition(")")[0]
     last = inside.split(", ")[-1].removeprefix("lower(") if inside else ""
-    head, *rest = last.split("_")
-    return (head + "".join(part.capitalize() for part in rest),) if last else ()
+    return (_camel(last),) if last else ()
+
+
+def _camel(column: str) -> str:
+    head, *rest = column.split("_")
+    return head + "".join(part.capitalize() for part in rest)
 
 
 def _taken(error: asyncpg.UniqueViolationError, policy: Policy) -> str:

@@ -23,7 +23,7 @@ JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 EVENT_STREAM = "text/event-stream"
 TYPENAME = "{ __typename }"
-SUBSCRIPTION = "subscription { opportunityChanged { id } }"
+SUBSCRIPTION = "subscription { opportunityChanged { recordId } }"
 LIMIT = 256 * 1024
 
 pytestmark = pytest.mark.xdist_group("http-bodies")
@@ -310,7 +310,10 @@ async def test_a_client_that_leaves_is_no_error(graph: Graph) -> None:
     """Its statement is cancelled and the request ends quietly: nobody is there to be answered, and nothing to log."""
     claims = await graph.claims("admin")
     token = graph.authority.issue(claims.workspace_id, claims.member_id, timedelta(hours=1))
-    messages = [{"type": "http.request", "body": body("{ customers { totalCount } }")}, {"type": "http.disconnect"}]
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": body("{ customers { totalCount } }")},
+        {"type": "http.disconnect"},
+    ]
 
     async def receive() -> dict[str, Any]:
         return messages.pop(0)

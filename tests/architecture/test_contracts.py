@@ -1,4 +1,5 @@
-"""The public contract is in git: what the code says and what `schema/` says are the same. `make contracts` writes it."""
+"""The public contract is in git: what the code says and what `schema/` says are the same. `make contracts` writes
+it."""
 
 from __future__ import annotations
 

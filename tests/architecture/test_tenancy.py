@@ -1,4 +1,5 @@
-"""Every table of a workspace has `workspace_id` first in all of its keys: the database itself keeps workspaces apart."""
+"""Every table of a workspace has `workspace_id` first in all of its keys: the database itself keeps workspaces
+apart."""
 
 from __future__ import annotations
 
@@ -6,11 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Column, ForeignKeyConstraint, Index, MetaData, Table, Text, UniqueConstraint
 
-from crm_graph.api import schema as _all_tables
+import crm_graph.api.schema  # noqa: F401 - so that every table of a slice is in the metadata
 from crm_graph.db.base import Base
 from crm_graph.identity.secrets import InstallationSecret
-
-assert _all_tables, "imported so that every slice's tables are in the metadata"
 
 NOT_OF_A_WORKSPACE = {
     InstallationSecret.__tablename__: "the installation's own",

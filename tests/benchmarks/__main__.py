@@ -17,16 +17,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import psutil
+import psutil  # type: ignore[import-untyped]
 
+from crm_graph.api.settings import Settings
+from crm_graph.app import authority
 from crm_graph.cli.accounts import find_account
 from crm_graph.cli.place import installation
-from crm_graph.app import authority
-from crm_graph.api.settings import Settings
 from crm_graph.db import embedded
 from crm_graph.db.migrate import upgrade
 from crm_graph.db.pool import Database
@@ -88,8 +89,6 @@ async def _prepare(url: str) -> tuple[str, dict[str, str], str]:
     tokens = {}
     for role in ("admin", "sales_rep"):
         account = await find_account(database, workspace, None, role)
-        from datetime import timedelta
-
         tokens[role] = issuer.issue(workspace, account.member_id, timedelta(hours=2))
     middle = (
         "SELECT id::text FROM customer WHERE replace(workspace_id::text, '-', '') = $1 ORDER BY id OFFSET $2 LIMIT 1"
@@ -150,7 +149,7 @@ def _print(operation: str, found: dict[str, dict[str, Any]]) -> None:
         )
 
 
-async def _main(url: str, stack: ExitStack) -> None:
+async def _main(url: str, stack: ExitStack) -> dict[str, Any]:
     workspace, tokens, customer = await _prepare(url)
     ports = {"crm-graph": _free_port(), "floor": _free_port()}
     command = str(Path(sys.executable).with_name("crm-graph"))
@@ -172,12 +171,12 @@ async def _main(url: str, stack: ExitStack) -> None:
             "crm-graph as rep": request_bytes("/graphql", body, {"Authorization": f"Bearer {tokens['sales_rep']}"}),
             "floor": request_bytes(f"/{name}", body, {}),
         }
-    results = await _measure(ports, processes, requests)
-    BUILD.mkdir(exist_ok=True)
-    (BUILD / "bench.json").write_text(json.dumps({"customers": CUSTOMERS, "operations": results}, indent=2) + "\n")
+    return await _measure(ports, processes, requests)
 
 
 if __name__ == "__main__":
+    BUILD.mkdir(exist_ok=True)
     with ExitStack() as everything:
         server = everything.enter_context(embedded.running(BUILD / "bench-data", shared_buffers_mb=1024))
-        asyncio.run(_main(server.url, everything))
+        found = asyncio.run(_main(server.url, everything))
+    (BUILD / "bench.json").write_text(json.dumps({"customers": CUSTOMERS, "operations": found}, indent=2) + "\n")

@@ -1,4 +1,5 @@
-"""The floor: what a careful engineer writes by hand for these very operations, with asyncpg and orjson and nothing else.
+"""The floor: what a careful engineer writes by hand for these very operations, with asyncpg and orjson and nothing
+else.
 
 One statement per level, keys matched in a dict, the same pool as ours. No permissions, no GraphQL.
 """

@@ -122,7 +122,7 @@ export async function take(iterator, count, id) {
   while (found.length < count) {
     const { value, done } = await within(10_000, `result ${found.length + 1} of ${count}`, iterator.next());
     if (done) break;
-    if (value.errors || value.data.opportunityChanged.id === id) found.push(value);
+    if (value.errors || value.data.opportunityChanged.recordId === id) found.push(value);
   }
   return found;
 }

@@ -5,7 +5,7 @@ import { authorization, check, graphql, main, same, socketUrl, WATCH, watchAndRe
 
 const PROTOCOL = "graphql-transport-ws";
 const INIT = { type: "connection_init", payload: { Authorization: authorization } };
-const subscribe = (id, query = "subscription { opportunityChanged { id } }") => ({
+const subscribe = (id, query = "subscription { opportunityChanged { recordId } }") => ({
   type: "subscribe",
   id,
   payload: { query },

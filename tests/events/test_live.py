@@ -20,7 +20,7 @@ from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import Unauthenticated
 from tests.support.database import clone
 
-SELECTION = "{ cursor kind event changedFields id opportunity { id name owner { name } } }"
+SELECTION = "{ cursor kind event changedFields recordId opportunity { id name owner { name } } }"
 
 
 class Live:
@@ -98,7 +98,7 @@ class Stream:
     async def wait_for(self, count: int) -> list[dict[str, Any]]:
         """Return what was received once it is this many."""
         async with asyncio.timeout(10):
-            while len(self.received) < count and not self.task.done():
+            while len(self.received) < count and not self.task.done():  # noqa: ASYNC110 - polls what others append
                 await asyncio.sleep(0.01)
         return self.received
 
@@ -133,7 +133,7 @@ async def test_changes_arrive_in_order(live: Live) -> None:
         "OpportunityUpdated",
         "OpportunityDeleted",
     ]
-    assert {change["id"] for change in received} == {id_}
+    assert {change["recordId"] for change in received} == {id_}
     assert received[1]["changedFields"] == ["name"]
     assert received[3]["opportunity"] is None
     assert len({change["cursor"] for change in received}) == 4
@@ -166,7 +166,7 @@ async def test_concurrent_writers_lose_nothing(live: Live) -> None:
         made = await asyncio.gather(*(writer(number) for number in range(8)))
         received = await stream.wait_for(80)
         assert len(await stream.settle()) == 80
-    assert sorted(change["id"] for change in received) == sorted(id_ for ids in made for id_ in ids)
+    assert sorted(change["recordId"] for change in received) == sorted(id_ for ids in made for id_ in ids)
 
 
 async def test_only_what_may_be_seen_is_told(live: Live) -> None:
@@ -183,7 +183,7 @@ async def test_only_what_may_be_seen_is_told(live: Live) -> None:
         await live.mutate(admin, "updateOpportunity", {"id": id_, "ownerId": mine}, "opportunity { id }")
         received = await stream.wait_for(3)
         assert len(await stream.settle()) == 3
-    assert [(change["id"], change["kind"]) for change in received] == [
+    assert [(change["recordId"], change["kind"]) for change in received] == [
         (id_, "CREATED"),
         (id_, "LEFT"),
         (id_, "ENTERED"),

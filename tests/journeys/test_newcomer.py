@@ -66,9 +66,9 @@ async def test_a_deal_from_opening_to_delivery(server: RunningServer, client: ht
         client,
         server,
         """mutation ($customer: ID!) {
-          createOpportunity(input: {name: "A journey", customerId: $customer, amount: {amount: "5000", currency: "CNY"}}) {
-            opportunity { id version } errors { code }
-          }
+          createOpportunity(
+            input: {name: "A journey", customerId: $customer, amount: {amount: "5000", currency: "CNY"}}
+          ) { opportunity { id version } errors { code } }
         }""",
         customer=customer,
     )
@@ -121,7 +121,7 @@ async def test_watching_over_websocket_and_resuming(server: RunningServer, clien
             await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
             await asyncio.sleep(0.2)
             await act()
-            found = []
+            found: list[Any] = []
             async with asyncio.timeout(10):
                 while len(found) < count:
                     message = json.loads(await socket.recv())
@@ -165,8 +165,8 @@ async def test_commands_join_the_running_database(server: RunningServer) -> None
 
 def test_bad_commands_say_what_and_how(server: RunningServer, tmp_path: Path) -> None:
     data = str(server.data)
-    (tmp_path / "old" / "pg-18").mkdir(parents=True)
-    (tmp_path / "old" / "pg-18" / "PG_VERSION").write_text("15\n")
+    (tmp_path / "old" / "pg-15").mkdir(parents=True)
+    (tmp_path / "old" / "pg-15" / "PG_VERSION").write_text("15\n")
     nowhere = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
     cases: list[tuple[tuple[str, ...], dict[str, str], int, str]] = [
         (("nonsense",), {}, 2, "No such command"),
@@ -180,7 +180,7 @@ def test_bad_commands_say_what_and_how(server: RunningServer, tmp_path: Path) ->
         (("token", "--role", "admin"), nowhere, 2, "DATABASE_URL"),
         (("token", "--role", "admin"), {"DATABASE_URL": "nonsense"}, 2, "DATABASE_URL"),
         (("token", "--role", "admin", "--data", str(tmp_path / "empty")), {}, 2, "crm-graph migrate"),
-        (("serve", "--data", str(tmp_path / "old")), {}, 2, "15"),
+        (("serve", "--data", str(tmp_path / "old")), {}, 2, "created by Postgres 15"),
         (("user", "create", "--email", "x", "--role", "admin", "--data", data), {}, 2, "e-mail"),
         (("user", "create", "--email", "a@b.c", "--role", "king", "--data", data), {}, 1, "no role 'king'"),
         (("user", "create", "--email", "admin@example.com", "--role", "admin", "--data", data), {}, 1, "already"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sqlalchemy import Column, MetaData, Table, Text, select
+from sqlalchemy import ClauseElement, Column, MetaData, Table, Text, select
 from sqlalchemy.dialects import postgresql
 
 from crm_graph.permissions.access import compile_access
@@ -36,8 +36,9 @@ def column(*grants: Grant, masks: bool = True) -> str:
     return "hidden" if expression is None else _sql(expression)
 
 
-def _sql(expression: object) -> str:
-    text = str(expression.compile(dialect=postgresql.dialect(paramstyle="named")))  # type: ignore[attr-defined]
+def _sql(expression: ClauseElement) -> str:
+    dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+    text = str(expression.compile(dialect=dialect))
     return re.sub(r"\s+", " ", re.sub(r"::\w+(\[\])?", "", text))
 
 
@@ -93,7 +94,8 @@ def test_masks() -> None:
 
 
 def test_a_field_follows_the_role_that_grants_it() -> None:
-    """One role reads every row without the name, another reads its own rows with it: the name shows on own rows only."""
+    """One role reads every row without the name, another reads its own rows with it: the name shows on own rows
+    only."""
     everything = grant(read=ALL, fields={"name": HIDDEN})
     own = grant(read=OWN)
     assert rows(everything, own) == "everything"

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+COMMAND_TIMEOUT_S = 300
 COMMAND = str(Path(sys.executable).with_name("crm-graph"))
 
 
@@ -50,10 +51,10 @@ def free_port() -> int:
         return port
 
 
-def crm_graph(*arguments: str, timeout_s: float = 120, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the command line to its end."""
+def crm_graph(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the command line to its end; `more` is set in its environment."""
     return subprocess.run(
-        [COMMAND, *arguments], env=environment(**more), capture_output=True, text=True, timeout=timeout_s
+        [COMMAND, *arguments], env=environment(**more), capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S
     )
 
 
@@ -87,4 +88,6 @@ def running_server(data: Path, *arguments: str, **settings: str) -> Iterator[Run
         process.terminate()
         code = process.wait(30)
         thread.join(5)
+        if process.stdout is not None:
+            process.stdout.close()
     assert code == 0, "".join(said)

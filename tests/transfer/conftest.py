@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from crm_graph.graph.build import BuiltSchema
 from tests.support.database import savepoint
 from tests.transfer.desk import Desk
 
 
 @pytest.fixture
-async def desk(database_url: str, tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(database_url: str, schema: BuiltSchema, tmp_path: Path) -> AsyncIterator[Desk]:
     """An empty workspace to import into."""
     async with savepoint(database_url) as database:
-        made = Desk(database, tmp_path)
+        made = Desk(database, schema, tmp_path)
         await made.set_up()
         yield made

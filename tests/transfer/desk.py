@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from crm_graph.api.schema import make_schema
 from crm_graph.cli.bootstrap import make_workspace
 from crm_graph.cli.exporting import write_rows
 from crm_graph.cli.importing import Options, acting_as, import_steps, step_of
 from crm_graph.cli.place import operator_work
 from crm_graph.domains.workspace.members.operations import create_member
+from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.exports import plan_export
 from crm_graph.transfer.recipe import Step
 from crm_graph.transfer.report import StepReport
@@ -25,8 +25,9 @@ ADMIN = "admin@desk.example"
 class Desk:
     """Imports and exports as the command line does, on the test's connection."""
 
-    def __init__(self, database: SavepointDatabase, directory: Path) -> None:
+    def __init__(self, database: SavepointDatabase, schema: BuiltSchema, directory: Path) -> None:
         self.database = database
+        self.schema = schema
         self.directory = directory
         self.workspace_id = ""
 
@@ -57,20 +58,16 @@ class Desk:
         (report,) = await self.run([step], Options(SLUG, email, dry_run, skip_errors, encoding))
         return report
 
-    async def run(
-        self, steps: list[Step], options: Options | None = None, directory: Path | None = None
-    ) -> list[StepReport]:
+    async def run(self, steps: list[Step], options: Options | None = None) -> list[StepReport]:
         """Run steps and return their reports."""
         options = options or Options()
         viewer, access = await acting_as(self.database, SLUG, options.email, None)
         connection = self.database.one.connection
-        return await import_steps(
-            connection, viewer, access, steps, directory or self.directory, replace(options, workspace=SLUG)
-        )
+        return await import_steps(connection, viewer, access, steps, self.directory, replace(options, workspace=SLUG))
 
     async def export(self, entity: str, form: str = "csv", *, email: str | None = None) -> str:
         """Export what a member may see."""
-        registry = make_schema().registry
+        registry = self.schema.registry
         viewer, access = await acting_as(self.database, SLUG, email, None)
         plan = plan_export(registry.records[entity], registry, access, None)
         file = io.StringIO(newline="")

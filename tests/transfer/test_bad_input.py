@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from crm_graph.kernel.errors import OperatorError
@@ -80,7 +82,8 @@ async def test_an_unknown_column_is_an_error_unless_it_is_ignored(desk: Desk) ->
 
 async def test_an_option_that_names_no_column_is_an_error(desk: Desk) -> None:
     content = "external_id,name\nA,Acme\n"
-    for options in ({"maps": ["nmae=name"]}, {"ignore": ["nmae"]}, {"fixes": ["nmae:a=b"]}):
+    wrong: list[dict[str, Any]] = [{"maps": ["nmae=name"]}, {"ignore": ["nmae"]}, {"fixes": ["nmae:a=b"]}]
+    for options in wrong:
         with pytest.raises(OperatorError, match="no column 'nmae'"):
             await desk.load("customer", content, **options)
     with pytest.raises(OperatorError, match="has no field 'nmae'"):
@@ -91,8 +94,8 @@ async def test_a_missing_column_is_named_with_the_header(desk: Desk) -> None:
     with pytest.raises(OperatorError, match=r"no column for customer\.name, which is required") as error:
         await desk.load("customer", "external_id,title\nA,x\n")
     assert "its header is: external_id, title" in error.value.fix
-    with pytest.raises(OperatorError, match="recognised by external_id"):
-        await desk.load("opportunity", "name,stage\nDeal,Prospecting\n")
+    with pytest.raises(OperatorError, match="recognised by id or external_id"):
+        await desk.load("opportunity", "name,stage\nDeal,Lead\n")
 
 
 async def test_a_column_twice_or_no_header_is_an_error(desk: Desk) -> None:
@@ -108,10 +111,10 @@ async def test_a_column_twice_or_no_header_is_an_error(desk: Desk) -> None:
 
 async def test_a_wrong_encoding_is_named_with_its_place(desk: Desk) -> None:
     latin = "name\nAcme\nRenée Élan\n".encode("latin-1")
-    with pytest.raises(OperatorError, match="byte e9 at offset 14, line 3") as error:
+    with pytest.raises(OperatorError, match="byte e9 at offset 13, line 3") as error:
         await desk.load("customer", latin)
     assert "--encoding cp1252" in error.value.fix
-    with pytest.raises(OperatorError, match="is not utf-8: byte e9 at offset 14"):
+    with pytest.raises(OperatorError, match="is not utf-8: byte e9 at offset 13"):
         await desk.load("customer", latin, encoding="utf-8")
     with pytest.raises(OperatorError, match="no encoding 'klingon'"):
         await desk.load("customer", latin, encoding="klingon")
@@ -121,7 +124,7 @@ async def test_a_wrong_encoding_is_named_with_its_place(desk: Desk) -> None:
 
 
 async def test_nul_and_absurd_dates_are_refused(desk: Desk) -> None:
-    content = "external_id,name,stage,closed_on\nA,a\0b,Prospecting,9999-12-31\nB,b,Prospecting,2026-02-30\n"
+    content = "external_id,name,stage,closed_on\nA,a\0b,Lead,9999-12-31\nB,b,Lead,2026-02-30\n"
     report = await desk.load("opportunity", content)
     assert [(row, column, reason) for row, column, _, reason in errors(report)] == [
         (2, "closed_on", "does not lie in the years 1900 to 2199"),
@@ -135,9 +138,9 @@ async def test_a_key_twice_in_the_file_is_an_error(desk: Desk) -> None:
     assert errors(report) == [(4, "external_id", "A", "stands in row 2 already")]
     report = await desk.load(
         "member",
-        "external_id,name,email,roles\n1,A,a@x.example,analyst\n2,B,A@x.example,analyst\n3,C,c@x.example,boss\n",
+        "external_id,name,email,roles\n1,A,a@x.example,analyst\n2,B,A@x.example,analyst\n3,C,c@x.example,x\n",
     )
-    assert [error[:3] for error in errors(report)] == [(3, "email", "A@x.example"), (4, "roles", "boss")]
+    assert [error[:3] for error in errors(report)] == [(3, "email", "A@x.example"), (4, "roles", "x")]
     assert await customers(desk) == 0
 
 
@@ -164,7 +167,7 @@ async def test_an_unknown_reference_and_an_ambiguous_one_are_errors(desk: Desk) 
         (3, "owner", "Lee", "is the external id or email or name of no member"),
     ]
     found = await desk.rows(
-        "SELECT c.name, m.email FROM customer c LEFT JOIN member m ON m.workspace_id = c.workspace_id AND m.id = owner_id"
+        "SELECT c.name, m.email FROM customer c LEFT JOIN member m ON m.workspace_id = $1 AND m.id = owner_id"
         " WHERE c.workspace_id = $1 ORDER BY 1"
     )
     assert found == [("Delta", None), ("Gamma", "kim2@desk.example")]

@@ -25,17 +25,8 @@ async def test_a_formula_comes_back_as_it_was(desk: Desk) -> None:
     assert (await desk.load("customer", "\n".join(lines), "rows.ndjson")).inserted == len(DANGEROUS)
     exported = await desk.export("Customer")
     names = [row["name"] for row in csv.DictReader(io.StringIO(exported))]
-    assert names == [
-        "'=1+1",
-        "'+86 10 1234",
-        "'-cmd",
-        "'@sum",
-        "'\ttab",
-        "''=quoted",
-        "'''=twice",
-        "'plain",
-        "ordinary",
-    ]
+    guarded_names = ["'=1+1", "'+86 10 1234", "'-cmd", "'@sum", "'\ttab", "''=quoted", "'''=twice"]
+    assert names == [*guarded_names, "'plain", "ordinary"]
     report = await desk.load("customer", exported)
     assert (report.unchanged, report.updated, report.error_count) == (len(DANGEROUS), 0, 0)
 
@@ -65,7 +56,7 @@ async def test_everything_that_is_exported_can_be_imported_again(desk: Desk) -> 
 async def test_an_export_holds_what_its_member_may_see(desk: Desk) -> None:
     await desk.member("Rep", "rep@desk.example", "sales_rep")
     await desk.member("Marketer", "marketer@desk.example", "marketer")
-    content = "external_id,name,stage,amount,owner\n1,Mine,Prospecting,7,rep@desk.example\n2,Yours,Prospecting,8,\n"
+    content = "external_id,name,stage,amount,owner\n1,Mine,Lead,7,rep@desk.example\n2,Yours,Lead,8,\n"
     await desk.load("opportunity", content)
     mine = await desk.export("Opportunity", email="rep@desk.example")
     assert [row["name"] for row in csv.DictReader(io.StringIO(mine))] == ["Mine"]

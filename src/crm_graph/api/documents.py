@@ -107,7 +107,8 @@ class DocumentCache:
         try:
             node = parse(source, max_tokens=self.max_tokens)
         except GraphQLError as error:
-            raise DocumentError("PARSE_FAILED", [error]) from None
+            code = "COST_LIMIT_EXCEEDED" if "tokens" in error.message else "PARSE_FAILED"
+            raise DocumentError(code, [error]) from None
         except RecursionError:
             raise DocumentError("PARSE_FAILED", [GraphQLError("The document is nested too deep.")]) from None
         try:

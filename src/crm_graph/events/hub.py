@@ -113,18 +113,18 @@ class Hub:
             if not self._feeds[key]:
                 del self._feeds[key]
 
-    async def events(self, workspace_id: str, entity: str, after: LogCursor | None) -> AsyncIterator[Event]:
+    async def events(self, workspace_id: str, entity: str, after: LogCursor) -> AsyncIterator[Event]:
         """Yield a workspace's events of one entity type: those after the cursor from the log, then the live ones.
 
         The feed is registered before the log is read, and the log is read up to the feed's start, so that nothing falls
         between the two and nothing comes twice. Raises FeedOverflow.
         """
         with self._registered(workspace_id, entity) as feed:
-            if after is not None:
-                async for event in self._replay(workspace_id, entity, after, feed.position):
-                    yield event
-            async for event in feed.events():
+            async for event in self._replay(workspace_id, entity, after, feed.position):
                 yield event
+            async for event in feed.events():
+                if event.cursor > after:
+                    yield event
 
     async def _replay(self, workspace_id: str, entity: str, after: LogCursor, to: LogCursor) -> AsyncIterator[Event]:
         while True:

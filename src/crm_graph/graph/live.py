@@ -49,14 +49,16 @@ class ChangeKind(Enum):
 class Change:
     """The base of all changes; the subclass of a slice adds the record and the actor."""
 
-    record_id: strawberry.Private[str | None]
-    actor_id: strawberry.Private[str | None]
+    key: strawberry.Private[str | None]
+    actor_key: strawberry.Private[str | None]
     cursor: Cursor = strawberry.field(
         description="The position of this change; pass it as `after` to resume behind it."
     )
     kind: ChangeKind = strawberry.field(description="What it means for a list of these records.")
     event: str = strawberry.field(description="What happened, as listed in schema/events.json.")
-    id: strawberry.ID = strawberry.field(description="The id of the record.")
+    record_id: strawberry.ID = strawberry.field(
+        description="The id of the record. Not called `id`: a normalising client would take this change for the record."
+    )
     at: datetime = strawberry.field(description="When it happened.")
     changed_fields: list[str] = strawberry.field(description="The fields that changed, of those you may read.")
 
@@ -69,7 +71,9 @@ class Watch:
     registry: Registry
     form: Form
     values: Mapping[str, Any]
-    after: LogCursor | None
+    after: LogCursor
+    """Where the stream starts: where the client was, else where the log was when it asked, so that nothing falls
+    between the subscription and its first event."""
 
     @classmethod
     def of(cls, record: Record, registry: Registry, arguments: Mapping[str, Any], newest: LogCursor) -> Watch:
@@ -78,11 +82,11 @@ class Watch:
         form = EVERYTHING
         if "where" in arguments:
             form = normaliser.normalise(record, arguments["where"], ("where",))
-        after = None
+        after: LogCursor | None = newest
         if arguments.get("after") is not None:
             after = LogCursor.decode(arguments["after"])
-            if after is None or after > newest:
-                raise BadUserInput("`after` is not a cursor of this event log.", path=("after",))
+        if after is None or after > newest:
+            raise BadUserInput("`after` is not a cursor of this event log.", path=("after",))
         return cls(record, registry, form, normaliser.binds(), after)
 
     def check(self, context: GraphContext) -> None:
@@ -143,7 +147,7 @@ class Watch:
         )
         before = _image(table, literal_column('"after"'), bindparam("old", type_=JSONB), name="before")
         start = select(literal_column("1").label("one")).subquery("start")
-        true = literal_column("true")
+        true: ColumnElement[bool] = literal_column("true")
         source = start.outerjoin(current, wanted).join(undone, true).join(after, true).join(before, true)
         return select(
             func.coalesce(self._matching(context, before), False).label("before"),
@@ -193,12 +197,12 @@ def make_change(cls: type[Change], record: Record, event: Event, context: GraphC
     """Return the plain object that the subscription's selection is executed on."""
     gone = kind in {ChangeKind.LEFT, ChangeKind.DELETED}
     return cls(
-        record_id=None if gone else event.entity_id,
-        actor_id=event.actor,
+        key=None if gone else event.entity_id,
+        actor_key=event.actor,
         cursor=Cursor(event.cursor.encode()),
         kind=kind,
         event=event.type,
-        id=strawberry.ID(encode_id(record.prefix, event.entity_id)),
+        record_id=strawberry.ID(encode_id(record.prefix, event.entity_id)),
         at=event.at,  # type: ignore[arg-type] # in output form, as everything from the database
         changed_fields=[] if gone else _changed_fields(record, event, context),
     )

@@ -41,6 +41,8 @@ class StepReport:
     error_count: int = 0
     errors: list[RowError] = field(default_factory=list)
     events: Counter[str] = field(default_factory=Counter)
+    written: Counter[str] = field(default_factory=Counter)
+    """New rows by table."""
     notes: list[str] = field(default_factory=list)
 
     def add_error(self, row: int, column: str, value: str, reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,11 @@ from crm_graph.transfer.recipe import Step
 from crm_graph.transfer.report import StepReport
 from crm_graph.transfer.resolve import Resolver
 from crm_graph.transfer.spec import ImportSpec
+from crm_graph.transfer.write import analyse
 from crm_graph.work import Work
 
+MANY_ROWS = 500
+"""New rows of a table from which on its statistics are worth counting anew."""
 Start = Callable[[Step], Progress]
 """Called when a step starts; returns what is called with the number of rows that were read since."""
 
@@ -62,6 +66,9 @@ async def run_steps(
         )
         if report.error_count and not skip_errors:
             break
+    written = sum((report.written for report in reports), Counter[str]())
+    if not any(report.error_count for report in reports) or skip_errors:
+        await analyse(work.session, (table for table, rows in written.items() if rows >= MANY_ROWS))
     return reports
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crm_graph.db.base import Base, Row
+from crm_graph.db.base import Base, Row, table_of
 from crm_graph.kernel.ids import new_id
 from crm_graph.transfer.report import StepReport
 from crm_graph.transfer.resolve import Resolver
@@ -33,7 +33,7 @@ class Saver:
         """Write drafts that are complete; `changes` are those of stored rows, by id."""
         new = [draft for draft in drafts if draft.is_new()]
         changed = [draft for draft in drafts if changes.get(draft.id)]
-        await insert_rows(self.work, self.spec.model, [draft.values for draft in new])
+        await self._insert(self.spec.model, [draft.values for draft in new])
         await self._update(changed, changes)
         await self._save_parts([part for draft in drafts for part in parts.get(draft.id, ())])
         await self._log(drafts, changes, parts)
@@ -41,6 +41,10 @@ class Saver:
         self.report.inserted += len(new)
         self.report.updated += touched
         self.report.unchanged += len(drafts) - len(new) - touched
+
+    async def _insert(self, model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+        await insert_rows(self.work, model, rows)
+        self.report.written[table_of(model).name] += len(rows)
 
     async def _update(self, drafts: Sequence[Draft], changes: Mapping[str, Mapping[str, tuple[Any, Any]]]) -> None:
         """Update changed rows together: each gets all columns that any of them changes, with its own value."""
@@ -59,7 +63,7 @@ class Saver:
                 await delete_rows(self.work, part.model, part.instead_of)
             rows[part.model] += [self._filled(part.model, row) for row in part.rows]
         for model, each in rows.items():
-            await insert_rows(self.work, model, each)
+            await self._insert(model, each)
 
     def _filled(self, model: type[Base], row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a part's row with what every row has."""

@@ -1,7 +1,7 @@
 """Opportunities from files, in any stage: an import brings in what happened elsewhere.
 
-So neither the required fields of a stage nor the order of stages are asked for. The column `product` puts one line on the
-opportunity; lines that it has already are left alone.
+So neither the required fields of a stage nor the order of stages are asked for. The column `product` puts one line on
+the opportunity; lines that it has already are left alone.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ class OpportunityChange(Change):
     """One event of the log with the current record."""
 
     opportunity: Opportunity | None = by_key(
-        "record_id", "The opportunity as it is now; null when it was deleted, or left what you asked for or may see."
+        "key", "The opportunity as it is now; null when it was deleted, or left what you asked for or may see."
     )
-    actor: Member | None = by_key("actor_id", "Who did it.")
+    actor: Member | None = by_key("actor_key", "Who did it.")
 
 
 class Subscriptions:

@@ -23,7 +23,7 @@ ALLOWED = {
     "domains/workspace/members/directory.py": "finds the viewer, before there are permissions",
     "domains/workspace/workspaces/operations.py": "the operator's commands, and the workspace's own currency",
     "domains/workspace/members/operations.py": "roles of a member that was read under permissions; the last admin",
-    "domains/workspace/teams/operations.py": "the tree above a team, to refuse circles",
+    "domains/workspace/members/teams.py": "the tree above a team, to refuse circles",
     "domains/sales/opportunities/operations.py": "the first stage, which `refer` then reads under permissions",
     "domains/orders/orders/operations.py": "counters and lines of an order that was read under permissions",
     "domains/orders/orders/lines.py": "lines of an order that was read under permissions",

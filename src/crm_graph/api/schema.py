@@ -11,7 +11,6 @@ from crm_graph.domains.sales.opportunities.graph import SLICE as OPPORTUNITIES
 from crm_graph.domains.sales.pipelines.graph import SLICE as PIPELINES
 from crm_graph.domains.service.tickets.graph import SLICE as TICKETS
 from crm_graph.domains.workspace.members.graph import SLICE as MEMBERS
-from crm_graph.domains.workspace.teams.graph import SLICE as TEAMS
 from crm_graph.domains.workspace.workspaces.graph import SLICE as WORKSPACE
 from crm_graph.graph import roots
 from crm_graph.graph.build import BuiltSchema, Slice, build_schema
@@ -32,7 +31,6 @@ SLICES = (
     NODES,
     WORKSPACE,
     MEMBERS,
-    TEAMS,
     PRODUCTS,
     CUSTOMERS,
     CONTACTS,

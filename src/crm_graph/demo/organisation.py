@@ -18,8 +18,7 @@ from crm_graph.demo.copy import Sheets
 from crm_graph.demo.dice import Dice
 from crm_graph.demo.names import chinese_person, western_person
 from crm_graph.demo.times import START
-from crm_graph.domains.workspace.members.model import Member, MemberRole, MemberStatus
-from crm_graph.domains.workspace.teams.model import Team
+from crm_graph.domains.workspace.members.model import Member, MemberRole, MemberStatus, Team
 from crm_graph.permissions.roles import (
     ADMIN,
     ANALYST,

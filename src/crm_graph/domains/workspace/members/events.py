@@ -1,4 +1,4 @@
-"""What happens to members."""
+"""What happens to members and teams."""
 
 from __future__ import annotations
 
@@ -35,4 +35,28 @@ class MemberReactivated:
     """A suspended member may sign in again."""
 
 
-EVENTS = (MemberCreated, MemberUpdated, MemberRolesChanged, MemberSuspended, MemberReactivated)
+@dataclass(frozen=True, slots=True)
+class TeamCreated:
+    """A team was set up."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeamUpdated:
+    """A team was renamed, moved in the tree, or given another manager."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeamDeleted:
+    """A team was dissolved."""
+
+
+EVENTS = (
+    MemberCreated,
+    MemberUpdated,
+    MemberRolesChanged,
+    MemberSuspended,
+    MemberReactivated,
+    TeamCreated,
+    TeamUpdated,
+    TeamDeleted,
+)

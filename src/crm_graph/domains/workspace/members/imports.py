@@ -11,13 +11,12 @@ from crm_graph.domains.workspace.members.events import (
     MemberRolesChanged,
     MemberSuspended,
     MemberUpdated,
+    TeamCreated,
+    TeamUpdated,
 )
-from crm_graph.domains.workspace.members.model import Member, MemberRole, MemberStatus
+from crm_graph.domains.workspace.members.model import Member, MemberRole, MemberStatus, Team
 from crm_graph.domains.workspace.members.operations import roles_by_member
-from crm_graph.domains.workspace.members.policy import MEMBER
-from crm_graph.domains.workspace.teams.events import TeamCreated, TeamUpdated
-from crm_graph.domains.workspace.teams.model import Team
-from crm_graph.domains.workspace.teams.policy import TEAM
+from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
 from crm_graph.transfer.spec import Changes, Draft, ImportSpec, Part, Target, choice, refer, string, texts

@@ -1,4 +1,4 @@
-"""Members: the people who work in a workspace, with their roles."""
+"""Members: the people who work in a workspace, their roles, and the tree of their teams."""
 
 from __future__ import annotations
 
@@ -67,3 +67,20 @@ class MemberRole(Base):
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)
     member_id: Mapped[Id] = mapped_column(primary_key=True)
     role: Mapped[str] = mapped_column(primary_key=True)
+
+
+class Team(Row):
+    """A team, below `parent_id` where it has one."""
+
+    __tablename__ = "team"
+    __table_args__ = (
+        refers("workspace_id", "workspace"),
+        refers("parent_id", "team"),
+        refers("manager_id", "member"),
+        unique("name"),
+        indexed("team", "parent_id"),
+    )
+
+    name: Mapped[str]
+    parent_id: Mapped[Id | None]
+    manager_id: Mapped[Id | None]

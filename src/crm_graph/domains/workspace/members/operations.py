@@ -9,10 +9,8 @@ from sqlalchemy import delete, insert, select
 
 from crm_graph.db.base import table_of
 from crm_graph.domains.workspace.members.events import MemberCreated, MemberRolesChanged, MemberUpdated
-from crm_graph.domains.workspace.members.model import Member, MemberRole
-from crm_graph.domains.workspace.members.policy import MEMBER
-from crm_graph.domains.workspace.teams.model import Team
-from crm_graph.domains.workspace.teams.policy import TEAM
+from crm_graph.domains.workspace.members.model import Member, MemberRole, Team
+from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import workspace
 from crm_graph.permissions.roles import ADMIN, BUILT_IN

@@ -1,12 +1,11 @@
-"""The mutations of teams; their type stands with the members (`members/graph.py`), who each name the other."""
+"""The mutations of teams."""
 
 from __future__ import annotations
 
 import strawberry
 
-from crm_graph.domains.workspace.members.graph import Member, Team
-from crm_graph.domains.workspace.teams import events, operations
-from crm_graph.graph.build import Slice
+from crm_graph.domains.workspace.members import teams
+from crm_graph.domains.workspace.members.graph.types import Member, Team
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import DeletePayload, Payload, given, key_of, new_key, perform, perform_delete, refer
 from crm_graph.graph.records import by_key
@@ -15,7 +14,7 @@ from crm_graph.work import Work
 
 @strawberry.input(description="A new team.")
 class CreateTeamInput:
-    """See `operations.create_team`."""
+    """See `teams.create_team`."""
 
     id: strawberry.ID | None = strawberry.field(
         description="An id made by the client, `tea_` and a UUIDv7.", default=None
@@ -27,7 +26,7 @@ class CreateTeamInput:
 
 @strawberry.input(description="Changes to a team; what is left out stays, null clears.")
 class UpdateTeamInput:
-    """See `operations.update_team`."""
+    """See `teams.update_team`."""
 
     id: strawberry.ID = strawberry.field(description="The team.")
     if_version: int | None = strawberry.field(description="Refuse if the team is at another version.", default=None)
@@ -38,7 +37,7 @@ class UpdateTeamInput:
 
 @strawberry.input(description="A team to dissolve.")
 class DeleteTeamInput:
-    """See `operations.delete_team`."""
+    """See `teams.delete_team`."""
 
     id: strawberry.ID = strawberry.field(description="The team.")
     if_version: int | None = strawberry.field(description="Refuse if the team is at another version.", default=None)
@@ -51,7 +50,7 @@ class TeamPayload(Payload):
     team: Team | None = by_key("record_id", "The team; null when refused.")
 
 
-class Mutations:
+class TeamMutations:
     """Fields of Mutation."""
 
     @strawberry.mutation(description="Sets up a team.")
@@ -65,7 +64,7 @@ class Mutations:
     @strawberry.mutation(description="Dissolves a team without members and without teams below it.")
     async def delete_team(self, info: Info, input: DeleteTeamInput) -> DeletePayload:
         return await perform_delete(
-            info, input.id, lambda work: operations.delete_team(work, key_of(Team, input.id), input.if_version)
+            info, input.id, lambda work: teams.delete_team(work, key_of(Team, input.id), input.if_version)
         )
 
 
@@ -73,14 +72,11 @@ async def _create(work: Work, input_: CreateTeamInput) -> str:
     values = given(input_, "id")
     refer(values, "parent_id", Team)
     refer(values, "manager_id", Member)
-    return await operations.create_team(work, {**values, "id": new_key(Team, input_.id)})
+    return await teams.create_team(work, {**values, "id": new_key(Team, input_.id)})
 
 
 async def _update(work: Work, input_: UpdateTeamInput) -> str:
     values = given(input_, "id", "if_version")
     refer(values, "parent_id", Team)
     refer(values, "manager_id", Member)
-    return await operations.update_team(work, key_of(Team, input_.id), values, input_.if_version)
-
-
-SLICE = Slice("teams", mutations=(Mutations,), events=events.EVENTS)
+    return await teams.update_team(work, key_of(Team, input_.id), values, input_.if_version)

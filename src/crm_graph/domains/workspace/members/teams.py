@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.members.model import Member
-from crm_graph.domains.workspace.members.policy import MEMBER
-from crm_graph.domains.workspace.teams.events import TeamCreated, TeamDeleted, TeamUpdated
-from crm_graph.domains.workspace.teams.model import Team
-from crm_graph.domains.workspace.teams.policy import TEAM
+from crm_graph.domains.workspace.members.events import TeamCreated, TeamDeleted, TeamUpdated
+from crm_graph.domains.workspace.members.model import Member, Team
+from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
 from crm_graph.kernel.errors import Refused
 from crm_graph.work import CREATE, DELETE, UPDATE, Work
 

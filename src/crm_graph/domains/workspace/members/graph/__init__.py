@@ -1,0 +1,19 @@
+"""Members and teams in the schema, and the viewer. One slice: a member has a team and a team has a manager."""
+
+from __future__ import annotations
+
+from crm_graph.domains.workspace.members import events
+from crm_graph.domains.workspace.members.graph.mutations import Mutations
+from crm_graph.domains.workspace.members.graph.teams import TeamMutations
+from crm_graph.domains.workspace.members.graph.types import Member, Queries, Team
+from crm_graph.graph.build import Slice
+
+SLICE = Slice(
+    "members",
+    records=(Member, Team),
+    queries=(Queries,),
+    mutations=(Mutations, TeamMutations),
+    events=events.EVENTS,
+)
+
+__all__ = ["SLICE", "Member", "Team"]

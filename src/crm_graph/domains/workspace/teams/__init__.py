@@ -1,1 +1,0 @@
-"""One slice; see the role files."""

@@ -104,7 +104,7 @@ export const WATCH = /* GraphQL */ `
     opportunityChanged(where: { name: { startsWith: $prefix } }, after: $after) {
       cursor
       kind
-      id
+      recordId
       opportunity { name stage { name } }
     }
   }

@@ -12,10 +12,9 @@ from joserfc.jwk import OctKey, OKPKey
 
 from crm_graph.identity.tokens import TokenAuthority
 from crm_graph.kernel.errors import Unauthenticated
-from crm_graph.kernel.ids import new_id
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-WORKSPACE, MEMBER = new_id(), new_id()
+WORKSPACE, MEMBER = "01a2048f46cd73b185e9b47148196314", "01a2048f46cd73b185e9b47148196315"
 
 
 def authority(

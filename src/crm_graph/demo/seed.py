@@ -40,11 +40,12 @@ from crm_graph.permissions.roles import ADMIN, built_in_roles
 from crm_graph.work import Work
 
 CUSTOMERS_PER_BATCH = 2_000
-"""About 70,000 rows, 30 MB of Python objects; a multiple of `CUSTOMERS_PER_CAMPAIGN` and of the patterns' length."""
+"""About 70,000 rows, 30 MB of Python objects; like the first batch a multiple of 50, so that campaigns and
+patterns come out even."""
 
+_FIRST_BATCH = 200
+"""The first batch is small, because the tables are analysed after it: see `_analyse`."""
 _SETTINGS = "SET idle_in_transaction_session_timeout = 0; SET enable_seqscan = off"
-"""Foreign keys are checked by plans that a session makes once, at its first row. Where the tables are small by then (a
-workspace of 200 customers, analysed), those plans scan them: for 100,000 customers minutes turn into hours."""
 
 Progress = Callable[[str, int, int], None]
 """Receives what is being done, how much of it is done, and how much there is."""
@@ -89,15 +90,27 @@ async def make(
             async with aclosing(_ahead(_batches(sheets, organisation, dice, customers))) as batches:
                 async for made, batch in batches:
                     await copy(connection, batch)
+                    if done == 0 and made < customers:
+                        await _analyse(connection, sheets)
                     done += made
                     progress("customers", done, customers)
             await appoint_managers(connection, sheets.workspace_id, organisation)
         progress("planner statistics", 0, 1)
-        await connection.execute("ANALYZE " + ", ".join(sheet.table for sheet in sheets.all))
+        await _analyse(connection, sheets)
         progress("planner statistics", 1, 1)
     finally:
         await connection.close()
     return Seeded(sheets.workspace_id, {sheet.table: sheet.copied for sheet in sheets.all})
+
+
+async def _analyse(connection: asyncpg.Connection[Any], sheets: Sheets) -> None:
+    """Tell the planner what is in the tables: once all is there, and once when there is a little.
+
+    A session plans the check of a foreign key at its first row and whenever the table is analysed. On tables that look
+    nearly empty every index is as good as the primary key, and the wrong one makes hours of a minute. Autovacuum, which
+    does not see what is not committed, makes them look so; it passes over tables that this transaction analysed.
+    """
+    await connection.execute("ANALYZE " + ", ".join(sheet.table for sheet in sheets.all))
 
 
 def _workspace_id(key: str) -> str:
@@ -136,7 +149,7 @@ def _batches(sheets: Sheets, organisation: Organisation, dice: Dice, count: int)
 
     done = 0
     while done < count:
-        size = min(CUSTOMERS_PER_BATCH, count - done)
+        size = min(CUSTOMERS_PER_BATCH if done else _FIRST_BATCH, count - done)
         shares = [spread(dice, pattern, size) for pattern in (CONTACTS, OPPORTUNITIES, ORDERS, TICKETS)]
         buyers = [serve(*share) for share in zip(*shares, strict=True)]
         whole = len(buyers) // CUSTOMERS_PER_CAMPAIGN * CUSTOMERS_PER_CAMPAIGN

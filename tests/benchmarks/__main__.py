@@ -41,7 +41,8 @@ BUILD = Path("build")
 
 OPERATIONS = {
     "point": "query ($id: ID!) { customer(id: $id) { id name kind lifecycle industry city version createdAt } }",
-    "page": "{ customers(first: 50) { nodes { id name kind lifecycle industry city version createdAt owner { name } } } }",
+    "page": """{ customers(first: 50) { nodes {
+        id name kind lifecycle industry city version createdAt owner { name } } } }""",
     "graph": """{ customers(first: 20) { nodes { name
         opportunities(first: 5) { nodes { name amount { amount currency } owner { name } } }
         tickets(first: 5) { nodes { number subject status } }

@@ -77,7 +77,9 @@ async def test_a_deal_from_opening_to_delivery(server: RunningServer, client: ht
         client,
         server,
         """mutation ($deal: ID!, $product: ID!, $won: ID!) {
-          addOpportunityLine(input: {opportunityId: $deal, productId: $product, quantity: "2"}) { errors { code message } }
+          addOpportunityLine(input: {opportunityId: $deal, productId: $product, quantity: "2"}) {
+            errors { code message }
+          }
           moveOpportunity(input: {id: $deal, stageId: $won}) { opportunity { status } errors { code message } }
           createOrderFromOpportunity(input: {opportunityId: $deal}) {
             order { id status lines { totalCount } subtotal { amount } total { amount } customer { name } }

@@ -12,6 +12,7 @@ from crm_graph.demo.names import (
     TITLES,
     WESTERN_TITLES,
     Company,
+    Person,
     chinese_company,
     person,
     phone,
@@ -102,9 +103,10 @@ class Customers:
             who = person(dice, company.chinese)
             id_ = self._contacts.new_id()
             ids.append(id_)
-            name = company.name if buyer.kind is CustomerKind.PERSON and index == 0 else who.name
+            if buyer.kind is CustomerKind.PERSON and index == 0:
+                who = Person(company.name, company.mailbox)
             title = None if buyer.kind is CustomerKind.PERSON else dice.pick(titles)
-            row = (id_, buyer.id, name, title, f"{who.mailbox}@{company.domain}", phone(dice, company.chinese))
+            row = (id_, buyer.id, who.name, title, f"{who.mailbox}@{company.domain}", phone(dice, company.chinese))
             self._contacts.rows.append((self._workspace, *row, 1, created, created))
         buyer.contact_ids = tuple(ids)
 
@@ -126,7 +128,7 @@ class Customers:
                 lifecycle.value,
                 since,
                 company.industry,
-                f"info@{company.domain}" if is_company else None,
+                f"{company.mailbox}@{company.domain}",
                 phone(dice, company.chinese),
                 f"https://www.{company.domain}" if is_company else None,
                 company.city,

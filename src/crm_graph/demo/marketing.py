@@ -64,8 +64,8 @@ class Campaigns:
         """Write a campaign for some of these customers, planned when the last of them had come."""
         dice = self._dice
         planned = max(buyer.created for buyer in audience) + dice.between(0, 10 * DAY)
-        starts = planned + dice.between(14 * DAY, 60 * DAY)
-        ends = starts + dice.between(7 * DAY, 60 * DAY)
+        starts = planned + dice.between(30 * DAY, 60 * DAY)
+        ends = starts + dice.between(20 * DAY, 60 * DAY)
         status, version = self._status(starts, ends)
         budget = dice.between(10, 400) * 500 * 100
         cost = None if status is _PLANNED else budget * dice.between(40, 105) // 100
@@ -98,8 +98,8 @@ class Campaigns:
         if starts >= END:
             return _PLANNED, 1
         if ends < END:
-            return (_CANCELLED, 2) if self._dice.chance(0.08) else (_COMPLETED, 3)
-        return (_PAUSED, 3) if self._dice.chance(0.15) else (_ACTIVE, 2)
+            return (_CANCELLED, 2) if self._campaigns.made % 12 == 7 else (_COMPLETED, 3)
+        return (_PAUSED, 3) if self._campaigns.made % 7 == 6 else (_ACTIVE, 2)
 
     def _address(self, buyer: Buyer, campaign_id: str, planned: int, launched: int | None) -> None:
         """Write one member: a person at a customer, or the customer itself."""

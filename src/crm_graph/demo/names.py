@@ -146,7 +146,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """A company, or a person that buys; `short` is what people call it."""
+    """A company, or a person that buys; `short` is what people call it, `mailbox` where it is written to."""
 
     name: str
     short: str
@@ -155,6 +155,7 @@ class Company:
     city: str
     country: str
     chinese: bool
+    mailbox: str = "info"
 
 
 def chinese_person(dice: Dice) -> Person:
@@ -196,7 +197,7 @@ def western_company(dice: Dice, number: int) -> Company:
 def private_customer(dice: Dice, number: int) -> Company:
     """Return a Chinese person who buys for themselves."""
     who = chinese_person(dice)
-    return Company(who.name, who.name, f"mail{number % 97}.example", None, dice.pick(_CITIES), "China", True)
+    return Company(who.name, who.name, f"mail{number}.example", None, dice.pick(_CITIES), "China", True, who.mailbox)
 
 
 def phone(dice: Dice, chinese: bool) -> str:

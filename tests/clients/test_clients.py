@@ -34,6 +34,8 @@ def packages() -> None:
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
     done = subprocess.run(["npm", "ci"], cwd=HERE, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S)
+    if done.returncode != 0 and not os.environ.get("CI"):
+        pytest.skip(f"npm cannot install the clients here (CI would fail): {done.stderr.strip()[-200:]}")
     assert done.returncode == 0, done.stdout + done.stderr
     installed.touch()
 

@@ -2,7 +2,7 @@
 
 The connections of the pools pass `numeric`, `date` and `timestamptz` as text (`db/codecs.py`), which binary COPY cannot
 use. So the seeding connection has its own codecs: times are seconds, dates days since 1970, and amounts, quantities and
-percentages hundredths, all of them integers. Against datetime and Decimal objects that halves the time in Python.
+percentages hundredths, all of them integers: no datetime or Decimal object is made per value.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ class Sheet:
         """Return the next id of this table: a UUIDv7 of the company's first day, a millisecond after the one before.
 
         Ids come in the order of writing, not of what the rows tell, as they would from an import: so every index on
-        them grows at its right edge, which takes a quarter off the time. `mark` says which table and which workspace.
+        them grows at its right edge, which saves Postgres a tenth of its time. `mark` says which table and
+        which workspace.
         """
         self.made += 1
         return f"{_FIRST_MS + self.made:012x}{self.mark}{self.made:08x}"

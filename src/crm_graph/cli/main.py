@@ -41,15 +41,15 @@ def main() -> None:
         for command in module.COMMANDS:
             commands.add_command(command)
     try:
-        commands.main(standalone_mode=False)
+        # Not standalone, click returns the code that a command exits with instead of exiting.
+        code = commands.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Abort:
         sys.exit(130)
     except KeyboardInterrupt:
         sys.exit(130)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except OperatorError as error:
         console.print("[red]error:[/red]", error.what, markup=True, soft_wrap=True)

@@ -28,7 +28,12 @@ def encoding_of(path: Path, given: str | None) -> str:
     with path.open("rb") as file:
         start = file.read(2)
     if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        return "utf-16"
+        wrong = _first_wrong_byte(path, "utf-16")
+        if wrong is None:
+            return "utf-16"
+        raise OperatorError(
+            f"{path.name} starts as UTF-16 but is not: {_place(path, wrong)}", "save it as UTF-8, or give --encoding"
+        )
     wrong = _first_wrong_byte(path, "utf-8")
     if wrong is None:
         return "utf-8-sig"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -29,8 +30,14 @@ pytestmark = [
 
 @pytest.fixture(scope="session")
 def packages() -> None:
-    """Install the packages of the lock file, when they are missing or older than it."""
+    """Install the packages of the lock file, when they are missing or older than it; one worker does, others wait."""
     lock, installed = HERE / "package-lock.json", HERE / "node_modules" / ".package-lock.json"
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        _install(lock, installed)
+
+
+def _install(lock: Path, installed: Path) -> None:
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
     done = subprocess.run(["npm", "ci"], cwd=HERE, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S)

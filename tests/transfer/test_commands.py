@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,14 @@ pytestmark = pytest.mark.xdist_group("commands")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     directory = str(tmp_path_factory.mktemp("commands") / "data")
     assert crm_graph("migrate", "--data", directory).returncode == 0
     made = crm_graph(
         "user", "create", "--email", "a@example.com", "--role", "admin", "--new-workspace", "w", "--data", directory
     )
     assert made.returncode == 0, made.stderr
-    yield directory
+    return directory
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from graphql import ExecutionResult, GraphQLError, OperationType, get_named_type
+from graphql import ExecutionResult, GraphQLError, OperationType
 from graphql.execution.collect_fields import FragmentDetails, collect_fields
 from graphql.execution.values import get_argument_values
 
@@ -203,7 +203,6 @@ class Engine:
         except GraphQLError as error:
             return self.refuse([error], "BAD_USER_INPUT", request_id), empty
         change_type = definition.extensions["strawberry-definition"].type
-        assert get_named_type(definition.type) is not None
         return None, self._stream(request, operation, claims, watch, change_type)
 
     async def _stream(

@@ -83,11 +83,6 @@ _AFTER = Statement(
     ("xid", "seq", "limit"),
     {},
 )
-_LAST = Statement(
-    f"SELECT xid::text::bigint, seq FROM event WHERE {_VISIBLE} ORDER BY event.xid DESC, seq DESC LIMIT 1",  # noqa: S608
-    (),
-    {},
-)
 _HORIZON = Statement("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1, 9223372036854775807", (), {})
 
 
@@ -113,9 +108,3 @@ async def end(session: ReadSession) -> LogCursor:
     """
     rows = await session.fetch(_HORIZON, {})
     return LogCursor(rows[0][0], rows[0][1])
-
-
-async def last(session: ReadSession) -> LogCursor:
-    """Return the cursor of the last visible event, or the zero cursor of an empty log."""
-    rows = await session.fetch(_LAST, {})
-    return LogCursor(rows[0][0], rows[0][1]) if rows else LogCursor(0, 0)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, Table, and_, false, or_, select, true
+from sqlalchemy import ColumnElement, String, and_, false, or_, select, true
 
 from crm_graph.graph.comparators import argument, condition, null_condition, refuse_null
 from crm_graph.graph.records import Record
@@ -113,10 +113,8 @@ def predicate(form: Form, view: View, registry: Registry, access: Access) -> Col
             return null_condition(view.comparable(key, "filter by"), is_null)
         case ("leaf", key, operator, name):
             column = view.comparable(key, "filter by")
-            column_type = _column(view.record.table, view, key).type
-            return condition(
-                operator, column, name, isinstance(column_type, String) and not _is_enum(view, key, registry)
-            )
+            folds_case = isinstance(column.type, String) and not registry.is_enum(view.record, key)
+            return condition(operator, column, name, folds_case)
         case (quantifier, name, part):
             return _across(quantifier, name, part, view, registry, access)
     raise AssertionError(f"unknown form {form}")
@@ -138,14 +136,6 @@ def _across(
         inner = inner.is_not(True)
     found = select(1).select_from(other.rows).where(*other.conditions(), joined, inner).correlate(view.rows).exists()
     return found if quantifier in {"one", "some"} else ~found
-
-
-def _column(table: Table, view: View, key: str) -> Any:
-    return table.c[view.record.columns[key].column]
-
-
-def _is_enum(view: View, key: str, registry: Registry) -> bool:
-    return registry.is_enum(view.record, key)
 
 
 def _dotted(path: Path) -> str:

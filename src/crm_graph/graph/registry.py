@@ -112,10 +112,6 @@ class Registry:
         of = self._leaves[record.name].get(key)
         return key.endswith(".currency") or (of is not None and of is not str)
 
-    def by_prefix(self) -> Mapping[str, Record]:
-        """Return the records by id prefix."""
-        return {record.prefix: record for record in self.records.values()}
-
 
 def python_type(of: StrawberryField) -> Any:
     """Return the Python type of a leaf without its optionality; `list` for any list, which has no comparator."""

@@ -1,9 +1,8 @@
-"""Money: an exact decimal amount and an ISO 4217 currency."""
+"""Money: the bounds and the rounding of amounts, and what a currency code looks like (ISO 4217)."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
 CURRENCY = re.compile(r"[A-Z]{3}\Z")
@@ -13,14 +12,6 @@ AMOUNT_SCALE = 4
 
 MAX_AMOUNT = Decimal(10) ** (AMOUNT_DIGITS - AMOUNT_SCALE)
 """Amounts lie below this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Money:
-    """An amount in a currency. Amounts of different currencies are never added."""
-
-    amount: Decimal
-    currency: str
 
 
 def round_amount(amount: Decimal) -> Decimal:

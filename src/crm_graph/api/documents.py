@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from graphql import (
     DocumentNode,
+    FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
-    OperationDefinitionNode,
     parse,
     specified_rules,
     validate,
@@ -20,7 +20,8 @@ from graphql.validation.rules import overlapping_fields_can_be_merged
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
 from crm_graph.api.limits import LimitError, ShapeLimits, check_shape
-from crm_graph.graph.execution import Operation
+from crm_graph.graph.costs import FieldCosts
+from crm_graph.graph.execution import Operation, conditions
 
 OVERLAP_BUDGET = 30_000
 FRAGMENT_WORK_BUDGET = 5_000
@@ -68,6 +69,7 @@ class DocumentCache:
     """The most recently used documents, bounded by the memory they take."""
 
     schema: GraphQLSchema
+    costs: FieldCosts
     shape_limits: ShapeLimits
     max_source_bytes: int
     max_tokens: int
@@ -112,7 +114,7 @@ class DocumentCache:
         except RecursionError:
             raise DocumentError("PARSE_FAILED", [GraphQLError("The document is nested too deep.")]) from None
         try:
-            check_shape(node, self.shape_limits)
+            measured = check_shape(node, self.shape_limits, self.costs)
             errors = validate(self.schema, node, RULES, max_errors=self.max_errors, hide_suggestions=True)
         except LimitError as error:
             raise DocumentError("COST_LIMIT_EXCEEDED", [error]) from None
@@ -120,12 +122,12 @@ class DocumentCache:
             raise DocumentError("COST_LIMIT_EXCEEDED", [GraphQLError("The document is nested too deep.")]) from None
         if errors:
             raise DocumentError("VALIDATION_FAILED", [_of_the_document(error) for error in errors])
+        fragments = {each.name.value: each for each in node.definitions if isinstance(each, FragmentDefinitionNode)}
+        depends_on = conditions(node)
         operations = {
-            each.name.value if each.name else None: Operation.of(
-                f"{key}:{each.name.value if each.name else ''}", node, each
-            )
-            for each in node.definitions
-            if isinstance(each, OperationDefinitionNode)
+            name: Operation(f"{key}:{name or ''}", node, definition, fragments, depends_on, cost)
+            for definition, cost in measured
+            for name in (definition.name.value if definition.name else None,)
         }
         if not operations:
             raise DocumentError("VALIDATION_FAILED", [GraphQLError("The document has no operation.")])

@@ -15,15 +15,16 @@ from graphql.execution.collect_fields import FragmentDetails, collect_fields
 from graphql.execution.values import get_argument_values
 
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.api.documents import DocumentCache
+from crm_graph.api.documents import DocumentCache, DocumentError
 from crm_graph.api.errors import format_errors
-from crm_graph.api.limits import ShapeLimits
+from crm_graph.api.limits import ShapeLimits, too_expensive
 from crm_graph.api.settings import Settings
 from crm_graph.db.pool import Database
 from crm_graph.db.session import ReadSession
 from crm_graph.events.hub import Hub
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
+from crm_graph.graph.costs import FieldCosts
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.execution import Executor, Operation, Outcome, coerce_variables, make_executor
 from crm_graph.graph.live import Watch, make_change
@@ -87,9 +88,16 @@ class Engine:
         self._clock = clock
         self._access = AccessCompiler(schema)
         self.executor: Executor = make_executor(settings.executor, schema)
-        limits = ShapeLimits(settings.max_depth, settings.max_aliases, settings.max_root_fields)
+        limits = ShapeLimits(
+            settings.max_depth,
+            settings.max_aliases,
+            settings.max_root_fields,
+            settings.max_fields,
+            settings.max_statements,
+        )
         self.documents = DocumentCache(
             schema.core,
+            FieldCosts(schema),
             limits,
             settings.max_source_bytes,
             settings.max_tokens,
@@ -102,8 +110,13 @@ class Engine:
         return self._clock()
 
     def operation(self, request: GraphQLRequest) -> Operation:
-        """Return the valid operation of a request. Raises DocumentError."""
-        return self.documents.get(request.query).operation(request.operation_name)
+        """Return the valid operation of a request, which may cost what it costs. Raises DocumentError."""
+        operation = self.documents.get(request.query).operation(request.operation_name)
+        requested = operation.cost.of(request.variables)
+        if requested > self.settings.max_cost:
+            error = too_expensive(requested, self.settings.max_cost, operation.cost, request.variables)
+            raise DocumentError("COST_LIMIT_EXCEEDED", [error])
+        return operation
 
     def refuse(self, errors: Sequence[GraphQLError], code: str, request_id: str | None = None) -> Answer:
         """Return the answer to a request that is not executed."""
@@ -130,7 +143,16 @@ class Engine:
             return self.refuse_error(error, request_id)
         except Exception as error:
             return self.refuse([GraphQLError(str(error), original_error=error)], "INTERNAL", request_id)
-        return self._answer(outcome, request_id)
+        answer = self._answer(outcome, request_id)
+        if request.extensions:
+            self._add_cost(answer, request, operation)
+        return answer
+
+    def _add_cost(self, answer: Answer, request: GraphQLRequest, operation: Operation) -> None:
+        """Tell the cost in `extensions.cost` when the request asks for it by `extensions: {"cost": true}`."""
+        if request.extensions.get("cost") is True:
+            cost = {"requested": operation.cost.of(request.variables), "limit": self.settings.max_cost}
+            answer.body.setdefault("extensions", {})["cost"] = cost
 
     def _answer(self, outcome: Outcome, request_id: str) -> Answer:
         result = outcome.result
@@ -217,7 +239,9 @@ class Engine:
                 outcome = await self.executor.execute(operation, request.variables, context, change)
             except RequestError as error:
                 outcome = Outcome(ExecutionResult(None, [GraphQLError(error.message, original_error=error)]))
-            yield event.cursor.encode(), self._answer(outcome, new_id())
+            answer = self._answer(outcome, new_id())
+            self._add_cost(answer, request, operation)
+            yield event.cursor.encode(), answer
 
 
 async def _nothing() -> AsyncIterator[tuple[str, Answer]]:

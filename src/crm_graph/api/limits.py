@@ -1,127 +1,255 @@
-"""Query-shape limits in one memoised pass: depth, aliases and root fields of what a document expands to.
+"""What an operation asks for, in one memoised pass: its depth, aliases, root fields, statements and cost.
 
 The usual limiters walk fragments anew at each spread: 18 fragments that spread the next one twice cost them seconds.
-Here a fragment is measured once, so the pass is linear in the document, and cycles (which validation refuses) end.
+Here a fragment is measured once, so the pass is linear in the document, and cycles (which validation refuses) end. It
+runs before validation and takes whatever parses.
+
+`@skip` and `@include` count in the cost only, where they are honoured; every other number is of what is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from graphql import (
+    DirectiveNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLNamedType,
     InlineFragmentNode,
     OperationDefinitionNode,
+    SelectionNode,
     SelectionSetNode,
+    VariableNode,
 )
 
-CAP = 1 << 40
-"""Sums are capped here: doubling fragments reach astronomical numbers, which need not be counted out."""
+from crm_graph.graph.costs import (
+    CAP,
+    NOTHING,
+    Amount,
+    Cost,
+    Factor,
+    FieldCost,
+    FieldCosts,
+    Steps,
+    Variables,
+    defaults,
+    literal,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What a selection expands to."""
-
-    depth: int = 0
-    aliases: int = 0
-    fields: int = 0
-
-    def beside(self, other: Shape) -> Shape:
-        """Return the shape of both selections in one set."""
-        return Shape(
-            max(self.depth, other.depth),
-            min(CAP, self.aliases + other.aliases),
-            min(CAP, self.fields + other.fields),
-        )
+Path = tuple[str, Any] | None
+"""The response keys down to a field, as nested pairs: fragments are measured without knowing where they stand."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShapeLimits:
-    """Bounds of one operation."""
+    """Bounds of one operation, whatever its variables."""
 
     depth: int = 12
     aliases: int = 30
     root_fields: int = 20
+    fields: int = 5_000
+    statements: int = 150
 
 
 class LimitError(GraphQLError):
     """Raised when a document's shape exceeds a limit; code COST_LIMIT_EXCEEDED."""
 
 
-def check_shape(document: DocumentNode, limits: ShapeLimits) -> None:
-    """Raise LimitError when an operation of the document exceeds a limit. Introspection fields have depth 1."""
+def too_expensive(requested: int, limit: int, cost: Cost, variables: Variables) -> LimitError:
+    """Return the error that names the cost, the limit and the most expensive path."""
+    said = f"{requested:,}" if requested < CAP else "huge"
+    return LimitError(
+        f"The cost of this operation is {said}; the limit is {limit:,}. The most expensive path is "
+        f"`{cost.explain(cost.given(variables))}`: ask for smaller pages there, or for less below them."
+    )
+
+
+@dataclass(slots=True)
+class Shape:
+    """What a selection expands to. `per_row` is the part of the cost that each row of the page around it has."""
+
+    depth: int = 0
+    aliases: int = 0
+    fields: int = 0
+    width: int = 0
+    statements: int = 0
+    cost: Amount = NOTHING
+    per_row: Amount = NOTHING
+    heaviest: tuple[int, Path] = (0, None)
+    heaviest_per_row: tuple[int, Path] = (0, None)
+
+    def add(self, other: Shape) -> None:
+        """Put the other selection beside this one, in one set."""
+        self.depth = max(self.depth, other.depth)
+        self.aliases = min(CAP, self.aliases + other.aliases)
+        self.fields = min(CAP, self.fields + other.fields)
+        self.width = min(CAP, self.width + other.width)
+        self.statements = min(CAP, self.statements + other.statements)
+        self.cost += other.cost
+        self.per_row += other.per_row
+        if other.heaviest[0] > self.heaviest[0]:
+            self.heaviest = other.heaviest
+        if other.heaviest_per_row[0] > self.heaviest_per_row[0]:
+            self.heaviest_per_row = other.heaviest_per_row
+
+
+def check_shape(
+    document: DocumentNode, limits: ShapeLimits, costs: FieldCosts
+) -> Sequence[tuple[OperationDefinitionNode, Cost]]:
+    """Return the operations of a document with their costs. Raises LimitError when one exceeds another limit."""
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-    measure = _Measure(fragments)
+    measure = _Measure(fragments, costs)
+    found = []
     for node in document.definitions:
         if not isinstance(node, OperationDefinitionNode):
             continue
-        shape = measure.selections(node.selection_set)
-        roots = measure.root_fields(node.selection_set)
+        shape = measure.selections(node.selection_set, costs.root(node))
         for name, value, limit in (
             ("depth", shape.depth, limits.depth),
             ("number of aliases", shape.aliases, limits.aliases),
-            ("number of root fields", roots, limits.root_fields),
+            ("number of root fields", shape.width, limits.root_fields),
+            ("number of fields, fragments expanded,", shape.fields, limits.fields),
+            ("number of statements", shape.statements, limits.statements),
         ):
             if value > limit:
                 raise LimitError(
                     f"The {name} of this operation is {value if value < CAP else 'huge'}; the limit is {limit}."
                 )
+        cost = Cost(shape.cost, measure.steps.steps, defaults(node), _explained(node, fragments, costs))
+        found.append((node, cost))
+    return found
+
+
+def _explained(
+    node: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode], costs: FieldCosts
+) -> Callable[[Variables], str]:
+    """Return the way to an operation's most expensive path: it is measured again, with its variables known."""
+
+    def explain(variables: Variables) -> str:
+        shape = _Measure(fragments, costs, variables).selections(node.selection_set, costs.root(node))
+        keys: list[str] = []
+        path = shape.heaviest[1]
+        while path is not None:
+            keys.append(path[0])
+            path = path[1]
+        return ".".join(keys)
+
+    return explain
 
 
 class _Measure:
-    def __init__(self, fragments: Mapping[str, FragmentDefinitionNode]) -> None:
-        self._fragments = fragments
-        self._shapes: dict[str, Shape] = {}
-        self._roots: dict[str, int] = {}
+    """Measures selections; with `variables`, all costs are constants and the heaviest paths are known."""
 
-    def selections(self, selection_set: SelectionSetNode) -> Shape:
+    def __init__(
+        self, fragments: Mapping[str, FragmentDefinitionNode], costs: FieldCosts, variables: Variables | None = None
+    ) -> None:
+        self._fragments = fragments
+        self._costs = costs
+        self._variables = variables
+        self._shapes: dict[str, Shape] = {}
+        self.steps = Steps()
+
+    def selections(self, selection_set: SelectionSetNode, type_: GraphQLNamedType | None) -> Shape:
         total = Shape()
         for node in selection_set.selections:
-            if isinstance(node, FieldNode):
-                total = total.beside(self._field(node))
-            elif isinstance(node, InlineFragmentNode):
-                total = total.beside(self.selections(node.selection_set))
-            elif isinstance(node, FragmentSpreadNode):
-                total = total.beside(self._fragment(node.name.value))
+            shape = self._selection(node, type_)
+            if node.directives:
+                shape = self._conditional(shape, node.directives)
+            total.add(shape)
         return total
 
-    def _field(self, node: FieldNode) -> Shape:
+    def _selection(self, node: SelectionNode, type_: GraphQLNamedType | None) -> Shape:
+        if isinstance(node, FieldNode):
+            return self._field(node, self._costs.of(type_, node.name.value))
+        if isinstance(node, InlineFragmentNode):
+            on = node.type_condition
+            return self.selections(node.selection_set, self._costs.type(on.name.value) if on else type_)
+        assert isinstance(node, FragmentSpreadNode)
+        return self._fragment(node.name.value)
+
+    def _field(self, node: FieldNode, of: FieldCost | None) -> Shape:
         alias = 1 if node.alias is not None and node.alias.value != node.name.value else 0
-        if node.selection_set is None or node.name.value.startswith("__"):
-            return Shape(1, alias, 1)
-        inner = self.selections(node.selection_set)
-        return Shape(min(CAP, inner.depth + 1), min(CAP, inner.aliases + alias), min(CAP, inner.fields + 1))
+        if node.name.value.startswith("__"):
+            return Shape(1, alias, 1, 1)
+        inner = self.selections(node.selection_set, of.type if of else None) if node.selection_set else Shape()
+        shape = Shape(
+            min(CAP, inner.depth + 1),
+            min(CAP, inner.aliases + alias),
+            min(CAP, inner.fields + 1),
+            1,
+            inner.statements,
+        )
+        if of is not None:
+            shape.statements = min(CAP, inner.statements + of.statements)
+            cost, below = self._field_cost(node, of, inner)
+            key = (node.alias or node.name).value
+            heaviest = cost.base, (key, below)
+            if of.per_row:
+                shape.per_row, shape.heaviest_per_row = cost, heaviest
+            else:
+                shape.cost, shape.heaviest = cost, heaviest
+        return shape
+
+    def _field_cost(self, node: FieldNode, of: FieldCost, inner: Shape) -> tuple[Amount, Path]:
+        """Return what a field costs with all below it, and the heaviest path below it."""
+        if of.size is None:
+            return self.steps.shared(Amount(of.own) + inner.cost), inner.heaviest[1]
+        size = self._known(of.size.of(node))
+        items = inner.per_row if of.pages else Amount(of.each) + inner.cost
+        cost = Amount(of.own) + self.steps.times(items, size)
+        if not of.pages:
+            return cost, inner.heaviest[1]
+        below = inner.heaviest
+        if isinstance(size, int) and inner.heaviest_per_row[0] * size >= below[0]:
+            below = inner.heaviest_per_row
+        return self.steps.shared(cost + inner.cost), below[1]
 
     def _fragment(self, name: str) -> Shape:
         if name not in self._shapes:
             self._shapes[name] = Shape()
             fragment = self._fragments.get(name)
             if fragment is not None:
-                self._shapes[name] = self.selections(fragment.selection_set)
+                type_ = self._costs.type(fragment.type_condition.name.value)
+                shape = self.selections(fragment.selection_set, type_)
+                shape.cost = self.steps.shared(shape.cost)
+                shape.per_row = self.steps.shared(shape.per_row)
+                self._shapes[name] = shape
         return self._shapes[name]
 
-    def root_fields(self, selection_set: SelectionSetNode) -> int:
-        """Return how many fields a root selection expands to."""
-        total = 0
-        for node in selection_set.selections:
-            if isinstance(node, FieldNode):
-                total += 1
-            elif isinstance(node, InlineFragmentNode):
-                total += self.root_fields(node.selection_set)
-            elif isinstance(node, FragmentSpreadNode):
-                total += self._fragment_roots(node.name.value)
-        return min(CAP, total)
+    def _conditional(self, shape: Shape, directives: Sequence[DirectiveNode]) -> Shape:
+        for directive in directives:
+            condition = _condition(directive)
+            if condition is None:
+                continue
+            included = self._known(condition)
+            if included == 1:
+                continue
+            cost, per_row = self.steps.times(shape.cost, included), self.steps.times(shape.per_row, included)
+            heaviest = (0, None) if included == 0 else shape.heaviest
+            per_row_heaviest = (0, None) if included == 0 else shape.heaviest_per_row
+            shape = replace(shape, cost=cost, per_row=per_row, heaviest=heaviest, heaviest_per_row=per_row_heaviest)
+        return shape
 
-    def _fragment_roots(self, name: str) -> int:
-        if name not in self._roots:
-            self._roots[name] = 0
-            fragment = self._fragments.get(name)
-            if fragment is not None:
-                self._roots[name] = self.root_fields(fragment.selection_set)
-        return self._roots[name]
+    def _known(self, factor: int | Factor) -> int | Factor:
+        return factor if isinstance(factor, int) or self._variables is None else factor(self._variables)
+
+
+def _condition(directive: DirectiveNode) -> int | Factor | None:
+    """Return whether a directive includes what it stands at, as 1 or 0; None for a directive that decides nothing."""
+    name = directive.name.value
+    if name not in {"skip", "include"}:
+        return None
+    value = next((each.value for each in directive.arguments or () if each.name.value == "if"), None)
+    if value is None:
+        return None
+    excluding = name == "skip"
+    if not isinstance(value, VariableNode):
+        return 0 if literal(value) is excluding else 1
+    variable = value.name.value
+    return lambda variables: 0 if variables.get(variable) is excluding else 1

@@ -24,6 +24,9 @@ class Settings:
     max_depth: int = 12
     max_aliases: int = 30
     max_root_fields: int = 20
+    max_fields: int = 5_000
+    max_statements: int = 150
+    max_cost: int = 10_000
     max_errors: int = 20
     max_json_depth: int = 32
     query_timeout_ms: int = 15_000

@@ -31,6 +31,7 @@ from crm_graph.executor.plans import Plan
 from crm_graph.executor.results import Run
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
+from crm_graph.graph.costs import Cost
 from crm_graph.graph.reference import attach_reference
 
 
@@ -46,13 +47,15 @@ class Operation:
     conditions: tuple[str, ...]
     """The variables that `@skip` and `@include` depend on: their values are part of a plan's cache key."""
 
-    @classmethod
-    def of(cls, key: str, document: DocumentNode, definition: OperationDefinitionNode) -> Operation:
-        """Return the operation with its fragments and conditions."""
-        found = _Conditions()
-        visit(document, found)
-        fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-        return cls(key, document, definition, fragments, tuple(sorted(found.names)))
+    cost: Cost = field(default_factory=Cost)
+    """What it may cost, by its variables."""
+
+
+def conditions(document: DocumentNode) -> tuple[str, ...]:
+    """Return the variables that `@skip` and `@include` depend on anywhere in a document."""
+    found = _Conditions()
+    visit(document, found)
+    return tuple(sorted(found.names))
 
 
 class _Conditions(Visitor):

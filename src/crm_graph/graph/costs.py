@@ -1,0 +1,272 @@
+"""What a field costs, read off the schema's bindings, and what an operation costs: an expression of its variables.
+
+The unit is an object that may have to be fetched. Objects that come with another's row (money, page information, an
+edge's node) are free. A page counts each of its rows as if it were full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    BooleanValueNode,
+    FieldNode,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    IntValueNode,
+    ListValueNode,
+    NullValueNode,
+    OperationDefinitionNode,
+    ValueNode,
+    VariableNode,
+    get_named_type,
+    get_nullable_type,
+    is_leaf_type,
+    is_list_type,
+)
+
+from crm_graph.executor.fields import Column, Edge, Nested, Resolver
+from crm_graph.graph.aggregates import Aggregate
+from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.pages import TOTAL, Page
+from crm_graph.graph.sources import Nodes
+
+MUTATION_COST = 10
+"""A mutation: a transaction with an event, whatever it returns."""
+TOTAL_COUNT_COST = 10
+"""`totalCount`: a second statement over all that matches, for all parents together."""
+AGGREGATE_GROUPS = 100
+"""How many groups an aggregate is taken to have; each counts as an object."""
+LIST_SIZE = 10
+"""How many objects a list of plain objects is taken to have."""
+
+CAP = 1 << 40
+"""Sums are capped here: doubling fragments reach astronomical numbers, which need not be counted out."""
+
+Variables = Mapping[str, Any]
+Factor = Callable[[Variables], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How long a list may be: said by one of these arguments, else `default`, at most `maximum`."""
+
+    arguments: tuple[str, ...]
+    default: int
+    maximum: int
+
+    def of(self, node: FieldNode) -> int | Factor:
+        """Return the size that a field's literals say, or the way to it when they are variables.
+
+        At least 1, so that nothing hides below an empty page.
+        """
+        values = [each.value for each in node.arguments or () if each.name.value in self.arguments]
+        names = [each.name.value for each in values if isinstance(each, VariableNode)]
+        known = [literal(each) for each in values if not isinstance(each, VariableNode)]
+        if not names:
+            return self._largest(known)
+        return lambda variables: self._largest([variables.get(name) for name in names] + known)
+
+    def _largest(self, given: Sequence[Any]) -> int:
+        return max([self._size(each) for each in given if each is not None], default=self.default)
+
+    def _size(self, value: Any) -> int:
+        if isinstance(value, list):
+            value = len(value)
+        if not isinstance(value, int | float) or value < 1:
+            return 1  # one id where a list may stand; or it is refused when variables are coerced
+        return int(value) if value <= self.maximum else self.maximum
+
+
+@dataclass(frozen=True, slots=True)
+class FieldCost:
+    """What one field costs: `own`, plus `size` times (`each` and what is counted per item)."""
+
+    type: GraphQLNamedType
+    """The named type of what it yields."""
+    own: int = 0
+    each: int = 0
+    statements: int = 0
+    size: Size | None = None
+    pages: bool = False
+    """Whether the items are those below the `per_row` fields of the selection, as in a connection; else all is."""
+    per_row: bool = False
+    """Whether it stands for each row of the page that it is selected on: `nodes`, `edges`, `groups`."""
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether nothing can be selected below it."""
+        return is_leaf_type(self.type)
+
+
+class FieldCosts:
+    """The costs of all fields of a schema."""
+
+    def __init__(self, schema: BuiltSchema) -> None:
+        self._schema = schema
+        self._costs = {
+            (type_.name, name): self._cost(type_, name, definition)
+            for type_ in schema.core.type_map.values()
+            if isinstance(type_, GraphQLObjectType | GraphQLInterfaceType) and not type_.name.startswith("__")
+            for name, definition in type_.fields.items()
+        }
+
+    def of(self, type_: GraphQLNamedType | None, name: str) -> FieldCost | None:
+        """Return the cost of a field; None for introspection, and for what validation refuses."""
+        return None if type_ is None else self._costs.get((type_.name, name))
+
+    def type(self, name: str) -> GraphQLNamedType | None:
+        """Return a type of the schema."""
+        return self._schema.core.type_map.get(name)
+
+    def root(self, operation: OperationDefinitionNode) -> GraphQLNamedType | None:
+        """Return the type that an operation selects on."""
+        return self._schema.core.get_root_type(operation.operation)
+
+    def _cost(self, type_: GraphQLNamedType, name: str, definition: Any) -> FieldCost:
+        of = get_named_type(definition.type)
+        core = self._schema.core
+        if type_ is core.mutation_type:
+            return FieldCost(of, own=MUTATION_COST)
+        if type_ is core.subscription_type:
+            return FieldCost(of, own=1)
+        size = Size((), LIST_SIZE, LIST_SIZE) if is_list_type(get_nullable_type(definition.type)) else None
+        match self._schema.bindings.kind(type_.name, name):
+            case Edge(Page(parent=parent, limits=limits), _):
+                default = limits.root_default if parent is None else limits.nested_default
+                return FieldCost(of, 1, 0, 1, Size(("first", "last"), default, limits.maximum), pages=True)
+            case Edge(Aggregate(), _):
+                return FieldCost(of, 1, 0, 1, Size((), AGGREGATE_GROUPS, AGGREGATE_GROUPS), pages=True)
+            case Edge(Nodes(max_ids=maximum, argument=argument), _):
+                statements = len(self._schema.registry.records)
+                if size is None:
+                    return FieldCost(of, own=1, statements=statements)
+                return FieldCost(of, 0, 1, statements, Size((argument,), 1, maximum))
+            case Edge():
+                return FieldCost(of, own=1, statements=1)
+            case Nested():
+                return FieldCost(of, own=1, per_row=True)
+            case Column(key) if key == TOTAL:
+                return FieldCost(of, own=TOTAL_COUNT_COST, statements=1)
+            case Resolver() if not is_leaf_type(of):
+                return FieldCost(of, own=1, size=size)
+            case _:
+                return FieldCost(of, size=size)
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """`base` plus, for each term, a coefficient times the value of a step."""
+
+    base: int = 0
+    terms: tuple[tuple[int, int], ...] = ()
+
+    def __add__(self, other: Amount) -> Amount:
+        if other is NOTHING:
+            return self
+        return Amount(min(CAP, self.base + other.base), self.terms + other.terms)
+
+    def times(self, factor: int) -> Amount:
+        """Return the amount so many times."""
+        return Amount(min(CAP, self.base * factor), tuple((min(CAP, each * factor), step) for each, step in self.terms))
+
+
+NOTHING = Amount()
+
+
+@dataclass(slots=True)
+class Steps:
+    """The parts of a document's costs that depend on variables, in the order in which they are evaluated.
+
+    A part that is used in many places, a fragment, is one step, so that evaluation is linear in the document too.
+    """
+
+    steps: list[tuple[Factor | None, Amount]] = field(default_factory=list)
+
+    def times(self, amount: Amount, factor: int | Factor) -> Amount:
+        """Return an amount so many times."""
+        if not isinstance(factor, int):
+            return self._step(factor, amount)
+        return self.shared(amount.times(factor))
+
+    def shared(self, amount: Amount) -> Amount:
+        """Return the amount with one term at most."""
+        return amount if len(amount.terms) <= 1 else self._step(None, amount)
+
+    def _step(self, factor: Factor | None, amount: Amount) -> Amount:
+        self.steps.append((factor, amount))
+        return Amount(0, ((1, len(self.steps) - 1),))
+
+
+@dataclass(slots=True)
+class Cost:
+    """The cost of one operation: a constant, unless sizes or conditions are variables."""
+
+    amount: Amount = NOTHING
+    steps: Sequence[tuple[Factor | None, Amount]] = ()
+    defaults: Variables = field(default_factory=dict)
+    explain: Callable[[Variables], str] = lambda _: ""
+    """Returns the path of the most expensive field; not fast."""
+    _needed: list[int] | None = None
+
+    def of(self, variables: Variables) -> int:
+        """Return the cost with these variables, which need not be coerced yet; capped at `CAP`."""
+        amount = self.amount
+        if not amount.terms:
+            return amount.base
+        if self._needed is None:
+            self._needed = self._reachable()
+        given = self.given(variables)
+        values: dict[int, int] = {}
+        for index in self._needed:
+            factor, part = self.steps[index]
+            value = part.base
+            for coefficient, step in part.terms:
+                value += coefficient * values[step]
+            values[index] = min(CAP, value if factor is None else value * factor(given))
+        return min(CAP, amount.base + sum(coefficient * values[step] for coefficient, step in amount.terms))
+
+    def given(self, variables: Variables) -> Variables:
+        """Return the variables with the operation's defaults."""
+        return {**self.defaults, **variables} if self.defaults else variables
+
+    def _reachable(self) -> list[int]:
+        """Return the steps of this operation; those of the document's other ones are left out."""
+        found: set[int] = set()
+        waiting = [step for _, step in self.amount.terms]
+        while waiting:
+            step = waiting.pop()
+            if step not in found:
+                found.add(step)
+                waiting += [below for _, below in self.steps[step][1].terms]
+        return sorted(found)
+
+
+def literal(node: ValueNode) -> Any:
+    """Return what a literal says of a size or a condition: a number, a boolean, a list as long, or None for null.
+
+    Anything else becomes a string, which is no size; validation refuses it.
+    """
+    match node:
+        case IntValueNode(value=text):
+            return int(text) if len(text) < 12 else CAP  # Python refuses numbers of 5,000 digits
+        case BooleanValueNode(value=value):
+            return value
+        case ListValueNode(values=values):
+            return [None] * len(values)
+        case NullValueNode():
+            return None
+        case _:
+            return ""
+
+
+def defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
+    """Return the defaults of an operation's variables that can be sizes or conditions."""
+    return {
+        each.variable.name.value: literal(each.default_value)
+        for each in operation.variable_definitions or ()
+        if each.default_value is not None
+    }

@@ -28,6 +28,9 @@ FRAGMENT_WORK_BUDGET = 5_000
 """graphql-core's budgets for comparing overlapping fields, tightened: they keep the worst document of 5,000 tokens
 under 0.2 s, where the defaults let it block the loop for seconds."""
 
+ABORTED = "Validation aborted."
+"""What graphql-core says, and no more, when a budget is used up."""
+
 RULES = (*specified_rules, MaybeNullValidationRule)
 
 NODE_BYTES = 60
@@ -120,6 +123,9 @@ class DocumentCache:
             raise DocumentError("COST_LIMIT_EXCEEDED", [error]) from None
         except RecursionError:
             raise DocumentError("COST_LIMIT_EXCEEDED", [GraphQLError("The document is nested too deep.")]) from None
+        if errors and errors[0].message == ABORTED:
+            message = "Validating the document takes too long: use fewer fragments, and fewer fields of one name."
+            raise DocumentError("COST_LIMIT_EXCEEDED", [GraphQLError(message)])
         if errors:
             raise DocumentError("VALIDATION_FAILED", [_of_the_document(error) for error in errors])
         fragments = {each.name.value: each for each in node.definitions if isinstance(each, FragmentDefinitionNode)}

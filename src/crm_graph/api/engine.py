@@ -17,7 +17,7 @@ from graphql.execution.values import get_argument_values
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.documents import DocumentCache, DocumentError
 from crm_graph.api.errors import format_errors
-from crm_graph.api.limits import ShapeLimits, too_expensive
+from crm_graph.api.limits import LimitError, ShapeLimits, check_cost, check_values
 from crm_graph.api.settings import Settings
 from crm_graph.db.pool import Database
 from crm_graph.db.session import ReadSession
@@ -94,6 +94,7 @@ class Engine:
             settings.max_root_fields,
             settings.max_fields,
             settings.max_statements,
+            settings.max_introspected,
         )
         self.documents = DocumentCache(
             schema.core,
@@ -112,10 +113,11 @@ class Engine:
     def operation(self, request: GraphQLRequest) -> Operation:
         """Return the valid operation of a request, which may cost what it costs. Raises DocumentError."""
         operation = self.documents.get(request.query).operation(request.operation_name)
-        requested = operation.cost.of(request.variables)
-        if requested > self.settings.max_cost:
-            error = too_expensive(requested, self.settings.max_cost, operation.cost, request.variables)
-            raise DocumentError("COST_LIMIT_EXCEEDED", [error])
+        try:
+            check_values(request.variables, self.settings.max_values)
+            check_cost(operation.cost, request.variables, self.settings.max_cost)
+        except LimitError as error:
+            raise DocumentError("COST_LIMIT_EXCEEDED", [error]) from None
         return operation
 
     def refuse(self, errors: Sequence[GraphQLError], code: str, request_id: str | None = None) -> Answer:

@@ -54,20 +54,37 @@ class ShapeLimits:
     aliases: int = 30
     root_fields: int = 20
     fields: int = 5_000
-    statements: int = 150
+    statements: int = 100
+    introspected: int = 50_000
 
 
 class LimitError(GraphQLError):
     """Raised when a document's shape exceeds a limit; code COST_LIMIT_EXCEEDED."""
 
 
-def too_expensive(requested: int, limit: int, cost: Cost, variables: Variables) -> LimitError:
-    """Return the error that names the cost, the limit and the most expensive path."""
+def check_cost(cost: Cost, variables: Variables, limit: int) -> None:
+    """Raise LimitError, naming the most expensive path, when an operation costs too much with these variables."""
+    requested = cost.of(variables)
+    if requested <= limit:
+        return
     said = f"{requested:,}" if requested < CAP else "huge"
-    return LimitError(
+    raise LimitError(
         f"The cost of this operation is {said}; the limit is {limit:,}. The most expensive path is "
         f"`{cost.explain(cost.given(variables))}`: ask for smaller pages there, or for less below them."
     )
+
+
+def check_values(variables: Variables, limit: int) -> None:
+    """Raise LimitError when the variables hold too many values: coercing them takes 10 µs each."""
+    count = 0
+    waiting: list[Any] = [variables]
+    while waiting:
+        value = waiting.pop()
+        items = value.values() if isinstance(value, Mapping) else value
+        count += len(items)
+        if count > limit:
+            raise LimitError(f"The variables hold more than {limit:,} values. Send less at once.")
+        waiting += [each for each in items if isinstance(each, dict | list)]
 
 
 @dataclass(slots=True)
@@ -79,6 +96,7 @@ class Shape:
     fields: int = 0
     width: int = 0
     statements: int = 0
+    introspected: int = 0
     cost: Amount = NOTHING
     per_row: Amount = NOTHING
     heaviest: tuple[int, Path] = (0, None)
@@ -91,6 +109,7 @@ class Shape:
         self.fields = min(CAP, self.fields + other.fields)
         self.width = min(CAP, self.width + other.width)
         self.statements = min(CAP, self.statements + other.statements)
+        self.introspected = min(CAP, self.introspected + other.introspected)
         self.cost += other.cost
         self.per_row += other.per_row
         if other.heaviest[0] > self.heaviest[0]:
@@ -116,6 +135,7 @@ def check_shape(
             ("number of root fields", shape.width, limits.root_fields),
             ("number of fields, fragments expanded,", shape.fields, limits.fields),
             ("number of statements", shape.statements, limits.statements),
+            ("number of objects introspected", shape.introspected, limits.introspected),
         ):
             if value > limit:
                 raise LimitError(
@@ -175,21 +195,21 @@ class _Measure:
 
     def _field(self, node: FieldNode, of: FieldCost | None) -> Shape:
         alias = 1 if node.alias is not None and node.alias.value != node.name.value else 0
-        if node.name.value.startswith("__"):
-            return Shape(1, alias, 1, 1)
         inner = self.selections(node.selection_set, of.type if of else None) if node.selection_set else Shape()
         shape = Shape(
-            min(CAP, inner.depth + 1),
+            1 if node.name.value.startswith("__") else min(CAP, inner.depth + 1),
             min(CAP, inner.aliases + alias),
             min(CAP, inner.fields + 1),
             1,
             inner.statements,
         )
-        if of is not None:
+        if of is not None and of.introspected:
+            shape.introspected = min(CAP, of.introspected * (of.each + inner.introspected))
+        elif of is not None:
             shape.statements = min(CAP, inner.statements + of.statements)
+            shape.introspected = inner.introspected
             cost, below = self._field_cost(node, of, inner)
-            key = (node.alias or node.name).value
-            heaviest = cost.base, (key, below)
+            heaviest = cost.base, ((node.alias or node.name).value, below)
             if of.per_row:
                 shape.per_row, shape.heaviest_per_row = cost, heaviest
             else:

@@ -25,7 +25,9 @@ class Settings:
     max_aliases: int = 30
     max_root_fields: int = 20
     max_fields: int = 5_000
-    max_statements: int = 150
+    max_statements: int = 100
+    max_introspected: int = 50_000
+    max_values: int = 10_000
     max_cost: int = 10_000
     max_errors: int = 20
     max_json_depth: int = 32

@@ -112,6 +112,7 @@ class Aggregate:
             form = EVERYTHING
             if "where" in arguments:
                 form = normaliser.normalise(self.record, arguments["where"], ("where",))
+                context.count_filter(normaliser.work, self.limits.per_operation)
             keys = self._group_keys(arguments.get("groupBy") or ())
             statement = statements.get((form, keys))
             if statement is None:

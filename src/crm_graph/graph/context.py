@@ -13,6 +13,7 @@ from aiodataloader import DataLoader
 from crm_graph.db.session import ReadSession
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.identity.viewer import Viewer
+from crm_graph.kernel.errors import LimitExceeded
 from crm_graph.permissions.access import Access
 from crm_graph.work import Work
 
@@ -33,6 +34,16 @@ class GraphContext:
     request_id: str = ""
     loaders: dict[Any, DataLoader[Any, Any]] = field(default_factory=dict)
     extras: dict[str, Any] = field(default_factory=dict)
+    filter_work: int = 0
+
+    def count_filter(self, work: int, limit: int) -> None:
+        """Add the work of one filter of this operation. Raises LimitExceeded when all together are too much."""
+        self.filter_work += work
+        if self.filter_work > limit:
+            raise LimitExceeded(
+                f"The filters of one operation may have {limit:,} conditions in all, an edge counted as 8.",
+                path=("where",),
+            )
 
 
 Info = strawberry.Info[GraphContext, None]

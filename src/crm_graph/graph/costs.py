@@ -6,16 +6,19 @@ edge's node) are free. A page counts each of its rows as if it were full.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import (
     BooleanValueNode,
     FieldNode,
+    GraphQLEnumType,
+    GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
+    GraphQLSchema,
     IntValueNode,
     ListValueNode,
     NullValueNode,
@@ -93,6 +96,8 @@ class FieldCost:
     size: Size | None = None
     pages: bool = False
     """Whether the items are those below the `per_row` fields of the selection, as in a connection; else all is."""
+    introspected: int = 0
+    """How many objects of introspection it yields, about; they are counted apart, since none is fetched."""
     per_row: bool = False
     """Whether it stands for each row of the page that it is selected on: `nodes`, `edges`, `groups`."""
 
@@ -113,9 +118,10 @@ class FieldCosts:
             if isinstance(type_, GraphQLObjectType | GraphQLInterfaceType) and not type_.name.startswith("__")
             for name, definition in type_.fields.items()
         }
+        self._costs.update(_introspection(schema.core))
 
     def of(self, type_: GraphQLNamedType | None, name: str) -> FieldCost | None:
-        """Return the cost of a field; None for introspection, and for what validation refuses."""
+        """Return the cost of a field; None for `__typename`, and for what validation refuses."""
         return None if type_ is None else self._costs.get((type_.name, name))
 
     def type(self, name: str) -> GraphQLNamedType | None:
@@ -155,6 +161,44 @@ class FieldCosts:
                 return FieldCost(of, own=1, size=size)
             case _:
                 return FieldCost(of, size=size)
+
+
+def _introspection(core: GraphQLSchema) -> dict[tuple[str, str], FieldCost]:
+    """Return the costs of introspection's fields: how many objects each yields, where it yields any, on average."""
+
+    def average(counts: Iterable[int]) -> int:
+        some = [each for each in counts if each] or [0]
+        return -(-sum(some) // len(some))
+
+    types = core.type_map
+    fields = [definition for each in types.values() for definition in getattr(each, "fields", {}).values()]
+    sizes = {
+        "types": len(types),
+        "directives": len(core.directives),
+        "fields": average(
+            len(each.fields) for each in types.values() if isinstance(each, GraphQLObjectType | GraphQLInterfaceType)
+        ),
+        "inputFields": average(len(each.fields) for each in types.values() if isinstance(each, GraphQLInputObjectType)),
+        "enumValues": average(len(each.values) for each in types.values() if isinstance(each, GraphQLEnumType)),
+        "args": average(len(getattr(each, "args", ())) for each in fields),
+        "possibleTypes": average(
+            len(core.get_possible_types(each)) for each in types.values() if isinstance(each, GraphQLInterfaceType)
+        ),
+    }
+    found = {
+        # A type is wrapped three times at most: a query that asks for ten `ofType` below each other gets no more.
+        (type_.name, name): FieldCost(
+            of, each=int(name != "ofType"), introspected=0 if is_leaf_type(of) else sizes.get(name, 1)
+        )
+        for type_ in types.values()
+        if isinstance(type_, GraphQLObjectType) and type_.name.startswith("__")
+        for name, definition in type_.fields.items()
+        for of in (get_named_type(definition.type),)
+    }
+    if core.query_type is not None:
+        for name, type_name in (("__schema", "__Schema"), ("__type", "__Type")):
+            found[core.query_type.name, name] = FieldCost(types[type_name], each=1, introspected=1)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ Form = tuple[Any, ...]
 Path = tuple[str | int, ...]
 
 EVERYTHING: Form = ("and",)
+EDGE_WORK = 8
+"""What an edge in a filter counts as, in conditions: compiling its subquery takes so much longer."""
 QUANTIFIERS = ("some", "none", "every")
 
 
@@ -31,8 +33,13 @@ class FilterLimits:
     """Bounds of one `where`."""
 
     leaves: int = 100
+    objects: int = 200
+    """Every `{}` counts, even an empty one: each is a part of the SQL text, and an edge's is a subquery."""
     depth: int = 5
     list_items: int = 500
+    per_operation: int = 1_000
+    """The work of all filters of an operation together: a variable may stand in a hundred places, and each place's
+    statement is compiled before the loop can turn to another request."""
 
 
 @dataclass(slots=True)
@@ -43,6 +50,8 @@ class Normaliser:
     limits: FilterLimits = field(default_factory=FilterLimits)
     values: list[Any] = field(default_factory=list)
     leaves: int = 0
+    objects: int = 0
+    edges: int = 0
 
     def normalise(self, record: Record, where: Mapping[str, Any] | None, path: Path, depth: int = 0) -> Form:
         """Return the form of a filter. Raises BadUserInput or LimitExceeded with the path of what is wrong."""
@@ -50,6 +59,9 @@ class Normaliser:
             raise BadUserInput(f"`{_dotted(path)}` is null. Leave it out to match everything.", path=path)
         if depth > self.limits.depth:
             raise LimitExceeded(f"`{_dotted(path)}` is nested deeper than {self.limits.depth} levels.", path=path)
+        self.objects += 1
+        if self.objects > self.limits.objects:
+            raise LimitExceeded(f"A filter may have at most {self.limits.objects} objects.", path=path)
         return ("and", *(self._entry(record, name, value, (*path, name), depth) for name, value in where.items()))
 
     def _entry(self, record: Record, name: str, value: Any, path: Path, depth: int) -> Form:
@@ -64,6 +76,7 @@ class Normaliser:
         if edge is None:
             return self._leaf(record, name, value, path)
         target = edge.target
+        self.edges += len(value) if edge.many else 1
         if not edge.many:
             return ("one", name, self.normalise(target, value, path, depth + 1))
         quantified = (
@@ -94,6 +107,11 @@ class Normaliser:
             forms.append(("leaf", key, operator, f"w{len(self.values)}"))
             self.values.append(argument(operator, value, column_type, decode))
         return ("and", *forms)
+
+    @property
+    def work(self) -> int:
+        """How much is to be compiled for what was normalised, in conditions."""
+        return self.leaves + self.objects + EDGE_WORK * self.edges
 
     def binds(self) -> dict[str, Any]:
         """Return the values by the names of their binds."""

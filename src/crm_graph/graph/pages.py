@@ -87,6 +87,7 @@ class Page:
         form = EVERYTHING
         if "where" in arguments:
             form = normaliser.normalise(self.record, arguments["where"], ("where",))
+            context.count_filter(normaliser.work, self.limits.filters.per_operation)
         order = order_of(self.record, self.registry, arguments.get("orderBy"))
         backward, size = self._size(arguments)
         values = normaliser.binds()

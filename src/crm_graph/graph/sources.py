@@ -14,6 +14,7 @@ from crm_graph.graph.context import GraphContext
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.views import View
+from crm_graph.kernel.errors import LimitExceeded
 from crm_graph.kernel.ids import split_id
 from crm_graph.permissions.policy import UUID
 
@@ -87,6 +88,9 @@ class Nodes:
 
         async def fetch(context: GraphContext, _: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
             given = arguments[self.argument]
+            if not isinstance(given, str) and len(given) > self.max_ids:
+                message = f"`{self.argument}` has {len(given)} items; the limit is {self.max_ids}."
+                raise LimitExceeded(message, path=(self.argument,))
             ids = [split_id(text) for text in ([given] if isinstance(given, str) else given)]
             rows: dict[tuple[str, str], Any] = {}
             for prefix, (name, statement) in statements.items():

@@ -23,7 +23,7 @@ from crm_graph.api.settings import Settings
 from crm_graph.api.websocket import WebSocketEndpoint
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database, PoolSettings
-from crm_graph.domains.workspace.members.directory import find_viewer
+from crm_graph.domains.workspace.members.directory import find_viewer, viewer_guard
 from crm_graph.events.hub import Hub
 from crm_graph.events.relay import Relay
 from crm_graph.graph.build import BuiltSchema
@@ -70,7 +70,7 @@ async def running_engine(
             schema or make_schema(page_limits(settings)),
             database,
             hub,
-            Authenticator(authority(installation, settings), find_viewer),
+            Authenticator(authority(installation, settings), find_viewer, viewer_guard),
             CursorSealer(derive_key(installation.secrets[0], "cursor sealing", 64)),
             settings,
         )

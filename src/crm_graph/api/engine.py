@@ -180,7 +180,7 @@ class Engine:
 
     def _lent(self, viewer: Viewer, lease: Lease, request_id: str, *, guarded: bool = False) -> GraphContext:
         """Return the context of one operation on the connections that are lent to it."""
-        guard = self.authenticator.guard(viewer, circle=self._access.of(viewer.roles).circle) if guarded else None
+        guard = self.authenticator.guard(viewer) if guarded else None
         return self._context(viewer, ReadSession(lease, guard), lease.transaction, request_id)
 
     def _context(

@@ -22,8 +22,8 @@ class FindViewer(Protocol):
 class ViewerGuard(Protocol):
     """The directory's condition that a viewer is still what it was."""
 
-    def __call__(self, viewer: Viewer, /, *, circle: bool) -> Guard:
-        """Return the condition; with `circle` it covers the viewer's circle of members too."""
+    def __call__(self, viewer: Viewer, /) -> Guard:
+        """Return the condition."""
         ...
 
 

@@ -103,8 +103,6 @@ class Access:
 
     types: Mapping[str, TypeAccess]
     fingerprint: str
-    circle: bool
-    """Whether any scope depends on who the viewer's circle are: any but NONE and ALL may."""
 
     def of(self, type_name: str) -> TypeAccess:
         """Return the access to a type. Raises KeyError for a type without a policy: forgetting one fails closed."""
@@ -114,14 +112,12 @@ class Access:
 def compile_access(roles: Sequence[Role], policies: Iterable[Policy]) -> Access:
     """Return the union of the roles over all types."""
     types: dict[str, TypeAccess] = {}
-    scopes: set[str] = set()
     digest = hashlib.sha256()
     for policy in policies:
         grants = tuple(found for role in roles if (found := _grant(role, policy)) is not None)
         types[policy.type] = TypeAccess(policy, grants)
-        scopes.update(*(grant.scopes() for grant in grants))
         digest.update(f"{policy.type}:{[_canonical(grant) for grant in grants]};".encode())
-    return Access(types, digest.hexdigest(), circle=not scopes <= {NONE, ALL})
+    return Access(types, digest.hexdigest())
 
 
 def _grant(role: Role, policy: Policy) -> Grant | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
@@ -45,10 +45,6 @@ class Grant:
         if verb in self.verbs:
             return self.verbs[verb]
         return NONE if verb in {READ, CREATE, DELETE} else self.verbs.get(UPDATE, NONE)
-
-    def scopes(self) -> Iterable[str]:
-        """Return all row scopes that are granted, of verbs and of fields."""
-        return {*self.verbs.values(), *(each.scope for given in self.fields.values() for each in given)}
 
     def field_grants(self, name: str) -> tuple[FieldGrant, ...]:
         """Return what the role may do with a field."""

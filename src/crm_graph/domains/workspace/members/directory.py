@@ -22,34 +22,35 @@ _CIRCLE = """ARRAY(
     SELECT id FROM member WHERE workspace_id = {0} AND team_id IN (SELECT id FROM subtree)
     ORDER BY id
 )"""
-_TIME_ZONE = "(SELECT time_zone FROM workspace WHERE workspace_id = {0} AND id = {0})"
-
-_VIEWER = Statement(
+VIEWER = Statement(
     f"""
-    SELECT {_TIME_ZONE} AS time_zone, {_ROLES} AS roles, {_CIRCLE} AS circle
-    FROM member WHERE workspace_id = {{0}} AND id = {{1}} AND status = 'ACTIVE'
+    SELECT workspace.time_zone, workspace.directory_version, {_ROLES} AS roles, {_CIRCLE} AS circle
+    FROM member JOIN workspace ON workspace.workspace_id = member.workspace_id AND workspace.id = member.workspace_id
+    WHERE member.workspace_id = {{0}} AND member.id = {{1}} AND member.status = 'ACTIVE'
     """.format("$1", "$2"),  # noqa: S608 - constants
     ("workspace_id", "member_id"),
     {},
 )
-_SAME_MEMBER = (
-    "EXISTS (SELECT 1 FROM member WHERE workspace_id = {0} AND id = {1} AND status = 'ACTIVE')"
-    f" AND {_ROLES} = {{2}}::text[] AND {_TIME_ZONE} = {{3}}"
-)
-_SAME_CIRCLE = f"{_SAME_MEMBER} AND {_CIRCLE} = {{4}}::uuid[]"
+_SAME_VIEWER = f"""
+EXISTS (SELECT 1 FROM member WHERE workspace_id = {{0}} AND id = {{1}} AND status = 'ACTIVE')
+AND {_ROLES} = {{2}}::text[]
+AND EXISTS (SELECT 1 FROM workspace
+            WHERE workspace_id = {{0}} AND id = {{0}} AND time_zone = {{3}} AND directory_version = {{4}})"""
 
 
 async def find_viewer(session: ReadSession, workspace_id: str, member_id: str) -> Viewer | None:
     """Return the viewer for a member, or None when there is no such member or they are suspended."""
-    row = await session.fetch_row(_VIEWER, {"workspace_id": workspace_id, "member_id": member_id})
+    row = await session.fetch_row(VIEWER, {"workspace_id": workspace_id, "member_id": member_id})
     if row is None:
         return None
-    return Viewer(workspace_id, member_id, tuple(row["roles"]), tuple(row["circle"]), row["time_zone"])
+    roles, circle = tuple(row["roles"]), tuple(row["circle"])
+    return Viewer(workspace_id, member_id, roles, circle, row["time_zone"], row["directory_version"])
 
 
-def viewer_guard(viewer: Viewer, *, circle: bool) -> Guard:
-    """Return the condition that a viewer is what it was; their circle of members is compared where it matters."""
-    arguments = (viewer.workspace_id, viewer.member_id, viewer.roles, viewer.time_zone)
-    if circle:
-        return Guard(_SAME_CIRCLE, (*arguments, viewer.circle))
-    return Guard(_SAME_MEMBER, arguments)
+def viewer_guard(viewer: Viewer) -> Guard:
+    """Return the condition that a viewer is what it was.
+
+    Status and roles are compared as they are, so that they hold whoever changed them; the circle, which takes a walk
+    through the teams, by the version that every operation on members and teams moves on.
+    """
+    return Guard(_SAME_VIEWER, (viewer.workspace_id, viewer.member_id, viewer.roles, viewer.time_zone, viewer.version))

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 
 from crm_graph.api import graphiql
 from crm_graph.api.engine import Engine
@@ -23,7 +24,7 @@ from crm_graph.api.settings import Settings
 from crm_graph.api.websocket import WebSocketEndpoint
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database, PoolSettings
-from crm_graph.domains.workspace.members.directory import find_viewer
+from crm_graph.domains.workspace.members.directory import find_viewer, viewer_guard
 from crm_graph.events.hub import Hub
 from crm_graph.events.relay import Relay
 from crm_graph.graph.build import BuiltSchema
@@ -70,7 +71,7 @@ async def running_engine(
             schema or make_schema(page_limits(settings)),
             database,
             hub,
-            Authenticator(authority(installation, settings), find_viewer),
+            Authenticator(authority(installation, settings), find_viewer, viewer_guard),
             CursorSealer(derive_key(installation.secrets[0], "cursor sealing", 64)),
             settings,
         )
@@ -90,11 +91,20 @@ class Application:
         self._settings = settings
         self._http: GraphQLEndpoint | None = None
         self._websocket: WebSocketEndpoint | None = None
-        self.asgi = Starlette(routes=self._routes(), lifespan=self._lifespan)
+        self._starlette = Starlette(routes=self._routes(), lifespan=self._lifespan)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as ASGI: GraphQL requests directly, all else through Starlette's router."""
+        if self._http is not None and scope["type"] == "http" and scope["path"] == "/graphql":
+            method = scope["method"]
+            if method == "POST" or (method in {"GET", "HEAD"} and not _wants_page(scope)):
+                await self._http(scope, receive, send)
+                return
+        await self._starlette(scope, receive, send)
 
     def _routes(self) -> list[BaseRoute]:
         return [
-            Route("/graphql", self._graphql, methods=["GET", "POST"]),
+            Route("/graphql", self._page, methods=["GET", "POST"]),
             WebSocketRoute("/graphql", self._socket),
             Route("/health", self._health),
             Route("/ready", self._ready),
@@ -127,17 +137,13 @@ class Application:
             self._http.shutting_down.set()
             await self._websocket.drain()
 
-    async def _graphql(self, request: Request) -> Response:
-        assert self._http is not None
-        browser = request.method == "GET" and choose(request.headers.get("accept"), (JSON, HTML)) == HTML
-        if browser and "query" not in request.query_params:
-            return graphiql.response(
-                endpoint="/graphql",
-                subscription_url="/graphql",
-                token=self._installation.demo_token(),
-                examples=EXAMPLES,
-            )
-        return await self._http(request)
+    async def _page(self, _: Request) -> Response:
+        return graphiql.response(
+            endpoint="/graphql",
+            subscription_url="/graphql",
+            token=self._installation.demo_token(),
+            examples=EXAMPLES,
+        )
 
     async def _socket(self, websocket: object) -> None:
         assert self._websocket is not None
@@ -150,3 +156,9 @@ class Application:
         assert self._http is not None
         ready = await self._http.ready()
         return JSONResponse({"status": "ok" if ready else "unavailable"}, 200 if ready else 503)
+
+
+def _wants_page(scope: Scope) -> bool:
+    """Return whether a GET comes from a browser that is to see GraphiQL."""
+    request = Request(scope)
+    return choose(request.headers.get("accept"), (JSON, HTML)) == HTML and "query" not in request.query_params

@@ -161,6 +161,8 @@ class Work:
         self, policy: Policy, entity_id: str, event: DomainEvent, changed: Mapping[str, tuple[Any, Any]]
     ) -> None:
         """Write one event in this transaction."""
+        if policy.directory:
+            await self.touch_directory()
         await append(
             self.session,
             {
@@ -175,6 +177,10 @@ class Work:
             },
         )
 
+    async def touch_directory(self) -> None:
+        """Let every process look members up again: one of them, or a team, has changed in this transaction."""
+        await self.session.execute(_TOUCH_DIRECTORY, self.viewer.binds)
+
     async def _write(self, statement: Statement, bound: Mapping[str, Any], policy: Policy) -> None:
         try:
             await self.session.execute(statement, bound)
@@ -186,6 +192,13 @@ class Work:
                     "IN_USE", f"This {_words(policy.type)} is still used by: {_words(error.table_name or '')}."
                 ) from error
             raise Refused("NOT_FOUND", "A record that this one points to does not exist.", _columns(error)) from error
+
+
+_TOUCH_DIRECTORY = Statement(
+    "UPDATE workspace SET directory_version = directory_version + 1 WHERE workspace_id = $1 AND id = $1",
+    ("workspace_id",),
+    {},
+)
 
 
 @cache

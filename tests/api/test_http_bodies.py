@@ -320,5 +320,5 @@ async def test_a_client_that_leaves_is_no_error(graph: Graph) -> None:
 
     headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-type", JSON.encode())]
     scope = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "headers": headers}
-    response = await GraphQLEndpoint(graph.engine)(Request(scope, receive))
+    response = await GraphQLEndpoint(graph.engine).respond(Request(scope, receive))
     assert (response.status_code, response.body) == (499, b"")

@@ -13,7 +13,7 @@ import asyncpg
 
 from crm_graph.db.codecs import set_codecs
 from crm_graph.db.migrate import upgrade
-from crm_graph.db.pool import Database
+from crm_graph.db.pool import Database, Lease
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.demo.seed import seed
 
@@ -84,6 +84,26 @@ class OneConnection:
                 raise
 
 
+class OneLease(Lease):
+    """A lease of the one connection."""
+
+    def __init__(self, one: OneConnection) -> None:
+        self._one = one
+
+    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
+        """Run one statement and return its rows."""
+        return await self._one.fetch(query, *args)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """Lend a session in a savepoint: as a transaction, it is rolled back by an exception."""
+        async with self._one.connection.transaction():
+            yield Session(self._one)
+
+    async def release(self) -> None:
+        """Keep the connection: it is the test's."""
+
+
 class SavepointDatabase(Database):
     """The pools' stand-in: everything runs on one connection, whose transaction the test rolls back."""
 
@@ -91,9 +111,9 @@ class SavepointDatabase(Database):
         self.one = OneConnection(connection)
         self.url = url
 
-    def reader(self) -> ReadSession:
-        """Return a session on the one connection."""
-        return ReadSession(self.one)
+    def lease(self, *, primary: bool = False) -> Lease:
+        """Return a lease of the one connection."""
+        return OneLease(self.one)
 
     def primary_reader(self) -> ReadSession:
         """Return a session on the one connection."""
@@ -101,9 +121,9 @@ class SavepointDatabase(Database):
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
-        """Lend a session in a savepoint: as a transaction, it is rolled back by an exception."""
-        async with self.one.connection.transaction():
-            yield Session(self.one)
+        """Lend a session in a savepoint."""
+        async with self.lease().transaction() as session:
+            yield session
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.documents import DocumentError
 from crm_graph.api.engine import Engine
 from crm_graph.api.settings import Settings
-from crm_graph.domains.workspace.members.directory import find_viewer
+from crm_graph.domains.workspace.members.directory import VIEWER, find_viewer, viewer_guard
 from crm_graph.events.hub import Hub
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
@@ -35,7 +35,7 @@ class Graph:
             schema,
             database,
             Hub(database),
-            Authenticator(self.authority, find_viewer),
+            Authenticator(self.authority, find_viewer, viewer_guard),
             CursorSealer(b"c" * 64),
             settings or Settings(),
         )
@@ -95,8 +95,8 @@ class Graph:
 
     @property
     def statements(self) -> int:
-        """How many statements the last operation sent, the viewer's own one not counted."""
-        return len(self.database.one.sent) - 1
+        """How many statements the last operation sent, those that look up the viewer not counted."""
+        return sum(text != VIEWER.text for text in self.database.one.sent)
 
     def use(self, executor: str) -> None:
         """Switch the executor: `planned` or `reference`."""

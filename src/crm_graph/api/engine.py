@@ -4,10 +4,11 @@ here."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from graphql import ExecutionResult, GraphQLError, OperationType
@@ -19,8 +20,8 @@ from crm_graph.api.documents import DocumentCache, DocumentError
 from crm_graph.api.errors import format_errors
 from crm_graph.api.limits import LimitError, ShapeLimits, check_cost, check_values
 from crm_graph.api.settings import Settings
-from crm_graph.db.pool import Database
-from crm_graph.db.session import ReadSession
+from crm_graph.db.pool import Database, Lease
+from crm_graph.db.session import ReadSession, Session
 from crm_graph.events.hub import Hub
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
@@ -134,10 +135,13 @@ class Engine:
         request_id = new_id()
         mutation = operation.definition.operation is OperationType.MUTATION
         timeout_ms = self.settings.mutation_timeout_ms if mutation else self.settings.query_timeout_ms
+        lease = self.database.lease(primary=mutation)
         try:
-            context = await self.context(claims, primary=mutation, request_id=request_id)
             async with asyncio.timeout(timeout_ms / 1000):
-                outcome = await self.executor.execute(operation, request.variables, context)
+                if mutation:
+                    viewer = await self.authenticator.viewer(claims, ReadSession(lease))
+                    return await self._attempt(request, operation, self._lent(viewer, lease, request_id))
+                return await self._query(request, operation, claims, lease, request_id)
         except TimeoutError as error:
             # The statement is cancelled: asyncpg sends a cancel request when its awaiting task is cancelled.
             return self.refuse([GraphQLError(str(error), original_error=error)], "TIMEOUT", request_id)
@@ -145,7 +149,31 @@ class Engine:
             return self.refuse_error(error, request_id)
         except Exception as error:
             return self.refuse([GraphQLError(str(error), original_error=error)], "INTERNAL", request_id)
-        answer = self._answer(outcome, request_id)
+        finally:
+            await lease.release()
+
+    async def _query(
+        self, request: GraphQLRequest, operation: Operation, claims: Claims, lease: Lease, request_id: str
+    ) -> Answer:
+        """Execute a query as the viewer that is remembered, confirmed by its first statement; otherwise, or where that
+        did not confirm it and the viewer is another one by now, as the viewer read anew."""
+        remembered = self.authenticator.remembered(claims)
+        if remembered is not None:
+            context = self._lent(remembered, lease, request_id, guarded=True)
+            answer = await self._attempt(request, operation, context)
+            if context.reader.confirmed:
+                return answer
+        viewer = await self.authenticator.viewer(claims, ReadSession(lease))
+        if viewer == remembered:
+            return answer
+        return await self._attempt(request, operation, self._lent(viewer, lease, request_id))
+
+    async def _attempt(self, request: GraphQLRequest, operation: Operation, context: GraphContext) -> Answer:
+        try:
+            outcome = await self.executor.execute(operation, request.variables, context)
+        except RequestError as error:
+            return self.refuse_error(error, context.request_id)
+        answer = self._answer(outcome, context.request_id)
         if request.extensions:
             self._add_cost(answer, request, operation)
         return answer
@@ -167,24 +195,36 @@ class Engine:
             body["extensions"] = {"withheld": list(outcome.withheld)}
         return Answer(body)
 
-    async def context(self, claims: Claims, *, primary: bool = False, request_id: str = "") -> GraphContext:
-        """Return the context of a request, its viewer read anew. `primary` reads what was just written. Raises
-        Unauthenticated."""
-        reader = self.database.primary_reader() if primary else self.database.reader()
+    async def context(self, claims: Claims) -> GraphContext:
+        """Return a context that outlives an operation, its viewer read anew, on the primary: it reads what was just
+        written. Raises Unauthenticated."""
+        reader = self.database.primary_reader()
         viewer = await self.authenticator.viewer(claims, ReadSession(reader.connection))
-        return self.context_for(viewer, reader, request_id)
+        return self._context(viewer, reader, self.database.transaction)
 
-    def context_for(self, viewer: Viewer, reader: ReadSession, request_id: str = "") -> GraphContext:
-        """Return the context of a viewer who is known already."""
+    def _lent(self, viewer: Viewer, lease: Lease, request_id: str, *, guarded: bool = False) -> GraphContext:
+        """Return the context of one operation on the connections that are lent to it."""
+        guard = self.authenticator.guard(viewer) if guarded else None
+        return self._context(viewer, ReadSession(lease, guard), lease.transaction, request_id)
+
+    def _context(
+        self,
+        viewer: Viewer,
+        reader: ReadSession,
+        transaction: Callable[[], AbstractAsyncContextManager[Session]],
+        request_id: str = "",
+    ) -> GraphContext:
         access = self._access.of(viewer.roles)
-
-        @asynccontextmanager
-        async def begin() -> AsyncIterator[Work]:
-            async with self.database.transaction() as session:
-                now = self._clock()
-                yield Work(session, viewer, access, lambda: now)
-
+        begin = partial(self._begin, viewer, access, transaction)
         return GraphContext(viewer, access, reader, self._sealer, begin, request_id)
+
+    @asynccontextmanager
+    async def _begin(
+        self, viewer: Viewer, access: Access, transaction: Callable[[], AbstractAsyncContextManager[Session]]
+    ) -> AsyncIterator[Work]:
+        async with transaction() as session:
+            now = self._clock()
+            yield Work(session, viewer, access, lambda: now)
 
     async def subscribe(
         self, request: GraphQLRequest, operation: Operation, claims: Claims, resume: str | None = None
@@ -219,7 +259,7 @@ class Engine:
             arguments = get_argument_values(definition, node, coerced)
             if resume is not None:
                 arguments = {**arguments, "after": resume}
-            context = await self.context(claims, primary=True)
+            context = await self.context(claims)
             watch = Watch.of(record, self.schema.registry, arguments, await self.hub.newest())
             watch.check(context)
         except RequestError as error:
@@ -233,7 +273,7 @@ class Engine:
         self, request: GraphQLRequest, operation: Operation, claims: Claims, watch: Watch, change_type: Any
     ) -> AsyncIterator[tuple[str, Answer]]:
         async def refresh() -> GraphContext:
-            return await self.context(claims, primary=True)
+            return await self.context(claims)
 
         async for event, context, kind in watch.changes(self.hub, refresh):
             change = make_change(change_type, watch.record, event, context, kind)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import orjson
 from graphql import GraphQLError, OperationType
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from crm_graph.api.body import BadRequest, GraphQLRequest, parse_json, parse_request
 from crm_graph.api.documents import DocumentError
@@ -39,8 +40,13 @@ class GraphQLEndpoint:
         self._engine = engine
         self.shutting_down = asyncio.Event()
 
-    async def __call__(self, request: Request) -> Response:
-        """Answer a request. A client that goes away cancels its statement."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as an ASGI application of its own: Starlette's router and middleware would cost it 30 us."""
+        answer = await self.respond(Request(scope, receive))
+        await answer(scope, receive, send)
+
+    async def respond(self, request: Request) -> ASGIApp:
+        """Return the response. A client that goes away cancels its statement."""
         media = choose(request.headers.get("accept"), (JSON, GRAPHQL_RESPONSE, EVENT_STREAM))
         if media is None:
             return _plain(f"This endpoint answers {JSON}, {GRAPHQL_RESPONSE} and {EVENT_STREAM}.", 406)
@@ -57,7 +63,7 @@ class GraphQLEndpoint:
         """Return whether the database answers."""
         return await self._engine.database.answers()
 
-    async def _run(self, request: Request, parsed: GraphQLRequest, media: str) -> Response:
+    async def _run(self, request: Request, parsed: GraphQLRequest, media: str) -> ASGIApp:
         engine = self._engine
         authorization = request.headers.get("authorization")
         try:
@@ -78,7 +84,8 @@ class GraphQLEndpoint:
                 message = f"Subscriptions run over WebSocket, or as `Accept: {EVENT_STREAM}`."
                 return _respond(engine.refuse([GraphQLError(message)], "BAD_USER_INPUT"), media, 406)
             return await self._subscribe(request, parsed, operation, claims)
-        return _respond(await _until_disconnect(request, engine.execute(parsed, operation, claims)), media)
+        with _Disconnect(request.receive):
+            return _respond(await engine.execute(parsed, operation, claims), media)
 
     async def _parse(self, request: Request) -> GraphQLRequest:
         if request.method != "POST":  # GET, and the HEAD that comes with it
@@ -121,7 +128,7 @@ class GraphQLEndpoint:
 
     async def _subscribe(
         self, request: Request, parsed: GraphQLRequest, operation: Operation, claims: Claims
-    ) -> Response:
+    ) -> ASGIApp:
         resume = request.headers.get("last-event-id")
         if resume is not None and LogCursor.decode(resume) is None:
             answer = self._engine.refuse([GraphQLError("`Last-Event-ID` is not a cursor.")], "BAD_USER_INPUT")
@@ -188,7 +195,25 @@ def _stream(frames: AsyncIterator[bytes]) -> Response:
     return StreamingResponse(frames, media_type=f"{EVENT_STREAM}; charset=utf-8", headers=headers)
 
 
-def _respond(answer: Answer, media: str, status: int | None = None, headers: dict[str, str] | None = None) -> Response:
+class _Reply:
+    """A response that is complete: what Starlette's is, without the 5 us that it takes to assemble one."""
+
+    def __init__(self, body: bytes, status: int, media: str, headers: Mapping[str, str] | None) -> None:
+        self.body = body
+        self.status = status
+        self.headers = [
+            (b"content-type", f"{media}; charset=utf-8".encode()),
+            (b"content-length", str(len(body)).encode()),
+        ]
+        for name, value in (headers or {}).items():
+            self.headers.append((name.lower().encode(), value.encode()))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def _respond(answer: Answer, media: str, status: int | None = None, headers: dict[str, str] | None = None) -> ASGIApp:
     """Return an answer in the media type that was chosen; `status` is given when no operation was looked at.
 
     A refusal that has its own status is JSON even where a stream was asked for: an event stream must be 200.
@@ -199,7 +224,7 @@ def _respond(answer: Answer, media: str, status: int | None = None, headers: dic
         if status == 200:
             return _stream(_single(answer))
         media = JSON
-    return Response(orjson.dumps(answer.body), status, headers, f"{media}; charset=utf-8")
+    return _Reply(orjson.dumps(answer.body), status, media, headers)
 
 
 def _status(answer: Answer, media: str) -> int:
@@ -218,24 +243,38 @@ def _plain(message: str, status: int) -> Response:
     return Response(message, status, media_type="text/plain; charset=utf-8")
 
 
-async def _until_disconnect(request: Request, work: Coroutine[Any, Any, Answer]) -> Answer:
-    """Return the answer. Raises ClientDisconnect when the client goes away; its statement in Postgres is cancelled."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
-    finally:
-        gone.cancel()
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task})
+class _Disconnect:
+    """Cancels what runs within it, and its statement in Postgres, when the client goes away: raises ClientDisconnect.
 
+    It looks after a while only: most answers are ready before, and a task that waits for the client costs 15 us.
+    """
 
-async def _disconnected(request: Request) -> None:
-    while True:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            return
+    AFTER_S = 0.02
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._gone = False
+        self._watching: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._timer = asyncio.get_running_loop().call_later(self.AFTER_S, self._watch)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+        if self._gone and isinstance(error, asyncio.CancelledError):
+            self._task.uncancel()
+            raise ClientDisconnect from error
+
+    def _watch(self) -> None:
+        self._watching = asyncio.ensure_future(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        self._task.cancel()

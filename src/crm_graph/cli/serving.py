@@ -55,7 +55,7 @@ async def _serve(made: Installation, sockets: list[socket.socket]) -> None:
     options = settings()
     application = Application(made, options)
     config = uvicorn.Config(
-        application.asgi,
+        application,
         log_level=options.log_level,
         access_log=False,
         ws="websockets-sansio",

@@ -7,7 +7,7 @@ once per plan.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ClauseElement
@@ -26,6 +26,7 @@ class Statement:
     text: str
     names: tuple[str, ...]
     defaults: Mapping[str, Any]
+    _guarded: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         """Return the positional arguments. Raises KeyError when a bind without default is missing in `values`."""
@@ -33,6 +34,25 @@ class Statement:
         if not defaults:
             return [values[name] for name in self.names]
         return [values[name] if name in values else defaults[name] for name in self.names]
+
+    @property
+    def reads(self) -> bool:
+        """Whether this is a SELECT."""
+        return self.text.startswith("SELECT")
+
+    def guarded(self, condition: str, arguments: int) -> str:
+        """Return the text as a subquery that yields no rows where a condition over so many arguments fails.
+
+        The placeholders of the condition (`{0}`, `{1}`, ...) follow those of the statement. Postgres evaluates it
+        once, before it reads any row ("One-Time Filter"), and keeps the order of the rows.
+        """
+        text = self._guarded.get(condition)
+        if text is None:
+            first = len(self.names) + 1
+            placeholders = (f"${first + index}" for index in range(arguments))
+            text = f"SELECT * FROM ({self.text}) AS guarded WHERE {condition.format(*placeholders)}"
+            self._guarded[condition] = text
+        return text
 
 
 def compile_statement(expression: ClauseElement) -> Statement:

@@ -27,7 +27,10 @@ from crm_graph.kernel.ids import new_id
 
 ALGORITHM = "Ed25519"
 MAX_TOKEN_LENGTH = 4_096
-CLOCK_LEEWAY_S = 30
+MAX_CHECKED_TOKENS = 10_000
+"""Verified tokens that a process remembers, about 1 KB each."""
+LEEWAY = timedelta(seconds=30)
+"""How far clocks may differ."""
 _HEX32 = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -38,6 +41,7 @@ class Claims:
     workspace_id: str
     member_id: str
     expires_at: datetime
+    issued_at: datetime = datetime.min.replace(tzinfo=UTC)
 
 
 def derive_key(secret: bytes, purpose: str, length: int) -> bytes:
@@ -52,6 +56,7 @@ class TokenAuthority:
         self._issuer = issuer
         self._audience = audience
         self._clock = clock
+        self._checked: dict[str, Claims] = {}
         keys = [_signing_key(secret) for secret in secrets]
         self._signer = keys[0]
         self._keys = KeySet([*keys])
@@ -72,7 +77,28 @@ class TokenAuthority:
         return jwt.encode(header, claims, self._signer, algorithms=[ALGORITHM])
 
     def check(self, token: str) -> Claims:
-        """Return the claims of a token. Raises Unauthenticated, saying what is wrong without echoing any of it."""
+        """Return the claims of a token. Raises Unauthenticated, saying what is wrong without echoing any of it.
+
+        The signature of a token is verified once, which takes 90 us, a third of a point query; its times every time.
+        """
+        known = self._checked.get(token)
+        if known is not None:
+            return self._timely(known)
+        claims = self._timely(self._verify(token))
+        if len(self._checked) >= MAX_CHECKED_TOKENS:
+            del self._checked[next(iter(self._checked))]
+        self._checked[token] = claims
+        return claims
+
+    def _timely(self, claims: Claims) -> Claims:
+        now = self._clock()
+        if now >= claims.expires_at + LEEWAY:
+            raise Unauthenticated("The bearer token has expired: get a new one.")
+        if claims.issued_at > now + LEEWAY:
+            raise Unauthenticated("The bearer token is from the future: check the clocks.")
+        return claims
+
+    def _verify(self, token: str) -> Claims:
         if len(token) > MAX_TOKEN_LENGTH:
             raise Unauthenticated("The bearer token is too long.")
         try:
@@ -84,13 +110,7 @@ class TokenAuthority:
             raise Unauthenticated("The bearer token is of another kind.")
         if claims.get("iss") != self._issuer or claims.get("aud") != self._audience:
             raise Unauthenticated("The bearer token was issued by, or for, somebody else.")
-        now = self._clock()
-        expires_at = _time(claims, "exp")
-        if now >= expires_at + timedelta(seconds=CLOCK_LEEWAY_S):
-            raise Unauthenticated("The bearer token has expired: get a new one.")
-        if _time(claims, "iat") > now + timedelta(seconds=CLOCK_LEEWAY_S):
-            raise Unauthenticated("The bearer token is from the future: check the clocks.")
-        return Claims(_id(claims, "ws"), _id(claims, "sub"), expires_at)
+        return Claims(_id(claims, "ws"), _id(claims, "sub"), _time(claims, "exp"), _time(claims, "iat"))
 
 
 def _signing_key(secret: bytes) -> OKPKey:

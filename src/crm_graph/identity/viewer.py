@@ -20,6 +20,8 @@ class Viewer:
     roles: tuple[str, ...]
     circle: tuple[str, ...]
     time_zone: str = "UTC"
+    version: int = 0
+    """Of the workspace's directory when this was read."""
 
     @property
     def binds(self) -> Mapping[str, Any]:

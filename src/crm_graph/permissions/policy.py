@@ -77,6 +77,8 @@ class Policy:
     scopes: Mapping[str, Predicate] = field(default_factory=dict)
     masks: Mapping[str, Mask] = field(default_factory=dict)
     parent: tuple[Policy, str] | None = None
+    directory: bool = False
+    """Whether a change of this type may change what somebody else may do: members and teams."""
     defaults: Mapping[str, Grant] = field(default_factory=dict)
     """The grants of the built-in roles, by role name. Empty for a part: it takes its parent's."""
 

@@ -139,8 +139,9 @@ async def delete_rows(work: Work, model: type[Base], where: Mapping[str, Any]) -
 def event_row(
     work: Work, policy: Policy, entity_id: str, event: DomainEvent, changes: Mapping[str, tuple[Any, Any]]
 ) -> dict[str, Any]:
-    """Return a row of the log, as `Work.record` writes it."""
+    """Return a row of the log, as `Work.record` writes it, and whether the directory changes with it."""
     return {
+        "directory": policy.directory,
         "workspace_id": work.viewer.workspace_id,
         "type": type(event).__name__,
         "entity": policy.type,
@@ -161,3 +162,5 @@ async def write_events(work: Work, rows: Sequence[Mapping[str, Any]]) -> None:
     """Append events to the log, in this transaction and in this order."""
     if rows:
         await copy_rows(work.session, "event", _EVENT_COLUMNS, rows)
+    if any(row["directory"] for row in rows):
+        await work.touch_directory()

@@ -15,6 +15,7 @@ MEMBER = Policy(
     table_of(Member),
     scopes=owned_by("id"),
     masks={"email": mask_email},
+    directory=True,
     defaults={
         **dict.fromkeys((SALES_MANAGER, SALES_REP, MARKETER, SUPPORT_AGENT, INTEGRATION), _SEE),
         ANALYST: grant(read=ALL, default=Level.READ, fields={"email": MASKED}),
@@ -23,5 +24,6 @@ MEMBER = Policy(
 TEAM = Policy(
     "Team",
     table_of(Team),
+    directory=True,
     defaults=dict.fromkeys((SALES_MANAGER, SALES_REP, MARKETER, SUPPORT_AGENT, ANALYST, INTEGRATION), _SEE),
 )

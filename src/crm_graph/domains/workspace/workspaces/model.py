@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Index
-from sqlalchemy.orm import Mapped
+from sqlalchemy import BigInteger, CheckConstraint, Index
+from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Row
 
@@ -21,3 +21,5 @@ class Workspace(Row):
     slug: Mapped[str]
     base_currency: Mapped[str]
     time_zone: Mapped[str]
+    directory_version: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Counts the changes of members and teams: what a process remembers of them is good while this stays."""

@@ -72,6 +72,10 @@ class OneConnection:
             async with self._lock:
                 pass
 
+    def busy(self) -> asyncio.Lock:
+        """Return what keeps statements waiting while it is held."""
+        return self._lock
+
     async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """Run one statement and return its rows. It runs to its end even when its caller is cancelled."""
         async with self._lock:
@@ -100,7 +104,7 @@ class OneLease(Lease):
         async with self._one.connection.transaction():
             yield Session(self._one)
 
-    async def release(self) -> None:
+    def release(self) -> None:
         """Keep the connection: it is the test's."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import repeat
 from typing import Any
 
-from graphql import ExecutionResult, GraphQLError
+from graphql import ExecutionResult
 from graphql.execution.values import VariableValues
 
 from crm_graph.executor.plans import ObjectPlan, Plan, PlannedEdge, PlannedField
@@ -22,6 +22,7 @@ async def execute(plan: Plan, context: Any, variables: VariableValues) -> Execut
 
 async def run_root(plan: Plan, run: Run, root_value: Any) -> ExecutionResult:
     """Run the root selection on a root value: None for queries and mutations, the event for a subscription."""
+    run.root_value = root_value
     if plan.serial:
         values = [await _edge(run, edge, [root_value]) for edge in plan.root.edges]
     else:
@@ -141,7 +142,7 @@ def _leaves(run: Run, edge: PlannedEdge, values: Sequence[Any], non_null: bool) 
             return value
         try:
             return edge.serialize(value)
-        except GraphQLError as error:
+        except Exception as error:
             return run.fail(edge.field, error)
 
     return [leaf(value) for value in values]

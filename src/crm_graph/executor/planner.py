@@ -19,6 +19,7 @@ from graphql import (
     OperationDefinitionNode,
     VariableNode,
     Visitor,
+    default_field_resolver,
     get_named_type,
     is_abstract_type,
     is_leaf_type,
@@ -140,14 +141,21 @@ class Planner:
                 return self._source_edge(planned, details, kind, None if key is None else attrgetter(key))
             case Resolver():
                 planned.objects = self._objects(planned, details, lambda _: None)
-                fetch = resolver_fetch(planned, self.schema, self.operation)
-                return self._edge(planned, lambda row: row, fetch, per_row=True)
+                assert planned.definition.resolve is not None, f"{planned.coordinate} has no resolver"
+                return self._resolver_edge(planned, planned.definition.resolve)
             case None:
                 planned.objects = self._objects(planned, details, lambda _: None)
                 field = planned.definition.extensions.get("strawberry-definition")
-                return self._edge(planned, attrgetter(getattr(field, "python_name", planned.name)))
+                if field is None or is_abstract_type(get_named_type(planned.definition.type)):
+                    return self._resolver_edge(planned, planned.definition.resolve or default_field_resolver)
+                return self._edge(planned, attrgetter(field.python_name))
             case _:
                 raise Unplanned(f"{planned.coordinate} is read from fetched rows only")
+
+    def _resolver_edge(self, planned: PlannedField, resolve: Callable[..., Any]) -> PlannedEdge:
+        fragments = {name: details.definition for name, details in self.fragments.items()}
+        fetch = resolver_fetch(planned, self.schema, self.operation, fragments, resolve)
+        return self._edge(planned, lambda row: row, fetch, per_row=True)
 
     def _source_edge(
         self, planned: PlannedField, details: list[FieldDetails], edge: Edge, read_key: KeyReader | None

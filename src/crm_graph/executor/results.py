@@ -35,6 +35,7 @@ class Run:
 
     context: Any
     variables: VariableValues
+    root_value: Any = None
     failed: bool = False
     types: dict[int, str] = field(default_factory=dict)
     """The concrete type of each object built at an abstract place, by `id` of the object."""

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from itertools import repeat
 from typing import Any
 
-from graphql import ExecutionResult
+from graphql import ExecutionResult, Undefined, get_named_type
 from graphql.execution.values import VariableValues
+from graphql.pyutils import inspect
 
 from crm_graph.executor.plans import ObjectPlan, Plan, PlannedEdge, PlannedField
 from crm_graph.executor.results import Failure, Run, settle
@@ -77,7 +78,8 @@ async def _complete(run: Run, edge: PlannedEdge, values: Sequence[Any]) -> Seque
     for value in values:
         if value is not None and not isinstance(value, Exception):
             flat.extend(value)
-    items = iter(await _items(run, edge, flat, edge.item_non_null))
+    inner = edge.inner
+    items = iter(await (_items(run, edge, flat, edge.item_non_null) if inner is None else _complete(run, inner, flat)))
     completed: list[Any] = []
     for value in values:
         if value is None:
@@ -141,8 +143,19 @@ def _leaves(run: Run, edge: PlannedEdge, values: Sequence[Any], non_null: bool) 
         if edge.serialize is None or isinstance(value, Failure):
             return value
         try:
-            return edge.serialize(value)
+            output = edge.serialize(value)
+            if output is None or output is Undefined:
+                raise _no_output(edge, value, output)
+            return output
         except Exception as error:
             return run.fail(edge.field, error)
 
     return [leaf(value) for value in values]
+
+
+def _no_output(edge: PlannedEdge, value: Any, output: Any) -> TypeError:
+    type_ = get_named_type(edge.field.definition.type)
+    return TypeError(
+        f"Expected `{type_}.coerce_output_value({inspect(value)})` to return non-nullable value,"
+        f" returned: {inspect(output)}"
+    )

@@ -7,6 +7,7 @@ for the cache. Nothing here runs per row.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -183,16 +184,15 @@ class Planner:
         self, planned: PlannedField, read_key: KeyReader | None, fetch: Fetch | None = None, *, per_row: bool = False
     ) -> PlannedEdge:
         type_: Any = planned.definition.type
-        non_null = is_non_null_type(type_)
-        type_ = type_.of_type if non_null else type_
-        depth, item_non_null = 0, False
+        non_null = [is_non_null_type(type_)]
+        type_ = type_.of_type if non_null[0] else type_
         while is_list_type(type_):
-            depth += 1
             type_ = type_.of_type
-            item_non_null = is_non_null_type(type_)
-            type_ = type_.of_type if item_non_null else type_
+            non_null.append(is_non_null_type(type_))
+            type_ = type_.of_type if non_null[-1] else type_
         from_source = fetch is not None and not per_row
-        return PlannedEdge(
+        depth = len(non_null) - 1
+        edge = PlannedEdge(
             planned,
             read_key,
             fetch,
@@ -200,10 +200,13 @@ class Planner:
             _arguments(planned, self.variables),
             depth,
             is_abstract_type(type_),
-            non_null,
-            item_non_null,
+            non_null[0],
+            depth > 0 and non_null[-1],
             type_.coerce_output_value if is_leaf_type(type_) and not from_source else None,
         )
+        for level in range(depth - 1, 0, -1):
+            edge.inner = replace(edge, list_depth=depth - level, non_null=non_null[level])
+        return edge
 
 
 def _object_type(planned: PlannedField) -> GraphQLObjectType:

@@ -12,7 +12,7 @@ from graphql.execution.values import VariableValues
 from graphql.pyutils import inspect
 
 from crm_graph.executor.plans import ObjectPlan, Plan, PlannedEdge, PlannedField
-from crm_graph.executor.results import Failure, Run, settle
+from crm_graph.executor.results import Failure, Run, propagates, settle
 
 
 async def execute(plan: Plan, context: Any, variables: VariableValues) -> ExecutionResult:
@@ -25,7 +25,7 @@ async def run_root(plan: Plan, run: Run, root_value: Any) -> ExecutionResult:
     """Run the root selection on a root value: None for queries and mutations, the event for a subscription."""
     run.root_value = root_value
     if plan.serial:
-        values = [await _edge(run, edge, [root_value]) for edge in plan.root.edges]
+        values = await _serially(run, plan.root.edges, root_value)
     else:
         values = await _edges(run, plan.root.edges, [root_value])
     assert plan.root.build is not None
@@ -34,6 +34,16 @@ async def run_root(plan: Plan, run: Run, root_value: Any) -> ExecutionResult:
         return ExecutionResult(data, None)
     settled, errors = settle(run, plan.root, data)
     return ExecutionResult(settled, errors or None)
+
+
+async def _serially(run: Run, edges: Sequence[PlannedEdge], root_value: Any) -> list[Sequence[Any]]:
+    """Run root edges one after the other, until one makes the whole data null: no mutation may run after that."""
+    values: list[Sequence[Any]] = []
+    for edge in edges:
+        values.append(await _edge(run, edge, [root_value]))
+        if run.failed and propagates(run, edge.field, values[-1][0]):
+            break
+    return [*values, *repeat([None], len(edges) - len(values))]
 
 
 async def _objects(run: Run, plan: ObjectPlan, rows: Sequence[Any]) -> list[dict[str, Any]]:

@@ -63,6 +63,15 @@ def settle(run: Run, plan: ObjectPlan, data: dict[str, Any]) -> tuple[dict[str, 
         return None, errors
 
 
+def propagates(run: Run, planned: PlannedField, value: Any) -> bool:
+    """Return whether the value of a root field will make the whole data null."""
+    try:
+        _value(run, planned, planned.definition.type, value, (planned.response_key,), [])
+    except _NullPropagates:
+        return True
+    return False
+
+
 def _object(run: Run, plan: ObjectPlan, value: Mapping[str, Any], path: Path, errors: list[GraphQLError]) -> Any:
     return {
         planned.response_key: _value(

@@ -2,7 +2,7 @@
 
 | mode | leaves | objects | lists of objects |
 |---|---|---|---|
-| `rows` | `Column`, `Computed` where one fails | `Edge` | `Edge` |
+| `rows` | `Column`, `Computed` where one may fail | `Edge` | `Edge` |
 | `nested` | the same | `Same` where they hold leaves only, else `Nested` | `Nested` |
 | `edges` | `Edge` | `Edge` | `Edge` |
 """
@@ -70,7 +70,7 @@ class Tables:
             return Edge(MemorySource(self, coordinate, returns), field_name)
         values = list(self._values(type_name, field_name))
         if is_leaf_type(get_named_type(returns)):
-            if all(_fits(returns, value) for value in values):
+            if not self.answers and all(_fits(returns, value) for value in values):
                 return Column(field_name)
             if not is_list_type(_nullable(returns)):
                 return Computed((field_name,), lambda value: _output(returns, value))

@@ -136,7 +136,7 @@ def odd(schema: GraphQLSchema) -> None:
     scalar = schema.type_map["Odd"]
     assert isinstance(scalar, GraphQLScalarType)
     scalar.coerce_output_value = serialize  # type: ignore[method-assign]
-    scalar.serialize = serialize  # type: ignore[method-assign]
+    scalar.serialize = serialize
 
 
 def null_from(value: str, returned: str = "None") -> str:

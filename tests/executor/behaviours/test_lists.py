@@ -76,7 +76,7 @@ def listing(name: str, make: Any, answer: Any, *errors: tuple[str, str]) -> Case
     listing("a range", lambda: range(3), [0, 1, 2]),
     listing("a generator", some, [1, 2]),
     listing("a map", lambda: map(abs, (-1, -2)), [1, 2]),
-    listing("the values of a dict", lambda: {"a": 1, "b": 2}.values(), [1, 2]),
+    listing("the values of a dict", {"a": 1, "b": 2}.values, [1, 2]),
     listing("a generator that fails", some_then_fail, None, ("list", "boom")),
     listing("an awaitable of a list", lambda: later([1, 2]), [1, 2]),
     listing("an awaitable of a generator", lambda: later(some()), [1, 2]),

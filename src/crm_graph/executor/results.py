@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphql import GraphQLError, GraphQLOutputType, is_list_type, is_non_null_type
+from graphql import GraphQLError, GraphQLOutputType, is_list_type, is_non_null_type, located_error
 from graphql.execution.values import VariableValues
 from graphql.pyutils import is_iterable
 
@@ -117,13 +117,17 @@ def _value(
 
 def located(failure: Failure, path: Path) -> GraphQLError:
     """Return the error with its locations and path, keeping what a GraphQLError already carries."""
-    error = failure.error
-    if isinstance(error, GraphQLError):
-        return GraphQLError(
-            error.message,
-            error.nodes or failure.field.nodes,
-            path=path,
-            original_error=error.original_error,
-            extensions=error.extensions,
-        )
-    return GraphQLError(str(error), failure.field.nodes, path=path, original_error=error)
+    error, nodes = failure.error, failure.field.nodes
+    if not isinstance(error, GraphQLError):
+        return located_error(error, nodes, path)
+    if error.path is not None:
+        return error
+    return GraphQLError(
+        error.message,
+        error.nodes or nodes,
+        error.source,
+        error.positions,
+        path,
+        error.original_error,
+        error.extensions,
+    )

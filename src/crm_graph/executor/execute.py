@@ -62,22 +62,39 @@ async def _edges(run: Run, edges: Sequence[PlannedEdge], rows: Sequence[Any]) ->
 async def _edge(run: Run, edge: PlannedEdge, rows: Sequence[Any]) -> Sequence[Any]:
     """Return the completed values of an edge, one a row."""
     if edge.fetch is None:
-        assert edge.read_key is not None
-        return await _complete(run, edge, [edge.read_key(row) for row in rows])
+        return await _complete(run, edge, _read(edge, rows))
     try:
         arguments = edge.arguments(run.variables)
         if edge.per_row:
             return await _complete(run, edge, await edge.fetch(run, rows, arguments))
         if edge.read_key is None:
             return await _complete(run, edge, await edge.fetch(run.context, [None], arguments))
-        keys = [edge.read_key(row) for row in rows]
-        distinct = list(dict.fromkeys(key for key in keys if key is not None))
+        keys = _read(edge, rows)
+        unread = {key: run.fail(edge.field, key) for key in keys if isinstance(key, Exception)}
+        distinct = [key for key in dict.fromkeys(keys) if key is not None and key not in unread]
         values = await edge.fetch(run.context, distinct, arguments) if distinct else ()
-        completed = dict(zip(distinct, await _complete(run, edge, values), strict=True))
+        completed = {**dict(zip(distinct, await _complete(run, edge, values), strict=True)), **unread}
         missing = run.fail_null(edge.field) if edge.non_null and None in keys else None
         return [completed.get(key, missing) for key in keys]
     except Exception as error:
         return list(repeat(run.fail(edge.field, error), len(rows)))
+
+
+def _read(edge: PlannedEdge, rows: Sequence[Any]) -> list[Any]:
+    """Return each row's key, or the value it carries; where reading fails, the exception."""
+    read = edge.read_key
+    assert read is not None
+
+    def attempt(row: Any) -> Any:
+        try:
+            return read(row)
+        except Exception as error:
+            return error
+
+    try:
+        return [read(row) for row in rows]
+    except Exception:
+        return [attempt(row) for row in rows]
 
 
 async def _complete(run: Run, edge: PlannedEdge, values: Sequence[Any]) -> Sequence[Any]:

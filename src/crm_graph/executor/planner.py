@@ -80,7 +80,12 @@ class Planner:
     def _selection(
         self, parent: ObjectPlan, selections: Selections, rename: Renames
     ) -> Sequence[tuple[PlannedField, Way]]:
-        return [self._field(parent, key, details, rename) for key, details in selections.items()]
+        """Return how to have each field. One that the type has not, in a document not validated, is left out."""
+        return [
+            self._field(parent, key, details, rename)
+            for key, details in selections.items()
+            if (name := details[0].node.name.value) in parent.type.fields or name.startswith("__")
+        ]
 
     def _field(
         self, parent: ObjectPlan, response_key: str, details: list[FieldDetails], rename: Renames
@@ -113,6 +118,8 @@ class Planner:
             return shape.need(rename.get(key, key))
 
         match kind:
+            case Column(key, prefix) if prefix and not is_non_null_type(planned.definition.type):
+                return Call(lambda _run, value: None if value is None else prefix + value, (need(key),))
             case Column(key, prefix):
                 return Read(need(key), prefix)
             case Computed(needs, compute):

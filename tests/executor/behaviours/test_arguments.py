@@ -58,16 +58,25 @@ def internal_values(schema: GraphQLSchema) -> None:
             raise ValueError("not odd")
         return {"parsed": value}
 
-    odd.coerce_input_value = parse_value  # type: ignore[method-assign]
-    odd.parse_value = parse_value
+    odd.coerce_input_value = parse_value
 
 
 def asked(selection: str, *said: Any, head: str = "", name: str = "", **variables: Any) -> Case:
     """Return a case that asks for one field `x`; what is said is the echo, or nothing for the comparison only."""
     operation = f"query Q{head} {{ x: {selection} }}" if head else f"{{ x: {selection} }}"
     case_name = name or f"{head} {selection} {variables or ''}".strip()
-    more = {"answer": {"x": said[0]}, "errors": []} if said else {}
-    return Case(case_name, SDL, operation, variables=variables, answers=ECHO, prepare=internal_values, **more)  # type: ignore[arg-type]
+    more: dict[str, Any] = {"answer": {"x": said[0]}, "errors": []} if said else {}
+    return Case(
+        case_name,
+        SDL,
+        operation,
+        variables=variables,
+        answers=ECHO,
+        prepare=internal_values,
+        modes=("dicts", "async_resolvers", "rows"),
+        valid="$unused" not in head,
+        **more,
+    )
 
 
 @cases(

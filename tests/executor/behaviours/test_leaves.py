@@ -135,8 +135,7 @@ def odd(schema: GraphQLSchema) -> None:
 
     scalar = schema.type_map["Odd"]
     assert isinstance(scalar, GraphQLScalarType)
-    scalar.coerce_output_value = serialize  # type: ignore[method-assign]
-    scalar.serialize = serialize
+    scalar.coerce_output_value = serialize
 
 
 def null_from(value: str, returned: str = "None") -> str:

@@ -126,7 +126,8 @@ class Planner:
                 return Call(guarded(planned, compute), tuple(need(key) for key in needs))
             case Same(inner_rename, unless_null):
                 inner = ObjectPlan(_object_type(planned), shape)
-                selection = self._selection(inner, self._subfields(inner.type, details), {**rename, **inner_rename})
+                composed = {**rename, **{key: rename.get(of, of) for key, of in inner_rename.items()}}
+                selection = self._selection(inner, self._subfields(inner.type, details), composed)
                 inner.fields = [field for field, _ in selection]
                 planned.objects = {inner.type.name: inner}
                 return Inline(selection, None if unless_null is None else need(unless_null))

@@ -7,7 +7,7 @@ is to be asked for. All of that ends here, level by level, so that the executor 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from typing import Any
 
 from graphql import (
@@ -31,7 +31,7 @@ Info = GraphQLResolveInfo[Any]
 
 async def as_fetched(type_: GraphQLOutputType, values: Sequence[Any], info: Info) -> list[Any]:
     """Return values of a type in the form of `Fetch`; what fails is an exception in its place."""
-    values = await _awaited([None if value is Undefined else value for value in values])
+    values = await _awaited(list(values))
     if is_non_null_type(type_):
         type_ = type_.of_type
     if is_list_type(type_):
@@ -39,17 +39,19 @@ async def as_fetched(type_: GraphQLOutputType, values: Sequence[Any], info: Info
     if is_abstract_type(type_):
         return await _each(values, lambda value: _abstract(type_, value, info))
     if isinstance(type_, GraphQLObjectType) and type_.is_type_of is not None:
-        return await _each(values, lambda value: _object(type_, value, info))
+        return await _each(values, lambda value: _acknowledged(type_, value, info, value))
     assert is_leaf_type(type_) or is_object_type(type_)
     return values
 
 
 async def _awaited(values: list[Any]) -> list[Any]:
-    """Return values with every awaitable among them awaited, together."""
+    """Return values with every awaitable among them awaited, together, and nothing undefined."""
     places = [place for place, value in enumerate(values) if is_awaitable(value)]
-    for place, value in zip(places, await asyncio.gather(*(_settled(values[place]) for place in places)), strict=True):
-        values[place] = None if value is Undefined else value
-    return values
+    if places:
+        settled = await asyncio.gather(*(_settled(values[place]) for place in places))
+        for place, value in zip(places, settled, strict=True):
+            values[place] = value
+    return [None if value is Undefined else value for value in values]
 
 
 async def _settled(awaitable: Awaitable[Any]) -> Any:
@@ -59,15 +61,18 @@ async def _settled(awaitable: Awaitable[Any]) -> Any:
         return error
 
 
-async def _each(values: Sequence[Any], complete: Callable[[Any], Awaitable[Any]]) -> list[Any]:
-    """Return values with those that are objects completed, together."""
-    objects = [value is not None and not isinstance(value, Exception) for value in values]
-    completed = iter(
-        await asyncio.gather(
-            *(_settled(complete(value)) for value, is_object in zip(values, objects, strict=True) if is_object)
-        )
-    )
-    return [next(completed) if is_object else value for value, is_object in zip(values, objects, strict=True)]
+async def _each(values: Sequence[Any], complete: Callable[[Any], Any]) -> list[Any]:
+    """Return values with those that stand for something completed; `complete` may return an awaitable."""
+
+    def one(value: Any) -> Any:
+        if value is None or isinstance(value, Exception):
+            return value
+        try:
+            return complete(value)
+        except Exception as error:
+            return error
+
+    return await _awaited([one(value) for value in values])
 
 
 async def _lists(item_type: GraphQLOutputType, values: Sequence[Any], info: Info) -> list[Any]:
@@ -77,30 +82,54 @@ async def _lists(item_type: GraphQLOutputType, values: Sequence[Any], info: Info
     return [[next(completed) for _ in items] if isinstance(items, list) else items for items in lists]
 
 
-async def _items(value: Any, info: Info) -> list[Any]:
+def _items(value: Any, info: Info) -> list[Any] | Awaitable[list[Any]]:
+    if isinstance(value, list):
+        return value
     if is_async_iterable(value):
-        return [item async for item in value]
+        return _collected(value)
     if not is_iterable(value):
         where = f"'{info.parent_type}.{info.field_name}'"
         raise GraphQLError(f"Expected Iterable, but did not find one for field {where}.")
     return list(value)
 
 
-async def _object(type_: GraphQLObjectType, value: Any, info: Info) -> Any:
-    """Return an object that its type acknowledges."""
-    if type_.is_type_of is not None:
-        answer: Any = type_.is_type_of(value, info)
-        if not (await answer if is_awaitable(answer) else answer):
+async def _collected(values: AsyncIterable[Any]) -> list[Any]:
+    return [value async for value in values]
+
+
+def _acknowledged(type_: GraphQLObjectType, value: Any, info: Info, fetched: Any) -> Any:
+    """Return what stands for an object, `fetched`, if its type acknowledges it; or an awaitable of that."""
+
+    def judge(acknowledged: bool) -> Any:
+        if not acknowledged:
             raise GraphQLError(f"Expected value of type '{type_}' but got: {inspect(value)}.")
-    return value
+        return fetched
+
+    if type_.is_type_of is None:
+        return fetched
+    return _then(type_.is_type_of(value, info), judge)
 
 
-async def _abstract(type_: GraphQLAbstractType, value: Any, info: Info) -> tuple[str, Any]:
-    """Return an object with the name of its type. Raises GraphQLError where that is none of the possible types."""
-    name: Any = (type_.resolve_type or default_type_resolver)(value, info, type_)
-    name = await name if is_awaitable(name) else name
-    of = _possible_type(type_, name, value, info)
-    return of.name, await _object(of, value, info)
+def _abstract(type_: GraphQLAbstractType, value: Any, info: Info) -> Any:
+    """Return an object with the name of its type; or an awaitable of that. Raises GraphQLError where it has none."""
+
+    def pair(name: Any) -> Any:
+        of = _possible_type(type_, name, value, info)
+        return _acknowledged(of, value, info, (of.name, value))
+
+    return _then((type_.resolve_type or default_type_resolver)(value, info, type_), pair)
+
+
+def _then(value: Any, function: Callable[[Any], Any]) -> Any:
+    """Return `function(value)`, now or as soon as the value is there."""
+    if not is_awaitable(value):
+        return function(value)
+
+    async def wait() -> Any:
+        result = function(await value)
+        return await result if is_awaitable(result) else result
+
+    return wait()
 
 
 def _possible_type(type_: GraphQLAbstractType, name: Any, value: Any, info: Info) -> GraphQLObjectType:

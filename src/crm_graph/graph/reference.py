@@ -183,7 +183,8 @@ class Reference:
                     if unless_null is not None:
                         shape.need(rename.get(unless_null, unless_null))
                     assert node.selection_set is not None
-                    self._collect(info, inner, node.selection_set, shape, {**rename, **inner_rename})
+                    composed = {key: rename.get(of, of) for key, of in inner_rename.items()}
+                    self._collect(info, inner, node.selection_set, shape, {**rename, **composed})
                 case Nested(key):
                     assert node.selection_set is not None
                     self._collect(info, inner, node.selection_set, shape.nest(rename.get(key, key)), {})

@@ -62,6 +62,11 @@ def _anywhere(error: Body) -> Body:
     return {**error, "path": ["*" if isinstance(step, int) else step for step in error["path"]]}
 
 
+def risen(bodies: Sequence[Body]) -> list[Body]:
+    """Return the errors, of all of these answers, that made a null rise."""
+    return [error for body in bodies for error in body.get("errors", ()) if _risen_to(body, error) is not None]
+
+
 def _risen_to(body: Body, error: Body) -> Path | None:
     """Return the place that is null because of an error, or None where it is the error's own."""
     path: Path = tuple(error.get("path") or ())

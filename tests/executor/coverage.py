@@ -15,6 +15,7 @@ from graphql import (
     GraphQLSchema,
     InlineFragmentNode,
     ListValueNode,
+    NamedTypeNode,
     ObjectValueNode,
     SelectionSetNode,
     ValueNode,
@@ -65,10 +66,13 @@ def _output_enum_values(schema: GraphQLSchema) -> set[str]:
     return {f"{each.name}.{name}" for each in enums for name in each.values}
 
 
-def executed(schema: GraphQLSchema, operation: Operation, variables: Mapping[str, Any], data: Any) -> set[str]:
+def executed(
+    schema: GraphQLSchema, operation: Operation, variables: Mapping[str, Any], data: Any, *, certain: bool = False
+) -> set[str]:
     """Return the coordinates whose response keys the data of an answer holds.
 
-    Where a place is abstract the fragments are taken to apply to all of its objects that have their keys.
+    Where a place is abstract its fragments are taken to apply to all of its objects that have their keys; with
+    `certain` they are left out.
     """
     root = schema.get_root_type(operation.definition.operation)
     assert root is not None
@@ -77,33 +81,43 @@ def executed(schema: GraphQLSchema, operation: Operation, variables: Mapping[str
         for each in operation.definition.variable_definitions or ()
         if each.default_value is not None
     }
-    walk = _Walk(schema, operation.fragments, {**defaults, **variables})
-    walk.selections(root, operation.definition.selection_set, [data] if data else [])
+    walk = _Walk(schema, operation.fragments, {**defaults, **variables}, certain)
+    walk.selections(root, root, operation.definition.selection_set, [data] if data else [])
     return walk.found
 
 
 class _Walk:
     def __init__(
-        self, schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode], variables: Mapping[str, Any]
+        self,
+        schema: GraphQLSchema,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        variables: Mapping[str, Any],
+        certain: bool,
     ) -> None:
         self.schema = schema
         self.fragments = fragments
         self.variables = variables
+        self.certain = certain
         self.found: set[str] = set()
 
-    def selections(self, type_: Any, selections: SelectionSetNode, objects: list[Any]) -> None:
-        if not objects:
+    def selections(self, place: Any, type_: Any, selections: SelectionSetNode, objects: list[Any]) -> None:
+        """Walk selections on a type, at a place of a type (that of the field) where these objects were answered."""
+        if not objects or (self.certain and _abstract(place)):
             return
         for node in selections.selections:
             if isinstance(node, FieldNode):
                 self._field(type_, node, objects)
-            elif isinstance(node, InlineFragmentNode):
-                on = node.type_condition
-                self.selections(self.schema.type_map[on.name.value] if on else type_, node.selection_set, objects)
-            elif isinstance(node, FragmentSpreadNode):
+                continue
+            on: NamedTypeNode | None
+            if isinstance(node, FragmentSpreadNode):
                 fragment = self.fragments[node.name.value]
-                on_type = self.schema.type_map[fragment.type_condition.name.value]
-                self.selections(on_type, fragment.selection_set, objects)
+                on, inner = fragment.type_condition, fragment.selection_set
+            else:
+                assert isinstance(node, InlineFragmentNode)
+                on, inner = node.type_condition, node.selection_set
+            condition: Any = self.schema.type_map[on.name.value] if on is not None else type_
+            if _abstract(place) or _abstract(condition) or condition is place:
+                self.selections(place, condition, inner, objects)
 
     def _field(self, type_: Any, node: FieldNode, objects: list[Any]) -> None:
         key = node.alias.value if node.alias else node.name.value
@@ -118,7 +132,8 @@ class _Walk:
             self._literal(get_named_type(definition.args[argument.name.value].type), argument.value)
         if node.selection_set is not None:
             inner = [each for each in _flat(values) if isinstance(each, dict)]
-            self.selections(get_named_type(definition.type), node.selection_set, inner)
+            of = get_named_type(definition.type)
+            self.selections(of, of, node.selection_set, inner)
 
     def _literal(self, type_: GraphQLNamedType, value: ValueNode) -> None:
         if isinstance(value, VariableNode):

@@ -72,6 +72,21 @@ class OneConnection:
             async with self._lock:
                 pass
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Make a savepoint between the statements of others; an exception rolls it back."""
+        transaction = self.connection.transaction()
+        async with self._lock:
+            await transaction.start()
+        try:
+            yield
+        except BaseException:
+            async with self._lock:
+                await transaction.rollback()
+            raise
+        async with self._lock:
+            await transaction.commit()
+
     async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """Run one statement and return its rows. It runs to its end even when its caller is cancelled."""
         async with self._lock:
@@ -102,7 +117,7 @@ class SavepointDatabase(Database):
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         """Lend a session in a savepoint: as a transaction, it is rolled back by an exception."""
-        async with self.one.connection.transaction():
+        async with self.one.savepoint():
             yield Session(self.one)
 
 

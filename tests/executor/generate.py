@@ -77,6 +77,8 @@ class Case:
     runs: list[Run]
     operation: str | None = None
     mutation: bool = False
+    one_by_one: bool = False
+    """Whether the reference loads keys one by one."""
     paged: list[Paged] = field(default_factory=list)
 
     def follow(self, run: Run, answer: dict[str, Any]) -> Iterator[Run]:
@@ -424,7 +426,7 @@ def generate(schema: BuiltSchema, known: Known, seed: str, *, mutations: float =
     used = [each for each in values.variables.values() if f"${each.name}:" in source]
     runs = list(_runs(generator, used, workspace))
     paged = [each for each in generator.paged if f"${each.first}:" in source]
-    return Case(seed, source, runs, operation, mutation, paged)
+    return Case(seed, source, runs, operation, mutation, random.random() < 0.2, paged)
 
 
 def _document(generator: Generator, kind: str, selection: str) -> tuple[str, str | None]:

@@ -76,6 +76,21 @@ class OneConnection:
         """Return what keeps statements waiting while it is held."""
         return self._lock
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Make a savepoint between the statements of others; an exception rolls it back."""
+        transaction = self.connection.transaction()
+        async with self._lock:
+            await transaction.start()
+        try:
+            yield
+        except BaseException:
+            async with self._lock:
+                await transaction.rollback()
+            raise
+        async with self._lock:
+            await transaction.commit()
+
     async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """Run one statement and return its rows. It runs to its end even when its caller is cancelled."""
         async with self._lock:
@@ -101,7 +116,7 @@ class OneLease(Lease):
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         """Lend a session in a savepoint: as a transaction, it is rolled back by an exception."""
-        async with self._one.connection.transaction():
+        async with self._one.savepoint():
             yield Session(self._one)
 
     def release(self) -> None:

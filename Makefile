@@ -26,6 +26,9 @@ format: $(STAMP)
 bench: $(STAMP)  ## compare with the plain hand-written floor on one data set
 	@$(BIN)/python -m tests.benchmarks
 
+fuzz: $(STAMP)  ## 20,000 generated operations under both executors
+	@$(BIN)/python -m tests.executor.fuzz
+
 install: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml

@@ -72,6 +72,25 @@ class OneConnection:
             async with self._lock:
                 pass
 
+    def busy(self) -> asyncio.Lock:
+        """Return what keeps statements waiting while it is held."""
+        return self._lock
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Make a savepoint between the statements of others; an exception rolls it back."""
+        transaction = self.connection.transaction()
+        async with self._lock:
+            await transaction.start()
+        try:
+            yield
+        except BaseException:
+            async with self._lock:
+                await transaction.rollback()
+            raise
+        async with self._lock:
+            await transaction.commit()
+
     async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """Run one statement and return its rows. It runs to its end even when its caller is cancelled."""
         async with self._lock:
@@ -97,10 +116,10 @@ class OneLease(Lease):
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         """Lend a session in a savepoint: as a transaction, it is rolled back by an exception."""
-        async with self._one.connection.transaction():
+        async with self._one.savepoint():
             yield Session(self._one)
 
-    async def release(self) -> None:
+    def release(self) -> None:
         """Keep the connection: it is the test's."""
 
 

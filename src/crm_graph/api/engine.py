@@ -150,7 +150,7 @@ class Engine:
         except Exception as error:
             return self.refuse([GraphQLError(str(error), original_error=error)], "INTERNAL", request_id)
         finally:
-            await lease.release()
+            lease.release()
 
     async def _query(
         self, request: GraphQLRequest, operation: Operation, claims: Claims, lease: Lease, request_id: str

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from itertools import repeat
 from typing import Any
 
-from graphql import ExecutionResult, GraphQLError
+from graphql import ExecutionResult, Undefined, get_named_type
 from graphql.execution.values import VariableValues
+from graphql.pyutils import inspect
 
 from crm_graph.executor.plans import ObjectPlan, Plan, PlannedEdge, PlannedField
-from crm_graph.executor.results import Failure, Run, settle
+from crm_graph.executor.results import Failure, Run, propagates, settle
 
 
 async def execute(plan: Plan, context: Any, variables: VariableValues) -> ExecutionResult:
@@ -22,8 +23,9 @@ async def execute(plan: Plan, context: Any, variables: VariableValues) -> Execut
 
 async def run_root(plan: Plan, run: Run, root_value: Any) -> ExecutionResult:
     """Run the root selection on a root value: None for queries and mutations, the event for a subscription."""
+    run.root_value = root_value
     if plan.serial:
-        values = [await _edge(run, edge, [root_value]) for edge in plan.root.edges]
+        values = await _serially(run, plan.root.edges, root_value)
     else:
         values = await _edges(run, plan.root.edges, [root_value])
     assert plan.root.build is not None
@@ -32,6 +34,16 @@ async def run_root(plan: Plan, run: Run, root_value: Any) -> ExecutionResult:
         return ExecutionResult(data, None)
     settled, errors = settle(run, plan.root, data)
     return ExecutionResult(settled, errors or None)
+
+
+async def _serially(run: Run, edges: Sequence[PlannedEdge], root_value: Any) -> list[Sequence[Any]]:
+    """Run root edges one after the other, until one makes the whole data null: no mutation may run after that."""
+    values: list[Sequence[Any]] = []
+    for edge in edges:
+        values.append(await _edge(run, edge, [root_value]))
+        if run.failed and propagates(run, edge.field, values[-1][0]):
+            break
+    return [*values, *repeat([None], len(edges) - len(values))]
 
 
 async def _objects(run: Run, plan: ObjectPlan, rows: Sequence[Any]) -> list[dict[str, Any]]:
@@ -50,22 +62,39 @@ async def _edges(run: Run, edges: Sequence[PlannedEdge], rows: Sequence[Any]) ->
 async def _edge(run: Run, edge: PlannedEdge, rows: Sequence[Any]) -> Sequence[Any]:
     """Return the completed values of an edge, one a row."""
     if edge.fetch is None:
-        assert edge.read_key is not None
-        return await _complete(run, edge, [edge.read_key(row) for row in rows])
+        return await _complete(run, edge, _read(edge, rows))
     try:
         arguments = edge.arguments(run.variables)
         if edge.per_row:
             return await _complete(run, edge, await edge.fetch(run, rows, arguments))
         if edge.read_key is None:
             return await _complete(run, edge, await edge.fetch(run.context, [None], arguments))
-        keys = [edge.read_key(row) for row in rows]
-        distinct = list(dict.fromkeys(key for key in keys if key is not None))
+        keys = _read(edge, rows)
+        unread = {key: run.fail(edge.field, key) for key in keys if isinstance(key, Exception)}
+        distinct = [key for key in dict.fromkeys(keys) if key is not None and key not in unread]
         values = await edge.fetch(run.context, distinct, arguments) if distinct else ()
-        completed = dict(zip(distinct, await _complete(run, edge, values), strict=True))
+        completed = {**dict(zip(distinct, await _complete(run, edge, values), strict=True)), **unread}
         missing = run.fail_null(edge.field) if edge.non_null and None in keys else None
         return [completed.get(key, missing) for key in keys]
     except Exception as error:
         return list(repeat(run.fail(edge.field, error), len(rows)))
+
+
+def _read(edge: PlannedEdge, rows: Sequence[Any]) -> list[Any]:
+    """Return each row's key, or the value it carries; where reading fails, the exception."""
+    read = edge.read_key
+    assert read is not None
+
+    def attempt(row: Any) -> Any:
+        try:
+            return read(row)
+        except Exception as error:
+            return error
+
+    try:
+        return [read(row) for row in rows]
+    except Exception:
+        return [attempt(row) for row in rows]
 
 
 async def _complete(run: Run, edge: PlannedEdge, values: Sequence[Any]) -> Sequence[Any]:
@@ -76,7 +105,8 @@ async def _complete(run: Run, edge: PlannedEdge, values: Sequence[Any]) -> Seque
     for value in values:
         if value is not None and not isinstance(value, Exception):
             flat.extend(value)
-    items = iter(await _items(run, edge, flat, edge.item_non_null))
+    inner = edge.inner
+    items = iter(await (_items(run, edge, flat, edge.item_non_null) if inner is None else _complete(run, inner, flat)))
     completed: list[Any] = []
     for value in values:
         if value is None:
@@ -140,8 +170,19 @@ def _leaves(run: Run, edge: PlannedEdge, values: Sequence[Any], non_null: bool) 
         if edge.serialize is None or isinstance(value, Failure):
             return value
         try:
-            return edge.serialize(value)
-        except GraphQLError as error:
+            output = edge.serialize(value)
+            if output is None or output is Undefined:
+                raise _no_output(edge, value, output)
+            return output
+        except Exception as error:
             return run.fail(edge.field, error)
 
     return [leaf(value) for value in values]
+
+
+def _no_output(edge: PlannedEdge, value: Any, output: Any) -> TypeError:
+    type_ = get_named_type(edge.field.definition.type)
+    return TypeError(
+        f"Expected `{type_}.coerce_output_value({inspect(value)})` to return non-nullable value,"
+        f" returned: {inspect(output)}"
+    )

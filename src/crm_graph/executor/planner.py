@@ -7,6 +7,7 @@ for the cache. Nothing here runs per row.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -19,6 +20,7 @@ from graphql import (
     OperationDefinitionNode,
     VariableNode,
     Visitor,
+    default_field_resolver,
     get_named_type,
     is_abstract_type,
     is_leaf_type,
@@ -78,7 +80,12 @@ class Planner:
     def _selection(
         self, parent: ObjectPlan, selections: Selections, rename: Renames
     ) -> Sequence[tuple[PlannedField, Way]]:
-        return [self._field(parent, key, details, rename) for key, details in selections.items()]
+        """Return how to have each field. One that the type has not, in a document not validated, is left out."""
+        return [
+            self._field(parent, key, details, rename)
+            for key, details in selections.items()
+            if (name := details[0].node.name.value) in parent.type.fields or name.startswith("__")
+        ]
 
     def _field(
         self, parent: ObjectPlan, response_key: str, details: list[FieldDetails], rename: Renames
@@ -111,13 +118,16 @@ class Planner:
             return shape.need(rename.get(key, key))
 
         match kind:
+            case Column(key, prefix) if prefix and not is_non_null_type(planned.definition.type):
+                return Call(lambda _run, value: None if value is None else prefix + value, (need(key),))
             case Column(key, prefix):
                 return Read(need(key), prefix)
             case Computed(needs, compute):
                 return Call(guarded(planned, compute), tuple(need(key) for key in needs))
             case Same(inner_rename, unless_null):
                 inner = ObjectPlan(_object_type(planned), shape)
-                selection = self._selection(inner, self._subfields(inner.type, details), {**rename, **inner_rename})
+                composed = {**rename, **{key: rename.get(of, of) for key, of in inner_rename.items()}}
+                selection = self._selection(inner, self._subfields(inner.type, details), composed)
                 inner.fields = [field for field, _ in selection]
                 planned.objects = {inner.type.name: inner}
                 return Inline(selection, None if unless_null is None else need(unless_null))
@@ -140,14 +150,21 @@ class Planner:
                 return self._source_edge(planned, details, kind, None if key is None else attrgetter(key))
             case Resolver():
                 planned.objects = self._objects(planned, details, lambda _: None)
-                fetch = resolver_fetch(planned, self.schema, self.operation)
-                return self._edge(planned, lambda row: row, fetch, per_row=True)
+                assert planned.definition.resolve is not None, f"{planned.coordinate} has no resolver"
+                return self._resolver_edge(planned, planned.definition.resolve)
             case None:
                 planned.objects = self._objects(planned, details, lambda _: None)
                 field = planned.definition.extensions.get("strawberry-definition")
-                return self._edge(planned, attrgetter(getattr(field, "python_name", planned.name)))
+                if field is None or is_abstract_type(get_named_type(planned.definition.type)):
+                    return self._resolver_edge(planned, planned.definition.resolve or default_field_resolver)
+                return self._edge(planned, attrgetter(field.python_name))
             case _:
                 raise Unplanned(f"{planned.coordinate} is read from fetched rows only")
+
+    def _resolver_edge(self, planned: PlannedField, resolve: Callable[..., Any]) -> PlannedEdge:
+        fragments = {name: details.definition for name, details in self.fragments.items()}
+        fetch = resolver_fetch(planned, self.schema, self.operation, fragments, resolve)
+        return self._edge(planned, lambda row: row, fetch, per_row=True)
 
     def _source_edge(
         self, planned: PlannedField, details: list[FieldDetails], edge: Edge, read_key: KeyReader | None
@@ -175,16 +192,15 @@ class Planner:
         self, planned: PlannedField, read_key: KeyReader | None, fetch: Fetch | None = None, *, per_row: bool = False
     ) -> PlannedEdge:
         type_: Any = planned.definition.type
-        non_null = is_non_null_type(type_)
-        type_ = type_.of_type if non_null else type_
-        depth, item_non_null = 0, False
+        non_null = [is_non_null_type(type_)]
+        type_ = type_.of_type if non_null[0] else type_
         while is_list_type(type_):
-            depth += 1
             type_ = type_.of_type
-            item_non_null = is_non_null_type(type_)
-            type_ = type_.of_type if item_non_null else type_
+            non_null.append(is_non_null_type(type_))
+            type_ = type_.of_type if non_null[-1] else type_
         from_source = fetch is not None and not per_row
-        return PlannedEdge(
+        depth = len(non_null) - 1
+        edge = PlannedEdge(
             planned,
             read_key,
             fetch,
@@ -192,10 +208,13 @@ class Planner:
             _arguments(planned, self.variables),
             depth,
             is_abstract_type(type_),
-            non_null,
-            item_non_null,
+            non_null[0],
+            depth > 0 and non_null[-1],
             type_.coerce_output_value if is_leaf_type(type_) and not from_source else None,
         )
+        for level in range(depth - 1, 0, -1):
+            edge.inner = replace(edge, list_depth=depth - level, non_null=non_null[level])
+        return edge
 
 
 def _object_type(planned: PlannedField) -> GraphQLObjectType:

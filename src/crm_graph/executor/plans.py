@@ -50,6 +50,8 @@ class PlannedEdge:
     non_null: bool
     item_non_null: bool
     serialize: Callable[[Any], Any] | None = None
+    inner: PlannedEdge | None = None
+    """How the items of a list of lists are completed."""
 
 
 @dataclass(slots=True)

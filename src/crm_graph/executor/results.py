@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphql import GraphQLError, GraphQLOutputType, is_list_type, is_non_null_type
+from graphql import GraphQLError, GraphQLOutputType, is_list_type, is_non_null_type, located_error
 from graphql.execution.values import VariableValues
 from graphql.pyutils import is_iterable
 
@@ -35,6 +35,7 @@ class Run:
 
     context: Any
     variables: VariableValues
+    root_value: Any = None
     failed: bool = False
     types: dict[int, str] = field(default_factory=dict)
     """The concrete type of each object built at an abstract place, by `id` of the object."""
@@ -60,6 +61,15 @@ def settle(run: Run, plan: ObjectPlan, data: dict[str, Any]) -> tuple[dict[str, 
         return _object(run, plan, data, (), errors), errors
     except _NullPropagates:
         return None, errors
+
+
+def propagates(run: Run, planned: PlannedField, value: Any) -> bool:
+    """Return whether the value of a root field will make the whole data null."""
+    try:
+        _value(run, planned, planned.definition.type, value, (planned.response_key,), [])
+    except _NullPropagates:
+        return True
+    return False
 
 
 def _object(run: Run, plan: ObjectPlan, value: Mapping[str, Any], path: Path, errors: list[GraphQLError]) -> Any:
@@ -107,13 +117,17 @@ def _value(
 
 def located(failure: Failure, path: Path) -> GraphQLError:
     """Return the error with its locations and path, keeping what a GraphQLError already carries."""
-    error = failure.error
-    if isinstance(error, GraphQLError):
-        return GraphQLError(
-            error.message,
-            error.nodes or failure.field.nodes,
-            path=path,
-            original_error=error.original_error,
-            extensions=error.extensions,
-        )
-    return GraphQLError(str(error), failure.field.nodes, path=path, original_error=error)
+    error, nodes = failure.error, failure.field.nodes
+    if not isinstance(error, GraphQLError):
+        return located_error(error, nodes, path)
+    if error.path is not None:
+        return error
+    return GraphQLError(
+        error.message,
+        error.nodes or nodes,
+        error.source,
+        error.positions,
+        path,
+        error.original_error,
+        error.extensions,
+    )

@@ -151,10 +151,11 @@ class Aggregate:
         if form != EVERYTHING:
             conditions.append(predicate(form, view, self.registry, planning.context))
         groups = {f"key.{key}": self._grouped(view, key, bucket) for key, bucket in keys}
-        columns = [
-            (groups[name] if name in groups else self._measure(view, name)).label(f"c{position}")
-            for position, name in enumerate(shape.columns)
-        ]
+        # In the order of their names, so that of several hidden fields the same is named however they were selected.
+        measured = {
+            name: groups[name] if name in groups else self._measure(view, name) for name in sorted(shape.columns)
+        }
+        columns = [measured[name].label(f"c{position}") for position, name in enumerate(shape.columns)]
         aggregated = select(*columns or [func.count()]).where(*conditions).group_by(*groups.values())
         return aggregated.order_by(*groups.values()).limit(MAX_GROUPS + 1)
 

@@ -173,7 +173,10 @@ class PlannedExecutor:
         coerced = coerce_variables(self.schema, operation, variables)
         if isinstance(coerced, list):
             return Outcome(ExecutionResult(None, coerced), request_error=True)
-        plan = self._plan(operation, coerced, context)
+        try:
+            plan = self._plan(operation, coerced, context)
+        except GraphQLError as error:
+            return Outcome(ExecutionResult(None, [error]), request_error=True)
         if plan is None:
             return await self.reference.execute(operation, variables, context, root_value)
         if root_value is None:
@@ -181,7 +184,7 @@ class PlannedExecutor:
         return Outcome(await run_root(plan, Run(context, coerced), root_value), plan.withheld)
 
     def _plan(self, operation: Operation, variables: VariableValues, context: GraphContext) -> Plan | None:
-        conditions = tuple(bool(variables.coerced.get(name)) for name in operation.conditions)
+        conditions = tuple(variables.coerced.get(name) for name in operation.conditions)
         key = operation.key, context.access.fingerprint, conditions
         try:
             return self.cache.get(key)

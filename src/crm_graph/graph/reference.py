@@ -20,12 +20,14 @@ from graphql import (
     GraphQLObjectType,
     GraphQLResolveInfo,
     InlineFragmentNode,
+    OperationType,
     SelectionSetNode,
     VariableNode,
     get_named_type,
     is_abstract_type,
     is_leaf_type,
 )
+from graphql.pyutils import Path
 from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.executor.fields import Column, Computed, Edge, FieldKind, Nested, Planning, Resolver, Same, Shape
@@ -116,9 +118,15 @@ class Reference:
     def _loader(
         self, info: GraphQLResolveInfo[Any], source: Any, arguments: Mapping[str, Any], *, is_root: bool
     ) -> DataLoader[Any, Any]:
-        """Return the request's loader for this edge at this place of the document with these arguments."""
+        """Return the request's loader for this edge at this place of the document with these arguments.
+
+        All merged nodes name the place: a fragment's node is merged with other selections wherever it is spread. Each
+        mutation has loaders of its own, since the one before it may have changed what they would remember.
+        """
         context: GraphContext = info.context
-        key = ("edge", id(info.field_nodes[0]), info.parent_type.name, orjson.dumps(arguments, default=str))
+        nodes = tuple(id(node) for node in info.field_nodes)
+        mutation = _root_key(info.path) if info.operation.operation is OperationType.MUTATION else ""
+        key = ("edge", nodes, mutation, info.parent_type.name, orjson.dumps(arguments, default=str))
         loader = context.loaders.get(key)
         if loader is None:
             loader = context.loaders[key] = DataLoader(self._batch(info, source, arguments, is_root=is_root))
@@ -183,7 +191,8 @@ class Reference:
                     if unless_null is not None:
                         shape.need(rename.get(unless_null, unless_null))
                     assert node.selection_set is not None
-                    self._collect(info, inner, node.selection_set, shape, {**rename, **inner_rename})
+                    composed = {key: rename.get(of, of) for key, of in inner_rename.items()}
+                    self._collect(info, inner, node.selection_set, shape, {**rename, **composed})
                 case Nested(key):
                     assert node.selection_set is not None
                     self._collect(info, inner, node.selection_set, shape.nest(rename.get(key, key)), {})
@@ -196,6 +205,12 @@ class Reference:
         """A plain resolver may read anything of its parent."""
         for key in self.schema.registry.records[type_name].columns:
             shape.need(key)
+
+
+def _root_key(path: Path) -> str | int:
+    while path.prev is not None:
+        path = path.prev
+    return path.key
 
 
 def _fields(

@@ -28,7 +28,8 @@ def new_id() -> str:
         if _sequence > 0xFFF:
             _last_ms += 1
             _sequence = 0
-    return f"{_last_ms:012x}7{_sequence:03x}{0x80 | os.urandom(1)[0] & 0x3F:02x}{os.urandom(7).hex()}"
+    random = int.from_bytes(os.urandom(8)) >> 2 | 1 << 63  # the variant 10, and 62 random bits
+    return f"{_last_ms:012x}7{_sequence:03x}{random:016x}"
 
 
 def encode_id(prefix: str, value: str) -> str:

@@ -19,6 +19,7 @@ from crm_graph.api.documents import DocumentCache
 from crm_graph.api.errors import format_errors
 from crm_graph.api.limits import ShapeLimits
 from crm_graph.api.settings import Settings
+from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.pool import Database
 from crm_graph.db.session import ReadSession
 from crm_graph.events.hub import Hub
@@ -96,14 +97,15 @@ class Engine:
             settings.document_cache_bytes,
             settings.max_errors,
         )
+        self.trusted = TrustedDocuments(database, self.documents, schema, settings)
 
     def now(self) -> datetime:
         """Return the time of the engine's clock."""
         return self._clock()
 
-    def operation(self, request: GraphQLRequest) -> Operation:
-        """Return the valid operation of a request. Raises DocumentError."""
-        return self.documents.get(request.query).operation(request.operation_name)
+    async def operation(self, request: GraphQLRequest, claims: Claims) -> Operation:
+        """Return the valid operation of a request that its client may run. Raises DocumentError and RequestError."""
+        return await self.trusted.operation(request, claims)
 
     def refuse(self, errors: Sequence[GraphQLError], code: str, request_id: str | None = None) -> Answer:
         """Return the answer to a request that is not executed."""
@@ -209,6 +211,7 @@ class Engine:
         self, request: GraphQLRequest, operation: Operation, claims: Claims, watch: Watch, change_type: Any
     ) -> AsyncIterator[tuple[str, Answer]]:
         async def refresh() -> GraphContext:
+            await self.trusted.check(request, claims)
             return await self.context(claims, primary=True)
 
         async for event, context, kind in watch.changes(self.hub, refresh):

@@ -38,6 +38,8 @@ class Claims:
     workspace_id: str
     member_id: str
     expires_at: datetime
+    client_id: str | None = None
+    """The API client that the token was given to; which documents it may run depends on that."""
 
 
 def derive_key(secret: bytes, purpose: str, length: int) -> bytes:
@@ -56,8 +58,8 @@ class TokenAuthority:
         self._signer = keys[0]
         self._keys = KeySet([*keys])
 
-    def issue(self, workspace_id: str, member_id: str, lifetime: timedelta) -> str:
-        """Return a bearer token for a member."""
+    def issue(self, workspace_id: str, member_id: str, lifetime: timedelta, client_id: str | None = None) -> str:
+        """Return a bearer token for a member, to be used by one API client if given (`azp`, the authorized party)."""
         now = self._clock()
         claims = {
             "iss": self._issuer,
@@ -68,6 +70,8 @@ class TokenAuthority:
             "exp": int((now + lifetime).timestamp()),
             "jti": new_id(),
         }
+        if client_id is not None:
+            claims["azp"] = client_id
         header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": self._signer.kid}
         return jwt.encode(header, claims, self._signer, algorithms=[ALGORITHM])
 
@@ -90,7 +94,8 @@ class TokenAuthority:
             raise Unauthenticated("The bearer token has expired: get a new one.")
         if _time(claims, "iat") > now + timedelta(seconds=CLOCK_LEEWAY_S):
             raise Unauthenticated("The bearer token is from the future: check the clocks.")
-        return Claims(_id(claims, "ws"), _id(claims, "sub"), expires_at)
+        client_id = _id(claims, "azp") if "azp" in claims else None
+        return Claims(_id(claims, "ws"), _id(claims, "sub"), expires_at, client_id)
 
 
 def _signing_key(secret: bytes) -> OKPKey:

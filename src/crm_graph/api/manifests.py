@@ -142,9 +142,20 @@ def _alias(text: Text, sha256: str) -> str | None:
 def _problem(text: Text, error: GraphQLError) -> Problem:
     within = error.locations[0].line if error.locations else 1
     if text.lines_are_the_file_s:
-        return Problem(text.file, within, text.name, error.message)
+        return Problem(text.file, within, _name_at(text.source, within), error.message)
     reason = error.message if not error.locations else f"{error.message} (line {within} of the document)"
     return Problem(text.file, text.line, text.name, reason)
+
+
+def _name_at(source: str, line: int) -> str:
+    """Return the name of the definition that a line of a document is in; none where the document cannot be parsed."""
+    try:
+        definitions = parse(source).definitions
+    except (GraphQLError, RecursionError):
+        return ""
+    before = [each for each in definitions if _start(each) <= line]
+    name = getattr(before[-1], "name", None) if before else None
+    return name.value if name is not None else ""
 
 
 def _read(file: Path) -> str:

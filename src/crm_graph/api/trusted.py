@@ -196,7 +196,7 @@ class TrustedDocuments:
         if str(count).strip("0") == "1":
             name = operation.definition.name.value if operation.definition.name is not None else "(anonymous)"
             log.warning(
-                "untrusted document: operation %s, %s%s, client %r, %d times in this process",
+                "untrusted document: operation %s, %s%s, client %r, number %d in this process",
                 name,
                 SHA256_PREFIX,
                 sha256,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -86,18 +87,18 @@ class Desk:
             await update_api_client(work, self.client_id, {"document_mode": mode}, (), None)
         self.now += 5
 
-    async def run(self, body: dict[str, object], claims: Claims | None = None) -> Any:
+    async def run(self, body: Mapping[str, object], claims: Claims | None = None) -> Any:
         """Return the data of a request that must succeed."""
-        request, claims = parse_request(body), claims or self.claims
+        request, claims = parse_request(dict(body)), claims or self.claims
         operation = await self.graph.engine.operation(request, claims)
         answer = (await self.graph.engine.execute(request, operation, claims)).body
         assert "errors" not in answer, answer
         return answer["data"]
 
-    async def refused(self, error: type[Exception], body: dict[str, object], claims: Claims | None = None) -> str:
+    async def refused(self, error: type[Exception], body: Mapping[str, object], claims: Claims | None = None) -> str:
         """Return why a request is not run."""
         with pytest.raises(error) as caught:
-            await self.graph.engine.operation(parse_request(body), claims or self.claims)
+            await self.graph.engine.operation(parse_request(dict(body)), claims or self.claims)
         return caught.value.code if isinstance(caught.value, DocumentError) else str(caught.value)
 
 
@@ -145,7 +146,7 @@ NO_REQUESTS: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("body", NO_REQUESTS.values(), ids=NO_REQUESTS.keys())
 def test_what_is_no_request(body: dict[str, object]) -> None:
     with pytest.raises(BadRequest):
-        parse_request(body)
+        parse_request(dict(body))
 
 
 @pytest.mark.parametrize(
@@ -327,9 +328,9 @@ async def test_finding_it_costs_no_statement_until_it_is_old(desk: Desk) -> None
     await desk.mode("TRUSTED_ONLY")
     sent = desk.graph.database.one.sent
 
-    async def statements(body: dict[str, object], claims: Claims) -> int:
+    async def statements(body: Mapping[str, object], claims: Claims) -> int:
         sent.clear()
-        await desk.graph.engine.operation(parse_request(body), claims)
+        await desk.graph.engine.operation(parse_request(dict(body)), claims)
         return len(sent)
 
     assert [await statements({"id": MD5}, desk.web) for _ in range(3)] == [2, 0, 0]
@@ -368,7 +369,7 @@ async def test_a_deleted_client_s_tokens_stop_working(desk: Desk) -> None:
     for body in ({"id": MD5}, {"query": WHO}):
         await desk.refused(Unauthenticated, body, desk.web)
         with pytest.raises(Unauthenticated):
-            await desk.graph.engine.trusted.check(parse_request(body), desk.web)
+            await desk.graph.engine.trusted.check(parse_request(dict(body)), desk.web)
     assert await desk.graph.value("SELECT count(*) FROM trusted_document") == 0
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,7 @@ def test_what_is_not_trusted_is_refused_by_every_way(wire: Wire, body: dict[str,
 
 
 def test_get_runs_no_trusted_mutation(wire: Wire) -> None:
-    """Nor a subscription, but as a stream, which changes nothing: here as for a query in the open."""
+    """405, as for one that is sent whole; nothing was written."""
     response = wire.get(documentId="create", variables='{"input": {"name": "x"}}')
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
     assert wire.post({"documentId": "create", "variables": {"input": {"name": "made"}}}).json() == {
@@ -183,6 +184,16 @@ def test_a_push_is_all_or_nothing_and_says_what_it_did(wire: Wire) -> None:
     assert "names another document" in wire.push(documents={"fresh": DOCUMENTS["who"]}, code=1)
     assert wire.command("documents", "remove", "fresher") == f"removed\tsha256:{sha256(text)}\n"
     assert wire.command("documents", "list") == before
+
+
+def test_two_pushes_at_once_wait_for_each_other(wire: Wire) -> None:
+    documents = {f"many-{number}": f"query Many{number} {{ __typename }}" for number in range(100)}
+    file = wire.folder / "many.json"
+    file.write_text(json.dumps(documents))
+    with ThreadPoolExecutor(2) as pool:
+        said = list(pool.map(lambda _: wire.command("documents", "push", str(file)), range(2)))
+    assert sorted(text.count("added\t") for text in said) == [0, 100]
+    wire.command("documents", "remove", *documents)
 
 
 def test_what_the_commands_refuse(wire: Wire) -> None:

@@ -75,15 +75,20 @@ class ReadCache(Generic[K, V]):
         """How many bytes are held."""
         return self._present.bytes + self._absent.bytes
 
-    async def get(self, key: K, size: int, read: Callable[[], Awaitable[tuple[V, int] | None]]) -> V | None:
-        """Return the value under a key, read if need be. `size` is the key's; `read` returns the value's with it."""
+    def peek(self, key: K) -> tuple[bool, V | None]:
+        """Return whether it is known what is under a key, and that; without reading, so without waiting."""
         now = self._clock()
         found = self._present.get(key)
         if found is not None and now < found[1]:
-            return found[0]
+            return True, found[0]
         until = self._absent.get(key)
-        if until is not None and now < until:
-            return None
+        return until is not None and now < until, None
+
+    async def get(self, key: K, size: int, read: Callable[[], Awaitable[tuple[V, int] | None]]) -> V | None:
+        """Return the value under a key, read if need be. `size` is the key's; `read` returns the value's with it."""
+        known, value = self.peek(key)
+        if known:
+            return value
         running = self._reading.get(key)
         if running is None:
             running = self._reading[key] = asyncio.ensure_future(self._read(key, size, read))

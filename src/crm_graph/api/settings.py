@@ -30,7 +30,7 @@ class Settings:
     max_json_depth: int = 32
     query_timeout_ms: int = 15_000
     mutation_timeout_ms: int = 30_000
-    document_cache_bytes: int = 32 * 1024 * 1024
+    document_cache_bytes: int = 64 * 1024 * 1024
     document_mode: str = "open"
     """What tokens without a client may run: `open`, `warn` or `trusted-only`."""
     trusted_cache_bytes: int = 8 * 1024 * 1024

@@ -97,6 +97,9 @@ class TrustedDocuments:
         """Return the operation of a request. Raises DocumentError for a document that cannot be run, DocumentNotFound
         for one that may not, BadUserInput for a query that is not what the id names, Unauthenticated for a token whose
         client is gone."""
+        if self._is_open(request, claims):
+            assert request.query is not None
+            return self._documents.get(request.query).operation(request.operation_name)
         found, mode, name = await self._resolve(request, claims)
         if found is not None:
             return self._load(found).operation(request.operation_name)
@@ -108,7 +111,12 @@ class TrustedDocuments:
 
     async def check(self, request: GraphQLRequest, claims: Claims) -> None:
         """Raise as `operation` does where a running subscription's document or client is trusted no more."""
-        await self._resolve(request, claims)
+        if not self._is_open(request, claims):
+            await self._resolve(request, claims)
+
+    def _is_open(self, request: GraphQLRequest, claims: Claims) -> bool:
+        """Return whether a request may be run without looking anything up: what most do, so it costs nothing."""
+        return request.document_id is None and claims.client_id is None and self._default is DocumentMode.OPEN
 
     async def _resolve(self, request: GraphQLRequest, claims: Claims) -> tuple[FoundDocument | None, DocumentMode, str]:
         """Return the trusted document of a request, if it is one, with the mode and the name of its client."""
@@ -172,6 +180,9 @@ class TrustedDocuments:
     async def _read(
         self, cache: ReadCache[K, V], key: K, read: Callable[[], Awaitable[tuple[V, int] | None]]
     ) -> V | None:
+        known, value = cache.peek(key)
+        if known:
+            return value
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await cache.get(key, ENTRY_BYTES, read)

@@ -60,6 +60,8 @@ _LIST = Statement(
     ("workspace_id", "client_id", "all"),
     {},
 )
+_ONE_AT_A_TIME = Statement("SELECT 1 FROM workspace WHERE workspace_id = $1 FOR NO KEY UPDATE", ("workspace_id",), {})
+"""Two pushes of the same documents wait for each other; what else is written in the workspace does not."""
 _NOTE_SCHEMA = Statement(
     "UPDATE trusted_document SET schema_sha256 = $3 WHERE workspace_id = $1 AND id = ANY($2)",
     ("workspace_id", "ids", "schema_sha256"),
@@ -158,6 +160,7 @@ async def push_documents(
     changes what it means.
     """
     work.may(API_CLIENT, UPDATE)
+    await work.session.execute(_ONE_AT_A_TIME, work.viewer.binds)
     known = await list_documents(work.session, work.viewer.workspace_id, client_id)
     ids = {each.sha256: each.id for each in known}
     named = {alias: each.sha256 for each in known for alias in each.aliases}
@@ -186,6 +189,7 @@ async def push_documents(
 async def remove_documents(work: Work, client_id: str | None, names: Sequence[str]) -> list[str]:
     """Trust documents no more, given by hash or alias; returns their hashes. Raises Refused NOT_FOUND: then none is."""
     work.may(API_CLIENT, UPDATE)
+    await work.session.execute(_ONE_AT_A_TIME, work.viewer.binds)
     known = await list_documents(work.session, work.viewer.workspace_id, client_id)
     found: dict[str, ListedDocument] = {}
     for name in names:

@@ -15,7 +15,6 @@ within one run counts. Prints a table and writes `build/bench.json`. The servers
 
 from __future__ import annotations
 
-import signal
 import sys
 from contextlib import ExitStack
 
@@ -33,12 +32,13 @@ from tests.benchmarks.servers import (
     OURS_AS_REP,
     PEERS,
     Server,
+    environment,
     free_port,
     install_peers,
     running,
     started,
 )
-from tests.benchmarks.settings import BUILD, CONNECTIONS, Settings
+from tests.benchmarks.settings import BUILD, CONNECTIONS, Settings, end_on_sigterm
 from tests.benchmarks.targets import Requests
 
 
@@ -53,17 +53,9 @@ async def _ceiling() -> float:
 
 def _start(settings: Settings, data: DataSet, stack: ExitStack) -> dict[str, Server]:
     on_node = install_peers() if {"postgraphile", "mercurius"} & {*filter(settings.measures, PEERS)} else set()
-    environment = {
-        "DATABASE_URL": data.url,
-        "CRM_DATA_DIR": "",
-        "CRM_MAX_PAGE_SIZE": "1000",
-        "BENCH_URL": data.url,
-        "BENCH_WORKSPACE": data.workspace,
-        "BENCH_MEMBER": data.admin.member,
-    }
     wanted = [name for name in (OURS, *PEERS, *FLOORS) if settings.measures(name)]
     possible = [name for name in wanted if name not in {"postgraphile", "mercurius"} or name in on_node]
-    servers = {name: stack.enter_context(running(name, environment)) for name in possible}
+    servers = {name: stack.enter_context(running(name, environment(data))) for name in possible}
     if OURS in servers and settings.measures(OURS_AS_REP):
         servers[OURS_AS_REP] = servers[OURS]
     return servers
@@ -90,7 +82,7 @@ async def _main(url: str, settings: Settings, stack: ExitStack) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are ended
+    end_on_sigterm()
     BUILD.mkdir(exist_ok=True)
     try:
         with postgres() as database, ExitStack() as everything:

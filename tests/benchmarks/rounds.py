@@ -87,12 +87,11 @@ async def measure(
     rounds = {target.name: _Rounds() for target in targets}
     for _ in range(settings.rounds):
         for target in targets:
-            before = await _written(connection, workspace)
+            before = await _written(connection, workspace) if operation == "move" else 0
             await _round(target, settings.seconds, rounds[target.name])
-            written = await _written(connection, workspace) - before
-            expected = 2 * len(rounds[target.name].load[-1].latencies) if operation == "move" else 0
-            if written != expected:
-                raise OperatorError(f"{operation}: {target.name} wrote {written} rows instead of {expected}", "see why")
+            if operation == "move":
+                written = await _written(connection, workspace) - before
+                _check_written(target.name, written, 2 * len(rounds[target.name].load[-1].latencies))
     return {target.name: rounds[target.name].figures(target.server.resident_mb()) for target in targets}
 
 
@@ -105,6 +104,14 @@ async def _round(target: Target, seconds: float, into: _Rounds) -> None:
         into.server_cpu_ms.append((target.server.cpu_seconds() - server) * 1000 / count)
         into.postgres_cpu_ms.append((postgres_cpu_seconds() - postgres) * 1000 / count)
         into.load.append(measured)
+
+
+def _check_written(name: str, written: int, expected: int) -> None:
+    if written != expected:
+        raise OperatorError(
+            f"move: {name} wrote {written} rows of history and log instead of {expected}",
+            "a server that does less cannot be compared: correct it",
+        )
 
 
 async def _written(connection: asyncpg.Connection[Any], workspace: str) -> int:

@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 from crm_graph.kernel.errors import OperatorError
+from tests.benchmarks.dataset import DataSet
 
 OURS = "crm-graph"
 OURS_AS_REP = "crm-graph as rep"
@@ -90,24 +91,34 @@ def commands(port: int) -> Mapping[str, list[str]]:
     }
 
 
+def environment(data: DataSet) -> dict[str, str]:
+    """Return what servers are told: ours by its own variables, the others by those of this benchmark."""
+    return {
+        "DATABASE_URL": data.url,
+        "CRM_DATA_DIR": "",
+        "CRM_MAX_PAGE_SIZE": "1000",
+        "BENCH_URL": data.url,
+        "BENCH_WORKSPACE": data.workspace,
+        "BENCH_MEMBER": data.admin.member,
+    }
+
+
 @contextmanager
-def running(name: str, environment: Mapping[str, str]) -> Iterator[Server]:
+def running(name: str, variables: Mapping[str, str]) -> Iterator[Server]:
     """Start a server, wait until it listens, and lend it, asleep. Raises OperatorError if it does not start."""
     port = free_port()
-    with started(name, commands(port)[name], port, environment) as server:
+    with started(name, commands(port)[name], port, variables) as server:
         server.process.suspend()
         yield server
 
 
 @contextmanager
-def started(name: str, command: list[str], port: int, environment: Mapping[str, str]) -> Iterator[Server]:
+def started(name: str, command: list[str], port: int, variables: Mapping[str, str]) -> Iterator[Server]:
     """Start a process that listens, and end it."""
     log = Path("build") / f"bench-{name.replace(' ', '-')}.log"
     production = {"NODE_ENV": "production", "GRAPHILE_ENV": "production", "BENCH_PORT": str(port)}
     with log.open("w") as output:
-        process = subprocess.Popen(
-            command, env={**os.environ, **production, **environment}, stdout=output, stderr=output
-        )
+        process = subprocess.Popen(command, env={**os.environ, **production, **variables}, stdout=output, stderr=output)
     lent = psutil.Process(process.pid)
     try:
         deadline = time.monotonic() + _START_TIMEOUT_S

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 BUILD = Path("build")
 CONNECTIONS = 16
 """Keep-alive connections of the load generator."""
-WARM_UP_SECONDS = 0.5
+WARM_UP_SECONDS = 1.5
+"""Long enough for V8 to compile what is hot."""
 
 
 def _names(variable: str) -> frozenset[str]:
@@ -40,3 +43,8 @@ class Settings:
     def measures(self, server: str) -> bool:
         """Return whether a server is wanted."""
         return not self.servers or server in self.servers
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM end this process as an exception does, so that the servers that it started are ended too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

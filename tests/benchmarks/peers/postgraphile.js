@@ -68,7 +68,8 @@ const preset = {
   extends: [PostGraphileAmberPreset, PostGraphileConnectionFilterPreset],
   plugins: [additions],
   pgServices: [makePgService({ pool: openPool(), schemas: ['public'], pubsub: false })],
-  grafserv: { graphqlPath: '/graphql', graphiql: false, watch: false, websockets: false },
+  // `outputDataAsString`: answers are made as text, without the objects in between.
+  grafserv: { graphqlPath: '/graphql', graphiql: false, watch: false, websockets: false, outputDataAsString: true },
   grafast: { explain: false },
 };
 

@@ -7,11 +7,10 @@ resolver and each batch opens its own.
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -19,148 +18,24 @@ from typing import Any
 import orjson
 import strawberry
 from aiodataloader import DataLoader
-from sqlalchemy import BigInteger, DateTime, Identity, Select, Text, func, select
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import aliased
 from strawberry.asgi import GraphQL
 from strawberry.extensions import ParserCache, ValidationCache
 
-WORKSPACE = uuid.UUID(os.environ["BENCH_WORKSPACE"])
-MEMBER = uuid.UUID(os.environ["BENCH_MEMBER"])
-
-engine = create_async_engine(
-    os.environ["BENCH_URL"].replace("postgresql:", "postgresql+asyncpg:"), pool_size=10, max_overflow=0
+from tests.benchmarks.peers.strawberry_models import (
+    WORKSPACE,
+    CustomerRow,
+    MemberRow,
+    OpportunityRow,
+    OrderLineRow,
+    OrderRow,
+    Row,
+    Session,
+    StageRow,
+    TicketRow,
 )
-Session = async_sessionmaker(engine, expire_on_commit=False)
-
-
-class Base(DeclarativeBase):
-    """The root of the models: every table is keyed by workspace and id."""
-
-    type_annotation_map = {str: Text, datetime: DateTime(timezone=True)}  # noqa: RUF012 - as the ORM wants it
-
-
-class Row(Base):
-    """What all tables have."""
-
-    __abstract__ = True
-
-    workspace_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-
-
-class MemberRow(Row):
-    """A member."""
-
-    __tablename__ = "member"
-    name: Mapped[str]
-
-
-class StageRow(Row):
-    """A stage of a pipeline."""
-
-    __tablename__ = "stage"
-    name: Mapped[str]
-    kind: Mapped[str]
-    probability: Mapped[int]
-    pipeline_id: Mapped[uuid.UUID]
-    required_fields: Mapped[list[str]] = mapped_column(ARRAY(Text))
-
-
-class CustomerRow(Row):
-    """A customer."""
-
-    __tablename__ = "customer"
-    name: Mapped[str]
-    kind: Mapped[str]
-    lifecycle: Mapped[str]
-    industry: Mapped[str | None]
-    city: Mapped[str | None]
-    version: Mapped[int] = mapped_column(BigInteger)
-    created_at: Mapped[datetime]
-    owner_id: Mapped[uuid.UUID | None]
-
-
-class OpportunityRow(Row):
-    """A deal."""
-
-    __tablename__ = "opportunity"
-    name: Mapped[str]
-    status: Mapped[str]
-    amount: Mapped[Decimal | None]
-    currency: Mapped[str]
-    probability: Mapped[int]
-    expected_close: Mapped[date | None]
-    next_step: Mapped[str | None]
-    source: Mapped[str | None]
-    version: Mapped[int] = mapped_column(BigInteger)
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
-    stage_since: Mapped[datetime]
-    customer_id: Mapped[uuid.UUID | None]
-    owner_id: Mapped[uuid.UUID | None]
-    stage_id: Mapped[uuid.UUID]
-    pipeline_id: Mapped[uuid.UUID]
-
-
-class TicketRow(Row):
-    """A ticket."""
-
-    __tablename__ = "ticket"
-    number: Mapped[str]
-    subject: Mapped[str]
-    status: Mapped[str]
-    customer_id: Mapped[uuid.UUID | None]
-
-
-class OrderRow(Row):
-    """An order."""
-
-    __tablename__ = "sales_order"
-    number: Mapped[str]
-    status: Mapped[str]
-    customer_id: Mapped[uuid.UUID]
-
-
-class OrderLineRow(Row):
-    """A line of an order."""
-
-    __tablename__ = "order_line"
-    quantity: Mapped[Decimal]
-    total: Mapped[Decimal]
-    currency: Mapped[str]
-    order_id: Mapped[uuid.UUID]
-
-
-class StageMoveRow(Row):
-    """An entry in the history of a deal."""
-
-    __tablename__ = "stage_move"
-    opportunity_id: Mapped[uuid.UUID]
-    from_stage_id: Mapped[uuid.UUID | None]
-    to_stage_id: Mapped[uuid.UUID]
-    member_id: Mapped[uuid.UUID]
-    moved_at: Mapped[datetime]
-    seconds_in_stage: Mapped[int | None]
-    version: Mapped[int] = mapped_column(BigInteger)
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
-
-
-class EventRow(Base):
-    """An entry in the log of changes."""
-
-    __tablename__ = "event"
-    workspace_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    type: Mapped[str]
-    entity: Mapped[str]
-    entity_id: Mapped[uuid.UUID]
-    actor: Mapped[uuid.UUID | None]
-    at: Mapped[datetime]
-    changes: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+from tests.benchmarks.peers.strawberry_move import move
 
 
 async def fetch(statement: Select[Any]) -> Sequence[Any]:
@@ -417,72 +292,6 @@ class Query:
             mine = grouped.where(OpportunityRow.workspace_id == WORKSPACE).group_by(stage).order_by(stage)
             rows = (await session.execute(mine)).all()
         return [StageGroup(stage_id=row[0], count=row[1], amount=row[2]) for row in rows]
-
-
-def check(opportunity: OpportunityRow | None, stage: StageRow | None) -> tuple[OpportunityRow, StageRow]:
-    """Return both if the move is legal. Raises ValueError for what is missing or not allowed."""
-    if opportunity is None or stage is None:
-        raise ValueError("NOT_FOUND")
-    if opportunity.status != "OPEN" or stage.kind != "OPEN" or stage.id == opportunity.stage_id:
-        raise ValueError("ILLEGAL_TRANSITION")
-    if stage.pipeline_id != opportunity.pipeline_id:
-        raise ValueError("INVALID")
-    present = {
-        "amount": opportunity.amount,
-        "expectedClose": opportunity.expected_close,
-        "customer": opportunity.customer_id,
-        "nextStep": opportunity.next_step,
-    }
-    if any(present[name] is None for name in stage.required_fields):
-        raise ValueError("REQUIRED")
-    return opportunity, stage
-
-
-async def move(session: AsyncSession, id_: uuid.UUID, stage_id: uuid.UUID) -> OpportunityRow:
-    """Move a deal to another open stage of its pipeline: the row, an entry of its history and one of the log."""
-    opportunity, stage = check(
-        await session.get(OpportunityRow, (WORKSPACE, id_), with_for_update=True),
-        await session.get(StageRow, (WORKSPACE, stage_id)),
-    )
-    now = datetime.now(UTC)
-    before, seconds = opportunity.stage_id, max(0, int((now - opportunity.stage_since).total_seconds()))
-    after = {"stage_id": stage.id, "stage_since": now, "status": stage.kind, "probability": stage.probability}
-    changes = {}
-    for name, value in after.items():
-        if (old := getattr(opportunity, name)) != value:
-            changes[name] = [str(old), str(value)]
-            setattr(opportunity, name, value)
-    opportunity.version += 1
-    opportunity.updated_at = now
-    data = {"from_stage_id": str(before), "to_stage_id": str(stage.id), "seconds_in_stage": seconds}
-    session.add(
-        EventRow(
-            workspace_id=WORKSPACE,
-            type="OpportunityStageChanged",
-            entity="Opportunity",
-            entity_id=id_,
-            actor=MEMBER,
-            at=now,
-            changes=changes,
-            data=data,
-        )
-    )
-    session.add(
-        StageMoveRow(
-            workspace_id=WORKSPACE,
-            id=uuid.UUID(bytes=int(now.timestamp() * 1000).to_bytes(6) + uuid.uuid4().bytes[6:]),
-            opportunity_id=id_,
-            from_stage_id=before,
-            to_stage_id=stage.id,
-            member_id=MEMBER,
-            moved_at=now,
-            seconds_in_stage=seconds,
-            version=1,
-            created_at=now,
-            updated_at=now,
-        )
-    )
-    return opportunity
 
 
 @strawberry.type

@@ -318,6 +318,5 @@ class Endpoint(GraphQL[Any, Any]):
         return orjson.dumps(data)
 
 
-EXTENSIONS: list[Any] = [ParserCache(maxsize=128), ValidationCache(maxsize=128)]
-schema = strawberry.Schema(Query, Mutation, extensions=EXTENSIONS)
+schema = strawberry.Schema(Query, Mutation, extensions=[ParserCache, ValidationCache])
 app = Endpoint(schema, graphql_ide=None)

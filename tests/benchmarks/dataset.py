@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -128,13 +128,14 @@ async def _actor(database: Database, connection: asyncpg.Connection[Any], worksp
 
 
 def postgres_cpu_seconds() -> float:
-    """Return the CPU time of the backends that serve clients, so far; they live as long as the pools do."""
+    """Return the CPU time of Postgres so far: of every process of it, and of those that ended.
+
+    The latter because a parallel worker lives for one statement only: the postmaster's account has what they used.
+    """
     postmaster = psutil.Process(int(next(DATA.glob("pg-*/postmaster.pid")).read_text().partition("\n")[0]))
-    total = 0.0
-    for child in postmaster.children():
-        try:
-            if "crm crm" in " ".join(child.cmdline()):
-                total += sum(child.cpu_times()[:2])
-        except psutil.NoSuchProcess:
-            continue
-    return total
+    living = postmaster.children()
+    total = sum(postmaster.cpu_times()[:4])
+    for child in living:
+        with suppress(psutil.NoSuchProcess):
+            total += sum(child.cpu_times()[:2])
+    return float(total)

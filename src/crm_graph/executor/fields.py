@@ -10,13 +10,31 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+BEYOND = ">"
+"""Separates the key of a to-one edge from a key of what it leads to: `owner>name`."""
+
+MAX_JOINED_EDGES = 8
+"""To-one edges that one statement may carry; Postgres' planner takes longer with each."""
+
 
 class Shape:
-    """Which columns the rows of one edge carry, and at which position."""
+    """Which columns the rows of one edge carry, and at which position.
 
-    def __init__(self) -> None:
+    Rows that `carry` may hold columns of what their to-one edges lead to, as keys like `owner>name`.
+    """
+
+    def __init__(self, *, carries: bool = False) -> None:
         self.columns: dict[str, int] = {}
         self.nested: dict[str, Shape] = {}
+        self.carries = carries
+        self._carried: set[str] = set()
+
+    def carry(self, key: str) -> bool:
+        """Return whether the rows shall carry what a to-one edge leads to, rather than its key only."""
+        if not self.carries or (key not in self._carried and len(self._carried) >= MAX_JOINED_EDGES):
+            return False
+        self._carried.add(key)
+        return True
 
     def need(self, key: str) -> int:
         """Return the position of a column, adding it on first use."""
@@ -25,7 +43,7 @@ class Shape:
     def nest(self, key: str) -> Shape:
         """Return the shape of the rows within column `key`, a column that holds a list of rows."""
         self.need(key)
-        return self.nested.setdefault(key, Shape())
+        return self.nested.setdefault(key, Shape(carries=self.carries))
 
 
 @dataclass(slots=True)
@@ -53,7 +71,10 @@ the output value itself for a leaf field, or an Exception where that key alone f
 
 
 class Source(Protocol):
-    """Where the rows of an edge come from: planned once per plan, run once for all parents together."""
+    """Where the rows of an edge come from: planned once per plan, run once for all parents together.
+
+    A source whose rows may carry what to-one edges lead to says so by an attribute `carries`.
+    """
 
     def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
         """Return the fetch for rows of these shapes, by concrete type name. Leaf fields have no shapes."""
@@ -100,6 +121,9 @@ class Edge:
 
     source: Source
     key: str | None
+    carried: bool = False
+    """Whether the parent's rows may carry the object, with its `id`; a `to-one` edge, then, whose object is null where
+    that id is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,12 +32,24 @@ from graphql.execution.collect_fields import FieldDetails, FragmentDetails, coll
 from graphql.execution.values import VariableValues, get_argument_values
 
 from crm_graph.executor.builders import Call, Constant, Inline, Read, Way, compile_build
-from crm_graph.executor.fields import Bindings, Column, Computed, Edge, Fetch, Nested, Planning, Resolver, Same, Shape
+from crm_graph.executor.fields import (
+    BEYOND,
+    Bindings,
+    Column,
+    Computed,
+    Edge,
+    Fetch,
+    Nested,
+    Planning,
+    Resolver,
+    Same,
+    Shape,
+)
 from crm_graph.executor.plans import Arguments, ObjectPlan, Plan, PlannedEdge, PlannedField
 from crm_graph.executor.resolvers import guarded, resolver_fetch
 
 Selections = Mapping[str, list[FieldDetails]]
-Renames = Mapping[str, str]
+Rename = Callable[[str], str]
 KeyReader = Callable[[Any], Any]
 
 
@@ -74,11 +86,11 @@ class Planner:
 
     def _object(self, type_: GraphQLObjectType, selections: Selections, shape: Shape | None) -> ObjectPlan:
         plan = ObjectPlan(type_, shape)
-        compile_build(plan, self._selection(plan, selections, {}))
+        compile_build(plan, self._selection(plan, selections, _as_it_is))
         return plan
 
     def _selection(
-        self, parent: ObjectPlan, selections: Selections, rename: Renames
+        self, parent: ObjectPlan, selections: Selections, rename: Rename
     ) -> Sequence[tuple[PlannedField, Way]]:
         """Return how to have each field. One that the type has not, in a document not validated, is left out."""
         return [
@@ -88,7 +100,7 @@ class Planner:
         ]
 
     def _field(
-        self, parent: ObjectPlan, response_key: str, details: list[FieldDetails], rename: Renames
+        self, parent: ObjectPlan, response_key: str, details: list[FieldDetails], rename: Rename
     ) -> tuple[PlannedField, Way]:
         nodes = [detail.node for detail in details]
         name = nodes[0].name.value
@@ -110,12 +122,12 @@ class Planner:
         planned: PlannedField,
         details: list[FieldDetails],
         kind: Any,
-        rename: Renames,
+        rename: Rename,
     ) -> Way:
         """Return how to have a field of a fetched row."""
 
         def need(key: str) -> int:
-            return shape.need(rename.get(key, key))
+            return shape.need(rename(key))
 
         match kind:
             case Column(key, prefix) if prefix and not is_non_null_type(planned.definition.type):
@@ -125,20 +137,31 @@ class Planner:
             case Computed(needs, compute):
                 return Call(guarded(planned, compute), tuple(need(key) for key in needs))
             case Same(inner_rename, unless_null):
-                inner = ObjectPlan(_object_type(planned), shape)
-                composed = {**rename, **{key: rename.get(of, of) for key, of in inner_rename.items()}}
-                selection = self._selection(inner, self._subfields(inner.type, details), composed)
-                inner.fields = [field for field, _ in selection]
-                planned.objects = {inner.type.name: inner}
-                return Inline(selection, None if unless_null is None else need(unless_null))
+                null_at = None if unless_null is None else need(unless_null)
+                return self._inline(shape, planned, details, lambda key: rename(inner_rename.get(key, key)), null_at)
             case Nested(key):
-                nested = shape.nest(rename.get(key, key))
+                nested = shape.nest(rename(key))
                 planned.objects = self._objects(planned, details, lambda _: nested)
                 return self._edge(planned, itemgetter(need(key)))
+            case Edge(_, str(key), carried=True) if shape.carry(rename(key)):
+                beyond = f"{rename(key)}{BEYOND}"
+                return self._inline(shape, planned, details, lambda key: beyond + key, shape.need(f"{beyond}id"))
             case Edge(_, key):
-                return self._source_edge(planned, details, kind, None if key is None else itemgetter(need(key)))
+                edge = self._source_edge(planned, details, kind, None if key is None else itemgetter(need(key)))
+                edge.needs_key = edge.non_null and key is not None and BEYOND not in rename(key)
+                return edge
             case _:
                 raise Unplanned(f"{planned.coordinate} is a plain resolver")
+
+    def _inline(
+        self, shape: Shape, planned: PlannedField, details: list[FieldDetails], rename: Rename, null_at: int | None
+    ) -> Inline:
+        """Return how to have an object whose fields lie in the row."""
+        inner = ObjectPlan(_object_type(planned), shape)
+        selection = self._selection(inner, self._subfields(inner.type, details), rename)
+        inner.fields = [field for field, _ in selection]
+        planned.objects = {inner.type.name: inner}
+        return Inline(selection, null_at)
 
     def _plain_way(self, planned: PlannedField, details: list[FieldDetails], kind: Any) -> Way:
         """Return how to have a field of a root or of a plain object."""
@@ -170,7 +193,8 @@ class Planner:
         self, planned: PlannedField, details: list[FieldDetails], edge: Edge, read_key: KeyReader | None
     ) -> PlannedEdge:
         shapes: dict[str, Shape] = {}
-        planned.objects = self._objects(planned, details, lambda name: shapes.setdefault(name, Shape()))
+        carries = getattr(edge.source, "carries", False)
+        planned.objects = self._objects(planned, details, lambda name: shapes.setdefault(name, Shape(carries=carries)))
         return self._edge(planned, read_key, edge.source.plan(shapes, self.planning))
 
     def _subfields(self, type_: GraphQLObjectType, details: list[FieldDetails]) -> Selections:
@@ -211,10 +235,15 @@ class Planner:
             non_null[0],
             depth > 0 and non_null[-1],
             type_.coerce_output_value if is_leaf_type(type_) and not from_source else None,
+            needs_key=non_null[0],
         )
         for level in range(depth - 1, 0, -1):
             edge.inner = replace(edge, list_depth=depth - level, non_null=non_null[level])
         return edge
+
+
+def _as_it_is(key: str) -> str:
+    return key
 
 
 def _object_type(planned: PlannedField) -> GraphQLObjectType:

@@ -50,6 +50,8 @@ class PlannedEdge:
     non_null: bool
     item_non_null: bool
     serialize: Callable[[Any], Any] | None = None
+    needs_key: bool = False
+    """Whether a null key is a null where the schema promises a value; not where the object around it is null then."""
     inner: PlannedEdge | None = None
     """How the items of a list of lists are completed."""
 

@@ -119,7 +119,7 @@ class Aggregate:
                 if len(statements) >= 64:
                     statements.clear()
                 statement = statements[form, keys] = compile_statement(self._select(shape, planning, form, keys))
-            values = {**context.viewer.binds, **normaliser.binds()}
+            values = {**context.binds, **normaliser.binds()}
             rows = await context.reader.fetch(statement, values)
             if len(rows) > MAX_GROUPS:
                 raise BadUserInput(f"This makes more than {MAX_GROUPS} groups: filter, or use larger buckets.")

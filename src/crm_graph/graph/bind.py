@@ -97,7 +97,7 @@ def _kind(
             return Computed(needs, compute)
         case ToOneSpec():
             assert target is not None, f"{type_.name}.{name} does not name a record"
-            return Edge(ToOne(target), name)
+            return Edge(ToOne(target), name, carried=True)
         case KeySpec(attribute):
             assert target is not None, f"{type_.name}.{name} does not name a record"
             return Edge(ToOne(target), attribute)

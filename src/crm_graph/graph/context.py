@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +35,11 @@ class GraphContext:
     loaders: dict[Any, DataLoader[Any, Any]] = field(default_factory=dict)
     extras: dict[str, Any] = field(default_factory=dict)
     filter_work: int = 0
+    binds: Mapping[str, Any] = field(init=False)
+    """The values of the binds that every compiled read carries."""
+
+    def __post_init__(self) -> None:
+        self.binds = self.viewer.binds
 
     def count_filter(self, work: int, limit: int) -> None:
         """Add the work of one filter of this operation. Raises LimitExceeded when all together are too much."""

@@ -16,6 +16,7 @@ import strawberry
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 
+from crm_graph.executor.fields import BEYOND
 from crm_graph.graph.aggregates import derive_aggregates
 from crm_graph.graph.comparators import comparator
 from crm_graph.graph.orders import NullsOrder, OrderDirection, order_keys
@@ -113,7 +114,7 @@ def _order(record: Record, registry: Registry) -> type:
     text = f"What {record.name} records can be ordered by."
     made: Any = strawberry.enum(enum, name=f"{record.name}OrderField", description=text)
     for value in made.__strawberry_definition__.values:
-        value.description = f"By `{names[value.name]}`."
+        value.description = f"By `{names[value.name].replace(BEYOND, '.')}`."
     _add(sys.modules[MODULE], made)
 
     def field(graphql: str, text: str, default: Any = strawberry.UNSET) -> Any:

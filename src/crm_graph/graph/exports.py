@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncpg import Connection
-from sqlalchemy import UniqueConstraint, and_, func, null, select
+from sqlalchemy import UniqueConstraint, func, null, select
 
 from crm_graph.db.session import ReadSession
 from crm_graph.db.statements import Statement, compile_statement
@@ -64,7 +64,6 @@ def plan_export(record: Record, registry: Registry, access: Access, chosen: Sequ
     columns, hidden = _columns(record, registry, view, chosen)
     partial = [each.key for each in columns if view.access.partial(record.columns[each.key].field)]
     withheld = dict.fromkeys(coordinate(record.name, record.columns[key].field) for key in (*hidden, *partial))
-    source: Any = view.rows
     selected: list[Any] = [view.rows.c.id.label("key")]
     names: list[tuple[str, ...]] = []
     shared: list[Statement | None] = []
@@ -76,15 +75,15 @@ def plan_export(record: Record, registry: Registry, access: Access, chosen: Sequ
             names.append(())
             shared.append(None)
             continue
-        other = View.of(each.target, access)
-        source = source.outerjoin(other.rows, and_(other.rows.c.id == shown, *other.conditions()))
+        other = view.edge(each.key)
+        assert other is not None
         selected.append(other.rows.c.id)
         keys = tuple(key for key in KNOWN_BY if key in each.target.columns)
         selected += [_clear(other, key) for key in keys]
         names.append(keys)
         shared.append(_shared_names(each.target, access, record) if "name" in keys else None)
     query = select(*(column.label(f"c{index}") for index, column in enumerate(selected)))
-    query = query.select_from(source).where(*view.conditions()).order_by(view.rows.c.id)
+    query = query.select_from(view.source()).where(*view.conditions()).order_by(view.rows.c.id)
     return Export(record, tuple(columns), tuple(withheld), compile_statement(query), tuple(names), tuple(shared))
 
 

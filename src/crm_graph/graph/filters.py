@@ -118,6 +118,21 @@ class Normaliser:
         return {f"w{index}": value for index, value in enumerate(self.values)}
 
 
+_NULL_FAILS = frozenset({"eq", "in", "gt", "gte", "lt", "lte", "contains", "startsWith"})
+
+
+def present(form: Form) -> frozenset[str]:
+    """Return the keys that are not null in any row that matches a form."""
+    match form:
+        case ("and", *parts):
+            return frozenset().union(*(present(part) for part in parts))
+        case ("null", key, False):
+            return frozenset({key})
+        case ("leaf", key, operator, _) if operator in _NULL_FAILS:
+            return frozenset({key})
+    return frozenset()
+
+
 def predicate(form: Form, view: View, registry: Registry, access: Access) -> ColumnElement[bool]:
     """Return the SQL of a form over a view. Raises Forbidden for a column that may not be read."""
     match form:

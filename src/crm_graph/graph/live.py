@@ -105,7 +105,7 @@ class Watch:
 
     async def _kind(self, context: GraphContext, event: Event) -> ChangeKind | None:
         values = {
-            **context.viewer.binds,
+            **context.binds,
             **self.values,
             "id": event.entity_id,
             "seq": event.cursor.seq,
@@ -155,7 +155,7 @@ class Watch:
         ).select_from(source)
 
     def _matching(self, context: GraphContext, image: Any) -> ColumnElement[bool]:
-        view = View(self.record, context.access.of(self.record.name), image)
+        view = View(self.record, context.access, image)
         matching = predicate(self.form, view, self.registry, context.access)
         return and_(*view.conditions(), matching)
 

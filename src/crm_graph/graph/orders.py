@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import strawberry
 from sqlalchemy import ColumnElement, String, UnaryExpression, and_, bindparam, false, func, or_, tuple_
 
+from crm_graph.executor.fields import BEYOND
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.views import View
@@ -54,15 +55,24 @@ def enum_name(key: str) -> str:
 
 
 def order_keys(record: Record, registry: Registry) -> Mapping[str, str]:
-    """Return the keys that may order a record, by enum value."""
-    unordered = {*registry.edges(record), *(key for key, of in registry.leaves(record).items() if of is list)}
-    return {enum_name(key): key for key in record.columns if key not in unordered}
+    """Return the keys that may order a record, by enum value: its own, and those beyond its to-one edges
+    (`OWNER_NAME` is `owner>name`)."""
+    found: dict[str, str] = {}
+    for edge in record.edges.values():
+        if not edge.many:
+            keys = _own_keys(edge.target, registry)
+            found.update({f"{enum_name(edge.name)}_{enum_name(key)}": f"{edge.name}{BEYOND}{key}" for key in keys})
+    return {**found, **{enum_name(key): key for key in ("id", *_own_keys(record, registry))}}
 
 
-def order_of(record: Record, registry: Registry, given: Sequence[Mapping[str, Any]] | None) -> tuple[OrderKey, ...]:
-    """Return the order of a page: what was asked for, then the id. Raises BadUserInput for too many or repeated
-    keys."""
-    names = order_keys(record, registry)
+def _own_keys(record: Record, registry: Registry) -> list[str]:
+    lists = {key for key, of in registry.leaves(record).items() if of is list}
+    return [key for key in record.columns if key not in {"id", *lists, *record.edges}]
+
+
+def order_of(names: Mapping[str, str], given: Sequence[Mapping[str, Any]] | None) -> tuple[OrderKey, ...]:
+    """Return the order of a page: what was asked for, then the id; `names` are `order_keys`. Raises BadUserInput for
+    too many or repeated keys."""
     if given is not None and len(given) > MAX_KEYS:
         raise BadUserInput(f"`orderBy` may have at most {MAX_KEYS} keys.", path=("orderBy",))
     keys: list[OrderKey] = []
@@ -91,26 +101,20 @@ def collated(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.crm_sort_key(column) if isinstance(column.type, String) else column
 
 
-def ordering(view: View, order: Sequence[OrderKey]) -> list[UnaryExpression[Any]]:
-    """Return the ORDER BY of an order. Columns that cannot be null are not given a NULLS, so that indexes serve
-    them."""
+def ordering(view: View, order: Sequence[OrderKey], present: Set[str]) -> list[UnaryExpression[Any]]:
+    """Return the ORDER BY of an order. Keys that cannot be null, or are `present` in every row that a filter leaves,
+    are not given a NULLS, so that indexes serve them: `amount >= 1000` by amount reads 50 rows of 120,000."""
     found = []
     for each in order:
         expression = sort_expression(view, each.key)
         directed = expression.desc() if each.descending else expression.asc()
-        if nullable(view, each.key):
+        if view.nullable(each.key) and each.key not in present:
             directed = directed.nulls_first() if each.nulls_first else directed.nulls_last()
         found.append(directed)
     return found
 
 
-def nullable(view: View, key: str) -> bool:
-    """Return whether a key's expression can be null."""
-    found = view.record.columns[key]
-    return bool(view.record.table.c[found.column].nullable) or view.access.partial(found.field)
-
-
-def beyond(view: View, order: Sequence[OrderKey], null_at: Sequence[bool]) -> ColumnElement[bool]:
+def beyond(view: View, order: Sequence[OrderKey], null_at: Sequence[bool], present: Set[str]) -> ColumnElement[bool]:
     """Return the keyset condition: strictly after the row whose sort values are the binds `k0`, `k1`, ...
 
     `null_at` says which of these are null, which changes the SQL, so it is part of a statement's form. Where all keys
@@ -118,7 +122,9 @@ def beyond(view: View, order: Sequence[OrderKey], null_at: Sequence[bool]) -> Co
     """
     operands = [_operand(view, each.key, index) for index, each in enumerate(order)]
     expressions = [sort_expression(view, each.key) for each in order]
-    if len({each.descending for each in order}) == 1 and not any(nullable(view, each.key) for each in order):
+    if len({each.descending for each in order}) == 1 and not any(
+        view.nullable(each.key) and each.key not in present for each in order
+    ):
         left, right = tuple_(*expressions), tuple_(*operands)
         return left < right if order[0].descending else left > right
     alternatives = []
@@ -132,8 +138,7 @@ def beyond(view: View, order: Sequence[OrderKey], null_at: Sequence[bool]) -> Co
 
 
 def _operand(view: View, key: str, index: int) -> ColumnElement[Any]:
-    column = view.record.table.c[view.record.columns[key].column]
-    return collated(bindparam(f"k{index}", type_=column.type))
+    return collated(bindparam(f"k{index}", type_=view.type_of(key)))
 
 
 def _after(

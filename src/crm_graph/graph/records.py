@@ -25,6 +25,7 @@ from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.db.base import Row, table_of
+from crm_graph.executor.fields import BEYOND
 from crm_graph.permissions.policy import Policy
 
 METADATA_KEY = "crm_graph"
@@ -150,6 +151,16 @@ class RecordColumn:
     field: str
 
 
+@dataclass(frozen=True, slots=True)
+class RecordEdge:
+    """A link between records: along `column` of this table (to one) or of the other table (to many)."""
+
+    name: str
+    target: Record
+    column: str
+    many: bool
+
+
 @dataclass(slots=True, repr=False)
 class Record:
     """A record type: its table, its policy, its readable columns."""
@@ -160,6 +171,7 @@ class Record:
     policy: Policy
     cls: type
     columns: dict[str, RecordColumn] = field(default_factory=dict)
+    edges: dict[str, RecordEdge] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Record({self.name})"
@@ -182,6 +194,14 @@ class Record:
             for each in self.definition.fields
             if METADATA_KEY in each.metadata
         }
+
+    def find(self, key: str) -> tuple[Record, RecordColumn]:
+        """Return the record and the column that a key names, here or beyond to-one edges (`owner>name`)."""
+        record = self
+        *edges, last = key.split(BEYOND)
+        for name in edges:
+            record = record.edges[name].target
+        return record, record.columns[last]
 
     def add_columns(self) -> None:
         """Note the columns behind the fields. Called when the type is complete, extensions included."""

@@ -16,18 +16,8 @@ from strawberry.types.base import (
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
-from crm_graph.graph.records import ColumnSpec, IdSpec, MoneySpec, Record, ToManySpec, ToOneSpec, record_of
+from crm_graph.graph.records import ColumnSpec, IdSpec, MoneySpec, Record, RecordEdge, ToManySpec, ToOneSpec, record_of
 from crm_graph.graph.types import Connection
-
-
-@dataclass(frozen=True, slots=True)
-class RecordEdge:
-    """A link between records: along `column` of this table (to one) or of the other table (to many)."""
-
-    name: str
-    target: Record
-    column: str
-    many: bool
 
 
 @dataclass(slots=True)
@@ -35,7 +25,6 @@ class Registry:
     """The records by type name, their edges, and the Python type of each leaf."""
 
     records: dict[str, Record] = field(default_factory=dict)
-    _edges: dict[str, dict[str, RecordEdge]] = field(default_factory=dict)
     _leaves: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
@@ -49,7 +38,7 @@ class Registry:
         return registry
 
     def _link(self, record: Record) -> None:
-        edges = self._edges[record.name] = {}
+        edges = record.edges = {}
         leaves = self._leaves[record.name] = {}
         for name, (each, spec) in record.specs().items():
             match spec:
@@ -82,11 +71,11 @@ class Registry:
 
     def edge(self, record: Record, name: str) -> RecordEdge | None:
         """Return an edge of a record by its GraphQL name."""
-        return self._edges[record.name].get(name)
+        return record.edges.get(name)
 
     def edges(self, record: Record) -> Mapping[str, RecordEdge]:
         """Return the edges of a record by name."""
-        return self._edges[record.name]
+        return record.edges
 
     def leaves(self, record: Record) -> Mapping[str, Any]:
         """Return the Python types of a record's leaves by GraphQL name; `MoneySpec` stands for money."""

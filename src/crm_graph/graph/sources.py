@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import ARRAY, any_, bindparam, select
 
@@ -24,12 +24,13 @@ def by_id_statement(record: Record, shape: Shape, planning: Planning) -> Stateme
     view = View.of(record, planning.context)
     wanted = view.rows.c.id == any_(bindparam("keys", type_=ARRAY(UUID)))
     columns = view.selection(shape, planning)
-    return compile_statement(select(*columns, view.rows.c.id.label("key")).where(*view.conditions(), wanted))
+    found = select(*columns, view.rows.c.id.label("key")).select_from(view.source())
+    return compile_statement(found.where(*view.conditions(), wanted))
 
 
 async def fetch_by_id(statement: Statement, context: GraphContext, keys: Sequence[str]) -> dict[str, Any]:
     """Return the rows that the viewer may see, by id."""
-    rows = await context.reader.fetch(statement, {**context.viewer.binds, "keys": keys})
+    rows = await context.reader.fetch(statement, {**context.binds, "keys": keys})
     return {row[-1]: row for row in rows}
 
 
@@ -38,6 +39,7 @@ class ToOne:
     """A to-one edge: the keys are ids of the target."""
 
     record: Record
+    carries: ClassVar[bool] = True
 
     def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
         """See `executor.fields.Source`."""
@@ -55,6 +57,7 @@ class ById:
     """`customer(id:)`: null for whatever the viewer may not see, unknown ids and ids of other types alike."""
 
     record: Record
+    carries: ClassVar[bool] = True
 
     def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
         """See `executor.fields.Source`."""
@@ -78,6 +81,7 @@ class Nodes:
     registry: Registry
     argument: str
     max_ids: int = 100
+    carries: ClassVar[bool] = True
 
     def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
         """See `executor.fields.Source`. Statements are compiled here, so that withheld coordinates are known."""

@@ -1,37 +1,44 @@
-"""A view: a record's rows as one viewer may see them. The only way from a record to SQL.
+"""Views: the only way from a record to SQL. What a viewer may not see is not in the text that comes out.
 
-`View.column` and `View.conditions` read through the permission compiler, so whatever is built on a view (a page, a
-filter, an order, a count, an aggregate, a subscription's check) holds only what the viewer may see.
+A key is a column of the record (`amount`), or one at the other end of a to-one edge (`owner>name`), whose record is
+then joined, of what may be seen of it. The lint `tests/architecture/test_reads.py` keeps slices from reading tables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, null
+from sqlalchemy import ColumnElement, FromClause, Numeric, Text, and_, cast, func, null
+from sqlalchemy.types import TypeEngine
 
-from crm_graph.executor.fields import Planning, Shape, coordinate
-from crm_graph.graph.records import Record
+from crm_graph.executor.fields import BEYOND, Planning, Shape, coordinate
+from crm_graph.graph.records import Record, RecordColumn
 from crm_graph.kernel.errors import Forbidden
 from crm_graph.permissions.access import Access, TypeAccess
 from crm_graph.permissions.grants import READ
 from crm_graph.permissions.policy import workspace
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class View:
-    """Rows of a record's table under an alias, with the viewer's access to them."""
+    """Rows of a record's table, or of anything with the same columns, with the viewer's access to them."""
 
     record: Record
-    access: TypeAccess
+    everything: Access
     rows: FromClause
+    _joined: dict[str, tuple[View, ColumnElement[bool]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, record: Record, access: Access) -> View:
         """Return a view on fresh rows of the record."""
-        return cls(record, access.of(record.name), record.table.alias())
+        return cls(record, access, record.table.alias())
+
+    @property
+    def access(self) -> TypeAccess:
+        """The viewer's access to the record's type."""
+        return self.everything.of(self.record.name)
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return what every read of these rows must ask for: the workspace, and the rows that may be read."""
@@ -39,24 +46,77 @@ class View:
         conditions = [self.rows.c.workspace_id == workspace()]
         return conditions if predicate is None else [*conditions, predicate]
 
+    def edge(self, name: str) -> View | None:
+        """Return the view on what a to-one edge leads to, joined to these rows; None where the edge is hidden."""
+        found = self._joined.get(name)
+        if found is None:
+            key = self.column(name)
+            if key is None:
+                return None
+            other = View.of(self.record.edges[name].target, self.everything)
+            found = self._joined[name] = other, and_(*other.conditions(), other.rows.c.id == key)
+        return found[0]
+
+    def source(self, rows: FromClause | None = None) -> FromClause:
+        """Return the rows, or a join that has them, with all that was joined to them; to be asked when the columns are
+        chosen."""
+        source = self.rows if rows is None else rows
+        for other, condition in self._joins():
+            source = source.outerjoin(other.rows, condition)
+        return source
+
+    def _joins(self) -> list[tuple[View, ColumnElement[bool]]]:
+        found: list[tuple[View, ColumnElement[bool]]] = []
+        for each in self._joined.values():
+            found += [each, *each[0]._joins()]
+        return found
+
+    def at(self, key: str) -> tuple[View | None, str]:
+        """Return the view that a key lies in, joined on the way, and its key there; no view beyond a hidden edge."""
+        view: View | None = self
+        *edges, last = key.split(BEYOND)
+        for name in edges:
+            view = None if view is None else view.edge(name)
+        return view, last
+
     def column(self, key: str) -> ColumnElement[Any] | None:
         """Return what may be shown of a column; None where it is hidden on every row."""
-        found = self.record.columns[key]
-        return self.access.column(found.field, self.rows, self.rows.c[found.column])
+        view, last = self.at(key)
+        if view is None:
+            return None
+        found = view.record.columns[last]
+        return view.access.column(found.field, view.rows, view.rows.c[found.column])
 
     def comparable(self, key: str, doing: str) -> ColumnElement[Any]:
         """Return a column for filtering, ordering or grouping. Raises Forbidden where it may not be read in clear.
 
         Masked rows compare as null: a mask is for looking at, not for telling values apart.
         """
-        found = self.record.columns[key]
+        first, _, rest = key.partition(BEYOND)
+        found = self.record.columns[first]
         column: ColumnElement[Any] = self.rows.c[found.column]
-        if not self.access.allows(READ):
-            return column  # of no rows at all: `conditions` is false
-        expression = self.access.column(found.field, self.rows, column, masks=False)
-        if expression is None:
+        clear: ColumnElement[Any] | None = column
+        if self.access.allows(READ):  # else it is of no rows at all: `conditions` is false
+            clear = self.access.column(found.field, self.rows, column, masks=False)
+        if clear is None:
             raise Forbidden(f"Your roles do not allow to {doing} {coordinate(self.record.name, found.field)}.")
-        return expression
+        if not rest:
+            return clear
+        other = self.edge(first)
+        assert other is not None
+        return other.comparable(rest, doing)
+
+    def type_of(self, key: str) -> TypeEngine[Any]:
+        """Return the type of a key's column."""
+        record, found = self.record.find(key)
+        return record.table.c[found.column].type
+
+    def nullable(self, key: str) -> bool:
+        """Return whether a key's expression can be null."""
+        record, found = self.record.find(key)
+        if record is not self.record:
+            return True
+        return bool(record.table.c[found.column].nullable) or self.access.partial(found.field)
 
     def selection(self, shape: Shape, planning: Planning, also: Sequence[str] = ()) -> list[ColumnElement[Any]]:
         """Return the columns of a shape in its order, labelled `c0`, `c1`, ...; what is hidden is NULL.
@@ -67,9 +127,19 @@ class View:
         for position, key in enumerate(shape.columns):
             expression = None
             if key not in also:
-                found = self.record.columns[key]
                 expression = self.column(key)
-                if self.access.partial(found.field):
-                    planning.withhold(coordinate(self.record.name, found.field))
-            columns.append((null() if expression is None else expression).label(f"c{position}"))
+                self._note(*self.record.find(key), planning)
+            columns.append((null() if expression is None else _output(expression)).label(f"c{position}"))
         return columns
+
+    def _note(self, record: Record, found: RecordColumn, planning: Planning) -> None:
+        if self.everything.of(record.name).partial(found.field):
+            planning.withhold(coordinate(record.name, found.field))
+
+
+def _output(expression: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return an expression as it is printed: a number without trailing zeros, by Postgres, which is 0.4 us a value
+    less than by Python."""
+    if isinstance(expression.type, Numeric):
+        return cast(func.trim_scale(expression), Text)
+    return expression

@@ -34,6 +34,10 @@ from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.tokens import TokenAuthority, derive_key
 
 
+STATEMENT_MARGIN_MS = 1_000
+"""Postgres stops a statement so much later than we do: for a process that died, not for one that answers TIMEOUT."""
+
+
 @dataclass(frozen=True, slots=True)
 class Installation:
     """What a process is given to run on: addresses and secrets; the newest secret first."""
@@ -60,7 +64,10 @@ async def running_engine(
 ) -> AsyncIterator[Engine]:
     """Open what an API process needs, and close it in reverse order: pools, hub, relay."""
     pool = PoolSettings(
-        settings.read_pool_size, settings.write_pool_size, settings.query_timeout_ms, settings.mutation_timeout_ms
+        settings.read_pool_size,
+        settings.write_pool_size,
+        settings.query_timeout_ms + STATEMENT_MARGIN_MS,
+        settings.mutation_timeout_ms + STATEMENT_MARGIN_MS,
     )
     database = await Database.open(installation.url, installation.read_url, pool)
     relay = asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run())

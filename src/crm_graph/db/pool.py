@@ -60,6 +60,9 @@ async def connect(url: str, **options: Any) -> asyncpg.Connection[Any]:
     return connection
 
 
+CLOSE_TIMEOUT_S = 5
+
+
 class Turns:
     """Who waits for a connection, first come first served: one that comes free is handed over, so nobody pushes in."""
 
@@ -151,10 +154,14 @@ class Pool:
             lease.release()
 
     async def close(self) -> None:
-        """Close all connections, waiting for those that are lent."""
+        """Close all connections, waiting a while for those that are lent: a process that stops does not hang."""
         while self._idle:
             await self._pool.release(self._idle.pop())
-        await self._pool.close()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
 
     def _make_room(self) -> None:
         self.lent -= 1
@@ -172,6 +179,7 @@ class Lease:
         self._pool = pool
         self._free: list[Any] = []
         self._held = 0
+        self._released = False
         self._turns = Turns(self._give)
 
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
@@ -198,10 +206,10 @@ class Lease:
         self._give(connection)
 
     def release(self) -> None:
-        """Give everything back. Nothing may run any more."""
-        for connection in self._free:
-            self._pool.give(connection)
-        self._free.clear()
+        """Give everything back. What still runs gives its connection back itself: a page's count whose rows failed."""
+        self._released = True
+        while self._free:
+            self._give_back(self._free.pop())
 
     async def _take(self) -> Any:
         while True:
@@ -217,8 +225,16 @@ class Lease:
                 return connection
 
     def _give(self, connection: Any) -> None:
-        if not self._turns.hand(connection) and connection is not None:
+        if self._turns.hand(connection) or connection is None:
+            return
+        if self._released:
+            self._give_back(connection)
+        else:
             self._free.append(connection)
+
+    def _give_back(self, connection: Any) -> None:
+        self._held -= 1
+        self._pool.give(connection)
 
     async def _drop(self, connection: Any) -> None:
         try:

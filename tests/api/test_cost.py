@@ -160,10 +160,10 @@ def test_a_variable_size_is_evaluated_and_not_measured_again(costs: FieldCosts) 
 
 async def test_too_much_is_refused_before_any_sql(graph: Graph) -> None:
     """The message names the cost, the limit and where it comes from; not even the viewer is read."""
-    request = GraphQLRequest(TOO_MUCH)
+    request, claims = GraphQLRequest(TOO_MUCH), await graph.claims("admin")
     graph.database.one.sent.clear()
     with pytest.raises(DocumentError) as refused:
-        graph.engine.operation(request)
+        await graph.engine.operation(request, claims)
     assert refused.value.code == "COST_LIMIT_EXCEEDED"
     (error,) = refused.value.errors
     assert error.message == (
@@ -197,8 +197,9 @@ async def test_extensions_cost(graph: Graph, asked: bool) -> None:
     request = GraphQLRequest(
         "{ customers(first: 2) { nodes { annualRevenue { amount } } } }", extensions={"cost": asked}
     )
-    operation = graph.engine.operation(request)
-    body = (await graph.engine.execute(request, operation, await graph.claims("marketer"))).body
+    claims = await graph.claims("marketer")
+    operation = await graph.engine.operation(request, claims)
+    body = (await graph.engine.execute(request, operation, claims)).body
     assert body["extensions"].get("cost") == ({"requested": 3, "limit": 10_000} if asked else None)
     assert body["extensions"]["withheld"] == ["Customer.annualRevenue"]
 

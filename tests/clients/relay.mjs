@@ -1,34 +1,14 @@
 // Relay: its compiler takes the schema and our documents, and its runtime runs what was compiled against the server.
-import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildSchema, isObjectType } from "graphql";
 import relay from "relay-runtime";
+import { compile } from "./relay-compile.mjs";
 import { authorization, check, createOpportunity, main, same, unique, url } from "./support.mjs";
 
-const here = import.meta.dirname;
 const schemaPath = process.env.CRM_TEST_SCHEMA;
-
-const CONFIG = {
-  src: "src",
-  schema: "schema.graphql",
-  language: "javascript",
-  artifactDirectory: "artifacts",
-  eagerEsModules: false,
-  requireCustomScalarTypes: true,
-  customScalarTypes: { Currency: "string", Cursor: "string", Date: "string", DateTime: "string", Decimal: "string" },
-};
-
-function compile(directory) {
-  mkdirSync(join(directory, "artifacts"));
-  cpSync(join(here, "relay"), join(directory, "src"), { recursive: true });
-  cpSync(schemaPath, join(directory, "schema.graphql"));
-  writeFileSync(join(directory, "relay.config.json"), JSON.stringify(CONFIG));
-  const compiler = createRequire(import.meta.url)("relay-compiler");
-  execFileSync(compiler, ["relay.config.json"], { cwd: directory, encoding: "utf8", stdio: "pipe", timeout: 30_000 });
-}
 
 async function fetchOperation(request, variables) {
   const response = await fetch(url, {

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import RunningServer, running_server
+from tests.support.server import COMMAND, RunningServer, environment, running_server
 
 HERE = Path(__file__).parent
 SCHEMA = HERE.parents[1] / "schema" / "schema.graphql"
-SCRIPTS = ("audits", "ws", "sse", "apollo", "urql", "relay", "codegen", "lint", "graphiql")
+SCRIPTS = ("audits", "ws", "sse", "apollo", "urql", "relay", "trusted", "codegen", "lint", "graphiql")
 CHROMIUM = os.environ.get("CRM_TEST_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 INSTALL_TIMEOUT_S = 300
 SCRIPT_TIMEOUT_S = 75
@@ -65,11 +65,13 @@ def test_client(script: str, packages: None, server: RunningServer) -> None:
         "CRM_TEST_TOKEN": server.token,
         "CRM_TEST_SCHEMA": str(SCHEMA),
         "CRM_TEST_CHROMIUM": CHROMIUM,
+        "CRM_TEST_COMMAND": COMMAND,
+        "CRM_TEST_DATA": str(server.data),
     }
     done = subprocess.run(
         ["node", f"{script}.mjs"],
         cwd=HERE,
-        env={**os.environ, **given},
+        env=environment(**given),
         capture_output=True,
         text=True,
         timeout=SCRIPT_TIMEOUT_S,

@@ -15,7 +15,6 @@ from unittest.mock import patch
 import orjson
 from aiodataloader import DataLoader
 
-from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.settings import Settings
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.execution import Executor
@@ -143,7 +142,7 @@ class Twins:
     def _reached(self, case: Case, run: Run, body: Body, *, certain: bool = False) -> set[str]:
         if not body.get("data"):
             return set()
-        operation = self.graph.engine.operation(GraphQLRequest(case.source, case.operation))
+        operation = self.graph.engine.documents.get(case.source).operation(case.operation)
         return executed(self.graph.schema.core, operation, run.variables, body["data"], certain=certain)
 
     async def answer(self, kind: str, case: Case, run: Run) -> Body:

@@ -15,6 +15,7 @@ from crm_graph.kernel.errors import Unauthenticated
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 WORKSPACE, MEMBER = "01a2048f46cd73b185e9b47148196314", "01a2048f46cd73b185e9b47148196315"
+CLIENT = "01a2048f46cd73b185e9b47148196316"
 
 
 def authority(
@@ -45,6 +46,11 @@ def test_a_token_names_its_member() -> None:
     assert claims.expires_at == NOW + timedelta(minutes=5)
 
 
+def test_a_token_may_name_its_client() -> None:
+    assert authority().check(authority().issue(WORKSPACE, MEMBER, timedelta(minutes=5))).client_id is None
+    assert authority().check(authority().issue(WORKSPACE, MEMBER, timedelta(minutes=5), CLIENT)).client_id == CLIENT
+
+
 def test_secrets_rotate() -> None:
     old = authority(b"o" * 32).issue(WORKSPACE, MEMBER, timedelta(minutes=5))
     both = TokenAuthority([b"n" * 32, b"o" * 32], "us", "us", lambda: NOW)
@@ -71,6 +77,8 @@ def test_secrets_rotate() -> None:
         ({"sub": "1 OR 1=1"}, "`sub`"),
         ({"ws": None}, "`ws`"),
         ({"ws": WORKSPACE.upper()}, "`ws`"),
+        ({"azp": "web"}, "`azp`"),
+        ({"azp": 7}, "`azp`"),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -47,7 +47,7 @@ async def test_a_worst_document(graph: Graph, worst: Worst) -> None:
     request = GraphQLRequest(worst.source, worst.operation, worst.variables)
     with Calls() as calls:
         try:
-            body = (await strict.engine.execute(request, strict.engine.operation(request), claims)).body
+            body = (await strict.engine.execute(request, await strict.engine.operation(request, claims), claims)).body
         except DocumentError as error:
             body = strict.engine.refuse(error.errors, error.code).body
     errors = body.get("errors")

@@ -63,7 +63,7 @@ async def longest_turn(engine: Engine, worst: Worst, claims: Claims) -> tuple[fl
 async def _answer(engine: Engine, body: bytes, claims: Claims) -> Answer:
     request: GraphQLRequest = parse_request(parse_json(body, engine.settings.max_json_depth))
     try:
-        operation = engine.operation(request)
+        operation = await engine.operation(request, claims)
     except DocumentError as error:
         return engine.refuse(error.errors, error.code)
     return await engine.execute(request, operation, claims)

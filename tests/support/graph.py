@@ -74,7 +74,7 @@ class Graph:
         claims = await self.claims(role, workspace)
         request = GraphQLRequest(source, operation, variables or {})
         try:
-            found = self.engine.operation(request)
+            found = await self.engine.operation(request, claims)
         except DocumentError as error:
             return self.engine.refuse(error.errors, error.code).body
         self.database.one.sent.clear()

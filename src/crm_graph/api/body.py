@@ -27,12 +27,14 @@ class BadRequest(CrmError):
 
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
-    """The parameters of one operation, of the right types."""
+    """The parameters of one operation, of the right types. It has a `query`, a `document_id`, or both."""
 
-    query: str
+    query: str | None
     operation_name: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
     extensions: Mapping[str, Any] = field(default_factory=dict)
+    document_id: str | None = None
+    """The id of a trusted document, in whichever spelling it came."""
 
 
 def parse_json(data: bytes | str, max_depth: int) -> Any:
@@ -51,15 +53,45 @@ def parse_request(value: Any) -> GraphQLRequest:
         raise BadRequest("Batches are not taken: send one operation per request.")
     if not isinstance(value, dict):
         raise BadRequest("The body must be a JSON object with a `query`.")
-    query = value.get("query")
-    if query is None:
-        raise BadRequest("The parameter `query` is missing.")
-    if not isinstance(query, str):
-        raise BadRequest("The parameter `query` must be a string.")
-    name = value.get("operationName")
-    if name is not None and not isinstance(name, str):
-        raise BadRequest("The parameter `operationName` must be a string.")
-    return GraphQLRequest(query, name, _object(value, "variables"), _object(value, "extensions"))
+    query, name = _string(value, "query"), _string(value, "operationName")
+    extensions = _object(value, "extensions")
+    document_id = _document_id(value, query, extensions)
+    if document_id is not None:
+        query = query or None
+    elif query is None:
+        raise BadRequest("The parameter `query` is missing, and no `documentId` stands for it.")
+    return GraphQLRequest(query, name, _object(value, "variables"), extensions, document_id)
+
+
+def _document_id(value: Mapping[str, Any], query: str | None, extensions: Mapping[str, Any]) -> str | None:
+    """Return the id of a trusted document: GraphQL over HTTP's `documentId`, Apollo's `extensions.persistedQuery`, or
+    Relay's `doc_id` and `id`. The latter two only where there is no query: others number their requests so."""
+    found = _string(value, "documentId")
+    if found is None:
+        found = _persisted_query(extensions)
+    if found is None and not query:
+        found = _string(value, "doc_id")
+        found = _string(value, "id") if found is None else found
+    if found == "":
+        raise BadRequest("The id of a document must not be empty.")
+    return found
+
+
+def _persisted_query(extensions: Mapping[str, Any]) -> str | None:
+    given = extensions.get("persistedQuery")
+    if given is None:
+        return None
+    if not isinstance(given, dict) or given.get("version") != 1 or not isinstance(given.get("sha256Hash"), str):
+        raise BadRequest("The extension `persistedQuery` must be `{version: 1, sha256Hash: String}`.")
+    found: str = given["sha256Hash"]
+    return found
+
+
+def _string(value: Mapping[str, Any], name: str) -> str | None:
+    found = value.get(name)
+    if found is not None and not isinstance(found, str):
+        raise BadRequest(f"The parameter `{name}` must be a string.")
+    return found
 
 
 def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:

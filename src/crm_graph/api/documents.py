@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from graphql import (
@@ -19,7 +18,10 @@ from graphql.validation import validation_context
 from graphql.validation.rules import overlapping_fields_can_be_merged
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
+from crm_graph.api.caches import ByteCache
 from crm_graph.api.limits import LimitError, ShapeLimits, check_shape
+from crm_graph.api.settings import Settings
+from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.costs import FieldCosts
 from crm_graph.graph.execution import Operation, conditions
 
@@ -33,8 +35,8 @@ ABORTED = "Validation aborted."
 
 RULES = (*specified_rules, MaybeNullValidationRule)
 
-NODE_BYTES = 60
-"""What a byte of source costs in memory once it is parsed, about."""
+TOKEN_BYTES = 600
+"""What a token costs in memory once it is parsed, at most: 320 to 560 were measured, by kind of document."""
 
 
 class DocumentError(Exception):
@@ -53,6 +55,8 @@ class Document:
     key: str
     node: DocumentNode
     operations: dict[str | None, Operation]
+    valid: bool
+    """Whether it was validated here; if not, it was found valid against this schema when it was pushed."""
 
     def operation(self, name: str | None) -> Operation:
         """Return the operation to run, as the specification's GetOperation does. Raises DocumentError."""
@@ -80,35 +84,63 @@ class DocumentCache:
     max_errors: int = 20
     hits: int = 0
     misses: int = 0
-    _documents: OrderedDict[bytes, Document] = field(default_factory=OrderedDict)
-    _bytes: int = 0
-    _sizes: dict[bytes, int] = field(default_factory=dict)
+    _documents: ByteCache[bytes, Document] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._documents = ByteCache(self.max_bytes)
         overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = OVERLAP_BUDGET
         validation_context.MAX_FRAGMENT_WORK = FRAGMENT_WORK_BUDGET
 
-    def get(self, source: str) -> Document:
-        """Return the document of a source. Raises DocumentError. Only valid documents are kept."""
-        try:
-            raw = source.encode()
-        except UnicodeEncodeError:
-            raise DocumentError("PARSE_FAILED", [GraphQLError("The document has an unpaired surrogate.")]) from None
-        if len(raw) > self.max_source_bytes:
-            message = f"The document has {len(raw)} bytes; the limit is {self.max_source_bytes}."
-            raise DocumentError("COST_LIMIT_EXCEEDED", [GraphQLError(message)])
-        key = hashlib.sha256(raw).digest()
-        found = self._documents.get(key)
-        if found is not None:
-            self.hits += 1
-            self._documents.move_to_end(key)
-            return found
-        self.misses += 1
-        document = self._load(source, key.hex())
-        self._keep(key, document, len(raw) * NODE_BYTES)
-        return document
+    @classmethod
+    def of(cls, schema: BuiltSchema, settings: Settings) -> DocumentCache:
+        """Return the cache of a schema's documents, within the limits of the settings."""
+        limits = ShapeLimits(
+            settings.max_depth,
+            settings.max_aliases,
+            settings.max_root_fields,
+            settings.max_fields,
+            settings.max_statements,
+            settings.max_introspected,
+        )
+        return cls(
+            schema.core,
+            FieldCosts(schema),
+            limits,
+            settings.max_source_bytes,
+            settings.max_tokens,
+            settings.document_cache_bytes,
+            settings.max_errors,
+        )
 
-    def _load(self, source: str, key: str) -> Document:
+    def get(self, source: str) -> Document:
+        """Return the document of a source. Raises DocumentError for one that cannot be run, which is not kept."""
+        return self._get(source_key(source), source, valid=False)
+
+    def trusted(self, sha256: str, source: str, *, valid: bool) -> Document:
+        """Return a trusted document by the hash of its source. Raises DocumentError.
+
+        One that was found `valid` against this very schema is not validated again; the limits hold for it all the same.
+        """
+        return self._get(bytes.fromhex(sha256), source, valid=valid)
+
+    def _get(self, key: bytes, source: str, *, valid: bool) -> Document:
+        found = self._documents.get(key)
+        if found is None:
+            self.misses += 1
+            found = self._load(source, key.hex(), valid=valid)
+            self._documents.put(key, found, len(source) + found.node.token_count * TOKEN_BYTES)
+            return found
+        self.hits += 1
+        if not (valid or found.valid):
+            self._validate(found.node)
+            found.valid = True
+        return found
+
+    def _load(self, source: str, key: str, *, valid: bool) -> Document:
+        size = len(source.encode())
+        if size > self.max_source_bytes:
+            message = f"The document has {size} bytes; the limit is {self.max_source_bytes}."
+            raise DocumentError("COST_LIMIT_EXCEEDED", [GraphQLError(message)])
         try:
             node = parse(source, max_tokens=self.max_tokens)
         except GraphQLError as error:
@@ -118,16 +150,12 @@ class DocumentCache:
             raise DocumentError("PARSE_FAILED", [GraphQLError("The document is nested too deep.")]) from None
         try:
             measured = check_shape(node, self.shape_limits, self.costs)
-            errors = validate(self.schema, node, RULES, max_errors=self.max_errors, hide_suggestions=True)
         except LimitError as error:
             raise DocumentError("COST_LIMIT_EXCEEDED", [error]) from None
         except RecursionError:
             raise DocumentError("COST_LIMIT_EXCEEDED", [GraphQLError("The document is nested too deep.")]) from None
-        if errors and errors[0].message == ABORTED:
-            message = "Validating the document takes too long: use fewer fragments, and fewer fields of one name."
-            raise DocumentError("COST_LIMIT_EXCEEDED", [GraphQLError(message)])
-        if errors:
-            raise DocumentError("VALIDATION_FAILED", [_of_the_document(error) for error in errors])
+        if not valid:
+            self._validate(node)
         fragments = {each.name.value: each for each in node.definitions if isinstance(each, FragmentDefinitionNode)}
         depends_on = conditions(node)
         operations = {
@@ -137,15 +165,26 @@ class DocumentCache:
         }
         if not operations:
             raise DocumentError("VALIDATION_FAILED", [GraphQLError("The document has no operation.")])
-        return Document(key, node, operations)
+        return Document(key, node, operations, not valid)
 
-    def _keep(self, key: bytes, document: Document, size: int) -> None:
-        self._documents[key] = document
-        self._sizes[key] = size
-        self._bytes += size
-        while self._bytes > self.max_bytes and len(self._documents) > 1:
-            oldest, _ = self._documents.popitem(last=False)
-            self._bytes -= self._sizes.pop(oldest)
+    def _validate(self, node: DocumentNode) -> None:
+        try:
+            errors = validate(self.schema, node, RULES, max_errors=self.max_errors, hide_suggestions=True)
+        except RecursionError:
+            raise DocumentError("COST_LIMIT_EXCEEDED", [GraphQLError("The document is nested too deep.")]) from None
+        if errors and errors[0].message == ABORTED:
+            message = "Validating the document takes too long: use fewer fragments, and fewer fields of one name."
+            raise DocumentError("COST_LIMIT_EXCEEDED", [GraphQLError(message)])
+        if errors:
+            raise DocumentError("VALIDATION_FAILED", [_of_the_document(error) for error in errors])
+
+
+def source_key(source: str) -> bytes:
+    """Return the SHA-256 of a source. Raises DocumentError for one that is no text."""
+    try:
+        return hashlib.sha256(source.encode()).digest()
+    except UnicodeEncodeError:
+        raise DocumentError("PARSE_FAILED", [GraphQLError("The document has an unpaired surrogate.")]) from None
 
 
 def _of_the_document(error: GraphQLError) -> GraphQLError:

@@ -18,14 +18,14 @@ from graphql.execution.values import get_argument_values
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.documents import DocumentCache, DocumentError
 from crm_graph.api.errors import format_errors
-from crm_graph.api.limits import LimitError, ShapeLimits, check_cost, check_values
+from crm_graph.api.limits import LimitError, check_cost, check_values
 from crm_graph.api.settings import Settings
+from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.pool import Database, Lease
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.events.hub import Hub
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.costs import FieldCosts
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.execution import Executor, Operation, Outcome, coerce_variables, make_executor
 from crm_graph.graph.live import Watch, make_change
@@ -89,31 +89,17 @@ class Engine:
         self._clock = clock
         self._access = AccessCompiler(schema)
         self.executor: Executor = make_executor(settings.executor, schema)
-        limits = ShapeLimits(
-            settings.max_depth,
-            settings.max_aliases,
-            settings.max_root_fields,
-            settings.max_fields,
-            settings.max_statements,
-            settings.max_introspected,
-        )
-        self.documents = DocumentCache(
-            schema.core,
-            FieldCosts(schema),
-            limits,
-            settings.max_source_bytes,
-            settings.max_tokens,
-            settings.document_cache_bytes,
-            settings.max_errors,
-        )
+        self.documents = DocumentCache.of(schema, settings)
+        self.trusted = TrustedDocuments(database, self.documents, schema, settings)
 
     def now(self) -> datetime:
         """Return the time of the engine's clock."""
         return self._clock()
 
-    def operation(self, request: GraphQLRequest) -> Operation:
-        """Return the valid operation of a request, which may cost what it costs. Raises DocumentError."""
-        operation = self.documents.get(request.query).operation(request.operation_name)
+    async def operation(self, request: GraphQLRequest, claims: Claims) -> Operation:
+        """Return the operation of a request that its client may run, and that costs no more than it may. Raises
+        DocumentError and RequestError."""
+        operation = await self.trusted.operation(request, claims)
         try:
             check_values(request.variables, self.settings.max_values)
             check_cost(operation.cost, request.variables, self.settings.max_cost)
@@ -273,6 +259,7 @@ class Engine:
         self, request: GraphQLRequest, operation: Operation, claims: Claims, watch: Watch, change_type: Any
     ) -> AsyncIterator[tuple[str, Answer]]:
         async def refresh() -> GraphContext:
+            await self.trusted.check(request, claims)
             return await self.context(claims)
 
         async for event, context, kind in watch.changes(self.hub, refresh):

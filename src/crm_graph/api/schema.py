@@ -10,6 +10,7 @@ from crm_graph.domains.orders.orders.graph import SLICE as ORDERS
 from crm_graph.domains.sales.opportunities.graph import SLICE as OPPORTUNITIES
 from crm_graph.domains.sales.pipelines.graph import SLICE as PIPELINES
 from crm_graph.domains.service.tickets.graph import SLICE as TICKETS
+from crm_graph.domains.workspace.clients.graph import SLICE as CLIENTS
 from crm_graph.domains.workspace.members.graph import SLICE as MEMBERS
 from crm_graph.domains.workspace.workspaces.graph import SLICE as WORKSPACE
 from crm_graph.graph import roots
@@ -31,6 +32,7 @@ SLICES = (
     NODES,
     WORKSPACE,
     MEMBERS,
+    CLIENTS,
     PRODUCTS,
     CUSTOMERS,
     CONTACTS,

@@ -9,6 +9,8 @@ from typing import Any, get_type_hints
 
 from crm_graph.kernel.errors import OperatorError
 
+DOCUMENT_MODES = ("open", "warn", "trusted-only")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -33,7 +35,12 @@ class Settings:
     max_json_depth: int = 32
     query_timeout_ms: int = 15_000
     mutation_timeout_ms: int = 30_000
-    document_cache_bytes: int = 32 * 1024 * 1024
+    document_cache_bytes: int = 64 * 1024 * 1024
+    document_mode: str = "open"
+    """What tokens without a client may run: `open`, `warn` or `trusted-only`."""
+    trusted_cache_bytes: int = 8 * 1024 * 1024
+    trusted_cache_ms: int = 5_000
+    """After this time at most, a removed document, and a client's new mode, are in force in every process."""
     plan_cache_size: int = 2_000
     read_pool_size: int = 10
     write_pool_size: int = 10
@@ -73,4 +80,7 @@ class Settings:
         settings = cls(**values)
         if settings.executor not in {"planned", "reference"}:
             raise OperatorError(f"CRM_EXECUTOR={settings.executor!r} is unknown", "set it to `planned` or `reference`")
+        if settings.document_mode not in DOCUMENT_MODES:
+            known = ", ".join(f"`{mode}`" for mode in DOCUMENT_MODES)
+            raise OperatorError(f"CRM_DOCUMENT_MODE={settings.document_mode!r} is unknown", f"set it to one of {known}")
         return settings

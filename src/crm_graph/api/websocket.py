@@ -203,7 +203,7 @@ class _Connection:
     async def _run(self, id_: str, request: GraphQLRequest, claims: Claims) -> None:
         try:
             try:
-                operation = self._engine.operation(request)
+                operation = await self._engine.operation(request, claims)
             except DocumentError as error:
                 await self._error(id_, self._engine.refuse(error.errors, error.code))
                 return

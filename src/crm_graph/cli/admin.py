@@ -12,6 +12,7 @@ from crm_graph.api.schema import make_schema
 from crm_graph.app import authority
 from crm_graph.cli.accounts import find_account, list_accounts
 from crm_graph.cli.bootstrap import make_workspace
+from crm_graph.cli.clients import find_client_id
 from crm_graph.cli.doctor import examine
 from crm_graph.cli.place import (
     Place,
@@ -60,12 +61,20 @@ async def _migrate(place: Place, revision: str) -> None:
 @click.command()
 @click.option("--email", help="The member by e-mail.")
 @click.option("--role", help=f"The first member with a role: {', '.join(BUILT_IN)}.")
+@click.option("--client", help="The API client that the token is for: which documents it may run depends on that.")
 @workspace_option
 @click.option(
     "--minutes", type=click.IntRange(1, 60 * 24 * 30), help="How long it is valid; CRM_TOKEN_MINUTES unless given."
 )
 @data_option
-def token(email: str | None, role: str | None, workspace: str | None, minutes: int | None, data: Path | None) -> None:
+def token(
+    email: str | None,
+    role: str | None,
+    client: str | None,
+    workspace: str | None,
+    minutes: int | None,
+    data: Path | None,
+) -> None:
     """Print a bearer token of a member, and nothing else, for scripts.
 
     \b
@@ -73,17 +82,20 @@ def token(email: str | None, role: str | None, workspace: str | None, minutes: i
     """
     if (email is None) == (role is None):
         raise click.UsageError("give either --email or --role")
-    click.echo(run(_token(find_place(data), email, role, workspace, minutes)))
+    click.echo(run(_token(find_place(data), email, role, client, workspace, minutes)))
 
 
-async def _token(place: Place, email: str | None, role: str | None, workspace: str | None, minutes: int | None) -> str:
+async def _token(
+    place: Place, email: str | None, role: str | None, client: str | None, workspace: str | None, minutes: int | None
+) -> str:
     options = settings()
     async with opened(place) as database:
         workspace_id = await find_workspace(database, workspace)
         account = await find_account(database, workspace_id, email, role)
+        client_id = None if client is None else await find_client_id(database, workspace_id, client)
         made = await installation(database)
     lifetime = timedelta(minutes=minutes or options.token_minutes)
-    return authority(made, options).issue(workspace_id, account.member_id, lifetime)
+    return authority(made, options).issue(workspace_id, account.member_id, lifetime, client_id)
 
 
 @click.group()

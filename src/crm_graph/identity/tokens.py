@@ -31,6 +31,7 @@ MAX_CHECKED_TOKENS = 10_000
 """Verified tokens that a process remembers, about 1 KB each."""
 LEEWAY = timedelta(seconds=30)
 """How far clocks may differ."""
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _HEX32 = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -41,7 +42,9 @@ class Claims:
     workspace_id: str
     member_id: str
     expires_at: datetime
-    issued_at: datetime = datetime.min.replace(tzinfo=UTC)
+    issued_at: datetime = _EPOCH
+    client_id: str | None = None
+    """The API client that the token was given to; which documents it may run depends on that."""
 
 
 def derive_key(secret: bytes, purpose: str, length: int) -> bytes:
@@ -61,8 +64,8 @@ class TokenAuthority:
         self._signer = keys[0]
         self._keys = KeySet([*keys])
 
-    def issue(self, workspace_id: str, member_id: str, lifetime: timedelta) -> str:
-        """Return a bearer token for a member."""
+    def issue(self, workspace_id: str, member_id: str, lifetime: timedelta, client_id: str | None = None) -> str:
+        """Return a bearer token for a member, to be used by one API client if given (`azp`, the authorized party)."""
         now = self._clock()
         claims = {
             "iss": self._issuer,
@@ -73,6 +76,8 @@ class TokenAuthority:
             "exp": int((now + lifetime).timestamp()),
             "jti": new_id(),
         }
+        if client_id is not None:
+            claims["azp"] = client_id
         header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": self._signer.kid}
         return jwt.encode(header, claims, self._signer, algorithms=[ALGORITHM])
 
@@ -110,7 +115,8 @@ class TokenAuthority:
             raise Unauthenticated("The bearer token is of another kind.")
         if claims.get("iss") != self._issuer or claims.get("aud") != self._audience:
             raise Unauthenticated("The bearer token was issued by, or for, somebody else.")
-        return Claims(_id(claims, "ws"), _id(claims, "sub"), _time(claims, "exp"), _time(claims, "iat"))
+        client_id = _id(claims, "azp") if "azp" in claims else None
+        return Claims(_id(claims, "ws"), _id(claims, "sub"), _time(claims, "exp"), _time(claims, "iat"), client_id)
 
 
 def _signing_key(secret: bytes) -> OKPKey:

@@ -7,6 +7,7 @@
         ├── Unauthenticated
         ├── Forbidden
         ├── NotFound
+        ├── DocumentNotFound
         ├── Conflict
         └── LimitExceeded
 
@@ -67,9 +68,15 @@ class Forbidden(RequestError):
 
 
 class NotFound(RequestError):
-    """Raised when something the request names outside the graph (a trusted document, say) is not there."""
+    """Raised when something the request names outside the graph is not there."""
 
     code = "NOT_FOUND"
+
+
+class DocumentNotFound(RequestError):
+    """Raised when a request names, or is, a document that is not trusted, and may run no other."""
+
+    code = "PERSISTED_DOCUMENT_NOT_FOUND"
 
 
 class Conflict(RequestError):

@@ -35,7 +35,7 @@ _SAME_VIEWER = f"""
 EXISTS (SELECT 1 FROM member WHERE workspace_id = {{0}} AND id = {{1}} AND status = 'ACTIVE')
 AND {_ROLES} = {{2}}::text[]
 AND EXISTS (SELECT 1 FROM workspace
-            WHERE workspace_id = {{0}} AND id = {{0}} AND time_zone = {{3}} AND directory_version = {{4}})"""
+            WHERE workspace_id = {{0}} AND id = {{0}} AND time_zone = {{3}} AND directory_version = {{4}})"""  # noqa: S608 - constants
 
 
 async def find_viewer(session: ReadSession, workspace_id: str, member_id: str) -> Viewer | None:

@@ -18,6 +18,7 @@ from crm_graph.api import graphiql
 from crm_graph.api.engine import Engine
 from crm_graph.api.examples import EXAMPLES
 from crm_graph.api.http import GraphQLEndpoint
+from crm_graph.api.metrics import metrics_response
 from crm_graph.api.negotiation import HTML, JSON, choose
 from crm_graph.api.schema import make_schema
 from crm_graph.api.settings import Settings
@@ -33,7 +34,6 @@ from crm_graph.graph.pages import PageLimits
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.tokens import TokenAuthority, derive_key
 
-
 STATEMENT_MARGIN_MS = 1_000
 """Postgres stops a statement so much later than we do: for a process that died, not for one that answers TIMEOUT."""
 
@@ -46,6 +46,8 @@ class Installation:
     secrets: Sequence[bytes]
     read_url: str | None = None
     demo_token: Callable[[], str | None] = lambda: None
+    open_metrics: bool = False
+    """Whether `/metrics` needs no token: on one's own machine."""
 
 
 def authority(installation: Installation, settings: Settings) -> TokenAuthority:
@@ -96,6 +98,7 @@ class Application:
     def __init__(self, installation: Installation, settings: Settings) -> None:
         self._installation = installation
         self._settings = settings
+        self._engine: Engine | None = None
         self._http: GraphQLEndpoint | None = None
         self._websocket: WebSocketEndpoint | None = None
         self._starlette = Starlette(routes=self._routes(), lifespan=self._lifespan)
@@ -115,6 +118,7 @@ class Application:
             WebSocketRoute("/graphql", self._socket),
             Route("/health", self._health),
             Route("/ready", self._ready),
+            Route("/metrics", self._metrics),
             *graphiql.routes(
                 endpoint="/graphql",
                 subscription_url="/graphql",
@@ -127,6 +131,7 @@ class Application:
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await require_current(self._installation.url)
         async with running_engine(self._installation, self._settings) as engine:
+            self._engine = engine
             self._http = GraphQLEndpoint(engine)
             self._websocket = WebSocketEndpoint(engine)
             # What start-up made lives as long as the process: keep the collector from walking it again and again.
@@ -163,6 +168,11 @@ class Application:
         assert self._http is not None
         ready = await self._http.ready()
         return JSONResponse({"status": "ok" if ready else "unavailable"}, 200 if ready else 503)
+
+    async def _metrics(self, request: Request) -> Response:
+        assert self._engine is not None
+        is_open = self._installation.open_metrics
+        return metrics_response(request, self._engine.metrics, self._settings.metrics_token, is_open=is_open)
 
 
 def _wants_page(scope: Scope) -> bool:

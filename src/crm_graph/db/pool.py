@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -100,7 +100,7 @@ class Pool:
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
-        self._size = pool.get_max_size()
+        self.size = pool.get_max_size()
         self._idle: list[Any] = []
         self._turns = Turns(self.give)
         self.lent = 0
@@ -109,6 +109,11 @@ class Pool:
     def idle(self) -> int:
         """How many connections lie at hand."""
         return len(self._idle)
+
+    @property
+    def opened(self) -> int:
+        """How many connections are open, lent or not."""
+        return self._pool.get_size()
 
     async def take(self) -> Any:
         """Return a connection, waiting for one while all are lent. It must be given back, or dropped."""
@@ -119,7 +124,7 @@ class Pool:
                 if not connection.is_closed():
                     return connection
                 await self.drop(connection)
-            elif self.lent < self._size:
+            elif self.lent < self.size:
                 self.lent += 1
                 try:
                     return await self._pool.acquire()
@@ -278,6 +283,10 @@ class Database:
                 server_settings=_server_settings(settings, settings.read_timeout_ms, read_only=True),
             )
         return cls(Pool(read), Pool(write), url)
+
+    def pools(self) -> Mapping[str, Pool]:
+        """Return the pools by what they are for."""
+        return {"read": self._read, "write": self._write}
 
     def lease(self, *, primary: bool = False) -> Lease:
         """Return the connections of one operation, borrowed when they are needed; to be released."""

@@ -23,7 +23,7 @@ format: $(STAMP)
 	@$(BIN)/ruff check --fix-only -q .
 	@$(BIN)/ruff format -q .
 
-bench: $(STAMP)  ## compare with the plain hand-written floor on one data set
+bench: $(STAMP)  ## measure every server on one data set: BENCH_CUSTOMERS, BENCH_OPERATIONS, BENCH_SERVERS ...
 	@$(BIN)/python -m tests.benchmarks
 
 fuzz: $(STAMP)  ## 20,000 generated operations under both executors

@@ -7,6 +7,7 @@ import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from crm_graph.api.examples import EXAMPLES
 from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.metrics import metrics_response
 from crm_graph.api.negotiation import HTML, JSON, choose
+from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
 from crm_graph.api.settings import Settings
 from crm_graph.api.websocket import WebSocketEndpoint
@@ -102,6 +104,10 @@ class Application:
         self._http: GraphQLEndpoint | None = None
         self._websocket: WebSocketEndpoint | None = None
         self._starlette = Starlette(routes=self._routes(), lifespan=self._lifespan)
+
+    def protocol(self, **uvicorn: Any) -> GraphQLProtocol:
+        """Return the protocol of a new connection, for uvicorn: GraphQL requests do not pass through ASGI."""
+        return GraphQLProtocol(lambda: self._http, b"/graphql", **uvicorn)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as ASGI: GraphQL requests directly, all else through Starlette's router."""

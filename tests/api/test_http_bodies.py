@@ -13,10 +13,8 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.requests import Request
-from starlette.responses import Response
 
-from crm_graph.api.http import GraphQLEndpoint
+from crm_graph.api.http import GraphQLEndpoint, Incoming, Reply
 from tests.support.graph import Graph
 from tests.support.server import RunningServer, running_server
 
@@ -320,8 +318,7 @@ async def test_a_client_that_leaves_is_no_error(graph: Graph) -> None:
         return messages.pop(0)
 
     headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-type", JSON.encode())]
-    scope = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "headers": headers}
     async with graph.database.one.busy():
-        response = await GraphQLEndpoint(graph.engine).respond(Request(scope, receive))
-    assert isinstance(response, Response)
-    assert (response.status_code, response.body) == (499, b"")
+        response = await GraphQLEndpoint(graph.engine).respond(Incoming("POST", headers, b"", receive))
+    assert isinstance(response, Reply)
+    assert (response.status, response.body) == (499, b"")

@@ -2,7 +2,7 @@
 // network, and a client that may run nothing else.
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,27 +16,37 @@ import relay from "relay-runtime";
 import WebSocket from "ws";
 import { OPPORTUNITIES } from "./documents.mjs";
 import { compile } from "./relay-compile.mjs";
-import { authorization, check, createOpportunity, main, same, socketUrl, unique, url } from "./support.mjs";
+import { authorization, check, createOpportunity, graphql, main, same, socketUrl, unique, url } from "./support.mjs";
 
 globalThis.WebSocket ??= WebSocket; // Apollo's link looks for it in an error, and Node 20 has none
 const directory = mkdtempSync(join(tmpdir(), "crm-trusted-"));
 const sha256 = (text) => createHash("sha256").update(text).digest("hex");
 
+const PERSISTED = join(directory, "persisted.json");
+const MANIFEST = join(directory, "manifest.json");
+const CREATE = "mutation ($input: CreateApiClientInput!) { createApiClient(input: $input) { errors { message } } }";
+
 /** Run a command; not synchronously, or connections that the server closes meanwhile are used again. */
 async function command(...given) {
-  const line = [...given, "--data", process.env.CRM_TEST_DATA];
-  return (await promisify(execFile)(process.env.CRM_TEST_COMMAND, line, { timeout: 30_000 })).stdout.trim();
+  const line = [...given, "--client", "trusted", "--data", process.env.CRM_TEST_DATA];
+  return (await promisify(execFile)(process.env.CRM_TEST_COMMAND, line, { timeout: 45_000 })).stdout.trim();
 }
 
-async function push(client, name, content) {
-  const file = join(directory, name);
-  writeFileSync(file, JSON.stringify(content, null, 2));
-  return command("documents", "push", "--client", client, file);
-}
+/** Make a client that may run only what both tools wrote; return the header of a token that names it. */
+async function prepare() {
+  const query = new InMemoryCache().transformDocument(gql(OPPORTUNITIES)); // as Apollo's manifest generator prints it
+  const body = print(query);
+  const operations = [{ id: sha256(body), name: "Opportunities", type: "query", body }];
+  writeFileSync(MANIFEST, JSON.stringify({ format: "apollo-persisted-query-manifest", version: 1, operations }, null, 2));
+  writeFileSync(PERSISTED, "{}"); // Relay adds to a file that must be there
+  compile(directory, { persistConfig: { file: "./persisted.json", algorithm: "MD5" } });
+  const wanted = Object.keys(JSON.parse(readFileSync(PERSISTED, "utf8"))).length + 1;
 
-async function bearer(client, mode) {
-  await command("client", "create", client, "--mode", mode);
-  return `Bearer ${await command("token", "--role", "admin", "--client", client)}`;
+  const { createApiClient } = await graphql(CREATE, { input: { name: "trusted", documentMode: "TRUSTED_ONLY" } });
+  same("the client is made", createApiClient.errors, []);
+  const [said, token] = await Promise.all([command("documents", "push", MANIFEST, PERSISTED), command("token", "--role", "admin")]);
+  check("every document of both files is trusted", said.split("\n").filter((line) => line.startsWith("added")).length === wanted, said);
+  return `Bearer ${token}`;
 }
 
 /** An Apollo client that notes what it sends: "hash", "query" or "both". */
@@ -68,12 +78,7 @@ async function apolloFallsBack() {
   }
 }
 
-async function apolloRunsItsManifest() {
-  const Authorization = await bearer("apollo", "trusted-only");
-  const query = new InMemoryCache().transformDocument(gql(OPPORTUNITIES)); // as its manifest generator prints it
-  const body = print(query);
-  const operations = [{ id: sha256(body), name: "Opportunities", type: "query", body }];
-  await push("apollo", "manifest.json", { format: "apollo-persisted-query-manifest", version: 1, operations });
+async function apolloRunsItsManifest(Authorization) {
   for (const options of [{}, { useGETForHashedQueries: true }]) {
     const { client, sent } = apollo(Authorization, options);
     same("apollo: its manifest's document runs by its hash", (await ask(client)).data.opportunities.totalCount, 0);
@@ -97,13 +102,7 @@ async function apolloOverWebSocket(Authorization) {
   await sockets.dispose();
 }
 
-async function relayRunsItsPersistedQueries() {
-  const Authorization = await bearer("relay", "trusted-only");
-  writeFileSync(join(directory, "persisted.json"), "{}"); // it adds to a file that must be there
-  compile(directory, { persistConfig: { file: "./persisted.json", algorithm: "MD5" } });
-  const said = await command("documents", "push", "--client", "relay", join(directory, "persisted.json"));
-  const pushed = said.split("\n");
-  check("relay: every operation of its file is trusted", pushed.length >= 5 && pushed.every((line) => line.startsWith("added")), pushed);
+async function relayRunsItsPersistedQueries(Authorization) {
   const require = createRequire(join(directory, "artifacts", "x.js"));
   const query = require("./documentsDealQuery.graphql.js");
   check("relay: its artifact has an id and no text", /^[0-9a-f]{32}$/.test(query.params.id) && query.params.text === null, query.params);
@@ -123,8 +122,9 @@ async function relayRunsItsPersistedQueries() {
 await main(async () => {
   try {
     await apolloFallsBack();
-    await apolloRunsItsManifest();
-    await relayRunsItsPersistedQueries();
+    const Authorization = await prepare();
+    await apolloRunsItsManifest(Authorization);
+    await relayRunsItsPersistedQueries(Authorization);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

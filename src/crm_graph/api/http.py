@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import orjson
 from graphql import GraphQLError, OperationType
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from crm_graph.api.body import BadRequest, GraphQLRequest, parse_json, parse_request
 from crm_graph.api.documents import DocumentError
@@ -35,23 +36,125 @@ _STATUS = {
 _PARAMETERS = ("query", "operationName", "documentId", "doc_id", "id")
 
 
+class Reply:
+    """A complete response: what Starlette's is, without the 5 us that it takes to assemble one."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, body: bytes, status: int, media: str, headers: Mapping[str, str] | None = None) -> None:
+        self.body = body
+        self.status = status
+        self.headers = [
+            (b"content-type", f"{media}; charset=utf-8".encode()),
+            (b"content-length", str(len(body)).encode()),
+        ]
+        for name, value in (headers or {}).items():
+            self.headers.append((name.lower().encode(), value.encode()))
+
+
+class Incoming:
+    """A request that came by ASGI."""
+
+    def __init__(self, method: str, headers: Iterable[tuple[bytes, bytes]], query: bytes, receive: Receive) -> None:
+        self.method = method
+        self.query = query
+        self._headers = dict(headers)
+        self._receive = receive
+
+    def header(self, name: bytes) -> str | None:
+        """Return a header by its name in small letters."""
+        value = self._headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    async def read(self, limit: int) -> bytes:
+        """Return the body. Raises BadRequest 413 as soon as it is known to be too long, before it is in memory."""
+        length = self._headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > limit:
+            raise too_long(limit)
+        chunks: list[bytes] = []
+        size = 0
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > limit:
+                raise too_long(limit)
+            more = message.get("more_body", False)
+        return b"".join(chunks)
+
+    def watched(self) -> _Disconnect:
+        """Cancel what runs within when the client goes away; then it raises ClientDisconnect."""
+        return _Disconnect(self._receive)
+
+
+class _Disconnect:
+    """Cancels what runs within it, and its statement in Postgres, when the client goes away: raises ClientDisconnect.
+
+    It looks after a while only: most answers are ready before, and a task that waits for the client costs 15 us.
+    """
+
+    AFTER_S = 0.02
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._gone = False
+        self._watching: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._timer = asyncio.get_running_loop().call_later(self.AFTER_S, self._watch)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+        if self._gone and isinstance(error, asyncio.CancelledError):
+            self._task.uncancel()
+            raise ClientDisconnect from error
+
+    def _watch(self) -> None:
+        self._watching = asyncio.ensure_future(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        self._task.cancel()
+
+
+def too_long(limit: int) -> BadRequest:
+    """Return the error of a body that is longer than it may be."""
+    return BadRequest(f"The body is longer than {limit} bytes.", 413)
+
+
 class GraphQLEndpoint:
     """The handler of `/graphql`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.max_body_bytes = engine.settings.max_body_bytes
         self.shutting_down = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI: Starlette's router and middleware would cost it 30 us more."""
-        answer = await self.respond(Request(scope, receive))
-        await answer(scope, receive, send)
+        response = await self.respond(Incoming(scope["method"], scope["headers"], scope["query_string"], receive))
+        if isinstance(response, Reply):
+            await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+            await send({"type": "http.response.body", "body": response.body})
+        else:
+            await response(scope, receive, send)
 
-    async def respond(self, request: Request) -> ASGIApp:
-        """Return the response. A client that goes away cancels its statement."""
-        media = choose(request.headers.get("accept"), (JSON, GRAPHQL_RESPONSE, EVENT_STREAM))
+    async def respond(self, request: Incoming) -> Reply | StreamingResponse:
+        """Return the response: a stream for a client that prefers one. One that goes away cancels its statement."""
+        media = choose(request.header(b"accept"), (JSON, GRAPHQL_RESPONSE, EVENT_STREAM))
         if media is None:
-            return _plain(f"This endpoint answers {JSON}, {GRAPHQL_RESPONSE} and {EVENT_STREAM}.", 406)
+            message = f"This endpoint answers {JSON}, {GRAPHQL_RESPONSE} and {EVENT_STREAM}."
+            return Reply(message.encode(), 406, "text/plain")
         try:
             return await self._run(request, await self._parse(request), media)
         except BadRequest as error:
@@ -59,15 +162,15 @@ class GraphQLEndpoint:
             answer = self._engine.refuse([GraphQLError(error.message)], code)
             return _respond(answer, media, error.status, error.headers)
         except ClientDisconnect:
-            return Response(status_code=499)
+            return Reply(b"", 499, "text/plain")
 
     async def ready(self) -> bool:
         """Return whether the database answers."""
         return await self._engine.database.answers()
 
-    async def _run(self, request: Request, parsed: GraphQLRequest, media: str) -> ASGIApp:
+    async def _run(self, request: Incoming, parsed: GraphQLRequest, media: str) -> Reply | StreamingResponse:
         engine = self._engine
-        authorization = request.headers.get("authorization")
+        authorization = request.header(b"authorization")
         try:
             claims = engine.authenticator.claims(authorization)
         except RequestError as error:
@@ -88,38 +191,23 @@ class GraphQLEndpoint:
                 message = f"Subscriptions run over WebSocket, or as `Accept: {EVENT_STREAM}`."
                 return _respond(engine.refuse([GraphQLError(message)], "BAD_USER_INPUT"), media, 406)
             return await self._subscribe(request, parsed, operation, claims)
-        with _Disconnect(request.receive):
+        with request.watched():
             return _respond(await engine.execute(parsed, operation, claims), media)
 
-    async def _parse(self, request: Request) -> GraphQLRequest:
+    async def _parse(self, request: Incoming) -> GraphQLRequest:
         if request.method != "POST":  # GET, and the HEAD that comes with it
             return self._parse_get(request)
-        media, *parameters = request.headers.get("content-type", "").lower().split(";")
+        media, *parameters = (request.header(b"content-type") or "").lower().split(";")
         if media.strip() != JSON:
             raise BadRequest(f"The Content-Type must be {JSON}.", 415)
         for name, _, value in (parameter.partition("=") for parameter in parameters):
             if name.strip() == "charset" and value.strip().strip('"') not in {"utf-8", "utf8"}:
                 raise BadRequest("The charset must be utf-8.", 415)
-        return parse_request(parse_json(await self._read(request), self._engine.settings.max_json_depth))
+        body = await request.read(self.max_body_bytes)
+        return parse_request(parse_json(body, self._engine.settings.max_json_depth))
 
-    async def _read(self, request: Request) -> bytes:
-        """Return the body. Raises BadRequest 413 as soon as it is known to be too long, before it is in memory."""
-        limit = self._engine.settings.max_body_bytes
-        length = request.headers.get("content-length", "0")
-        too_long = BadRequest(f"The body is longer than {limit} bytes.", 413)
-        if length.isdigit() and int(length) > limit:
-            raise too_long
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise too_long
-            chunks.append(chunk)
-        return b"".join(chunks)
-
-    def _parse_get(self, request: Request) -> GraphQLRequest:
-        parameters = request.query_params
+    def _parse_get(self, request: Incoming) -> GraphQLRequest:
+        parameters = QueryParams(request.query)
         value: dict[str, Any] = {name: parameters.get(name) for name in _PARAMETERS}
         for name in ("variables", "extensions"):
             text = parameters.get(name)
@@ -131,9 +219,9 @@ class GraphQLEndpoint:
         return parse_request(value)
 
     async def _subscribe(
-        self, request: Request, parsed: GraphQLRequest, operation: Operation, claims: Claims
-    ) -> ASGIApp:
-        resume = request.headers.get("last-event-id")
+        self, request: Incoming, parsed: GraphQLRequest, operation: Operation, claims: Claims
+    ) -> Reply | StreamingResponse:
+        resume = request.header(b"last-event-id")
         if resume is not None and LogCursor.decode(resume) is None:
             answer = self._engine.refuse([GraphQLError("`Last-Event-ID` is not a cursor.")], "BAD_USER_INPUT")
             return _respond(answer, EVENT_STREAM)
@@ -194,30 +282,14 @@ def _frame(event: str, answer: Answer, id_: str | None = None) -> bytes:
     return f"{head}event: {event}\ndata: ".encode() + orjson.dumps(answer.body) + b"\n\n"
 
 
-def _stream(frames: AsyncIterator[bytes]) -> Response:
+def _stream(frames: AsyncIterator[bytes]) -> StreamingResponse:
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return StreamingResponse(frames, media_type=f"{EVENT_STREAM}; charset=utf-8", headers=headers)
 
 
-class _Reply:
-    """A response that is complete: what Starlette's is, without the 5 us that it takes to assemble one."""
-
-    def __init__(self, body: bytes, status: int, media: str, headers: Mapping[str, str] | None) -> None:
-        self.body = body
-        self.status = status
-        self.headers = [
-            (b"content-type", f"{media}; charset=utf-8".encode()),
-            (b"content-length", str(len(body)).encode()),
-        ]
-        for name, value in (headers or {}).items():
-            self.headers.append((name.lower().encode(), value.encode()))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
-        await send({"type": "http.response.body", "body": self.body})
-
-
-def _respond(answer: Answer, media: str, status: int | None = None, headers: dict[str, str] | None = None) -> ASGIApp:
+def _respond(
+    answer: Answer, media: str, status: int | None = None, headers: Mapping[str, str] | None = None
+) -> Reply | StreamingResponse:
     """Return an answer in the media type that was chosen; `status` is given when no operation was looked at.
 
     A refusal that has its own status is JSON even where a stream was asked for: an event stream must be 200.
@@ -228,7 +300,7 @@ def _respond(answer: Answer, media: str, status: int | None = None, headers: dic
         if status == 200:
             return _stream(_single(answer))
         media = JSON
-    return _Reply(orjson.dumps(answer.body), status, media, headers)
+    return Reply(orjson.dumps(answer.body), status, media, headers)
 
 
 def _status(answer: Answer, media: str) -> int:
@@ -241,44 +313,3 @@ def _status(answer: Answer, media: str) -> int:
         return 200
     status = _STATUS.get(answer.code or "", 400)
     return 200 if status == 400 and media != GRAPHQL_RESPONSE else status
-
-
-def _plain(message: str, status: int) -> Response:
-    return Response(message, status, media_type="text/plain; charset=utf-8")
-
-
-class _Disconnect:
-    """Cancels what runs within it, and its statement in Postgres, when the client goes away: raises ClientDisconnect.
-
-    It looks after a while only: most answers are ready before, and a task that waits for the client costs 15 us.
-    """
-
-    AFTER_S = 0.02
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._gone = False
-        self._watching: asyncio.Task[None] | None = None
-
-    def __enter__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self._timer = asyncio.get_running_loop().call_later(self.AFTER_S, self._watch)
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._timer.cancel()
-        if self._watching is not None:
-            self._watching.cancel()
-        if self._gone and isinstance(error, asyncio.CancelledError):
-            self._task.uncancel()
-            raise ClientDisconnect from error
-
-    def _watch(self) -> None:
-        self._watching = asyncio.ensure_future(self._wait())
-
-    async def _wait(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._gone = True
-        self._task.cancel()

@@ -19,6 +19,7 @@ from crm_graph.api import graphiql
 from crm_graph.api.engine import Engine
 from crm_graph.api.examples import EXAMPLES
 from crm_graph.api.http import GraphQLEndpoint
+from crm_graph.api.metrics import metrics_response
 from crm_graph.api.negotiation import HTML, JSON, choose
 from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
@@ -35,6 +36,9 @@ from crm_graph.graph.pages import PageLimits
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.tokens import TokenAuthority, derive_key
 
+STATEMENT_MARGIN_MS = 1_000
+"""Postgres stops a statement so much later than we do: for a process that died, not for one that answers TIMEOUT."""
+
 
 @dataclass(frozen=True, slots=True)
 class Installation:
@@ -44,6 +48,8 @@ class Installation:
     secrets: Sequence[bytes]
     read_url: str | None = None
     demo_token: Callable[[], str | None] = lambda: None
+    open_metrics: bool = False
+    """Whether `/metrics` needs no token: on one's own machine."""
 
 
 def authority(installation: Installation, settings: Settings) -> TokenAuthority:
@@ -62,7 +68,10 @@ async def running_engine(
 ) -> AsyncIterator[Engine]:
     """Open what an API process needs, and close it in reverse order: pools, hub, relay."""
     pool = PoolSettings(
-        settings.read_pool_size, settings.write_pool_size, settings.query_timeout_ms, settings.mutation_timeout_ms
+        settings.read_pool_size,
+        settings.write_pool_size,
+        settings.query_timeout_ms + STATEMENT_MARGIN_MS,
+        settings.mutation_timeout_ms + STATEMENT_MARGIN_MS,
     )
     database = await Database.open(installation.url, installation.read_url, pool)
     relay = asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run())
@@ -91,6 +100,7 @@ class Application:
     def __init__(self, installation: Installation, settings: Settings) -> None:
         self._installation = installation
         self._settings = settings
+        self._engine: Engine | None = None
         self._http: GraphQLEndpoint | None = None
         self._websocket: WebSocketEndpoint | None = None
         self._starlette = Starlette(routes=self._routes(), lifespan=self._lifespan)
@@ -114,6 +124,7 @@ class Application:
             WebSocketRoute("/graphql", self._socket),
             Route("/health", self._health),
             Route("/ready", self._ready),
+            Route("/metrics", self._metrics),
             *graphiql.routes(
                 endpoint="/graphql",
                 subscription_url="/graphql",
@@ -126,6 +137,7 @@ class Application:
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await require_current(self._installation.url)
         async with running_engine(self._installation, self._settings) as engine:
+            self._engine = engine
             self._http = GraphQLEndpoint(engine)
             self._websocket = WebSocketEndpoint(engine)
             # What start-up made lives as long as the process: keep the collector from walking it again and again.
@@ -162,6 +174,11 @@ class Application:
         assert self._http is not None
         ready = await self._http.ready()
         return JSONResponse({"status": "ok" if ready else "unavailable"}, 200 if ready else 503)
+
+    async def _metrics(self, request: Request) -> Response:
+        assert self._engine is not None
+        is_open = self._installation.open_metrics
+        return metrics_response(request, self._engine.metrics, self._settings.metrics_token, is_open=is_open)
 
 
 def _wants_page(scope: Scope) -> bool:

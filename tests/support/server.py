@@ -86,7 +86,10 @@ def running_server(data: Path, *arguments: str, **settings: str) -> Iterator[Run
         yield RunningServer(port, token[1], data, process)
     finally:
         process.terminate()
-        code = process.wait(30)
+        try:
+            code = process.wait(30)
+        finally:
+            process.kill()  # one that hangs fails its test, and is not left behind
         thread.join(5)
         if process.stdout is not None:
             process.stdout.close()

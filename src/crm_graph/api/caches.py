@@ -18,6 +18,7 @@ class ByteCache(Generic[K, V]):
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.bytes = 0
+        self.evictions = 0
         self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -41,6 +42,7 @@ class ByteCache(Generic[K, V]):
         while self.bytes > self.max_bytes:
             _, (_, dropped) = self._entries.popitem(last=False)
             self.bytes -= dropped
+            self.evictions += 1
 
     def drop(self, key: K) -> None:
         """Forget a key, if it is there."""

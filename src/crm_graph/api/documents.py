@@ -48,6 +48,10 @@ class DocumentError(Exception):
         self.errors = errors
 
 
+Digest = bytes
+"""The SHA-256 of a source."""
+
+
 @dataclass(slots=True)
 class Document:
     """A valid document and its operations by name."""
@@ -84,7 +88,7 @@ class DocumentCache:
     max_errors: int = 20
     hits: int = 0
     misses: int = 0
-    _documents: ByteCache[bytes, Document] = field(init=False)
+    _documents: ByteCache[Digest, Document] = field(init=False)
 
     def __post_init__(self) -> None:
         self._documents = ByteCache(self.max_bytes)
@@ -112,6 +116,16 @@ class DocumentCache:
             settings.max_errors,
         )
 
+    @property
+    def evictions(self) -> int:
+        """How many documents were dropped to make room."""
+        return self._documents.evictions
+
+    @property
+    def bytes(self) -> int:
+        """What the documents take, about."""
+        return self._documents.bytes
+
     def get(self, source: str) -> Document:
         """Return the document of a source. Raises DocumentError for one that cannot be run, which is not kept."""
         return self._get(source_key(source), source, valid=False)
@@ -123,7 +137,7 @@ class DocumentCache:
         """
         return self._get(bytes.fromhex(sha256), source, valid=valid)
 
-    def _get(self, key: bytes, source: str, *, valid: bool) -> Document:
+    def _get(self, key: Digest, source: str, *, valid: bool) -> Document:
         found = self._documents.get(key)
         if found is None:
             self.misses += 1

@@ -19,6 +19,7 @@ from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.documents import DocumentCache, DocumentError
 from crm_graph.api.errors import format_errors
 from crm_graph.api.limits import LimitError, check_cost, check_values
+from crm_graph.api.metrics import CANCELLED, Cache, Metrics, Requests
 from crm_graph.api.settings import Settings
 from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.pool import Database, Lease
@@ -27,7 +28,7 @@ from crm_graph.events.hub import Hub
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.cursors import CursorSealer
-from crm_graph.graph.execution import Executor, Operation, Outcome, coerce_variables, make_executor
+from crm_graph.graph.execution import Executor, Operation, Outcome, PlannedExecutor, coerce_variables, make_executor
 from crm_graph.graph.live import Watch, make_change
 from crm_graph.graph.records import WatchSpec, record_of, spec_of
 from crm_graph.identity.authenticate import Authenticator
@@ -90,6 +91,11 @@ class Engine:
         self._access = AccessCompiler(schema)
         self.executor: Executor = make_executor(settings.executor, schema)
         self.documents = DocumentCache.of(schema, settings)
+        self.requests = Requests()
+        caches: dict[str, Cache] = {"documents": self.documents}
+        if isinstance(self.executor, PlannedExecutor):
+            caches["plans"] = self.executor.cache
+        self.metrics = Metrics(self.requests, caches, database)
         self.trusted = TrustedDocuments(database, self.documents, schema, settings)
 
     def now(self) -> datetime:
@@ -108,8 +114,10 @@ class Engine:
         return operation
 
     def refuse(self, errors: Sequence[GraphQLError], code: str, request_id: str | None = None) -> Answer:
-        """Return the answer to a request that is not executed."""
+        """Return the answer to a request that is not executed; one without an id was not taken up: counted here."""
         formatted = format_errors(errors, request_id or new_id(), self.settings.max_errors, code)
+        if request_id is None:
+            self.requests.add_answer(None, {"errors": formatted})
         return Answer({"errors": formatted}, request_error=True, code=code)
 
     def refuse_error(self, error: RequestError, request_id: str | None = None) -> Answer:
@@ -118,6 +126,16 @@ class Engine:
 
     async def execute(self, request: GraphQLRequest, operation: Operation, claims: Claims) -> Answer:
         """Execute a query or mutation and return its answer."""
+        kind = operation.definition.operation
+        try:
+            answer = await self._execute(request, operation, claims)
+        except asyncio.CancelledError:
+            self.requests.add(kind, CANCELLED)
+            raise
+        self.requests.add_answer(kind, answer.body)
+        return answer
+
+    async def _execute(self, request: GraphQLRequest, operation: Operation, claims: Claims) -> Answer:
         request_id = new_id()
         mutation = operation.definition.operation is OperationType.MUTATION
         timeout_ms = self.settings.mutation_timeout_ms if mutation else self.settings.query_timeout_ms
@@ -220,6 +238,13 @@ class Engine:
         The stream raises Unauthenticated when the member may not come in any more and FeedOverflow when the client is
         too slow; it ends when the process shuts down.
         """
+        refusal, stream = await self._subscribe(request, operation, claims, resume)
+        self.requests.add_answer(OperationType.SUBSCRIPTION, {} if refusal is None else refusal.body)
+        return refusal, stream
+
+    async def _subscribe(
+        self, request: GraphQLRequest, operation: Operation, claims: Claims, resume: str | None
+    ) -> tuple[Answer | None, AsyncIterator[tuple[str, Answer]]]:
         request_id = new_id()
         empty = _nothing()
         coerced = coerce_variables(self.schema, operation, request.variables)
@@ -230,13 +255,13 @@ class Engine:
         fragments = {name: FragmentDetails(node) for name, node in operation.fragments.items()}
         selected = collect_fields(self.schema.core, fragments, coerced, root, operation.definition).grouped_field_set
         if len(selected) != 1:
-            return self.refuse([GraphQLError("A subscription selects exactly one field.")], "BAD_USER_INPUT"), empty
+            errors = [GraphQLError("A subscription selects exactly one field.")]
+            return self.refuse(errors, "BAD_USER_INPUT", request_id), empty
         (details,) = selected.values()
         node = details[0].node
         if node.name.value.startswith("__"):
-            return self.refuse(
-                [GraphQLError("A subscription cannot select `__typename` alone.")], "BAD_USER_INPUT"
-            ), empty
+            errors = [GraphQLError("A subscription cannot select `__typename` alone.")]
+            return self.refuse(errors, "BAD_USER_INPUT", request_id), empty
         definition = root.fields[node.name.value]
         spec = spec_of(definition.extensions["strawberry-definition"])
         assert isinstance(spec, WatchSpec)
@@ -262,15 +287,19 @@ class Engine:
             await self.trusted.check(request, claims)
             return await self.context(claims)
 
-        async for event, context, kind in watch.changes(self.hub, refresh):
-            change = make_change(change_type, watch.record, event, context, kind)
-            try:
-                outcome = await self.executor.execute(operation, request.variables, context, change)
-            except RequestError as error:
-                outcome = Outcome(ExecutionResult(None, [GraphQLError(error.message, original_error=error)]))
-            answer = self._answer(outcome, new_id())
-            self._add_cost(answer, request, operation)
-            yield event.cursor.encode(), answer
+        self.requests.open_subscriptions += 1
+        try:
+            async for event, context, kind in watch.changes(self.hub, refresh):
+                change = make_change(change_type, watch.record, event, context, kind)
+                try:
+                    outcome = await self.executor.execute(operation, request.variables, context, change)
+                except RequestError as error:
+                    outcome = Outcome(ExecutionResult(None, [GraphQLError(error.message, original_error=error)]))
+                answer = self._answer(outcome, new_id())
+                self._add_cost(answer, request, operation)
+                yield event.cursor.encode(), answer
+        finally:
+            self.requests.open_subscriptions -= 1
 
 
 async def _nothing() -> AsyncIterator[tuple[str, Answer]]:

@@ -54,6 +54,8 @@ class Settings:
     drain_ms: int = 10_000
     relay_poll_ms: int = 25
     allowed_origins: str = ""
+    metrics_token: str = ""
+    """Who shows it may read `/metrics`; without it there are none, except under `crm-graph dev`."""
     log_level: str = "info"
 
     @classmethod

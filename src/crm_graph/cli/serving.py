@@ -8,7 +8,9 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import click
@@ -118,7 +120,8 @@ async def _dev(place: Place, listener: socket.socket, *, demo: bool) -> None:
         def token(account: Account) -> str:
             return issuer.issue(workspace, account.member_id, DEMO_TOKEN_LIFETIME)
 
-        made = Installation(made.url, made.secrets, made.read_url, lambda: token(accounts[0]) if accounts else None)
+        demo_token = partial(token, accounts[0]) if accounts else lambda: None
+        made = replace(made, demo_token=demo_token, open_metrics=True)
         host, port = listener.getsockname()[:2]
         _banner(f"http://{host}:{port}", place, accounts, token(accounts[0]) if accounts else None)
         await _serve(made, [listener])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +60,9 @@ async def connect(url: str, **options: Any) -> asyncpg.Connection[Any]:
     return connection
 
 
+CLOSE_TIMEOUT_S = 5
+
+
 class Turns:
     """Who waits for a connection, first come first served: one that comes free is handed over, so nobody pushes in."""
 
@@ -97,7 +100,7 @@ class Pool:
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
-        self._size = pool.get_max_size()
+        self.size = pool.get_max_size()
         self._idle: list[Any] = []
         self._turns = Turns(self.give)
         self.lent = 0
@@ -106,6 +109,11 @@ class Pool:
     def idle(self) -> int:
         """How many connections lie at hand."""
         return len(self._idle)
+
+    @property
+    def opened(self) -> int:
+        """How many connections are open, lent or not."""
+        return self._pool.get_size()
 
     async def take(self) -> Any:
         """Return a connection, waiting for one while all are lent. It must be given back, or dropped."""
@@ -116,7 +124,7 @@ class Pool:
                 if not connection.is_closed():
                     return connection
                 await self.drop(connection)
-            elif self.lent < self._size:
+            elif self.lent < self.size:
                 self.lent += 1
                 try:
                     return await self._pool.acquire()
@@ -151,10 +159,14 @@ class Pool:
             lease.release()
 
     async def close(self) -> None:
-        """Close all connections, waiting for those that are lent."""
+        """Close all connections, waiting a while for those that are lent: a process that stops does not hang."""
         while self._idle:
             await self._pool.release(self._idle.pop())
-        await self._pool.close()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
 
     def _make_room(self) -> None:
         self.lent -= 1
@@ -172,6 +184,7 @@ class Lease:
         self._pool = pool
         self._free: list[Any] = []
         self._held = 0
+        self._released = False
         self._turns = Turns(self._give)
 
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
@@ -198,10 +211,10 @@ class Lease:
         self._give(connection)
 
     def release(self) -> None:
-        """Give everything back. Nothing may run any more."""
-        for connection in self._free:
-            self._pool.give(connection)
-        self._free.clear()
+        """Give everything back. What still runs gives its connection back itself: a page's count whose rows failed."""
+        self._released = True
+        while self._free:
+            self._give_back(self._free.pop())
 
     async def _take(self) -> Any:
         while True:
@@ -217,8 +230,16 @@ class Lease:
                 return connection
 
     def _give(self, connection: Any) -> None:
-        if not self._turns.hand(connection) and connection is not None:
+        if self._turns.hand(connection) or connection is None:
+            return
+        if self._released:
+            self._give_back(connection)
+        else:
             self._free.append(connection)
+
+    def _give_back(self, connection: Any) -> None:
+        self._held -= 1
+        self._pool.give(connection)
 
     async def _drop(self, connection: Any) -> None:
         try:
@@ -262,6 +283,10 @@ class Database:
                 server_settings=_server_settings(settings, settings.read_timeout_ms, read_only=True),
             )
         return cls(Pool(read), Pool(write), url)
+
+    def pools(self) -> Mapping[str, Pool]:
+        """Return the pools by what they are for."""
+        return {"read": self._read, "write": self._write}
 
     def lease(self, *, primary: bool = False) -> Lease:
         """Return the connections of one operation, borrowed when they are needed; to be released."""

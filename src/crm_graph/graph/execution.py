@@ -139,6 +139,8 @@ class PlanCache:
     plans: OrderedDict[Any, Plan | None] = field(default_factory=OrderedDict)
     hits: int = 0
     misses: int = 0
+    evictions: int = 0
+    bytes: int = 0
 
     def get(self, key: Any) -> Plan | None:
         """Return the plan under a key; None stands for an operation that cannot be planned. Raises KeyError."""
@@ -156,6 +158,7 @@ class PlanCache:
         self.plans[key] = plan
         if len(self.plans) > self.size:
             self.plans.popitem(last=False)
+            self.evictions += 1
 
 
 class PlannedExecutor:

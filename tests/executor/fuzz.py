@@ -64,13 +64,13 @@ async def _work(url: str, process: int, numbers: list[int], told: Any) -> None:
         async with savepoint(database_url) as database:
             twins = Twins(schema, database)
             known = await learn(twins.graph)
-            found: list[str] = []
             for number in numbers[start : start + BATCH]:
                 differences, _ = await twins.compare(generate(schema, known, f"{SEED}:{number}"))
                 if differences:
                     alone = Twins(schema, database)
-                    found.append(f"operation {number}: {describe(await shrink(alone, differences[0]))}")
-        told.put(Progress(Counter(asdict(twins.counts)), twins.coverage, found))
+                    text = f"operation {number}: {describe(await shrink(alone, differences[0]))}"
+                    told.put(Progress(Counter(), set(), [text]))
+        told.put(Progress(Counter(asdict(twins.counts)), twins.coverage))
 
 
 def main() -> int:

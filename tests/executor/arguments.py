@@ -28,6 +28,8 @@ class Arguments:
     """Generates the arguments of one document's fields."""
 
     values: Values
+    spoil: bool = False
+    """Whether one page of the document is to be wrong, rather below a list, where nulls rise."""
     paged: list[Paged] = field(default_factory=list)
 
     def chance(self, probability: float) -> bool:
@@ -58,16 +60,10 @@ class Arguments:
             paged = Paged("paged", *(self._page_variable(name) for name in ("first", "last", "after", "before")))
             given.update(first=Use(paged.first), last=Use(paged.last), after=Use(paged.after), before=Use(paged.before))
             return paged
-        if self.chance(values.wild * (1 if rows == 1 else 3)):  # below lists, where nulls rise
-            wrong: list[dict[str, Any]] = [
-                {"first": -1},
-                {"first": 201},
-                {"first": 1, "last": 1},
-                {"after": "x"},
-                {"before": "x"},
-            ]
-            wrong += [{"last": 2, "before": "nonsense"}, {"last": None, "first": -5}]
-            given.update(self.values.random.choice(wrong))
+        spoils = self.spoil and self.chance(0.35 if rows == 1 else 0.9)
+        if spoils or self.chance(values.wild):
+            self.spoil = self.spoil and not spoils
+            given.update(values.random.choice(WRONG_PAGES))
             return None
         sizes = [0, 1, 1, 2, 2, 3] if rows > 20 else [0, 1, 2, 3, 5, 20, 200]
         if rows > 100 or self.chance(0.6):

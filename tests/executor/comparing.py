@@ -124,7 +124,11 @@ class Twins:
             differs("the answers differ")
         if "errors" in body:
             self.counts.errors += 1
-            if any(error["extensions"]["code"] == "INTERNAL" for each in bodies.values() for error in each["errors"]):
+            if any(
+                error["extensions"]["code"] == "INTERNAL"
+                for each in bodies.values()
+                for error in each.get("errors", ())
+            ):
                 differs("an answer is INTERNAL")
         elif not case.mutation:
             self.counts.statements += sent

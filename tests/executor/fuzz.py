@@ -11,11 +11,13 @@ one operation of that number.
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -58,6 +60,7 @@ def work(url: str, process: int, numbers: list[int], told: Any) -> None:
 
 
 async def _work(url: str, process: int, numbers: list[int], told: Any) -> None:
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # of fields that graphql-core gave up
     database_url = await clone(url, f"crm_fuzz_{process}")
     schema = make_schema()
     for start in range(0, len(numbers), BATCH):
@@ -71,6 +74,7 @@ async def _work(url: str, process: int, numbers: list[int], told: Any) -> None:
                     text = f"operation {number}: {describe(await shrink(alone, differences[0]))}"
                     told.put(Progress(Counter(), set(), [text]))
         told.put(Progress(Counter(asdict(twins.counts)), twins.coverage))
+        gc.collect()
 
 
 def main() -> int:

@@ -25,7 +25,13 @@ def generate(schema: BuiltSchema, known: Known, seed: str, *, mutations: float =
     workspace = "demo" if random.random() < 0.9 else "other"
     wild = random.choice([0.0, 0.0, 0.0, 0.06])
     values = Values(random, schema, known, workspace, wild)
-    generator = Selections(random, schema, values, Arguments(values), fields_left=random.choice([8, 20, 45, 70]))
+    generator = Selections(
+        random,
+        schema,
+        values,
+        Arguments(values, spoil=random.random() < 0.4),
+        fields_left=random.choice([8, 20, 45, 70]),
+    )
     mutation = random.random() < mutations
     root = schema.core.mutation_type if mutation else schema.core.query_type
     assert root is not None

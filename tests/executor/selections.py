@@ -215,7 +215,7 @@ class Selections:
         return f"{text} {inner}", height + 1
 
     def _choose(self, type_: Any, place: Place, depth: int, rows: int) -> str | None:
-        """Return a field that still fits; objects are as likely as leaves together, and repetitions are rare."""
+        """Return a field that still fits: an object or a leaf with equal chances; repetitions are rare."""
         fitting = {
             name: each
             for name, each in type_.fields.items()
@@ -227,6 +227,9 @@ class Selections:
         objects = [name for name in fitting if name not in set(leaves)]
         if self.fields_left < 0 and leaves:
             objects = []
+        objects += [
+            name for name in objects if is_abstract_type(get_named_type(fitting[name].type))
+        ] * 3  # they are few
         pool = objects if objects and (not leaves or self.chance(0.5)) else leaves
         return self.random.choice(pool) if pool else None
 

@@ -20,10 +20,11 @@ from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.execution import Executor
 from crm_graph.identity.tokens import Claims
 from tests.executor.answers import Body, comparable, risen, withheld
+from tests.executor.cases import Case, Run
 from tests.executor.coverage import executed
-from tests.executor.generate import Case, Run
 from tests.executor.promised import promised_statements
 from tests.executor.surgery import without_fields
+from tests.executor.values import MAX_ITEMS
 from tests.support.database import SavepointDatabase
 from tests.support.graph import Graph
 
@@ -65,7 +66,22 @@ class Twins:
         self.counts = Counts()
         self.coverage: set[str] = set()
         """The coordinates that were executed in answers without errors."""
+        self._repeated_keys = False
+        self._watch_keys()
         self.renew()
+
+    def _watch_keys(self) -> None:
+        """Note when a statement is sent with the same key twice, which no answer shows."""
+        one = self.graph.database.one
+        fetch = one.fetch
+
+        async def watched(query: str, *arguments: Any) -> Any:
+            for argument in arguments:
+                if isinstance(argument, list) and len(argument) > MAX_ITEMS:
+                    self._repeated_keys |= len(set(argument)) < len(argument)
+            return await fetch(query, *arguments)
+
+        one.fetch = watched  # type: ignore[method-assign]
 
     def renew(self) -> None:
         """Forget all plans."""
@@ -107,7 +123,11 @@ class Twins:
             differs("the answers differ")
         if "errors" in body:
             self.counts.errors += 1
-            if any(error["extensions"]["code"] == "INTERNAL" for each in bodies.values() for error in each["errors"]):
+            if any(
+                error["extensions"]["code"] == "INTERNAL"
+                for each in bodies.values()
+                for error in each.get("errors", ())
+            ):
                 differs("an answer is INTERNAL")
         elif not case.mutation:
             self.counts.statements += sent
@@ -115,6 +135,8 @@ class Twins:
             promised = promised_statements(self.executors[PLANNED])
             if promised is not None and sent > promised:
                 differs(f"{sent} statements were sent and {promised} planned")
+            if promised is not None and self._repeated_keys:
+                differs("a key was sent twice")
         elif case.mutation:
             self.coverage |= reached
         return found, body
@@ -148,6 +170,7 @@ class Twins:
     async def answer(self, kind: str, case: Case, run: Run) -> Body:
         """Return the response of one executor; what it wrote is rolled back."""
         self.graph.engine.executor = self.executors[kind]
+        self._repeated_keys = False
         savepoint = self.graph.database.one.connection.transaction()
         before = asyncio.all_tasks()
         await savepoint.start()

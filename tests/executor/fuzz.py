@@ -11,11 +11,13 @@ one operation of that number.
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -58,19 +60,21 @@ def work(url: str, process: int, numbers: list[int], told: Any) -> None:
 
 
 async def _work(url: str, process: int, numbers: list[int], told: Any) -> None:
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # of fields that graphql-core gave up
     database_url = await clone(url, f"crm_fuzz_{process}")
     schema = make_schema()
     for start in range(0, len(numbers), BATCH):
         async with savepoint(database_url) as database:
             twins = Twins(schema, database)
             known = await learn(twins.graph)
-            found: list[str] = []
             for number in numbers[start : start + BATCH]:
                 differences, _ = await twins.compare(generate(schema, known, f"{SEED}:{number}"))
                 if differences:
                     alone = Twins(schema, database)
-                    found.append(f"operation {number}: {describe(await shrink(alone, differences[0]))}")
-        told.put(Progress(Counter(asdict(twins.counts)), twins.coverage, found))
+                    text = f"operation {number}: {describe(await shrink(alone, differences[0]))}"
+                    told.put(Progress(Counter(), set(), [text]))
+        told.put(Progress(Counter(asdict(twins.counts)), twins.coverage))
+        gc.collect()
 
 
 def main() -> int:

@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 from difflib import unified_diff
 
+from tests.executor.cases import Case
 from tests.executor.comparing import Difference, Twins
-from tests.executor.generate import Case
 from tests.executor.surgery import smaller, with_source
 
 MAX_TRIES = 600

@@ -19,7 +19,7 @@ from graphql import (
     visit,
 )
 
-from tests.executor.generate import Case
+from tests.executor.cases import Case
 
 REMOVABLE = frozenset({"field", "inline_fragment", "fragment_spread", "directive", "argument", "object_field"})
 

@@ -31,6 +31,8 @@ from tests.executor.known import WORKSPACES, Known
 
 ABSENT: Any = Undefined
 MAX_DEPTH = 4
+MAX_ITEMS = 3
+"""Of a generated list: longer ones that a statement is sent with are keys."""
 
 
 class EnumName(str):

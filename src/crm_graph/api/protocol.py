@@ -33,28 +33,30 @@ class GraphQLProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Take the request over, if nothing is unusual about it."""
         endpoint = self._endpoint()
-        if endpoint is None or self.url != self._path or not self._takes_short_way():
+        if endpoint is None or self.url != self._path or not self._takes_short_way(endpoint.max_body_bytes):
             super().on_headers_complete()
             return
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         self.cycle = _Direct(self, endpoint, self.headers, keep_alive=keep_alive)  # type: ignore[assignment]
 
-    def _takes_short_way(self) -> bool:
+    def _takes_short_way(self, most: int) -> bool:
         if self.parser.get_method() != b"POST" or self.expect_100_continue or self.parser.should_upgrade():
             return False
         cycle: RequestResponseCycle | _Direct | None = self.cycle
         if cycle is not None and not cycle.response_complete:
             return False  # pipelined: uvicorn keeps the order
-        return not any(name == b"accept" and b"text/" in value.lower() for name, value in self.headers)
+        for name, value in self.headers:
+            if name == b"accept" and b"text/" in value.lower():
+                return False  # it may want a stream
+            if name == b"content-length" and not (value.isdigit() and int(value) <= most):
+                return False
+        return True
 
     def on_body(self, body: bytes) -> None:
         """Collect the body."""
         cycle: RequestResponseCycle | _Direct = self.cycle
         if isinstance(cycle, _Direct):
-            cycle.chunks.append(body)
-            cycle.size += len(body)
-            if cycle.size > cycle.most:
-                cycle.chunks.clear()
+            cycle.collect(body)
         else:
             super().on_body(body)
 
@@ -62,9 +64,7 @@ class GraphQLProtocol(HttpToolsProtocol):
         """Answer."""
         cycle: RequestResponseCycle | _Direct = self.cycle
         if isinstance(cycle, _Direct):
-            cycle.task = self.loop.create_task(cycle.run())
-            self.tasks.add(cycle.task)
-            cycle.task.add_done_callback(self.tasks.discard)
+            cycle.start()
         else:
             super().on_message_complete()
 
@@ -107,6 +107,23 @@ class _Direct(Incoming):
         self._headers = dict(headers)
         self._protocol = protocol
         self._endpoint = endpoint
+
+    def collect(self, body: bytes) -> None:
+        """Take a piece of the body; one too many, and the request is answered without the rest of it."""
+        self.size += len(body)
+        if self.size <= self.most:
+            self.chunks.append(body)
+        elif self.task is None:
+            self.chunks.clear()
+            self.keep_alive = False
+            self.start()
+
+    def start(self) -> None:
+        """Answer, unless that has begun."""
+        if self.task is None:
+            self.task = self._protocol.loop.create_task(self.run())
+            self._protocol.tasks.add(self.task)
+            self.task.add_done_callback(self._protocol.tasks.discard)
 
     async def read(self, limit: int) -> bytes:
         """Return the body. Raises BadRequest 413 for one that is too long; no more than that was kept of it."""

@@ -75,7 +75,7 @@ async def _edge(run: Run, edge: PlannedEdge, rows: Sequence[Any]) -> Sequence[An
         if _plain(keys):
             distinct = list(dict.fromkeys(keys))
             fetched = await _complete(run, edge, await edge.fetch(run.context, distinct, arguments))
-            if len(distinct) == len(keys):
+            if len(distinct) == len(keys) == len(fetched):
                 return fetched
             by_key = dict(zip(distinct, fetched, strict=True))
             return [by_key[key] for key in keys]

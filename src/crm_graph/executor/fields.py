@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 BEYOND = ">"
-"""Separates the key of a to-one edge from a key of what it leads to: `owner>name`."""
+"""Separates the key of a to-one edge from a key of what it leads to: `owner>name`; `owner>` tells if that is there."""
 
 MAX_JOINED_EDGES = 8
 """To-one edges that one statement may carry; Postgres' planner takes longer with each."""
@@ -122,8 +122,7 @@ class Edge:
     source: Source
     key: str | None
     carried: bool = False
-    """Whether the parent's rows may carry the object, with its `id`; a `to-one` edge, then, whose object is null where
-    that id is."""
+    """Whether the parent's rows may carry the object: a to-one edge, then, whose object is null where `key>` is."""
 
 
 @dataclass(frozen=True, slots=True)

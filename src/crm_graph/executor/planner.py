@@ -145,7 +145,7 @@ class Planner:
                 return self._edge(planned, itemgetter(need(key)))
             case Edge(_, str(key), carried=True) if shape.carry(rename(key)):
                 beyond = f"{rename(key)}{BEYOND}"
-                return self._inline(shape, planned, details, lambda key: beyond + key, shape.need(f"{beyond}id"))
+                return self._inline(shape, planned, details, lambda key: beyond + key, shape.need(beyond))
             case Edge(_, key):
                 edge = self._source_edge(planned, details, kind, None if key is None else itemgetter(need(key)))
                 edge.needs_key = edge.non_null and key is not None and BEYOND not in rename(key)

@@ -246,8 +246,9 @@ class _PageFetch:
 
         def limited(columns: Sequence[Any]) -> Any:
             # The limit is a literal: for an unknown one Postgres plans to read a tenth of the table.
-            found = select(*columns).select_from(view.source()).where(*conditions)
-            found = found.order_by(*ordering(view, order, not_null)).limit(literal_column(str(request.size + 1)))
+            ordered = ordering(view, order, not_null)
+            found = select(*columns).select_from(view.source()).where(*conditions).order_by(*ordered)
+            found = found.limit(literal_column(str(request.size + 1)))
             return found if parents is None else found.correlate(parents)
 
         if self.joins:

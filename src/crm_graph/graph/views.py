@@ -84,8 +84,10 @@ class View:
         view, last = self.at(key)
         if view is None:
             return None
+        if not last:
+            return view._raw(view.record.columns["id"])
         found = view.record.columns[last]
-        return view.access.column(found.field, view.rows, view.rows.c[found.column])
+        return view.access.column(found.field, view.rows, view._raw(found))
 
     def comparable(self, key: str, doing: str) -> ColumnElement[Any]:
         """Return a column for filtering, ordering or grouping. Raises Forbidden where it may not be read in clear.
@@ -94,7 +96,7 @@ class View:
         """
         first, _, rest = key.partition(BEYOND)
         found = self.record.columns[first]
-        column: ColumnElement[Any] = self.rows.c[found.column]
+        column = self._raw(found)
         clear: ColumnElement[Any] | None = column
         if self.access.allows(READ):  # else it is of no rows at all: `conditions` is false
             clear = self.access.column(found.field, self.rows, column, masks=False)
@@ -105,6 +107,11 @@ class View:
         other = self.edge(first)
         assert other is not None
         return other.comparable(rest, doing)
+
+    def _raw(self, found: RecordColumn) -> ColumnElement[Any]:
+        """Return a column as it is stored; of rows that were cut to the columns in use, NULL for one that is hidden."""
+        column: ColumnElement[Any] = self.rows.c.get(found.column, null())
+        return column
 
     def type_of(self, key: str) -> TypeEngine[Any]:
         """Return the type of a key's column."""
@@ -128,13 +135,18 @@ class View:
             expression = None
             if key not in also:
                 expression = self.column(key)
-                self._note(*self.record.find(key), planning)
+                self._note(key, planning)
             columns.append((null() if expression is None else _output(expression)).label(f"c{position}"))
         return columns
 
-    def _note(self, record: Record, found: RecordColumn, planning: Planning) -> None:
-        if self.everything.of(record.name).partial(found.field):
-            planning.withhold(coordinate(record.name, found.field))
+    def _note(self, key: str, planning: Planning) -> None:
+        """Note what is withheld of a key, and of the edges on the way to it."""
+        steps = key.split(BEYOND)
+        for end, last in enumerate(steps):
+            if last:
+                record, found = self.record.find(BEYOND.join(steps[: end + 1]))
+                if self.everything.of(record.name).partial(found.field):
+                    planning.withhold(coordinate(record.name, found.field))
 
 
 def _output(expression: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -36,13 +36,13 @@ class GraphContext:
     extras: dict[str, Any] = field(default_factory=dict)
     filter_work: int = 0
 
-    def count_filter(self, work: int, limit: int) -> None:
+    def count_filter(self, work: int, limit: int, argument: str = "where") -> None:
         """Add the work of one filter of this operation. Raises LimitExceeded when all together are too much."""
         self.filter_work += work
         if self.filter_work > limit:
             raise LimitExceeded(
                 f"The filters of one operation may have {limit:,} conditions in all, an edge counted as 8.",
-                path=("where",),
+                path=(argument,),
             )
 
 

@@ -82,7 +82,7 @@ class _Cut:
                 yield f"{verb}{record.name}Input", {*frozen, *(f"{name}Id" for name in frozen)} - {"id"}
             yield f"{record.name}GroupField", {enum_name(name) for name in clear}
             of = aggregate_fields(record, self._schema.registry)
-            for derived in ("Sums", "Extremes", "GroupKey"):
+            for derived in ("Sums", "Extremes", "GroupKey", "HavingSums", "HavingExtremes"):
                 yield f"{record.name}{derived}", clear & {*of.groups, *of.extremes}
         yield "Mutation", {name for name in self._mutations() if not self._may_mutate(name)}
 

@@ -8,7 +8,7 @@ from typing import Any
 from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, get_named_type
 
 from crm_graph.executor.fields import Column, Computed, Edge, FieldKind, Nested, Resolver, Same
-from crm_graph.graph.aggregates import Aggregate, derive_kinds
+from crm_graph.graph.aggregates import Aggregate, aggregate_fields, derive_kinds
 from crm_graph.graph.pages import CURSOR, END, HAS_NEXT, HAS_PREVIOUS, ROWS, START, TOTAL, Page, PageLimits
 from crm_graph.graph.records import (
     ColumnSpec,
@@ -120,6 +120,7 @@ def _root_source(how: str, name: str, definition: Any, registry: Registry, limit
         case "many":
             return Page(registry.records[named.removesuffix("Connection")], registry, None, limits)
         case "aggregate":
-            return Aggregate(registry.records[named.removesuffix("Aggregate")], registry, limits.filters)
+            record = registry.records[named.removesuffix("Aggregate")]
+            return Aggregate(record, registry, aggregate_fields(record, registry), limits.filters)
         case _:
             raise AssertionError(f"Query.{name}: unknown root kind {how}")

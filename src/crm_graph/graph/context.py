@@ -41,13 +41,13 @@ class GraphContext:
     def __post_init__(self) -> None:
         self.binds = self.viewer.binds
 
-    def count_filter(self, work: int, limit: int) -> None:
+    def count_filter(self, work: int, limit: int, argument: str = "where") -> None:
         """Add the work of one filter of this operation. Raises LimitExceeded when all together are too much."""
         self.filter_work += work
         if self.filter_work > limit:
             raise LimitExceeded(
                 f"The filters of one operation may have {limit:,} conditions in all, an edge counted as 8.",
-                path=("where",),
+                path=(argument,),
             )
 
 

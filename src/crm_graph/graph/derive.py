@@ -17,7 +17,7 @@ from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 
 from crm_graph.executor.fields import BEYOND
-from crm_graph.graph.aggregates import derive_aggregates
+from crm_graph.graph.aggregates import COUNT, EXTREMES, SUMS, aggregate_fields, derive_aggregates
 from crm_graph.graph.comparators import comparator
 from crm_graph.graph.orders import NullsOrder, OrderDirection, order_keys
 from crm_graph.graph.records import MoneySpec, Record, ToManySpec, graphql_name, spec_of
@@ -38,6 +38,7 @@ def derive(registry: Registry) -> None:
         _add(module, _list_filter(record))
         _add(module, _order(record, registry))
         derive_aggregates(record, registry, MODULE, lambda made: _add(module, made))
+        _having(record, registry, comparators, module)
     for record in registry.records.values():
         for each in record.definition.fields:
             if isinstance(spec_of(each), ToManySpec):
@@ -107,6 +108,39 @@ def _list_filter(record: Record) -> type:
     )
 
 
+def _having(record: Record, registry: Registry, comparators: dict[object, type], module: ModuleType) -> None:
+    """Add the inputs of the conditions on a record's groups: of the measures that its aggregate has, typed alike."""
+    of = aggregate_fields(record, registry)
+    name = f"{record.name}Having"
+    fields: dict[str, tuple[Any, str, str]] = {
+        "and_": (f"list[{name}] | None", "and", "All of these hold. An empty list matches everything."),
+        "or_": (f"list[{name}] | None", "or", "At least one of these holds. An empty list matches nothing."),
+        "not_": (f"{name} | None", "not", "This does not hold."),
+    }
+
+    def compare(to: dict[str, tuple[Any, str, str]], key: str, of: Any, text: str) -> None:
+        made = comparator(of, comparators)
+        assert made is not None, f"{record.name}.{key} is measured and cannot be compared"
+        _add(module, made)
+        to[f"f_{key}"] = (f"{made.__name__} | None", key, text)
+
+    compare(fields, COUNT, int, "Conditions on how many records the group has.")
+    measured = (
+        ("Sums", SUMS, of.sums, "a sum or an average of numbers"),
+        ("Extremes", EXTREMES, of.extremes, "a least or a greatest value"),
+    )
+    for suffix, functions, keys, text in measured:
+        if keys:
+            inner: dict[str, tuple[Any, str, str]] = {}
+            for key, each in keys.items():
+                compare(inner, key, each, f"Of `{key}`.")
+            _add(module, _input(f"{name}{suffix}", f"Conditions on {text} of {record.name} records.", inner))
+        for function in functions if keys else ():
+            fields[f"f_{function}"] = (f"{name}{suffix} | None", function, f"Conditions on `{function}`.")
+    text = f"Which groups of {record.name} records are answered: all conditions given must hold. `{{}}` matches all."
+    _add(module, _input(name, text, fields))
+
+
 def _order(record: Record, registry: Registry) -> type:
     names = order_keys(record, registry)
     enum: Any = Enum(f"{record.name}OrderField", {name: name for name in names})  # type: ignore[misc]
@@ -174,6 +208,9 @@ def aggregate_arguments(record: Record) -> list[StrawberryArgument]:
         filter_argument(record, "Which records; all that you may see unless given."),
         _argument(
             "group_by", "groupBy", f"list[{record.name}GroupBy] | None", "At most 5 keys; one group unless given."
+        ),
+        _argument(
+            "having", "having", f"{record.name}Having | None", "Which groups, by their measures; all unless given."
         ),
     ]
 

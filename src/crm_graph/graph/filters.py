@@ -5,11 +5,12 @@ The normal form is a hashable tree without values, so that a statement is compil
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, and_, false, or_, select, true
+from sqlalchemy.types import TypeEngine
 
 from crm_graph.graph.comparators import argument, condition, null_condition, refuse_null
 from crm_graph.graph.records import Record
@@ -21,6 +22,8 @@ from crm_graph.permissions.access import Access
 
 Form = tuple[Any, ...]
 Path = tuple[str | int, ...]
+Entry = Callable[[str, Any, Path, int], Form]
+"""`entry(name, value, path, depth)` -> the form of one field of a condition that is not `and`, `or` or `not`."""
 
 EVERYTHING: Form = ("and",)
 EDGE_WORK = 8
@@ -30,7 +33,7 @@ QUANTIFIERS = ("some", "none", "every")
 
 @dataclass(frozen=True, slots=True)
 class FilterLimits:
-    """Bounds of one `where`."""
+    """Bounds of one `where`; a `having` beside it is counted with it."""
 
     leaves: int = 100
     objects: int = 200
@@ -44,7 +47,10 @@ class FilterLimits:
 
 @dataclass(slots=True)
 class Normaliser:
-    """Turns one coerced `where` into its form and values; the values' binds are `w0`, `w1`, ..."""
+    """Turns one coerced `where` into its form and values; the values' binds are `w0`, `w1`, ...
+
+    Also the `having` of the same field (`having.py`): both share the limits and the names of the binds.
+    """
 
     registry: Registry
     limits: FilterLimits = field(default_factory=FilterLimits)
@@ -55,23 +61,29 @@ class Normaliser:
 
     def normalise(self, record: Record, where: Mapping[str, Any] | None, path: Path, depth: int = 0) -> Form:
         """Return the form of a filter. Raises BadUserInput or LimitExceeded with the path of what is wrong."""
-        if where is None:
+        return self.combined(where, path, lambda *field: self._field(record, *field), depth)
+
+    def combined(self, given: Mapping[str, Any] | None, path: Path, entry: Entry, depth: int = 0) -> Form:
+        """Return the form of an object with `and`, `or`, `not` and fields that `entry` reads. Raises as `normalise`."""
+        if given is None:
             raise BadUserInput(f"`{_dotted(path)}` is null. Leave it out to match everything.", path=path)
         if depth > self.limits.depth:
             raise LimitExceeded(f"`{_dotted(path)}` is nested deeper than {self.limits.depth} levels.", path=path)
         self.objects += 1
         if self.objects > self.limits.objects:
             raise LimitExceeded(f"A filter may have at most {self.limits.objects} objects.", path=path)
-        return ("and", *(self._entry(record, name, value, (*path, name), depth) for name, value in where.items()))
+        return ("and", *(self._entry(name, value, (*path, name), entry, depth) for name, value in given.items()))
 
-    def _entry(self, record: Record, name: str, value: Any, path: Path, depth: int) -> Form:
-        if value is None:
-            raise BadUserInput(f"`{_dotted(path)}` is null. Leave it out, or use a comparator.", path=path)
+    def _entry(self, name: str, value: Any, path: Path, entry: Entry, depth: int) -> Form:
+        refuse_absent(value, path)
         if name in {"and", "or"}:
-            parts = (self.normalise(record, item, (*path, index), depth + 1) for index, item in enumerate(value))
+            parts = (self.combined(item, (*path, index), entry, depth + 1) for index, item in enumerate(value))
             return (name, *parts)
         if name == "not":
-            return ("not", self.normalise(record, value, path, depth + 1))
+            return ("not", self.combined(value, path, entry, depth + 1))
+        return entry(name, value, path, depth)
+
+    def _field(self, record: Record, name: str, value: Any, path: Path, depth: int) -> Form:
         edge = self.registry.edge(record, name)
         if edge is None:
             return self._leaf(record, name, value, path)
@@ -89,6 +101,12 @@ class Normaliser:
         key = self.registry.filter_key(record, name)
         column_type = record.table.c[record.columns[key].column].type
         prefix = self.registry.id_prefix(record, key)
+        return self.compared(key, comparisons, path, column_type, prefix)
+
+    def compared(
+        self, key: str, comparisons: Mapping[str, Any], path: Path, of: TypeEngine[Any], prefix: str | None = None
+    ) -> Form:
+        """Return the form of a comparator of what `key` names, whose SQL type is `of`; a `prefix` is that of ids."""
         forms: list[Form] = []
         for operator, value in comparisons.items():
             refuse_null(operator, value, path)
@@ -105,7 +123,7 @@ class Normaliser:
                 )
             decode = (lambda text: decode_id(prefix, text)) if prefix else None
             forms.append(("leaf", key, operator, f"w{len(self.values)}"))
-            self.values.append(argument(operator, value, column_type, decode))
+            self.values.append(argument(operator, value, of, decode))
         return ("and", *forms)
 
     @property
@@ -135,13 +153,23 @@ def present(form: Form) -> frozenset[str]:
 
 def predicate(form: Form, view: View, registry: Registry, access: Access) -> ColumnElement[bool]:
     """Return the SQL of a form over a view. Raises Forbidden for a column that may not be read."""
+    return combination(form, lambda part: _condition(part, view, registry, access))
+
+
+def combination(form: Form, single: Callable[[Form], ColumnElement[bool]]) -> ColumnElement[bool]:
+    """Return the SQL of a form, whose parts that are not `and`, `or` or `not` are made by `single`."""
     match form:
         case ("and", *parts):
-            return and_(true(), *(predicate(part, view, registry, access) for part in parts))
+            return and_(true(), *(combination(part, single) for part in parts))
         case ("or", *parts):
-            return or_(false(), *(predicate(part, view, registry, access) for part in parts))
+            return or_(false(), *(combination(part, single) for part in parts))
         case ("not", part):
-            return predicate(part, view, registry, access).is_not(True)
+            return combination(part, single).is_not(True)
+    return single(form)
+
+
+def _condition(form: Form, view: View, registry: Registry, access: Access) -> ColumnElement[bool]:
+    match form:
         case ("null", key, is_null):
             return null_condition(view.comparable(key, "filter by"), is_null)
         case ("leaf", key, operator, name):
@@ -169,6 +197,12 @@ def _across(
         inner = inner.is_not(True)
     found = select(1).select_from(other.rows).where(*other.conditions(), joined, inner).correlate(view.rows).exists()
     return found if quantifier in {"one", "some"} else ~found
+
+
+def refuse_absent(value: Any, path: Path) -> None:
+    """Raise BadUserInput for a field of a condition that is given as null."""
+    if value is None:
+        raise BadUserInput(f"`{_dotted(path)}` is null. Leave it out, or use a comparator.", path=path)
 
 
 def _dotted(path: Path) -> str:

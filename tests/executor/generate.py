@@ -25,6 +25,7 @@ from graphql import (
     is_leaf_type,
 )
 
+from crm_graph.executor.results import OnError
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.records import Record
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
@@ -55,6 +56,7 @@ class Run:
     role: str
     workspace: str
     variables: dict[str, Any]
+    on_error: OnError = OnError.PROPAGATE
 
 
 @dataclass(slots=True)
@@ -469,3 +471,5 @@ def _runs(generator: Generator, used: list[Any], workspace: str) -> Iterator[Run
         yield replace(first, role=random.choice(BUILT_IN))
     if random.random() < 0.08:
         yield replace(first, workspace=random.choice(WORKSPACES))
+    if random.random() < 0.35:
+        yield replace(first, on_error=random.choice([OnError.NULL, OnError.HALT]))

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from crm_graph.executor.results import OnError
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -14,6 +16,7 @@ class Run:
     role: str
     workspace: str
     variables: dict[str, Any]
+    on_error: OnError = OnError.PROPAGATE
 
 
 @dataclass(slots=True)

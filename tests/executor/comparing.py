@@ -177,7 +177,12 @@ class Twins:
         try:
             with numbered_ids(), _loading(1 if case.one_by_one and kind == REFERENCE else None):
                 return await self.graph.execute(
-                    case.source, run.variables, role=run.role, workspace=run.workspace, operation=case.operation
+                    case.source,
+                    run.variables,
+                    role=run.role,
+                    workspace=run.workspace,
+                    operation=case.operation,
+                    on_error=run.on_error,
                 )
         finally:
             await _settled(before)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 
+from crm_graph.executor.results import OnError
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
 from tests.executor.arguments import Arguments
@@ -84,3 +85,5 @@ def _runs(generator: Selections, used: list[Variable], workspace: str) -> Iterat
         yield replace(first, role=random.choice(BUILT_IN))
     if random.random() < 0.08:
         yield replace(first, workspace=random.choice(WORKSPACES))
+    if random.random() < 0.35:
+        yield replace(first, on_error=random.choice([OnError.NULL, OnError.HALT]))

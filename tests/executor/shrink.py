@@ -49,7 +49,7 @@ def describe(difference: Difference) -> str:
     changes = list(unified_diff(reference, planned, "reference", "planned", lineterm="", n=3))[:80]
     return "\n".join(
         [
-            f"{difference.what}, seed {difference.case.seed}, as {run.role} in {run.workspace}",
+            f"{difference.what}, seed {difference.case.seed}, as {run.role} in {run.workspace}, {run.on_error.value}",
             f"variables: {json.dumps(run.variables, ensure_ascii=False)}",
             *([] if len(difference.case.runs) == 1 else [f"after: {difference.case.runs[0]}"]),
             difference.case.source,

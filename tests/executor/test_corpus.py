@@ -4,6 +4,7 @@ A case is a file in `corpus/`; adding one is adding a file. Comments in its head
 
     # role: sales_rep                  as whom, admin unless given
     # variables: {"id": "@Customer"}   JSON; "@Customer" is the id of that type's first record
+    # onError: NULL                    what errors do, PROPAGATE unless given
     # statements: 3                    how many the planned executor must send, exactly
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from crm_graph.executor.results import OnError
 from tests.support.graph import Graph
 
 CASES = sorted((Path(__file__).parent / "corpus").glob("*.graphql"))
@@ -53,13 +55,14 @@ def comparable(body: dict[str, Any]) -> str:
 async def test_both_executors_answer_alike(graph: Graph, case: Path) -> None:
     source = case.read_text()
     role = _head(source, "role") or "admin"
+    on_error = OnError[_head(source, "onError") or "PROPAGATE"]
     variables = await _variables(graph, source)
     answers = {}
     for executor in ("reference", "planned"):
         graph.use(executor)
         savepoint = graph.database.one.connection.transaction()
         await savepoint.start()
-        answers[executor] = comparable(await graph.execute(source, variables, role=role))
+        answers[executor] = comparable(await graph.execute(source, variables, role=role, on_error=on_error))
         await graph.database.one.idle()
         await savepoint.rollback()
     assert answers["planned"] == answers["reference"]

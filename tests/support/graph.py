@@ -12,6 +12,7 @@ from crm_graph.api.engine import Engine
 from crm_graph.api.settings import Settings
 from crm_graph.domains.workspace.members.directory import VIEWER, find_viewer, viewer_guard
 from crm_graph.events.hub import Hub
+from crm_graph.executor.results import OnError
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.execution import make_executor
@@ -69,10 +70,11 @@ class Graph:
         role: str = "admin",
         workspace: str = "demo",
         operation: str | None = None,
+        on_error: OnError = OnError.PROPAGATE,
     ) -> dict[str, Any]:
         """Execute an operation as the first member with a role and return the response."""
         claims = await self.claims(role, workspace)
-        request = GraphQLRequest(source, operation, variables or {})
+        request = GraphQLRequest(source, operation, variables or {}, on_error=on_error)
         try:
             found = await self.engine.operation(request, claims)
         except DocumentError as error:

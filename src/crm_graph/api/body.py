@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from crm_graph.executor.results import OnError
 from crm_graph.kernel.errors import CrmError
 
 
@@ -35,6 +36,7 @@ class GraphQLRequest:
     extensions: Mapping[str, Any] = field(default_factory=dict)
     document_id: str | None = None
     """The id of a trusted document, in whichever spelling it came."""
+    on_error: OnError = OnError.PROPAGATE
 
 
 def parse_json(data: bytes | str, max_depth: int) -> Any:
@@ -60,7 +62,16 @@ def parse_request(value: Any) -> GraphQLRequest:
         query = query or None
     elif query is None:
         raise BadRequest("The parameter `query` is missing, and no `documentId` stands for it.")
-    return GraphQLRequest(query, name, _object(value, "variables"), extensions, document_id)
+    return GraphQLRequest(query, name, _object(value, "variables"), extensions, document_id, _on_error(value))
+
+
+def _on_error(value: Mapping[str, Any]) -> OnError:
+    given = value.get("onError")
+    if given is None:
+        return OnError.PROPAGATE
+    if not isinstance(given, str) or given not in OnError.__members__:
+        raise BadRequest("The parameter `onError` must be `NULL`, `PROPAGATE` or `HALT`.")
+    return OnError[given]
 
 
 def _document_id(value: Mapping[str, Any], query: str | None, extensions: Mapping[str, Any]) -> str | None:

@@ -174,7 +174,7 @@ class Engine:
 
     async def _attempt(self, request: GraphQLRequest, operation: Operation, context: GraphContext) -> Answer:
         try:
-            outcome = await self.executor.execute(operation, request.variables, context)
+            outcome = await self.executor.execute(operation, request.variables, context, on_error=request.on_error)
         except RequestError as error:
             return self.refuse_error(error, context.request_id)
         answer = self._answer(outcome, context.request_id)
@@ -292,7 +292,9 @@ class Engine:
             async for event, context, kind in watch.changes(self.hub, refresh):
                 change = make_change(change_type, watch.record, event, context, kind)
                 try:
-                    outcome = await self.executor.execute(operation, request.variables, context, change)
+                    outcome = await self.executor.execute(
+                        operation, request.variables, context, change, request.on_error
+                    )
                 except RequestError as error:
                     outcome = Outcome(ExecutionResult(None, [GraphQLError(error.message, original_error=error)]))
                 answer = self._answer(outcome, new_id())

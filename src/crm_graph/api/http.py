@@ -33,7 +33,7 @@ _STATUS = {
 }
 """The HTTP status of a request that was not executed; 400 for every other code."""
 
-_PARAMETERS = ("query", "operationName", "documentId", "doc_id", "id")
+_PARAMETERS = ("query", "operationName", "documentId", "doc_id", "id", "onError")
 
 
 class Reply:

@@ -12,14 +12,16 @@ from graphql.execution.values import VariableValues
 from graphql.pyutils import inspect
 
 from crm_graph.executor.plans import ObjectPlan, Plan, PlannedEdge, PlannedField
-from crm_graph.executor.results import Failure, Run, propagates, settle
+from crm_graph.executor.results import Failure, OnError, Run, propagates, settle
 
 _NONE = type(None)
 
 
-async def execute(plan: Plan, context: Any, variables: VariableValues) -> ExecutionResult:
+async def execute(
+    plan: Plan, context: Any, variables: VariableValues, on_error: OnError = OnError.PROPAGATE
+) -> ExecutionResult:
     """Run a plan for one request. `context` is handed to every source; field errors are in the result, as ever."""
-    run = Run(context, variables)
+    run = Run(context, variables, on_error=on_error)
     return await run_root(plan, run, None)
 
 

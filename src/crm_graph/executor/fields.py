@@ -70,6 +70,14 @@ the output value itself for a leaf field, or an Exception where that key alone f
 """
 
 
+BatchFunction = Callable[[Sequence[Any], Mapping[str, Any], Any], Sequence[Any] | Awaitable[Sequence[Any]]]
+"""`function(parents, arguments, context)` -> one value a parent, in their order; or an awaitable of these.
+
+A value is what a plain resolver may return: a leaf, an object, a list, an awaitable, or an Exception where that parent
+alone failed. It must depend on that parent alone, not on which others come with it.
+"""
+
+
 class Source(Protocol):
     """Where the rows of an edge come from: planned once per plan, run once for all parents together.
 
@@ -127,10 +135,24 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """A plain resolver, as any Strawberry author writes one; the planner runs it at roots and on plain objects."""
+    """A plain resolver, as any Strawberry author writes one, called for each parent.
+
+    On fetched rows it receives a `RowView` of the columns in `needs`: all of a record, as nobody knows what it reads.
+    """
+
+    needs: tuple[str, ...] = ()
 
 
-FieldKind = Column | Computed | Same | Nested | Edge | Resolver
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Values computed for all parents of a level by one call; parents are `RowView`s of the columns in `needs`, or the
+    plain objects where there are no rows."""
+
+    needs: tuple[str, ...]
+    function: BatchFunction
+
+
+FieldKind = Column | Computed | Same | Nested | Edge | Resolver | Batch
 
 
 class Bindings(Protocol):

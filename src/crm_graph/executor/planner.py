@@ -34,6 +34,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 from crm_graph.executor.builders import Call, Constant, Inline, Read, Way, compile_build
 from crm_graph.executor.fields import (
     BEYOND,
+    Batch,
     Bindings,
     Column,
     Computed,
@@ -46,7 +47,7 @@ from crm_graph.executor.fields import (
     Shape,
 )
 from crm_graph.executor.plans import Arguments, ObjectPlan, Plan, PlannedEdge, PlannedField
-from crm_graph.executor.resolvers import guarded, resolver_fetch
+from crm_graph.executor.resolvers import batch_fetch, guarded, resolver_fetch, viewed, where_present
 
 Selections = Mapping[str, list[FieldDetails]]
 Rename = Callable[[str], str]
@@ -54,7 +55,7 @@ KeyReader = Callable[[Any], Any]
 
 
 class Unplanned(Exception):
-    """Raised when a selection needs the reference executor: introspection, or a plain resolver on fetched rows."""
+    """Raised when a selection needs the reference executor: introspection, or a resolver that returns a record."""
 
 
 class Planner:
@@ -150,8 +151,14 @@ class Planner:
                 edge = self._source_edge(planned, details, kind, None if key is None else itemgetter(need(key)))
                 edge.needs_key = edge.non_null and key is not None and BEYOND not in rename(key)
                 return edge
+            case Resolver(needs) | Batch(needs):
+                called = self._called(planned, details, kind)
+                return self._called_edge(
+                    planned, viewed(called, planned.parent.name, {key: need(key) for key in needs})
+                )
             case _:
-                raise Unplanned(f"{planned.coordinate} is a plain resolver")
+                called = self._called(planned, details, Resolver())
+                return self._called_edge(planned, viewed(called, planned.parent.name, {}))
 
     def _inline(
         self, shape: Shape, planned: PlannedField, details: list[FieldDetails], rename: Rename, null_at: int | None
@@ -161,7 +168,7 @@ class Planner:
         selection = self._selection(inner, self._subfields(inner.type, details), rename)
         inner.fields = [field for field, _ in selection]
         planned.objects = {inner.type.name: inner}
-        return Inline(selection, null_at)
+        return Inline(selection if null_at is None else where_present(selection, null_at), null_at)
 
     def _plain_way(self, planned: PlannedField, details: list[FieldDetails], kind: Any) -> Way:
         """Return how to have a field of a root or of a plain object."""
@@ -171,22 +178,27 @@ class Planner:
         match kind:
             case Edge(_, key):
                 return self._source_edge(planned, details, kind, None if key is None else attrgetter(key))
-            case Resolver():
-                planned.objects = self._objects(planned, details, lambda _: None)
-                assert planned.definition.resolve is not None, f"{planned.coordinate} has no resolver"
-                return self._resolver_edge(planned, planned.definition.resolve)
+            case Resolver() | Batch():
+                return self._called_edge(planned, self._called(planned, details, kind))
             case None:
-                planned.objects = self._objects(planned, details, lambda _: None)
                 field = planned.definition.extensions.get("strawberry-definition")
                 if field is None or is_abstract_type(get_named_type(planned.definition.type)):
-                    return self._resolver_edge(planned, planned.definition.resolve or default_field_resolver)
+                    return self._called_edge(planned, self._called(planned, details, Resolver()))
+                planned.objects = self._objects(planned, details, lambda _: None)
                 return self._edge(planned, attrgetter(field.python_name))
             case _:
                 raise Unplanned(f"{planned.coordinate} is read from fetched rows only")
 
-    def _resolver_edge(self, planned: PlannedField, resolve: Callable[..., Any]) -> PlannedEdge:
+    def _called(self, planned: PlannedField, details: list[FieldDetails], kind: Resolver | Batch) -> Fetch:
+        """Return the fetch of a field that a function answers: what it returns are plain objects."""
+        planned.objects = self._objects(planned, details, lambda _: None)
         fragments = {name: details.definition for name, details in self.fragments.items()}
-        fetch = resolver_fetch(planned, self.schema, self.operation, fragments, resolve)
+        if isinstance(kind, Batch):
+            return batch_fetch(planned, self.schema, self.operation, fragments, kind.function)
+        resolve = planned.definition.resolve or default_field_resolver
+        return resolver_fetch(planned, self.schema, self.operation, fragments, resolve)
+
+    def _called_edge(self, planned: PlannedField, fetch: Fetch) -> PlannedEdge:
         return self._edge(planned, lambda row: row, fetch, per_row=True)
 
     def _source_edge(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from inspect import isawaitable
 from typing import Any
 
 from graphql import (
@@ -16,10 +17,12 @@ from graphql import (
 from graphql.pyutils import Path, gather_with_cancel, is_awaitable
 from graphql.type import GraphQLResolveInfoHelpers
 
-from crm_graph.executor.fields import Fetch
+from crm_graph.executor.builders import Inline, Way
+from crm_graph.executor.fields import BatchFunction, Fetch
 from crm_graph.executor.plain import as_fetched
-from crm_graph.executor.plans import PlannedField
+from crm_graph.executor.plans import PlannedEdge, PlannedField
 from crm_graph.executor.results import Run
+from crm_graph.executor.rows import RowView
 
 
 def guarded(planned: PlannedField, compute: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,6 +60,63 @@ def resolver_fetch(
         return await as_fetched(planned.definition.type, [one(parent) for parent in parents], info)
 
     return fetch
+
+
+def batch_fetch(
+    planned: PlannedField,
+    schema: GraphQLSchema,
+    operation: OperationDefinitionNode,
+    fragments: Mapping[str, FragmentDefinitionNode],
+    function: BatchFunction,
+) -> Fetch:
+    """Return a fetch that calls a batch function once for all parents."""
+
+    async def fetch(run: Run, parents: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
+        returned = function(parents, arguments, run.context)
+        values = await returned if isawaitable(returned) else returned
+        check_batch(planned.coordinate, values, parents)
+        return await as_fetched(planned.definition.type, values, _info(planned, schema, operation, fragments, run))
+
+    return fetch
+
+
+def check_batch(coordinate: str, values: Sequence[Any], parents: Sequence[Any]) -> None:
+    """Raise TypeError unless a batch function returned one value a parent."""
+    if len(values) != len(parents):
+        raise TypeError(
+            f"The batch function of {coordinate} returned {len(values)} values for {len(parents)} parents:"
+            " it must return one for each, in their order."
+        )
+
+
+def viewed(fetch: Fetch, type_name: str, positions: Mapping[str, int]) -> Fetch:
+    """Return a per-row fetch that is given views of the rows, in place of the tuples."""
+
+    async def fetch_viewed(run: Any, rows: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
+        return await fetch(run, [RowView(type_name, positions, row) for row in rows], arguments)
+
+    return fetch_viewed
+
+
+def where_present(selection: Sequence[tuple[PlannedField, Way]], position: int) -> Sequence[tuple[PlannedField, Way]]:
+    """Return the selection of an object that is null where a column is: its functions are not called for those rows."""
+    for _, way in selection:
+        if isinstance(way, PlannedEdge) and way.per_row and way.fetch is not None:
+            way.fetch = _present_only(way.fetch, position)
+        elif isinstance(way, Inline):
+            where_present(way.selection, position)
+    return selection
+
+
+def _present_only(fetch: Fetch, position: int) -> Fetch:
+    async def fetch_present(run: Any, rows: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
+        present = [row for row in rows if row[position] is not None]
+        if len(present) == len(rows):
+            return await fetch(run, rows, arguments)
+        values = iter(await fetch(run, present, arguments) if present else ())
+        return [None if row[position] is None else next(values) for row in rows]
+
+    return fetch_present
 
 
 def _info(

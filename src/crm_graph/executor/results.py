@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from graphql import GraphQLError, GraphQLOutputType, is_list_type, is_non_null_type, located_error
@@ -19,6 +20,17 @@ from graphql.pyutils import is_iterable
 from crm_graph.executor.plans import ObjectPlan, PlannedField
 
 Path = tuple[str | int, ...]
+
+
+class OnError(Enum):
+    """What an error does to the response, as a client may choose: GraphQL's proposal `onError`."""
+
+    NULL = "NULL"
+    """The failed position is null, also where its type forbids it; every error is reported."""
+    PROPAGATE = "PROPAGATE"
+    """Null rises from a position that must not be null to the nearest that may."""
+    HALT = "HALT"
+    """The first error ends the operation: no data, and that error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +48,7 @@ class Run:
     context: Any
     variables: VariableValues
     root_value: Any = None
+    on_error: OnError = OnError.PROPAGATE
     failed: bool = False
     types: dict[int, str] = field(default_factory=dict)
     """The concrete type of each object built at an abstract place, by `id` of the object."""
@@ -54,12 +67,16 @@ class _NullPropagates(Exception):
     """Raised within `settle` when a non-null place is null; caught at the nearest nullable one."""
 
 
+class _Halts(Exception):
+    """Raised within `settle` at the first error, in the order of the document, where that ends the operation."""
+
+
 def settle(run: Run, plan: ObjectPlan, data: dict[str, Any]) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
     """Return the final data and errors of a run whose tree may hold failures. The tree itself is left as it is."""
     errors: list[GraphQLError] = []
     try:
         return _object(run, plan, data, (), errors), errors
-    except _NullPropagates:
+    except (_NullPropagates, _Halts):
         return None, errors
 
 
@@ -67,7 +84,7 @@ def propagates(run: Run, planned: PlannedField, value: Any) -> bool:
     """Return whether the value of a root field will make the whole data null."""
     try:
         _value(run, planned, planned.definition.type, value, (planned.response_key,), [])
-    except _NullPropagates:
+    except (_NullPropagates, _Halts):
         return True
     return False
 
@@ -93,13 +110,15 @@ def _value(
         if value is None:
             value = run.fail_null(planned)
         inner = _value(run, planned, type_.of_type, value, path, errors)
-        if inner is None:
+        if inner is None and run.on_error is OnError.PROPAGATE:
             raise _NullPropagates
         return inner
     if value is None:
         return None
     if isinstance(value, Failure):
         errors.append(located(value, path))
+        if run.on_error is OnError.HALT:
+            raise _Halts
         return None
     try:
         if is_list_type(type_) and is_iterable(value):

@@ -7,10 +7,11 @@ from typing import Any
 
 from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, get_named_type
 
-from crm_graph.executor.fields import Column, Computed, Edge, FieldKind, Nested, Resolver, Same
+from crm_graph.executor.fields import Batch, Column, Computed, Edge, FieldKind, Nested, Resolver, Same
 from crm_graph.graph.aggregates import Aggregate, aggregate_fields, derive_kinds
 from crm_graph.graph.pages import CURSOR, END, HAS_NEXT, HAS_PREVIOUS, ROWS, START, TOTAL, Page, PageLimits
 from crm_graph.graph.records import (
+    BatchSpec,
     ColumnSpec,
     ComputedSpec,
     IdSpec,
@@ -84,7 +85,7 @@ def _kind(
     target = registry.records.get(get_named_type(definition.type).name)
     match spec:
         case None:
-            return None if of.is_basic_field else Resolver()
+            return None if of.is_basic_field else Resolver(_readable(type_.name, record))
         case WatchSpec():
             return None
         case IdSpec():
@@ -95,6 +96,8 @@ def _kind(
             return Same({"amount": name, "currency": f"{name}.currency"}, unless_null=name)
         case ComputedSpec(needs, compute):
             return Computed(needs, compute)
+        case BatchSpec(needs, function):
+            return Batch(_checked(needs, type_.name, name, record), function)
         case ToOneSpec():
             assert target is not None, f"{type_.name}.{name} does not name a record"
             return Edge(ToOne(target), name, carried=True)
@@ -108,6 +111,21 @@ def _kind(
             return Edge(Page(edge.target, registry, column, limits), "id")
         case RootSpec(how):
             return Edge(_root_source(how, name, definition, registry, limits), None)
+
+
+def _readable(type_name: str, record: Record | None) -> tuple[str, ...]:
+    """Return the keys that a plain resolver on rows of a type may read: it may read anything of its parent."""
+    if record is not None:
+        return tuple(record.columns)
+    return tuple(kind.key for (name, _), kind in _SHARED.items() if name == type_name and isinstance(kind, Column))
+
+
+def _checked(needs: tuple[str, ...], type_name: str, field_name: str, record: Record | None) -> tuple[str, ...]:
+    """Return what a batch function needs. Raises ValueError for what its record does not have."""
+    unknown = [] if record is None else [key for key in needs if key not in record.columns]
+    if unknown:
+        raise ValueError(f"{type_name}.{field_name} needs {', '.join(unknown)}: {type_name} has no such column")
+    return needs
 
 
 def _root_source(how: str, name: str, definition: Any, registry: Registry, limits: PageLimits) -> Any:

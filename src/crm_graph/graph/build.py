@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import strawberry
 from graphql import GraphQLSchema
@@ -93,14 +94,14 @@ def _root(name: str, description: str, classes: Iterable[type]) -> type:
     """Return a root type with the fields of the slices' classes."""
     fields: dict[str, StrawberryField] = {}
     for cls in classes:
-        for each in strawberry.type(cls).__strawberry_definition__.fields:  # type: ignore[attr-defined]
+        made = cls if "__strawberry_definition__" in vars(cls) else strawberry.type(cls)
+        for each in made.__strawberry_definition__.fields:  # type: ignore[attr-defined]
             if each.python_name in fields:
                 raise ValueError(f"{name}.{each.python_name} is declared by two slices")
-            fields[each.python_name] = each
+            fields[each.python_name] = copy(each)  # a process may build several schemas
     root: Any = strawberry.type(type(name, (), {"__annotations__": {}}), name=name, description=description)
     root.__strawberry_definition__.fields.extend(fields.values())
-    made: type = root
-    return made
+    return cast(type, root)
 
 
 def _add_root_arguments(query: type, registry: Registry) -> None:

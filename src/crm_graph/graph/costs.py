@@ -31,7 +31,7 @@ from graphql import (
     is_list_type,
 )
 
-from crm_graph.executor.fields import Column, Edge, Nested, Resolver
+from crm_graph.executor.fields import Batch, Column, Edge, Nested, Resolver
 from crm_graph.graph.aggregates import Aggregate
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.pages import TOTAL, Page
@@ -157,6 +157,8 @@ class FieldCosts:
                 return FieldCost(of, own=1, per_row=True)
             case Column(key) if key == TOTAL:
                 return FieldCost(of, own=TOTAL_COUNT_COST, statements=1)
+            case Batch():
+                return FieldCost(of, own=0 if is_leaf_type(of) else 1, statements=1, size=size)
             case Resolver() if not is_leaf_type(of):
                 return FieldCost(of, own=1, size=size)
             case _:

@@ -23,15 +23,15 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
-from crm_graph.executor.execute import execute as execute_plan
 from crm_graph.executor.execute import run_root
 from crm_graph.executor.fields import Planning
 from crm_graph.executor.planner import Planner, Unplanned
 from crm_graph.executor.plans import Plan
-from crm_graph.executor.results import Run
+from crm_graph.executor.results import OnError, Run
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.costs import Cost
+from crm_graph.graph.on_error import executor_class, halted
 from crm_graph.graph.reference import attach_reference
 
 
@@ -86,7 +86,12 @@ class Executor(Protocol):
     """Executes an operation for one request."""
 
     async def execute(
-        self, operation: Operation, variables: Mapping[str, Any], context: GraphContext, root_value: Any = None
+        self,
+        operation: Operation,
+        variables: Mapping[str, Any],
+        context: GraphContext,
+        root_value: Any = None,
+        on_error: OnError = OnError.PROPAGATE,
     ) -> Outcome:
         """Return the outcome; field errors are in its result. `root_value` is a subscription's event."""
         ...
@@ -108,12 +113,18 @@ class ReferenceExecutor:
         attach_reference(schema)
 
     async def execute(
-        self, operation: Operation, variables: Mapping[str, Any], context: GraphContext, root_value: Any = None
+        self,
+        operation: Operation,
+        variables: Mapping[str, Any],
+        context: GraphContext,
+        root_value: Any = None,
+        on_error: OnError = OnError.PROPAGATE,
     ) -> Outcome:
         """See `Executor`."""
         context.loaders.clear()
         context.extras.pop("reference_planning", None)
         name = operation.definition.name
+        base: Any = self.schema.strawberry.execution_context_class
         result = execute(
             self.schema.core,
             operation.document,
@@ -121,10 +132,12 @@ class ReferenceExecutor:
             context,
             dict(variables),
             name.value if name is not None else None,
-            executor_class=self.schema.strawberry.execution_context_class,
+            executor_class=executor_class(base, on_error),
             hide_suggestions=True,
         )
         finished = await result if isawaitable(result) else result
+        if on_error is OnError.HALT:
+            finished = halted(finished)
         planning = context.extras.pop("reference_planning", None)
         withheld = tuple(sorted(planning.withheld)) if isinstance(planning, Planning) else ()
         request_error = finished.data is None and all(not error.path for error in finished.errors or ())
@@ -170,7 +183,12 @@ class PlannedExecutor:
         self.cache = cache or PlanCache()
 
     async def execute(
-        self, operation: Operation, variables: Mapping[str, Any], context: GraphContext, root_value: Any = None
+        self,
+        operation: Operation,
+        variables: Mapping[str, Any],
+        context: GraphContext,
+        root_value: Any = None,
+        on_error: OnError = OnError.PROPAGATE,
     ) -> Outcome:
         """See `Executor`."""
         coerced = coerce_variables(self.schema, operation, variables)
@@ -181,10 +199,10 @@ class PlannedExecutor:
         except GraphQLError as error:
             return Outcome(ExecutionResult(None, [error]), request_error=True)
         if plan is None:
-            return await self.reference.execute(operation, variables, context, root_value)
-        if root_value is None:
-            return Outcome(await execute_plan(plan, context, coerced), plan.withheld)
-        return Outcome(await run_root(plan, Run(context, coerced), root_value), plan.withheld)
+            return await self.reference.execute(operation, variables, context, root_value, on_error)
+        context.loaders.clear()  # one that outlives an operation, a subscription's, must not answer from the last one
+        run = Run(context, coerced, on_error=on_error)
+        return Outcome(await run_root(plan, run, root_value), plan.withheld)
 
     def _plan(self, operation: Operation, variables: VariableValues, context: GraphContext) -> Plan | None:
         conditions = tuple(variables.coerced.get(name) for name in operation.conditions)

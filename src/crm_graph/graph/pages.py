@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any, ClassVar
 
 import orjson
-from sqlalchemy import ARRAY, any_, bindparam, column, func, literal_column, select, true
+from sqlalchemy import any_, column, func, literal_column, select, true
 from sqlalchemy.sql.visitors import iterate
 
 from crm_graph.db.statements import Statement, compile_statement
@@ -21,7 +21,7 @@ from crm_graph.graph.filters import EVERYTHING, FilterLimits, Form, Normaliser, 
 from crm_graph.graph.orders import OrderKey, beyond, order_keys, order_of, ordering
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
-from crm_graph.graph.views import View
+from crm_graph.graph.views import View, given_keys
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.permissions.policy import UUID
@@ -298,7 +298,7 @@ class _PageFetch:
         if self.page.parent is None:
             return select(func.count()).select_from(view.rows).where(*conditions)
         parent = view.rows.c[self.page.parent]
-        wanted = parent == any_(bindparam("keys", type_=ARRAY(UUID)))
+        wanted = parent == any_(given_keys())
         return select(parent, func.count()).where(*conditions, wanted).group_by(parent)
 
     def _page(
@@ -349,5 +349,4 @@ class _Cursor:
 
 
 def _parents() -> Any:
-    keys = bindparam("keys", type_=ARRAY(UUID))
-    return func.unnest(keys).table_valued(column("key", UUID), with_ordinality="ord", name="parents").render_derived()
+    return func.unnest(given_keys()).table_valued(column("key", UUID), with_ordinality="ord", name="parents").render_derived()

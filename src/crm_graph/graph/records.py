@@ -20,12 +20,14 @@ from typing import Any, TypeVar, dataclass_transform
 
 import strawberry
 from sqlalchemy import Table
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.db.base import Row, table_of
-from crm_graph.executor.fields import BEYOND
+from crm_graph.executor.fields import BEYOND, BatchFunction
 from crm_graph.permissions.policy import Policy
 
 METADATA_KEY = "crm_graph"
@@ -58,6 +60,14 @@ class ComputedSpec:
 
     needs: tuple[str, ...]
     compute: Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSpec:
+    """A field whose values one call computes for all objects of a level."""
+
+    needs: tuple[str, ...]
+    function: BatchFunction
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,9 @@ class WatchSpec:
     record: type
 
 
-Spec = ColumnSpec | IdSpec | MoneySpec | ComputedSpec | ToOneSpec | ToManySpec | KeySpec | RootSpec | WatchSpec
+Spec = (
+    ColumnSpec | IdSpec | MoneySpec | ComputedSpec | BatchSpec | ToOneSpec | ToManySpec | KeySpec | RootSpec | WatchSpec
+)
 
 
 def _field(spec: Spec, description: str, **options: Any) -> Any:
@@ -120,6 +132,34 @@ def money(amount: str, currency: str, description: str) -> Any:
 def computed(compute: Callable[..., Any], needs: Sequence[str], description: str) -> Any:
     """Return a field computed from other fields of the record, given by their GraphQL names, in that order."""
     return _field(ComputedSpec(tuple(needs), compute), description)
+
+
+def batch(
+    function: BatchFunction,
+    needs: Sequence[str] = (),
+    *,
+    description: str,
+    arguments: Mapping[str, Any] | None = None,
+) -> Any:
+    """Return a field that `function(parents, arguments, context)` computes for all records of a level in one call.
+
+        async def open_tickets(customers: Sequence[Any], _: Mapping[str, Any], context: GraphContext) -> list[int]:
+            found = await count_open_tickets(context, [customer.id for customer in customers])
+            return [found.get(customer.id, 0) for customer in customers]
+
+        open_tickets: int = batch(open_tickets, needs=["id"], description="How many tickets are open.")
+
+    Parents are `RowView`s of the fields in `needs`, given by their GraphQL names and read under the viewer's
+    permissions (None where hidden); on a type that is no record they are its objects. The function may be asynchronous.
+    It returns a list with one value a parent, in their order: leaves, plain objects, lists, awaitables, or an Exception
+    where that parent alone fails. `arguments` maps Python names to types, `Annotated[int, strawberry.argument(...)]`
+    where one is described; the function receives them coerced, by their GraphQL names, absent ones not at all.
+    """
+    made = _field(BatchSpec(tuple(needs), function), description)
+    made.arguments = [
+        StrawberryArgument(name, None, StrawberryAnnotation(of)) for name, of in (arguments or {}).items()
+    ]
+    return made
 
 
 def to_one(column: str, description: str) -> Any:
@@ -241,7 +281,7 @@ class Node:
     id: strawberry.ID = identity("The opaque id of this object; `node(id:)` finds it again.")
 
 
-@dataclass_transform(kw_only_default=True, field_specifiers=(column, identity, money, computed, to_one, to_many))
+@dataclass_transform(kw_only_default=True, field_specifiers=(column, identity, money, computed, batch, to_one, to_many))
 def record(prefix: str, model: type[Row], policy: Policy) -> Callable[[T], T]:
     """Make a class a record type of the schema; its docstring becomes the type's description."""
 

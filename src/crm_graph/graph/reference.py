@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import isawaitable
 from typing import Any
 
 import orjson
@@ -19,18 +20,33 @@ from graphql import (
     GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLResolveInfo,
+    GraphQLTypeResolver,
     InlineFragmentNode,
     OperationType,
     SelectionSetNode,
     VariableNode,
+    default_type_resolver,
     get_named_type,
     is_abstract_type,
     is_leaf_type,
 )
 from graphql.pyutils import Path
-from strawberry.utils.str_converters import to_camel_case
 
-from crm_graph.executor.fields import Column, Computed, Edge, FieldKind, Nested, Planning, Resolver, Same, Shape
+from crm_graph.executor.fields import (
+    Batch,
+    BatchFunction,
+    Column,
+    Computed,
+    Edge,
+    FieldKind,
+    Nested,
+    Planning,
+    Resolver,
+    Same,
+    Shape,
+)
+from crm_graph.executor.resolvers import check_batch
+from crm_graph.executor.rows import column_key
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
 
@@ -52,9 +68,9 @@ class ReferenceRow:
         return self.values[self.shape.columns[self.rename.get(key, key)]]
 
     def __getattr__(self, name: str) -> Any:
-        """Return a column by its Python name, for plain resolvers written against the type's attributes."""
-        key = to_camel_case(name)
-        if key not in self.shape.columns:
+        """Return a column by its Python name, as a `RowView` does."""
+        key = column_key(name)
+        if self.rename.get(key, key) not in self.shape.columns:
             raise AttributeError(f"{self.type_name} rows have no {name}")
         return self.get(key)
 
@@ -66,12 +82,23 @@ def attach_reference(schema: BuiltSchema) -> None:
         type_ = schema.core.type_map.get(type_name)
         if not isinstance(kind, Resolver) and isinstance(type_, GraphQLObjectType):
             type_.fields[field_name].resolve = reference.resolver(type_name, kind)
-    for abstract in schema.core.type_map.values():
-        if isinstance(abstract, GraphQLInterfaceType):
-            abstract.resolve_type = lambda row, _info, _type: row.type_name
     for type_ in schema.core.type_map.values():
-        if isinstance(type_, GraphQLObjectType):
-            type_.is_type_of = None
+        if isinstance(type_, GraphQLInterfaceType):
+            if not isinstance(type_.resolve_type, _RowTypes):
+                type_.resolve_type = _RowTypes(type_.resolve_type or default_type_resolver)
+        elif type_.name in schema.registry.records:
+            assert isinstance(type_, GraphQLObjectType)
+            type_.is_type_of = None  # records are rows, and no objects of their class
+
+
+@dataclass(frozen=True, slots=True)
+class _RowTypes:
+    """A type resolver that also knows rows."""
+
+    otherwise: GraphQLTypeResolver
+
+    def __call__(self, value: Any, info: GraphQLResolveInfo[Any], type_: Any) -> Any:
+        return value.type_name if isinstance(value, ReferenceRow) else self.otherwise(value, info, type_)
 
 
 class Reference:
@@ -100,6 +127,13 @@ class Reference:
                     return await self._loader(info, source, arguments, is_root=key is None).load(key_value)
 
                 return load
+            case Batch(_, function):
+
+                async def load_batch(parent: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+                    value = await self._batch_loader(info, function, arguments).load(parent)
+                    return await value if isawaitable(value) else value
+
+                return load_batch
             case _:
                 raise AssertionError(f"{type_name}: {kind} needs no reference resolver")
 
@@ -124,12 +158,29 @@ class Reference:
         mutation has loaders of its own, since the one before it may have changed what they would remember.
         """
         context: GraphContext = info.context
-        nodes = tuple(id(node) for node in info.field_nodes)
-        mutation = _root_key(info.path) if info.operation.operation is OperationType.MUTATION else ""
-        key = ("edge", nodes, mutation, info.parent_type.name, orjson.dumps(arguments, default=str))
+        key = _place(info, arguments)
         loader = context.loaders.get(key)
         if loader is None:
             loader = context.loaders[key] = DataLoader(self._batch(info, source, arguments, is_root=is_root))
+        return loader
+
+    def _batch_loader(
+        self, info: GraphQLResolveInfo[Any], function: BatchFunction, arguments: Mapping[str, Any]
+    ) -> DataLoader[Any, Any]:
+        """Return the request's loader for this batch field at this place; its keys are the parents, however often."""
+        context: GraphContext = info.context
+        coordinate = f"{info.parent_type.name}.{info.field_name}"
+
+        async def batch(parents: list[Any]) -> list[Any]:
+            returned = function(parents, arguments, context)
+            values = await returned if isawaitable(returned) else returned
+            check_batch(coordinate, values, parents)
+            return list(values)
+
+        key = _place(info, arguments)
+        loader = context.loaders.get(key)
+        if loader is None:
+            loader = context.loaders[key] = DataLoader(batch, cache=False, get_cache_key=id)
         return loader
 
     def _batch(self, info: GraphQLResolveInfo[Any], source: Any, arguments: Mapping[str, Any], *, is_root: bool) -> Any:
@@ -184,7 +235,7 @@ class Reference:
             match kind:
                 case Column(key) | Edge(_, key) if key is not None:
                     shape.need(rename.get(key, key))
-                case Computed(needs):
+                case Computed(needs) | Batch(needs) | Resolver(needs):
                     for key in needs:
                         shape.need(rename.get(key, key))
                 case Same(inner_rename, unless_null):
@@ -196,15 +247,14 @@ class Reference:
                 case Nested(key):
                     assert node.selection_set is not None
                     self._collect(info, inner, node.selection_set, shape.nest(rename.get(key, key)), {})
-                case Resolver():
-                    self._need_all(type_name, shape)
                 case _:
                     pass
 
-    def _need_all(self, type_name: str, shape: Shape) -> None:
-        """A plain resolver may read anything of its parent."""
-        for key in self.schema.registry.records[type_name].columns:
-            shape.need(key)
+
+def _place(info: GraphQLResolveInfo[Any], arguments: Mapping[str, Any]) -> tuple[Any, ...]:
+    nodes = tuple(id(node) for node in info.field_nodes)
+    mutation = _root_key(info.path) if info.operation.operation is OperationType.MUTATION else ""
+    return "edge", nodes, mutation, info.parent_type.name, orjson.dumps(arguments, default=str)
 
 
 def _root_key(path: Path) -> str | int:

@@ -6,25 +6,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from sqlalchemy import ARRAY, any_, bindparam, select
+from sqlalchemy import any_, bindparam, select
 
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import Fetch, Planning, Shape
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
-from crm_graph.graph.views import View
+from crm_graph.graph.views import View, given_keys
 from crm_graph.kernel.errors import LimitExceeded
 from crm_graph.kernel.ids import split_id
 from crm_graph.permissions.policy import UUID
 
 
-def by_id_statement(record: Record, shape: Shape, planning: Planning) -> Statement:
-    """Return the statement that reads records by the bind `keys`; the id is the last column."""
+def by_id_statement(record: Record, shape: Shape, planning: Planning, *, one: bool = False) -> Statement:
+    """Return the statement that reads records by the bind `keys`, or one by `key`; the id is the last column."""
     view = View.of(record, planning.context)
-    wanted = view.rows.c.id == any_(bindparam("keys", type_=ARRAY(UUID)))
+    id_ = view.rows.c.id
+    wanted = id_ == bindparam("key", type_=UUID) if one else id_ == any_(given_keys())
     columns = view.selection(shape, planning)
-    found = select(*columns, view.rows.c.id.label("key")).select_from(view.source())
+    found = select(*columns, id_.label("key")).select_from(view.source())
     return compile_statement(found.where(*view.conditions(), wanted))
 
 
@@ -61,15 +62,14 @@ class ById:
 
     def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
         """See `executor.fields.Source`."""
-        statement = by_id_statement(self.record, shapes[self.record.name], planning)
+        statement = by_id_statement(self.record, shapes[self.record.name], planning, one=True)
         prefix = self.record.prefix
 
         async def fetch(context: GraphContext, _: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
             named = split_id(arguments["id"])
             if named is None or named[0] != prefix:
                 return [None]
-            found = await fetch_by_id(statement, context, [named[1]])
-            return [found.get(named[1])]
+            return [await context.reader.fetch_row(statement, {**context.binds, "key": named[1]})]
 
         return fetch
 

@@ -29,10 +29,13 @@ from graphql import (
     validate,
 )
 from graphql import execute as core_execute
+from graphql.execution import Executor as GraphQLExecutor
 
 from crm_graph.executor.execute import execute
 from crm_graph.executor.fields import Bindings, Planning
 from crm_graph.executor.planner import Planner
+from crm_graph.executor.results import OnError
+from crm_graph.graph.on_error import executor_class, halted
 from tests.executor.behaviours.plain import ASYNC_MODES, PLAIN_MODES, attach_plain
 from tests.executor.behaviours.tables import ROW_MODES, Tables
 
@@ -80,6 +83,7 @@ class Case:
     """Known differences: the reason, by mode; `*` stands for all modes."""
     racing: bool = False
     """Whether two errors lead to the same null. Only the first need be told; in asynchronous modes, either may be."""
+    on_error: OnError = OnError.PROPAGATE
     valid: bool = True
     """Whether the operation passes validation; executors must also bear some that do not."""
 
@@ -145,8 +149,10 @@ async def run_core(case: Case, mode: str, document: DocumentNode, context: Conte
     """Return what graphql-core says. Data that ours has in rows is read from dicts here."""
     schema = case.schema()
     attach_plain(schema, case, "dicts" if mode in ROW_MODES else mode)
-    result = core_execute(schema, document, None, context, dict(case.variables))
-    return await result if isawaitable(result) else result
+    made = executor_class(GraphQLExecutor, case.on_error)
+    result = core_execute(schema, document, None, context, dict(case.variables), executor_class=made)
+    finished = await result if isawaitable(result) else result
+    return halted(finished) if case.on_error is OnError.HALT else finished
 
 
 async def run_ours(case: Case, mode: str, document: DocumentNode, context: Context) -> ExecutionResult:
@@ -160,11 +166,16 @@ async def run_ours(case: Case, mode: str, document: DocumentNode, context: Conte
         bindings = Tables(schema, root.name, case.data(), case.answers, mode)
     else:
         bindings = attach_plain(schema, case, mode)
-    return await run_planned(schema, bindings, document, case.variables, context)
+    return await run_planned(schema, bindings, document, case.variables, context, case.on_error)
 
 
 async def run_planned(
-    schema: GraphQLSchema, bindings: Bindings, document: DocumentNode, variables: Mapping[str, Any], context: Any
+    schema: GraphQLSchema,
+    bindings: Bindings,
+    document: DocumentNode,
+    variables: Mapping[str, Any],
+    context: Any,
+    on_error: OnError = OnError.PROPAGATE,
 ) -> ExecutionResult:
     """Coerce the variables, plan and execute, as `graph/execution.py` does."""
     operation, fragments = definitions(document)
@@ -175,7 +186,7 @@ async def run_planned(
         plan = Planner(schema, bindings, Planning(context), operation, fragments, coerced).plan()
     except GraphQLError as error:
         return ExecutionResult(None, [error])
-    return await execute(plan, context, coerced)
+    return await execute(plan, context, coerced, on_error)
 
 
 def definitions(document: DocumentNode) -> tuple[OperationDefinitionNode, dict[str, FragmentDefinitionNode]]:

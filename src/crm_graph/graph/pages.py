@@ -349,4 +349,5 @@ class _Cursor:
 
 
 def _parents() -> Any:
-    return func.unnest(given_keys()).table_valued(column("key", UUID), with_ordinality="ord", name="parents").render_derived()
+    keys = func.unnest(given_keys())
+    return keys.table_valued(column("key", UUID), with_ordinality="ord", name="parents").render_derived()

@@ -79,7 +79,8 @@ class Graph:
             found = await self.engine.operation(request, claims)
         except DocumentError as error:
             return self.engine.refuse(error.errors, error.code).body
-        self.database.one.sent.clear()
+        finally:
+            self.database.one.sent.clear()
         return (await self.engine.execute(request, found, claims)).body
 
     async def data(self, source: str, variables: Mapping[str, Any] | None = None, **options: Any) -> Any:
@@ -97,7 +98,7 @@ class Graph:
 
     @property
     def statements(self) -> int:
-        """How many statements the last operation sent, those that look up the viewer not counted."""
+        """How many statements the last operation sent, those that find its document and its viewer not counted."""
         return sum(text != VIEWER.text for text in self.database.one.sent)
 
     def use(self, executor: str) -> None:

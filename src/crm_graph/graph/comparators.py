@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 import strawberry
-from sqlalchemy import ARRAY, ColumnElement, String, any_, bindparam, func, not_, select
+from sqlalchemy import ARRAY, ColumnElement, Numeric, String, any_, bindparam, func, not_, select
 from sqlalchemy.types import TypeEngine
 
 from crm_graph.graph.scalars import Currency
@@ -112,15 +112,17 @@ def argument(
 
 def condition(operator: str, column: ColumnElement[Any], name: str, folds_case: bool) -> ColumnElement[bool]:
     """Return the SQL of an operator between a column and the bind `name`."""
+    # Bound as the NUMERIC(18, 4) that a column is, an operand would be rounded: 10.5 would not be `gt: "10.49999"`.
+    of = Numeric() if isinstance(column.type, Numeric) else column.type
     if operator in {"in", "notIn"}:
-        values: ColumnElement[Any] = bindparam(name, type_=ARRAY(column.type))
+        values: ColumnElement[Any] = bindparam(name, type_=ARRAY(of))
         if folds_case:
             lowered = func.lower(func.unnest(values)).label("value")
             member: ColumnElement[bool] = func.lower(column).in_(select(lowered))
         else:
             member = column == any_(values)
         return member if operator == "in" else member.is_not(True)
-    operand: ColumnElement[Any] = bindparam(name, type_=column.type)
+    operand: ColumnElement[Any] = bindparam(name, type_=of)
     if folds_case:
         column, operand = func.lower(column), func.lower(operand)
     match operator:

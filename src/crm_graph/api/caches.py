@@ -1,54 +1,16 @@
-"""Caches bounded by the memory they take, for what many requests share."""
+"""A cache of what is read elsewhere, bounded by the memory it takes, for what many requests share."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+from crm_graph.kernel.caches import ByteCache
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-
-
-class ByteCache(Generic[K, V]):
-    """The most recently used values whose sizes, as the caller gives them, sum up to no more than `max_bytes`."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self.bytes = 0
-        self.evictions = 0
-        self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def get(self, key: K) -> V | None:
-        """Return the value under a key, or None."""
-        found = self._entries.get(key)
-        if found is None:
-            return None
-        self._entries.move_to_end(key)
-        return found[0]
-
-    def put(self, key: K, value: V, size: int) -> None:
-        """Keep a value of `size` bytes, dropping the least recently used ones. A value larger than all is not kept."""
-        self.drop(key)
-        if size > self.max_bytes:
-            return
-        self._entries[key] = value, size
-        self.bytes += size
-        while self.bytes > self.max_bytes:
-            _, (_, dropped) = self._entries.popitem(last=False)
-            self.bytes -= dropped
-            self.evictions += 1
-
-    def drop(self, key: K) -> None:
-        """Forget a key, if it is there."""
-        found = self._entries.pop(key, None)
-        if found is not None:
-            self.bytes -= found[1]
 
 
 class ReadCache(Generic[K, V]):

@@ -18,6 +18,8 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
+    SchemaMetaFieldDef,
+    TypeMetaFieldDef,
     VariableNode,
     Visitor,
     default_field_resolver,
@@ -58,6 +60,12 @@ class Unplanned(Exception):
     """Raised when a selection needs the reference executor: introspection, or a resolver that returns a record."""
 
 
+Introspect = Callable[[PlannedField, OperationDefinitionNode, Mapping[str, FragmentDefinitionNode]], Fetch]
+"""Returns the fetch of `__schema` or `__type`, for a root object; it gives the response value as it is."""
+
+INTROSPECTION = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
+
+
 class Planner:
     """Plans one operation."""
 
@@ -69,7 +77,9 @@ class Planner:
         operation: OperationDefinitionNode,
         fragments: Mapping[str, FragmentDefinitionNode],
         variables: VariableValues,
+        introspect: Introspect | None = None,
     ) -> None:
+        self.introspect = introspect
         self.schema = schema
         self.bindings = bindings
         self.planning = planning
@@ -110,12 +120,19 @@ class Planner:
             definition = GraphQLField(self.schema.type_map["String"])  # type: ignore[arg-type]
             return PlannedField(response_key, type_, name, definition, nodes), Constant(type_.name)
         if name.startswith("__"):
-            raise Unplanned("introspection")
+            return self._introspection(PlannedField(response_key, type_, name, _introspection_field(name), nodes))
         planned = PlannedField(response_key, type_, name, type_.fields[name], nodes)
         kind = self.bindings.kind(type_.name, name)
         if parent.shape is None:
             return planned, self._plain_way(planned, details, kind)
         return planned, self._row_way(parent.shape, planned, details, kind, rename)
+
+    def _introspection(self, planned: PlannedField) -> tuple[PlannedField, Way]:
+        if self.introspect is None or planned.parent is not self.schema.query_type:
+            raise Unplanned("introspection")
+        fragments = {name: details.definition for name, details in self.fragments.items()}
+        fetch = self.introspect(planned, self.operation, fragments)
+        return planned, self._edge(planned, None, fetch, per_row=True)
 
     def _row_way(
         self,
@@ -256,6 +273,12 @@ class Planner:
 
 def _as_it_is(key: str) -> str:
     return key
+
+
+def _introspection_field(name: str) -> GraphQLField:
+    if name not in INTROSPECTION:
+        raise Unplanned(f"{name} is no field of a root")
+    return INTROSPECTION[name]
 
 
 def _object_type(planned: PlannedField) -> GraphQLObjectType:

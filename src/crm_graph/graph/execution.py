@@ -31,6 +31,7 @@ from crm_graph.executor.results import OnError, Run
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.costs import Cost
+from crm_graph.graph.introspection import Introspection
 from crm_graph.graph.on_error import executor_class, halted
 from crm_graph.graph.reference import attach_reference
 
@@ -181,6 +182,7 @@ class PlannedExecutor:
         self.schema = schema
         self.reference = ReferenceExecutor(schema)
         self.cache = cache or PlanCache()
+        self.introspection = Introspection(schema.core)
 
     async def execute(
         self,
@@ -218,6 +220,7 @@ class PlannedExecutor:
             operation.definition,
             operation.fragments,
             variables,
+            self.introspection,
         )
         plan: Plan | None
         try:

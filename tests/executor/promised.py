@@ -13,7 +13,7 @@ from crm_graph.graph.execution import Executor, PlannedExecutor
 def promised_statements(executor: Executor) -> int | None:
     """Return the most statements that the plan used last may send; None where the reference answered instead."""
     assert isinstance(executor, PlannedExecutor)
-    plan: Plan | None = next(reversed(executor.cache.plans.values()), None)
+    plan: Plan | None = next(reversed(executor.cache.plans), None)
     return None if plan is None else _of_object(plan.root)
 
 

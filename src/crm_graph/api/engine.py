@@ -23,19 +23,27 @@ from crm_graph.api.metrics import CANCELLED, Cache, Metrics, Requests
 from crm_graph.api.settings import Settings
 from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.pool import Database, Lease
-from crm_graph.db.session import ReadSession, Session
+from crm_graph.db.session import ReadSession, Session, Trust
 from crm_graph.events.hub import Hub
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.cursors import CursorSealer
-from crm_graph.graph.execution import Executor, Operation, Outcome, PlannedExecutor, coerce_variables, make_executor
+from crm_graph.graph.execution import (
+    Executor,
+    Operation,
+    Outcome,
+    PlanCache,
+    PlannedExecutor,
+    coerce_variables,
+    make_executor,
+)
 from crm_graph.graph.live import Watch, make_change
 from crm_graph.graph.records import WatchSpec, record_of, spec_of
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import Clock, system_clock
-from crm_graph.kernel.errors import RequestError
+from crm_graph.kernel.errors import RequestError, Unauthenticated
 from crm_graph.kernel.ids import new_id
 from crm_graph.permissions.access import Access, compile_access
 from crm_graph.permissions.roles import built_in_roles
@@ -89,7 +97,7 @@ class Engine:
         self._sealer = sealer
         self._clock = clock
         self._access = AccessCompiler(schema)
-        self.executor: Executor = make_executor(settings.executor, schema)
+        self.executor: Executor = make_executor(settings.executor, schema, PlanCache(settings.plan_cache_bytes))
         self.documents = DocumentCache.of(schema, settings)
         self.requests = Requests()
         caches: dict[str, Cache] = {"documents": self.documents}
@@ -142,10 +150,7 @@ class Engine:
         lease = self.database.lease(primary=mutation)
         try:
             async with asyncio.timeout(timeout_ms / 1000):
-                if mutation:
-                    viewer = await self.authenticator.viewer(claims, ReadSession(lease))
-                    return await self._attempt(request, operation, self._lent(viewer, lease, request_id))
-                return await self._query(request, operation, claims, lease, request_id)
+                return await self._as_viewer(request, operation, claims, lease, request_id)
         except TimeoutError as error:
             # The statement is cancelled: asyncpg sends a cancel request when its awaiting task is cancelled.
             return self.refuse([GraphQLError(str(error), original_error=error)], "TIMEOUT", request_id)
@@ -156,16 +161,19 @@ class Engine:
         finally:
             lease.release()
 
-    async def _query(
+    async def _as_viewer(
         self, request: GraphQLRequest, operation: Operation, claims: Claims, lease: Lease, request_id: str
     ) -> Answer:
-        """Execute a query as the viewer that is remembered, confirmed by its first statement; otherwise, or where that
-        did not confirm it and the viewer is another one by now, as the viewer read anew."""
+        """Execute as the viewer that is remembered, confirmed by the first statement that reads; otherwise, or where
+        that did not confirm it and the viewer is another one by now, as the viewer read anew.
+
+        Nothing is committed for a viewer who is not confirmed (`_begin`), so a mutation can be executed again.
+        """
         remembered = self.authenticator.remembered(claims)
         if remembered is not None:
-            context = self._lent(remembered, lease, request_id, guarded=True)
-            answer = await self._attempt(request, operation, context)
-            if context.reader.confirmed:
+            trust = Trust(self.authenticator.guard(remembered))
+            answer = await self._attempt(request, operation, self._lent(remembered, lease, request_id, trust))
+            if trust.confirmed:
                 return answer
         viewer = await self.authenticator.viewer(claims, ReadSession(lease))
         if viewer == remembered:
@@ -206,10 +214,9 @@ class Engine:
         viewer = await self.authenticator.viewer(claims, ReadSession(reader.connection))
         return self._context(viewer, reader, self.database.transaction)
 
-    def _lent(self, viewer: Viewer, lease: Lease, request_id: str, *, guarded: bool = False) -> GraphContext:
+    def _lent(self, viewer: Viewer, lease: Lease, request_id: str, trust: Trust | None = None) -> GraphContext:
         """Return the context of one operation on the connections that are lent to it."""
-        guard = self.authenticator.guard(viewer) if guarded else None
-        return self._context(viewer, ReadSession(lease, guard), lease.transaction, request_id)
+        return self._context(viewer, ReadSession(lease, trust), lease.transaction, request_id)
 
     def _context(
         self,
@@ -219,16 +226,25 @@ class Engine:
         request_id: str = "",
     ) -> GraphContext:
         access = self._access.of(viewer.roles)
-        begin = partial(self._begin, viewer, access, transaction)
+        begin = partial(self._begin, viewer, access, transaction, reader.trust)
         return GraphContext(viewer, access, reader, self._sealer, begin, request_id)
 
     @asynccontextmanager
     async def _begin(
-        self, viewer: Viewer, access: Access, transaction: Callable[[], AbstractAsyncContextManager[Session]]
+        self,
+        viewer: Viewer,
+        access: Access,
+        transaction: Callable[[], AbstractAsyncContextManager[Session]],
+        trust: Trust | None,
     ) -> AsyncIterator[Work]:
         async with transaction() as session:
+            session.trust = trust
             now = self._clock()
             yield Work(session, viewer, access, lambda: now)
+            if trust is not None and not trust.confirmed:
+                trust.confirmed = await self.authenticator.confirm(viewer, session)
+                if not trust.confirmed:
+                    raise Unauthenticated("The member's roles or teams changed at this very moment.")
 
     async def subscribe(
         self, request: GraphQLRequest, operation: Operation, claims: Claims, resume: str | None = None

@@ -41,7 +41,7 @@ class Settings:
     trusted_cache_bytes: int = 8 * 1024 * 1024
     trusted_cache_ms: int = 5_000
     """After this time at most, a removed document, and a client's new mode, are in force in every process."""
-    plan_cache_size: int = 2_000
+    plan_cache_bytes: int = 64 * 1024 * 1024
     read_pool_size: int = 10
     write_pool_size: int = 10
     page_size: int = 50

@@ -38,26 +38,35 @@ class Guard:
     arguments: tuple[Any, ...]
 
 
+@dataclass(slots=True)
+class Trust:
+    """A guard that the sessions of one operation share: the first of them to read carries it."""
+
+    guard: Guard
+    pending: bool = True
+    confirmed: bool = False
+    """Whether the guard is known to hold: rows came back from the statement that carried it."""
+
+
 class ReadSession:
     """Runs reading statements. `statements` counts what was sent, for the exact assertions of the tests."""
 
-    def __init__(self, connection: Connection, guard: Guard | None = None) -> None:
+    def __init__(self, connection: Connection, trust: Trust | None = None) -> None:
         self.connection = connection
         self.statements = 0
-        self._guard = guard
-        self.confirmed = guard is None
-        """Whether the guard is known to hold: rows came back from the statement that carried it."""
+        self.trust = trust
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Record]:
         """Run a compiled statement and return all of its rows."""
         self.statements += 1
-        guard = self._guard
-        if guard is None or not statement.reads:
+        trust = self.trust
+        if trust is None or not trust.pending or not statement.reads:
             return await self.connection.fetch(statement.text, *statement.arguments(values))
-        self._guard = None
+        trust.pending = False
+        guard = trust.guard
         text = statement.guarded(guard.condition, len(guard.arguments))
         rows = await self.connection.fetch(text, *statement.arguments(values), *guard.arguments)
-        self.confirmed = bool(rows)
+        trust.confirmed = bool(rows)
         return rows
 
     async def fetch_row(self, statement: Statement, values: Mapping[str, Any]) -> Record | None:

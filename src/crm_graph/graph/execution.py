@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import isawaitable
@@ -34,6 +33,7 @@ from crm_graph.graph.costs import Cost
 from crm_graph.graph.introspection import Introspection
 from crm_graph.graph.on_error import executor_class, halted
 from crm_graph.graph.reference import attach_reference
+from crm_graph.kernel.caches import ByteCache
 
 
 @dataclass(slots=True)
@@ -145,34 +145,45 @@ class ReferenceExecutor:
         return Outcome(finished, withheld, request_error)
 
 
-@dataclass(slots=True)
 class PlanCache:
-    """The most recently used plans; a plan is a few tens of kilobytes."""
+    """The most recently used plans, bounded by the memory they take."""
 
-    size: int = 2_000
-    plans: OrderedDict[Any, Plan | None] = field(default_factory=OrderedDict)
-    hits: int = 0
-    misses: int = 0
-    evictions: int = 0
-    bytes: int = 0
+    def __init__(self, max_bytes: int = 64 * 1024 * 1024) -> None:
+        self._plans: ByteCache[Any, tuple[Plan | None]] = ByteCache(max_bytes)
+        self.hits = 0
+        self.misses = 0
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes the plans take, about."""
+        return self._plans.bytes
+
+    @property
+    def plans(self) -> list[Plan | None]:
+        """The plans, the most recently used one last."""
+        return [plan for (plan,) in self._plans.values()]
+
+    @property
+    def evictions(self) -> int:
+        """How many plans were dropped for others."""
+        return self._plans.evictions
 
     def get(self, key: Any) -> Plan | None:
         """Return the plan under a key; None stands for an operation that cannot be planned. Raises KeyError."""
-        try:
-            plan = self.plans[key]
-        except KeyError:
+        found = self._plans.get(key)
+        if found is None:
             self.misses += 1
-            raise
+            raise KeyError
         self.hits += 1
-        self.plans.move_to_end(key)
-        return plan
+        return found[0]
 
     def put(self, key: Any, plan: Plan | None) -> None:
-        """Keep a plan, dropping the least recently used one."""
-        self.plans[key] = plan
-        if len(self.plans) > self.size:
-            self.plans.popitem(last=False)
-            self.evictions += 1
+        """Keep a plan, dropping the least recently used ones."""
+        self._plans.put(key, (plan,), PLAN_BYTES if plan is None else PLAN_BYTES + plan.weight)
+
+
+PLAN_BYTES = 2_000
+"""What a cached plan costs beside its fields and edges."""
 
 
 class PlannedExecutor:
@@ -231,8 +242,6 @@ class PlannedExecutor:
         return plan
 
 
-def make_executor(kind: str, schema: BuiltSchema) -> Executor:
-    """Return the executor that the setting `CRM_EXECUTOR` names: `planned` or `reference`."""
-    executors = {"planned": PlannedExecutor, "reference": ReferenceExecutor}
-    executor: Executor = executors[kind](schema)
-    return executor
+def make_executor(kind: str, schema: BuiltSchema, cache: PlanCache | None = None) -> Executor:
+    """Return the executor that the setting `CRM_EXECUTOR` names: `planned`, with its cache, or `reference`."""
+    return ReferenceExecutor(schema) if kind == "reference" else PlannedExecutor(schema, cache)

@@ -28,7 +28,7 @@ from crm_graph.permissions.policy import UUID
 
 ROWS, CURSOR, TOTAL = "rows", "cursor", "totalCount"
 HAS_NEXT, HAS_PREVIOUS, START, END = "hasNextPage", "hasPreviousPage", "startCursor", "endCursor"
-MAX_STATEMENTS_PER_PLAN = 64
+MAX_STATEMENTS_PER_PLAN = 32
 """Forms of `where` and `orderBy` whose statements one plan keeps; the oldest is dropped."""
 
 

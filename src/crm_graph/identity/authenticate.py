@@ -56,6 +56,10 @@ class Authenticator:
         """Return the viewer as last looked up, to be confirmed, or None."""
         return self._viewers.get((claims.workspace_id, claims.member_id))
 
+    async def confirm(self, viewer: Viewer, session: ReadSession) -> bool:
+        """Return whether a viewer is, as of now, what it was."""
+        return await self._find_viewer(session, viewer.workspace_id, viewer.member_id) == viewer
+
     async def viewer(self, claims: Claims, session: ReadSession) -> Viewer:
         """Return the member of the claims as a viewer. Raises Unauthenticated for a suspended or unknown member."""
         key = claims.workspace_id, claims.member_id

@@ -22,6 +22,10 @@ class ByteCache(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def values(self) -> list[V]:
+        """Return the values, the most recently used one last."""
+        return [value for value, _ in self._entries.values()]
+
     def get(self, key: K) -> V | None:
         """Return the value under a key, or None."""
         found = self._entries.get(key)

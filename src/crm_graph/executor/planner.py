@@ -149,8 +149,9 @@ class Planner:
         match kind:
             case Column(key, prefix) if prefix and not is_non_null_type(planned.definition.type):
                 return Call(lambda _run, value: None if value is None else prefix + value, (need(key),))
-            case Column(key, prefix):
-                return Read(need(key), prefix)
+            case Column(key, prefix, nullable):
+                nullable = nullable or self.planning.hides(planned.parent.name, planned.name)
+                return Read(need(key), prefix, _must(planned) if nullable else None)
             case Computed(needs, compute):
                 return Call(guarded(planned, compute), tuple(need(key) for key in needs))
             case Same(inner_rename, unless_null):
@@ -160,7 +161,9 @@ class Planner:
                 inner.fields = [field for field, _ in selection]
                 planned.objects = {inner.type.name: inner}
                 null_at = None if unless_null is None else need(unless_null)
-                return Inline(selection if null_at is None else where_present(selection, null_at), null_at)
+                if null_at is None:
+                    return Inline(selection, None)
+                return Inline(where_present(selection, null_at), null_at, _must(planned))
             case Nested(key):
                 nested = shape.nest(rename.get(key, key))
                 planned.objects = self._objects(planned, details, lambda _: nested)
@@ -262,6 +265,11 @@ def _introspection_field(name: str) -> GraphQLField:
     if name not in INTROSPECTION:
         raise Unplanned(f"{name} is no field of a root")
     return INTROSPECTION[name]
+
+
+def _must(planned: PlannedField) -> PlannedField | None:
+    """Return the field if it must not be null."""
+    return planned if is_non_null_type(planned.definition.type) else None
 
 
 def _object_type(planned: PlannedField) -> GraphQLObjectType:

@@ -23,10 +23,11 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A column of the row; `prefix` is put before it."""
+    """A column of the row; `prefix` is put before it. Null is a failure of the field `must`, where there is one."""
 
     position: int
     prefix: str = ""
+    must: PlannedField | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Inline:
-    """An object of the same row, as a nested literal; null where the column at `unless_null` is."""
+    """An object of the same row, as a nested literal; null where the column at `unless_null` is, which is a failure of
+    the field `must`, where there is one."""
 
     selection: Sequence[tuple[PlannedField, Way]]
     unless_null: int | None
+    must: PlannedField | None = None
 
 
 Way = Constant | Read | Call | Inline | PlannedEdge
@@ -75,15 +78,26 @@ def _expression(way: Way, edges: list[PlannedEdge], names: dict[str, Any]) -> st
     match way:
         case Constant(value):
             return repr(value)
-        case Read(position, prefix):
-            return f"{prefix!r} + r[{position}]" if prefix else f"r[{position}]"
+        case Read(position, prefix, must):
+            value = f"{prefix!r} + r[{position}]" if prefix else f"r[{position}]"
+            return value if must is None else _unless_null(value, position, must, names)
         case Call(function, positions):
             name = f"f{len(names)}"
             names[name] = function
             return f"{name}({', '.join(['run', *(f'r[{position}]' for position in positions)])})"
-        case Inline(selection, unless_null):
+        case Inline(selection, unless_null, must):
             literal = _literal(selection, edges, names)
-            return literal if unless_null is None else f"({literal} if r[{unless_null}] is not None else None)"
+            return literal if unless_null is None else _unless_null(literal, unless_null, must, names)
         case PlannedEdge():
             edges.append(way)
             return f"e_{len(edges) - 1}"
+
+
+def _unless_null(value: str, position: int, must: PlannedField | None, names: dict[str, Any]) -> str:
+    """Return an expression with a value where a column is not null; else null, or the failure of a non-null field."""
+    otherwise = "None"
+    if must is not None:
+        name = f"f{len(names)}"
+        names[name] = must
+        otherwise = f"run.fail_null({name})"
+    return f"({value} if r[{position}] is not None else {otherwise})"

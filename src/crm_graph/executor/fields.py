@@ -55,6 +55,8 @@ class Planning:
     """
 
     context: Any
+    hides: Callable[[str, str], bool] = lambda _type, _field: False
+    """Tells by type and field name whether a field may be null because it is hidden."""
     withheld: dict[str, None] = field(default_factory=dict)
 
     def withhold(self, coordinate: str) -> None:
@@ -95,6 +97,8 @@ class Column:
 
     key: str
     prefix: str = ""
+    nullable: bool = True
+    """Whether it may be null where nothing is hidden: at a non-null field, values are then looked at one by one."""
 
 
 @dataclass(frozen=True, slots=True)

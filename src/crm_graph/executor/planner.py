@@ -150,8 +150,9 @@ class Planner:
         match kind:
             case Column(key, prefix) if prefix and not is_non_null_type(planned.definition.type):
                 return Call(lambda _run, value: None if value is None else prefix + value, (need(key),))
-            case Column(key, prefix):
-                return Read(need(key), prefix)
+            case Column(key, prefix, nullable):
+                nullable = nullable or self.planning.hides(planned.parent.name, planned.name)
+                return Read(need(key), prefix, _must(planned) if nullable else None)
             case Computed(needs, compute):
                 return Call(guarded(planned, compute), tuple(need(key) for key in needs))
             case Same(inner_rename, unless_null):
@@ -161,7 +162,9 @@ class Planner:
                 nested = shape.nest(rename(key))
                 planned.objects = self._objects(planned, details, lambda _: nested)
                 return self._edge(planned, itemgetter(need(key)))
-            case Edge(_, str(key), carried=True) if shape.carry(rename(key)):
+            case Edge(_, str(key), carried=True) if not self._calls_functions(planned, details) and shape.carry(
+                rename(key)
+            ):
                 beyond = f"{rename(key)}{BEYOND}"
                 return self._inline(shape, planned, details, lambda key: beyond + key, shape.need(beyond))
             case Edge(_, key):
@@ -185,7 +188,16 @@ class Planner:
         selection = self._selection(inner, self._subfields(inner.type, details), rename)
         inner.fields = [field for field, _ in selection]
         planned.objects = {inner.type.name: inner}
-        return Inline(selection if null_at is None else where_present(selection, null_at), null_at)
+        if null_at is None:
+            return Inline(selection, None)
+        return Inline(where_present(selection, null_at), null_at, _must(planned))
+
+    def _calls_functions(self, planned: PlannedField, details: list[FieldDetails]) -> bool:
+        """Return whether functions are to be called for an object: once for each, not for each row that carries it."""
+        type_ = _object_type(planned)
+        names = {found[0].node.name.value for found in self._subfields(type_, details).values()}
+        kinds = [self.bindings.kind(type_.name, name) for name in names if not name.startswith("__")]
+        return any(kind is None or isinstance(kind, Resolver | Batch) for kind in kinds)
 
     def _plain_way(self, planned: PlannedField, details: list[FieldDetails], kind: Any) -> Way:
         """Return how to have a field of a root or of a plain object."""
@@ -279,6 +291,11 @@ def _introspection_field(name: str) -> GraphQLField:
     if name not in INTROSPECTION:
         raise Unplanned(f"{name} is no field of a root")
     return INTROSPECTION[name]
+
+
+def _must(planned: PlannedField) -> PlannedField | None:
+    """Return the field if it must not be null."""
+    return planned if is_non_null_type(planned.definition.type) else None
 
 
 def _object_type(planned: PlannedField) -> GraphQLObjectType:

@@ -53,13 +53,28 @@ def resolver_fetch(
 
         def one(parent: Any) -> Any:
             try:
-                return resolve(parent, info, **arguments)
+                return resolve(parent, info, **_own(arguments))
             except Exception as error:
                 return error
 
         return await as_fetched(planned.definition.type, [one(parent) for parent in parents], info)
 
     return fetch
+
+
+def _own(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return arguments whose lists and dicts a function may change: constant ones are coerced once for a plan."""
+    if not any(isinstance(value, list | dict) for value in arguments.values()):
+        return arguments
+    return {name: _copied(value) for name, value in arguments.items()}
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return value
 
 
 def batch_fetch(
@@ -72,7 +87,7 @@ def batch_fetch(
     """Return a fetch that calls a batch function once for all parents."""
 
     async def fetch(run: Run, parents: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
-        returned = function(parents, arguments, run.context)
+        returned = function(parents, _own(arguments), run.context)
         values = await returned if isawaitable(returned) else returned
         check_batch(planned.coordinate, values, parents)
         return await as_fetched(planned.definition.type, values, _info(planned, schema, operation, fragments, run))

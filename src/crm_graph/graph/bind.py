@@ -28,10 +28,10 @@ from crm_graph.graph.registry import Registry
 from crm_graph.graph.sources import ById, Nodes, ToOne
 
 _SHARED: dict[tuple[str, str], FieldKind] = {
-    ("Money", "amount"): Column("amount"),
+    ("Money", "amount"): Column("amount", nullable=False),
     ("Money", "currency"): Column("currency"),
-    ("PageInfo", "hasNextPage"): Column(HAS_NEXT),
-    ("PageInfo", "hasPreviousPage"): Column(HAS_PREVIOUS),
+    ("PageInfo", "hasNextPage"): Column(HAS_NEXT, nullable=False),
+    ("PageInfo", "hasPreviousPage"): Column(HAS_PREVIOUS, nullable=False),
     ("PageInfo", "startCursor"): Column(START),
     ("PageInfo", "endCursor"): Column(END),
 }
@@ -39,9 +39,9 @@ _CONNECTION: dict[str, FieldKind] = {
     "edges": Nested(ROWS),
     "nodes": Nested(ROWS),
     "pageInfo": Same(),
-    "totalCount": Column(TOTAL),
+    "totalCount": Column(TOTAL, nullable=False),
 }
-_EDGE: dict[str, FieldKind] = {"node": Same(), "cursor": Column(CURSOR)}
+_EDGE: dict[str, FieldKind] = {"node": Same(), "cursor": Column(CURSOR, nullable=False)}
 
 
 @dataclass(slots=True)
@@ -89,9 +89,9 @@ def _kind(
         case WatchSpec():
             return None
         case IdSpec():
-            return Column("id", f"{record.prefix}_") if record is not None else None
+            return Column("id", f"{record.prefix}_", nullable=False) if record is not None else None
         case ColumnSpec():
-            return Column(name)
+            return Column(name, nullable=record is None or _is_nullable(record, name))
         case MoneySpec():
             return Same({"amount": name, "currency": f"{name}.currency"}, unless_null=name)
         case ComputedSpec(needs, compute):
@@ -111,6 +111,10 @@ def _kind(
             return Edge(Page(edge.target, registry, column, limits), "id")
         case RootSpec(how):
             return Edge(_root_source(how, name, definition, registry, limits), None)
+
+
+def _is_nullable(record: Record, key: str) -> bool:
+    return bool(record.table.c[record.columns[key].column].nullable)
 
 
 def _readable(type_name: str, record: Record | None) -> tuple[str, ...]:

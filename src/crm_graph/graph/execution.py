@@ -227,7 +227,7 @@ class PlannedExecutor:
         planner = Planner(
             self.schema.core,
             self.schema.bindings,
-            Planning(context.access),
+            Planning(context.access, context.access.hides),
             operation.definition,
             operation.fragments,
             variables,

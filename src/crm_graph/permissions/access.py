@@ -108,6 +108,11 @@ class Access:
         """Return the access to a type. Raises KeyError for a type without a policy: forgetting one fails closed."""
         return self.types[type_name]
 
+    def hides(self, type_name: str, field_name: str) -> bool:
+        """Return whether a field is withheld or masked on some rows; a type without a policy hides nothing itself."""
+        found = self.types.get(type_name)
+        return found is not None and found.partial(field_name)
+
 
 def compile_access(roles: Sequence[Role], policies: Iterable[Policy]) -> Access:
     """Return the union of the roles over all types."""

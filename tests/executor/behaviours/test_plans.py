@@ -88,9 +88,6 @@ async def test_failures_of_one_run_are_not_those_of_the_next() -> None:
     assert [len(result.errors or ()) for result in results] == [1, 0, 1, 0]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="constant arguments are coerced once for a plan: their lists and dicts are shared"
-)
 async def test_a_resolver_that_changes_its_arguments_changes_them_for_itself() -> None:
     def swallow(_context: Any, **arguments: Any) -> str:
         return str(arguments["list"].pop())

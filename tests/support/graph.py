@@ -71,9 +71,10 @@ class Graph:
         workspace: str = "demo",
         operation: str | None = None,
         on_error: OnError = OnError.PROPAGATE,
+        claims: Claims | None = None,
     ) -> dict[str, Any]:
-        """Execute an operation as the first member with a role and return the response."""
-        claims = await self.claims(role, workspace)
+        """Execute an operation as the first member with a role, or by these claims, and return the response."""
+        claims = claims or await self.claims(role, workspace)
         request = GraphQLRequest(source, operation, variables or {}, on_error=on_error)
         try:
             found = await self.engine.operation(request, claims)

@@ -19,9 +19,11 @@ from graphql import (
     print_ast,
 )
 
+from crm_graph.executor.fields import BEYOND
 from crm_graph.graph.aggregates import aggregate_fields
 from crm_graph.graph.build import BuiltSchema
-from crm_graph.graph.orders import enum_name
+from crm_graph.graph.orders import enum_name, order_keys
+from crm_graph.graph.records import Record
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.permissions.access import Access, compile_access
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE, Level
@@ -58,6 +60,7 @@ class _Cut:
                 others.append(node)
             elif not self._is_hidden(name):
                 definitions[name] = self._without_hidden(node, name)
+        _drop_empty(definitions)
         reachable = _reachable(definitions)
         kept = [node for name, node in definitions.items() if name in reachable]
         return print_ast(DocumentNode(definitions=(*others, *kept)))
@@ -75,8 +78,8 @@ class _Cut:
             clear = {each.field for each in record.columns.values() if access.level(each.field) < Level.READ}
             yield record.name, fields
             yield f"{record.name}Filter", clear | {f"{name}Id" for name in clear}
-            ordered = {enum_name(key) for key, each in record.columns.items() if each.field in clear}
-            yield f"{record.name}OrderField", ordered
+            orders = order_keys(record, self._schema.registry).items()
+            yield f"{record.name}OrderField", {value for value, key in orders if not self._is_clear(record, key)}
             frozen = {each.field for each in record.columns.values() if access.level(each.field) < Level.WRITE}
             for verb in ("Create", "Update"):
                 yield f"{verb}{record.name}Input", {*frozen, *(f"{name}Id" for name in frozen)} - {"id"}
@@ -85,6 +88,16 @@ class _Cut:
             for derived in ("Sums", "Extremes", "GroupKey", "HavingSums", "HavingExtremes"):
                 yield f"{record.name}{derived}", clear & {*of.groups, *of.extremes}
         yield "Mutation", {name for name in self._mutations() if not self._may_mutate(name)}
+
+    def _is_clear(self, record: Record, key: str) -> bool:
+        """Return whether a key may be read in clear on some row, and all edges on the way to it."""
+        steps = key.split(BEYOND)
+        for end in range(len(steps)):
+            owner, found = record.find(BEYOND.join(steps[: end + 1]))
+            access = self._access.of(owner.name)
+            if not access.allows(READ) or access.level(found.field) < Level.READ:
+                return False
+        return True
 
     def _mutations(self) -> list[str]:
         assert self._schema.core.mutation_type is not None
@@ -116,6 +129,37 @@ class _Cut:
 
     def _names_hidden(self, field: Any) -> bool:
         return self._is_hidden(_named(field.type))
+
+
+def _drop_empty(definitions: dict[str, Any]) -> None:
+    """Drop types without members, which are no types, and the fields and arguments that name them."""
+    while True:
+        empty = {
+            name
+            for name, node in definitions.items()
+            for members in ("fields", "values")
+            if hasattr(node, members) and not getattr(node, members)
+        }
+        if not empty:
+            return
+        for name in empty:
+            del definitions[name]
+        for name, node in definitions.items():
+            if hasattr(node, "fields"):
+                definitions[name] = _without_types(node, empty)
+
+
+def _without_types(node: Any, names: set[str]) -> Any:
+    fields = []
+    for field in node.fields or ():
+        if _named(field.type) in names:
+            continue
+        arguments = getattr(field, "arguments", None)
+        if arguments:
+            kept = tuple(each for each in arguments if _named(each.type) not in names)
+            field = _replaced(field, arguments=kept)
+        fields.append(field)
+    return _replaced(node, fields=tuple(fields))
 
 
 def _reachable(definitions: Mapping[str, Any]) -> set[str]:

@@ -6,6 +6,7 @@ A client that merely lists `text/event-stream` after JSON (urql does) wants JSON
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 JSON = "application/json"
@@ -39,6 +40,7 @@ def parse_accept(header: str | None) -> list[Preference]:
     return sorted(found, key=lambda each: (-each.quality, each.order))
 
 
+@lru_cache(maxsize=256)
 def choose(header: str | None, offered: tuple[str, ...]) -> str | None:
     """Return the offered media type that the client likes best, or None; `offered` is in our order of preference."""
     preferences = parse_accept(header)

@@ -17,7 +17,6 @@ from graphql import (
     VariableNode,
     Visitor,
     execute,
-    get_variable_values,
     visit,
 )
 from graphql.execution.values import VariableValues
@@ -33,6 +32,7 @@ from crm_graph.graph.costs import Cost
 from crm_graph.graph.introspection import Introspection
 from crm_graph.graph.on_error import executor_class, halted
 from crm_graph.graph.reference import attach_reference
+from crm_graph.graph.variables import VariableCoercer
 from crm_graph.kernel.caches import ByteCache
 
 
@@ -50,6 +50,8 @@ class Operation:
 
     cost: Cost = field(default_factory=Cost)
     """What it may cost, by its variables."""
+    coerce: VariableCoercer | None = None
+    """How its variables are coerced, once it was executed."""
 
 
 def conditions(document: DocumentNode) -> tuple[str, ...]:
@@ -102,8 +104,9 @@ def coerce_variables(
     schema: BuiltSchema, operation: Operation, variables: Mapping[str, Any]
 ) -> VariableValues | list[GraphQLError]:
     """Return the coerced variables, or what is wrong with them."""
-    definitions = operation.definition.variable_definitions or ()
-    return get_variable_values(schema.core, definitions, dict(variables), max_errors=20, hide_suggestions=True)
+    if operation.coerce is None:
+        operation.coerce = VariableCoercer(schema.core, operation.definition)
+    return operation.coerce(variables)
 
 
 class ReferenceExecutor:

@@ -28,7 +28,9 @@ async def test_a_field_that_is_given_up_takes_no_shared_record_with_it(
     monkeypatch.setattr(one, "fetch", slow_for_teams)
     body = await graph.execute(
         "{ opportunities(first: 50) { nodes { owner {"
-        "   team { name } orders(first: 1, where: {status: {eq: REJECTED}}) { nodes { lines(first: -1) { totalCount } } } } } } }"
+        " team { name }"
+        " orders(first: 1, where: {status: {eq: REJECTED}}) { nodes { lines(first: -1) { totalCount } } }"
+        "} } } }"
     )
     owners = [node["owner"] for node in body["data"]["opportunities"]["nodes"]]
     assert None in owners

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -184,6 +185,12 @@ class Twins:
                     operation=case.operation,
                     on_error=run.on_error,
                 )
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            trace = traceback.format_exc(limit=-3)
+            return {"errors": [{"message": f"escaped: {error!r}\n{trace}", "extensions": {"code": "INTERNAL"}}]}
         finally:
             await _settled(before)
             await savepoint.rollback()

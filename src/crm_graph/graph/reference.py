@@ -6,6 +6,7 @@ what the planner does not cover, and it is what the planner is compared with.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import isawaitable
@@ -124,7 +125,9 @@ class Reference:
                     key_value = ROOT_KEY if key is None else _read(row, key)
                     if key_value is None:
                         return None
-                    return await self._loader(info, source, arguments, is_root=key is None).load(key_value)
+                    loader = self._loader(info, source, arguments, is_root=key is None)
+                    # Other fields wait for the same record: this one may be given up, and must not take it with it.
+                    return await asyncio.shield(loader.load(key_value))
 
                 return load
             case Batch(_, function):

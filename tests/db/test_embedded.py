@@ -199,22 +199,15 @@ def refused(data: Path) -> OperatorError:
 def test_cold_then_warm_start(place: Path, data: Path, mode: int) -> None:
     place.chmod(mode)
     said: list[str] = []
-    began = time.monotonic()
     with embedded.running(data, log=said.append) as server:
-        cold_s = time.monotonic() - began
         assert server.owner
         assert server.version == sql(server.url, "SELECT current_setting('server_version')")
         assert sql(server.url, "CREATE TABLE kept (n int)", "INSERT INTO kept VALUES (7)", "SELECT 1") == 1
         first = postmaster_pid(data)
     assert not Path(f"/proc/{first}").exists(), "not even a zombie"
-    began = time.monotonic()
     with embedded.running(data, log=said.append) as server:
-        warm_s = time.monotonic() - began
         assert sql(server.url, "SELECT n FROM kept") == 7
     assert said == [f"initialising Postgres {server.version} in {data}/pg-18"]
-    print(f"cold {cold_s:.2f} s, warm {warm_s:.2f} s")
-    assert cold_s < 4.0, "0.8 s when the machine is idle"
-    assert warm_s < 2.0, "0.1 s when the machine is idle"
 
 
 def test_the_database_is_set_up_as_the_application_needs_it(used: Path) -> None:

@@ -44,6 +44,7 @@ class Opportunity(Row):
         indexed("opportunity", "owner_id"),
         indexed("opportunity", "pipeline_id"),
         indexed("opportunity", "status", "amount"),
+        indexed("opportunity", "owner_id", "status", "amount"),  # the same, of those whose owners one may see
         CheckConstraint("status IN ('OPEN', 'WON', 'LOST')", name="status"),
         CheckConstraint("probability BETWEEN 0 AND 100", name="probability"),
     )

@@ -2,7 +2,7 @@
 
 What a member sees of a team's deals, filtered and counted: 0.2 ms instead of 6 for 30,000 deals.
 
-Revision: 2026_11_22_opportunities_by_owner
+Revision: 2026_11_22_deals_by_owner
 Follows: 2026_11_22_trusted_documents
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "2026_11_22_opportunities_by_owner"
+revision = "2026_11_22_deals_by_owner"
 down_revision = "2026_11_22_trusted_documents"
 branch_labels = None
 depends_on = None

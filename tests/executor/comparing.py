@@ -31,6 +31,8 @@ from tests.support.graph import Graph
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 REFERENCE, PLANNED = "reference", "planned"
+SETTINGS = Settings(max_errors=100_000, query_timeout_ms=120_000, mutation_timeout_ms=120_000)
+"""All errors are compared; and that the machine stands still for a quarter of a minute is no difference."""
 NOT_EXECUTED = frozenset({"VALIDATION_FAILED", "PARSE_FAILED", "COST_LIMIT_EXCEEDED"})
 
 
@@ -61,7 +63,7 @@ class Twins:
     """Both executors over one database in a savepoint; each keeps its caches from case to case."""
 
     def __init__(self, schema: BuiltSchema, database: SavepointDatabase) -> None:
-        self.graph = _CachedClaims(schema, database, Settings(max_errors=100_000))
+        self.graph = _CachedClaims(schema, database, SETTINGS)
         self.graph.engine._clock = lambda: NOW
         self.executors: dict[str, Executor] = {}
         self.counts = Counts()

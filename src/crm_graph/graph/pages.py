@@ -180,7 +180,8 @@ class _PageFetch:
             )
         elif statements.rows is not None:
             rows = await context.reader.fetch(statements.rows, values)
-        if statements.count is not None and (statements.rows is None or (statements.rows_have_total and not rows)):
+        beyond_all = statements.rows_have_total and not rows and null_at is not None
+        if statements.count is not None and (statements.rows is None or beyond_all):
             counts = await context.reader.fetch(statements.count, values)
         cursor = _Cursor(context.sealer, sealed, len(self.rows.columns), len(request.order))
         more = null_at is not None

@@ -140,11 +140,11 @@ class ReferenceExecutor:
             hide_suggestions=True,
         )
         finished = await result if isawaitable(result) else result
-        if on_error is OnError.HALT:
-            finished = halted(finished)
         planning = context.extras.pop("reference_planning", None)
         withheld = tuple(sorted(planning.withheld)) if isinstance(planning, Planning) else ()
         request_error = finished.data is None and all(not error.path for error in finished.errors or ())
+        if on_error is OnError.HALT and not request_error:
+            finished = halted(finished)
         return Outcome(finished, withheld, request_error)
 
 

@@ -121,17 +121,16 @@ async def _complete(run: Run, edge: PlannedEdge, values: Sequence[Any]) -> Seque
     """Turn fetched values (rows, lists of rows, plain objects, leaves) into response values, in the same order."""
     if edge.list_depth == 0:
         return await _items(run, edge, values, edge.non_null)
+    plain = _plain(values)
+    present = values if plain else [each for each in values if each is not None and not isinstance(each, Exception)]
+    flat = list(chain.from_iterable(present))
     inner = edge.inner
-    if _plain(values):
-        flat = list(chain.from_iterable(values))
-        done = await (_items(run, edge, flat, edge.item_non_null) if inner is None else _complete(run, inner, flat))
-        ends = accumulate(map(len, values))
-        return [done[end - len(value) : end] for value, end in zip(values, ends, strict=True)]
-    flat = []
-    for value in values:
-        if value is not None and not isinstance(value, Exception):
-            flat.extend(value)
-    items = iter(await (_items(run, edge, flat, edge.item_non_null) if inner is None else _complete(run, inner, flat)))
+    done = await (_items(run, edge, flat, edge.item_non_null) if inner is None else _complete(run, inner, flat))
+    ends = accumulate(map(len, present))
+    lists = [done[end - len(value) : end] for value, end in zip(present, ends, strict=True)]
+    if plain:
+        return lists
+    following = iter(lists)
     completed: list[Any] = []
     for value in values:
         if value is None:
@@ -139,7 +138,7 @@ async def _complete(run: Run, edge: PlannedEdge, values: Sequence[Any]) -> Seque
         elif isinstance(value, Exception):
             completed.append(run.fail(edge.field, value))
         else:
-            completed.append([next(items) for _ in range(len(value))])
+            completed.append(next(following))
     return completed
 
 

@@ -27,14 +27,11 @@ class Shape:
         self.columns: dict[str, int] = {}
         self.nested: dict[str, Shape] = {}
         self.carries = carries
-        self._carried: set[str] = set()
 
-    def carry(self, key: str) -> bool:
-        """Return whether the rows shall carry what a to-one edge leads to, rather than its key only."""
-        if not self.carries or (key not in self._carried and len(self._carried) >= MAX_JOINED_EDGES):
-            return False
-        self._carried.add(key)
-        return True
+    def may_carry(self, key: str) -> bool:
+        """Return whether the rows may carry what a to-one edge leads to, rather than its key only."""
+        carried = [each for each in self.columns if each.endswith(BEYOND)]
+        return self.carries and (key + BEYOND in carried or len(carried) < MAX_JOINED_EDGES)
 
     def need(self, key: str) -> int:
         """Return the position of a column, adding it on first use."""

@@ -84,6 +84,7 @@ class Planner:
         self.bindings = bindings
         self.planning = planning
         self.operation = operation
+        self.definitions = fragments
         self.fragments = {name: FragmentDetails(node) for name, node in fragments.items()}
         self.variables = variables
 
@@ -130,8 +131,7 @@ class Planner:
     def _introspection(self, planned: PlannedField) -> tuple[PlannedField, Way]:
         if self.introspect is None or planned.parent is not self.schema.query_type:
             raise Unplanned("introspection")
-        fragments = {name: details.definition for name, details in self.fragments.items()}
-        fetch = self.introspect(planned, self.operation, fragments)
+        fetch = self.introspect(planned, self.operation, self.definitions)
         return planned, self._edge(planned, None, fetch, per_row=True)
 
     def _row_way(
@@ -162,7 +162,7 @@ class Planner:
                 nested = shape.nest(rename(key))
                 planned.objects = self._objects(planned, details, lambda _: nested)
                 return self._edge(planned, itemgetter(need(key)))
-            case Edge(_, str(key), carried=True) if not self._calls_functions(planned, details) and shape.carry(
+            case Edge(_, str(key), carried=True) if not self._calls_functions(planned, details) and shape.may_carry(
                 rename(key)
             ):
                 beyond = f"{rename(key)}{BEYOND}"
@@ -221,11 +221,10 @@ class Planner:
     def _called(self, planned: PlannedField, details: list[FieldDetails], kind: Resolver | Batch) -> Fetch:
         """Return the fetch of a field that a function answers: what it returns are plain objects."""
         planned.objects = self._objects(planned, details, lambda _: None)
-        fragments = {name: details.definition for name, details in self.fragments.items()}
         if isinstance(kind, Batch):
-            return batch_fetch(planned, self.schema, self.operation, fragments, kind.function)
+            return batch_fetch(planned, self.schema, self.operation, self.definitions, kind.function)
         resolve = planned.definition.resolve or default_field_resolver
-        return resolver_fetch(planned, self.schema, self.operation, fragments, resolve)
+        return resolver_fetch(planned, self.schema, self.operation, self.definitions, resolve)
 
     def _called_edge(self, planned: PlannedField, fetch: Fetch) -> PlannedEdge:
         return self._edge(planned, lambda row: row, fetch, per_row=True)

@@ -180,8 +180,7 @@ class _PageFetch:
             )
         elif statements.rows is not None:
             rows = await context.reader.fetch(statements.rows, values)
-        beyond_all = statements.rows_have_total and not rows and null_at is not None
-        if statements.count is not None and (statements.rows is None or beyond_all):
+        if statements.count is not None and (statements.rows is None or (statements.rows_have_total and not rows)):
             counts = await context.reader.fetch(statements.count, values)
         cursor = _Cursor(context.sealer, sealed, len(self.rows.columns), len(request.order))
         more = null_at is not None
@@ -215,7 +214,9 @@ class _PageFetch:
         if found is None:
             whole = self.wants_rows and self.wants_total and self.page.parent is None and request.size > 0
             rows = compile_statement(self._select_rows(request, null_at, with_total=whole)) if self.wants_rows else None
-            count = compile_statement(self._select_count(request)) if self.wants_total else None
+            # An empty first page has no total; an empty one behind a cursor asks for it apart.
+            apart = self.wants_total and (not whole or null_at is not None)
+            count = compile_statement(self._select_count(request)) if apart else None
             found = self.statements[form] = PageStatements(rows, count, whole)
             if len(self.statements) > MAX_STATEMENTS_PER_PLAN:
                 del self.statements[next(iter(self.statements))]

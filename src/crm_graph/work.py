@@ -21,6 +21,7 @@ from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.events.log import append
+from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.errors import Forbidden, Refused
@@ -47,6 +48,8 @@ class Work:
     viewer: Viewer
     access: Access
     clock: Clock
+    origin: Origin = NOWHERE
+    request_id: str | None = None
 
     @property
     def now(self) -> datetime:
@@ -163,19 +166,25 @@ class Work:
         """Write one event in this transaction."""
         if policy.directory:
             await self.touch_directory()
-        await append(
-            self.session,
-            {
-                "workspace_id": self.viewer.workspace_id,
-                "type": type(event).__name__,
-                "entity": policy.type,
-                "entity_id": entity_id,
-                "actor": self.viewer.member_id,
-                "at": self.now,
-                "changes": changed,
-                "data": {each.name: getattr(event, each.name) for each in fields(event)},
-            },
-        )
+        await append(self.session, self.entry(policy, entity_id, event, changed))
+
+    def entry(
+        self, policy: Policy, entity_id: str, event: DomainEvent, changed: Mapping[str, tuple[Any, Any]]
+    ) -> dict[str, Any]:
+        """Return an entry of the log: what happened to what, by whom, from where, under which request."""
+        return {
+            "workspace_id": self.viewer.workspace_id,
+            "type": type(event).__name__,
+            "entity": policy.type,
+            "entity_id": entity_id,
+            "actor": self.viewer.member_id,
+            "at": self.now,
+            "changes": changed,
+            "data": {each.name: getattr(event, each.name) for each in fields(event)},
+            "client_id": self.viewer.client_id,
+            "address": self.origin.address,
+            "request_id": self.request_id,
+        }
 
     async def touch_directory(self) -> None:
         """Let every process look members up again: one of them, or a team, has changed in this transaction."""

@@ -20,7 +20,7 @@ ALLOWED = {
     "cli/": "the operator, who owns the database",
     "transfer/": "imports under the compiled predicates; see its own tests",
     "domains/customers/contacts/policy.py": "a predicate of a policy",
-    "domains/workspace/members/directory.py": "finds the viewer, before there are permissions",
+    "domains/workspace/accounts/directory.py": "finds the viewer, before there are permissions",
     "domains/workspace/clients/documents.py": "the gate before a request has a viewer, and the operator's commands",
     "domains/workspace/workspaces/operations.py": "the operator's commands, and the workspace's own currency",
     "domains/workspace/members/operations.py": "roles of a member that was read under permissions; the last admin",

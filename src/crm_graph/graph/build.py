@@ -43,6 +43,8 @@ class Slice:
     subscriptions: Sequence[type] = ()
     extensions: Sequence[Extension] = ()
     events: Sequence[type] = ()
+    public: Sequence[str] = ()
+    """The root fields that need no credential, by GraphQL name: signing in. Their types hold plain values only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,11 @@ class BuiltSchema:
     bindings: SchemaBindings
     policies: tuple[Policy, ...]
     slices: tuple[Slice, ...] = field(default_factory=tuple)
+
+    @property
+    def public(self) -> frozenset[str]:
+        """The root fields that need no credential."""
+        return frozenset(name for each in self.slices for name in each.public)
 
 
 def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> BuiltSchema:

@@ -12,6 +12,8 @@ from aiodataloader import DataLoader
 
 from crm_graph.db.session import ReadSession
 from crm_graph.graph.cursors import CursorSealer
+from crm_graph.identity.origin import NOWHERE, Origin
+from crm_graph.identity.services import Services
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import LimitExceeded
 from crm_graph.permissions.access import Access
@@ -31,7 +33,9 @@ class GraphContext:
     sealer: CursorSealer
     begin: Callable[[], AbstractAsyncContextManager[Work]]
     """Opens the unit of work of one mutation field: commits on exit, rolls back on an exception."""
+    services: Services
     request_id: str = ""
+    origin: Origin = NOWHERE
     loaders: dict[Any, DataLoader[Any, Any]] = field(default_factory=dict)
     extras: dict[str, Any] = field(default_factory=dict)
     filter_work: int = 0

@@ -81,6 +81,40 @@ class TypeAccess:
         """Return the best level that any role has on a field on any row."""
         return max((level for level, _ in self._levels(name)), default=Level.NONE)
 
+    def may_write(self, name: str, verb: str) -> bool:
+        """Return whether a verb may write a field on any row."""
+        return bool(self._writers(name, verb))
+
+    def writable(self, name: str, verb: str, rows: FromClause) -> ColumnElement[bool] | None:
+        """Return the predicate of the rows on which a verb may write a field; None where `rows(verb)` says it all.
+
+        The verb of one role and the field of another make no right: one role must grant both on the row.
+        """
+        alternatives = self._writers(name, verb)
+        wholly = {scope for scopes in alternatives if len(scopes) == 1 for scope in scopes}
+        if frozenset() in alternatives or self.scopes(verb) <= wholly:
+            return None
+        return self._where(alternatives, rows) if alternatives else false()
+
+    def _writers(self, name: str, verb: str) -> list[frozenset[str]]:
+        """Return, for each grant by which a verb may write a field, the scopes that must all hold."""
+        return [
+            frozenset({grant.scope(verb), granted.scope}) - {ALL}
+            for grant in self.grants
+            if grant.scope(verb) != NONE
+            for granted in grant.field_grants(name)
+            if granted.scope != NONE and granted.writes(verb)
+        ]
+
+    def audited(self, name: str) -> bool:
+        """Return whether reading a field is to be written to the log: some role that shows it asks for that."""
+        return any(
+            granted.audited and granted.level > Level.NONE and granted.scope != NONE
+            for grant in self.grants
+            if grant.scope(READ) != NONE
+            for granted in grant.field_grants(name)
+        )
+
     def partial(self, name: str) -> bool:
         """Return whether a field is withheld or masked on some of the rows that may be read."""
         return not any(level >= Level.READ and self._covers(scopes) for level, scopes in self._levels(name))
@@ -134,7 +168,10 @@ def _grant(role: Role, policy: Policy) -> Grant | None:
 
 
 def _canonical(grant: Grant) -> str:
-    fields = sorted((name, [(int(g.level), g.scope) for g in given]) for name, given in grant.fields.items())
+    fields = sorted(
+        (name, [(int(g.level), g.scope, sorted(g.verbs) if g.verbs is not None else None, g.audited) for g in given])
+        for name, given in grant.fields.items()
+    )
     return f"{sorted(grant.verbs.items())}{fields}{int(grant.fields_default)}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from crm_graph.domains.workspace.clients.events import ApiClientCreated, ApiClientDeleted, ApiClientUpdated
-from crm_graph.domains.workspace.clients.model import ApiClient, DocumentMode
+from crm_graph.domains.workspace.clients.model import ApiClient, ClientKind, DocumentMode
 from crm_graph.domains.workspace.clients.policy import API_CLIENT
 from crm_graph.work import CREATE, DELETE, UPDATE, Work
 
@@ -14,7 +14,15 @@ from crm_graph.work import CREATE, DELETE, UPDATE, Work
 async def create_api_client(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
     """Make a client known. Raises Refused TAKEN for a name in use."""
     work.may(API_CLIENT, CREATE, given)
-    client: ApiClient = ApiClient.make(**{"document_mode": DocumentMode.OPEN.value, **values})
+    client: ApiClient = ApiClient.make(
+        **{
+            "document_mode": DocumentMode.OPEN.value,
+            "kind": ClientKind.CONFIDENTIAL.value,
+            "redirect_uris": [],
+            "first_party": False,
+            **values,
+        }
+    )
     await work.create(client, API_CLIENT, ApiClientCreated())
     return client.id
 

@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select
 
 from crm_graph.db.base import table_of
 from crm_graph.domains.workspace.members.events import MemberCreated, MemberRolesChanged, MemberUpdated
-from crm_graph.domains.workspace.members.model import Member, MemberRole, Team
+from crm_graph.domains.workspace.members.model import Member, MemberKind, MemberRole, Team
 from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import workspace
@@ -25,7 +25,7 @@ async def create_member(work: Work, values: Mapping[str, Any], roles: Iterable[s
     work.may(MEMBER, CREATE, values)
     roles = _known(roles)
     await _check_references(work, values)
-    member: Member = Member.make(**{"status": "ACTIVE", **values})
+    member: Member = Member.make(**{"status": "ACTIVE", "kind": MemberKind.PERSON.value, **values})
     await work.create(member, MEMBER, MemberCreated(roles))
     await _write_roles(work, member.id, roles)
     return member.id

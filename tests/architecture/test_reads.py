@@ -24,6 +24,8 @@ ALLOWED = {
     "domains/workspace/clients/documents.py": "the gate before a request has a viewer, and the operator's commands",
     "domains/workspace/workspaces/operations.py": "the operator's commands, and the workspace's own currency",
     "domains/workspace/members/operations.py": "roles of a member that was read under permissions; the last admin",
+    "domains/customers/customers/policy.py": "a predicate of a policy",
+    "domains/workspace/members/roles.py": "the definitions of roles, for administrators",
     "domains/workspace/members/teams.py": "the tree above a team, to refuse circles",
     "domains/sales/opportunities/operations.py": "the first stage, which `refer` then reads under permissions",
     "domains/orders/orders/operations.py": "counters and lines of an order that was read under permissions",

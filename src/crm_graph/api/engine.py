@@ -87,7 +87,7 @@ class Engine:
         self.authenticator = authenticator
         self.services = services
         self.settings = settings = services.settings
-        self.access = AccessCompiler(schema.policies)
+        self.access = AccessCompiler(schema.policies, schema.vocabulary.inherent)
         self._sealer = sealer
         self._clock = services.clock
         self._proxies = parse_networks(settings.trusted_proxies)
@@ -238,7 +238,18 @@ class Engine:
         access = self.access.of(viewer)
         begin = partial(self._begin, viewer, access, transaction, reader.trust, asking)
         return GraphContext(
-            viewer, access, reader, self._sealer, begin, self.services, asking.request_id, asking.origin
+            viewer,
+            access,
+            reader,
+            self._sealer,
+            begin,
+            self.services,
+            self.access,
+            partial(self.authenticator.look_up, viewer.workspace_id, reader),
+            self.schema.registry,
+            self.schema.vocabulary,
+            asking.request_id,
+            asking.origin,
         )
 
     @asynccontextmanager

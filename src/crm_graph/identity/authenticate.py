@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from crm_graph.db.session import Guard, ReadSession
@@ -77,6 +78,10 @@ class Authenticator:
     async def confirm(self, claims: Claims, viewer: Viewer, session: ReadSession) -> bool:
         """Return whether a viewer is, as of now, what it was."""
         return await self._directory.find(session, claims) == viewer
+
+    async def look_up(self, workspace_id: str, session: ReadSession, member_id: str) -> Viewer | None:
+        """Return a member of a workspace as a viewer, or None for one who cannot sign in."""
+        return await self._directory.find(session, Claims(workspace_id, member_id, datetime.max.replace(tzinfo=UTC)))
 
     async def viewer(self, claims: Claims, session: ReadSession) -> Viewer:
         """Return the viewer of the claims. Raises Unauthenticated where a member is suspended or unknown, a session or

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, case, false, or_
 
-from crm_graph.permissions.grants import ALL, NONE, READ, Grant, Level, Role
+from crm_graph.permissions.grants import ALL, NONE, READ, FieldGrant, Grant, Level, Role
 from crm_graph.permissions.policy import Policy
 
 
@@ -24,6 +24,8 @@ class TypeAccess:
 
     policy: Policy
     grants: tuple[Grant, ...]
+    inherent: frozenset[str] = frozenset()
+    """The fields that come with the object, as the schema says by their being non-null: no default hides them."""
 
     def scopes(self, verb: str) -> frozenset[str]:
         """Return the row scopes in which a verb is granted; ALL alone where one role has it."""
@@ -50,10 +52,17 @@ class TypeAccess:
                 continue
             found += [
                 (granted.level, frozenset({row_scope, granted.scope}) - {ALL})
-                for granted in grant.field_grants(name)
+                for granted in self.granted(grant, name)
                 if granted.scope != NONE
             ]
         return found
+
+    def granted(self, grant: Grant, name: str) -> tuple[FieldGrant, ...]:
+        """Return what one role's grant says of a field; one that comes with the object is not hidden by a default."""
+        if name not in self.inherent or name in grant.fields or grant.fields_default >= Level.READ:
+            return grant.field_grants(name)
+        masked = grant.fields_default is Level.MASKED and name in self.policy.masks
+        return (FieldGrant(Level.MASKED if masked else Level.READ),)
 
     def column(
         self, name: str, rows: FromClause, column: ColumnElement[Any], *, masks: bool = True
@@ -102,7 +111,7 @@ class TypeAccess:
             frozenset({grant.scope(verb), granted.scope}) - {ALL}
             for grant in self.grants
             if grant.scope(verb) != NONE
-            for granted in grant.field_grants(name)
+            for granted in self.granted(grant, name)
             if granted.scope != NONE and granted.writes(verb)
         ]
 
@@ -112,7 +121,7 @@ class TypeAccess:
             granted.audited and granted.level > Level.NONE and granted.scope != NONE
             for grant in self.grants
             if grant.scope(READ) != NONE
-            for granted in grant.field_grants(name)
+            for granted in self.granted(grant, name)
         )
 
     def partial(self, name: str) -> bool:
@@ -148,13 +157,15 @@ class Access:
         return found is not None and found.partial(field_name)
 
 
-def compile_access(roles: Sequence[Role], policies: Iterable[Policy]) -> Access:
-    """Return the union of the roles over all types."""
+def compile_access(
+    roles: Sequence[Role], policies: Iterable[Policy], inherent: Mapping[str, frozenset[str]] | None = None
+) -> Access:
+    """Return the union of the roles over all types. `inherent` are, by type, the fields that come with the object."""
     types: dict[str, TypeAccess] = {}
     digest = hashlib.sha256()
     for policy in policies:
         grants = tuple(found for role in roles if (found := _grant(role, policy)) is not None)
-        types[policy.type] = TypeAccess(policy, grants)
+        types[policy.type] = TypeAccess(policy, grants, (inherent or {}).get(policy.type, frozenset()))
         digest.update(f"{policy.type}:{[_canonical(grant) for grant in grants]};".encode())
     return Access(types, digest.hexdigest())
 

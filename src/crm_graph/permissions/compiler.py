@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -22,8 +22,9 @@ MAX_COMPILED = 2_000
 class AccessCompiler:
     """The compiled access of viewers. Compiled from values alone, so that there is nothing to invalidate."""
 
-    def __init__(self, policies: Iterable[Policy]) -> None:
+    def __init__(self, policies: Iterable[Policy], inherent: Mapping[str, frozenset[str]] | None = None) -> None:
         self._policies = tuple(policies)
+        self._inherent = inherent
         self.built_in: Mapping[str, Role] = built_in_roles(self._policies)
         self._compiled: OrderedDict[tuple[Any, ...], Access] = OrderedDict()
 
@@ -32,13 +33,19 @@ class AccessCompiler:
         key = viewer.roles, viewer.definitions, viewer.read_only
         found = self._compiled.get(key)
         if found is None:
-            roles = self.roles(viewer)
-            if viewer.read_only:
-                roles = [Role(role.name, {name: reading(of) for name, of in role.grants.items()}) for role in roles]
-            found = self._compiled[key] = compile_access(roles, self._policies)
+            found = self._compiled[key] = self._compile(self.roles(viewer), read_only=viewer.read_only)
             if len(self._compiled) > MAX_COMPILED:
                 self._compiled.popitem(last=False)
         return found
+
+    def alone(self, role: Role, *, read_only: bool = False) -> Access:
+        """Return the access that one role gives: to explain, and to cut the schema to."""
+        return self._compile([role], read_only=read_only)
+
+    def _compile(self, roles: Sequence[Role], *, read_only: bool) -> Access:
+        if read_only:
+            roles = [Role(role.name, {name: reading(of) for name, of in role.grants.items()}) for role in roles]
+        return compile_access(roles, self._policies, self._inherent)
 
     def roles(self, viewer: Viewer) -> list[Role]:
         """Return the roles of a viewer. What an older version wrote of types and fields that are gone is kept: it

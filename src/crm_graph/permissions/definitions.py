@@ -54,6 +54,8 @@ class Vocabulary:
     policies: Mapping[str, Policy]
     fields: Mapping[str, frozenset[str]]
     """By type, the names of the fields that can be granted."""
+    inherent: Mapping[str, frozenset[str]]
+    """By type, those of them that come with the object: they cannot be withheld, at most masked."""
 
 
 def parse_role(name: str, definition: Any, vocabulary: Vocabulary | None = None) -> Role:
@@ -93,6 +95,8 @@ def _parse_grant(type_: str, given: Any, vocabulary: Vocabulary | None) -> Grant
     if not isinstance(fields, Mapping):
         raise BadDefinition("must be a table of fields", (type_, FIELDS))
     parsed = {name: tuple(_parse_fields(type_, name, each, known, vocabulary)) for name, each in fields.items()}
+    if vocabulary is not None:
+        _check_inherent(type_, parsed, vocabulary)
     return grant(
         verbs.pop(READ, NONE),
         verbs.pop(CREATE, NONE),
@@ -102,6 +106,18 @@ def _parse_grant(type_: str, given: Any, vocabulary: Vocabulary | None) -> Grant
         default=default,
         **verbs,
     )
+
+
+def _check_inherent(type_: str, fields: Mapping[str, tuple[FieldGrant, ...]], vocabulary: Vocabulary) -> None:
+    """Raise BadDefinition for a field that would be null where the schema says that it never is."""
+    masks = vocabulary.policies[type_].masks
+    for name in vocabulary.inherent[type_] & fields.keys():
+        least = Level.MASKED if name in masks else Level.READ
+        if not any(each.level >= least and each.scope == ALL for each in fields[name]):
+            raise BadDefinition(
+                f'comes with every {type_} and cannot be withheld: give it "{least.name} ALL" at least',
+                (type_, FIELDS, name),
+            )
 
 
 def _check_verb(type_: str, verb: str, vocabulary: Vocabulary | None) -> None:

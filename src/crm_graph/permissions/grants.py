@@ -23,6 +23,10 @@ NONE, OWN, TEAM, ALL = "NONE", "OWN", "TEAM", "ALL"
 READ, CREATE, UPDATE, DELETE = "read", "create", "update", "delete"
 """The verbs of every type; named transitions (`approve`) are verbs of their own and fall back to `update`."""
 
+SET_ROLES = "setRoles"
+"""Giving members roles. It never follows `update`: who gives roles gives rights."""
+_BY_NAME_ONLY = frozenset({READ, CREATE, DELETE, SET_ROLES})
+
 
 @dataclass(frozen=True, slots=True)
 class FieldGrant:
@@ -54,7 +58,7 @@ class Grant:
         """Return the row scope of a verb; a named transition that is not granted by name follows `update`."""
         if verb in self.verbs:
             return self.verbs[verb]
-        return NONE if verb in {READ, CREATE, DELETE} else self.verbs.get(UPDATE, NONE)
+        return NONE if verb in _BY_NAME_ONLY else self.verbs.get(UPDATE, NONE)
 
     def field_grants(self, name: str) -> tuple[FieldGrant, ...]:
         """Return what the role may do with a field."""

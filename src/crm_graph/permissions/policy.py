@@ -19,6 +19,7 @@ from sqlalchemy import (
     case,
     cast,
     func,
+    or_,
     select,
     type_coerce,
 )
@@ -53,6 +54,11 @@ def in_teams(column: ColumnElement[Any]) -> ColumnElement[bool]:
 def owned_by(column: str) -> Mapping[str, Predicate]:
     """Return OWN and TEAM for a type whose rows have an owner."""
     return {OWN: lambda rows: rows.c[column] == viewer_id(), TEAM: lambda rows: in_circle(rows.c[column])}
+
+
+def of_viewer_or_teams(rows: FromClause, member: str, team: str) -> ColumnElement[bool]:
+    """Return whether a member column is the viewer, or a team column one of the viewer's teams."""
+    return or_(rows.c[member] == viewer_id(), in_teams(rows.c[team]))
 
 
 def mask_text(column: ColumnElement[Any]) -> ColumnElement[Any]:

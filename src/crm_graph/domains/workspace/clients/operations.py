@@ -23,7 +23,7 @@ async def create_api_client(work: Work, values: Mapping[str, Any], given: tuple[
             **values,
         }
     )
-    await work.create(client, API_CLIENT, ApiClientCreated())
+    await work.create(client, API_CLIENT, ApiClientCreated(), given)
     return client.id
 
 
@@ -31,8 +31,7 @@ async def update_api_client(
     work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
 ) -> str:
     """Rename a client, or change what it may run. Raises Refused TAKEN for a name in use."""
-    work.may(API_CLIENT, UPDATE, given)
-    client = await work.get(ApiClient, API_CLIENT, id_, UPDATE, if_version)
+    client = await work.get(ApiClient, API_CLIENT, id_, UPDATE, if_version, given=given)
     for name, value in values.items():
         setattr(client, name, value)
     await work.save(client, API_CLIENT, ApiClientUpdated())

@@ -23,7 +23,7 @@ from crm_graph.api.metrics import CANCELLED, Cache, Metrics, Requests
 from crm_graph.api.public import is_public
 from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.pool import Database, Lease
-from crm_graph.db.session import ReadSession, Session, Trust
+from crm_graph.db.session import ReadSession, Session, Trust, Unconfirmed
 from crm_graph.events.hub import Hub
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
@@ -176,7 +176,7 @@ class Engine:
         """Execute as the viewer that is remembered, confirmed by the first statement that reads; otherwise, or where
         that did not confirm it and the viewer is another one by now, as the viewer read anew.
 
-        Nothing is committed for a viewer who is not confirmed (`_begin`), so a mutation can be executed again.
+        Nothing is written for a viewer who is not confirmed (`Session.execute`), so a mutation can be executed again.
         """
         claims = asking.claims
         remembered = self.authenticator.remembered(claims)
@@ -266,11 +266,10 @@ class Engine:
         async with transaction() as session:
             session.trust = trust
             now = self._clock()
-            yield Work(session, viewer, access, lambda: now, asking.origin, asking.request_id)
-            if trust is not None and not trust.confirmed:
-                trust.confirmed = await self.authenticator.confirm(asking.claims, viewer, session)
-                if not trust.confirmed:
-                    raise Unauthenticated("The member's roles or teams changed at this very moment.")
+            try:
+                yield Work(session, viewer, access, lambda: now, asking.origin, asking.request_id)
+            except Unconfirmed:
+                raise Unauthenticated("The member's roles or teams changed at this very moment.") from None
 
     async def subscribe(
         self, request: GraphQLRequest, operation: Operation, claims: Claims, resume: str | None = None

@@ -122,7 +122,9 @@ async def find_workspace(database: Database, slug: str | None) -> str:
 
 def operator_access() -> Access:
     """Return the access of the operator: an administrator's."""
-    policies = [record_of(cls).policy for each in SLICES for cls in each.records]
+    policies = [
+        policy for each in SLICES for policy in (*(record_of(cls).policy for cls in each.records), *each.policies)
+    ]
     return compile_access([built_in_roles(policies)[ADMIN]], policies)
 
 

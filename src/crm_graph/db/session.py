@@ -13,6 +13,7 @@ import asyncpg
 from sqlalchemy import ClauseElement
 
 from crm_graph.db.statements import Statement, compile_statement
+from crm_graph.kernel.errors import CrmError
 
 Record = asyncpg.Record
 """A fetched row: a tuple that can also be read by column name."""
@@ -36,6 +37,16 @@ class Guard:
 
     condition: str
     arguments: tuple[Any, ...]
+
+    @property
+    def statement(self) -> str:
+        """The condition alone: a row where it holds."""
+        placeholders = (f"${index}" for index, _ in enumerate(self.arguments, 1))
+        return f"SELECT 1 WHERE {self.condition.format(*placeholders)}"
+
+
+class Unconfirmed(CrmError):
+    """Raised before the first write of a transaction whose guard fails: it would act for somebody who is no more."""
 
 
 @dataclass(slots=True)
@@ -83,11 +94,24 @@ class Session(ReadSession):
     """Runs reading and writing statements inside the transaction of one unit of work."""
 
     async def execute(self, statement: Statement, values: Mapping[str, Any]) -> list[Record]:
-        """Run a compiled writing statement; the rows are those of its RETURNING clause."""
+        """Run a compiled writing statement; the rows are those of its RETURNING clause. Raises Unconfirmed."""
+        await self._confirm()
         return await self.fetch(statement, values)
 
     async def run(self, expression: ClauseElement, values: Sequence[Mapping[str, Any]] = ({},)) -> None:
         """Compile a writing expression once and run it for each set of values."""
         statement = compile_statement(expression)
         for each in values:
-            await self.fetch(statement, each)
+            await self.execute(statement, each)
+
+    async def _confirm(self) -> None:
+        """Ask for the guard alone before the first write, where no statement that carried it answered rows: afterwards
+        it could fail because of what this very transaction changed. Raises Unconfirmed."""
+        trust = self.trust
+        if trust is None or trust.confirmed:
+            return
+        trust.pending = False
+        self.statements += 1
+        if not await self.connection.fetch(trust.guard.statement, *trust.guard.arguments):
+            raise Unconfirmed
+        trust.confirmed = True

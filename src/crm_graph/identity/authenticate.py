@@ -75,10 +75,6 @@ class Authenticator:
         """Return the viewer as last looked up, to be confirmed, or None."""
         return self._viewers.get(claims.principal)
 
-    async def confirm(self, claims: Claims, viewer: Viewer, session: ReadSession) -> bool:
-        """Return whether a viewer is, as of now, what it was."""
-        return await self._directory.find(session, claims) == viewer
-
     async def look_up(self, workspace_id: str, session: ReadSession, member_id: str) -> Viewer | None:
         """Return a member of a workspace as a viewer, or None for one who cannot sign in."""
         return await self._directory.find(session, Claims(workspace_id, member_id, datetime.max.replace(tzinfo=UTC)))

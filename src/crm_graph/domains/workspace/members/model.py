@@ -87,7 +87,7 @@ class RoleRow(Row):
     __table_args__ = (refers("workspace_id", "workspace"), unique("name"))
 
     name: Mapped[str]
-    description: Mapped[str] = mapped_column(server_default="")
+    description: Mapped[str | None]
     grants: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 

@@ -42,7 +42,7 @@ class DefinedRole:
     """A role of a workspace, as people edit it. `version` is 0 for a built-in one that is as it came."""
 
     name: str
-    description: str
+    description: str | None
     built_in: bool
     version: int
     role: Role
@@ -54,14 +54,18 @@ async def list_roles(session: ReadSession, workspace_id: str, vocabulary: Vocabu
     found = []
     for role in built_in_roles(vocabulary.policies.values()).values():
         row = rows.pop(role.name, None)
-        found.append(DefinedRole(role.name, "", True, 0, role) if row is None else _defined(row, built_in=True))
-    return [*found, *(_defined(row, built_in=False) for row in rows.values())]
+        found.append(DefinedRole(role.name, None, True, 0, role) if row is None else _defined(row, vocabulary))
+    return [*found, *(_defined(row, vocabulary) for row in rows.values())]
 
 
-def _defined(row: Record, *, built_in: bool) -> DefinedRole:
-    return DefinedRole(
-        row["name"], row["description"], built_in, row["version"], parse_role(row["name"], row["grants"])
-    )
+def _defined(row: Record, vocabulary: Vocabulary) -> DefinedRole:
+    """Return a stored role, its types in the vocabulary's order: `jsonb` keeps none. What an older version stored of a
+    type that is gone comes last."""
+    role = parse_role(row["name"], row["grants"])
+    order = {type_: place for place, type_ in enumerate(vocabulary.policies)}
+    grants = dict(sorted(role.grants.items(), key=lambda item: order.get(item[0], len(order))))
+    name = row["name"]
+    return DefinedRole(name, row["description"], name in BUILT_IN, row["version"], Role(name, grants))
 
 
 async def role_names(work: Work) -> list[str]:
@@ -95,7 +99,7 @@ async def define_role(
     if row is None:
         if grants is None:
             grants = format_role(built_in_roles(vocabulary.policies.values())[name])
-        return await _insert(work, name, description or "", grants)
+        return await _insert(work, name, description, grants)
     if description is not None:
         row.description = _described(description)
     if grants is not None:
@@ -105,7 +109,7 @@ async def define_role(
 
 
 async def create_role(
-    work: Work, name: str, description: str, definition: Mapping[str, Any], vocabulary: Vocabulary
+    work: Work, name: str, description: str | None, definition: Mapping[str, Any], vocabulary: Vocabulary
 ) -> str:
     """Define a role of the workspace; returns its name. Raises Refused: INVALID for a name or grants that cannot be,
     TAKEN for a name in use."""
@@ -146,7 +150,7 @@ async def _locked(work: Work, name: str) -> RoleRow | None:
     return await work.get(RoleRow, ROLE, rows[0]["id"], UPDATE, path="name") if rows else None
 
 
-async def _insert(work: Work, name: str, description: str, grants: dict[str, Any]) -> str:
+async def _insert(work: Work, name: str, description: str | None, grants: dict[str, Any]) -> str:
     row: RoleRow = RoleRow.make(name=name, description=_described(description), grants=grants)
     await work.create(row, ROLE, RoleCreated(name))
     return name
@@ -157,10 +161,10 @@ def _check_version(name: str, version: int, if_version: int | None) -> None:
         raise Refused("CONFLICT", f"The role {name!r} is at version {version}, not {if_version}.", ("ifVersion",))
 
 
-def _described(text: str) -> str:
-    if len(text) > MAX_DESCRIPTION_LENGTH:
+def _described(text: str | None) -> str | None:
+    if text is not None and len(text) > MAX_DESCRIPTION_LENGTH:
         raise Refused("INVALID", f"A description has at most {MAX_DESCRIPTION_LENGTH} letters.", ("description",))
-    return text
+    return text or None
 
 
 def _checked(name: str, definition: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:

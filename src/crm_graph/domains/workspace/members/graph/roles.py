@@ -58,7 +58,7 @@ class Role:
     """Built in, or the workspace's own."""
 
     name: str = strawberry.field(description="The role's name, unique in the workspace.")
-    description: str = strawberry.field(description="What the role is for.")
+    description: str | None = strawberry.field(description="What the role is for.")
     built_in: bool = strawberry.field(description="Whether it comes with the product.")
     customised: bool = strawberry.field(
         description="Whether the workspace defines it: its own role, or a built-in one that it changed."
@@ -124,7 +124,7 @@ class CreateRoleInput:
     """See `roles.create_role`."""
 
     name: str = strawberry.field(description="Small letters, digits and `_`; unique in the workspace.")
-    description: str = strawberry.field(description="What the role is for.", default="")
+    description: str | None = strawberry.field(description="What the role is for.", default=None)
     grants: list[RoleTypeInput] = strawberry.field(description="What it grants, by type.")
 
 

@@ -12,9 +12,16 @@ from tests.support.graph import Graph
 DOORS = {
     each.__name__.strip("_"): each
     for each in (
-        reading.leaf, reading.node, reading.edge, reading.count,
-        comparing.filter_, comparing.filter_across, comparing.order,
-        measuring.measure, measuring.having, measuring.group,
+        reading.leaf,
+        reading.node,
+        reading.edge,
+        reading.count,
+        comparing.filter_,
+        comparing.filter_across,
+        comparing.order,
+        measuring.measure,
+        measuring.having,
+        measuring.group,
     )
 }
 

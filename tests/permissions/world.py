@@ -8,7 +8,8 @@ seen point to rows that may not.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -51,8 +52,17 @@ _FIXED: Mapping[tuple[str, str], Any] = {
 }
 """Values that rules of the product need to be so; all others are made up."""
 _CURRENCIES = {"own": "XOW", "team": "XTE", "outside": "XOU", FOREIGN: "XFO"}
+ADDED = 100_000
+"""From this number on, values are those of rows that were added."""
 _CHOICE = re.compile(r"^\w+ IN \('(\w+)'")
 _PERCENT = re.compile(r"^(\w+) BETWEEN 0 AND 100")
+
+
+_TABLES = """
+SELECT c.relname AS name, EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'workspace_id'
+                                  AND NOT a.attisdropped) AS tenant
+FROM pg_class c WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace
+  AND c.relname <> 'alembic_version' ORDER BY 1"""
 
 
 @dataclass(slots=True)
@@ -61,6 +71,7 @@ class World:
 
     graph: Graph
     rows: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    added: int = 0
 
     @property
     def records(self) -> Sequence[Record]:
@@ -91,7 +102,7 @@ class World:
             await self.graph.rows(insert, *key, role)
         return self.claims(place)
 
-    async def set(self, type_name: str, place: str = "own", **values: Any) -> None:
+    async def put(self, type_name: str, place: str = "own", **values: Any) -> None:
         """Change columns of a row by plain SQL, and what is known of it."""
         row = self.rows[type_name, place]
         table = self.graph.schema.registry.records[type_name].table.name
@@ -101,6 +112,49 @@ class World:
             f"UPDATE {table} SET {assignments} WHERE workspace_id = $1 AND id = $2", *key, *values.values()
         )
         await self._read(type_name, place)
+
+    async def add(self, type_name: str, place: str = "own") -> None:
+        """Put a new row that nothing points to in a place; the one that was there stays in the database."""
+        record = self.graph.schema.registry.records[type_name]
+        by_table = {each.table.name: each for each in self.records if each.name != "Workspace"}
+        self.rows[type_name, place] = {**self.rows[type_name, place], "id": new_id()}
+        self.added += 1
+        await self._insert(record, place, by_table, iter(range(ADDED + 1_000 * self.added, 2 * ADDED)))
+
+    async def _insert(self, record: Record, place: str, by_table: Mapping[str, Record], number: Iterator[int]) -> None:
+        row = self.rows[record.name, place]
+        values = {"workspace_id": row["workspace_id"], "id": row["id"]}
+        values |= _values(record, place, self, by_table, number)
+        marks = ", ".join(f"${index}" for index in range(1, len(values) + 1))
+        await self.graph.rows("SET LOCAL session_replication_role = replica")  # rows point to each other in circles
+        await self.graph.rows(
+            f"INSERT INTO {record.table.name} ({', '.join(values)}) VALUES ({marks})", *values.values()
+        )
+        await self.graph.rows("SET LOCAL session_replication_role = origin")
+        await self._read(record.name, place)
+
+    @asynccontextmanager
+    async def undone(self) -> AsyncIterator[None]:
+        """Take back whatever happens to the database within."""
+        rows = dict(self.rows)
+        transaction = self.graph.database.one.connection.transaction()
+        await transaction.start()
+        try:
+            yield
+        finally:
+            await transaction.rollback()
+            self.rows = rows
+
+    async def digest(self, place: str = "own") -> dict[str, str]:
+        """Return a digest of each table's rows of a workspace, the event log among them: by plain SQL."""
+        tables = await self.graph.rows(_TABLES)
+        parts = [
+            f"SELECT '{row['name']}', md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {row['name']} t"
+            f" WHERE {'workspace_id = $1' if row['tenant'] else '$1::uuid IS NOT NULL'}"
+            for row in tables
+        ]
+        workspace_id = self.row("Workspace", place)["id"]
+        return dict([tuple(row) for row in await self.graph.rows(" UNION ALL ".join(parts), workspace_id)])
 
     async def _read(self, type_name: str, place: str) -> None:
         row = self.rows[type_name, place]
@@ -138,19 +192,10 @@ async def make_world(graph: Graph) -> World:
     for record in by_table.values():
         for place in EVERYWHERE:
             world.rows[record.name, place] = {"workspace_id": workspaces[place], "id": new_id()}
-    await graph.rows("SET LOCAL session_replication_role = replica")  # rows point to each other in circles
     number = iter(range(1, 1_000_000))
     for record in by_table.values():
         for place in EVERYWHERE:
-            row = world.rows[record.name, place]
-            values = {**row, **_values(record, place, world, by_table, number)}
-            marks = ", ".join(f"${index}" for index in range(1, len(values) + 1))
-            await graph.rows(
-                f"INSERT INTO {record.table.name} ({', '.join(values)}) VALUES ({marks})", *values.values()
-            )
-    await graph.rows("SET LOCAL session_replication_role = origin")
-    for name, place in [*world.rows]:
-        await world._read(name, place)
+            await world._insert(record, place, by_table, number)
     return world
 
 
@@ -205,7 +250,7 @@ def _value(table: Table, column: Any, place: str, number: int) -> Any:
             return f"{20 + number % 50}.{number:04}" if percent else _amount(table.name, column.name, number)
         case Integer():
             return 10 + number % 80 if percent else 1_000_000 + number
-    return _text(table.name, column.name, place)
+    return _text(table.name, column.name, place if number < ADDED else f"{place}.{number}")
 
 
 def _amount(table: str, column: str, number: int) -> str:
@@ -216,7 +261,7 @@ def _amount(table: str, column: str, number: int) -> str:
 def _text(table: str, column: str, place: str) -> str:
     match column:
         case "currency" | "base_currency":
-            return _CURRENCIES[place]
+            return _CURRENCIES[place.partition(".")[0]]
         case "email":
             return f"{place}.{table}@canary.example"
         case "phone":

@@ -88,9 +88,7 @@ def is_clear(visit: Visit, record: Record, name: str, place: str) -> bool:
 
 def is_refused(visit: Visit, record: Record, name: str) -> bool:
     """Return whether comparing a leaf is refused: where some row may be read, but this on none of them."""
-    return (
-        visit.grants(record.name).allows("read") and visit.shown(record.name, governing(record, name)) < Shown.READ
-    )
+    return visit.grants(record.name).allows("read") and visit.shown(record.name, governing(record, name)) < Shown.READ
 
 
 def refusal(doing: str, record: Record, name: str) -> str:
@@ -191,7 +189,9 @@ async def _filter_across(visit: Visit, record: Record, name: str, target: Record
         for quantifier in quantifiers[:2]:
             matches = reached if quantifier != "none" else not reached
             where = f"id: {{eq: {literal(id_)}}}, {_beyond(name, quantifier, condition)}"
-            asked.append((what, len(clear), visit.listing(record, place, f"where: {{{where}}}"), seen if matches else []))
+            asked.append(
+                (what, len(clear), visit.listing(record, place, f"where: {{{where}}}"), seen if matches else [])
+            )
         hidden = [each for each in allowed if each not in clear]
         if hidden:
             equal = ", ".join(f"{{{each.eq(operand(visit, target, each.name, beyond))}}}" for each in hidden)
@@ -261,7 +261,9 @@ Chain = tuple[tuple[Record, str], ...]
 
 def order_keys(visit: Visit, record: Record) -> Mapping[str, Chain]:
     """Return the fields that an order reads, on the way and at its end, by the value of its enum."""
-    own = {_capitals(name): ((record, name),) for name in visit.fields(record) if name not in record.edges}
+    own: dict[str, Chain] = {
+        _capitals(name): ((record, name),) for name in visit.fields(record) if name not in record.edges
+    }
     for name, edge in record.edges.items():
         if not edge.many:
             beyond = [each for each in visit.fields(edge.target) if each not in edge.target.edges]

@@ -56,7 +56,10 @@ async def measure(visit: Visit) -> None:
                 clear = is_clear(visit, record, key, place)
                 wanted[f"{f}_{key}"] = _number(operand(visit, record, key, place)) if clear else None
             (group,) = (answer.value or {"groups": [{}]})["groups"]
-            found = {key: _number(v["value"] if isinstance(v, dict) else v) if v is not None else None for key, v in group.items()}
+            found = {
+                key: _number(v["value"] if isinstance(v, dict) else v) if v is not None else None
+                for key, v in group.items()
+            }
             found = {key: None if value == "None" else value for key, value in found.items()}
             visit.expect("measure", f"{record.name} {place}", (found, answer.message), (wanted, ""), len(wanted))
         texts = [f"{name} {{ groups {{ {f} {{ {key} }} }} }}" for f, key in refused]
@@ -88,7 +91,9 @@ async def having(visit: Visit) -> None:
             for hold, measures in ((True, clear), (False, [each for each in allowed if each not in clear])):
                 if not measures:
                     continue
-                parts = [f"{{{f}: {{{k}: {{eq: {literal(_operand(visit, record, f, k, place))}}}}}}}" for f, k in measures]
+                parts = [
+                    f"{{{f}: {{{k}: {{eq: {literal(_operand(visit, record, f, k, place))}}}}}}}" for f, k in measures
+                ]
                 condition = f"{'and' if hold else 'or'}: [{', '.join(parts)}]"
                 text = f"{name}({_one(visit, record, place)}, having: {{{condition}}}) {{ groups {{ count }} }}"
                 groups = [{"count": 1}] if hold else []
@@ -96,7 +101,9 @@ async def having(visit: Visit) -> None:
         answers = await visit.ask_each([text for *_, text, _ in asked], 4)
         for (what, tried, _, wanted), answer in zip(asked, answers, strict=True):
             visit.expect("having", what, (answer.value, answer.message), ({"groups": wanted}, ""), tried)
-        texts = [f"{name}(having: {{{f}: {{{key}: {{isNull: false}}}}}}) {{ groups {{ count }} }}" for f, key in refused]
+        texts = [
+            f"{name}(having: {{{f}: {{{key}: {{isNull: false}}}}}}) {{ groups {{ count }} }}" for f, key in refused
+        ]
         for (f, key), answer in zip(refused, await visit.ask_each(texts), strict=True):
             visit.expect_forbidden(
                 "having", f"{f} of {record.name}.{key}", answer, refusal(f"take the {f} of", record, key)

@@ -55,8 +55,12 @@ async def node(visit: Visit) -> None:
     found = set(body.get("extensions", {}).get("withheld", ()))
     readable = {record.name for record in world.records if visit.grants(record.name).allows("read")}
     kept_back = {each for record in world.records for each in visit.withheld(record)}
-    visit.expect("nodes", "withheld", {each for each in found if each.partition(".")[0] in readable},
-                 {each for each in kept_back if each.partition(".")[0] in readable})
+    visit.expect(
+        "nodes",
+        "withheld",
+        {each for each in found if each.partition(".")[0] in readable},
+        {each for each in kept_back if each.partition(".")[0] in readable},
+    )
     source = f"query ($id: ID!) {{ node(id: $id) {{ {fragments} }} }}"
     for index, (record, place) in enumerate(rows):
         body = await visit.ask(source, {"id": ids[index]})
@@ -75,7 +79,8 @@ async def edge(visit: Visit) -> None:
             selection = visit.selection(each.target)
             inner = f"(first: 200) {{ {page.format(selection)} }}" if each.many else f" {{ {selection} }}"
             selections.append(f"e{index}: {name}{inner}")
-        source = f"query ($id: ID!) {{ found: {visit.by_id(record)} {{ ... on {record.name} {{ {' '.join(selections)} }} }} }}"
+        beyond = f"... on {record.name} {{ {' '.join(selections)} }}"
+        source = f"query ($id: ID!) {{ found: {visit.by_id(record)} {{ {beyond} }} }}"
         for place in _places(record):
             body = await visit.ask(source, {"id": visit.world.id(record.name, place)})
             found, seen = body["data"]["found"], visit.sees(record.name, place)
@@ -139,9 +144,7 @@ async def _visible_ids(visit: Visit, record: Record) -> list[str]:
     query = f"SELECT id FROM {record.table.name} WHERE workspace_id = $1 ORDER BY id"
     everything = [found["id"] for found in await visit.world.graph.rows(query, row["workspace_id"])]
     of_places = {visit.world.row(record.name, place)["id"]: place for place in PLACES}
-    return [
-        f"{record.prefix}_{id_}" for id_ in everything if visit.sees(record.name, of_places.get(id_, "outside"))
-    ]
+    return [f"{record.prefix}_{id_}" for id_ in everything if visit.sees(record.name, of_places.get(id_, "outside"))]
 
 
 def _places(record: Record) -> tuple[str, ...]:

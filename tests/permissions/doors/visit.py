@@ -199,7 +199,9 @@ class Visit:
     def expect_no_sql(self, door: str, what: str) -> None:
         """Expect that the last operation, all of it refused, read no row."""
         if self.world.graph.statements:
-            self.wrong.append(f"{self.role} at {door}: {what} was refused after {self.world.graph.statements} statements")
+            self.wrong.append(
+                f"{self.role} at {door}: {what} was refused after {self.world.graph.statements} statements"
+            )
 
 
 async def visit(graph: Graph, role: str) -> Visit:

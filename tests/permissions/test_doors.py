@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crm_graph.permissions.roles import BUILT_IN
-from tests.permissions.doors import comparing, measuring, reading
+from tests.permissions.doors import comparing, leaving, measuring, reading, writing
 from tests.permissions.doors.visit import visit
 from tests.support.graph import Graph
 
@@ -22,6 +22,10 @@ DOORS = {
         measuring.measure,
         measuring.having,
         measuring.group,
+        writing.write,
+        leaving.export,
+        leaving.subscription,
+        leaving.cut,
     )
 }
 

@@ -71,6 +71,8 @@ class World:
 
     graph: Graph
     rows: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    places: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The place of every row there was, by type and inner id."""
     added: int = 0
 
     @property
@@ -111,7 +113,7 @@ class World:
         await self.graph.rows(
             f"UPDATE {table} SET {assignments} WHERE workspace_id = $1 AND id = $2", *key, *values.values()
         )
-        await self._read(type_name, place)
+        await self.read(type_name, place)
 
     async def add(self, type_name: str, place: str = "own") -> None:
         """Put a new row that nothing points to in a place; the one that was there stays in the database."""
@@ -131,7 +133,7 @@ class World:
             f"INSERT INTO {record.table.name} ({', '.join(values)}) VALUES ({marks})", *values.values()
         )
         await self.graph.rows("SET LOCAL session_replication_role = origin")
-        await self._read(record.name, place)
+        await self.read(record.name, place)
 
     @asynccontextmanager
     async def undone(self) -> AsyncIterator[None]:
@@ -156,12 +158,14 @@ class World:
         workspace_id = self.row("Workspace", place)["id"]
         return dict([tuple(row) for row in await self.graph.rows(" UNION ALL ".join(parts), workspace_id)])
 
-    async def _read(self, type_name: str, place: str) -> None:
+    async def read(self, type_name: str, place: str) -> None:
+        """Read a row again, by its id."""
         row = self.rows[type_name, place]
         table = self.graph.schema.registry.records[type_name].table.name
         key = row["workspace_id"], row["id"]
         (found,) = await self.graph.rows(f"SELECT * FROM {table} WHERE workspace_id = $1 AND id = $2", *key)
         self.rows[type_name, place] = dict(found)
+        self.places[type_name, row["id"]] = place
 
     def secrets(self, type_name: str, place: str) -> set[str]:
         """Return the values of a row that no other row has, as an answer would spell them; its id among them."""
@@ -188,6 +192,7 @@ async def make_world(graph: Graph) -> World:
         for place in places:
             workspaces[place] = found["id"]
             world.rows["Workspace", place] = dict(found)
+            world.places["Workspace", found["id"]] = place
     by_table = {record.table.name: record for record in world.records if record.name != "Workspace"}
     for record in by_table.values():
         for place in EVERYWHERE:

@@ -16,7 +16,7 @@ from crm_graph.graph.records import ColumnSpec, IdSpec, MoneySpec, Record, ToMan
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.ids import encode_id
 from tests.permissions.matrix import MATRIX, PLACES, Shown, TypeGrants
-from tests.permissions.world import ANCHORS, EVERYWHERE, World, make_world
+from tests.permissions.world import ANCHORS, World, make_world
 from tests.support.bodies import assert_reveals_nothing
 from tests.support.graph import Graph
 
@@ -107,7 +107,7 @@ class Visit:
 
     def place_of(self, type_name: str, id_: str) -> str:
         """Return the place of a row by its inner id."""
-        return next(p for p in EVERYWHERE if self.world.row(type_name, p)["id"] == id_)
+        return self.world.places[type_name, id_]
 
     def fields(self, record: Record) -> list[str]:
         """Return the fields of a type that have a value of their own: all but connections."""

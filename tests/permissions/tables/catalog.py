@@ -96,7 +96,7 @@ STAGES = Table(
     writes=[
         Write(
             "createStage",
-            "create",
+            "update",
             {"pipelineId": Id("Pipeline"), "name": "Zebra", "position": 9, "kind": "OPEN", "probability": 50},
             right="sales_manager",
             without=_without("update", "pipelines", "sales_rep"),
@@ -116,7 +116,7 @@ STAGES = Table(
         ),
         Write(
             "deleteStage",
-            "delete",
+            "update",
             {"id": ROW},
             right="sales_manager",
             without=_without("update", "stages", "sales_rep"),

@@ -97,6 +97,7 @@ MEMBERS = Table(
             stranger=no_such("campaign", "campaignId"),
             events=["CampaignMemberAdded"],
             tables=["campaign_member"],
+            samples={"contactId": Id("Contact", "outside")},
         ),
         Write(
             "setCampaignMemberStatus",

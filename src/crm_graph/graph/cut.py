@@ -115,6 +115,9 @@ class _Cut:
             access = self._access.of(record.name)
             fields = {each.field for each in record.columns.values() if access.level(each.field) == Level.NONE}
             clear = {each.field for each in record.columns.values() if access.level(each.field) < Level.READ}
+            clear |= {name for name, edge in record.edges.items() if edge.target.name in self._hidden_types}
+            if "currency" not in record.columns and self._currency(record) in clear:
+                clear.add("currency")
             yield record.name, fields
             yield f"{record.name}Filter", clear | {f"{name}Id" for name in clear}
             orders = order_keys(record, self._schema.registry).items()
@@ -127,6 +130,12 @@ class _Cut:
             for derived in ("Sums", "Extremes", "GroupKey", "HavingSums", "HavingExtremes"):
                 yield f"{record.name}{derived}", clear & {*of.groups, *of.extremes}
         yield "Mutation", {name for name in self._mutations() if not self._may_mutate(name)}
+
+    def _currency(self, record: Record) -> str | None:
+        """Return the field whose currency is compared and grouped by as `currency`; None where there is no money."""
+        if not any(key.endswith(".currency") for key in record.columns):
+            return None
+        return record.columns[self._schema.registry.filter_key(record, "currency")].field
 
     def _is_clear(self, record: Record, key: str) -> bool:
         """Return whether a key may be read in clear on some row, and all edges on the way to it."""

@@ -99,7 +99,7 @@ def _columns(
         if header in by_header:
             continue
         if view.column(key) is None:
-            hidden[header] = key
+            hidden.setdefault(header, key)
             continue
         prefix = record.prefix if key == "id" else ""
         by_header[header] = ExportColumn(header, key, None if edge is None else edge.target, prefix)
@@ -109,7 +109,8 @@ def _columns(
         return [each for header, each in by_header.items() if header not in HOUSEKEEPING], list(hidden.values())
     for header in chosen:
         if header in hidden:
-            raise Forbidden(f"Your roles do not allow to read {coordinate(record.name, hidden[header])}.")
+            field = record.columns[hidden[header]].field
+            raise Forbidden(f"Your roles do not allow to read {coordinate(record.name, field)}.")
         if header not in by_header:
             raise BadUserInput(f"{record.name} has no column {header!r}; it has: {', '.join(by_header)}.")
     return [by_header[header] for header in chosen], []
@@ -123,7 +124,8 @@ def _clear(view: View, key: str) -> Any:
 
 
 def _shared_names(target: Record, access: Access, record: Record) -> Statement | None:
-    """Return the statement of the names that several visible records have; None where a constraint excludes it.
+    """Return the statement of the names that several visible records have; None where a constraint excludes it, or
+    where no name may be read.
 
     A stage's name is unique in its pipeline, and an opportunity says its pipeline too.
     """
@@ -134,7 +136,9 @@ def _shared_names(target: Record, access: Access, record: Record) -> Statement |
             if "name" in names and names - {"workspace_id", "name"} <= own:
                 return None
     view = View.of(target, access)
-    name = _clear(view, "name")
+    name = view.access.column("name", view.rows, view.rows.c.name, masks=False)
+    if name is None:
+        return None
     return compile_statement(select(name).where(*view.conditions()).group_by(name).having(func.count() > 1))
 
 

@@ -192,7 +192,7 @@ def _across(
     if edge.many:
         joined = other.rows.c[edge.column] == view.rows.c.id
     else:
-        joined = other.rows.c.id == view.comparable(name, "filter by")
+        joined = other.rows.c.id == view.link(name, "filter by")
     if quantifier == "every":
         inner = inner.is_not(True)
     found = select(1).select_from(other.rows).where(*other.conditions(), joined, inner).correlate(view.rows).exists()

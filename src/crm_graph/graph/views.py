@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, FromClause, Numeric, Text, and_, bindparam, cast, func, null, select
+from sqlalchemy import ARRAY, ColumnElement, FromClause, Numeric, Text, and_, bindparam, case, cast, func, null, select
 from sqlalchemy.types import TypeEngine
 
 from crm_graph.executor.fields import BEYOND, Planning, Shape, coordinate
@@ -92,22 +92,39 @@ class View:
     def comparable(self, key: str, doing: str) -> ColumnElement[Any]:
         """Return a column for filtering, ordering or grouping. Raises Forbidden where it may not be read in clear.
 
-        Masked rows compare as null: a mask is for looking at, not for telling values apart.
+        Masked rows compare as null: a mask is for looking at, not for telling values apart. So does a reference to a
+        row that may not be seen, which is answered as null: else its id could be searched for, and the records that
+        share it be told from those that do not.
         """
         first, _, rest = key.partition(BEYOND)
-        found = self.record.columns[first]
-        column = self._raw(found)
-        clear: ColumnElement[Any] | None = column
-        if self.access.allows(READ):  # else it is of no rows at all: `conditions` is false
-            clear = self.access.column(found.field, self.rows, column, masks=False)
-        if clear is None:
-            raise Forbidden(f"Your roles do not allow to {doing} {coordinate(self.record.name, found.field)}.")
+        clear = self.link(first, doing)
         if not rest:
-            return clear
+            return self._reference(first, clear)
         other = self.edge(first)
         if other is None:  # hidden, as all of these rows are
             return cast(null(), self.type_of(key))
         return other.comparable(rest, doing)
+
+    def link(self, key: str, doing: str) -> ColumnElement[Any]:
+        """Return a column of these rows as it is joined by: a reference as it is stored. Raises Forbidden."""
+        found = self.record.columns[key]
+        clear: ColumnElement[Any] | None = self._raw(found)
+        if self.access.allows(READ):  # else it is of no rows at all: `conditions` is false
+            clear = self.access.column(found.field, self.rows, self._raw(found), masks=False)
+        if clear is None:
+            raise Forbidden(f"Your roles do not allow to {doing} {coordinate(self.record.name, found.field)}.")
+        return clear
+
+    def _reference(self, key: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return a reference to a record, null where that may not be seen; any other column as it is."""
+        edge = self.record.edges.get(key)
+        if edge is None:
+            return column
+        other = View.of(edge.target, self.everything)
+        if other.access.rows(other.rows) is None:
+            return column
+        seen = select(1).select_from(other.rows).where(*other.conditions(), other.rows.c.id == column)
+        return case((seen.correlate(self.rows).exists(), column))
 
     def _raw(self, found: RecordColumn) -> ColumnElement[Any]:
         """Return a column as it is stored; of rows that were cut to the columns in use, NULL for one that is hidden."""

@@ -90,7 +90,7 @@ async def delete_campaign(work: Work, id_: str, if_version: int | None) -> None:
 async def add_member(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
     """Add a customer or contact that the viewer may see to a campaign. Raises Refused TAKEN for one that is in it."""
     work.may(CAMPAIGN_MEMBER, UPDATE, given)
-    await work.get(Campaign, CAMPAIGN, values["campaign_id"], UPDATE)
+    await work.get(Campaign, CAMPAIGN, values["campaign_id"], UPDATE, path="campaignId")
     member: CampaignMember = CampaignMember.make(**{"status": CampaignMemberStatus.TARGETED.value, **values})
     member.check()
     if member.customer_id is not None:

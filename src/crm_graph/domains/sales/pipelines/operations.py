@@ -47,7 +47,7 @@ async def update_pipeline(work: Work, id_: str, name: str, if_version: int | Non
 async def create_stage(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
     """Add a stage to a pipeline."""
     work.may(STAGE, UPDATE, given)
-    await work.get(Pipeline, PIPELINE, values["pipeline_id"], UPDATE)
+    await work.get(Pipeline, PIPELINE, values["pipeline_id"], UPDATE, path="pipelineId")
     stage: Stage = Stage.make(**{"required_fields": [], **values})
     _check(stage)
     await work.create(stage, STAGE, StageCreated(), given)

@@ -205,7 +205,8 @@ class Work:
         }
 
     async def touch_directory(self) -> None:
-        """Let every process look members up again: one of them, or a team, has changed in this transaction."""
+        """Let every process look members up again: one of them, a team or a role changes in this transaction."""
+        await self.session.confirm()
         await self.session.execute(_TOUCH_DIRECTORY, self.viewer.binds)
 
     async def _write(self, statement: Statement, bound: Mapping[str, Any], policy: Policy) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -23,9 +22,9 @@ amount = ["READ OWN", "MASKED ALL"]
 
 
 @pytest.fixture
-async def url(postgres: str, database_url: str) -> AsyncIterator[str]:
+async def url(postgres: str, database_url: str) -> str:
     """The address of a database of its own: the commands commit."""
-    yield await clone(postgres, "crm_roles")
+    return await clone(postgres, "crm_roles")
 
 
 async def _events(url: str) -> list[str]:

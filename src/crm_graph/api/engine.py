@@ -176,7 +176,7 @@ class Engine:
         """Execute as the viewer that is remembered, confirmed by the first statement that reads; otherwise, or where
         that did not confirm it and the viewer is another one by now, as the viewer read anew.
 
-        Nothing is written for a viewer who is not confirmed (`Session.execute`), so a mutation can be executed again.
+        Nothing is committed for a viewer who is not confirmed (`Session.confirm`), so a mutation can be executed again.
         """
         claims = asking.claims
         remembered = self.authenticator.remembered(claims)
@@ -268,6 +268,7 @@ class Engine:
             now = self._clock()
             try:
                 yield Work(session, viewer, access, lambda: now, asking.origin, asking.request_id)
+                await session.confirm()
             except Unconfirmed:
                 raise Unauthenticated("The member's roles or teams changed at this very moment.") from None
 

@@ -46,7 +46,7 @@ class Guard:
 
 
 class Unconfirmed(CrmError):
-    """Raised before the first write of a transaction whose guard fails: it would act for somebody who is no more."""
+    """Raised in a transaction whose guard fails: it would act for somebody who is no more."""
 
 
 @dataclass(slots=True)
@@ -94,19 +94,18 @@ class Session(ReadSession):
     """Runs reading and writing statements inside the transaction of one unit of work."""
 
     async def execute(self, statement: Statement, values: Mapping[str, Any]) -> list[Record]:
-        """Run a compiled writing statement; the rows are those of its RETURNING clause. Raises Unconfirmed."""
-        await self._confirm()
+        """Run a compiled writing statement; the rows are those of its RETURNING clause."""
         return await self.fetch(statement, values)
 
     async def run(self, expression: ClauseElement, values: Sequence[Mapping[str, Any]] = ({},)) -> None:
         """Compile a writing expression once and run it for each set of values."""
         statement = compile_statement(expression)
         for each in values:
-            await self.execute(statement, each)
+            await self.fetch(statement, each)
 
-    async def _confirm(self) -> None:
-        """Ask for the guard alone before the first write, where no statement that carried it answered rows: afterwards
-        it could fail because of what this very transaction changed. Raises Unconfirmed."""
+    async def confirm(self) -> None:
+        """Ask for the guard alone, where no statement that carried it answered rows: before anything is committed, and
+        before this very transaction changes what the guard asks for. Raises Unconfirmed."""
         trust = self.trust
         if trust is None or trust.confirmed:
             return

@@ -35,6 +35,9 @@ from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.pages import PageLimits
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.tokens import TokenAuthority, derive_key
+from crm_graph.vault.master import MasterKeys
+from crm_graph.vault.service import KeyService
+from crm_graph.vault.vault import Vault
 
 STATEMENT_MARGIN_MS = 1_000
 """Postgres stops a statement so much later than we do: for a process that died, not for one that answers TIMEOUT."""
@@ -47,6 +50,8 @@ class Installation:
     url: str
     secrets: Sequence[bytes]
     read_url: str | None = None
+    key_service: KeyService | None = None
+    """What wraps the keys of workspaces; None derives it from the secrets."""
     demo_token: Callable[[], str | None] = lambda: None
     open_metrics: bool = False
     """Whether `/metrics` needs no token: on one's own machine."""
@@ -55,6 +60,12 @@ class Installation:
 def authority(installation: Installation, settings: Settings) -> TokenAuthority:
     """Return the authority that signs and checks this installation's tokens."""
     return TokenAuthority(installation.secrets, settings.issuer, settings.audience)
+
+
+def make_vault(installation: Installation, settings: Settings, database: Database) -> Vault:
+    """Return the vault of a process."""
+    service = installation.key_service or MasterKeys.of({}, installation.secrets)
+    return Vault(service, database, settings.vault_cache_ms, settings.vault_workspaces)
 
 
 def page_limits(settings: Settings) -> PageLimits:
@@ -85,6 +96,7 @@ async def running_engine(
             Authenticator(authority(installation, settings), find_viewer, viewer_guard),
             CursorSealer(derive_key(installation.secrets[0], "cursor sealing", 64)),
             settings,
+            make_vault(installation, settings, database),
         )
         yield engine
     finally:

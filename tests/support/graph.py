@@ -20,6 +20,8 @@ from crm_graph.graph.records import record_of
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.tokens import Claims, TokenAuthority
 from crm_graph.kernel.ids import encode_id
+from crm_graph.vault.master import MasterKeys
+from crm_graph.vault.vault import Vault
 from tests.support.database import SavepointDatabase
 
 SECRET = b"s" * 32
@@ -39,6 +41,7 @@ class Graph:
             Authenticator(self.authority, find_viewer, viewer_guard),
             CursorSealer(b"c" * 64),
             settings or Settings(),
+            Vault(MasterKeys.of({}, [SECRET]), database),
         )
 
     async def rows(self, query: str, *arguments: Any) -> list[Any]:

@@ -47,6 +47,7 @@ from crm_graph.kernel.errors import RequestError, Unauthenticated
 from crm_graph.kernel.ids import new_id
 from crm_graph.permissions.access import Access, compile_access
 from crm_graph.permissions.roles import built_in_roles
+from crm_graph.vault.vault import Vault
 from crm_graph.work import Work
 
 
@@ -87,6 +88,7 @@ class Engine:
         authenticator: Authenticator,
         sealer: CursorSealer,
         settings: Settings,
+        vault: Vault,
         clock: Clock = system_clock,
     ) -> None:
         self.schema = schema
@@ -94,6 +96,7 @@ class Engine:
         self.hub = hub
         self.authenticator = authenticator
         self.settings = settings
+        self.vault = vault
         self._sealer = sealer
         self._clock = clock
         self._access = AccessCompiler(schema)
@@ -227,7 +230,7 @@ class Engine:
     ) -> GraphContext:
         access = self._access.of(viewer.roles)
         begin = partial(self._begin, viewer, access, transaction, reader.trust)
-        return GraphContext(viewer, access, reader, self._sealer, begin, request_id)
+        return GraphContext(viewer, access, reader, self._sealer, self.vault, begin, request_id)
 
     @asynccontextmanager
     async def _begin(
@@ -240,7 +243,7 @@ class Engine:
         async with transaction() as session:
             session.trust = trust
             now = self._clock()
-            yield Work(session, viewer, access, lambda: now)
+            yield Work(session, viewer, access, lambda: now, self.vault)
             if trust is not None and not trust.confirmed:
                 trust.confirmed = await self.authenticator.confirm(viewer, session)
                 if not trust.confirmed:

@@ -15,6 +15,7 @@ from crm_graph.graph.cursors import CursorSealer
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import LimitExceeded
 from crm_graph.permissions.access import Access
+from crm_graph.vault.vault import Vault
 from crm_graph.work import Work
 
 
@@ -29,6 +30,7 @@ class GraphContext:
     access: Access
     reader: ReadSession
     sealer: CursorSealer
+    vault: Vault
     begin: Callable[[], AbstractAsyncContextManager[Work]]
     """Opens the unit of work of one mutation field: commits on exit, rolls back on an exception."""
     request_id: str = ""

@@ -8,8 +8,9 @@ Without the variable the master key lies where the data lies unless `CRM_SECRET`
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -17,8 +18,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from crm_graph.kernel.errors import OperatorError
+from crm_graph.vault.service import KeyService
 
 VARIABLE = "CRM_MASTER_KEY"
+SERVICE_VARIABLE = "CRM_KEY_SERVICE"
 MIN_LENGTH = 32
 NONCE_BYTES = 12
 _FINGERPRINT_BYTES = 4
@@ -99,6 +102,23 @@ class MasterKeys:
                 f"a key of workspace {context.get('workspace')} was altered: {VARIABLE} does not open it any more",
                 "restore the rows of the table workspace_key from a backup",
             ) from None
+
+
+def load_service(environment: Mapping[str, str], secrets: Sequence[bytes]) -> KeyService:
+    """Return what wraps this installation's keys: what `CRM_KEY_SERVICE=package.module:make` makes of the environment,
+    else the master keys. Raises OperatorError."""
+    named = environment.get(SERVICE_VARIABLE)
+    if not named:
+        return MasterKeys.of(environment, secrets)
+    module, _, attribute = named.partition(":")
+    try:
+        make: Callable[[Mapping[str, str]], KeyService] = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise OperatorError(
+            f"{SERVICE_VARIABLE}={named!r} cannot be loaded: {error}",
+            "name a function of an installed module, as `package.module:make`",
+        ) from error
+    return make(environment)
 
 
 def _associated(context: Mapping[str, str]) -> bytes:

@@ -1,0 +1,103 @@
+"""The mark on a table's column: what is stored in it is ciphertext, with a blind index beside it.
+
+    __table_args__ = (..., *encrypted("contact", "national_id"))
+
+is all that a table says. Writers (`work.py`, `transfer/`) encrypt what is marked, readers (`graph/sealed.py`) decrypt
+it, so that nobody can forget to; and the database itself takes nothing into the column that is no ciphertext.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Column, Index, Table, Text
+
+from crm_graph.db.base import Row, table_of
+from crm_graph.kernel.errors import Refused
+from crm_graph.vault.keys import Place
+
+_MARK = "encrypted"
+_CONTROLS = frozenset({"Cc", "Cf", "Zl", "Zp"})
+"""Control and format characters, line and paragraph separators, by Unicode category."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypted:
+    """What an encrypted column is: its name, its bounds, and which texts count as equal."""
+
+    table: str
+    column: str
+    max_length: int
+    ignoring: str
+    """Characters that do not count when values are compared: people write numbers with spaces and hyphens."""
+
+    @property
+    def name(self) -> str:
+        """What its ciphertexts are bound to."""
+        return f"{self.table}.{self.column}"
+
+    @property
+    def blind(self) -> str:
+        """The column of the blind index."""
+        return f"{self.column}_blind"
+
+    def place(self, row_id: str) -> Place:
+        """Return the place of a row's ciphertext."""
+        return Place(self.name, row_id)
+
+    def normal(self, text: str) -> str:
+        """Return the text as it is compared: compatible forms (full width digits) made one, in any case, without what
+        does not count."""
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        return folded.translate({ord(letter): None for letter in self.ignoring})
+
+    def check(self, text: str) -> str:
+        """Return a text that may be stored. Raises Refused INVALID, without quoting it."""
+        if len(text) > self.max_length:
+            raise self._refused(f"cannot be longer than {self.max_length} characters")
+        if any(unicodedata.category(letter) in _CONTROLS for letter in text):
+            raise self._refused("cannot contain control characters")
+        if not self.normal(text).strip():
+            raise self._refused("cannot be blank; null clears it")
+        return text
+
+    def _refused(self, reason: str) -> Refused:
+        head, *rest = self.column.split("_")
+        field = head + "".join(part.capitalize() for part in rest)
+        return Refused("INVALID", f"`{field}` {reason}.", (field,))
+
+
+def encrypted(table: str, column: str, *, max_length: int = 100, ignoring: str = " -") -> tuple[Any, ...]:
+    """Return what a table has for an encrypted text: the column, its blind index, the constraint that holds both."""
+    mark = Encrypted(table, column, max_length, ignoring)
+    return (
+        Column(column, Text, info={_MARK: mark}),
+        Column(mark.blind, Text),
+        CheckConstraint(ciphertext_only(mark.column, mark.blind), name=column),
+        Index(f"ix_{table}_{mark.blind}", "workspace_id", mark.blind, "id"),
+    )
+
+
+def ciphertext_only(column: str, blind: str) -> str:
+    """Return the condition that a column holds ciphertext or nothing, and its blind index likewise."""
+    return rf"{column} ~ '^e1\.[0-9]+\.[A-Za-z0-9_-]+$' AND ({column} IS NULL) = ({blind} IS NULL)"
+
+
+def mark_of(column: Column[Any]) -> Encrypted | None:
+    """Return the mark of a column; None for one that is stored as it is."""
+    mark: Encrypted | None = column.info.get(_MARK)
+    return mark
+
+
+def marks_of(table: Table) -> tuple[Encrypted, ...]:
+    """Return the marks of a table's columns."""
+    return tuple(mark for column in table.columns if (mark := mark_of(column)) is not None)
+
+
+@cache
+def encrypted_columns(model: type[Row]) -> tuple[Encrypted, ...]:
+    """Return the marks of a model's columns."""
+    return marks_of(table_of(model))

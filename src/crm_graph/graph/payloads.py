@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 import strawberry
-from strawberry.types.base import get_object_definition
+from strawberry.types.base import StrawberryContainer, get_object_definition
 from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.graph.context import Info
@@ -101,10 +101,17 @@ def given(input_: Any, *leave_out: str) -> dict[str, Any]:
 
 
 def field_names(input_: Any, *leave_out: str) -> tuple[str, ...]:
-    """Return the GraphQL field of the record behind each thing a client sent: `ownerId` writes `owner`."""
-    return tuple(
-        to_camel_case(name.removesuffix("_id") if name != "external_id" else name) for name in given(input_, *leave_out)
-    )
+    """Return the GraphQL field of the record behind each thing a client sent: `ownerId`, an ID, writes `owner`;
+    `externalId` and `nationalId` are texts, and fields of their own."""
+    definition = get_object_definition(type(input_), strict=True)
+    ids = {each.python_name for each in definition.fields if _named_type(each.type) is strawberry.ID}
+    return tuple(to_camel_case(name.removesuffix("_id") if name in ids else name) for name in given(input_, *leave_out))
+
+
+def _named_type(type_: Any) -> Any:
+    while isinstance(type_, StrawberryContainer):
+        type_ = type_.of_type
+    return type_
 
 
 def key_of(record: type, id_: str | None, path: str = "id") -> str:

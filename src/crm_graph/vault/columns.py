@@ -74,11 +74,18 @@ def encrypted(table: str, column: str, *, max_length: int = 100, ignoring: str =
     """Return what a table has for an encrypted text: the column, its blind index, the constraint that holds both."""
     mark = Encrypted(table, column, max_length, ignoring)
     return (
-        Column(column, Text, info={_MARK: mark}),
-        Column(mark.blind, Text),
+        _column(column, info={_MARK: mark}),
+        _column(mark.blind),
         CheckConstraint(ciphertext_only(mark.column, mark.blind), name=column),
         Index(f"ix_{table}_{mark.blind}", "workspace_id", mark.blind, "id"),
     )
+
+
+def _column(name: str, **options: Any) -> Column[str]:
+    """Return a column named as the declarative mapping names its own: by a plain str, which JSON takes as a key."""
+    made = Column(Text, **options)
+    made.name = made.key = name
+    return made
 
 
 def ciphertext_only(column: str, blind: str) -> str:

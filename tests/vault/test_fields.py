@@ -148,16 +148,13 @@ async def test_every_role_sees_what_it_may_through_every_door(
                 claims.workspace_id,
                 people.ours[4:],
             )
-            update = "UPDATE ticket SET contact_id = $1, requester_id = NULL, assignee_id = $2 WHERE id = $3"
-            update = update.replace("requester_id = NULL, ", "")
+            update = "UPDATE ticket SET contact_id = $1, assignee_id = $2 WHERE id = $3"
             await graph.rows(update, id_[4:], claims.member_id, ticket)
     for id_, expected in zip((people.ours, people.theirs), SEES[role], strict=True):
         body = await graph.execute(source, {"id": id_}, role=role)
         assert "errors" not in body
         found: Any = body["data"]
         for step in path:
-            if not found and isinstance(found, list):
-                pytest.skip(f"{role} sees no ticket")
             found = found[step]
         assert found["nationalId"] == expected
         assert found.get("again", expected) == expected
@@ -399,12 +396,7 @@ async def moved_row(graph: Graph, people: People) -> None:
     )
 
 
-async def flipped(graph: Graph, people: People) -> None:
-    await graph.rows(
-        "UPDATE contact SET national_id = overlay(national_id placing translate(substr(national_id, 30, 1),"
-        " 'ABCDEFGHabcdefgh01234567', 'BCDEFGHAbcdefgha12345670') || '' from 30) WHERE id = $1",
-        people.ours[4:],
-    )
+async def altered(graph: Graph, people: People) -> None:
     await graph.rows(
         "UPDATE contact SET national_id = left(national_id, 10) || 'AAAA' || substr(national_id, 15) WHERE id = $1",
         people.ours[4:],
@@ -427,7 +419,7 @@ async def keys_gone(graph: Graph, people: People) -> None:
     graph.engine.vault.forget((await graph.claims("admin")).workspace_id)
 
 
-TAMPERING = [moved_row, flipped, truncated, unknown_version, keys_gone]
+TAMPERING = [moved_row, altered, truncated, unknown_version, keys_gone]
 
 
 @pytest.mark.parametrize("executor", ["planned", "reference"])

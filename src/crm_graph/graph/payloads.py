@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar
 
 import strawberry
@@ -103,15 +104,21 @@ def given(input_: Any, *leave_out: str) -> dict[str, Any]:
 def field_names(input_: Any, *leave_out: str) -> tuple[str, ...]:
     """Return the GraphQL field of the record behind each thing a client sent: `ownerId`, an ID, writes `owner`;
     `externalId` and `nationalId` are texts, and fields of their own."""
-    definition = get_object_definition(type(input_), strict=True)
-    ids = {each.python_name for each in definition.fields if _named_type(each.type) is strawberry.ID}
+    ids = _ids(type(input_))
     return tuple(to_camel_case(name.removesuffix("_id") if name in ids else name) for name in given(input_, *leave_out))
 
 
-def _named_type(type_: Any) -> Any:
-    while isinstance(type_, StrawberryContainer):
-        type_ = type_.of_type
-    return type_
+@cache
+def _ids(input_type: type) -> frozenset[str]:
+    """Return the Python names of an input's fields that are IDs."""
+    found = set()
+    for each in get_object_definition(input_type, strict=True).fields:
+        type_: Any = each.type
+        while isinstance(type_, StrawberryContainer):
+            type_ = type_.of_type
+        if type_ is strawberry.ID:
+            found.add(each.python_name)
+    return frozenset(found)
 
 
 def key_of(record: type, id_: str | None, path: str = "id") -> str:

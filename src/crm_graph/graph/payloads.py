@@ -104,12 +104,13 @@ def given(input_: Any, *leave_out: str) -> dict[str, Any]:
 def field_names(input_: Any, *leave_out: str) -> tuple[str, ...]:
     """Return the GraphQL field of the record behind each thing a client sent: `ownerId`, an ID, writes `owner`;
     `externalId` and `nationalId` are texts, and fields of their own."""
-    ids = _ids(type(input_))
+    of: Any = type(input_)
+    ids = _ids(of)
     return tuple(to_camel_case(name.removesuffix("_id") if name in ids else name) for name in given(input_, *leave_out))
 
 
 @cache
-def _ids(input_type: type) -> frozenset[str]:
+def _ids(input_type: Any) -> frozenset[str]:
     """Return the Python names of an input's fields that are IDs."""
     found = set()
     for each in get_object_definition(input_type, strict=True).fields:

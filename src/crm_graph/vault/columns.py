@@ -9,6 +9,7 @@ it, so that nobody can forget to; and the database itself takes nothing into the
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,10 +17,11 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Column, Index, Table, Text
 
 from crm_graph.db.base import Row, table_of
+from crm_graph.db.session import Record
 from crm_graph.kernel.errors import Refused
 from crm_graph.vault.keys import Place
 
-_MARK = "encrypted"
+_MARK, _SECRET = "encrypted", "sealed"
 _CONTROLS = frozenset({"Cc", "Cf", "Zl", "Zp"})
 """Control and format characters, line and paragraph separators, by Unicode category."""
 
@@ -81,6 +83,47 @@ def encrypted(table: str, column: str, *, max_length: int = 100, ignoring: str =
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What a column of secrets is, which its slice makes with `Vault.seal` and opens itself: the purpose that it gives
+    there, and the column whose value is the holder."""
+
+    purpose: str
+    holder: str | None
+
+
+def sealed(purpose: str, holder: str | None = None) -> dict[str, Any]:
+    """Return the mark (`mapped_column(info=sealed("totp secret", "member_id"))`) by which a new key reaches secrets."""
+    return {_SECRET: Sealed(purpose, holder)}
+
+
+@dataclass(frozen=True, slots=True)
+class Ciphertexts:
+    """A column of ciphertexts, of either kind, as they are encrypted anew, and where each of them belongs."""
+
+    table: Table
+    column: str
+    place: str
+    holder: str | None
+    mark: Encrypted | None
+
+    def place_of(self, row: Record) -> Place:
+        """Return the place of a row's ciphertext."""
+        return Place(self.place, "" if self.holder is None else str(row[self.holder]))
+
+
+def ciphertexts(tables: Iterable[Table]) -> list[Ciphertexts]:
+    """Return the columns of these tables that hold ciphertexts."""
+    found = []
+    for column in (column for table in tables for column in table.columns):
+        mark, secret = mark_of(column), column.info.get(_SECRET)
+        if mark is not None:
+            found.append(Ciphertexts(column.table, column.name, mark.name, "id", mark))
+        elif secret is not None:
+            found.append(Ciphertexts(column.table, column.name, secret.purpose, secret.holder, None))
+    return found
+
+
 def _column(name: str, **options: Any) -> Column[str]:
     """Return a column named as the declarative mapping names its own: by a plain str, which JSON takes as a key."""
     made = Column(Text, **options)
@@ -99,12 +142,7 @@ def mark_of(column: Column[Any]) -> Encrypted | None:
     return mark
 
 
-def marks_of(table: Table) -> tuple[Encrypted, ...]:
-    """Return the marks of a table's columns."""
-    return tuple(mark for column in table.columns if (mark := mark_of(column)) is not None)
-
-
 @cache
 def encrypted_columns(model: type[Row]) -> tuple[Encrypted, ...]:
     """Return the marks of a model's columns."""
-    return marks_of(table_of(model))
+    return tuple(mark for column in table_of(model).columns if (mark := mark_of(column)) is not None)

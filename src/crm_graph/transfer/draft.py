@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from crm_graph.db.base import columns_of, table_of
@@ -80,15 +81,15 @@ class Drafts:
 
     async def encrypt(self, drafts: Sequence[Draft]) -> None:
         """Encrypt what drafts give for marked columns; what cannot be stored is reported."""
-        for draft in drafts if self.marks else ():
-            assert self.work.vault is not None, "this unit of work was made without a vault"
-            session, workspace_id = self.work.session, self.work.viewer.workspace_id
+        vault, session, workspace_id = self.work.vault, self.work.session, self.work.viewer.workspace_id
+        for draft, mark in product(drafts, self.marks):
+            assert vault is not None, "this unit of work was made without a vault"
             try:
                 draft.values |= await encrypted_values(
-                    self.work.vault, session, workspace_id, draft.id, self.marks, draft.before or {}, draft.values
+                    vault, session, workspace_id, draft.id, (mark,), draft.before or {}, draft.values
                 )
             except Refused as refused:
-                self.fail(draft, refused.field[0], refused.message)
+                self.fail_stored(draft, mark.column, refused.message)
 
     async def complete(self, drafts: Sequence[Draft]) -> Any:
         """Fill in the drafts' columns and judge them; returns what the slice gathered for them."""

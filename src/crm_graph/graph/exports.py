@@ -54,6 +54,13 @@ class Export:
     """For each column that is an edge, the keys of its record in the statement; else nothing."""
     shared: tuple[Statement | None, ...]
     """For each edge that may be written by a name that several records share: what reads those names."""
+    audited: tuple[str, ...]
+    """The coordinates that it reads and whose reading is to be written down."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The coordinates of its columns."""
+        return tuple(coordinate(self.record.name, self.record.columns[each.key].field) for each in self.columns)
 
 
 def plan_export(record: Record, registry: Registry, access: Access, chosen: Sequence[str] | None) -> Export:
@@ -84,7 +91,23 @@ def plan_export(record: Record, registry: Registry, access: Access, chosen: Sequ
         shared.append(_shared_names(each.target, access, record) if "name" in keys else None)
     query = select(*(column.label(f"c{index}") for index, column in enumerate(selected)))
     query = query.select_from(view.source()).where(*view.conditions()).order_by(view.rows.c.id)
-    return Export(record, tuple(columns), tuple(withheld), compile_statement(query), tuple(names), tuple(shared))
+    statement = compile_statement(query)
+    audited = _audited(access, columns, record, names)
+    return Export(record, tuple(columns), tuple(withheld), statement, tuple(names), tuple(shared), audited)
+
+
+def _audited(
+    access: Access, columns: Sequence[ExportColumn], record: Record, names: Sequence[tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Return the coordinates, of the record and of those that its edges are written by, whose reading is audited."""
+    found: dict[str, None] = {}
+    for each, keys in zip(columns, names, strict=True):
+        read = [(record, each.key), *((each.target, key) for key in keys if each.target is not None)]
+        for of, key in read:
+            field = of.columns[key].field
+            if access.of(of.name).audited(field):
+                found[coordinate(of.name, field)] = None
+    return tuple(found)
 
 
 def _columns(

@@ -11,6 +11,7 @@ from sqlalchemy import any_, bindparam, select
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import Fetch, Planning, Shape
 from crm_graph.graph.context import GraphContext
+from crm_graph.graph.reads import SensitiveRows
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.views import View, given_keys
@@ -19,20 +20,34 @@ from crm_graph.kernel.ids import split_id
 from crm_graph.permissions.policy import UUID
 
 
-def by_id_statement(record: Record, shape: Shape, planning: Planning, *, one: bool = False) -> Statement:
-    """Return the statement that reads records by the bind `keys`, or one by `key`; the id is the last column."""
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """The statement that reads records by the bind `keys`, or one by `key`; the id is the last column."""
+
+    statement: Statement
+    sensitive: SensitiveRows | None
+
+    async def rows(self, context: GraphContext, **values: Any) -> Sequence[Any]:
+        """Return the rows that the viewer may see."""
+        rows = await context.reader.fetch(self.statement, {**context.binds, **values})
+        if self.sensitive is not None:
+            context.note_reads(records=self.sensitive.ids(rows))
+        return rows
+
+    async def by_id(self, context: GraphContext, keys: Sequence[str]) -> dict[str, Any]:
+        """Return the rows that the viewer may see, by id."""
+        return {row[-1]: row for row in await self.rows(context, keys=keys)}
+
+
+def by_id(record: Record, shape: Shape, planning: Planning, *, one: bool = False) -> Lookup:
+    """Return the look-up of records for rows of a shape."""
     view = View.of(record, planning.context)
     id_ = view.rows.c.id
     wanted = id_ == bindparam("key", type_=UUID) if one else id_ == any_(given_keys())
     columns = view.selection(shape, planning)
     found = select(*columns, id_.label("key")).select_from(view.source())
-    return compile_statement(found.where(*view.conditions(), wanted))
-
-
-async def fetch_by_id(statement: Statement, context: GraphContext, keys: Sequence[str]) -> dict[str, Any]:
-    """Return the rows that the viewer may see, by id."""
-    rows = await context.reader.fetch(statement, {**context.binds, "keys": keys})
-    return {row[-1]: row for row in rows}
+    sensitive = SensitiveRows.at(view.sensitive_ids(shape), {**shape.columns, "id": -1})
+    return Lookup(compile_statement(found.where(*view.conditions(), wanted)), sensitive)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +59,10 @@ class ToOne:
 
     def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
         """See `executor.fields.Source`."""
-        statement = by_id_statement(self.record, shapes[self.record.name], planning)
+        lookup = by_id(self.record, shapes[self.record.name], planning)
 
         async def fetch(context: GraphContext, keys: Sequence[str], _: Mapping[str, Any]) -> Sequence[Any]:
-            found = await fetch_by_id(statement, context, keys)
+            found = await lookup.by_id(context, keys)
             return [found.get(key) for key in keys]
 
         return fetch
@@ -62,14 +77,15 @@ class ById:
 
     def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
         """See `executor.fields.Source`."""
-        statement = by_id_statement(self.record, shapes[self.record.name], planning, one=True)
+        lookup = by_id(self.record, shapes[self.record.name], planning, one=True)
         prefix = self.record.prefix
 
         async def fetch(context: GraphContext, _: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
             named = split_id(arguments["id"])
             if named is None or named[0] != prefix:
                 return [None]
-            return [await context.reader.fetch_row(statement, {**context.binds, "key": named[1]})]
+            rows = await lookup.rows(context, key=named[1])
+            return [rows[0] if rows else None]
 
         return fetch
 
@@ -85,8 +101,8 @@ class Nodes:
 
     def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
         """See `executor.fields.Source`. Statements are compiled here, so that withheld coordinates are known."""
-        statements = {
-            record.prefix: (record.name, by_id_statement(record, shapes[record.name], planning))
+        lookups = {
+            record.prefix: (record.name, by_id(record, shapes[record.name], planning))
             for record in self.registry.records.values()
         }
 
@@ -97,10 +113,10 @@ class Nodes:
                 raise LimitExceeded(message, path=(self.argument,))
             ids = [split_id(text) for text in ([given] if isinstance(given, str) else given)]
             rows: dict[tuple[str, str], Any] = {}
-            for prefix, (name, statement) in statements.items():
+            for prefix, (name, lookup) in lookups.items():
                 keys = list(dict.fromkeys(each[1] for each in ids if each is not None and each[0] == prefix))
                 if keys:
-                    found = await fetch_by_id(statement, context, keys)
+                    found = await lookup.by_id(context, keys)
                     rows.update({(prefix, key): (name, row) for key, row in found.items()})
             values = [None if each is None else rows.get(each) for each in ids]
             return values if isinstance(given, str) else [values]

@@ -6,7 +6,7 @@ import csv
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,7 +122,7 @@ async def _export(
                     if bom:
                         file.write(BOM)
                     try:
-                        count = await write_rows(connection, export, viewer, form, file, note)
+                        count = await write_rows(connection, export, viewer, form, file, note.count)
                     except BaseException:
                         await note.exported(complete=False)
                         raise
@@ -145,6 +145,10 @@ class _Note:
     rows: int = 0
     request_id: str = field(default_factory=new_id)
 
+    def count(self, rows: int) -> None:
+        """Remember how many rows went out."""
+        self.rows = rows
+
     async def sensitive(self) -> None:
         """Write down the sensitive reads, if any, before the first row is written."""
         if self.export.audited:
@@ -162,16 +166,20 @@ class _Note:
 
 
 async def write_rows(
-    connection: Connection[Any], export: Export, viewer: Viewer, form: str, file: TextIO, note: _Note | None = None
+    connection: Connection[Any],
+    export: Export,
+    viewer: Viewer,
+    form: str,
+    file: TextIO,
+    reached: Callable[[int], None] = lambda _: None,
 ) -> int:
-    """Write the rows of an export to a file; returns how many."""
+    """Write the rows of an export to a file; returns how many. `reached` is told after each row."""
     count = 0
     write = _writer(export, form, file)
     async for values in export_rows(connection, export, viewer):
         write(values)
         count += 1
-        if note is not None:
-            note.rows = count
+        reached(count)
     return count
 
 

@@ -15,7 +15,6 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from crm_graph.db.pool import connect
-from crm_graph.kernel.errors import OperatorError
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +23,16 @@ ElectedWork: TypeAlias = "Callable[[asyncpg.Connection[Any]], Awaitable[None]]"
 
 
 async def run_elected(name: str, url: str, lock: int, election_ms: int, work: ElectedWork) -> None:
-    """Work whenever elected, until cancelled; a lost connection is an election anew, not an error."""
+    """Work whenever elected, until cancelled; a lost connection is an election anew, not an error.
+
+    Whatever else it is that ends the work, too: asyncpg raises more than its documented errors where the server ends a
+    connection in the middle of a transaction, and background work that ended in silence would not be missed for days.
+    """
     while True:
         try:
             await _serve(url, lock, election_ms, work)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, OperatorError) as error:
-            log.warning("%s: connection lost (%s); trying again", name, type(error).__name__)
+        except Exception as error:
+            log.warning("%s: interrupted (%s); trying again", name, type(error).__name__)
         await asyncio.sleep(election_ms / 1000)
 
 

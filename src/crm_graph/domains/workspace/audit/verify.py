@@ -40,6 +40,7 @@ _EVENTS = f"""
 """  # noqa: S608 - constants
 _PENDING = "SELECT count(*) FROM event WHERE workspace_id = $1 AND (xid, seq) > ($2::text::xid8, $3)"
 _HEAD = "SELECT workspace_id, number, hash, event_xid, event_seq, key_id, seal FROM audit_head"
+_FIRST = "SELECT min(number) FROM audit_entry WHERE workspace_id = $1"
 _COUNT = "SELECT count(*) FROM audit_entry WHERE workspace_id = $1 AND number > $2"
 _WORKSPACES = """
     WITH RECURSIVE of_events AS (
@@ -157,6 +158,8 @@ class _Verification:
         for each in (head, last):
             if each is not None:
                 self._check_head(each)
+        if head is None and (first := await self._connection.fetchval(_FIRST, self._workspace)) is not None:
+            raise Tampered(first, "the head of the chain is missing")
         passed = LogCursor(0, 0) if last is None else LogCursor(last["event_xid"], last["event_seq"])
         entries = self._cursor(_ENTRIES, self._workspace, max(self._since.number, 1))
         start = await self._start(entries)

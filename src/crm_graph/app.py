@@ -27,6 +27,8 @@ from crm_graph.api.websocket import WebSocketEndpoint
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.domains.workspace.accounts.directory import MemberDirectory
+from crm_graph.domains.workspace.audit.chain import seal_keys
+from crm_graph.domains.workspace.audit.chainer import Chainer
 from crm_graph.events.hub import Hub
 from crm_graph.events.relay import Relay
 from crm_graph.graph.build import BuiltSchema
@@ -53,6 +55,8 @@ class Installation:
     read_url: str | None = None
     key_service: KeyService | None = None
     """What wraps the keys of workspaces; None derives it from the secrets."""
+    retired_secrets: Sequence[bytes] = ()
+    """Secrets that only verify what the audit trail sealed under them."""
     demo_token: Callable[[], str | None] = lambda: None
     open_metrics: bool = False
     """Whether `/metrics` needs no token: on one's own machine."""
@@ -69,6 +73,18 @@ def make_vault(installation: Installation, settings: Settings, database: Databas
     return Vault(service, database, settings.vault_cache_ms, settings.vault_workspaces)
 
 
+def chainer(installation: Installation, settings: Settings, schema: BuiltSchema) -> Chainer:
+    """Return what seals the event log of this installation."""
+    return Chainer(
+        installation.url,
+        seal_keys(installation.secrets),
+        {record.name: record.prefix for record in schema.registry.records.values()},
+        retired=seal_keys(installation.retired_secrets),
+        poll_ms=settings.audit_poll_ms,
+        batch=settings.audit_batch_size,
+    )
+
+
 def page_limits(settings: Settings) -> PageLimits:
     """Return the bounds of pages."""
     return PageLimits(settings.page_size, settings.nested_page_size, settings.max_page_size)
@@ -78,7 +94,8 @@ def page_limits(settings: Settings) -> PageLimits:
 async def running_engine(
     installation: Installation, settings: Settings, schema: BuiltSchema | None = None
 ) -> AsyncIterator[Engine]:
-    """Open what an API process needs, and close it in reverse order: pools, hub, relay."""
+    """Open what an API process needs, and close it in reverse order: pools, hub, relay and audit chainer."""
+    schema = schema or make_schema(page_limits(settings))
     pool = PoolSettings(
         settings.read_pool_size,
         settings.write_pool_size,
@@ -93,12 +110,15 @@ async def running_engine(
         make_vault(installation, settings, database),
         settings,
     )
-    relay = asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run())
+    background = [
+        asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run()),
+        asyncio.create_task(chainer(installation, settings, schema).run()),
+    ]
     hub = Hub(database, settings.subscription_queue_size)
     try:
         await hub.start()
         engine = Engine(
-            schema or make_schema(page_limits(settings)),
+            schema,
             database,
             hub,
             Authenticator(services.authority, MemberDirectory()),
@@ -108,8 +128,9 @@ async def running_engine(
         yield engine
     finally:
         await hub.stop()
-        relay.cancel()
-        await asyncio.gather(relay, return_exceptions=True)
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
         await database.close()
 
 

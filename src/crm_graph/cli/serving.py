@@ -16,11 +16,12 @@ from pathlib import Path
 import click
 import uvicorn
 
-from crm_graph.app import Application, Installation, authority
+from crm_graph.api.schema import make_schema
+from crm_graph.app import Application, Installation, authority, chainer
 from crm_graph.cli.accounts import Account, demo_accounts
 from crm_graph.cli.bootstrap import ensure_workspace
 from crm_graph.cli.place import Place, console, data_option, find_place, installation, opened, run, settings
-from crm_graph.db.migrate import require_current, upgrade
+from crm_graph.db.migrate import upgrade
 from crm_graph.events.relay import Relay
 from crm_graph.kernel.errors import OperatorError
 
@@ -174,22 +175,29 @@ async def _serve_place(place: Place, listener: socket.socket) -> None:
 @click.command()
 @data_option
 def worker(data: Path | None) -> None:
-    """Run the background work of an installation: the relay of live events. SIGTERM stops it."""
+    """Run the background work of an installation: the relay of live events, the chainer of the audit trail. SIGTERM
+    stops it."""
     run(_worker(find_place(data)))
 
 
 async def _worker(place: Place) -> None:
     with place.database_url() as url:
-        await require_current(url)
+        async with opened(Place(None, url)) as database:
+            made = await installation(database)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        relay = asyncio.create_task(Relay(url, settings().relay_poll_ms).run())
-        console.print("crm-graph worker runs; the relay is elected among all processes")
+        options = settings()
+        tasks = [
+            asyncio.create_task(Relay(url, options.relay_poll_ms).run()),
+            asyncio.create_task(chainer(made, options, make_schema()).run()),
+        ]
+        console.print("crm-graph worker runs; relay and audit chainer are elected among all processes")
         await stop.wait()
-        relay.cancel()
-        await asyncio.gather(relay, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 COMMANDS = (dev, serve, worker)

@@ -67,6 +67,12 @@ class Settings:
     heartbeat_ms: int = 15_000
     drain_ms: int = 10_000
     relay_poll_ms: int = 25
+    audit_poll_ms: int = 200
+    """How long an event waits for its audit entry, at most, while there is little to do."""
+    audit_batch_size: int = 1_000
+    """Events that get their audit entries in one transaction."""
+    audit_max_ids: int = 200
+    """Records that one event about sensitive reads names; beyond these it counts."""
     allowed_origins: str = ""
     metrics_token: str = ""
     """Who shows it may read `/metrics`; without it there are none, except under `crm-graph dev`."""

@@ -27,6 +27,8 @@ class Settings:
     access_token_seconds: int = 600
     session_days: int = 30
     """How long a session goes on without being used."""
+    max_sessions: int = 100
+    """Live sessions of a member; one more ends the one that was not used for the longest time."""
     key_days: int = 30
     """How long a signing key signs; it is accepted for as long before and after."""
     trusted_proxies: str = ""

@@ -25,7 +25,9 @@ from crm_graph.kernel.settings import Settings
 from tests.support.graph import SECRET
 
 PASSWORD = "correct horse battery staple"
+WRONG = "wrong horse battery staple"
 HOME = Origin("192.0.2.1", "test")
+ELSEWHERE = Origin("198.51.100.7", "elsewhere")
 CHEAP = {"argon2_memory_kib": 64, "argon2_iterations": 1}
 """Of Argon2 only; everything else is as in production."""
 
@@ -134,6 +136,18 @@ class Accounts:
         """Return the types of the events of accounts, in order, or of these."""
         found = await self.rows("SELECT type FROM event WHERE entity = 'Account' ORDER BY seq")
         return [row["type"] for row in found if not names or row["type"] in names]
+
+
+async def limited(accounts: Accounts, origin: Origin = ELSEWHERE, **input_: Any) -> dict[str, Any] | None:
+    """Return the RATE_LIMITED error of an attempt, or None."""
+    given = {"email": "rep@example.com", "password": WRONG, "workspace": "demo", **input_}
+    body = await accounts.ask(SIGN_IN, {"input": given}, origin=origin)
+    if "errors" not in body:
+        return None
+    (error,) = body["errors"]
+    assert error["extensions"]["code"] == "RATE_LIMITED"
+    found: dict[str, Any] = error
+    return found
 
 
 TABLES = "credential, recovery_code, member_link, attempt, mail, member_session"

@@ -92,7 +92,7 @@ async def test_a_forged_token_changes_nothing(accounts: Accounts) -> None:
 
 
 async def test_answers_to_bad_tokens_are_equal(accounts: Accounts) -> None:
-    workspace_id, member_id = await accounts.give_password("rep@example.com")
+    _, member_id = await accounts.give_password("rep@example.com")
     used, ended, alien = [await accounts.sign_in() for _ in range(3)]
     await accounts.data(REFRESH, {"token": used["refreshToken"]})
     await accounts.data(SIGN_OUT, {"token": ended["refreshToken"]})

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from crm_graph.api import graphiql
+from crm_graph.api import account_pages, graphiql
 from crm_graph.api.engine import Engine
 from crm_graph.api.examples import EXAMPLES
 from crm_graph.api.http import GraphQLEndpoint
@@ -141,6 +141,7 @@ class Application:
         return [
             Route("/graphql", self._page, methods=["GET", "POST"]),
             WebSocketRoute("/graphql", self._socket),
+            *account_pages.routes("/graphql"),
             Route("/health", self._health),
             Route("/ready", self._ready),
             Route("/metrics", self._metrics),

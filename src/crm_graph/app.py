@@ -27,6 +27,7 @@ from crm_graph.api.websocket import WebSocketEndpoint
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.domains.workspace.accounts.directory import MemberDirectory
+from crm_graph.domains.workspace.clients.keys import ApiKeys
 from crm_graph.events.hub import Hub
 from crm_graph.events.relay import Relay
 from crm_graph.graph.build import BuiltSchema
@@ -78,13 +79,14 @@ async def running_engine(
     services = Services(authority(installation, settings), database, installation.secrets, settings)
     relay = asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run())
     hub = Hub(database, settings.subscription_queue_size)
+    keys = ApiKeys(database, services.clock)
     try:
         await hub.start()
         engine = Engine(
             schema or make_schema(page_limits(settings)),
             database,
             hub,
-            Authenticator(services.authority, MemberDirectory()),
+            Authenticator(services.authority, MemberDirectory(), [keys]),
             CursorSealer(services.keys("cursor sealing", 64)[0]),
             services,
         )
@@ -93,6 +95,7 @@ async def running_engine(
         await hub.stop()
         relay.cancel()
         await asyncio.gather(relay, return_exceptions=True)
+        await keys.close()
         await database.close()
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from crm_graph.api.graphiql import asset_directory
+from crm_graph.app import check_settings
 from crm_graph.cli.place import Place
 from crm_graph.db.migrate import state
 from crm_graph.db.pool import connect
@@ -57,7 +58,7 @@ def _python() -> Finding:
 def _configuration(place: Place) -> list[Finding]:
     findings = []
     try:
-        Settings.from_environment()
+        check_settings(Settings.from_environment())
         findings.append(Finding("settings can be read"))
     except OperatorError as error:
         findings.append(_problem(error))

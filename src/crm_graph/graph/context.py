@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import strawberry
 from aiodataloader import DataLoader
 
 from crm_graph.db.session import ReadSession
 from crm_graph.graph.cursors import CursorSealer
+from crm_graph.identity.cookies import CookieJar
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.services import Services
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import LimitExceeded
 from crm_graph.permissions.access import Access
 from crm_graph.work import Work
+
+P = TypeVar("P")
 
 
 @dataclass(slots=True)
@@ -38,12 +41,20 @@ class GraphContext:
     origin: Origin = NOWHERE
     loaders: dict[Any, DataLoader[Any, Any]] = field(default_factory=dict)
     extras: dict[str, Any] = field(default_factory=dict)
+    cookies: CookieJar | None = None
+    """The cookies of a request that may use them: whoever signs somebody in or out sets or clears them here."""
+    ports: Mapping[type, object] = field(default_factory=dict)
+    """What the edge does for slices, by the protocol that a slice asks it by."""
     filter_work: int = 0
     binds: Mapping[str, Any] = field(init=False)
     """The values of the binds that every compiled read carries."""
 
     def __post_init__(self) -> None:
         self.binds = self.viewer.binds
+
+    def port(self, protocol: type[P]) -> P:
+        """Return what implements a slice's protocol at the edge. Raises KeyError where nothing does."""
+        return cast(P, self.ports[protocol])
 
     def count_filter(self, work: int, limit: int, argument: str = "where") -> None:
         """Add the work of one filter of this operation. Raises LimitExceeded when all together are too much."""

@@ -63,6 +63,29 @@ _NOTE_USE = Statement(
 )
 
 
+_LIST = Statement(
+    """
+    SELECT id, name, prefix, created_at, expires_at, revoked_at, last_used_at FROM api_key
+    WHERE workspace_id = $1 AND client_id = $2 ORDER BY id
+    """,
+    ("workspace_id", "client_id"),
+    {},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedKey:
+    """A key as the operator sees it; times as the database prints them."""
+
+    id: str
+    name: str
+    prefix: str
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+    last_used_at: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class NewKey:
     """A key as it is made: `text` is for its holder, once; the rest is kept."""
@@ -102,6 +125,12 @@ async def verify_key(session: ReadSession, text: str, now: datetime) -> LiveKey 
         return None
     expires_at = None if row["expires_at"] is None else datetime.fromisoformat(row["expires_at"])
     return LiveKey(workspace_id, key_id, row["client_id"], row["member_id"], expires_at)
+
+
+async def list_keys(session: ReadSession, workspace_id: str, client_id: str) -> list[ListedKey]:
+    """Return all keys of a client, the oldest first."""
+    rows = await session.fetch(_LIST, {"workspace_id": workspace_id, "client_id": client_id})
+    return [ListedKey(*row) for row in rows]
 
 
 async def note_use(database: Database, workspace_id: str, key_id: str, now: datetime) -> None:

@@ -21,9 +21,10 @@ _ROLES = table_of(MemberRole)
 
 async def create_member(work: Work, values: Mapping[str, Any], roles: Iterable[str]) -> str:
     """Add a member with roles and return their id. Raises Refused INVALID for an unknown role, TAKEN for an e-mail in
-    use."""
+    use, FORBIDDEN for a role that the viewer does not hold."""
     work.may(MEMBER, CREATE, values)
-    roles = _known(roles)
+    roles = known_roles(roles)
+    refuse_beyond(work, roles)
     await _check_references(work, values)
     member: Member = Member.make(**{"status": "ACTIVE", "kind": MemberKind.PERSON.value, **values})
     await work.create(member, MEMBER, MemberCreated(roles))
@@ -42,12 +43,14 @@ async def update_member(work: Work, id_: str, values: Mapping[str, Any], if_vers
 
 
 async def set_member_roles(work: Work, id_: str, roles: Iterable[str]) -> str:
-    """Replace a member's roles. Raises Refused INVALID when that would leave the workspace without an administrator."""
+    """Replace a member's roles. Raises Refused INVALID when that would leave the workspace without an administrator,
+    FORBIDDEN for a role that the viewer does not hold."""
     member = await work.get(Member, MEMBER, id_, UPDATE)
-    roles = _known(roles)
-    before = await _roles_of(work, id_)
+    roles = known_roles(roles)
+    before = await roles_of(work, id_)
     if roles == before:
         return id_
+    refuse_beyond(work, set(roles) ^ set(before))
     if ADMIN in before and ADMIN not in roles:
         await _refuse_last_admin(work, id_, "roles")
     await work.session.run(
@@ -63,7 +66,7 @@ async def set_member_roles(work: Work, id_: str, roles: Iterable[str]) -> str:
 async def suspend_member(work: Work, id_: str, if_version: int | None) -> str:
     """Keep a member from signing in. Raises Refused INVALID for the last administrator."""
     member = await work.get(Member, MEMBER, id_, UPDATE, if_version)
-    if ADMIN in await _roles_of(work, id_):
+    if ADMIN in await roles_of(work, id_):
         await _refuse_last_admin(work, id_, "id")
     await work.save(member, MEMBER, member.suspend())
     return id_
@@ -83,15 +86,27 @@ async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
         await work.refer(Member, MEMBER, values["manager_id"], "managerId")
 
 
-def _known(roles: Iterable[str]) -> tuple[str, ...]:
+def known_roles(roles: Iterable[str], path: str = "roles") -> tuple[str, ...]:
+    """Return roles in order, each once. Raises Refused INVALID at `path` for one that there is not."""
     roles = tuple(sorted(set(roles)))
     for role in roles:
         if role not in BUILT_IN:
-            raise Refused("INVALID", f"There is no role {role!r}; there are: {', '.join(BUILT_IN)}.", ("roles",))
+            raise Refused("INVALID", f"There is no role {role!r}; there are: {', '.join(BUILT_IN)}.", (path,))
     return roles
 
 
-async def _roles_of(work: Work, member_id: str) -> tuple[str, ...]:
+def refuse_beyond(work: Work, roles: Iterable[str], path: str = "roles") -> None:
+    """Raise Refused FORBIDDEN for a role that the viewer does not hold: who may change members, or make clients, does
+    not become an administrator by that. An administrator holds them all."""
+    beyond = set() if ADMIN in work.viewer.roles else set(roles) - set(work.viewer.roles)
+    if beyond:
+        raise Refused(
+            "FORBIDDEN", f"You cannot give or take roles that you do not hold: {', '.join(sorted(beyond))}.", (path,)
+        )
+
+
+async def roles_of(work: Work, member_id: str) -> tuple[str, ...]:
+    """Return the roles that a member holds, in order."""
     query = select(_ROLES.c.role).where(_ROLES.c.workspace_id == workspace(), _ROLES.c.member_id == member_id)
     rows = await work.session.query(query, workspace_id=work.viewer.workspace_id)
     return tuple(sorted(row["role"] for row in rows))
@@ -113,7 +128,7 @@ async def _write_roles(work: Work, member_id: str, roles: tuple[str, ...]) -> No
 
 
 async def _refuse_last_admin(work: Work, member_id: str, path: str) -> None:
-    """Raise Refused when no other active member is an administrator; locks the others against a concurrent change."""
+    """Raise Refused when no other active person is an administrator; locks the others against a concurrent change."""
     members = table_of(Member)
     query = (
         select(members.c.id)
@@ -121,6 +136,7 @@ async def _refuse_last_admin(work: Work, member_id: str, path: str) -> None:
         .where(
             members.c.workspace_id == workspace(),
             members.c.status == "ACTIVE",
+            members.c.kind == MemberKind.PERSON.value,
             _ROLES.c.role == ADMIN,
         )
         .order_by(members.c.id)

@@ -16,11 +16,13 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from crm_graph.api import graphiql
+from crm_graph.api.credentials import Credentials
 from crm_graph.api.engine import Engine
 from crm_graph.api.examples import EXAMPLES
 from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.metrics import metrics_response
 from crm_graph.api.negotiation import HTML, JSON, choose
+from crm_graph.api.origins import Origins
 from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
 from crm_graph.api.websocket import WebSocketEndpoint
@@ -34,6 +36,7 @@ from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.pages import PageLimits
 from crm_graph.identity.authenticate import Authenticator
+from crm_graph.identity.origin import parse_networks
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import TokenAuthority
 from crm_graph.kernel.settings import Settings
@@ -62,6 +65,12 @@ def authority(installation: Installation, settings: Settings) -> TokenAuthority:
 def page_limits(settings: Settings) -> PageLimits:
     """Return the bounds of pages."""
     return PageLimits(settings.page_size, settings.nested_page_size, settings.max_page_size)
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise OperatorError for settings of the edge that cannot be meant: before anything starts."""
+    Credentials(settings, Origins(settings))
+    parse_networks(settings.trusted_proxies)
 
 
 @asynccontextmanager
@@ -103,6 +112,7 @@ class Application:
     """The ASGI application with its life cycle."""
 
     def __init__(self, installation: Installation, settings: Settings) -> None:
+        check_settings(settings)
         self._installation = installation
         self._settings = settings
         self._engine: Engine | None = None
@@ -118,7 +128,7 @@ class Application:
         """Answer as ASGI: GraphQL requests directly, all else through Starlette's router."""
         if self._http is not None and scope["type"] == "http" and scope["path"] == "/graphql":
             method = scope["method"]
-            if method == "POST" or (method in {"GET", "HEAD"} and not _wants_page(scope)):
+            if method in {"POST", "OPTIONS"} or (method in {"GET", "HEAD"} and not _wants_page(scope)):
                 await self._http(scope, receive, send)
                 return
         await self._starlette(scope, receive, send)

@@ -19,7 +19,7 @@ WHO = {"query": "{ viewer { roles member { name } } }"}
 
 
 def test_a_client_with_a_key(tmp_path: Path) -> None:
-    with running_server(tmp_path / "data") as server:
+    with running_server(tmp_path / "data", "--no-demo") as server:
         key = _command(server, "create", "sync", "--role", "integration", "--key").strip()
         assert key.startswith(MARK)
         assert _asks(server, key) == (200, {"roles": ["integration"], "member": {"name": "sync"}})

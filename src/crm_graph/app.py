@@ -16,11 +16,13 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from crm_graph.api import account_pages, graphiql
+from crm_graph.api.credentials import Credentials
 from crm_graph.api.engine import Engine
 from crm_graph.api.examples import EXAMPLES
 from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.metrics import metrics_response
 from crm_graph.api.negotiation import HTML, JSON, choose
+from crm_graph.api.origins import Origins
 from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
 from crm_graph.api.websocket import WebSocketEndpoint
@@ -31,6 +33,7 @@ from crm_graph.domains.workspace.accounts.outbox import RESET_REQUEST, Outbox
 from crm_graph.domains.workspace.accounts.resets import answer_request
 from crm_graph.domains.workspace.audit.chain import seal_keys
 from crm_graph.domains.workspace.audit.chainer import Chainer
+from crm_graph.domains.workspace.clients.keys import ApiKeys
 from crm_graph.events.hub import Hub
 from crm_graph.events.relay import Relay
 from crm_graph.graph.build import BuiltSchema
@@ -38,6 +41,7 @@ from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.pages import PageLimits
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.mailer import Mailer
+from crm_graph.identity.origin import parse_networks
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import TokenAuthority
 from crm_graph.kernel.settings import Settings
@@ -131,6 +135,12 @@ def page_limits(settings: Settings) -> PageLimits:
     return PageLimits(settings.page_size, settings.nested_page_size, settings.max_page_size)
 
 
+def check_settings(settings: Settings) -> None:
+    """Raise OperatorError for settings of the edge that cannot be meant: before anything starts."""
+    Credentials(settings, Origins(settings))
+    parse_networks(settings.trusted_proxies)
+
+
 @asynccontextmanager
 async def running_engine(
     installation: Installation, settings: Settings, schema: BuiltSchema | None = None
@@ -146,6 +156,7 @@ async def running_engine(
     database = await Database.open(installation.url, installation.read_url, pool)
     hub = Hub(database, settings.subscription_queue_size)
     services = make_services(installation, settings, database)
+    keys = ApiKeys(database, services.clock)
     try:
         async with background_work(installation, settings, schema, services):
             await hub.start()
@@ -153,12 +164,13 @@ async def running_engine(
                 schema,
                 database,
                 hub,
-                Authenticator(services.authority, MemberDirectory()),
+                Authenticator(services.authority, MemberDirectory(), [keys]),
                 CursorSealer(services.keys("cursor sealing", 64)[0]),
                 services,
             )
     finally:
         await hub.stop()
+        await keys.close()
         await database.close()
 
 
@@ -166,6 +178,7 @@ class Application:
     """The ASGI application with its life cycle."""
 
     def __init__(self, installation: Installation, settings: Settings) -> None:
+        check_settings(settings)
         self._installation = installation
         self._settings = settings
         self._engine: Engine | None = None
@@ -181,7 +194,7 @@ class Application:
         """Answer as ASGI: GraphQL requests directly, all else through Starlette's router."""
         if self._http is not None and scope["type"] == "http" and scope["path"] == "/graphql":
             method = scope["method"]
-            if method == "POST" or (method in {"GET", "HEAD"} and not _wants_page(scope)):
+            if method in {"POST", "OPTIONS"} or (method in {"GET", "HEAD"} and not _wants_page(scope)):
                 await self._http(scope, receive, send)
                 return
         await self._starlette(scope, receive, send)

@@ -33,6 +33,8 @@ ALLOWED = {
     "domains/workspace/accounts/sessions.py": "whoever shows a refresh token is not a viewer yet; a member's own",
     "domains/workspace/accounts/sign_in.py": "whoever signs in is not a viewer yet",
     "domains/workspace/clients/documents.py": "the gate before a request has a viewer, and the operator's commands",
+    "domains/workspace/clients/operations.py": "counts the keys of a client that was read under permissions",
+    "domains/workspace/clients/keys.py": "verifies an API key, before there is a viewer",
     "domains/workspace/workspaces/operations.py": "the operator's commands, and the workspace's own currency",
     "domains/workspace/members/operations.py": "roles of a member that was read under permissions; the last admin",
     "domains/customers/customers/policy.py": "a predicate of a policy",

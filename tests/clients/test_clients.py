@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import COMMAND, RunningServer, environment, running_server
+from tests.support.server import COMMAND, RunningServer, environment, free_port, running_server
 
 HERE = Path(__file__).parent
 SCHEMA = HERE.parents[1] / "schema" / "schema.graphql"
-SCRIPTS = ("audits", "ws", "sse", "apollo", "urql", "relay", "trusted", "codegen", "lint", "graphiql")
+SCRIPTS = ("audits", "ws", "sse", "apollo", "urql", "relay", "trusted", "codegen", "lint", "graphiql", "browser")
 CHROMIUM = os.environ.get("CRM_TEST_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+PAGE_PORT = free_port()
+"""Of a page on another origin that may call the server."""
 INSTALL_TIMEOUT_S = 300
 SCRIPT_TIMEOUT_S = 75
 
@@ -51,20 +53,23 @@ def _install(lock: Path, installed: Path) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server of its own, with a short time for `connection_init`; it must end cleanly."""
     data = tmp_path_factory.mktemp("clients") / "data"
-    with running_server(data, "--no-demo", CRM_CONNECTION_INIT_MS="1000") as running:
+    allowed = f"http://127.0.0.1:{PAGE_PORT}"
+    settings = {"CRM_CONNECTION_INIT_MS": "1000", "CRM_ALLOWED_ORIGINS": allowed, "CRM_COOKIES": "1"}
+    with running_server(data, "--no-demo", **settings) as running:
         yield running
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_client(script: str, packages: None, server: RunningServer) -> None:
     """A script ends with 0 when each of its checks passed."""
-    if script == "graphiql" and not Path(CHROMIUM).exists():
-        pytest.skip(f"GraphiQL needs a browser, and {CHROMIUM} is not there")
+    if script in {"graphiql", "browser"} and not Path(CHROMIUM).exists():
+        pytest.skip(f"a page needs a browser, and {CHROMIUM} is not there")
     given = {
         "CRM_TEST_URL": server.address,
         "CRM_TEST_TOKEN": server.token,
         "CRM_TEST_SCHEMA": str(SCHEMA),
         "CRM_TEST_CHROMIUM": CHROMIUM,
+        "CRM_TEST_PAGE_PORT": str(PAGE_PORT),
         "CRM_TEST_COMMAND": COMMAND,
         "CRM_TEST_DATA": str(server.data),
     }

@@ -108,7 +108,8 @@ class Accounts:
         """Return the whole answer to a request."""
         request = GraphQLRequest(source, None, variables or {})
         try:
-            claims = await self.engine.authenticate(request, None if token is None else f"Bearer {token}")
+            credential = None if token is None else f"Bearer {token}"
+            claims = (await self.engine.admission.admit(request, credential, origin.address)).claims
             operation = await self.engine.operation(request, claims)
         except Unauthenticated as error:
             return self.engine.refuse_error(error).body

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.execution import make_executor
 from crm_graph.graph.records import record_of
-from crm_graph.identity.authenticate import Authenticator
+from crm_graph.identity.authenticate import Authenticator, Resolver
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import Claims, TokenAuthority
 from crm_graph.kernel.ids import encode_id
@@ -31,7 +31,13 @@ SECRET = b"s" * 32
 class Graph:
     """An engine over one database in a savepoint."""
 
-    def __init__(self, schema: BuiltSchema, database: SavepointDatabase, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        schema: BuiltSchema,
+        database: SavepointDatabase,
+        settings: Settings | None = None,
+        resolvers: Sequence[Resolver] = (),
+    ) -> None:
         self.database = database
         self.schema = schema
         self.authority = TokenAuthority([SECRET], "crm-graph", "crm-graph")
@@ -40,7 +46,7 @@ class Graph:
             schema,
             database,
             Hub(database),
-            Authenticator(self.authority, MemberDirectory()),
+            Authenticator(self.authority, MemberDirectory(), resolvers),
             CursorSealer(b"c" * 64),
             Services(self.authority, database, [SECRET], vault, settings or Settings()),
         )

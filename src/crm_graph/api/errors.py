@@ -42,7 +42,7 @@ def format_error(error: GraphQLError, request_id: str, default_code: str = "INTE
     if isinstance(original, RequestError) and original.path:
         formatted["extensions"]["argument"] = list(original.path)
     if isinstance(original, RateLimited):
-        formatted["extensions"]["retryAfter"] = original.retry_after_s
+        formatted["extensions"]["retryAfterSeconds"] = original.retry_after_s
     return formatted
 
 

@@ -100,6 +100,26 @@ class Settings:
     nested_page_size: int = 10
     max_page_size: int = 200
     max_subscriptions: int = 100
+    """Operations that run on one WebSocket at once."""
+    max_sockets_per_member: int = 50
+    max_sockets_per_address: int = 1_000
+    max_streams_per_member: int = 100
+    """Subscriptions as server-sent events at once."""
+    max_messages_per_second: int = 100
+    """Messages that a WebSocket may bring; five seconds' worth at once."""
+    rate_member_requests: int = 3_000
+    """Requests of a member in a minute, per process."""
+    rate_member_cost: int = 600_000
+    rate_client_requests: int = 30_000
+    """Of an API client that has no limits of its own, all whom it acts for together."""
+    rate_client_cost: int = 6_000_000
+    rate_address_requests: int = 600
+    """Requests without a good credential from an address, of IPv6 a /64."""
+    rate_address_cost: int = 60_000
+    rate_address_failures: int = 600
+    """Wrong credentials from an address: after these it must wait before another one is looked at."""
+    rate_entries: int = 50_000
+    """Of how many members, clients and addresses a process remembers how much they asked for, about 500 bytes each."""
     subscription_queue_size: int = 1_000
     connection_init_ms: int = 5_000
     heartbeat_ms: int = 15_000
@@ -112,6 +132,9 @@ class Settings:
     audit_max_ids: int = 200
     """Records that one event about sensitive reads names; beyond these it counts."""
     allowed_origins: str = ""
+    """Where browser applications may call from, `https://app.example.com,https://other.example.com`, or `*`."""
+    cookies: bool = False
+    """Whether signing in also sets cookies for a browser that asks for it by the header `X-CRM-CSRF: 1`."""
     metrics_token: str = ""
     """Who shows it may read `/metrics`; without it there are none, except under `crm-graph dev`."""
     log_level: str = "info"
@@ -128,12 +151,12 @@ class Settings:
             if text is None or text == "":
                 continue
             try:
-                values[each.name] = hints[each.name](text)
+                values[each.name] = _flag(name, text) if hints[each.name] is bool else hints[each.name](text)
             except ValueError:
                 raise OperatorError(
                     f"{name}={text!r} is not a whole number", f"set it to one, or unset it (default {each.default})"
                 ) from None
-            if isinstance(values[each.name], int) and values[each.name] <= 0:
+            if hints[each.name] is int and values[each.name] <= 0:
                 raise OperatorError(
                     f"{name}={text} must be more than 0", f"unset it to use the default, {each.default}"
                 )
@@ -144,3 +167,11 @@ class Settings:
             known = ", ".join(f"`{mode}`" for mode in DOCUMENT_MODES)
             raise OperatorError(f"CRM_DOCUMENT_MODE={settings.document_mode!r} is unknown", f"set it to one of {known}")
         return settings
+
+
+def _flag(name: str, text: str) -> bool:
+    """Return a switch. Raises OperatorError for what is none."""
+    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in known:
+        raise OperatorError(f"{name}={text!r} is no switch", "set it to `1` or `0`")
+    return known[text.lower()]

@@ -190,7 +190,9 @@ async def _subscribe(visit: Visit, source: str) -> list[Answer]:
     engine.hub = hub = Hub(visit.world.graph.database)
     hub.position = LogCursor(1, 2**62)
     request = GraphQLRequest(source)
-    refusal, stream = await engine.subscribe(request, await engine.operation(request, visit.claims), visit.claims)
+    refusal, stream = await engine.subscribe(
+        request, await engine.operation(request, visit.claims), lambda: visit.claims
+    )
     if refusal is not None:
         return [refusal]
     collecting = asyncio.create_task(_collect(stream))

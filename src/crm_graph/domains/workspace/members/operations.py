@@ -27,7 +27,8 @@ async def create_member(
     """Add a member with roles and return their id. Raises Refused INVALID for an unknown role, TAKEN for an e-mail in
     use, FORBIDDEN for roles that the viewer may not give."""
     work.may(MEMBER, CREATE, given)
-    roles = await grantable(work, roles)
+    roles = await known_roles(work, roles)
+    refuse_beyond(work, roles)
     await _check_references(work, values)
     member: Member = Member.make(**{"status": "ACTIVE", "kind": MemberKind.PERSON.value, **values})
     await work.create(member, MEMBER, MemberCreated(roles), given)
@@ -51,10 +52,10 @@ async def set_member_roles(work: Work, id_: str, roles: Iterable[str]) -> str:
     """Replace a member's roles. Raises Refused INVALID when that would leave the workspace without an administrator,
     FORBIDDEN for a role that the viewer may not give or take."""
     member = await work.get(Member, MEMBER, id_, SET_ROLES)
-    before, roles = await _roles_of(work, id_), tuple(sorted(set(roles)))
+    before, roles = await roles_of(work, id_), await known_roles(work, roles)
     if roles == before:
         return id_
-    await grantable(work, set(roles) ^ set(before))
+    refuse_beyond(work, set(roles) ^ set(before))
     if ADMIN in before and ADMIN not in roles:
         await _refuse_last_admin(work, id_, "roles")
     await work.session.run(
@@ -70,7 +71,7 @@ async def set_member_roles(work: Work, id_: str, roles: Iterable[str]) -> str:
 async def suspend_member(work: Work, id_: str, if_version: int | None) -> str:
     """Keep a member from signing in. Raises Refused INVALID for the last administrator."""
     member = await work.get(Member, MEMBER, id_, UPDATE, if_version)
-    if ADMIN in await _roles_of(work, id_):
+    if ADMIN in await roles_of(work, id_):
         await _refuse_last_admin(work, id_, "id")
     await work.save(member, MEMBER, member.suspend())
     return id_
@@ -90,26 +91,28 @@ async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
         await work.refer(Member, MEMBER, values["manager_id"], "managerId")
 
 
-async def grantable(work: Work, roles: Iterable[str]) -> tuple[str, ...]:
-    """Return roles in order. Raises Refused: INVALID for a role that is not there, FORBIDDEN for one that the viewer
-    may not give.
-
-    Nobody gives what they do not have: else whoever may manage members could make themselves, or a friend, an
-    administrator. Only administrators give any role.
-    """
+async def known_roles(work: Work, roles: Iterable[str], path: str = "roles") -> tuple[str, ...]:
+    """Return roles in order, each once. Raises Refused INVALID at `path` for one that there is not."""
     roles = tuple(sorted(set(roles)))
     known = {*BUILT_IN, *await role_names(work)}
     for role in roles:
         if role not in known:
-            raise Refused("INVALID", f"There is no role {role!r}; there are: {', '.join(sorted(known))}.", ("roles",))
-        if ADMIN not in work.viewer.roles and role not in work.viewer.roles:
-            raise Refused(
-                "FORBIDDEN", f"You do not have the role {role!r} yourself, so you cannot give it.", ("roles",)
-            )
+            raise Refused("INVALID", f"There is no role {role!r}; there are: {', '.join(sorted(known))}.", (path,))
     return roles
 
 
-async def _roles_of(work: Work, member_id: str) -> tuple[str, ...]:
+def refuse_beyond(work: Work, roles: Iterable[str], path: str = "roles") -> None:
+    """Raise Refused FORBIDDEN for a role that the viewer does not hold: who may change members, or make clients, does
+    not become an administrator by that. An administrator holds them all."""
+    beyond = set() if ADMIN in work.viewer.roles else set(roles) - set(work.viewer.roles)
+    if beyond:
+        raise Refused(
+            "FORBIDDEN", f"You cannot give or take roles that you do not hold: {', '.join(sorted(beyond))}.", (path,)
+        )
+
+
+async def roles_of(work: Work, member_id: str) -> tuple[str, ...]:
+    """Return the roles that a member holds, in order."""
     query = select(_ROLES.c.role).where(_ROLES.c.workspace_id == workspace(), _ROLES.c.member_id == member_id)
     rows = await work.session.query(query, workspace_id=work.viewer.workspace_id)
     return tuple(sorted(row["role"] for row in rows))
@@ -131,7 +134,7 @@ async def _write_roles(work: Work, member_id: str, roles: tuple[str, ...]) -> No
 
 
 async def _refuse_last_admin(work: Work, member_id: str, path: str) -> None:
-    """Raise Refused when no other active member is an administrator; locks the others against a concurrent change."""
+    """Raise Refused when no other active person is an administrator; locks the others against a concurrent change."""
     members = table_of(Member)
     query = (
         select(members.c.id)
@@ -139,6 +142,7 @@ async def _refuse_last_admin(work: Work, member_id: str, path: str) -> None:
         .where(
             members.c.workspace_id == workspace(),
             members.c.status == "ACTIVE",
+            members.c.kind == MemberKind.PERSON.value,
             _ROLES.c.role == ADMIN,
         )
         .order_by(members.c.id)

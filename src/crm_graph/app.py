@@ -23,16 +23,19 @@ from crm_graph.api.metrics import metrics_response
 from crm_graph.api.negotiation import HTML, JSON, choose
 from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
+from crm_graph.api.sso import SingleSignOn
 from crm_graph.api.websocket import WebSocketEndpoint
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.domains.workspace.accounts.directory import MemberDirectory
+from crm_graph.domains.workspace.providers.bearer import ProviderTokens
 from crm_graph.events.hub import Hub
 from crm_graph.events.relay import Relay
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.pages import PageLimits
 from crm_graph.identity.authenticate import Authenticator
+from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import TokenAuthority
 from crm_graph.kernel.settings import Settings
@@ -65,9 +68,12 @@ def page_limits(settings: Settings) -> PageLimits:
 
 @asynccontextmanager
 async def running_engine(
-    installation: Installation, settings: Settings, schema: BuiltSchema | None = None
+    installation: Installation,
+    settings: Settings,
+    schema: BuiltSchema | None = None,
+    issuers: Issuers | None = None,
 ) -> AsyncIterator[Engine]:
-    """Open what an API process needs, and close it in reverse order: pools, hub, relay."""
+    """Open what an API process needs, and close it in reverse order: pools, issuers, hub, relay."""
     pool = PoolSettings(
         settings.read_pool_size,
         settings.write_pool_size,
@@ -76,6 +82,7 @@ async def running_engine(
     )
     database = await Database.open(installation.url, installation.read_url, pool)
     services = Services(authority(installation, settings), database, installation.secrets, settings)
+    issuers = issuers or Issuers.of(settings)
     relay = asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run())
     hub = Hub(database, settings.subscription_queue_size)
     try:
@@ -84,7 +91,7 @@ async def running_engine(
             schema or make_schema(page_limits(settings)),
             database,
             hub,
-            Authenticator(services.authority, MemberDirectory()),
+            Authenticator(services.authority, MemberDirectory(), [ProviderTokens(services, issuers)]),
             CursorSealer(services.keys("cursor sealing", 64)[0]),
             services,
         )
@@ -93,6 +100,7 @@ async def running_engine(
         await hub.stop()
         relay.cancel()
         await asyncio.gather(relay, return_exceptions=True)
+        await issuers.aclose()
         await database.close()
 
 
@@ -105,6 +113,7 @@ class Application:
         self._engine: Engine | None = None
         self._http: GraphQLEndpoint | None = None
         self._websocket: WebSocketEndpoint | None = None
+        self._sign_on: SingleSignOn | None = None
         self._starlette = Starlette(routes=self._routes(), lifespan=self._lifespan)
 
     def protocol(self, **uvicorn: Any) -> GraphQLProtocol:
@@ -127,6 +136,8 @@ class Application:
             Route("/health", self._health),
             Route("/ready", self._ready),
             Route("/metrics", self._metrics),
+            Route("/sso/{provider}/start", self._sso_start),
+            Route("/sso/{provider}/callback", self._sso_callback),
             *graphiql.routes(
                 endpoint="/graphql",
                 subscription_url="/graphql",
@@ -138,8 +149,10 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await require_current(self._installation.url)
-        async with running_engine(self._installation, self._settings) as engine:
+        issuers = Issuers.of(self._settings)
+        async with running_engine(self._installation, self._settings, issuers=issuers) as engine:
             self._engine = engine
+            self._sign_on = SingleSignOn(engine.services, issuers)
             self._http = GraphQLEndpoint(engine)
             self._websocket = WebSocketEndpoint(engine)
             # What start-up made lives as long as the process: keep the collector from walking it again and again.
@@ -176,6 +189,14 @@ class Application:
         assert self._http is not None
         ready = await self._http.ready()
         return JSONResponse({"status": "ok" if ready else "unavailable"}, 200 if ready else 503)
+
+    async def _sso_start(self, request: Request) -> Response:
+        assert self._sign_on is not None
+        return await self._sign_on.start(request)
+
+    async def _sso_callback(self, request: Request) -> Response:
+        assert self._sign_on is not None
+        return await self._sign_on.callback(request)
 
     async def _metrics(self, request: Request) -> Response:
         assert self._engine is not None

@@ -60,6 +60,9 @@ class Authenticator:
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("The Authorization must be `Bearer <token>`.")
+        known = self._authority.known(token)
+        if known is not None:
+            return known
         for resolve in self._resolvers:
             claims = await resolve(token)
             if claims is not None:

@@ -2,6 +2,7 @@
 
     CrmError
     ├── OperatorError      the installation is wrong: configuration, database, files. Printed by the CLI, exit code 2
+    ├── IssuerFault        somebody else's identity provider does not answer, or not what can be believed
     └── RequestError       the request is wrong or may not be answered. Top-level GraphQL error with a closed code
         ├── BadUserInput
         ├── Unauthenticated
@@ -36,6 +37,19 @@ class OperatorError(CrmError):
         super().__init__(f"{what}\n  fix: {fix}")
         self.what = what
         self.fix = fix
+
+
+class IssuerFault(CrmError):
+    """Raised when an issuer of others cannot be reached, or answers what may not be believed.
+
+    `message` names addresses: it is for operators and logs, not for whoever wants to sign in. `temporary` says whether
+    it may work in a while.
+    """
+
+    def __init__(self, message: str, *, temporary: bool = True) -> None:
+        super().__init__(message)
+        self.message = message
+        self.temporary = temporary
 
 
 class RequestError(CrmError):

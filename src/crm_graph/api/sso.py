@@ -37,7 +37,7 @@ from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.oidc.tokens import Verified
 from crm_graph.identity.origin import MAX_USER_AGENT_LENGTH, Origin, client_address, parse_networks
 from crm_graph.identity.services import Services
-from crm_graph.kernel.errors import IssuerFault, Refused, Unauthenticated
+from crm_graph.kernel.errors import IssuerFault, OperatorError, Refused, Unauthenticated
 from crm_graph.kernel.ids import decode_id, new_id
 
 COOKIE = "crm_sso"
@@ -103,25 +103,9 @@ class SingleSignOn:
     async def start(self, request: Request) -> Response:
         """Send the browser to the provider, with a cookie that only its answer fits."""
         try:
-            provider = await self._provider(request)
-            continue_to = request.query_params.get("continue", "")
-            if not is_allowed(continue_to):
-                raise SignInError(400, "`continue` must be a path under /oauth/.")
-            proofs = Proofs.make()
-            try:
-                metadata = await self._issuers.metadata(provider.issuer)
-            except IssuerFault as fault:
-                raise _faulty(provider, fault) from None
+            return await self._begin(request)
         except SignInError as error:
             return _page(error)
-        now = int(self._services.clock().timestamp())
-        pending = Pending(provider.id, proofs.state, proofs.nonce, proofs.verifier, continue_to, now)
-        party = RelyingParty(
-            provider.issuer, provider.client_id, None, provider.scopes, redirect_uri(self._base(request), provider)
-        )
-        response = _redirect(authorization_url(metadata, party, proofs))
-        self._set_cookie(request, response, COOKIE, self._seal(pending), LIFETIME, COOKIE_PATH)
-        return response
 
     async def callback(self, request: Request) -> Response:
         """Take the provider's answer: sign the member in and send the browser on. The cookie is gone in any case."""
@@ -132,17 +116,27 @@ class SingleSignOn:
         response.delete_cookie(COOKIE, COOKIE_PATH, httponly=True, samesite="lax", secure=self._is_secure(request))
         return response
 
+    async def _begin(self, request: Request) -> Response:
+        provider = await self._provider(request)
+        continue_to = request.query_params.get("continue", "")
+        if not is_allowed(continue_to):
+            raise SignInError(400, "`continue` must be a path under /oauth/.")
+        party = self._party(request, provider)
+        try:
+            metadata = await self._issuers.metadata(provider.issuer)
+        except IssuerFault as fault:
+            raise _faulty(provider, fault) from None
+        proofs, now = Proofs.make(), int(self._services.clock().timestamp())
+        pending = Pending(provider.id, proofs.state, proofs.nonce, proofs.verifier, continue_to, now)
+        response = _redirect(authorization_url(metadata, party, proofs))
+        self._set_cookie(request, response, COOKIE, self._seal(pending), LIFETIME, COOKIE_PATH)
+        return response
+
     async def _finish(self, request: Request) -> Response:
         provider = await self._provider(request)
         pending = self._pending(request, provider)
         code = await self._code(request, provider)
-        party = RelyingParty(
-            provider.issuer,
-            provider.client_id,
-            open_secret(self._services, provider.workspace_id, provider.sealed_secret),
-            provider.scopes,
-            redirect_uri(self._base(request), provider),
-        )
+        party = self._party(request, provider)
         wanted = {"email", "email_verified", "name", *provider.claim_names}
         try:
             verified = await redeem(self._issuers, party, pending.proofs, code, self._services.clock, wanted)
@@ -220,6 +214,16 @@ class SingleSignOn:
         if found is None:
             raise SignInError(404, "There is no such provider.")
         return found
+
+    def _party(self, request: Request, provider: Provider) -> RelyingParty:
+        """Return who we are at a provider."""
+        try:
+            secret = open_secret(self._services, provider.workspace_id, provider.sealed_secret)
+        except OperatorError as error:
+            _log.error("provider %s: %s", provider.api_id, error.what)
+            raise SignInError(502, "This provider cannot be used now: its client secret must be set again.") from None
+        uri = redirect_uri(self._base(request), provider)
+        return RelyingParty(provider.issuer, provider.client_id, secret, provider.scopes, uri)
 
     def _base(self, request: Request) -> str:
         """Return where browsers reach us. Without CRM_PUBLIC_URL it is what this one says."""

@@ -172,6 +172,6 @@ def parse_url(text: Any, what: str = "the address") -> httpx.URL:
         url = httpx.URL(text)
     except httpx.InvalidURL:
         raise fault from None
-    if url.scheme not in {"https", "http"} or not url.host or url.userinfo or "#" in text or "\\" in text:
+    if url.scheme not in {"https", "http"} or not url.host or url.userinfo or any(each in text for each in "#\\ "):
         raise fault
     return url

@@ -120,6 +120,8 @@ class Liar:
         self.answers: dict[str, Answer] = {}
         self.asked: Counter[str] = Counter()
         self.bodies: dict[str, bytes] = {}
+        self.hung = asyncio.Event()
+        """Set once somebody waits for an answer that does not come."""
 
     def reset(self) -> None:
         """Be honest again."""
@@ -165,6 +167,7 @@ class Liar:
             self.asked[path] += 1
             answer = self.answers.get(path, Answer({"error": "not found"}, 404))
             if answer.hangs:
+                self.hung.set()
                 await reader.read()
                 return
             body = orjson.dumps(answer.body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -278,3 +279,16 @@ async def test_what_is_fetched_lasts(clock: Time, issuer: Liar) -> None:
     await issuers.metadata(issuer.address)
     assert issuer.asked == {WELL_KNOWN: 2, "/jwks": 2}
     await issuers.aclose()
+
+
+async def test_nobody_waits_while_another_fetches_again(issuers: Issuers, issuer: Liar, clock: Time) -> None:
+    await issuers.metadata(issuer.address)
+    clock.pass_(700)
+    issuer.answers["/jwks"] = Answer(hangs=True)
+    fetching = asyncio.ensure_future(issuers.metadata(issuer.address))
+    await issuer.hung.wait()
+    assert await issuers.key(issuer.address, RSA.kid, "RS256") is not None
+    fetching.cancel()
+    await asyncio.gather(fetching, return_exceptions=True)
+    issuer.publish(OTHER_RSA)
+    assert await issuers.key(issuer.address, OTHER_RSA.kid, "RS256") is not None, "one who left is no try"

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
@@ -24,6 +26,8 @@ MAX_ADDRESSES = 3
 """Of a name, so many are tried."""
 MAX_URL_LENGTH = 500
 MAX_CONNECTIONS = 100
+RESOLVING_THREADS = 16
+"""Of our own: a name server that answers late must not take the threads that others in this process resolve in."""
 _TUNNELS = tuple(ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
 """IPv6 addresses that carry an IPv4 one, which may be any."""
 
@@ -45,6 +49,7 @@ class Fetcher:
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._client: httpx.AsyncClient | None = None
+        self._threads = ThreadPoolExecutor(RESOLVING_THREADS, thread_name_prefix="resolve")
 
     async def get(self, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the object at a URL. Raises IssuerFault, which names the URL."""
@@ -59,6 +64,7 @@ class Fetcher:
 
     async def aclose(self) -> None:
         """Close what is open."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         if self._client is not None:
             await self._client.aclose()
 
@@ -84,7 +90,8 @@ class Fetcher:
         """Return the addresses of a host, all of which may be reached."""
         port = url.port or (443 if url.scheme == "https" else 80)
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
+            resolve = partial(socket.getaddrinfo, url.host, port, type=socket.SOCK_STREAM)
+            found = await asyncio.get_running_loop().run_in_executor(self._threads, resolve)
         except (OSError, UnicodeError):
             raise IssuerFault(f"{shown}: the name of the host is not known") from None
         addresses = list(dict.fromkeys(str(each[4][0]) for each in found))[:MAX_ADDRESSES]

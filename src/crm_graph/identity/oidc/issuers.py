@@ -76,6 +76,8 @@ class Issuers:
         known = self._of(issuer)
         if known.found is not None and self._age(known.at) < self._fresh:
             return known.found
+        if known.found is not None and self._age(known.at) < self._max_age and known.turn.locked():
+            return known.found  # somebody is fetching: nobody else waits for that
         async with known.turn:
             if known.found is None or self._age(known.at) >= self._fresh:
                 await self._try(issuer, known)
@@ -104,6 +106,9 @@ class Issuers:
             known.at, known.fault = self._clock(), None
         except IssuerFault as fault:
             known.fault = fault
+        except BaseException:  # cancelled: whoever comes next tries again
+            known.tried = None
+            raise
 
     async def _fetch(self, issuer: str) -> tuple[Metadata, KeyRing]:
         metadata = parse_metadata(issuer, await self.fetcher.get(well_known(issuer)))

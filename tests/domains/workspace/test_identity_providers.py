@@ -152,6 +152,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "a name in use": ({}, "TAKEN", ["name"]),
     "a blank name": ({"name": " "}, "INVALID", ["name"]),
     "an issuer over http": ({"issuer": "http://acme.example"}, "INVALID", ["issuer"]),
+    "a scheme in capitals": ({"issuer": "HTTPS://acme.example"}, "INVALID", ["issuer"]),
     "an issuer with a query": ({"issuer": f"{ISSUER}/?a=b"}, "INVALID", ["issuer"]),
     "an issuer in capitals": ({"issuer": "https://Acme.example"}, "INVALID", ["issuer"]),
     "the address of the metadata": (

@@ -192,6 +192,10 @@ METADATA: dict[str, tuple[dict[str, Any], str]] = {
     "a user in an address": ({"token_endpoint": "https://a@b.example/"}, "its `token_endpoint` must be an https URL"),
     "a private address": ({"jwks_uri": "https://10.0.0.1/jwks"}, "its address is not a public one"),
     "the metadata of a cloud": ({"jwks_uri": "https://169.254.169.254/latest"}, "its address is not a public one"),
+    "a page without TLS": (
+        {"authorization_endpoint": "http://accounts.example.com/"},
+        "its `authorization_endpoint` must be https",
+    ),
     "http elsewhere": ({"jwks_uri": "http://192.0.2.1/jwks"}, "must be https"),
 }
 

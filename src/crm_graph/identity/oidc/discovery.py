@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from crm_graph.identity.oidc.fetch import parse_url
+from crm_graph.identity.oidc.fetch import is_loopback, parse_url
 from crm_graph.kernel.errors import IssuerFault
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
@@ -66,7 +66,9 @@ def parse_metadata(issuer: str, document: Mapping[str, Any]) -> Metadata:
 
 def _endpoint(document: Mapping[str, Any], name: str) -> str:
     value = document.get(name)
-    parse_url(value, f"its `{name}`")
+    url = parse_url(value, f"its `{name}`")
+    if url.scheme == "http" and not is_loopback(url.host):
+        raise IssuerFault(f"its `{name}` must be https", temporary=False)
     assert isinstance(value, str)
     return value
 

@@ -170,6 +170,14 @@ class Fetcher:
         return Fetched(response.status_code, found)
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this very machine by its name, which alone may be reached without TLS."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def parse_url(text: Any, what: str = "the address") -> httpx.URL:
     """Return the URL of an endpoint: https, or http, which loopback alone may serve. Raises IssuerFault."""
     fault = IssuerFault(f"{what} must be an https URL without user and fragment", temporary=False)

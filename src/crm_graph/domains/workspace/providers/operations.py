@@ -21,7 +21,7 @@ from crm_graph.domains.workspace.providers.events import (
 from crm_graph.domains.workspace.providers.model import IdentityProvider, MemberIdentity, ProviderSecret
 from crm_graph.domains.workspace.providers.policy import IDENTITY_PROVIDER, MEMBER_IDENTITY, PROVIDER_SECRET
 from crm_graph.domains.workspace.providers.rules import parse_conditions, parse_rules
-from crm_graph.identity.oidc.fetch import parse_url
+from crm_graph.identity.oidc.fetch import is_loopback, parse_url
 from crm_graph.identity.oidc.tokens import MAX_SUBJECT_LENGTH
 from crm_graph.kernel.errors import IssuerFault, Refused
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
@@ -29,7 +29,6 @@ from crm_graph.work import CREATE, DELETE, UPDATE, Work
 
 OPENID = "openid"
 MAX_LISTED = 50
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,300}\Z")
 """RFC 6749's characters of a scope; also what ids and audiences are made of."""
 _DOMAIN = re.compile(r"(?=.{3,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?\Z")
@@ -179,13 +178,12 @@ def _check_issuer(issuer: str) -> None:
     try:
         url = parse_url(issuer, "`issuer`")
     except IssuerFault as fault:
-        raise Refused("INVALID", f"{fault.message[:1].upper()}{fault.message[1:]}.", ("issuer",)) from None
-    if url.scheme == "http" and url.host not in _LOOPBACK:
+        raise Refused("INVALID", f"{fault.message}.", ("issuer",)) from None
+    if url.scheme == "http" and not is_loopback(url.host):
         raise Refused("INVALID", "`issuer` must be https, except on this very machine.", ("issuer",))
-    if (
-        "?" in issuer
-        or issuer.partition("://")[2].partition("/")[0] != issuer.partition("://")[2].partition("/")[0].lower()
-    ):
+    scheme, _, rest = issuer.partition("://")
+    before_path = f"{scheme}://{rest.partition('/')[0]}"
+    if "?" in issuer or before_path != before_path.lower():
         raise Refused("INVALID", "`issuer` has no query, and its host is in small letters.", ("issuer",))
     if "/.well-known/" in issuer:
         raise Refused("INVALID", "`issuer` is what comes before `/.well-known/`.", ("issuer",))

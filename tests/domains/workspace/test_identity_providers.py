@@ -130,6 +130,39 @@ async def test_nobody_else_sees_or_changes_them(graph: Graph, role: str) -> None
     assert await counts(graph) == before
 
 
+async def test_no_role_of_the_workspace_s_own_makes_one_an_administrator(graph: Graph) -> None:
+    id_ = await make(graph)
+    claims = await graph.claims("analyst")
+    everything = {"read": "ALL", "create": "ALL", "update": "ALL", "delete": "ALL", "default": "WRITE"}
+    grants = dict.fromkeys(("IdentityProvider", "MemberIdentity", "Member"), everything)
+    await graph.rows(
+        "INSERT INTO role (workspace_id, id, name, description, grants, version, created_at, updated_at)"
+        " VALUES ($1, $2, 'keeper', '', $3, 1, now(), now())",
+        claims.workspace_id,
+        "0" * 31 + "1",
+        grants,
+    )
+    await graph.rows(
+        "INSERT INTO member_role (workspace_id, member_id, role) VALUES ($1, $2, 'keeper')",
+        claims.workspace_id,
+        claims.member_id,
+    )
+    assert (await graph.data("{ identityProviders { totalCount } }", claims=claims)) == {
+        "identityProviders": {"totalCount": 1}
+    }
+    before = await counts(graph)
+    admin = f"mem_{(await graph.claims('admin')).member_id}"
+    for mutation, input_ in (
+        (CREATE, {**GOOD, "name": "Mine"}),
+        (UPDATE, {"id": id_, "emailDomains": ["example.com"]}),
+        (LINK, {"providerId": id_, "subject": "mine", "memberId": admin}),
+    ):
+        error = await graph.error(mutation, {"input": input_}, claims=claims)
+        assert error["extensions"]["code"] == "FORBIDDEN"
+        assert error["message"] == "Only administrators configure identity providers: who does can sign in as anybody."
+    assert await counts(graph) == before
+
+
 async def test_another_workspace_s_administrator_sees_nothing(graph: Graph) -> None:
     id_ = await make(graph)
     identity = await link(graph, id_)

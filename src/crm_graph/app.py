@@ -25,6 +25,7 @@ from crm_graph.api.negotiation import HTML, JSON, choose
 from crm_graph.api.origins import Origins
 from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
+from crm_graph.api.sso import SingleSignOn
 from crm_graph.api.websocket import WebSocketEndpoint
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database, PoolSettings
@@ -34,6 +35,7 @@ from crm_graph.domains.workspace.accounts.resets import answer_request
 from crm_graph.domains.workspace.audit.chain import seal_keys
 from crm_graph.domains.workspace.audit.chainer import Chainer
 from crm_graph.domains.workspace.clients.keys import ApiKeys
+from crm_graph.domains.workspace.providers.bearer import ProviderTokens
 from crm_graph.events.hub import Hub
 from crm_graph.events.relay import Relay
 from crm_graph.graph.build import BuiltSchema
@@ -41,6 +43,7 @@ from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.pages import PageLimits
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.mailer import Mailer
+from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.origin import parse_networks
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import TokenAuthority
@@ -143,7 +146,10 @@ def check_settings(settings: Settings) -> None:
 
 @asynccontextmanager
 async def running_engine(
-    installation: Installation, settings: Settings, schema: BuiltSchema | None = None
+    installation: Installation,
+    settings: Settings,
+    schema: BuiltSchema | None = None,
+    issuers: Issuers | None = None,
 ) -> AsyncIterator[Engine]:
     """Open what an API process needs, and close it in reverse order: pools, hub, background work."""
     schema = schema or make_schema(page_limits(settings))
@@ -157,6 +163,7 @@ async def running_engine(
     hub = Hub(database, settings.subscription_queue_size)
     services = make_services(installation, settings, database)
     keys = ApiKeys(database, services.clock)
+    issuers = issuers or Issuers.of(settings)
     try:
         async with background_work(installation, settings, schema, services):
             await hub.start()
@@ -164,13 +171,14 @@ async def running_engine(
                 schema,
                 database,
                 hub,
-                Authenticator(services.authority, MemberDirectory(), [keys]),
+                Authenticator(services.authority, MemberDirectory(), [keys, ProviderTokens(services, issuers)]),
                 CursorSealer(services.keys("cursor sealing", 64)[0]),
                 services,
             )
     finally:
         await hub.stop()
         await keys.close()
+        await issuers.aclose()
         await database.close()
 
 
@@ -184,6 +192,7 @@ class Application:
         self._engine: Engine | None = None
         self._http: GraphQLEndpoint | None = None
         self._websocket: WebSocketEndpoint | None = None
+        self._sign_on: SingleSignOn | None = None
         self._starlette = Starlette(routes=self._routes(), lifespan=self._lifespan)
 
     def protocol(self, **uvicorn: Any) -> GraphQLProtocol:
@@ -207,6 +216,8 @@ class Application:
             Route("/health", self._health),
             Route("/ready", self._ready),
             Route("/metrics", self._metrics),
+            Route("/sso/{provider}/start", self._sso_start),
+            Route("/sso/{provider}/callback", self._sso_callback),
             *graphiql.routes(
                 endpoint="/graphql",
                 subscription_url="/graphql",
@@ -218,8 +229,10 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await require_current(self._installation.url)
-        async with running_engine(self._installation, self._settings) as engine:
+        issuers = Issuers.of(self._settings)
+        async with running_engine(self._installation, self._settings, issuers=issuers) as engine:
             self._engine = engine
+            self._sign_on = SingleSignOn(engine.services, issuers)
             self._http = GraphQLEndpoint(engine)
             self._websocket = WebSocketEndpoint(engine)
             # What start-up made lives as long as the process: keep the collector from walking it again and again.
@@ -256,6 +269,14 @@ class Application:
         assert self._http is not None
         ready = await self._http.ready()
         return JSONResponse({"status": "ok" if ready else "unavailable"}, 200 if ready else 503)
+
+    async def _sso_start(self, request: Request) -> Response:
+        assert self._sign_on is not None
+        return await self._sign_on.start(request)
+
+    async def _sso_callback(self, request: Request) -> Response:
+        assert self._sign_on is not None
+        return await self._sign_on.callback(request)
 
     async def _metrics(self, request: Request) -> Response:
         assert self._engine is not None

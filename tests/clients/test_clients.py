@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.packages import install_packages, needs_node
 from tests.support.server import COMMAND, RunningServer, environment, free_port, running_server
 
 HERE = Path(__file__).parent
@@ -19,34 +19,15 @@ SCRIPTS = ("audits", "ws", "sse", "apollo", "urql", "relay", "trusted", "codegen
 CHROMIUM = os.environ.get("CRM_TEST_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 PAGE_PORT = free_port()
 """Of a page on another origin that may call the server."""
-INSTALL_TIMEOUT_S = 300
 SCRIPT_TIMEOUT_S = 75
 
-pytestmark = [
-    pytest.mark.xdist_group("clients"),
-    pytest.mark.skipif(
-        shutil.which("node") is None or shutil.which("npm") is None, reason="these clients need node and npm"
-    ),
-]
+pytestmark = [pytest.mark.xdist_group("clients"), needs_node]
 
 
 @pytest.fixture(scope="session")
 def packages() -> None:
-    """Install the packages of the lock file, when they are missing or older than it; one worker does, others wait."""
-    lock, installed = HERE / "package-lock.json", HERE / "node_modules" / ".package-lock.json"
-    with lock.open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        _install(lock, installed)
-
-
-def _install(lock: Path, installed: Path) -> None:
-    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
-        return
-    done = subprocess.run(["npm", "ci"], cwd=HERE, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S)
-    if done.returncode != 0 and not os.environ.get("CI"):
-        pytest.skip(f"npm cannot install the clients here (CI would fail): {done.stderr.strip()[-200:]}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    installed.touch()
+    """What the scripts import."""
+    install_packages()
 
 
 @pytest.fixture(scope="session")

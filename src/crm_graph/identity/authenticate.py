@@ -80,6 +80,9 @@ class Authenticator:
         token = _bearer(authorization)
         if token is None:
             raise Unauthenticated("The Authorization must be `Bearer <token>`.")
+        known = self._authority.known(token)
+        if known is not None:
+            return known
         for resolve in self._resolvers:
             claims = await resolve(token)
             if claims is not None:

@@ -69,6 +69,22 @@ class Settings:
     """How long a signing key signs; it is accepted for as long before and after."""
     trusted_proxies: str = ""
     """Networks of the proxies in front, `10.0.0.0/8,::1`: only they may say by `X-Forwarded-For` who the client is."""
+    provider_private: str = ""
+    """Networks that identity providers may be in although they are not public, `10.1.0.0/16,127.0.0.0/8`. Without it,
+    nobody who administers a workspace can make this process reach into the network that it runs in."""
+    provider_timeout_ms: int = 5_000
+    provider_max_bytes: int = 256 * 1024
+    provider_keys_seconds: int = 600
+    """How long the metadata and the keys of a provider are used before they are fetched again."""
+    provider_keys_max_seconds: int = 6 * 3_600
+    """How long they are used while the provider does not answer."""
+    provider_cooldown_seconds: int = 30
+    """How long no second fetch is tried, whatever keys tokens name."""
+    provider_cache_ms: int = 5_000
+    """After this time at most, a provider's new configuration is in force in every process."""
+    max_provider_token_bytes: int = 16 * 1024
+    max_providers: int = 20
+    """Identity providers of a workspace."""
     max_body_bytes: int = 256 * 1024
     max_source_bytes: int = 64 * 1024
     max_tokens: int = 2_000

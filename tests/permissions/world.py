@@ -121,7 +121,7 @@ class World:
         by_table = {each.table.name: each for each in self.records if each.name != "Workspace"}
         self.rows[type_name, place] = {**self.rows[type_name, place], "id": new_id()}
         self.added += 1
-        await self._insert(record, place, by_table, iter(range(ADDED + 1_000 * self.added, 2 * ADDED)))
+        await self._insert(record, place, by_table, iter(range(ADDED + 100 * self.added, 2 * ADDED)))
 
     async def _insert(self, record: Record, place: str, by_table: Mapping[str, Record], number: Iterator[int]) -> None:
         row = self.rows[record.name, place]
@@ -138,14 +138,14 @@ class World:
     @asynccontextmanager
     async def undone(self) -> AsyncIterator[None]:
         """Take back whatever happens to the database within."""
-        rows = dict(self.rows)
+        rows, added = dict(self.rows), self.added
         transaction = self.graph.database.one.connection.transaction()
         await transaction.start()
         try:
             yield
         finally:
             await transaction.rollback()
-            self.rows = rows
+            self.rows, self.added = rows, added
 
     async def digest(self, place: str = "own") -> dict[str, str]:
         """Return a digest of each table's rows of a workspace, the event log among them: by plain SQL."""

@@ -7,38 +7,21 @@ over all tables, that nothing was written; the last one that just what should be
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from crm_graph.identity.tokens import Claims
-from tests.permissions.doors.visit import ROOMY
 from tests.permissions.tables.actions import TABLES, WRITES, input_of, mutation, prepare, selection
 from tests.permissions.tables.table import Table, Without, Write
-from tests.permissions.world import FOREIGN, World, make_world
+from tests.permissions.world import FOREIGN, World
 from tests.support.bodies import assert_reveals_nothing
-from tests.support.database import savepoint
-from tests.support.graph import Graph
 from tests.support.wire import post_anonymously
 
 OF_ALL = ("node", "nodes")
 """Root fields that read records of any type: every table tries them."""
 UNAUTHENTICATED = ("UNAUTHENTICATED", "Send a bearer token: `Authorization: Bearer <token>`.")
-
-
-@pytest.fixture(scope="module")
-async def shared_world(database_url: str, schema: Any) -> AsyncIterator[World]:
-    """One world for all tables; each test takes back what it did."""
-    async with savepoint(database_url) as database:
-        yield await make_world(Graph(schema, database, ROOMY))
-
-
-@pytest.fixture
-async def world(shared_world: World) -> AsyncIterator[World]:
-    """The world as it was made."""
-    async with shared_world.undone():
-        yield shared_world
 
 
 def test_every_root_field_is_in_one_table(schema: Any) -> None:

@@ -191,7 +191,7 @@ async def _draft(work: Work, values: Mapping[str, Any]) -> Order:
 
 async def _open(work: Work, order: Order, lines: Sequence[OrderLine]) -> str:
     """Write a new order with its lines and the first entry of its history."""
-    order.add_up(line.total for line in lines)
+    order.add_up((line.total for line in lines), "lines")
     if not order.number:
         order.number = await _next_number(work, order.ordered_on)
     await work.create(order, ORDER, OrderCreated())

@@ -23,18 +23,19 @@ from crm_graph.api.metrics import metrics_response
 from crm_graph.api.negotiation import HTML, JSON, choose
 from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
-from crm_graph.api.settings import Settings
 from crm_graph.api.websocket import WebSocketEndpoint
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database, PoolSettings
-from crm_graph.domains.workspace.members.directory import find_viewer, viewer_guard
+from crm_graph.domains.workspace.accounts.directory import MemberDirectory
 from crm_graph.events.hub import Hub
 from crm_graph.events.relay import Relay
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.pages import PageLimits
 from crm_graph.identity.authenticate import Authenticator
-from crm_graph.identity.tokens import TokenAuthority, derive_key
+from crm_graph.identity.services import Services
+from crm_graph.identity.tokens import TokenAuthority
+from crm_graph.kernel.settings import Settings
 
 STATEMENT_MARGIN_MS = 1_000
 """Postgres stops a statement so much later than we do: for a process that died, not for one that answers TIMEOUT."""
@@ -54,7 +55,7 @@ class Installation:
 
 def authority(installation: Installation, settings: Settings) -> TokenAuthority:
     """Return the authority that signs and checks this installation's tokens."""
-    return TokenAuthority(installation.secrets, settings.issuer, settings.audience)
+    return TokenAuthority(installation.secrets, settings.issuer, settings.audience, key_days=settings.key_days)
 
 
 def page_limits(settings: Settings) -> PageLimits:
@@ -74,6 +75,7 @@ async def running_engine(
         settings.mutation_timeout_ms + STATEMENT_MARGIN_MS,
     )
     database = await Database.open(installation.url, installation.read_url, pool)
+    services = Services(authority(installation, settings), database, installation.secrets, settings)
     relay = asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run())
     hub = Hub(database, settings.subscription_queue_size)
     try:
@@ -82,9 +84,9 @@ async def running_engine(
             schema or make_schema(page_limits(settings)),
             database,
             hub,
-            Authenticator(authority(installation, settings), find_viewer, viewer_guard),
-            CursorSealer(derive_key(installation.secrets[0], "cursor sealing", 64)),
-            settings,
+            Authenticator(services.authority, MemberDirectory()),
+            CursorSealer(services.keys("cursor sealing", 64)[0]),
+            services,
         )
         yield engine
     finally:

@@ -13,11 +13,11 @@ import pytest
 
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.engine import Answer, Engine
-from crm_graph.api.settings import Settings
 from crm_graph.app import Installation, running_engine
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import Unauthenticated
+from crm_graph.kernel.settings import Settings
 from tests.support.database import clone
 
 SELECTION = "{ cursor kind event changedFields recordId opportunity { id name owner { name } } }"

@@ -179,7 +179,7 @@ def list_users(workspace: str | None, data: Path | None) -> None:
 @click.option("--role", help="Only what this role can reach.")
 def schema(role: str | None) -> None:
     """Print the GraphQL schema, whole or cut to a role."""
-    from crm_graph.api.cut import cut_to_role
+    from crm_graph.graph.cut import cut_to_role
 
     built: BuiltSchema = make_schema()
     if role is not None and role not in BUILT_IN:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import asyncpg
 
 from crm_graph.api.graphiql import asset_directory
-from crm_graph.api.settings import Settings
 from crm_graph.cli.place import Place
 from crm_graph.db.migrate import state
 from crm_graph.db.pool import connect
 from crm_graph.identity.secrets import secrets_of_environment
 from crm_graph.kernel.errors import OperatorError
+from crm_graph.kernel.settings import Settings
 
 SUPPORTED_MAJORS = range(15, 19)
 

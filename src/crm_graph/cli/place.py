@@ -14,7 +14,6 @@ import click
 from rich.console import Console
 
 from crm_graph.api.schema import SLICES
-from crm_graph.api.settings import Settings
 from crm_graph.app import Installation
 from crm_graph.db import embedded
 from crm_graph.db.migrate import require_current
@@ -25,6 +24,7 @@ from crm_graph.identity.secrets import load_secrets
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import system_clock
 from crm_graph.kernel.errors import OperatorError
+from crm_graph.kernel.settings import Settings
 from crm_graph.permissions.access import Access, compile_access
 from crm_graph.permissions.roles import ADMIN, built_in_roles
 from crm_graph.work import Work
@@ -122,7 +122,9 @@ async def find_workspace(database: Database, slug: str | None) -> str:
 
 def operator_access() -> Access:
     """Return the access of the operator: an administrator's."""
-    policies = [record_of(cls).policy for each in SLICES for cls in each.records]
+    policies = [
+        policy for each in SLICES for policy in (*(record_of(cls).policy for cls in each.records), *each.policies)
+    ]
     return compile_access([built_in_roles(policies)[ADMIN]], policies)
 
 

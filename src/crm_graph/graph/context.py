@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,9 +12,14 @@ from aiodataloader import DataLoader
 
 from crm_graph.db.session import ReadSession
 from crm_graph.graph.cursors import CursorSealer
+from crm_graph.graph.registry import Registry
+from crm_graph.identity.origin import NOWHERE, Origin
+from crm_graph.identity.services import Services
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import LimitExceeded
 from crm_graph.permissions.access import Access
+from crm_graph.permissions.compiler import AccessCompiler
+from crm_graph.permissions.definitions import Vocabulary
 from crm_graph.work import Work
 
 
@@ -31,7 +36,14 @@ class GraphContext:
     sealer: CursorSealer
     begin: Callable[[], AbstractAsyncContextManager[Work]]
     """Opens the unit of work of one mutation field: commits on exit, rolls back on an exception."""
+    services: Services
+    compiler: AccessCompiler
+    look_up: Callable[[str], Awaitable[Viewer | None]]
+    """Finds another member of the workspace as a viewer."""
+    registry: Registry
+    vocabulary: Vocabulary
     request_id: str = ""
+    origin: Origin = NOWHERE
     loaders: dict[Any, DataLoader[Any, Any]] = field(default_factory=dict)
     extras: dict[str, Any] = field(default_factory=dict)
     filter_work: int = 0

@@ -8,9 +8,9 @@ from typing import Any
 from graphql import GraphQLObjectType, GraphQLSchema, build_schema
 
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.api.cut import cut_to_role
 from crm_graph.api.engine import Answer
 from crm_graph.events.hub import Hub
+from crm_graph.graph.cut import cut_to_role
 from crm_graph.graph.exports import HOUSEKEEPING, KNOWN_BY, export_rows, plan_export
 from crm_graph.graph.records import Record, ToManySpec, WatchSpec, record_of, spec_of
 from crm_graph.kernel.cursor import LogCursor

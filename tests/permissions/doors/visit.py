@@ -9,11 +9,11 @@ from typing import Any
 
 from graphql import get_named_type
 
-from crm_graph.api.settings import Settings
 from crm_graph.executor.results import OnError
 from crm_graph.graph.records import ColumnSpec, IdSpec, MoneySpec, Record, ToManySpec, ToOneSpec
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.ids import encode_id
+from crm_graph.kernel.settings import Settings
 from tests.permissions.matrix import MATRIX, PLACES, Shown, TypeGrants
 from tests.permissions.world import ANCHORS, World
 from tests.support.bodies import assert_reveals_nothing

@@ -20,6 +20,17 @@ class Settings:
     issuer: str = "crm-graph"
     audience: str = "crm-graph"
     token_minutes: int = 60
+    """How long tokens of `crm-graph token` are good."""
+    public_url: str = ""
+    """Where clients reach the installation, `https://crm.example.com`; without it, where they say they reach it, which
+    is right on one's own machine and trusts the Host header elsewhere."""
+    access_token_seconds: int = 600
+    session_days: int = 30
+    """How long a session goes on without being used."""
+    key_days: int = 30
+    """How long a signing key signs; it is accepted for as long before and after."""
+    trusted_proxies: str = ""
+    """Networks of the proxies in front, `10.0.0.0/8,::1`: only they may say by `X-Forwarded-For` who the client is."""
     max_body_bytes: int = 256 * 1024
     max_source_bytes: int = 64 * 1024
     max_tokens: int = 2_000

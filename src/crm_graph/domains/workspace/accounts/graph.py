@@ -1,0 +1,10 @@
+"""Accounts in the schema."""
+
+from __future__ import annotations
+
+from crm_graph.domains.workspace.accounts import model
+from crm_graph.graph.build import Slice
+
+SLICE = Slice("accounts")
+
+__all__ = ["SLICE", "model"]

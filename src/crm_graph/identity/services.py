@@ -1,0 +1,27 @@
+"""What a process has for identity: the keys, the database and the settings, for whoever signs somebody in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crm_graph.db.pool import Database
+from crm_graph.identity.keys import derive_key
+from crm_graph.identity.tokens import TokenAuthority
+from crm_graph.kernel.clock import Clock, system_clock
+from crm_graph.kernel.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One a process; `secrets` are the installation's, the newest first."""
+
+    authority: TokenAuthority
+    database: Database
+    secrets: Sequence[bytes]
+    settings: Settings
+    clock: Clock = system_clock
+
+    def keys(self, purpose: str, length: int = 32) -> list[bytes]:
+        """Return the keys of one purpose: the first makes, all of them check."""
+        return [derive_key(secret, purpose, length) for secret in self.secrets]

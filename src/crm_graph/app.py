@@ -36,6 +36,9 @@ from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import TokenAuthority
 from crm_graph.kernel.settings import Settings
+from crm_graph.vault.master import MasterKeys
+from crm_graph.vault.service import KeyService
+from crm_graph.vault.vault import Vault
 
 STATEMENT_MARGIN_MS = 1_000
 """Postgres stops a statement so much later than we do: for a process that died, not for one that answers TIMEOUT."""
@@ -48,6 +51,8 @@ class Installation:
     url: str
     secrets: Sequence[bytes]
     read_url: str | None = None
+    key_service: KeyService | None = None
+    """What wraps the keys of workspaces; None derives it from the secrets."""
     demo_token: Callable[[], str | None] = lambda: None
     open_metrics: bool = False
     """Whether `/metrics` needs no token: on one's own machine."""
@@ -56,6 +61,12 @@ class Installation:
 def authority(installation: Installation, settings: Settings) -> TokenAuthority:
     """Return the authority that signs and checks this installation's tokens."""
     return TokenAuthority(installation.secrets, settings.issuer, settings.audience, key_days=settings.key_days)
+
+
+def make_vault(installation: Installation, settings: Settings, database: Database) -> Vault:
+    """Return the vault of a process."""
+    service = installation.key_service or MasterKeys.of({}, installation.secrets)
+    return Vault(service, database, settings.vault_cache_ms, settings.vault_workspaces)
 
 
 def page_limits(settings: Settings) -> PageLimits:
@@ -75,7 +86,13 @@ async def running_engine(
         settings.mutation_timeout_ms + STATEMENT_MARGIN_MS,
     )
     database = await Database.open(installation.url, installation.read_url, pool)
-    services = Services(authority(installation, settings), database, installation.secrets, settings)
+    services = Services(
+        authority(installation, settings),
+        database,
+        installation.secrets,
+        make_vault(installation, settings, database),
+        settings,
+    )
     relay = asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run())
     hub = Hub(database, settings.subscription_queue_size)
     try:

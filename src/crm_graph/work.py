@@ -29,6 +29,9 @@ from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
 from crm_graph.permissions.policy import UUID, Policy, workspace
+from crm_graph.vault.columns import encrypted_columns
+from crm_graph.vault.rows import encrypted_values
+from crm_graph.vault.vault import Vault
 
 R = TypeVar("R", bound=Row)
 
@@ -53,6 +56,8 @@ class Work:
     clock: Clock
     origin: Origin = NOWHERE
     request_id: str | None = None
+    vault: Vault | None = None
+    """None for the operator's commands that write nothing encrypted."""
 
     @property
     def now(self) -> datetime:
@@ -149,12 +154,14 @@ class Work:
         """Insert a row that another event of this unit of work tells about: a history entry, a line of a new order."""
         row.workspace_id, row.version = self.viewer.workspace_id, 1
         row.created_at = row.updated_at = self.now
+        await self._encrypt(row)
         _refuse_unfit(row)
         await self._write(_insert_statement(type(row)), values(row), policy)
         remember(row)
 
     async def save(self, row: Row, policy: Policy, event: DomainEvent) -> bool:
         """Update a loaded row with its event, if anything changed; returns whether it did."""
+        await self._encrypt(row)
         changed = changes(row)
         if not changed:
             return False
@@ -211,6 +218,27 @@ class Work:
         """Let every process look members up again: one of them, a team or a role changes in this transaction."""
         await self.session.confirm()
         await self.session.execute(_TOUCH_DIRECTORY, self.viewer.binds)
+
+    async def _encrypt(self, row: Row) -> None:
+        """Encrypt the texts that an operation has set in marked columns, before they reach the row, the log or the
+        database. Raises Refused INVALID."""
+        marks = encrypted_columns(type(row))
+        changed = changes(row) if marks else {}
+        if any(mark.column in changed for mark in marks):
+            assert self.vault is not None, "this unit of work was made without a vault"
+            stored = {**values(row), **{name: old for name, (old, _) in changed.items()}}
+            session, workspace_id = self.session, self.viewer.workspace_id
+            sealed = await encrypted_values(
+                self.vault,
+                session,
+                workspace_id,
+                row.id,
+                marks,
+                stored,
+                {name: new for name, (_, new) in changed.items()},
+            )
+            for name, value in sealed.items():
+                setattr(row, name, value)
 
     async def _write(self, statement: Statement, bound: Mapping[str, Any], policy: Policy) -> None:
         try:

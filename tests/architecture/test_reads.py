@@ -15,6 +15,7 @@ ALLOWED = {
     "db/": "knows no entity",
     "events/": "the log, cut when it is delivered",
     "identity/secrets.py": "the installation's own table",
+    "vault/": "wrapped keys, and what is encrypted while it is encrypted anew; knows no entity",
     "work.py": "locks rows under the compiled predicates",
     "demo/": "writes a new workspace",
     "cli/": "the operator, who owns the database",

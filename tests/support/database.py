@@ -144,6 +144,12 @@ class SavepointDatabase(Database):
         async with self.lease().transaction() as session:
             yield session
 
+    @asynccontextmanager
+    async def apart(self) -> AsyncIterator[Session]:
+        """Lend a session in a savepoint: it is kept whatever becomes of later ones, until the test ends."""
+        async with self.transaction() as session:
+            yield session
+
 
 @asynccontextmanager
 async def savepoint(url: str) -> AsyncIterator[SavepointDatabase]:

@@ -21,6 +21,8 @@ from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import Claims, TokenAuthority
 from crm_graph.kernel.ids import encode_id
 from crm_graph.kernel.settings import Settings
+from crm_graph.vault.master import MasterKeys
+from crm_graph.vault.vault import Vault
 from tests.support.database import SavepointDatabase
 
 SECRET = b"s" * 32
@@ -33,13 +35,14 @@ class Graph:
         self.database = database
         self.schema = schema
         self.authority = TokenAuthority([SECRET], "crm-graph", "crm-graph")
+        vault = Vault(MasterKeys.of({}, [SECRET]), database)
         self.engine = Engine(
             schema,
             database,
             Hub(database),
             Authenticator(self.authority, MemberDirectory()),
             CursorSealer(b"c" * 64),
-            Services(self.authority, database, [SECRET], settings or Settings()),
+            Services(self.authority, database, [SECRET], vault, settings or Settings()),
         )
 
     async def rows(self, query: str, *arguments: Any) -> list[Any]:

@@ -16,6 +16,8 @@ from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.exports import plan_export
 from crm_graph.transfer.recipe import Step
 from crm_graph.transfer.report import StepReport
+from crm_graph.vault.master import MasterKeys
+from crm_graph.vault.vault import Vault
 from tests.support.database import SavepointDatabase
 
 SLUG = "desk"
@@ -30,6 +32,7 @@ class Desk:
         self.schema = schema
         self.directory = directory
         self.workspace_id = ""
+        self.vault = Vault(MasterKeys.of({}, [b"s" * 32]), database)
 
     async def set_up(self) -> None:
         """Make the workspace, with one administrator and the pipeline `Sales`."""
@@ -63,7 +66,8 @@ class Desk:
         options = options or Options()
         viewer, access = await acting_as(self.database, SLUG, options.email, None)
         connection = self.database.one.connection
-        return await import_steps(connection, viewer, access, steps, self.directory, replace(options, workspace=SLUG))
+        options = replace(options, workspace=SLUG)
+        return await import_steps(connection, viewer, access, steps, self.directory, options, self.vault)
 
     async def export(self, entity: str, form: str = "csv", *, email: str | None = None) -> str:
         """Export what a member may see."""
@@ -73,7 +77,7 @@ class Desk:
         file = io.StringIO(newline="")
         connection = self.database.one.connection
         async with connection.transaction():
-            await write_rows(connection, plan, viewer, form, file)
+            await write_rows(connection, plan, viewer, form, file, self.vault)
         return file.getvalue()
 
     async def member(self, name: str, email: str, *roles: str) -> str:

@@ -34,7 +34,7 @@ def permissions(schema: BuiltSchema) -> str:
 
 
 def _type_lines(record: Record, access: TypeAccess) -> list[str]:
-    named = {verb for grant in access.grants for verb in grant.verbs} - {READ, CREATE, UPDATE, DELETE}
+    named = {verb for grant in access.grants for verb in grant.verbs} & {*access.policy.transitions}
     scopes = {verb: "|".join(sorted(access.scopes(verb))) for verb in (READ, CREATE, UPDATE, DELETE, *sorted(named))}
     if not scopes[READ]:
         return [f"  {record.name}: nothing"]

@@ -267,7 +267,8 @@ class Engine:
             session.trust = trust
             now = self._clock()
             try:
-                yield Work(session, viewer, access, lambda: now, asking.origin, asking.request_id)
+                vault = self.services.vault
+                yield Work(session, viewer, access, lambda: now, asking.origin, asking.request_id, vault)
                 await session.confirm()
             except Unconfirmed:
                 raise Unauthenticated("The member's roles or teams changed at this very moment.") from None

@@ -12,9 +12,12 @@ from crm_graph.api.graphiql import asset_directory
 from crm_graph.cli.place import Place
 from crm_graph.db.migrate import state
 from crm_graph.db.pool import connect
-from crm_graph.identity.secrets import secrets_of_environment
+from crm_graph.db.session import ReadSession
+from crm_graph.identity.secrets import load_secrets, secrets_of_environment
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
+from crm_graph.vault.master import SERVICE_VARIABLE, VARIABLE, load_service
+from crm_graph.vault.status import wrappings
 
 SUPPORTED_MAJORS = range(15, 19)
 
@@ -70,12 +73,45 @@ def _configuration(place: Place) -> list[Finding]:
             findings.append(Finding("CRM_SECRET is not set: the database keeps the secret", False, fix, warning=True))
     except OperatorError as error:
         findings.append(_problem(error))
+    findings += _master_key(place)
     if place.data is not None and os.environ.get("DATABASE_URL"):
         text = "DATABASE_URL is set, but the data directory is used"
         findings.append(Finding(text, False, "leave out --data and CRM_DATA_DIR to use DATABASE_URL", warning=True))
     if asset_directory() is None:
         findings.append(Finding("GraphiQL's files are missing", False, "`make install` installs them", warning=True))
     return findings
+
+
+def _master_key(place: Place) -> list[Finding]:
+    """Look at what wraps the keys of workspaces, before any secret of the database is known."""
+    if os.environ.get(SERVICE_VARIABLE):
+        return [Finding(f"{SERVICE_VARIABLE} wraps the keys of workspaces")]
+    if os.environ.get(VARIABLE):
+        return [Finding(f"{VARIABLE} is set")]
+    if place.data is not None:
+        return []
+    source = "CRM_SECRET" if os.environ.get("CRM_SECRET") else "the secret that the database keeps"
+    fix = f"for production set {VARIABLE}, for example to `openssl rand -hex 32`, then run `crm-graph keys rewrap`"
+    text = f"{VARIABLE} is not set: personal data is encrypted under a key derived from {source}"
+    return [Finding(text, False, fix, warning=True)]
+
+
+async def _keys(connection: asyncpg.Connection[asyncpg.Record]) -> list[Finding]:
+    """Unwrap a key of each master key that wraps any."""
+    session = ReadSession(connection)
+    try:
+        service = load_service(os.environ, await load_secrets(session, os.environ))
+        found = await wrappings(session, service)
+    except OperatorError as error:
+        return [_problem(error)]
+    except asyncpg.UndefinedTableError:
+        return []  # `_schema` says that it is older
+    older = [each for each in found if each.wrapped_by != service.name]
+    if not older:
+        return [Finding(f"the keys of workspaces are wrapped by {service.name}")]
+    count = sum(each.keys for each in older)
+    text = f"{count:,} keys of workspaces are wrapped by {', '.join(each.wrapped_by for each in older)}"
+    return [Finding(f"{text}, not by {service.name}", False, "`crm-graph keys rewrap`", warning=True)]
 
 
 async def _database(url: str) -> list[Finding]:
@@ -86,6 +122,7 @@ async def _database(url: str) -> list[Finding]:
             await _encoding(connection),
             await _collation(connection),
             await _room(connection),
+            *await _keys(connection),
         ]
     finally:
         await connection.close()

@@ -17,13 +17,14 @@ from asyncpg import Connection
 
 from crm_graph.api.schema import make_schema
 from crm_graph.cli.importing import acting_as
-from crm_graph.cli.place import Place, console, data_option, find_place, opened, run, workspace_option
+from crm_graph.cli.place import Place, console, data_option, find_place, opened, run, vault_of, workspace_option
 from crm_graph.db.pool import connect
 from crm_graph.graph.exports import Export, export_rows, plan_export
 from crm_graph.graph.records import Record
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.permissions.roles import BUILT_IN
+from crm_graph.vault.vault import Vault
 
 BOM = "\ufeff"
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -113,16 +114,18 @@ async def _export(
                 with _opened(out) as file:
                     if bom:
                         file.write(BOM)
-                    return await write_rows(connection, export, viewer, form, file)
+                    return await write_rows(connection, export, viewer, form, file, await vault_of(database))
         finally:
             await connection.close()
 
 
-async def write_rows(connection: Connection[Any], export: Export, viewer: Viewer, form: str, file: TextIO) -> int:
+async def write_rows(
+    connection: Connection[Any], export: Export, viewer: Viewer, form: str, file: TextIO, vault: Vault
+) -> int:
     """Write the rows of an export to a file; returns how many."""
     count = 0
     write = _writer(export, form, file)
-    async for values in export_rows(connection, export, viewer):
+    async for values in export_rows(connection, export, viewer, vault):
         write(values)
         count += 1
     return count

@@ -14,7 +14,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from crm_graph.api.schema import SLICES
 from crm_graph.cli.accounts import find_account
-from crm_graph.cli.place import Place, console, data_option, find_place, find_workspace, opened, run, workspace_option
+from crm_graph.cli.place import (
+    Place,
+    console,
+    data_option,
+    find_place,
+    find_workspace,
+    opened,
+    run,
+    vault_of,
+    workspace_option,
+)
 from crm_graph.db.pool import Database, connect
 from crm_graph.db.session import Session
 from crm_graph.domains.catalog.products.imports import IMPORTS as PRODUCTS
@@ -38,6 +48,7 @@ from crm_graph.transfer.recipe import Step, read_recipe
 from crm_graph.transfer.report import StepReport
 from crm_graph.transfer.run import Start, find_spec, run_steps
 from crm_graph.transfer.spec import ImportSpec
+from crm_graph.vault.vault import Vault
 from crm_graph.work import Work
 
 SPECS: tuple[ImportSpec, ...] = (
@@ -205,7 +216,8 @@ async def _import(place: Place, steps: list[Step], directory: Path, options: Opt
         viewer, access = await acting_as(database, options.workspace, options.email, None)
         connection = await connect(database.url)  # without the time limits of requests
         try:
-            return await import_steps(connection, viewer, access, steps, directory, options)
+            vault = await vault_of(database)
+            return await import_steps(connection, viewer, access, steps, directory, options, vault)
         finally:
             await connection.close()
 
@@ -217,11 +229,12 @@ async def import_steps(
     steps: Sequence[Step],
     directory: Path,
     options: Options,
+    vault: Vault,
 ) -> list[StepReport]:
     """Run the steps in one transaction, which is taken back after a bad row or for a dry run; returns their reports."""
     reports: list[StepReport] = []
     now = system_clock()
-    work = Work(Session(connection), viewer, access, lambda: now)
+    work = Work(Session(connection), viewer, access, lambda: now, vault=vault)
     with suppress(_TakeBack):
         async with connection.transaction():
             with _progress() as start:

@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 
 from crm_graph.api.schema import SLICES
-from crm_graph.app import Installation
+from crm_graph.app import Installation, make_vault
 from crm_graph.db import embedded
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database
@@ -27,6 +27,8 @@ from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
 from crm_graph.permissions.access import Access, compile_access
 from crm_graph.permissions.roles import ADMIN, built_in_roles
+from crm_graph.vault.master import load_service
+from crm_graph.vault.vault import Vault
 from crm_graph.work import Work
 
 DEFAULT_DATA = Path(".crm")
@@ -140,7 +142,13 @@ async def operator_work(database: Database, workspace_id: str, member_id: str) -
 async def installation(database: Database, **options: Any) -> Installation:
     """Return what an API process needs, with the secrets of this installation."""
     secrets = await load_secrets(database.primary_reader(), os.environ)
-    return Installation(database.url, secrets, os.environ.get("DATABASE_READ_URL"), **options)
+    service = load_service(os.environ, secrets)
+    return Installation(database.url, secrets, os.environ.get("DATABASE_READ_URL"), service, **options)
+
+
+async def vault_of(database: Database) -> Vault:
+    """Return the vault of a command."""
+    return make_vault(await installation(database), settings(), database)
 
 
 def settings() -> Settings:

@@ -11,7 +11,8 @@ class RowView:
 
     It has the columns that the field asked for and no others. A value is what the database answered under the viewer's
     permissions: None where it is hidden; ids, also those that edges lead to, as 32 hex digits without prefix; money as
-    its amount. Making one costs 0.1 us, so a level of rows is viewed anew for each field that needs it.
+    its amount; an exception that stands for one (of what cannot be decrypted) is raised. Making a view costs 0.1 us, so
+    a level of rows is viewed anew for each field that needs it.
     """
 
     __slots__ = ("_positions", "_type_name", "_values")
@@ -23,16 +24,23 @@ class RowView:
 
     def get(self, key: str) -> Any:
         """Return the value of a column. Raises KeyError for one that the field did not ask for."""
-        return self._values[self._positions[key]]
+        return value_or_raise(self._values[self._positions[key]])
 
     def __getattr__(self, name: str) -> Any:
         position = self._positions.get(column_key(name))
         if position is None:
             raise AttributeError(f"{self._type_name} rows have no {name}")
-        return self._values[position]
+        return value_or_raise(self._values[position])
 
     def __repr__(self) -> str:
         return f"<{self._type_name} row>"
+
+
+def value_or_raise(value: Any) -> Any:
+    """Return a value of a row; raise one that stands for it because it could not be had."""
+    if isinstance(value, Exception):
+        raise value
+    return value
 
 
 def column_key(name: str) -> str:

@@ -25,6 +25,7 @@ from crm_graph.graph.orders import enum_name
 from crm_graph.graph.records import MoneySpec, Record
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.scalars import Currency
+from crm_graph.graph.sealed import blind_values
 from crm_graph.graph.sources import ToOne
 from crm_graph.graph.views import View
 from crm_graph.kernel.errors import BadUserInput
@@ -118,7 +119,7 @@ class Aggregate:
         statements: dict[Any, Statement] = {}
 
         async def fetch(context: GraphContext, _: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
-            form, having, values = self._conditions(context, arguments)
+            form, having, values = await self._conditions(context, arguments)
             keys = self._group_keys(arguments.get("groupBy") or ())
             key = form, having, keys
             statement = statements.get(key)
@@ -134,7 +135,9 @@ class Aggregate:
 
         return fetch
 
-    def _conditions(self, context: GraphContext, arguments: Mapping[str, Any]) -> tuple[Form, Form, dict[str, Any]]:
+    async def _conditions(
+        self, context: GraphContext, arguments: Mapping[str, Any]
+    ) -> tuple[Form, Form, dict[str, Any]]:
         """Return the forms of `where` and of `having`, and the values of both."""
         where = having = EVERYTHING
         normaliser = Normaliser(self.registry, self.limits)
@@ -145,7 +148,10 @@ class Aggregate:
         if normaliser.work:
             argument = "where" if "where" in arguments else "having"
             context.count_filter(normaliser.work, self.limits.per_operation, argument)
-        return where, having, normaliser.binds()
+        values = normaliser.binds()
+        if normaliser.searches:
+            values |= await blind_values(context, normaliser.searches)
+        return where, having, values
 
     def _group_keys(self, given: Sequence[Mapping[str, Any]]) -> GroupKeys:
         if len(given) > MAX_GROUP_KEYS:

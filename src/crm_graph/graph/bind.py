@@ -8,6 +8,7 @@ from typing import Any
 from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, get_named_type
 
 from crm_graph.executor.fields import Batch, Column, Computed, Edge, FieldKind, Nested, Resolver, Same
+from crm_graph.executor.rows import value_or_raise
 from crm_graph.graph.aggregates import Aggregate, aggregate_fields, derive_kinds
 from crm_graph.graph.pages import CURSOR, END, HAS_NEXT, HAS_PREVIOUS, ROWS, START, TOTAL, Page, PageLimits
 from crm_graph.graph.records import (
@@ -90,6 +91,8 @@ def _kind(
             return None
         case IdSpec():
             return Column("id", f"{record.prefix}_", nullable=False) if record is not None else None
+        case ColumnSpec() if record is not None and record.columns[name].encrypted is not None:
+            return Computed((name,), value_or_raise)
         case ColumnSpec():
             return Column(name, nullable=record is None or _is_nullable(record, name))
         case MoneySpec():

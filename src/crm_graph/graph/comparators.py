@@ -17,7 +17,7 @@ import strawberry
 from sqlalchemy import ARRAY, ColumnElement, Numeric, String, any_, bindparam, func, not_, select
 from sqlalchemy.types import TypeEngine
 
-from crm_graph.graph.scalars import Currency
+from crm_graph.graph.scalars import Currency, EncryptedText
 from crm_graph.kernel.errors import BadUserInput
 
 NO_UUID = "0" * 32
@@ -49,6 +49,7 @@ OPERATORS: Mapping[object, tuple[str, ...]] = {
     datetime: (*_BASE, *_ORDERED, "isNull"),
     date: (*_BASE, *_ORDERED, "isNull"),
     bool: ("eq", "ne", "isNull"),
+    EncryptedText: (*_BASE, "isNull"),
 }
 _NAMES: Mapping[object, str] = {
     str: "StringComparator",
@@ -59,7 +60,13 @@ _NAMES: Mapping[object, str] = {
     datetime: "DateTimeComparator",
     date: "DateComparator",
     bool: "BooleanComparator",
+    EncryptedText: "EncryptedComparator",
 }
+
+_ENCRYPTED = (
+    "Conditions on a text that is encrypted where it is stored; all that are given must hold. Spaces, hyphens, case and"
+    " the width of letters and digits do not count."
+)
 
 
 def comparator(of: Any, made: dict[object, type]) -> type | None:
@@ -74,6 +81,7 @@ def comparator(of: Any, made: dict[object, type]) -> type | None:
         name, operators, shown = _NAMES[of], OPERATORS[of], _NAMES[of].removesuffix("Comparator")
     else:
         return None
+    operand = str if of is EncryptedText else of
     annotations: dict[str, Any] = {}
     namespace: dict[str, Any] = {"__annotations__": annotations, "__module__": __name__}
     for operator in operators:
@@ -81,12 +89,18 @@ def comparator(of: Any, made: dict[object, type]) -> type | None:
             operator, operator
         )
         annotations[attribute] = (
-            bool | None if operator == "isNull" else list[of] | None if operator in {"in", "notIn"} else of | None
+            bool | None
+            if operator == "isNull"
+            else list[operand] | None  # type: ignore[valid-type] # a type that is a value
+            if operator in {"in", "notIn"}
+            else operand | None
         )
         namespace[attribute] = strawberry.field(
             name=operator, description=_DESCRIPTIONS[operator], default=strawberry.UNSET
         )
     description = f"Conditions on a {shown} value; all that are given must hold."
+    if of is EncryptedText:
+        description = _ENCRYPTED
     made[of] = strawberry.input(type(name, (), namespace), name=name, description=description)
     return made[of]
 

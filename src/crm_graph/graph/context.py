@@ -20,6 +20,7 @@ from crm_graph.kernel.errors import LimitExceeded
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.permissions.definitions import Vocabulary
+from crm_graph.vault.vault import Vault
 from crm_graph.work import Work
 
 
@@ -49,6 +50,11 @@ class GraphContext:
     filter_work: int = 0
     binds: Mapping[str, Any] = field(init=False)
     """The values of the binds that every compiled read carries."""
+
+    @property
+    def vault(self) -> Vault:
+        """What encrypts and decrypts."""
+        return self.services.vault
 
     def __post_init__(self) -> None:
         self.binds = self.viewer.binds

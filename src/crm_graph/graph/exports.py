@@ -17,13 +17,16 @@ from sqlalchemy import UniqueConstraint, func, null, select
 from crm_graph.db.session import ReadSession
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import coordinate
+from crm_graph.executor.rows import value_or_raise
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
+from crm_graph.graph.sealed import Opening, SealedColumn, sealed_column
 from crm_graph.graph.views import View
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import BadUserInput, Forbidden
 from crm_graph.kernel.ids import encode_id
 from crm_graph.permissions.access import Access
+from crm_graph.vault.vault import Vault
 
 KNOWN_BY = ("externalId", "email", "sku", "number", "name")
 """The keys by which a record is named in the rows that point to it, the best first."""
@@ -52,6 +55,8 @@ class Export:
     statement: Statement
     names: tuple[tuple[str, ...], ...]
     """For each column that is an edge, the keys of its record in the statement; else nothing."""
+    opened: Opening | None
+    """What decrypts the rows of the statement; None where nothing in them is encrypted."""
     shared: tuple[Statement | None, ...]
     """For each edge that may be written by a name that several records share: what reads those names."""
 
@@ -65,12 +70,14 @@ def plan_export(record: Record, registry: Registry, access: Access, chosen: Sequ
     partial = [each.key for each in columns if view.access.partial(record.columns[each.key].field)]
     withheld = dict.fromkeys(coordinate(record.name, record.columns[key].field) for key in (*hidden, *partial))
     selected: list[Any] = [view.rows.c.id.label("key")]
+    sealed: list[SealedColumn | None] = []
     names: list[tuple[str, ...]] = []
     shared: list[Statement | None] = []
     for each in columns:
         shown = view.column(each.key)
         assert shown is not None
         if each.target is None:
+            sealed.append(sealed_column(record, each.key, len(selected)))
             selected.append(shown)
             names.append(())
             shared.append(None)
@@ -78,13 +85,16 @@ def plan_export(record: Record, registry: Registry, access: Access, chosen: Sequ
         other = view.edge(each.key)
         assert other is not None
         selected.append(other.rows.c.id)
-        keys = tuple(key for key in KNOWN_BY if key in each.target.columns)
+        keys = tuple(key for key in KNOWN_BY if key in each.target.columns and not each.target.columns[key].encrypted)
         selected += [_clear(other, key) for key in keys]
         names.append(keys)
         shared.append(_shared_names(each.target, access, record) if "name" in keys else None)
     query = select(*(column.label(f"c{index}") for index, column in enumerate(selected)))
     query = query.select_from(view.source()).where(*view.conditions()).order_by(view.rows.c.id)
-    return Export(record, tuple(columns), tuple(withheld), compile_statement(query), tuple(names), tuple(shared))
+    found = tuple(each for each in sealed if each is not None)
+    opened = Opening(found) if found else None
+    statement = compile_statement(query)
+    return Export(record, tuple(columns), tuple(withheld), statement, tuple(names), opened, tuple(shared))
 
 
 def _columns(
@@ -142,8 +152,11 @@ def _shared_names(target: Record, access: Access, record: Record) -> Statement |
     return compile_statement(select(name).where(*view.conditions()).group_by(name).having(func.count() > 1))
 
 
-async def export_rows(connection: Connection[Any], export: Export, viewer: Viewer) -> AsyncIterator[list[Any]]:
-    """Yield the rows of an export in the order of the ids, as values in output form.
+async def export_rows(
+    connection: Connection[Any], export: Export, viewer: Viewer, vault: Vault
+) -> AsyncIterator[list[Any]]:
+    """Yield the rows of an export in the order of the ids, as values in output form. Raises Unreadable for what cannot
+    be decrypted: an export lacks nothing silently.
 
     Through a cursor, so the connection must be in a transaction; in one of `repeatable_read` all is from one moment.
     """
@@ -154,7 +167,11 @@ async def export_rows(connection: Connection[Any], export: Export, viewer: Viewe
     ]
     arguments = export.statement.arguments(viewer.binds)
     async for row in connection.cursor(export.statement.text, *arguments, prefetch=ROWS_PER_FETCH):
-        yield _values(export, shared, row)
+        if export.opened is None:
+            yield _values(export, shared, row)
+            continue
+        (opened,) = await export.opened.rows(vault, reader, viewer.workspace_id, [row])
+        yield _values(export, shared, [value_or_raise(value) for value in opened])
 
 
 def _values(export: Export, shared: Sequence[frozenset[str]], row: Any) -> list[Any]:

@@ -15,10 +15,12 @@ from sqlalchemy.types import TypeEngine
 from crm_graph.graph.comparators import argument, condition, null_condition, refuse_null
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
+from crm_graph.graph.sealed import Search
 from crm_graph.graph.views import View
 from crm_graph.kernel.errors import BadUserInput, LimitExceeded
 from crm_graph.kernel.ids import decode_id
 from crm_graph.permissions.access import Access
+from crm_graph.vault.columns import Encrypted
 
 Form = tuple[Any, ...]
 Path = tuple[str | int, ...]
@@ -55,6 +57,8 @@ class Normaliser:
     registry: Registry
     limits: FilterLimits = field(default_factory=FilterLimits)
     values: list[Any] = field(default_factory=list)
+    searches: dict[str, Search] = field(default_factory=dict)
+    """What is looked for in encrypted columns, by the names of the binds: `e0`, `e1`, ... (`sealed.py`)."""
     leaves: int = 0
     objects: int = 0
     edges: int = 0
@@ -99,14 +103,21 @@ class Normaliser:
 
     def _leaf(self, record: Record, name: str, comparisons: Mapping[str, Any], path: Path) -> Form:
         key = self.registry.filter_key(record, name)
-        column_type = record.table.c[record.columns[key].column].type
+        found = record.columns[key]
         prefix = self.registry.id_prefix(record, key)
-        return self.compared(key, comparisons, path, column_type, prefix)
+        return self.compared(key, comparisons, path, record.table.c[found.column].type, prefix, found.encrypted)
 
     def compared(
-        self, key: str, comparisons: Mapping[str, Any], path: Path, of: TypeEngine[Any], prefix: str | None = None
+        self,
+        key: str,
+        comparisons: Mapping[str, Any],
+        path: Path,
+        of: TypeEngine[Any],
+        prefix: str | None = None,
+        mark: Encrypted | None = None,
     ) -> Form:
-        """Return the form of a comparator of what `key` names, whose SQL type is `of`; a `prefix` is that of ids."""
+        """Return the form of a comparator of what `key` names, whose SQL type is `of`; a `prefix` is that of ids, a
+        `mark` that of an encrypted column."""
         forms: list[Form] = []
         for operator, value in comparisons.items():
             refuse_null(operator, value, path)
@@ -121,10 +132,19 @@ class Normaliser:
                     f"`{_dotted((*path, operator))}` has {len(value)} items; the limit is {self.limits.list_items}.",
                     path=(*path, operator),
                 )
+            if mark is not None:
+                forms.append(self._search(key, operator, value, mark))
+                continue
             decode = (lambda text: decode_id(prefix, text)) if prefix else None
             forms.append(("leaf", key, operator, f"w{len(self.values)}"))
             self.values.append(argument(operator, value, of, decode))
         return ("and", *forms)
+
+    def _search(self, key: str, operator: str, value: Any, mark: Encrypted) -> Form:
+        """Return the form of a comparison with an encrypted column: a text has one blind index, or for a while two."""
+        name = f"e{len(self.searches)}"
+        self.searches[name] = Search(tuple(value) if isinstance(value, list) else (value,), mark)
+        return ("leaf", key, "in" if operator in {"eq", "in"} else "notIn", name)
 
     @property
     def work(self) -> int:

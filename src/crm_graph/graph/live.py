@@ -27,6 +27,7 @@ from crm_graph.graph.filters import EVERYTHING, Form, Normaliser, predicate
 from crm_graph.graph.records import Record, RecordColumn
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.scalars import Cursor
+from crm_graph.graph.sealed import Search, blind_values
 from crm_graph.graph.views import View
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import BadUserInput
@@ -71,6 +72,7 @@ class Watch:
     registry: Registry
     form: Form
     values: Mapping[str, Any]
+    searches: Mapping[str, Search]
     after: LogCursor
     """Where the stream starts: where the client was, else where the log was when it asked, so that nothing falls
     between the subscription and its first event."""
@@ -87,7 +89,7 @@ class Watch:
             after = LogCursor.decode(arguments["after"])
         if after is None or after > newest:
             raise BadUserInput("`after` is not a cursor of this event log.", path=("after",))
-        return cls(record, registry, form, normaliser.binds(), after)
+        return cls(record, registry, form, normaliser.binds(), normaliser.searches, after)
 
     def check(self, context: GraphContext) -> None:
         """Raise Forbidden when the viewer may not filter so, before the stream starts."""
@@ -112,6 +114,8 @@ class Watch:
             "own": {"id": event.entity_id, "workspace_id": event.workspace_id},
             "old": {name: change[0] for name, change in event.changes.items()},
         }
+        if self.searches:
+            values |= await blind_values(context, self.searches)
         (found,) = await context.reader.fetch(self._statement(context), values)
         created = event.type == f"{self.record.name}Created"
         deleted = event.type == f"{self.record.name}Deleted"

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, String, UnaryExpression, and_, bindparam, 
 from crm_graph.executor.fields import BEYOND
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
+from crm_graph.graph.scalars import EncryptedText
 from crm_graph.graph.views import View
 from crm_graph.kernel.errors import BadUserInput
 
@@ -66,8 +67,8 @@ def order_keys(record: Record, registry: Registry) -> Mapping[str, str]:
 
 
 def _own_keys(record: Record, registry: Registry) -> list[str]:
-    lists = {key for key, of in registry.leaves(record).items() if of is list}
-    return [key for key in record.columns if key not in {"id", *lists, *record.edges}]
+    unordered = {key for key, of in registry.leaves(record).items() if of in (list, EncryptedText)}
+    return [key for key in record.columns if key not in {"id", *unordered, *record.edges}]
 
 
 def order_of(names: Mapping[str, str], given: Sequence[Mapping[str, Any]] | None) -> tuple[OrderKey, ...]:

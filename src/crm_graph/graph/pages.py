@@ -21,6 +21,7 @@ from crm_graph.graph.filters import EVERYTHING, FilterLimits, Form, Normaliser, 
 from crm_graph.graph.orders import OrderKey, beyond, order_keys, order_of, ordering
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
+from crm_graph.graph.sealed import Search, blind_values, opening
 from crm_graph.graph.views import View, given_keys
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import BadUserInput
@@ -48,6 +49,8 @@ class PageRequest:
 
     form: Form
     values: Mapping[str, Any]
+    searches: Mapping[str, Search]
+    """What is looked for in encrypted columns, whose values the keys of the workspace make."""
     order: tuple[OrderKey, ...]
     size: int
     backward: bool
@@ -109,7 +112,7 @@ class Page:
         order = order_of(names, arguments.get("orderBy"))
         backward, size = self._size(arguments)
         cursor = arguments.get("before" if backward else "after")
-        return PageRequest(form, normaliser.binds(), order, size, backward, cursor, work)
+        return PageRequest(form, normaliser.binds(), normaliser.searches, order, size, backward, cursor, work)
 
     def _size(self, arguments: Mapping[str, Any]) -> tuple[bool, int]:
         first, last = arguments.get("first"), arguments.get("last")
@@ -137,6 +140,7 @@ class Page:
             repr(request.form),
             repr(request.order),
             request.values,
+            request.searches,
         ]
         return hashlib.sha256(orjson.dumps(identity, default=str)).digest()
 
@@ -149,6 +153,7 @@ class _PageFetch:
         self.shape = shape
         self.planning = planning
         self.rows = shape.nested.get(ROWS, Shape())
+        self.opened = opening(page.record, self.rows)
         self.wants_rows = bool(shape.columns.keys() - {TOTAL})
         self.wants_total = TOTAL in shape.columns
         self.wants_cursors = CURSOR in self.rows.columns or bool(shape.columns.keys() & {START, END})
@@ -164,6 +169,8 @@ class _PageFetch:
         if request.work:
             context.count_filter(request.work, self.page.limits.filters.per_operation)
         values = {**context.binds, **request.values, "keys": keys}
+        if request.searches:
+            values |= await blind_values(context, request.searches)
         sealed, null_at = b"", None
         if self.wants_cursors or request.cursor is not None:
             sealed = self.page.seal_context(request, context.viewer)
@@ -180,6 +187,8 @@ class _PageFetch:
             )
         elif statements.rows is not None:
             rows = await context.reader.fetch(statements.rows, values)
+        if self.opened is not None:
+            rows = await self.opened(context, rows)
         if statements.count is not None and (statements.rows is None or (statements.rows_have_total and not rows)):
             counts = await context.reader.fetch(statements.count, values)
         cursor = _Cursor(context.sealer, sealed, len(self.rows.columns), len(request.order))

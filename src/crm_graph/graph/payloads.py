@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar
 
 import strawberry
-from strawberry.types.base import get_object_definition
+from strawberry.types.base import StrawberryContainer, get_object_definition
 from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.graph.context import Info
@@ -101,10 +102,24 @@ def given(input_: Any, *leave_out: str) -> dict[str, Any]:
 
 
 def field_names(input_: Any, *leave_out: str) -> tuple[str, ...]:
-    """Return the GraphQL field of the record behind each thing a client sent: `ownerId` writes `owner`."""
-    return tuple(
-        to_camel_case(name.removesuffix("_id") if name != "external_id" else name) for name in given(input_, *leave_out)
-    )
+    """Return the GraphQL field of the record behind each thing a client sent: `ownerId`, an ID, writes `owner`;
+    `externalId` and `nationalId` are texts, and fields of their own."""
+    of: Any = type(input_)
+    ids = _ids(of)
+    return tuple(to_camel_case(name.removesuffix("_id") if name in ids else name) for name in given(input_, *leave_out))
+
+
+@cache
+def _ids(input_type: Any) -> frozenset[str]:
+    """Return the Python names of an input's fields that are IDs."""
+    found = set()
+    for each in get_object_definition(input_type, strict=True).fields:
+        type_: Any = each.type
+        while isinstance(type_, StrawberryContainer):
+            type_ = type_.of_type
+        if type_ is strawberry.ID:
+            found.add(each.python_name)
+    return frozenset(found)
 
 
 def key_of(record: type, id_: str | None, path: str = "id") -> str:

@@ -28,7 +28,8 @@ from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.db.base import Row, table_of
 from crm_graph.executor.fields import BEYOND, BatchFunction
-from crm_graph.permissions.policy import Policy
+from crm_graph.permissions.policy import MaskDecrypted, Policy
+from crm_graph.vault.columns import Encrypted, mark_of
 
 METADATA_KEY = "crm_graph"
 T = TypeVar("T", bound=type)
@@ -189,6 +190,7 @@ class RecordColumn:
     key: str
     column: str
     field: str
+    encrypted: Encrypted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +262,11 @@ class Record:
 
     def _add(self, key: str, column: str, governed_by: str) -> None:
         assert column in self.table.c, f"{self.name}.{governed_by}: table {self.table.name} has no column {column}"
-        self.columns[key] = RecordColumn(key, column, governed_by)
+        mark, mask = mark_of(self.table.c[column]), self.policy.masks.get(governed_by)
+        assert mask is None or isinstance(mask, MaskDecrypted) == (mark is not None), (
+            f"{self.name}.{governed_by}: MaskDecrypted is the mask of an encrypted column, and of no other"
+        )
+        self.columns[key] = RecordColumn(key, column, governed_by, mark)
 
 
 def graphql_name(of: StrawberryField) -> str:

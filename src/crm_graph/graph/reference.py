@@ -47,7 +47,7 @@ from crm_graph.executor.fields import (
     Shape,
 )
 from crm_graph.executor.resolvers import check_batch
-from crm_graph.executor.rows import column_key
+from crm_graph.executor.rows import column_key, value_or_raise
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
 
@@ -66,7 +66,7 @@ class ReferenceRow:
 
     def get(self, key: str) -> Any:
         """Return the value of a column."""
-        return self.values[self.shape.columns[self.rename.get(key, key)]]
+        return value_or_raise(self.values[self.shape.columns[self.rename.get(key, key)]])
 
     def __getattr__(self, name: str) -> Any:
         """Return a column by its Python name, as a `RowView` does."""

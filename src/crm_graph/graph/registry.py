@@ -17,6 +17,7 @@ from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
 from crm_graph.graph.records import ColumnSpec, IdSpec, MoneySpec, Record, RecordEdge, ToManySpec, ToOneSpec, record_of
+from crm_graph.graph.scalars import EncryptedText
 from crm_graph.graph.types import Connection
 
 
@@ -47,7 +48,8 @@ class Registry:
                 case ToManySpec(column):
                     edges[name] = RecordEdge(name, self.target_of(each), column, many=True)
                 case IdSpec() | ColumnSpec():
-                    leaves[name] = python_type(each)
+                    encrypted = name in record.columns and record.columns[name].encrypted
+                    leaves[name] = EncryptedText if encrypted else python_type(each)
                 case MoneySpec():
                     leaves[name] = MoneySpec
                 case _:
@@ -78,7 +80,8 @@ class Registry:
         return record.edges
 
     def leaves(self, record: Record) -> Mapping[str, Any]:
-        """Return the Python types of a record's leaves by GraphQL name; `MoneySpec` stands for money."""
+        """Return the Python types of a record's leaves by GraphQL name; `MoneySpec` stands for money, `EncryptedText`
+        for text that is encrypted where it is stored."""
         return self._leaves[record.name]
 
     def filter_key(self, record: Record, name: str) -> str:

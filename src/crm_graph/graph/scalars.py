@@ -23,6 +23,8 @@ from crm_graph.kernel.money import AMOUNT_DIGITS, AMOUNT_SCALE, CURRENCY
 JSON = NewType("JSON", object)
 Currency = NewType("Currency", str)
 Cursor = NewType("Cursor", str)
+EncryptedText = NewType("EncryptedText", str)
+"""A String that is encrypted where it is stored, so that it can be compared for equality only."""
 
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)

@@ -13,6 +13,7 @@ from crm_graph.executor.fields import Fetch, Planning, Shape
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
+from crm_graph.graph.sealed import Opening, opening
 from crm_graph.graph.views import View, given_keys
 from crm_graph.kernel.errors import LimitExceeded
 from crm_graph.kernel.ids import split_id
@@ -29,9 +30,13 @@ def by_id_statement(record: Record, shape: Shape, planning: Planning, *, one: bo
     return compile_statement(found.where(*view.conditions(), wanted))
 
 
-async def fetch_by_id(statement: Statement, context: GraphContext, keys: Sequence[str]) -> dict[str, Any]:
+async def fetch_by_id(
+    statement: Statement, context: GraphContext, keys: Sequence[str], opened: Opening | None
+) -> dict[str, Any]:
     """Return the rows that the viewer may see, by id."""
-    rows = await context.reader.fetch(statement, {**context.binds, "keys": keys})
+    rows: Sequence[Any] = await context.reader.fetch(statement, {**context.binds, "keys": keys})
+    if opened is not None:
+        rows = await opened(context, rows)
     return {row[-1]: row for row in rows}
 
 
@@ -44,10 +49,11 @@ class ToOne:
 
     def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
         """See `executor.fields.Source`."""
-        statement = by_id_statement(self.record, shapes[self.record.name], planning)
+        shape = shapes[self.record.name]
+        statement, opened = by_id_statement(self.record, shape, planning), opening(self.record, shape)
 
         async def fetch(context: GraphContext, keys: Sequence[str], _: Mapping[str, Any]) -> Sequence[Any]:
-            found = await fetch_by_id(statement, context, keys)
+            found = await fetch_by_id(statement, context, keys, opened)
             return [found.get(key) for key in keys]
 
         return fetch
@@ -62,14 +68,16 @@ class ById:
 
     def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
         """See `executor.fields.Source`."""
-        statement = by_id_statement(self.record, shapes[self.record.name], planning, one=True)
+        shape = shapes[self.record.name]
+        statement, opened = by_id_statement(self.record, shape, planning, one=True), opening(self.record, shape)
         prefix = self.record.prefix
 
         async def fetch(context: GraphContext, _: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
             named = split_id(arguments["id"])
             if named is None or named[0] != prefix:
                 return [None]
-            return [await context.reader.fetch_row(statement, {**context.binds, "key": named[1]})]
+            row = await context.reader.fetch_row(statement, {**context.binds, "key": named[1]})
+            return [row] if row is None or opened is None else await opened(context, [row])
 
         return fetch
 
@@ -86,7 +94,11 @@ class Nodes:
     def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
         """See `executor.fields.Source`. Statements are compiled here, so that withheld coordinates are known."""
         statements = {
-            record.prefix: (record.name, by_id_statement(record, shapes[record.name], planning))
+            record.prefix: (
+                record.name,
+                by_id_statement(record, shapes[record.name], planning),
+                opening(record, shapes[record.name]),
+            )
             for record in self.registry.records.values()
         }
 
@@ -97,10 +109,10 @@ class Nodes:
                 raise LimitExceeded(message, path=(self.argument,))
             ids = [split_id(text) for text in ([given] if isinstance(given, str) else given)]
             rows: dict[tuple[str, str], Any] = {}
-            for prefix, (name, statement) in statements.items():
+            for prefix, (name, statement, opened) in statements.items():
                 keys = list(dict.fromkeys(each[1] for each in ids if each is not None and each[0] == prefix))
                 if keys:
-                    found = await fetch_by_id(statement, context, keys)
+                    found = await fetch_by_id(statement, context, keys, opened)
                     rows.update({(prefix, key): (name, row) for key, row in found.items()})
             values = [None if each is None else rows.get(each) for each in ids]
             return values if isinstance(given, str) else [values]

@@ -15,10 +15,12 @@ from sqlalchemy.types import TypeEngine
 
 from crm_graph.executor.fields import BEYOND, Planning, Shape, coordinate
 from crm_graph.graph.records import Record, RecordColumn
+from crm_graph.graph.sealed import sealed_expression
 from crm_graph.kernel.errors import Forbidden
 from crm_graph.permissions.access import Access, TypeAccess
 from crm_graph.permissions.grants import READ
 from crm_graph.permissions.policy import UUID, workspace
+from crm_graph.vault.columns import Encrypted
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +89,7 @@ class View:
         if not last:
             return view._raw(view.record.columns["id"])
         found = view.record.columns[last]
-        return view.access.column(found.field, view.rows, view._raw(found))
+        return view.access.column(found.field, view.rows, view._shown(found))
 
     def comparable(self, key: str, doing: str) -> ColumnElement[Any]:
         """Return a column for filtering, ordering or grouping. Raises Forbidden where it may not be read in clear.
@@ -108,9 +110,10 @@ class View:
     def link(self, key: str, doing: str) -> ColumnElement[Any]:
         """Return a column of these rows as it is joined by: a reference as it is stored. Raises Forbidden."""
         found = self.record.columns[key]
-        clear: ColumnElement[Any] | None = self._raw(found)
+        column = self._raw(found) if found.encrypted is None else self._blind(found.encrypted, doing)
+        clear: ColumnElement[Any] | None = column
         if self.access.allows(READ):  # else it is of no rows at all: `conditions` is false
-            clear = self.access.column(found.field, self.rows, self._raw(found), masks=False)
+            clear = self.access.column(found.field, self.rows, column, masks=False)
         if clear is None:
             raise Forbidden(f"Your roles do not allow to {doing} {coordinate(self.record.name, found.field)}.")
         return clear
@@ -129,6 +132,19 @@ class View:
     def _raw(self, found: RecordColumn) -> ColumnElement[Any]:
         """Return a column as it is stored; of rows that were cut to the columns in use, NULL for one that is hidden."""
         column: ColumnElement[Any] = self.rows.c.get(found.column, null())
+        return column
+
+    def _shown(self, found: RecordColumn) -> ColumnElement[Any]:
+        """Return what is shown of a column where nothing forbids it; of an encrypted one that is its ciphertext, the id
+        of its row, and a mark that it may be read, which a mask replaces (`sealed.py` takes it from there)."""
+        if found.encrypted is None:
+            return self._raw(found)
+        return sealed_expression(self.rows.c.id, self._raw(found))
+
+    def _blind(self, mark: Encrypted, doing: str) -> ColumnElement[Any]:
+        """Return the blind index of an encrypted column, which says what is equal and nothing else."""
+        assert doing == "filter by", f"{mark.name} is encrypted: the schema offers nothing but filters of it"
+        column: ColumnElement[Any] = self.rows.c[mark.blind]
         return column
 
     def type_of(self, key: str) -> TypeEngine[Any]:

@@ -10,6 +10,7 @@ from crm_graph.identity.keys import derive_key
 from crm_graph.identity.tokens import TokenAuthority
 from crm_graph.kernel.clock import Clock, system_clock
 from crm_graph.kernel.settings import Settings
+from crm_graph.vault.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Services:
     authority: TokenAuthority
     database: Database
     secrets: Sequence[bytes]
+    vault: Vault
     settings: Settings
     clock: Clock = system_clock
 

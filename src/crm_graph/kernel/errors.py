@@ -2,6 +2,7 @@
 
     CrmError
     ├── OperatorError      the installation is wrong: configuration, database, files. Printed by the CLI, exit code 2
+    ├── Unreadable         something encrypted cannot be opened. Logged; INTERNAL to whoever asked
     └── RequestError       the request is wrong or may not be answered. Top-level GraphQL error with a closed code
         ├── BadUserInput
         ├── Unauthenticated
@@ -36,6 +37,18 @@ class OperatorError(CrmError):
         super().__init__(f"{what}\n  fix: {fix}")
         self.what = what
         self.fix = fix
+
+
+class Unreadable(CrmError):
+    """Raised when a ciphertext cannot be opened: it was altered or moved, or its key is gone.
+
+    `column` and `row` say where it stood; what it is and should have been is in no message.
+    """
+
+    def __init__(self, column: str, row: str = "") -> None:
+        super().__init__(f"what is stored in {column}{f' of {row}' if row else ''} cannot be decrypted")
+        self.column = column
+        self.row = row
 
 
 class RequestError(CrmError):

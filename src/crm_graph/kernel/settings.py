@@ -53,6 +53,9 @@ class Settings:
     trusted_cache_ms: int = 5_000
     """After this time at most, a removed document, and a client's new mode, are in force in every process."""
     plan_cache_bytes: int = 64 * 1024 * 1024
+    vault_cache_ms: int = 30_000
+    """After this time at most, new keys of a workspace are taken up, and deleted ones forgotten, in every process."""
+    vault_workspaces: int = 10_000
     read_pool_size: int = 10
     write_pool_size: int = 10
     page_size: int = 50

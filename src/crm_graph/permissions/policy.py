@@ -82,6 +82,26 @@ def mask_amount(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return case((func.abs(column) < 1, 0), else_=func.sign(column) * func.power(cast(10, Numeric), size))
 
 
+READABLE, MASKED_ONLY = "r", "m"
+"""How an expression of an encrypted column starts, which says how much of the text may be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskDecrypted:
+    """The mask of an encrypted column. SQL can only say that it applies; `show` makes it of the text in clear."""
+
+    show: Callable[[str], str]
+
+    def __call__(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return the expression of a column that starts with READABLE as one of which only the mask may be shown."""
+        return type_coerce(MASKED_ONLY + func.substr(column, 2), String)
+
+
+def last_letters(count: int) -> Callable[[str], str]:
+    """Return what shows the last letters, and never more than half of them: `***002X`."""
+    return lambda text: "***" + text[len(text) - min(count, len(text) // 2) :]
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What the engine needs to know of a type.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from crm_graph.db.base import columns_of, table_of
@@ -13,6 +14,8 @@ from crm_graph.transfer.match import Existing, find_beyond_scope
 from crm_graph.transfer.report import StepReport
 from crm_graph.transfer.spec import Column, Draft, ImportSpec, Kind
 from crm_graph.transfer.values import BadValue, parse
+from crm_graph.vault.columns import encrypted_columns
+from crm_graph.vault.rows import encrypted_values
 from crm_graph.work import Work
 
 
@@ -28,6 +31,9 @@ class Drafts:
         self.access = work.access.of(spec.policy.type)
         table = table_of(spec.model)
         self.required = frozenset(column.name for column in table.columns if not column.nullable)
+        self.marks = encrypted_columns(spec.model)
+        stored = {mark.column for mark in self.marks}
+        self.unquoted = frozenset(column.name for column in spec.columns if column.stored in stored)
         self.create_verb = CREATE if spec.policy.parent is None else UPDATE
 
     def check_rights(self) -> None:
@@ -74,13 +80,25 @@ class Drafts:
         if not draft.failed:
             draft.failed = True
             self.report.bad_rows += 1
-        text = draft.texts.get(name, "")
+        text = "" if name in self.unquoted else draft.texts.get(name, "")
         self.report.add_error(draft.number, self.labels.get(name, name), text, reason)
 
     def fail_stored(self, draft: Draft, stored: str, reason: str) -> None:
         """Report what is wrong with a column, by the name of the table's."""
         name = next((column.name for column in self.spec.columns if column.stored == stored), stored)
         self.fail(draft, name, reason)
+
+    async def encrypt(self, drafts: Sequence[Draft]) -> None:
+        """Encrypt what drafts give for marked columns; what cannot be stored is reported."""
+        vault, session, workspace_id = self.work.vault, self.work.session, self.work.viewer.workspace_id
+        for draft, mark in product(drafts, self.marks):
+            assert vault is not None, "this unit of work was made without a vault"
+            try:
+                draft.values |= await encrypted_values(
+                    vault, session, workspace_id, draft.id, (mark,), draft.before or {}, draft.values
+                )
+            except Refused as refused:
+                self.fail_stored(draft, mark.column, refused.message)
 
     async def complete(self, drafts: Sequence[Draft]) -> Any:
         """Fill in the drafts' columns and judge them; returns what the slice gathered for them."""

@@ -17,6 +17,7 @@ from crm_graph.transfer.report import StepReport
 from crm_graph.transfer.resolve import Resolver, Unresolved
 from crm_graph.transfer.save import Saver
 from crm_graph.transfer.spec import Column, Draft, ImportSpec, Kind
+from crm_graph.vault.columns import encrypted_columns
 from crm_graph.work import Work
 
 BATCH_ROWS = 2_000
@@ -30,6 +31,7 @@ def match_key(spec: ImportSpec, given: Sequence[str] | None, bound: BoundStep) -
     for names in candidates:
         if present.issuperset(names):
             columns = [column for name in names if (column := spec.column(name)) is not None]
+            _refuse_encrypted(spec, columns)
             if all(column.stored for column in columns):
                 return tuple(column.stored for column in columns if column.stored)
     wanted = " or ".join(" and ".join(names) for names in candidates)
@@ -37,6 +39,16 @@ def match_key(spec: ImportSpec, given: Sequence[str] | None, bound: BoundStep) -
         f"rows of {spec.entity} are recognised by {wanted}, which this file does not give",
         f"map a column to it, or name another key: `--match` one of {', '.join(sorted(present))}",
     )
+
+
+def _refuse_encrypted(spec: ImportSpec, key: Sequence[Column]) -> None:
+    stored = {mark.column for mark in encrypted_columns(spec.model)}
+    for column in key:
+        if column.stored in stored:
+            raise OperatorError(
+                f"{spec.entity}.{column.name} is encrypted: rows cannot be recognised by it",
+                f"name another key: `--match` one of {', '.join('+'.join(names) for names in spec.matches)}",
+            )
 
 
 class StepLoader:
@@ -220,6 +232,7 @@ class StepLoader:
 
     async def _finish(self, drafts: Sequence[Draft]) -> None:
         """Judge drafts whose references are known, and write them."""
+        await self.drafts.encrypt([draft for draft in drafts if not draft.failed])
         good = [draft for draft in drafts if not draft.failed]
         facts = await self.drafts.complete(good) if good else None
         changes = {

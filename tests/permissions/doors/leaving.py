@@ -61,7 +61,8 @@ async def _export(visit: Visit, record: Record) -> None:
     everything = plan_export(record, registry, access, sorted(seen))
     connection = graph.database.one.connection
     rows = {
-        values[sorted(seen).index("id")]: values async for values in export_rows(connection, everything, context.viewer)
+        values[sorted(seen).index("id")]: values
+        async for values in export_rows(connection, everything, context.viewer, context.vault)
     }
     for place in PLACES:
         values = rows.get(visit.world.id(record.name, place))

@@ -26,6 +26,11 @@ from crm_graph.graph.records import Node, by_key, column, extend, record, to_man
 from crm_graph.graph.types import AggregateOf, Connection
 from crm_graph.work import Work
 
+NATIONAL_ID = (
+    "The number of the person's identity document, such as a 身份证号. Encrypted where it is stored: it can be compared"
+    " for equality, and nothing else."
+)
+
 
 @record("con", model.Contact, policy.CONTACT)
 class Contact(Node):
@@ -35,6 +40,7 @@ class Contact(Node):
     title: str | None = column("What the person does there.")
     email: str | None = column("The person's e-mail address.")
     phone: str | None = column("The person's phone number.")
+    national_id: str | None = column(NATIONAL_ID)
     customer: Customer | None = to_one("customer_id", "The customer that the person belongs to.")
     external_id: str | None = column("The contact's id in the system it came from, unique in the workspace.")
     version: int = column("Counts the changes; give it as `ifVersion`.")
@@ -62,6 +68,7 @@ class CreateContactInput:
     title: str | None = strawberry.field(description="What the person does there.", default=None)
     email: str | None = strawberry.field(description="The person's e-mail address.", default=None)
     phone: str | None = strawberry.field(description="The person's phone number.", default=None)
+    national_id: str | None = strawberry.field(description=NATIONAL_ID, default=None)
     external_id: str | None = strawberry.field(description="The contact's id in another system.", default=None)
 
 
@@ -76,6 +83,7 @@ class UpdateContactInput:
     title: strawberry.Maybe[str | None] = strawberry.field(description="What the person does there.")
     email: strawberry.Maybe[str | None] = strawberry.field(description="The person's e-mail address.")
     phone: strawberry.Maybe[str | None] = strawberry.field(description="The person's phone number.")
+    national_id: strawberry.Maybe[str | None] = strawberry.field(description=NATIONAL_ID)
     external_id: strawberry.Maybe[str | None] = strawberry.field(description="The contact's id in another system.")
 
 

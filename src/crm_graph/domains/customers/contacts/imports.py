@@ -23,6 +23,7 @@ IMPORTS = (
             string("title"),
             string("email"),
             string("phone"),
+            string("national_id"),
         ),
         matches=(("external_id",), ("customer", "email"), ("customer", "name")),
         unique=(("external_id",),),

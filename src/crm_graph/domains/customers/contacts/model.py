@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Mapped
 
 from crm_graph.db.base import Id, Row, indexed, refers, unique
+from crm_graph.vault.columns import encrypted
 
 
 class Contact(Row):
@@ -15,6 +16,7 @@ class Contact(Row):
         refers("customer_id", "customer", on_delete="CASCADE"),
         unique("external_id"),
         indexed("contact", "customer_id"),
+        *encrypted("contact", "national_id"),
     )
 
     customer_id: Mapped[Id]

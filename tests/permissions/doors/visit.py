@@ -34,6 +34,7 @@ MASKS = {
     "name": lambda text: f"{text[:1]}***",
     "email": lambda text: f"{text[:1]}***@{text.partition('@')[2]}",
     "phone": lambda text: f"***{text[-2:]}",
+    "nationalId": lambda text: f"***{text[-4:]}",
 }
 """What a mask should show, by field."""
 

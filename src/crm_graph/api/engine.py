@@ -24,6 +24,8 @@ from crm_graph.api.public import is_public
 from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.pool import Database, Lease
 from crm_graph.db.session import ReadSession, Session, Trust, Unconfirmed
+from crm_graph.domains.workspace.audit.events import SensitiveFieldsRead
+from crm_graph.domains.workspace.audit.operations import record_reading
 from crm_graph.events.hub import Hub
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
@@ -182,13 +184,40 @@ class Engine:
         remembered = self.authenticator.remembered(claims)
         if remembered is not None:
             trust = Trust(self.authenticator.guard(remembered))
-            answer = await self._attempt(request, operation, self._lent(remembered, lease, asking, trust))
+            context = self._lent(remembered, lease, asking, trust)
+            answer = await self._attempt(request, operation, context)
             if trust.confirmed:
-                return answer
+                return await self._written_down(answer, operation, context, lease)
         viewer = await self.authenticator.viewer(claims, ReadSession(lease))
-        if viewer == remembered:
+        if viewer != remembered:
+            context = self._lent(viewer, lease, asking)
+            answer = await self._attempt(request, operation, context)
+        return await self._written_down(answer, operation, context, lease)
+
+    async def _written_down(
+        self, answer: Answer, operation: Operation, context: GraphContext, lease: Lease | None = None
+    ) -> Answer:
+        """Return the answer once its sensitive reads, if any, are in the log: what cannot be written down is not
+        answered. In a transaction of its own, on the primary also where a replica was read."""
+        reads = context.reads
+        if reads is None or answer.request_error:
             return answer
-        return await self._attempt(request, operation, self._lent(viewer, lease, asking))
+        name = operation.definition.name
+        records = tuple(reads.records)
+        event = SensitiveFieldsRead(
+            tuple(sorted(reads.fields)),
+            None if name is None else name.value,
+            operation.document_sha256,
+            records[: self.settings.audit_max_ids],
+            len(records),
+        )
+        # A mutation holds a connection of the same pool already: waiting for another one while holding it could leave
+        # all mutations waiting for each other.
+        holding = lease is not None and operation.definition.operation is OperationType.MUTATION
+        transaction = lease.transaction if lease is not None and holding else self.database.transaction
+        async with transaction() as session:
+            await record_reading(session, context.viewer, context.origin, context.request_id, self._clock(), event)
+        return answer
 
     async def _attempt(self, request: GraphQLRequest, operation: Operation, context: GraphContext) -> Answer:
         try:
@@ -274,19 +303,24 @@ class Engine:
                 raise Unauthenticated("The member's roles or teams changed at this very moment.") from None
 
     async def subscribe(
-        self, request: GraphQLRequest, operation: Operation, claims: Claims, resume: str | None = None
+        self,
+        request: GraphQLRequest,
+        operation: Operation,
+        claims: Claims,
+        resume: str | None = None,
+        origin: Origin = NOWHERE,
     ) -> tuple[Answer | None, AsyncIterator[tuple[str, Answer]]]:
         """Start a subscription: returns a refusal, or the stream of `(cursor, answer)`. `resume` stands for `after`.
 
         The stream raises Unauthenticated when the member may not come in any more and FeedOverflow when the client is
         too slow; it ends when the process shuts down.
         """
-        refusal, stream = await self._subscribe(request, operation, claims, resume)
+        refusal, stream = await self._subscribe(request, operation, claims, resume, origin)
         self.requests.add_answer(OperationType.SUBSCRIPTION, {} if refusal is None else refusal.body)
         return refusal, stream
 
     async def _subscribe(
-        self, request: GraphQLRequest, operation: Operation, claims: Claims, resume: str | None
+        self, request: GraphQLRequest, operation: Operation, claims: Claims, resume: str | None, origin: Origin
     ) -> tuple[Answer | None, AsyncIterator[tuple[str, Answer]]]:
         request_id = new_id()
         empty = _nothing()
@@ -313,7 +347,7 @@ class Engine:
             arguments = get_argument_values(definition, node, coerced)
             if resume is not None:
                 arguments = {**arguments, "after": resume}
-            context = await self.context(claims)
+            context = await self.context(claims, origin)
             watch = Watch.of(record, self.schema.registry, arguments, await self.hub.newest())
             watch.check(context)
         except RequestError as error:
@@ -321,14 +355,20 @@ class Engine:
         except GraphQLError as error:
             return self.refuse([error], "BAD_USER_INPUT", request_id), empty
         change_type = definition.extensions["strawberry-definition"].type
-        return None, self._stream(request, operation, claims, watch, change_type)
+        return None, self._stream(request, operation, claims, watch, change_type, origin)
 
     async def _stream(
-        self, request: GraphQLRequest, operation: Operation, claims: Claims, watch: Watch, change_type: Any
+        self,
+        request: GraphQLRequest,
+        operation: Operation,
+        claims: Claims,
+        watch: Watch,
+        change_type: Any,
+        origin: Origin,
     ) -> AsyncIterator[tuple[str, Answer]]:
         async def refresh() -> GraphContext:
             await self.trusted.check(request, claims)
-            return await self.context(claims)
+            return await self.context(claims, origin)
 
         self.requests.open_subscriptions += 1
         try:
@@ -340,8 +380,9 @@ class Engine:
                     )
                 except RequestError as error:
                     outcome = Outcome(ExecutionResult(None, [GraphQLError(error.message, original_error=error)]))
-                answer = self._answer(outcome, new_id())
+                answer = self._answer(outcome, context.request_id)
                 self._add_cost(answer, request, operation)
+                await self._written_down(answer, operation, context)
                 yield event.cursor.encode(), answer
         finally:
             self.requests.open_subscriptions -= 1

@@ -239,7 +239,7 @@ class GraphQLEndpoint:
         if resume is not None and LogCursor.decode(resume) is None:
             answer = self._engine.refuse([GraphQLError("`Last-Event-ID` is not a cursor.")], "BAD_USER_INPUT")
             return _respond(answer, EVENT_STREAM)
-        refusal, stream = await self._engine.subscribe(parsed, operation, claims, resume)
+        refusal, stream = await self._engine.subscribe(parsed, operation, claims, resume, self._origin(request))
         if refusal is not None:
             return _respond(refusal, EVENT_STREAM)
         return _stream(self._frames(stream, claims))

@@ -230,7 +230,7 @@ class _Connection:
                 del self._tasks[id_]
 
     async def _stream(self, id_: str, request: GraphQLRequest, operation: Operation, claims: Claims) -> None:
-        refusal, stream = await self._engine.subscribe(request, operation, claims)
+        refusal, stream = await self._engine.subscribe(request, operation, claims, origin=self._origin)
         if refusal is not None:
             await self._error(id_, refusal)
             return

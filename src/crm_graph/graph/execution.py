@@ -51,6 +51,11 @@ class Operation:
     conditions: tuple[str, ...]
     """The variables that `@skip` and `@include` depend on: their values are part of a plan's cache key."""
 
+    @property
+    def document_sha256(self) -> str:
+        """The SHA-256 of the document's source, in hex digits."""
+        return self.key.partition(":")[0]
+
     cost: Cost = field(default_factory=Cost)
     """What it may cost, by its variables."""
     coerce: VariableCoercer | None = None
@@ -146,7 +151,11 @@ class ReferenceExecutor:
         )
         finished = await result if isawaitable(result) else result
         planning = context.extras.pop("reference_planning", None)
-        withheld = tuple(sorted(planning.withheld)) if isinstance(planning, Planning) else ()
+        withheld: Sequence[str] = ()
+        if isinstance(planning, Planning):
+            withheld = tuple(sorted(planning.withheld))
+            if planning.audited:
+                context.note_reads(planning.audited)
         request_error = finished.data is None and all(not error.path for error in finished.errors or ())
         if on_error is OnError.HALT and not request_error:
             finished = halted(finished)
@@ -239,6 +248,8 @@ class PlannedExecutor:
         if plan is None:
             return await self.reference.execute(operation, variables, context, root_value, on_error)
         context.loaders.clear()  # one that outlives an operation, a subscription's, must not answer from the last one
+        if plan.audited:
+            context.note_reads(plan.audited)
         run = Run(context, coerced, on_error=on_error)
         return Outcome(await run_root(plan, run, root_value), plan.withheld)
 

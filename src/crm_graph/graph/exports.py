@@ -59,6 +59,13 @@ class Export:
     """What decrypts the rows of the statement; None where nothing in them is encrypted."""
     shared: tuple[Statement | None, ...]
     """For each edge that may be written by a name that several records share: what reads those names."""
+    audited: tuple[str, ...]
+    """The coordinates that it reads and whose reading is to be written down."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The coordinates of its columns."""
+        return tuple(coordinate(self.record.name, self.record.columns[each.key].field) for each in self.columns)
 
 
 def plan_export(record: Record, registry: Registry, access: Access, chosen: Sequence[str] | None) -> Export:
@@ -93,8 +100,31 @@ def plan_export(record: Record, registry: Registry, access: Access, chosen: Sequ
     query = query.select_from(view.source()).where(*view.conditions()).order_by(view.rows.c.id)
     found = tuple(each for each in sealed if each is not None)
     opened = Opening(found) if found else None
-    statement = compile_statement(query)
-    return Export(record, tuple(columns), tuple(withheld), statement, tuple(names), opened, tuple(shared))
+    audited = _audited(access, columns, record, names)
+    return Export(
+        record,
+        tuple(columns),
+        tuple(withheld),
+        compile_statement(query),
+        tuple(names),
+        opened,
+        tuple(shared),
+        audited,
+    )
+
+
+def _audited(
+    access: Access, columns: Sequence[ExportColumn], record: Record, names: Sequence[tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Return the coordinates, of the record and of those that its edges are written by, whose reading is audited."""
+    found: dict[str, None] = {}
+    for each, keys in zip(columns, names, strict=True):
+        read = [(record, each.key), *((each.target, key) for key in keys if each.target is not None)]
+        for of, key in read:
+            field = of.columns[key].field
+            if access.of(of.name).audited(field):
+                found[coordinate(of.name, field)] = None
+    return tuple(found)
 
 
 def _columns(

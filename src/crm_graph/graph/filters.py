@@ -207,7 +207,7 @@ def _across(
     """Return the SQL of a condition on the other side of an edge, of which only what may be seen exists."""
     edge = registry.edge(view.record, name)
     assert edge is not None
-    other = View.of(edge.target, access)
+    other = View.of(edge.target, access, view.compared)
     inner = predicate(part, other, registry, access)
     if edge.many:
         joined = other.rows.c[edge.column] == view.rows.c.id

@@ -6,7 +6,7 @@ then joined, of what may be seen of it. The lint `tests/architecture/test_reads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,12 +30,15 @@ class View:
     record: Record
     everything: Access
     rows: FromClause
+    compared: dict[str, None] = field(default_factory=dict)
+    """The coordinates that were asked for by `comparable` and whose reading is to be written down; shared by the views
+    of one statement."""
     _joined: dict[str, tuple[View, ColumnElement[bool]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, record: Record, access: Access) -> View:
-        """Return a view on fresh rows of the record."""
-        return cls(record, access, record.table.alias())
+    def of(cls, record: Record, access: Access, compared: dict[str, None] | None = None) -> View:
+        """Return a view on fresh rows of the record, which notes in `compared` what it is asked to compare."""
+        return cls(record, access, record.table.alias(), {} if compared is None else compared)
 
     @property
     def access(self) -> TypeAccess:
@@ -55,7 +58,7 @@ class View:
             key = self.column(name)
             if key is None:
                 return None
-            other = View.of(self.record.edges[name].target, self.everything)
+            other = View.of(self.record.edges[name].target, self.everything, self.compared)
             found = self._joined[name] = other, and_(*other.conditions(), other.rows.c.id == key)
         return found[0]
 
@@ -116,6 +119,8 @@ class View:
             clear = self.access.column(found.field, self.rows, column, masks=False)
         if clear is None:
             raise Forbidden(f"Your roles do not allow to {doing} {coordinate(self.record.name, found.field)}.")
+        if self.access.audited(found.field):
+            self.compared[coordinate(self.record.name, found.field)] = None
         return clear
 
     def _reference(self, key: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -174,13 +179,32 @@ class View:
         return columns
 
     def _note(self, key: str, planning: Planning) -> None:
-        """Note what is withheld of a key, and of the edges on the way to it."""
+        """Note what is withheld, and what is audited, of a key and of the edges on the way to it."""
+        for _, record, found in self._on_the_way(key):
+            access = self.everything.of(record.name)
+            if access.partial(found.field):
+                planning.withhold(coordinate(record.name, found.field))
+            if access.audited(found.field):
+                planning.audit(coordinate(record.name, found.field))
+
+    def _on_the_way(self, key: str) -> Iterator[tuple[str, Record, RecordColumn]]:
+        """Yield the columns that a key reads, those of the edges on the way first: where its record's id lies, the
+        record, the column."""
         steps = key.split(BEYOND)
         for end, last in enumerate(steps):
             if last:
                 record, found = self.record.find(BEYOND.join(steps[: end + 1]))
-                if self.everything.of(record.name).partial(found.field):
-                    planning.withhold(coordinate(record.name, found.field))
+                yield BEYOND.join((*steps[:end], "")) or "id", record, found
+
+    def sensitive_ids(self, shape: Shape, also: Sequence[str] = ()) -> dict[str, str]:
+        """Return the keys of the ids of those records whose audited fields a shape carries, with the ids' prefixes."""
+        return {
+            id_key: record.prefix
+            for key in shape.columns
+            if key not in also
+            for id_key, record, found in self._on_the_way(key)
+            if self.everything.of(record.name).audited(found.field)
+        }
 
 
 def given_keys() -> ColumnElement[Any]:

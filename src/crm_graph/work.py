@@ -6,6 +6,7 @@ no way to write a row and forget the log. Nobody commits here; the edge does, on
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import date, datetime
@@ -14,7 +15,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 import asyncpg
-from sqlalchemy import and_, bindparam, delete, false, insert, select, update
+from sqlalchemy import String, UniqueConstraint, and_, bindparam, delete, false, insert, select, update
 
 from crm_graph.db.base import Row, columns_of, table_of
 from crm_graph.db.rows import changes, load, remember, values
@@ -34,6 +35,8 @@ from crm_graph.vault.vault import Vault
 
 R = TypeVar("R", bound=Row)
 
+MAX_INDEXED_LENGTH = 500
+"""Letters of a text in an index: an entry holds 2,700 bytes, and a letter takes up to four."""
 _HOUSEKEEPING = frozenset({"workspace_id", "id", "version", "created_at", "updated_at"})
 
 
@@ -152,7 +155,7 @@ class Work:
         row.workspace_id, row.version = self.viewer.workspace_id, 1
         row.created_at = row.updated_at = self.now
         await self._encrypt(row)
-        _refuse_missing(row)
+        _refuse_unfit(row)
         await self._write(_insert_statement(type(row)), values(row), policy)
         remember(row)
 
@@ -162,7 +165,7 @@ class Work:
         changed = changes(row)
         if not changed:
             return False
-        _refuse_missing(row)
+        _refuse_unfit(row)
         before = row.version
         row.version, row.updated_at = before + 1, self.now
         names = tuple(sorted({*changed, "version", "updated_at"}))
@@ -327,8 +330,14 @@ def _refuse_unwritable(found: Record, policy: Policy, given: Iterable[str]) -> N
             )
 
 
-def _refuse_missing(row: Row) -> None:
-    """Raise Refused for a column that must have a value: REQUIRED where there is none, INVALID where it is blank."""
+def _refuse_unfit(row: Row) -> None:
+    """Raise Refused for a value that its column does not take: REQUIRED where there must be one, INVALID where it is
+    blank, or longer than an index takes."""
+    for name in _indexed_texts(type(row)):
+        text = getattr(row, name)
+        if text is not None and len(text) > MAX_INDEXED_LENGTH:
+            message = f"`{_camel(name)}` cannot be longer than {MAX_INDEXED_LENGTH} characters."
+            raise Refused("INVALID", message, (_camel(name),))
     for column in table_of(type(row)).columns:
         if column.nullable:
             continue
@@ -337,6 +346,17 @@ def _refuse_missing(row: Row) -> None:
             raise Refused("REQUIRED", f"`{_camel(column.name)}` must have a value.", (_camel(column.name),))
         if isinstance(value, str) and not value.strip():
             raise Refused("INVALID", f"`{_camel(column.name)}` cannot be blank.", (_camel(column.name),))
+
+
+@cache
+def _indexed_texts(model: type[Row]) -> tuple[str, ...]:
+    """Return the text columns that stand in an index or a unique constraint, by themselves or within an expression."""
+    table = table_of(model)
+    unique = [each for each in table.constraints if isinstance(each, UniqueConstraint)]
+    texts = {str(expression) for each in table.indexes for expression in each.expressions}
+    texts |= {column.name for each in unique for column in each.columns}
+    words = {word for text in texts for word in re.findall(r"\w+", text)}
+    return tuple(column.name for column in table.columns if isinstance(column.type, String) and column.name in words)
 
 
 def _own(of: Mapping[str, Any]) -> dict[str, Any]:

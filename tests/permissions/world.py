@@ -19,6 +19,7 @@ from sqlalchemy import ARRAY, Boolean, CheckConstraint, Date, DateTime, Integer,
 from crm_graph.graph.records import Record
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.ids import encode_id, new_id
+from crm_graph.vault.columns import encrypted_columns
 from tests.permissions.matrix import PLACES
 from tests.support.graph import Graph
 
@@ -27,6 +28,7 @@ FOREIGN = "foreign"
 EVERYWHERE = (*PLACES, FOREIGN)
 ANCHORS: Mapping[str, str] = {
     "Customer": "owner_id",
+    "AccountTeamMember": "customer_id",
     "Contact": "customer_id",
     "Opportunity": "owner_id",
     "OpportunityLine": "opportunity_id",
@@ -121,12 +123,12 @@ class World:
         by_table = {each.table.name: each for each in self.records if each.name != "Workspace"}
         self.rows[type_name, place] = {**self.rows[type_name, place], "id": new_id()}
         self.added += 1
-        await self._insert(record, place, by_table, iter(range(ADDED + 1_000 * self.added, 2 * ADDED)))
+        await self._insert(record, place, by_table, iter(range(ADDED + 100 * self.added, 2 * ADDED)))
 
     async def _insert(self, record: Record, place: str, by_table: Mapping[str, Record], number: Iterator[int]) -> None:
         row = self.rows[record.name, place]
         values = {"workspace_id": row["workspace_id"], "id": row["id"]}
-        values |= _values(record, place, self, by_table, number)
+        values |= await self._sealed(record, row["id"], _values(record, place, self, by_table, number))
         marks = ", ".join(f"${index}" for index in range(1, len(values) + 1))
         await self.graph.rows("SET LOCAL session_replication_role = replica")  # rows point to each other in circles
         await self.graph.rows(
@@ -138,14 +140,14 @@ class World:
     @asynccontextmanager
     async def undone(self) -> AsyncIterator[None]:
         """Take back whatever happens to the database within."""
-        rows = dict(self.rows)
+        rows, added = dict(self.rows), self.added
         transaction = self.graph.database.one.connection.transaction()
         await transaction.start()
         try:
             yield
         finally:
             await transaction.rollback()
-            self.rows = rows
+            self.rows, self.added = rows, added
 
     async def digest(self, place: str = "own") -> dict[str, str]:
         """Return a digest of each table's rows of a workspace, the event log among them: by plain SQL."""
@@ -164,8 +166,29 @@ class World:
         table = self.graph.schema.registry.records[type_name].table.name
         key = row["workspace_id"], row["id"]
         (found,) = await self.graph.rows(f"SELECT * FROM {table} WHERE workspace_id = $1 AND id = $2", *key)
-        self.rows[type_name, place] = dict(found)
+        self.rows[type_name, place] = await self._opened(self.graph.schema.registry.records[type_name], dict(found))
         self.places[type_name, row["id"]] = place
+
+    async def _sealed(self, record: Record, id_: str, values: dict[str, Any]) -> dict[str, Any]:
+        """Return values as they are stored: what is encrypted, encrypted, with its blind index beside it."""
+        for mark in encrypted_columns(record.model):
+            session = self.graph.database.primary_reader()
+            workspace_id = next(row["workspace_id"] for row in self.rows.values() if row["id"] == id_)
+            keys = await self.graph.engine.services.vault.keys(session, workspace_id)
+            text = values[mark.column]
+            values[mark.column] = keys.encrypt(text.encode(), mark.place(id_))
+            values[mark.blind] = keys.blind(mark.normal(text), mark.name)[0]
+        return values
+
+    async def _opened(self, record: Record, row: dict[str, Any]) -> dict[str, Any]:
+        """Return a row as it is read: what is encrypted, in clear, and nothing of how it is found."""
+        for mark in encrypted_columns(record.model):
+            session = self.graph.database.primary_reader()
+            keys = await self.graph.engine.services.vault.keys(session, row["workspace_id"])
+            if row[mark.column] is not None:
+                row[mark.column] = keys.decrypt(row[mark.column], mark.place(row["id"])).decode()
+            del row[mark.blind]
+        return row
 
     def secrets(self, type_name: str, place: str) -> set[str]:
         """Return the values of a row that no other row has, as an answer would spell them; its id among them."""
@@ -212,9 +235,10 @@ def _values(
     targets = {
         constraint.column_keys[-1]: constraint.referred_table.name for constraint in table.foreign_key_constraints
     }
+    blind = {mark.blind for mark in encrypted_columns(record.model)}
     values: dict[str, Any] = {}
     for column in table.columns:
-        if column.name in {"workspace_id", "id"}:
+        if column.name in {"workspace_id", "id"} or column.name in blind:
             continue
         if column.name in targets and targets[column.name] in by_table:
             target = _target(record.name, table.name, column.name, place)

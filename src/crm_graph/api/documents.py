@@ -10,6 +10,7 @@ from graphql import (
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
+    ValuesOfCorrectTypeRule,
     parse,
     specified_rules,
     validate,
@@ -19,6 +20,7 @@ from graphql.validation.rules import overlapping_fields_can_be_merged
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
 from crm_graph.api.limits import LimitError, ShapeLimits, check_shape
+from crm_graph.api.literals import LocatedValuesRule
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.costs import FieldCosts
 from crm_graph.graph.execution import Operation, conditions
@@ -33,7 +35,10 @@ under 0.2 s, where the defaults let it block the loop for seconds."""
 ABORTED = "Validation aborted."
 """What graphql-core says, and no more, when a budget is used up."""
 
-RULES = (*specified_rules, MaybeNullValidationRule)
+RULES = (
+    *(LocatedValuesRule if rule is ValuesOfCorrectTypeRule else rule for rule in specified_rules),
+    MaybeNullValidationRule,
+)
 
 TOKEN_BYTES = 600
 """What a token costs in memory once it is parsed, at most: 320 to 560 were measured, by kind of document."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +24,10 @@ UNAVAILABLE_MESSAGE = "The database cannot be reached right now. Send it again i
 MAX_MESSAGE_LENGTH = 500
 """A message quotes what was sent, which can be a name of 60,000 letters; here it is cut."""
 
+_IN_VARIABLE = re.compile(r"Variable '\$(?P<name>\w+)' has invalid value(?: at (?P<path>(?:\.\w+|\[\d+\])+))?: ")
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+"""graphql-core tells where a value stands in a variable in its message only."""
+
 
 def format_error(error: GraphQLError, request_id: str, default_code: str = "INTERNAL") -> dict[str, Any]:
     """Return the response form of an error. `default_code` is for errors of graphql-core itself.
@@ -38,6 +43,10 @@ def format_error(error: GraphQLError, request_id: str, default_code: str = "INTE
     if error.path is not None:
         formatted["path"] = error.path
     formatted["extensions"] = {"code": code, "requestId": request_id}
+    in_variable = _IN_VARIABLE.match(error.message) if error.path is None else None
+    if in_variable is not None:
+        steps = _STEP.findall(in_variable["path"] or "")
+        formatted["extensions"]["variable"] = [in_variable["name"], *(name or int(index) for name, index in steps)]
     original = error.original_error
     if isinstance(original, RequestError) and original.path:
         formatted["extensions"]["argument"] = list(original.path)

@@ -231,7 +231,7 @@ def test_a_rejected_order_can_be_revised_and_pass() -> None:
 )
 def test_totals_add_up(lines: list[str], discount: str, subtotal: str, total: str) -> None:
     order = order_in(discount_percent=Decimal(discount))
-    assert order.add_up(Decimal(each) for each in lines) == OrderTotalsChanged()
+    assert order.add_up((Decimal(each) for each in lines), "lines") == OrderTotalsChanged()
     assert (order.subtotal, order.total) == (Decimal(subtotal), Decimal(total))
 
 
@@ -239,8 +239,8 @@ def test_too_large_a_sum_is_refused() -> None:
     order = order_in()
     before = row(order)
     with pytest.raises(Refused) as refused:
-        order.add_up([Decimal("99999999999999.9999"), Decimal("0.0001")])
-    assert refused.value.code == "INVALID"
+        order.add_up([Decimal("99999999999999.9999"), Decimal("0.0001")], "quantity")
+    assert (refused.value.code, refused.value.field) == ("INVALID", ("quantity",))
     assert row(order) == before
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,32 +11,28 @@ from graphql import GraphQLEnumType, GraphQLInputObjectType, get_named_type
 
 from crm_graph.graph.records import MoneySpec, Record, ToOneSpec
 from crm_graph.kernel.ids import encode_id
-from tests.permissions.doors.visit import Visit, listed, literal
+from tests.permissions.doors.visit import Answered, Visit
 from tests.permissions.matrix import PLACES, Shown
+
+Where = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A leaf of a filter: the field of the record that governs it, and its comparator."""
+    """A leaf of a filter, and the operators of its comparator."""
 
     name: str
-    governed_by: str
-    comparator: GraphQLInputObjectType
+    operators: Sequence[str]
 
-    @property
-    def is_enum(self) -> bool:
-        """Whether its operands are names of an enum."""
-        return isinstance(get_named_type(self.comparator.fields["eq"].type), GraphQLEnumType)
-
-    def eq(self, operand: Any) -> str:
+    def eq(self, operand: Any) -> Where:
         """Return the condition that the leaf equals an operand."""
-        return f"{self.name}: {{eq: {literal(operand, enum=self.is_enum)}}}"
+        return {self.name: {"eq": operand}}
 
-    def every(self, operand: Any) -> Iterator[tuple[str, str]]:
+    def every(self, operand: Any) -> Iterator[tuple[str, Where]]:
         """Yield every operator that the comparator has, as a condition with a sensible operand."""
-        for operator in self.comparator.fields:
+        for operator in self.operators:
             given = True if operator == "isNull" else [operand] if operator in {"in", "notIn"} else operand
-            yield operator, f"{self.name}: {{{operator}: {literal(given, enum=self.is_enum and given is not True)}}}"
+            yield operator, {self.name: {operator: given}}
 
 
 def conditions(visit: Visit, record: Record) -> list[Condition]:
@@ -49,7 +45,7 @@ def conditions(visit: Visit, record: Record) -> list[Condition]:
         if name in {"and", "or", "not"} or name in record.edges:
             continue
         assert isinstance(of, GraphQLInputObjectType), f"{filter_.name}.{name} is neither an edge nor a comparator"
-        found.append(Condition(name, governing(record, name), of))
+        found.append(Condition(name, tuple(of.fields)))
     return found
 
 
@@ -82,13 +78,13 @@ def is_clear(visit: Visit, record: Record, name: str, place: str) -> bool:
     governed_by = governing(record, name)
     if visit.shown(record.name, governed_by, place) < Shown.READ:
         return False
-    edge = record.edges.get(governed_by)
-    return edge is None or visit.clear(record, governed_by, place) is not None
+    return governed_by not in record.edges or visit.clear(record, governed_by, place) is not None
 
 
 def is_refused(visit: Visit, record: Record, name: str) -> bool:
     """Return whether comparing a leaf is refused: where some row may be read, but this on none of them."""
-    return visit.grants(record.name).allows("read") and visit.shown(record.name, governing(record, name)) < Shown.READ
+    readable = visit.grants(record.name).allows("read")
+    return readable and visit.shown(record.name, governing(record, name)) < Shown.READ
 
 
 def refusal(doing: str, record: Record, name: str) -> str:
@@ -96,126 +92,99 @@ def refusal(doing: str, record: Record, name: str) -> str:
     return f"Your roles do not allow to {doing} {record.name}.{governing(record, name)}."
 
 
+def comparable(visit: Visit) -> list[Record]:
+    """Return the records that are listed: a viewer has one workspace."""
+    return [record for record in visit.world.records if record.name != "Workspace"]
+
+
 async def filter_(visit: Visit) -> None:
     """`where`: all that is clear on a row finds it, nothing that is hidden there does, and what is hidden on every
     row is refused with every operator."""
-    for record in visit.world.records:
-        if record.name == "Workspace":
-            continue
+    for record in comparable(visit):
         leaves = conditions(visit, record)
         allowed = [each for each in leaves if not is_refused(visit, record, each.name)]
-        asked: list[tuple[str, int, str, list[str]]] = []
         for place in PLACES:
             id_ = visit.world.id(record.name, place)
             seen = [id_] if visit.sees(record.name, place) else []
             clear = [each for each in allowed if not seen or is_clear(visit, record, each.name, place)]
-            found = ", ".join(each.eq(operand(visit, record, each.name, place)) for each in clear)
-            asked.append((f"all that is clear of {record.name} {place}", len(clear), f"where: {{{found}}}", seen))
+            asked = [("by all that is clear", all_equal(visit, record, clear, place), seen, len(clear))]
             hidden = [each for each in allowed if each not in clear]
-            for what, wanted, condition in _hidden(visit, record, hidden, place, seen):
-                asked.append((f"{record.name} {place} {what}", len(hidden), condition, wanted))
-        texts = [
-            visit.listing(record, place, arguments)
-            for place, (_, _, arguments, _) in zip(_cycled(asked), asked, strict=True)
-        ]
-        for (what, tried, _, wanted), answer in zip(asked, await visit.ask_each(texts), strict=True):
-            visit.expect("filter", what, (listed(answer.value), answer.message), (wanted, ""), tried)
-        await _refused(visit, record, [each for each in leaves if each not in allowed])
+            asked += [
+                (what, {"id": {"eq": id_}, **where}, seen if matches else [], len(hidden))
+                for what, where, matches in blind(visit, record, hidden, place)
+            ]
+            for what, where, wanted, tried in asked:
+                answer = await visit.list(record, place, where=where)
+                found = answer.value, answer.message
+                visit.expect("filter", f"{record.name} {place} {what}", found, (wanted, ""), tried)
+        for each in leaves:
+            for operator, where in each.every(operand(visit, record, each.name, "own")) if each not in allowed else ():
+                answer = await visit.list(record, "own", where=where)
+                expect_refused(visit, "filter", f"{record.name}.{each.name} {operator}", answer, record, each.name)
+                visit.expect_no_sql("filter", f"{record.name}.{each.name}", statements=_on_the_way(visit, record))
 
 
-def _cycled(asked: list[tuple[str, int, str, list[str]]]) -> list[str]:
-    """Return the place that each question is about."""
-    return [next(place for place in PLACES if f" {place}" in what) for what, _, _, _ in asked]
+def _on_the_way(visit: Visit, record: Record) -> int:
+    return 0 if visit._listing(record)[1] is None else 1
 
 
-def _hidden(
-    visit: Visit, record: Record, hidden: list[Condition], place: str, seen: list[str]
-) -> Iterator[tuple[str, list[str], str]]:
-    """Yield what a filter must find by leaves that are hidden on a row: they are null there, whatever they are."""
-    if not hidden or not seen:
-        return
-    id_ = f"id: {{eq: {literal(visit.world.id(record.name, place))}}}"
-    equal = ", ".join(f"{{{each.eq(operand(visit, record, each.name, place))}}}" for each in hidden)
-    yield "by what is hidden", [], f"where: {{{id_}, or: [{equal}]}}"
-    null = ", ".join(f"{each.name}: {{isNull: true}}" for each in hidden)
-    yield "as null", seen, f"where: {{{id_}, {null}}}"
-    differ = ", ".join(
-        f"{each.name}: {{ne: {literal(operand(visit, record, each.name, place), enum=each.is_enum)}}}"
-        for each in hidden
-    )
-    yield "as different", seen, f"where: {{{id_}, {differ}}}"
+def all_equal(visit: Visit, record: Record, leaves: Sequence[Condition], place: str) -> Where:
+    """Return the condition that all of these leaves are as on a row."""
+    return {each.name: {"eq": operand(visit, record, each.name, place)} for each in leaves}
 
 
-async def _refused(visit: Visit, record: Record, leaves: list[Condition]) -> None:
-    """Expect that each operator on each of these leaves is refused, before any SQL where the list is a root field."""
-    asked = [
-        (each, operator, visit.listing(record, "own", f"where: {{{condition}}}"))
-        for each in leaves
-        for operator, condition in each.every(operand(visit, record, each.name, "own"))
-    ]
-    answers = await visit.ask_each([text for *_, text in asked])
-    for (each, operator, text), answer in zip(asked, answers, strict=True):
-        what = f"{record.name}.{each.name} {operator}"
-        message = refusal("filter by", record, each.name)
-        refused = answer if text.count("id:") == 0 else type(answer)(None, answer.code, answer.message)
-        visit.expect_forbidden("filter", what, refused, message)
-    if asked and "id:" not in asked[0][2]:
-        visit.expect_no_sql("filter", record.name)
+def blind(visit: Visit, record: Record, hidden: Sequence[Condition], place: str) -> Iterator[tuple[str, Where, bool]]:
+    """Yield conditions on leaves that are hidden on a row, and whether it matches: as if they were null."""
+    if hidden:
+        equal = all_equal(visit, record, hidden, place)
+        yield "by what is hidden", {"or": [{name: given} for name, given in equal.items()]}, False
+        yield "as null", {each.name: {"isNull": True} for each in hidden}, True
+        yield "as different", {name: {"ne": given["eq"]} for name, given in equal.items()}, True
+
+
+def expect_refused(visit: Visit, door: str, what: str, answer: Answered, record: Record, name: str) -> None:
+    """Expect that a filter was refused for a field, and found nothing."""
+    found = answer.value, answer.code, answer.message
+    visit.expect(door, what, found, ([], "FORBIDDEN", refusal("filter by", record, name)))
 
 
 async def filter_across(visit: Visit) -> None:
     """`where` across every edge: as `filter_`, of what lies beyond it, with each quantifier of a list."""
-    for record in visit.world.records:
-        if record.name == "Workspace":
-            continue
+    for record in comparable(visit):
         for name, edge in record.edges.items():
-            await _filter_across(visit, record, name, edge.target, many=edge.many)
+            await _filter_across(visit, record, name, edge.target, ("some", "none", "every") if edge.many else ("",))
 
 
-async def _filter_across(visit: Visit, record: Record, name: str, target: Record, *, many: bool) -> None:
+async def _filter_across(visit: Visit, record: Record, name: str, target: Record, quantifiers: Sequence[str]) -> None:
     leaves = conditions(visit, target)
     allowed = [each for each in leaves if not is_refused(visit, target, each.name)]
-    quantifiers = ("some", "none", "every") if many else ("",)
-    asked: list[tuple[str, int, str, list[str]]] = []
     for place, beyond in _pairs(visit, record, name, target):
         id_ = visit.world.id(record.name, place)
         seen = [id_] if visit.sees(record.name, place) else []
         reached = bool(seen) and visit.sees(target.name, beyond)
-        if not many:
-            reached = reached and visit.shown(record.name, name, place) >= Shown.READ
+        reached = reached and (bool(quantifiers[0]) or visit.shown(record.name, name, place) >= Shown.READ)
         clear = [each for each in allowed if not reached or is_clear(visit, target, each.name, beyond)]
-        condition = ", ".join(each.eq(operand(visit, target, each.name, beyond)) for each in clear)
-        what = f"{record.name}.{name} from {place} to {beyond}"
-        for quantifier in quantifiers[:2]:
-            matches = reached if quantifier != "none" else not reached
-            where = f"id: {{eq: {literal(id_)}}}, {_beyond(name, quantifier, condition)}"
-            asked.append(
-                (what, len(clear), visit.listing(record, place, f"where: {{{where}}}"), seen if matches else [])
-            )
+        equal = all_equal(visit, target, clear, beyond)
+        asked = [
+            (quantifier, equal, seen if reached == (quantifier != "none") else []) for quantifier in quantifiers[:2]
+        ]
         hidden = [each for each in allowed if each not in clear]
-        if hidden:
-            equal = ", ".join(f"{{{each.eq(operand(visit, target, each.name, beyond))}}}" for each in hidden)
-            where = f"id: {{eq: {literal(id_)}}}, {_beyond(name, quantifiers[0], f'or: [{equal}]')}"
-            text = visit.listing(record, place, f"where: {{{where}}}")
-            asked.append((f"{what}, by what is hidden", len(hidden), text, []))
-    for (what, tried, _, wanted), answer in zip(
-        asked, await visit.ask_each([text for *_, text, _ in asked], 6), strict=True
-    ):
-        visit.expect("filter across", what, (listed(answer.value), answer.message), (wanted, ""), tried)
-    refused = [each for each in leaves if each not in allowed]
-    texts = [
-        (each, visit.listing(record, "own", f"where: {{{_beyond(name, quantifier, condition)}}}"))
-        for each in refused
-        for quantifier in quantifiers
-        for _, condition in each.every(operand(visit, target, each.name, "own"))
-    ]
-    for (each, _), answer in zip(texts, await visit.ask_each([text for _, text in texts]), strict=True):
-        what, message = f"{record.name}.{name}.{each.name}", refusal("filter by", target, each.name)
-        visit.expect("filter across", what, (listed(answer.value), answer.message), ([], message))
-
-
-def _beyond(name: str, quantifier: str, condition: str) -> str:
-    return f"{name}: {{{quantifier}: {{{condition}}}}}" if quantifier else f"{name}: {{{condition}}}"
+        asked += [
+            (quantifiers[0], where, []) for _, where, matches in blind(visit, target, hidden, beyond) if not matches
+        ]
+        for quantifier, where, wanted in asked:
+            where = {"id": {"eq": id_}, name: {quantifier: where} if quantifier else where}
+            answer = await visit.list(record, place, where=where)
+            what = f"{record.name}.{name} {quantifier} from {place} to {beyond}"
+            visit.expect("filter across", what, (answer.value, answer.message), (wanted, ""), len(clear))
+    for each in leaves:
+        if each in allowed:
+            continue
+        for index, (operator, where) in enumerate(each.every(operand(visit, target, each.name, "own"))):
+            quantifier = quantifiers[index % len(quantifiers)]
+            answer = await visit.list(record, "own", where={name: {quantifier: where} if quantifier else where})
+            what = f"{record.name}.{name} {quantifier} {each.name} {operator}"
+            expect_refused(visit, "filter across", what, answer, target, each.name)
 
 
 def _pairs(visit: Visit, record: Record, name: str, target: Record) -> Iterator[tuple[str, str]]:
@@ -229,51 +198,45 @@ def _pairs(visit: Visit, record: Record, name: str, target: Record) -> Iterator[
                 yield place, beyond
 
 
+Chain = tuple[tuple[Record, str], ...]
+
+
 async def order(visit: Visit) -> None:
     """`orderBy`, across edges too: refused where the field is hidden on every row, blind where it is on some."""
-    for record in visit.world.records:
-        if record.name == "Workspace":
-            continue
+    for record in comparable(visit):
         keys = order_keys(visit, record)
-        refused = {value: chain for value, chain in keys.items() if _refusing(visit, chain) is not None}
+        refused = {value: found for value, chain in keys.items() if (found := _refusing(visit, chain)) is not None}
         allowed = [value for value in keys if value not in refused]
-        texts = []
+        everything = (await visit.list(record, "own")).value
         for start in range(0, len(allowed), 3):
-            fields = ", ".join(f"{{field: {value}, direction: DESC}}" for value in allowed[start : start + 3])
-            texts.append(visit.listing(record, "own", f"first: 200, orderBy: [{fields}]"))
-        (plain,) = await visit.ask_each([visit.listing(record, "own", "first: 200")])
-        for index, answer in enumerate(await visit.ask_each(texts)):
-            names = allowed[3 * index : 3 * index + 3]
-            same = sorted(listed(answer.value)) == sorted(listed(plain.value))
-            visit.expect("order", f"{record.name} by {names}", (same, answer.message), (True, ""), len(names))
-        texts = [visit.listing(record, "own", f"orderBy: [{{field: {value}}}]") for value in refused]
-        for chain, answer in zip(refused.values(), await visit.ask_each(texts), strict=True):
-            found = _refusing(visit, chain)
-            assert found is not None
-            what, message = f"{record.name} by {chain}", refusal("order by", *found)
-            visit.expect("order", what, (listed(answer.value), answer.message), ([], message))
+            names = allowed[start : start + 3]
+            answer = await visit.list(record, "own", orderBy=[{"field": each, "direction": "DESC"} for each in names])
+            kept = sorted(answer.value) == sorted(everything)
+            visit.expect("order", f"{record.name} by {names}", (kept, answer.message), (True, ""), len(names))
+        for value, (of, name) in refused.items():
+            answer = await visit.list(record, "own", orderBy=[{"field": value}])
+            told = answer.value, answer.code, answer.message
+            visit.expect("order", f"{record.name} by {value}", told, ([], "FORBIDDEN", refusal("order by", of, name)))
         for value in allowed:
-            await _expect_blind(visit, record, value, keys[value], listed(plain.value))
-
-
-Chain = tuple[tuple[Record, str], ...]
+            await _expect_blind(visit, record, value, keys[value], everything)
 
 
 def order_keys(visit: Visit, record: Record) -> Mapping[str, Chain]:
     """Return the fields that an order reads, on the way and at its end, by the value of its enum."""
     own: dict[str, Chain] = {
-        _capitals(name): ((record, name),) for name in visit.fields(record) if name not in record.edges
+        capitals(name): ((record, name),) for name in visit.fields(record) if name not in record.edges
     }
     for name, edge in record.edges.items():
         if not edge.many:
             beyond = [each for each in visit.fields(edge.target) if each not in edge.target.edges]
-            own |= {_capitals(f"{name}_{each}"): ((record, name), (edge.target, each)) for each in beyond}
+            own |= {capitals(f"{name}_{each}"): ((record, name), (edge.target, each)) for each in beyond}
     enum = visit.world.graph.schema.core.type_map[f"{record.name}OrderField"]
     assert isinstance(enum, GraphQLEnumType)
     return {value: own.get(value) or own[value.removesuffix("_CURRENCY")] for value in enum.values}
 
 
-def _capitals(name: str) -> str:
+def capitals(name: str) -> str:
+    """Return the spelling of a field in an enum."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper()
 
 
@@ -290,20 +253,24 @@ def _refusing(visit: Visit, chain: Chain) -> tuple[Record, str] | None:
 async def _expect_blind(visit: Visit, record: Record, value: str, chain: Chain, everything: list[str]) -> None:
     """Expect that rows on which a field is hidden stand at the end in the order of their ids, up and down."""
     last, name = chain[-1]
-    if all(is_clear(visit, last, name, place) for place in PLACES) or not visit.grants(last.name).allows("read"):
+    if not visit.grants(last.name).allows("read"):
         return
-    clear: dict[str, str] = {}
+    ends: dict[str, str | None] = {}
     for place in PLACES:
+        if not visit.sees(record.name, place) or visit.world.id(record.name, place) not in everything:
+            continue
         beyond = place
         if len(chain) == 2:
             column = record.edges[chain[0][1]].column
             beyond = visit.place_of(last.name, visit.world.row(record.name, place)[column])
-        if visit.sees(record.name, place) and is_clear(visit, last, name, beyond):
-            leaf = "currency" if value.endswith("_CURRENCY") else name
-            clear[visit.world.id(record.name, place)] = str(operand(visit, last, leaf, beyond))
+        leaf = "currency" if value.endswith("_CURRENCY") else name
+        clear = is_clear(visit, last, name, beyond)
+        ends[visit.world.id(record.name, place)] = str(operand(visit, last, leaf, beyond)) if clear else None
+    if None not in ends.values():
+        return
+    shown = {id_: end for id_, end in ends.items() if end is not None}
     for direction in ("ASC", "DESC"):
-        text = visit.listing(record, "own", f"first: 200, orderBy: [{{field: {value}, direction: {direction}}}]")
-        (answer,) = await visit.ask_each([text])
-        shown = sorted((id_ for id_ in clear if id_ in everything), key=clear.__getitem__, reverse=direction == "DESC")
-        blind = [id_ for id_ in everything if id_ not in clear]
-        visit.expect("order", f"{record.name} by {value} {direction}", listed(answer.value), [*shown, *blind])
+        answer = await visit.list(record, "own", orderBy=[{"field": value, "direction": direction}])
+        first = sorted(shown, key=shown.__getitem__, reverse=direction == "DESC")
+        last_ones = [id_ for id_ in everything if id_ not in shown]
+        visit.expect("order", f"{record.name} by {value} {direction}", answer.value, [*first, *last_ones])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from decimal import Decimal
 from itertools import product
@@ -11,9 +12,9 @@ from zoneinfo import ZoneInfo
 from graphql import GraphQLObjectType, get_named_type
 
 from crm_graph.graph.records import Record
-from tests.permissions.doors.comparing import _capitals, governing, is_clear, is_refused, operand, refusal
+from tests.permissions.doors.comparing import capitals, governing, is_clear, is_refused, operand, refusal
 from tests.permissions.doors.reading import roots
-from tests.permissions.doors.visit import Visit, literal
+from tests.permissions.doors.visit import Answered, Visit
 from tests.permissions.matrix import PLACES
 
 FUNCTIONS = {"sum": "Sums", "avg": "Sums", "min": "Extremes", "max": "Extremes"}
@@ -30,7 +31,7 @@ def _measures(visit: Visit, record: Record) -> list[tuple[str, str]]:
 
 
 def _one(visit: Visit, record: Record, place: str) -> str:
-    return f"where: {{id: {{eq: {literal(visit.world.id(record.name, place))}}}}}"
+    return f"where: {{id: {{eq: {json.dumps(visit.world.id(record.name, place))}}}}}"
 
 
 def _number(value: Any) -> Any:
@@ -92,7 +93,7 @@ async def having(visit: Visit) -> None:
                 if not measures:
                     continue
                 parts = [
-                    f"{{{f}: {{{k}: {{eq: {literal(_operand(visit, record, f, k, place))}}}}}}}" for f, k in measures
+                    f"{{{f}: {{{k}: {{eq: {json.dumps(_operand(visit, record, f, k, place))}}}}}}}" for f, k in measures
                 ]
                 condition = f"{'and' if hold else 'or'}: [{', '.join(parts)}]"
                 text = f"{name}({_one(visit, record, place)}, having: {{{condition}}}) {{ groups {{ count }} }}"
@@ -126,28 +127,29 @@ async def group(visit: Visit) -> None:
         keys = _members(visit, f"{record.name}GroupKey")
         refused = [key for key in keys if is_refused(visit, record, key)]
         allowed = [key for key in keys if key not in refused]
-        chunks = [allowed[start : start + 5] for start in range(0, len(allowed), 5)]
-        asked = [(place, chunk) for place, chunk in product(PLACES, chunks)]
-        texts = [
-            f"{name}({_one(visit, record, place)}, groupBy: [{_by(visit, record, chunk)}])"
-            f" {{ groups {{ key {{ {_keys(record, chunk)} }} }} }}"
-            for place, chunk in asked
-        ]
-        for (place, chunk), answer in zip(asked, await visit.ask_each(texts), strict=True):
-            shown = {key: _key(visit, record, key, place) for key in chunk}
+        selection = " ".join(f"{key} {{ id }}" if key in record.edges else key for key in allowed)
+        types = f"$where: {record.name}Filter, $by: [{record.name}GroupBy!]"
+        source = (
+            f"query ({types}) {{ found: {name}(where: $where, groupBy: $by) {{ groups {{ key {{ {selection} }} }} }} }}"
+        )
+        nothing = dict.fromkeys(allowed)
+        for place, start in product(PLACES, range(0, len(allowed), 5)):
+            chunk = allowed[start : start + 5]
+            where = {"id": {"eq": visit.world.id(record.name, place)}}
+            body = await visit.ask(source, {"where": where, "by": [_by(visit, record, key) for key in chunk]})
+            shown = {**nothing, **{key: _key(visit, record, key, place) for key in chunk}}
             wanted = {"groups": [{"key": shown}] if visit.sees(record.name, place) else []}
-            what = f"{record.name} {place} by {chunk}"
-            visit.expect("group", what, (answer.value, answer.message), (wanted, ""), len(chunk))
-        texts = [
-            f"{name}(groupBy: [{_by(visit, record, [key])}]) {{ groups {{ key {{ {_keys(record, [key])} }} }} }}"
-            for key in allowed
-        ]
-        for key, answer in zip(allowed, await visit.ask_each(texts), strict=True):
-            found = [str(each["key"]) for each in (answer.value or {"groups": []})["groups"]]
+            visit.expect("group", f"{record.name} {place} by {chunk}", body["data"]["found"], wanted, len(chunk))
+        for key in allowed:
+            body = await visit.ask(source, {"where": {}, "by": [_by(visit, record, key)]})
+            found = [str(each["key"]) for each in body["data"]["found"]["groups"]]
             visit.expect("group", f"all {record.name} by {key}", sorted(found), sorted(set(found)))
-        texts = [f"{name}(groupBy: [{_by(visit, record, [key])}]) {{ groups {{ count }} }}" for key in refused]
-        for key, answer in zip(refused, await visit.ask_each(texts), strict=True):
-            visit.expect_forbidden("group", f"{record.name} by {key}", answer, refusal("group by", record, key))
+        for key in refused:
+            body = await visit.ask(source, {"where": {}, "by": [_by(visit, record, key)]})
+            (error,) = body["errors"]
+            told = Answered(body["data"] and body["data"]["found"], error["extensions"]["code"], error["message"])
+            visit.expect_forbidden("group", f"{record.name} by {key}", told, refusal("group by", record, key))
+            visit.expect_no_sql("group", f"{record.name} by {key}")
 
 
 def _is_temporal(visit: Visit, record: Record, key: str) -> bool:
@@ -156,14 +158,8 @@ def _is_temporal(visit: Visit, record: Record, key: str) -> bool:
     return key in fields.fields and get_named_type(fields.fields[key].type).name in {"Date", "DateTime"}
 
 
-def _by(visit: Visit, record: Record, keys: list[str]) -> str:
-    return ", ".join(
-        f"{{field: {_capitals(key)}{', bucket: DAY' if _is_temporal(visit, record, key) else ''}}}" for key in keys
-    )
-
-
-def _keys(record: Record, keys: list[str]) -> str:
-    return " ".join(f"{key} {{ id }}" if key in record.edges else key for key in keys)
+def _by(visit: Visit, record: Record, key: str) -> dict[str, str]:
+    return {"field": capitals(key), **({"bucket": "DAY"} if _is_temporal(visit, record, key) else {})}
 
 
 def _key(visit: Visit, record: Record, key: str, place: str) -> Any:

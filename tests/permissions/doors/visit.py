@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,9 +15,8 @@ from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.ids import encode_id
 from crm_graph.kernel.settings import Settings
 from tests.permissions.matrix import MATRIX, PLACES, Shown, TypeGrants
-from tests.permissions.world import ANCHORS, World, make_world
+from tests.permissions.world import ANCHORS, World
 from tests.support.bodies import assert_reveals_nothing
-from tests.support.graph import Graph
 
 ROOMY = Settings(
     max_tokens=20_000,
@@ -36,6 +34,7 @@ MASKS = {
     "name": lambda text: f"{text[:1]}***",
     "email": lambda text: f"{text[:1]}***@{text.partition('@')[2]}",
     "phone": lambda text: f"***{text[-2:]}",
+    "nationalId": lambda text: f"***{text[-4:]}",
 }
 """What a mask should show, by field."""
 
@@ -146,21 +145,6 @@ class Visit:
                 return f"{name}(id: {id_})"
         return f"node(id: {id_})"
 
-    def listing(self, record: Record, place: str, arguments: str) -> str:
-        """Return the field of Query that lists a type's rows, those of a place among them: all, or those of the row
-        that they are parts of."""
-        query = self.world.graph.schema.core.query_type
-        assert query is not None
-        for name, each in query.fields.items():
-            if get_named_type(each.type).name == f"{record.name}Connection":
-                return f"{name}({arguments}) {{ nodes {{ id }} }}"
-        for parent in self.world.records:
-            for name, edge in parent.edges.items():
-                if edge.many and edge.target is record and edge.column == ANCHORS[record.name]:
-                    one = self.by_id(parent, f'"{self.world.id(parent.name, place)}"')
-                    return f"{one} {{ ... on {parent.name} {{ {name}({arguments}) {{ nodes {{ id }} }} }} }}"
-        raise AssertionError(f"nothing lists {record.name}")
-
     # What is.
 
     async def ask(self, source: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -186,6 +170,37 @@ class Visit:
                     found.append(Answered(value, error["extensions"]["code"], error["message"]))
         return found
 
+    async def list(self, record: Record, place: str, **arguments: Any) -> Answered:
+        """List a type's rows, those of a place among them: all of them, or those of the row that they are parts of.
+
+        `where` and `orderBy` are variables, so one document a type is planned once. The value is the ids, in order.
+        """
+        source, parent = self._listing(record)
+        variables = {"first": 200, **arguments}
+        if parent is not None:
+            variables["id"] = self.world.id(parent.name, place)
+        body = await self.ask(source, variables)
+        errors = body.get("errors")
+        if errors:
+            return Answered(_listed(body.get("data")), errors[0]["extensions"]["code"], errors[0]["message"])
+        return Answered(_listed(body["data"]))
+
+    def _listing(self, record: Record) -> tuple[str, Record | None]:
+        """Return the operation that lists a type, and the type of the row that `$id` is, where it is of one."""
+        query = self.world.graph.schema.core.query_type
+        assert query is not None
+        types = f"$where: {record.name}Filter, $orderBy: [{record.name}Order!], $first: Int"
+        page = "(where: $where, orderBy: $orderBy, first: $first) { nodes { id } }"
+        for name, each in query.fields.items():
+            if get_named_type(each.type).name == f"{record.name}Connection":
+                return f"query ({types}) {{ found: {name}{page} }}", None
+        for parent in self.world.records:
+            for name, edge in parent.edges.items():
+                if edge.many and edge.target is record and edge.column == ANCHORS[record.name]:
+                    inner = f"... on {parent.name} {{ found: {name}{page} }}"
+                    return f"query ({types}, $id: ID!) {{ of: {self.by_id(parent)} {{ {inner} }} }}", parent
+        raise AssertionError(f"nothing lists {record.name}")
+
     def expect(self, door: str, what: str, found: Any, wanted: Any, combinations: int = 1) -> None:
         """Count combinations that were tried, and note an answer that is not what it should be."""
         self.tried[door] += combinations
@@ -196,32 +211,24 @@ class Visit:
         """Expect a refusal that names just the coordinate, and no value."""
         self.expect(door, what, (found.value, found.code, found.message), (None, "FORBIDDEN", message))
 
-    def expect_no_sql(self, door: str, what: str) -> None:
-        """Expect that the last operation, all of it refused, read no row."""
-        if self.world.graph.statements:
+    def expect_no_sql(self, door: str, what: str, statements: int = 0) -> None:
+        """Expect that the last operation, all of it refused, read no row but those on the way to the field."""
+        if self.world.graph.statements > statements:
             self.wrong.append(
                 f"{self.role} at {door}: {what} was refused after {self.world.graph.statements} statements"
             )
 
 
-async def visit(graph: Graph, role: str) -> Visit:
-    """Make the world, and one role's visit of it."""
-    world = await make_world(Graph(graph.schema, graph.database, ROOMY))
+async def visit(world: World, role: str) -> Visit:
+    """Return one role's visit of the world."""
     return Visit(world, role, await world.become(role))
 
 
-def literal(value: Any, *, enum: bool = False) -> str:
-    """Return a value as a GraphQL literal."""
-    if enum:
-        return f"[{', '.join(value)}]" if isinstance(value, list) else str(value)
-    return json.dumps(value, ensure_ascii=False)
-
-
-def listed(value: Any) -> list[str]:
-    """Return the ids in the answer to `listing`, in their order."""
+def _listed(value: Any) -> list[str]:
+    """Return the ids in the answer to a listing, in their order."""
     if isinstance(value, dict) and "nodes" in value:
         return [each["id"] for each in value["nodes"]]
-    return [id_ for inner in value.values() for id_ in listed(inner)] if isinstance(value, dict) else []
+    return [id_ for inner in value.values() for id_ in _listed(inner)] if isinstance(value, dict) else []
 
 
 def with_ids(world: World, type_name: str, places: Iterable[str]) -> list[str]:

@@ -31,6 +31,8 @@ async def write(visit: Visit) -> None:
     """Every mutation: refused as a whole without its verb, refused for each field without its level, and done for all
     fields together that are granted; then the payload shows what may be read of the row, and nothing more."""
     for table, each in actions.WRITES:
+        if not table.record:
+            continue
         record = visit.world.graph.schema.registry.records[table.type]
         async with visit.world.undone():
             await prepare(visit.world, table, each)

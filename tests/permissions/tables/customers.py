@@ -130,4 +130,38 @@ CONTACTS = Table(
     ],
 )
 
-TABLES = (CUSTOMERS, CONTACTS)
+_WITHOUT_TEAMS = [
+    *(Without(role, no_verb("update", "account team members")) for role in (NOBODY, "analyst")),
+    Without("marketer", not_this("update", "account team member"), place="team"),
+    Without("sales_rep", not_this("update", "account team member"), place="outside"),
+]
+ACCOUNT_TEAMS = Table(
+    "AccountTeamMember",
+    reads=(),
+    seen_by="sales_rep",
+    unseen_by=[(NOBODY, "own")],
+    writes=[
+        Write(
+            "addAccountTeamMember",
+            "update",
+            {"customerId": Id("Customer"), "memberId": Id("Member", "outside"), "duty": "Zebra"},
+            right="sales_rep",
+            without=[Without(role, no_verb("update", "account team members")) for role in (NOBODY, "analyst")],
+            stranger=no_such("customer", "customerId"),
+            events=["AccountTeamMemberAdded"],
+            tables=["account_team_member"],
+        ),
+        Write(
+            "removeAccountTeamMember",
+            "update",
+            {"id": ROW},
+            right="sales_rep",
+            without=_WITHOUT_TEAMS,
+            stranger=no_such("account team member"),
+            events=["AccountTeamMemberRemoved"],
+            tables=["account_team_member"],
+        ),
+    ],
+)
+
+TABLES = (CUSTOMERS, CONTACTS, ACCOUNT_TEAMS)

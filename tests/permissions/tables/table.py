@@ -103,5 +103,7 @@ class Table:
     unseen_by: Sequence[tuple[str, str]]
     writes: Sequence[Write] = ()
     watches: Sequence[str] = ()
+    record: bool = True
+    """Whether its rows are records with an id; else a test of its own reads them."""
     place: str = "own"
     """The place of the row that those with the right read and write."""

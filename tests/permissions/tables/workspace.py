@@ -64,7 +64,7 @@ MEMBERS = Table(
         ),
         _write(
             "setMemberRoles",
-            "update",
+            "setRoles",
             "member",
             {"id": ROW, "roles": ["analyst"]},
             ["MemberRolesChanged"],
@@ -131,6 +131,31 @@ TEAMS = Table(
     ],
 )
 
+
+def _role(name: str, verb: str, input_: Mapping[str, Any], event: str, stranger: Refusal | None, **more: Any) -> Write:
+    return _write(name, verb, "role", input_, [event], ["role", "workspace"], stranger, **more)
+
+
+_GRANTS = [{"type": "Product", "verbs": [{"verb": "read", "scope": "ALL"}]}]
+ROLES = Table(
+    "Role",
+    reads=("roles", "role", "grantableTypes", "explainAccess"),
+    seen_by="admin",
+    unseen_by=[],
+    record=False,
+    writes=[
+        _role("createRole", "create", {"name": "zebra", "grants": _GRANTS}, "RoleCreated", OWN_WORKSPACE),
+        _role("updateRole", "update", {"name": "analyst", "grants": _GRANTS}, "RoleCreated", OWN_WORKSPACE),
+        _role(
+            "deleteRole",
+            "delete",
+            {"name": "ours"},
+            "RoleDeleted",
+            Refusal("NOT_FOUND", "The role 'ours' is not there: there is nothing to delete.", ("name",)),
+        ),
+    ],
+)
+
 CLIENTS = Table(
     "ApiClient",
     reads=("apiClient", "apiClients"),
@@ -168,4 +193,4 @@ CLIENTS = Table(
     ],
 )
 
-TABLES = (WORKSPACE, MEMBERS, TEAMS, CLIENTS)
+TABLES = (WORKSPACE, MEMBERS, TEAMS, ROLES, CLIENTS)

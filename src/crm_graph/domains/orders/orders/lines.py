@@ -138,4 +138,4 @@ async def _get(work: Work, id_: str, if_version: int | None, given: tuple[str, .
 
 
 async def _add_up(work: Work, order: Order) -> None:
-    await work.save(order, ORDER, order.add_up(await totals_of(work, order)))
+    await work.save(order, ORDER, order.add_up(await totals_of(work, order), "quantity"))

@@ -178,11 +178,13 @@ class Order(Row):
                 (path,),
             )
 
-    def add_up(self, line_totals: Iterable[Decimal]) -> OrderTotalsChanged:
-        """Take subtotal and total from the totals of all lines. Raises Refused INVALID when they come to too much."""
+    def add_up(self, line_totals: Iterable[Decimal], path: str) -> OrderTotalsChanged:
+        """Take subtotal and total from the totals of all lines. Raises Refused INVALID at `path` when they come to too
+        much."""
         subtotal = sum(line_totals, Decimal(0))
         if subtotal >= AMOUNT_LIMIT:
-            raise Refused("INVALID", f"The lines of an order must come to less than {AMOUNT_LIMIT:f} in all.")
+            message = f"The lines of an order must come to less than {AMOUNT_LIMIT:f} in all."
+            raise Refused("INVALID", message, (path,))
         self.subtotal = round_amount(subtotal)
         self._discount()
         return OrderTotalsChanged()

@@ -191,7 +191,7 @@ async def _open(
 ) -> str:
     """Write a new order with its lines and the first entry of its history; `given` and `of_lines` are the GraphQL
     fields of both that were asked for."""
-    order.add_up(line.total for line in lines)
+    order.add_up((line.total for line in lines), "lines")
     if not order.number:
         order.number = await _next_number(work, order.ordered_on)
     await work.create(order, ORDER, OrderCreated(), given)

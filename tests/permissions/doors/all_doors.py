@@ -1,0 +1,25 @@
+"""The doors, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from tests.permissions.doors import comparing, leaving, measuring, reading, writing
+from tests.permissions.doors.visit import Visit
+
+DOORS: Mapping[str, Callable[[Visit], Awaitable[None]]] = {
+    "by id": reading.leaf,
+    "node": reading.node,
+    "edge": reading.edge,
+    "count": reading.count,
+    "filter": comparing.filter_,
+    "filter across edges": comparing.filter_across,
+    "order": comparing.order,
+    "measure": measuring.measure,
+    "having": measuring.having,
+    "group": measuring.group,
+    "mutation and payload": writing.write,
+    "subscription": leaving.subscription,
+    "export": leaving.export,
+    "schema cut to the role": leaving.cut,
+}

@@ -1,7 +1,7 @@
 """The wrapped keys of each workspace
 
 Revision: 2026_11_25_workspace_key
-Follows: 2026_11_22_deals_by_owner
+Follows: 2026_11_25_team_scopes
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_25_workspace_key"
-down_revision = "2026_11_22_deals_by_owner"
+down_revision = "2026_11_25_team_scopes"
 branch_labels = None
 depends_on = None
 

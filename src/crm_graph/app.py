@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from crm_graph.api import graphiql
+from crm_graph.api import account_pages, graphiql
 from crm_graph.api.engine import Engine
 from crm_graph.api.examples import EXAMPLES
 from crm_graph.api.http import GraphQLEndpoint
@@ -23,18 +23,24 @@ from crm_graph.api.metrics import metrics_response
 from crm_graph.api.negotiation import HTML, JSON, choose
 from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
-from crm_graph.api.settings import Settings
 from crm_graph.api.websocket import WebSocketEndpoint
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database, PoolSettings
-from crm_graph.domains.workspace.members.directory import find_viewer, viewer_guard
+from crm_graph.domains.workspace.accounts.directory import MemberDirectory
+from crm_graph.domains.workspace.accounts.outbox import RESET_REQUEST, Outbox
+from crm_graph.domains.workspace.accounts.resets import answer_request
+from crm_graph.domains.workspace.audit.chain import seal_keys
+from crm_graph.domains.workspace.audit.chainer import Chainer
 from crm_graph.events.hub import Hub
 from crm_graph.events.relay import Relay
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.pages import PageLimits
 from crm_graph.identity.authenticate import Authenticator
-from crm_graph.identity.tokens import TokenAuthority, derive_key
+from crm_graph.identity.mailer import Mailer
+from crm_graph.identity.services import Services
+from crm_graph.identity.tokens import TokenAuthority
+from crm_graph.kernel.settings import Settings
 from crm_graph.vault.master import MasterKeys
 from crm_graph.vault.service import KeyService
 from crm_graph.vault.vault import Vault
@@ -52,6 +58,8 @@ class Installation:
     read_url: str | None = None
     key_service: KeyService | None = None
     """What wraps the keys of workspaces; None derives it from the secrets."""
+    retired_secrets: Sequence[bytes] = ()
+    """Secrets that only verify what the audit trail sealed under them."""
     demo_token: Callable[[], str | None] = lambda: None
     open_metrics: bool = False
     """Whether `/metrics` needs no token: on one's own machine."""
@@ -59,13 +67,63 @@ class Installation:
 
 def authority(installation: Installation, settings: Settings) -> TokenAuthority:
     """Return the authority that signs and checks this installation's tokens."""
-    return TokenAuthority(installation.secrets, settings.issuer, settings.audience)
+    return TokenAuthority(installation.secrets, settings.issuer, settings.audience, key_days=settings.key_days)
 
 
 def make_vault(installation: Installation, settings: Settings, database: Database) -> Vault:
     """Return the vault of a process."""
     service = installation.key_service or MasterKeys.of({}, installation.secrets)
     return Vault(service, database, settings.vault_cache_ms, settings.vault_workspaces)
+
+
+def make_services(installation: Installation, settings: Settings, database: Database) -> Services:
+    """Return what a process has for identity."""
+    vault = make_vault(installation, settings, database)
+    return Services(authority(installation, settings), database, installation.secrets, vault, settings)
+
+
+def chainer(installation: Installation, settings: Settings, schema: BuiltSchema) -> Chainer:
+    """Return what seals the event log of this installation."""
+    return Chainer(
+        installation.url,
+        seal_keys(installation.secrets),
+        {record.name: record.prefix for record in schema.registry.records.values()},
+        retired=seal_keys(installation.retired_secrets),
+        poll_ms=settings.audit_poll_ms,
+        batch=settings.audit_batch_size,
+    )
+
+
+def make_mailer(settings: Settings) -> Mailer | None:
+    """Return what hands mails over, or None where `CRM_SMTP_URL` names no server. Raises OperatorError."""
+    return Mailer.of(settings.smtp_url, settings.mail_from) if settings.smtp_url else None
+
+
+def make_outbox(services: Services, mailer: Mailer) -> Outbox:
+    """Return what sends the mails of an installation."""
+    return Outbox(services, mailer, {RESET_REQUEST: answer_request})
+
+
+@asynccontextmanager
+async def background_work(
+    installation: Installation, settings: Settings, schema: BuiltSchema, services: Services
+) -> AsyncIterator[None]:
+    """Do the work of an installation beside requests, in API processes and workers alike, each of which may do it: the
+    relay of live events, the chainer of the audit trail, mails. Raises OperatorError for a mail server that cannot be
+    meant."""
+    mailer = make_mailer(settings)
+    tasks = [
+        asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run()),
+        asyncio.create_task(chainer(installation, settings, schema).run()),
+    ]
+    if mailer is not None:
+        tasks.append(asyncio.create_task(make_outbox(services, mailer).run()))
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def page_limits(settings: Settings) -> PageLimits:
@@ -77,7 +135,8 @@ def page_limits(settings: Settings) -> PageLimits:
 async def running_engine(
     installation: Installation, settings: Settings, schema: BuiltSchema | None = None
 ) -> AsyncIterator[Engine]:
-    """Open what an API process needs, and close it in reverse order: pools, hub, relay."""
+    """Open what an API process needs, and close it in reverse order: pools, hub, background work."""
+    schema = schema or make_schema(page_limits(settings))
     pool = PoolSettings(
         settings.read_pool_size,
         settings.write_pool_size,
@@ -85,24 +144,21 @@ async def running_engine(
         settings.mutation_timeout_ms + STATEMENT_MARGIN_MS,
     )
     database = await Database.open(installation.url, installation.read_url, pool)
-    relay = asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run())
     hub = Hub(database, settings.subscription_queue_size)
+    services = make_services(installation, settings, database)
     try:
-        await hub.start()
-        engine = Engine(
-            schema or make_schema(page_limits(settings)),
-            database,
-            hub,
-            Authenticator(authority(installation, settings), find_viewer, viewer_guard),
-            CursorSealer(derive_key(installation.secrets[0], "cursor sealing", 64)),
-            settings,
-            make_vault(installation, settings, database),
-        )
-        yield engine
+        async with background_work(installation, settings, schema, services):
+            await hub.start()
+            yield Engine(
+                schema,
+                database,
+                hub,
+                Authenticator(services.authority, MemberDirectory()),
+                CursorSealer(services.keys("cursor sealing", 64)[0]),
+                services,
+            )
     finally:
         await hub.stop()
-        relay.cancel()
-        await asyncio.gather(relay, return_exceptions=True)
         await database.close()
 
 
@@ -134,6 +190,7 @@ class Application:
         return [
             Route("/graphql", self._page, methods=["GET", "POST"]),
             WebSocketRoute("/graphql", self._socket),
+            *account_pages.routes("/graphql"),
             Route("/health", self._health),
             Route("/ready", self._ready),
             Route("/metrics", self._metrics),

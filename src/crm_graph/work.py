@@ -18,14 +18,15 @@ from sqlalchemy import and_, bindparam, delete, false, insert, select, update
 
 from crm_graph.db.base import Row, columns_of, table_of
 from crm_graph.db.rows import changes, load, remember, values
-from crm_graph.db.session import Session
+from crm_graph.db.session import Record, Session
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.events.log import append
+from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.access import Access
-from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE, Level
+from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
 from crm_graph.permissions.policy import UUID, Policy, workspace
 from crm_graph.vault.columns import encrypted_columns
 from crm_graph.vault.rows import encrypted_values
@@ -50,6 +51,8 @@ class Work:
     viewer: Viewer
     access: Access
     clock: Clock
+    origin: Origin = NOWHERE
+    request_id: str | None = None
     vault: Vault | None = None
     """None for the operator's commands that write nothing encrypted."""
 
@@ -71,22 +74,26 @@ class Work:
         verb: str = UPDATE,
         if_version: int | None = None,
         path: str = "id",
+        given: Iterable[str] = (),
     ) -> R:
-        """Return a row, locked, that the viewer may see and do `verb` with.
+        """Return a row, locked, that the viewer may see and do `verb` with, writing the GraphQL fields `given`.
 
-        Raises Forbidden when the verb is granted on no row at all, before any SQL. Raises Refused, at `path`:
-        NOT_FOUND for a row that does not exist or may not be seen (the same for both), FORBIDDEN for one that may be
-        seen but not changed, CONFLICT when `if_version` is not its version.
+        Raises Forbidden, before any SQL, when the verb, or writing one of the fields by it, is granted on no row at
+        all. Raises Refused: NOT_FOUND at `path` for a row that does not exist or may not be seen (the same for both),
+        FORBIDDEN for one that may be seen but not changed, or not in this field, CONFLICT when `if_version` is not its
+        version.
         """
-        self.may(policy, verb)
+        given = tuple(given)
+        self.may(policy, verb, given)
         found = None
         if id_ is not None:
-            statement = _get_statement(model, policy, self.access, verb)
+            statement = _get_statement(model, policy, self.access, verb, given)
             found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": id_})
         if found is None:
             raise Refused("NOT_FOUND", f"There is no such {_words(policy.type)}.", (path,))
         if not found["permitted"]:
             raise Refused("FORBIDDEN", f"Your roles do not allow to {verb} this {_words(policy.type)}.", (path,))
+        _refuse_unwritable(found, policy, given)
         row = load(model, found)
         if if_version is not None and row.version != if_version:
             raise Refused(
@@ -110,21 +117,35 @@ class Work:
         if not access.allows(verb):
             raise Forbidden(f"Your roles do not allow to {verb} {_words(policy.type)}s.")
         for name in given:
-            if access.level(name) < Level.WRITE:
+            if not access.may_write(name, verb):
                 raise Forbidden(f"Your roles do not allow to write {policy.type}.{name}.")
 
-    async def create(self, row: Row, policy: Policy, event: DomainEvent) -> None:
-        """Insert a new row with its event. Raises Refused TAKEN for a value that must be unique, or an id in use.
+    async def create(self, row: Row, policy: Policy, event: DomainEvent, given: Iterable[str] = ()) -> None:
+        """Insert a new row with its event, of which the GraphQL fields `given` were asked for.
 
-        A row that its creator's own scope would not reach (an owner outside the team, say) is refused: FORBIDDEN.
+        Raises Refused TAKEN for a value that must be unique, or an id in use; FORBIDDEN for a field that may not be
+        written on such a row. Raises Forbidden for a row that its creator's own scope would not reach: an owner outside
+        the team, say.
         """
         await self.add_part(row, policy)
-        verb = CREATE if policy.parent is None else UPDATE
-        statement = _get_statement(type(row), policy, self.access, verb)
+        verb, given = CREATE if policy.parent is None else UPDATE, tuple(given)
+        statement = _get_statement(type(row), policy, self.access, verb, given)
         found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": row.id})
         if found is None or not found["permitted"]:
             raise Forbidden(f"Your roles do not allow to create this {_words(policy.type)} for this owner.")
+        _refuse_unwritable(found, policy, given)
         await self.record(policy, row.id, event, {name: (None, value) for name, value in _own(values(row)).items()})
+
+    async def check_written(self, row: Row, policy: Policy, verb: str, given: Iterable[str]) -> None:
+        """Check that the GraphQL fields `given` may be written, by a verb, on a row that was just inserted. Raises
+        Refused FORBIDDEN. Costs a statement only where a role binds one of the fields to some rows."""
+        given, of = tuple(given), self.access.of(policy.type)
+        if all(of.writable(name, verb, policy.table) is None for name in given):
+            return
+        statement = _get_statement(type(row), policy, self.access, verb, given)
+        found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": row.id})
+        assert found is not None
+        _refuse_unwritable(found, policy, given)
 
     async def add_part(self, row: Row, policy: Policy) -> None:
         """Insert a row that another event of this unit of work tells about: a history entry, a line of a new order."""
@@ -170,22 +191,29 @@ class Work:
         """Write one event in this transaction."""
         if policy.directory:
             await self.touch_directory()
-        await append(
-            self.session,
-            {
-                "workspace_id": self.viewer.workspace_id,
-                "type": type(event).__name__,
-                "entity": policy.type,
-                "entity_id": entity_id,
-                "actor": self.viewer.member_id,
-                "at": self.now,
-                "changes": changed,
-                "data": {each.name: getattr(event, each.name) for each in fields(event)},
-            },
-        )
+        await append(self.session, self.entry(policy, entity_id, event, changed))
+
+    def entry(
+        self, policy: Policy, entity_id: str, event: DomainEvent, changed: Mapping[str, tuple[Any, Any]]
+    ) -> dict[str, Any]:
+        """Return an entry of the log: what happened to what, by whom, from where, under which request."""
+        return {
+            "workspace_id": self.viewer.workspace_id,
+            "type": type(event).__name__,
+            "entity": policy.type,
+            "entity_id": entity_id,
+            "actor": self.viewer.member_id,
+            "at": self.now,
+            "changes": changed,
+            "data": {each.name: getattr(event, each.name) for each in fields(event)},
+            "client_id": self.viewer.client_id,
+            "address": self.origin.address,
+            "request_id": self.request_id,
+        }
 
     async def touch_directory(self) -> None:
-        """Let every process look members up again: one of them, or a team, has changed in this transaction."""
+        """Let every process look members up again: one of them, a team or a role changes in this transaction."""
+        await self.session.confirm()
         await self.session.execute(_TOUCH_DIRECTORY, self.viewer.binds)
 
     async def _encrypt(self, row: Row) -> None:
@@ -256,29 +284,47 @@ def _delete_statement(model: type[Row]) -> Statement:
     )
 
 
-_GET_STATEMENTS: dict[tuple[str, str, str], Statement] = {}
+_GET_STATEMENTS: dict[tuple[str, str, str, tuple[str, ...]], Statement] = {}
 MAX_GET_STATEMENTS = 2_000
 
 
-def _get_statement(model: type[Row], policy: Policy, access: Access, verb: str) -> Statement:
-    """Return the statement that locks a visible row and says whether `verb` is permitted on it."""
-    key = (policy.type, access.fingerprint, verb)
+def _get_statement(
+    model: type[Row], policy: Policy, access: Access, verb: str, given: tuple[str, ...] = ()
+) -> Statement:
+    """Return the statement that locks a row and says whether `verb` is permitted on it, and whether writing each of the
+    fields `given` by it is (`write_<field>`).
+
+    The row must be visible, except to a verb that makes it: who may only create sees nothing, and yet creates.
+    """
+    may = access.of(policy.type)
+    table = table_of(model)
+    limited = {name: rows for name in given if (rows := may.writable(name, verb, table)) is not None}
+    key = (policy.type, access.fingerprint, verb, tuple(limited))
     found = _GET_STATEMENTS.get(key)
     if found is None:
-        table = table_of(model)
-        may = access.of(policy.type)
         readable, permitted = may.rows(table), may.rows(table, verb)
         conditions = [table.c.workspace_id == workspace(), table.c.id == bindparam("id", type_=UUID)]
-        if readable is not None:
+        if readable is not None and verb != CREATE:
             conditions.append(readable)
         permitted = and_(table.c.workspace_id == workspace()) if permitted is None else permitted
-        selected = select(*table.c, (permitted if may.allows(verb) else false()).label("permitted"))
+        columns = [rows.label(f"write_{name}") for name, rows in limited.items()]
+        selected = select(*table.c, (permitted if may.allows(verb) else false()).label("permitted"), *columns)
         selected = selected.where(*conditions)
         found = compile_statement(selected if verb == READ else selected.with_for_update(of=table))
         if len(_GET_STATEMENTS) >= MAX_GET_STATEMENTS:
             _GET_STATEMENTS.clear()
         _GET_STATEMENTS[key] = found
     return found
+
+
+def _refuse_unwritable(found: Record, policy: Policy, given: Iterable[str]) -> None:
+    """Raise Refused FORBIDDEN at the first of the fields that may not be written on the row that was found."""
+    for name in given:
+        if found.get(f"write_{name}", True) is False:
+            field = f"{name}Id" if f"{_snake(name)}_id" in policy.table.c else name
+            raise Refused(
+                "FORBIDDEN", f"Your roles do not allow to write `{name}` of this {_words(policy.type)}.", (field,)
+            )
 
 
 def _refuse_missing(row: Row) -> None:
@@ -308,6 +354,10 @@ def _columns(error: asyncpg.PostgresError) -> tuple[str, ...]:
     inside = detail.partition("(")[2].partition(")")[0]
     last = inside.split(", ")[-1].removeprefix("lower(") if inside else ""
     return (_camel(last),) if last else ()
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
 
 def _camel(column: str) -> str:

@@ -8,9 +8,9 @@ import pytest
 
 from crm_graph.api.caches import ReadCache
 from crm_graph.api.documents import DocumentCache, DocumentError
-from crm_graph.api.settings import Settings
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.kernel.caches import ByteCache
+from crm_graph.kernel.settings import Settings
 
 
 def test_the_least_recently_used_goes_first() -> None:

@@ -13,9 +13,9 @@ from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.documents import DocumentError
 from crm_graph.api.examples import EXAMPLES
 from crm_graph.api.limits import ShapeLimits, check_shape
-from crm_graph.api.settings import Settings
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.costs import FieldCosts
+from crm_graph.kernel.settings import Settings
 from tests.support.graph import Graph
 
 CORPUS = Path(__file__).parents[1] / "executor" / "corpus"

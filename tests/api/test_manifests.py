@@ -10,9 +10,9 @@ import pytest
 
 from crm_graph.api.documents import DocumentCache
 from crm_graph.api.manifests import Unreadable, check_texts, read_texts
-from crm_graph.api.settings import Settings
 from crm_graph.domains.workspace.clients.documents import NewDocument
 from crm_graph.graph.build import BuiltSchema
+from crm_graph.kernel.settings import Settings
 
 MD5 = "0123456789abcdef0123456789abcdef"
 WHO = "query Who { viewer { member { name } } }"

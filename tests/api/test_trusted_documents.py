@@ -12,7 +12,6 @@ import pytest
 
 from crm_graph.api.body import BadRequest, GraphQLRequest, parse_request
 from crm_graph.api.documents import DocumentError
-from crm_graph.api.settings import Settings
 from crm_graph.api.trusted import schema_sha256, spell
 from crm_graph.domains.workspace.clients.documents import NewDocument, Pushed, push_documents, remove_documents
 from crm_graph.domains.workspace.clients.operations import create_api_client, delete_api_client, update_api_client
@@ -26,6 +25,7 @@ from crm_graph.kernel.errors import (
     Refused,
     Unauthenticated,
 )
+from crm_graph.kernel.settings import Settings
 from tests.support.database import savepoint
 from tests.support.graph import Graph
 

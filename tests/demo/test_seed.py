@@ -23,8 +23,9 @@ from crm_graph.demo.times import END
 from crm_graph.domains.customers.customers.policy import CUSTOMER
 from crm_graph.domains.orders.orders.policy import ORDER
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY
-from crm_graph.domains.workspace.members.directory import find_viewer
+from crm_graph.domains.workspace.accounts.directory import MemberDirectory
 from crm_graph.domains.workspace.workspaces.operations import FIND
+from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.permissions.grants import OWN, TEAM
 from crm_graph.permissions.policy import Policy, workspace
@@ -266,7 +267,9 @@ async def test_there_is_an_account_of_every_role(twins: Twins) -> None:
 async def test_own_team_and_all_are_different_numbers(twins: Twins, policy: Policy, email: str) -> None:
     (member,) = await twins.rows(f"SELECT id FROM member WHERE workspace_id = $1 AND email = '{email}'")
     reader = twins.first.primary_reader()
-    viewer = await find_viewer(reader, twins.seeded.workspace_id, member["id"])
+    viewer = await MemberDirectory().find(
+        reader, Claims(twins.seeded.workspace_id, member["id"], datetime.max.replace(tzinfo=UTC))
+    )
     assert viewer is not None
     counts = []
     for scope in (OWN, TEAM, None):

@@ -13,11 +13,13 @@ import pytest
 
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.engine import Answer, Engine
-from crm_graph.api.settings import Settings
 from crm_graph.app import Installation, running_engine
+from crm_graph.domains.workspace.accounts.sessions import revoke_session, start_session
 from crm_graph.graph.build import BuiltSchema
+from crm_graph.identity.origin import NOWHERE
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import Unauthenticated
+from crm_graph.kernel.settings import Settings
 from tests.support.database import clone
 
 SELECTION = "{ cursor kind event changedFields recordId opportunity { id name owner { name } } }"
@@ -213,6 +215,25 @@ async def test_a_suspended_member_hears_nothing_more(live: Live) -> None:
         await live.create(admin, "after", ownerId=f"mem_{rep.member_id}")
         received = await stream.settle()
         assert len(received) == 1
+        with pytest.raises(Unauthenticated):
+            await stream.task
+
+
+async def test_a_revoked_session_hears_nothing_more(live: Live) -> None:
+    admin, rep = await live.member("admin"), await live.member("sales_rep", skip=2)
+    services = live.engine.services
+    async with services.database.transaction() as session:
+        pair = await start_session(
+            services, session, rep.workspace_id, rep.member_id, method="PASSWORD", origin=NOWHERE
+        )
+    signed_in = services.authority.check(pair.access_token)
+    async with live.watching(signed_in) as stream:
+        await live.create(admin, "before", ownerId=f"mem_{rep.member_id}")
+        await stream.wait_for(1)
+        async with services.database.transaction() as session:
+            assert await revoke_session(services, session, rep.workspace_id, pair.session_id, "BY_MEMBER")
+        await live.create(admin, "after", ownerId=f"mem_{rep.member_id}")
+        assert len(await stream.settle()) == 1
         with pytest.raises(Unauthenticated):
             await stream.task
 

@@ -16,10 +16,10 @@ from unittest.mock import patch
 import orjson
 from aiodataloader import DataLoader
 
-from crm_graph.api.settings import Settings
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.execution import Executor
 from crm_graph.identity.tokens import Claims
+from crm_graph.kernel.settings import Settings
 from tests.executor.answers import Body, comparable, risen, withheld
 from tests.executor.cases import Case, Run
 from tests.executor.coverage import executed

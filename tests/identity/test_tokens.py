@@ -36,8 +36,8 @@ def token(**changes: object) -> str:
         "exp": int(NOW.timestamp()) + 60,
     } | changes
     claims = {name: value for name, value in claims.items() if value is not None}
-    header = {"alg": "Ed25519", "typ": "at+jwt", "kid": mine._signer.kid}
-    return jwt.encode(header, claims, mine._signer, algorithms=["Ed25519"])
+    header = {"alg": "Ed25519", "typ": "at+jwt", "kid": mine.keys.signer().kid}
+    return jwt.encode(header, claims, mine.keys.signer(), algorithms=["Ed25519"])
 
 
 def test_a_token_names_its_member() -> None:
@@ -98,15 +98,15 @@ def _parts(**header: object) -> str:
 
 def test_forged_tokens_are_refused() -> None:
     mine = authority()
-    public = mine._signer.as_pem(private=False)
+    public = mine.keys.signer().as_pem(private=False)
     confused = jwt.encode(
-        {"alg": "HS256", "typ": "at+jwt", "kid": mine._signer.kid},
+        {"alg": "HS256", "typ": "at+jwt", "kid": mine.keys.signer().kid},
         {"iss": "us", "aud": "us", "sub": MEMBER, "ws": WORKSPACE, "iat": 0, "exp": 1 << 32},
         OctKey.import_key(public.replace(b"-----", b"")),
     )
     foreign = OKPKey.generate_key("Ed25519")
     stolen_kid = jwt.encode(
-        {"alg": "Ed25519", "typ": "at+jwt", "kid": mine._signer.kid},
+        {"alg": "Ed25519", "typ": "at+jwt", "kid": mine.keys.signer().kid},
         {"iss": "us", "aud": "us", "sub": MEMBER, "ws": WORKSPACE, "iat": 0, "exp": 1 << 32},
         foreign,
         algorithms=["Ed25519"],

@@ -13,7 +13,7 @@ import pytest
 
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.documents import DocumentError
-from crm_graph.api.settings import Settings
+from crm_graph.kernel.settings import Settings
 from tests.security.documents import WORST, Worst
 from tests.support.graph import Graph
 

@@ -20,10 +20,10 @@ import asyncpg
 from crm_graph.api.body import GraphQLRequest, parse_json, parse_request
 from crm_graph.api.documents import DocumentError
 from crm_graph.api.engine import Answer, Engine
-from crm_graph.api.settings import Settings
 from crm_graph.app import Installation, running_engine
 from crm_graph.db import embedded
 from crm_graph.identity.tokens import Claims
+from crm_graph.kernel.settings import Settings
 from tests.security.documents import WORST, Worst
 from tests.support.database import TEMPLATE, make_template, with_database
 

@@ -9,8 +9,7 @@ from typing import Any
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.documents import DocumentError
 from crm_graph.api.engine import Engine
-from crm_graph.api.settings import Settings
-from crm_graph.domains.workspace.members.directory import VIEWER, find_viewer, viewer_guard
+from crm_graph.domains.workspace.accounts.directory import VIEWER, MemberDirectory
 from crm_graph.events.hub import Hub
 from crm_graph.executor.results import OnError
 from crm_graph.graph.build import BuiltSchema
@@ -18,8 +17,10 @@ from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.execution import make_executor
 from crm_graph.graph.records import record_of
 from crm_graph.identity.authenticate import Authenticator
+from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import Claims, TokenAuthority
 from crm_graph.kernel.ids import encode_id
+from crm_graph.kernel.settings import Settings
 from crm_graph.vault.master import MasterKeys
 from crm_graph.vault.vault import Vault
 from tests.support.database import SavepointDatabase
@@ -34,14 +35,14 @@ class Graph:
         self.database = database
         self.schema = schema
         self.authority = TokenAuthority([SECRET], "crm-graph", "crm-graph")
+        vault = Vault(MasterKeys.of({}, [SECRET]), database)
         self.engine = Engine(
             schema,
             database,
             Hub(database),
-            Authenticator(self.authority, find_viewer, viewer_guard),
+            Authenticator(self.authority, MemberDirectory()),
             CursorSealer(b"c" * 64),
-            settings or Settings(),
-            Vault(MasterKeys.of({}, [SECRET]), database),
+            Services(self.authority, database, [SECRET], vault, settings or Settings()),
         )
 
     async def rows(self, query: str, *arguments: Any) -> list[Any]:

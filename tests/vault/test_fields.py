@@ -4,7 +4,7 @@ alone."""
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
@@ -416,7 +416,7 @@ async def unknown_version(graph: Graph, people: People) -> None:
 async def keys_gone(graph: Graph, people: People) -> None:
     assert people.ours
     await graph.rows("DELETE FROM workspace_key")
-    graph.engine.vault.forget((await graph.claims("admin")).workspace_id)
+    graph.engine.services.vault.forget((await graph.claims("admin")).workspace_id)
 
 
 TAMPERING = [moved_row, altered, truncated, unknown_version, keys_gone]
@@ -460,7 +460,7 @@ async def test_a_wrong_master_key_is_internal_and_tells_the_operator(
 ) -> None:
     graph.use(executor)
     wrong = MasterKeys.of({"CRM_MASTER_KEY": "wrong" * 10}, [b"another secret of the tests" * 2])
-    graph.engine.vault = Vault(wrong, graph.database)
+    graph.engine.services = replace(graph.engine.services, vault=Vault(wrong, graph.database))
     source = "query ($id: ID!) { contact(id: $id) { id nationalId } }"
     body = await graph.execute(source, {"id": people.ours})
     (error,) = body["errors"]
@@ -477,9 +477,9 @@ async def test_no_statement_more_where_keys_are_at_hand(graph: Graph, people: Pe
     source = "query ($ids: [ID!]!) { contacts(where: {id: {in: $ids}}) { nodes { nationalId name } } }"
     await graph.data(source, {"ids": [people.ours, people.theirs]})
     assert graph.statements == 1
-    graph.engine.vault.forget((await graph.claims("admin")).workspace_id)
+    graph.engine.services.vault.forget((await graph.claims("admin")).workspace_id)
     await graph.data(source, {"ids": [people.ours, people.theirs]})
     assert graph.statements == 2
-    graph.engine.vault.forget((await graph.claims("admin")).workspace_id)
+    graph.engine.services.vault.forget((await graph.claims("admin")).workspace_id)
     await graph.data(source, {"ids": [people.nobody]})
     assert graph.statements == 1, "nothing to decrypt, so no keys"

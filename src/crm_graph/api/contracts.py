@@ -12,7 +12,7 @@ from crm_graph.api.schema import make_schema
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.records import Record
 from crm_graph.permissions.access import TypeAccess, compile_access
-from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
+from crm_graph.permissions.grants import CREATE, DELETE, NONE, READ, UPDATE
 from crm_graph.permissions.roles import built_in_roles
 
 
@@ -22,7 +22,7 @@ def sdl(schema: BuiltSchema) -> str:
 
 
 def permissions(schema: BuiltSchema) -> str:
-    """Return the default matrix: role x type x verb, and the fields that differ from the type's rule."""
+    """Return the default matrix: role x type x verb, the level on the type's fields, and the fields that differ."""
     lines = ["# The default permissions. Generated; `make contracts` writes it, a test compares it.", ""]
     for role in built_in_roles(schema.policies).values():
         access = compile_access([role], schema.policies)
@@ -34,13 +34,14 @@ def permissions(schema: BuiltSchema) -> str:
 
 
 def _type_lines(record: Record, access: TypeAccess) -> list[str]:
-    named = {verb for grant in access.grants for verb in grant.verbs} - {READ, CREATE, UPDATE, DELETE}
+    named = {verb for grant in access.grants for verb in grant.verbs} & {*access.policy.transitions}
     scopes = {verb: "|".join(sorted(access.scopes(verb))) for verb in (READ, CREATE, UPDATE, DELETE, *sorted(named))}
     if not scopes[READ]:
         return [f"  {record.name}: nothing"]
-    verbs = ", ".join(f"{verb} {scope}" for verb, scope in scopes.items() if scope)
-    lines = [f"  {record.name}: {verbs}"]
+    # A transition that is granted on no row says so: left out it would follow `update`.
+    verbs = ", ".join(f"{verb} {scope or NONE}" for verb, scope in scopes.items() if scope or verb in named)
     default = access.level("id").name
+    lines = [f"  {record.name}: {verbs}; fields {default}"]
     for name in dict.fromkeys(each.field for each in record.columns.values()):
         given = [f"{each.level.name} {each.scope}" for grant in access.grants for each in grant.field_grants(name)]
         if given != [f"{default} ALL"]:

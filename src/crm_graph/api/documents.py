@@ -19,11 +19,11 @@ from graphql.validation.rules import overlapping_fields_can_be_merged
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
 from crm_graph.api.limits import LimitError, ShapeLimits, check_shape
-from crm_graph.api.settings import Settings
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.costs import FieldCosts
 from crm_graph.graph.execution import Operation, conditions
 from crm_graph.kernel.caches import ByteCache
+from crm_graph.kernel.settings import Settings
 
 OVERLAP_BUDGET = 30_000
 FRAGMENT_WORK_BUDGET = 5_000

@@ -20,10 +20,12 @@ from crm_graph.api.documents import DocumentCache, DocumentError
 from crm_graph.api.errors import format_errors
 from crm_graph.api.limits import LimitError, check_cost, check_values
 from crm_graph.api.metrics import CANCELLED, Cache, Metrics, Requests
-from crm_graph.api.settings import Settings
+from crm_graph.api.public import is_public
 from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.pool import Database, Lease
-from crm_graph.db.session import ReadSession, Session, Trust
+from crm_graph.db.session import ReadSession, Session, Trust, Unconfirmed
+from crm_graph.domains.workspace.audit.events import SensitiveFieldsRead
+from crm_graph.domains.workspace.audit.operations import record_reading
 from crm_graph.events.hub import Hub
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
@@ -40,14 +42,14 @@ from crm_graph.graph.execution import (
 from crm_graph.graph.live import Watch, make_change
 from crm_graph.graph.records import WatchSpec, record_of, spec_of
 from crm_graph.identity.authenticate import Authenticator
-from crm_graph.identity.tokens import Claims
+from crm_graph.identity.origin import MAX_USER_AGENT_LENGTH, NOWHERE, Origin, client_address, parse_networks
+from crm_graph.identity.services import Services
+from crm_graph.identity.tokens import ANONYMOUS, Claims
 from crm_graph.identity.viewer import Viewer
-from crm_graph.kernel.clock import Clock, system_clock
 from crm_graph.kernel.errors import RequestError, Unauthenticated
 from crm_graph.kernel.ids import new_id
-from crm_graph.permissions.access import Access, compile_access
-from crm_graph.permissions.roles import built_in_roles
-from crm_graph.vault.vault import Vault
+from crm_graph.permissions.access import Access
+from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.work import Work
 
 
@@ -60,21 +62,13 @@ class Answer:
     code: str | None = None
 
 
-class AccessCompiler:
-    """The compiled access of each set of roles, compiled once."""
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """Who asks, from where, under which request id."""
 
-    def __init__(self, schema: BuiltSchema) -> None:
-        self._policies = schema.policies
-        self._roles = built_in_roles(schema.policies)
-        self._compiled: dict[tuple[str, ...], Access] = {}
-
-    def of(self, roles: Sequence[str]) -> Access:
-        """Return the union of these roles; an unknown role grants nothing."""
-        key = tuple(roles)
-        if key not in self._compiled:
-            known = [self._roles[name] for name in key if name in self._roles]
-            self._compiled[key] = compile_access(known, self._policies)
-        return self._compiled[key]
+    claims: Claims
+    origin: Origin
+    request_id: str
 
 
 class Engine:
@@ -87,19 +81,18 @@ class Engine:
         hub: Hub,
         authenticator: Authenticator,
         sealer: CursorSealer,
-        settings: Settings,
-        vault: Vault,
-        clock: Clock = system_clock,
+        services: Services,
     ) -> None:
         self.schema = schema
         self.database = database
         self.hub = hub
         self.authenticator = authenticator
-        self.settings = settings
-        self.vault = vault
+        self.services = services
+        self.settings = settings = services.settings
+        self.access = AccessCompiler(schema.policies, schema.vocabulary.inherent)
         self._sealer = sealer
-        self._clock = clock
-        self._access = AccessCompiler(schema)
+        self._clock = services.clock
+        self._proxies = parse_networks(settings.trusted_proxies)
         self.executor: Executor = make_executor(settings.executor, schema, PlanCache(settings.plan_cache_bytes))
         self.documents = DocumentCache.of(schema, settings)
         self.requests = Requests()
@@ -109,9 +102,24 @@ class Engine:
         self.metrics = Metrics(self.requests, caches, database)
         self.trusted = TrustedDocuments(database, self.documents, schema, settings)
 
+    def origin(self, peer: str | None, forwarded: str | None, user_agent: str | None) -> Origin:
+        """Return where a request comes from, by its connection and its headers."""
+        address = client_address(peer, forwarded, self._proxies)
+        return Origin(address, None if user_agent is None else user_agent[:MAX_USER_AGENT_LENGTH])
+
     def now(self) -> datetime:
         """Return the time of the engine's clock."""
         return self._clock()
+
+    async def authenticate(self, request: GraphQLRequest, authorization: str | None) -> Claims:
+        """Return the claims of a request; ANONYMOUS for one that shows nothing, or nothing that is good any more, and
+        asks for nothing but what is public. Raises Unauthenticated."""
+        try:
+            return await self.authenticator.authenticate(authorization)
+        except Unauthenticated:
+            if request.query is not None and is_public(request.query, self.schema.public):
+                return ANONYMOUS
+            raise
 
     async def operation(self, request: GraphQLRequest, claims: Claims) -> Operation:
         """Return the operation of a request that its client may run, and that costs no more than it may. Raises
@@ -135,25 +143,27 @@ class Engine:
         """Return the answer to a request that one of our errors stopped before execution."""
         return self.refuse([GraphQLError(error.message, original_error=error)], error.code, request_id)
 
-    async def execute(self, request: GraphQLRequest, operation: Operation, claims: Claims) -> Answer:
+    async def execute(
+        self, request: GraphQLRequest, operation: Operation, claims: Claims, origin: Origin = NOWHERE
+    ) -> Answer:
         """Execute a query or mutation and return its answer."""
         kind = operation.definition.operation
         try:
-            answer = await self._execute(request, operation, claims)
+            answer = await self._execute(request, operation, claims, origin)
         except asyncio.CancelledError:
             self.requests.add(kind, CANCELLED)
             raise
         self.requests.add_answer(kind, answer.body)
         return answer
 
-    async def _execute(self, request: GraphQLRequest, operation: Operation, claims: Claims) -> Answer:
+    async def _execute(self, request: GraphQLRequest, operation: Operation, claims: Claims, origin: Origin) -> Answer:
         request_id = new_id()
         mutation = operation.definition.operation is OperationType.MUTATION
         timeout_ms = self.settings.mutation_timeout_ms if mutation else self.settings.query_timeout_ms
         lease = self.database.lease(primary=mutation)
         try:
             async with asyncio.timeout(timeout_ms / 1000):
-                return await self._as_viewer(request, operation, claims, lease, request_id)
+                return await self._as_viewer(request, operation, _Asking(claims, origin, request_id), lease)
         except TimeoutError as error:
             # The statement is cancelled: asyncpg sends a cancel request when its awaiting task is cancelled.
             return self.refuse([GraphQLError(str(error), original_error=error)], "TIMEOUT", request_id)
@@ -164,24 +174,50 @@ class Engine:
         finally:
             lease.release()
 
-    async def _as_viewer(
-        self, request: GraphQLRequest, operation: Operation, claims: Claims, lease: Lease, request_id: str
-    ) -> Answer:
+    async def _as_viewer(self, request: GraphQLRequest, operation: Operation, asking: _Asking, lease: Lease) -> Answer:
         """Execute as the viewer that is remembered, confirmed by the first statement that reads; otherwise, or where
         that did not confirm it and the viewer is another one by now, as the viewer read anew.
 
-        Nothing is committed for a viewer who is not confirmed (`_begin`), so a mutation can be executed again.
+        Nothing is committed for a viewer who is not confirmed (`Session.confirm`), so a mutation can be executed again.
         """
+        claims = asking.claims
         remembered = self.authenticator.remembered(claims)
         if remembered is not None:
             trust = Trust(self.authenticator.guard(remembered))
-            answer = await self._attempt(request, operation, self._lent(remembered, lease, request_id, trust))
+            context = self._lent(remembered, lease, asking, trust)
+            answer = await self._attempt(request, operation, context)
             if trust.confirmed:
-                return answer
+                return await self._written_down(answer, operation, context, lease)
         viewer = await self.authenticator.viewer(claims, ReadSession(lease))
-        if viewer == remembered:
+        if viewer != remembered:
+            context = self._lent(viewer, lease, asking)
+            answer = await self._attempt(request, operation, context)
+        return await self._written_down(answer, operation, context, lease)
+
+    async def _written_down(
+        self, answer: Answer, operation: Operation, context: GraphContext, lease: Lease | None = None
+    ) -> Answer:
+        """Return the answer once its sensitive reads, if any, are in the log: what cannot be written down is not
+        answered. In a transaction of its own, on the primary also where a replica was read."""
+        reads = context.reads
+        if reads is None or answer.request_error:
             return answer
-        return await self._attempt(request, operation, self._lent(viewer, lease, request_id))
+        name = operation.definition.name
+        records = tuple(reads.records)
+        event = SensitiveFieldsRead(
+            tuple(sorted(reads.fields)),
+            None if name is None else name.value,
+            operation.document_sha256,
+            records[: self.settings.audit_max_ids],
+            len(records),
+        )
+        # A mutation holds a connection of the same pool already: waiting for another one while holding it could leave
+        # all mutations waiting for each other.
+        holding = lease is not None and operation.definition.operation is OperationType.MUTATION
+        transaction = lease.transaction if lease is not None and holding else self.database.transaction
+        async with transaction() as session:
+            await record_reading(session, context.viewer, context.origin, context.request_id, self._clock(), event)
+        return answer
 
     async def _attempt(self, request: GraphQLRequest, operation: Operation, context: GraphContext) -> Answer:
         try:
@@ -210,27 +246,40 @@ class Engine:
             body["extensions"] = {"withheld": list(outcome.withheld)}
         return Answer(body)
 
-    async def context(self, claims: Claims) -> GraphContext:
+    async def context(self, claims: Claims, origin: Origin = NOWHERE) -> GraphContext:
         """Return a context that outlives an operation, its viewer read anew, on the primary: it reads what was just
         written. Raises Unauthenticated."""
         reader = self.database.primary_reader()
         viewer = await self.authenticator.viewer(claims, ReadSession(reader.connection))
-        return self._context(viewer, reader, self.database.transaction)
+        return self._context(viewer, reader, self.database.transaction, _Asking(claims, origin, new_id()))
 
-    def _lent(self, viewer: Viewer, lease: Lease, request_id: str, trust: Trust | None = None) -> GraphContext:
+    def _lent(self, viewer: Viewer, lease: Lease, asking: _Asking, trust: Trust | None = None) -> GraphContext:
         """Return the context of one operation on the connections that are lent to it."""
-        return self._context(viewer, ReadSession(lease, trust), lease.transaction, request_id)
+        return self._context(viewer, ReadSession(lease, trust), lease.transaction, asking)
 
     def _context(
         self,
         viewer: Viewer,
         reader: ReadSession,
         transaction: Callable[[], AbstractAsyncContextManager[Session]],
-        request_id: str = "",
+        asking: _Asking,
     ) -> GraphContext:
-        access = self._access.of(viewer.roles)
-        begin = partial(self._begin, viewer, access, transaction, reader.trust)
-        return GraphContext(viewer, access, reader, self._sealer, self.vault, begin, request_id)
+        access = self.access.of(viewer)
+        begin = partial(self._begin, viewer, access, transaction, reader.trust, asking)
+        return GraphContext(
+            viewer,
+            access,
+            reader,
+            self._sealer,
+            begin,
+            self.services,
+            self.access,
+            partial(self.authenticator.look_up, viewer.workspace_id, reader),
+            self.schema.registry,
+            self.schema.vocabulary,
+            asking.request_id,
+            asking.origin,
+        )
 
     @asynccontextmanager
     async def _begin(
@@ -239,30 +288,39 @@ class Engine:
         access: Access,
         transaction: Callable[[], AbstractAsyncContextManager[Session]],
         trust: Trust | None,
+        asking: _Asking,
     ) -> AsyncIterator[Work]:
+        if viewer.is_anonymous:
+            raise Unauthenticated("Send a bearer token: `Authorization: Bearer <token>`.")
         async with transaction() as session:
             session.trust = trust
             now = self._clock()
-            yield Work(session, viewer, access, lambda: now, self.vault)
-            if trust is not None and not trust.confirmed:
-                trust.confirmed = await self.authenticator.confirm(viewer, session)
-                if not trust.confirmed:
-                    raise Unauthenticated("The member's roles or teams changed at this very moment.")
+            try:
+                vault = self.services.vault
+                yield Work(session, viewer, access, lambda: now, asking.origin, asking.request_id, vault)
+                await session.confirm()
+            except Unconfirmed:
+                raise Unauthenticated("The member's roles or teams changed at this very moment.") from None
 
     async def subscribe(
-        self, request: GraphQLRequest, operation: Operation, claims: Claims, resume: str | None = None
+        self,
+        request: GraphQLRequest,
+        operation: Operation,
+        claims: Claims,
+        resume: str | None = None,
+        origin: Origin = NOWHERE,
     ) -> tuple[Answer | None, AsyncIterator[tuple[str, Answer]]]:
         """Start a subscription: returns a refusal, or the stream of `(cursor, answer)`. `resume` stands for `after`.
 
         The stream raises Unauthenticated when the member may not come in any more and FeedOverflow when the client is
         too slow; it ends when the process shuts down.
         """
-        refusal, stream = await self._subscribe(request, operation, claims, resume)
+        refusal, stream = await self._subscribe(request, operation, claims, resume, origin)
         self.requests.add_answer(OperationType.SUBSCRIPTION, {} if refusal is None else refusal.body)
         return refusal, stream
 
     async def _subscribe(
-        self, request: GraphQLRequest, operation: Operation, claims: Claims, resume: str | None
+        self, request: GraphQLRequest, operation: Operation, claims: Claims, resume: str | None, origin: Origin
     ) -> tuple[Answer | None, AsyncIterator[tuple[str, Answer]]]:
         request_id = new_id()
         empty = _nothing()
@@ -289,7 +347,7 @@ class Engine:
             arguments = get_argument_values(definition, node, coerced)
             if resume is not None:
                 arguments = {**arguments, "after": resume}
-            context = await self.context(claims)
+            context = await self.context(claims, origin)
             watch = Watch.of(record, self.schema.registry, arguments, await self.hub.newest())
             watch.check(context)
         except RequestError as error:
@@ -297,14 +355,20 @@ class Engine:
         except GraphQLError as error:
             return self.refuse([error], "BAD_USER_INPUT", request_id), empty
         change_type = definition.extensions["strawberry-definition"].type
-        return None, self._stream(request, operation, claims, watch, change_type)
+        return None, self._stream(request, operation, claims, watch, change_type, origin)
 
     async def _stream(
-        self, request: GraphQLRequest, operation: Operation, claims: Claims, watch: Watch, change_type: Any
+        self,
+        request: GraphQLRequest,
+        operation: Operation,
+        claims: Claims,
+        watch: Watch,
+        change_type: Any,
+        origin: Origin,
     ) -> AsyncIterator[tuple[str, Answer]]:
         async def refresh() -> GraphContext:
             await self.trusted.check(request, claims)
-            return await self.context(claims)
+            return await self.context(claims, origin)
 
         self.requests.open_subscriptions += 1
         try:
@@ -316,8 +380,9 @@ class Engine:
                     )
                 except RequestError as error:
                     outcome = Outcome(ExecutionResult(None, [GraphQLError(error.message, original_error=error)]))
-                answer = self._answer(outcome, new_id())
+                answer = self._answer(outcome, context.request_id)
                 self._add_cost(answer, request, operation)
+                await self._written_down(answer, operation, context)
                 yield event.cursor.encode(), answer
         finally:
             self.requests.open_subscriptions -= 1

@@ -19,6 +19,7 @@ from crm_graph.api.engine import Answer, Engine
 from crm_graph.api.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, choose
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.execution import Operation
+from crm_graph.identity.origin import Origin
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import RequestError
@@ -55,8 +56,16 @@ class Reply:
 class Incoming:
     """A request that came by ASGI."""
 
-    def __init__(self, method: str, headers: Iterable[tuple[bytes, bytes]], query: bytes, receive: Receive) -> None:
+    def __init__(
+        self,
+        method: str,
+        headers: Iterable[tuple[bytes, bytes]],
+        query: bytes,
+        receive: Receive,
+        peer: str | None = None,
+    ) -> None:
         self.method = method
+        self.peer = peer
         self.query = query
         self._headers = dict(headers)
         self._receive = receive
@@ -142,7 +151,9 @@ class GraphQLEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI: Starlette's router and middleware would cost it 30 us more."""
-        response = await self.respond(Incoming(scope["method"], scope["headers"], scope["query_string"], receive))
+        peer = scope["client"][0] if scope.get("client") else None
+        request = Incoming(scope["method"], scope["headers"], scope["query_string"], receive, peer)
+        response = await self.respond(request)
         if isinstance(response, Reply):
             await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
             await send({"type": "http.response.body", "body": response.body})
@@ -172,7 +183,7 @@ class GraphQLEndpoint:
         engine = self._engine
         authorization = request.header(b"authorization")
         try:
-            claims = engine.authenticator.claims(authorization)
+            claims = await engine.authenticate(parsed, authorization)
         except RequestError as error:
             challenge = "Bearer" if authorization is None else 'Bearer error="invalid_token"'
             return _respond(engine.refuse_error(error), media, 401, {"WWW-Authenticate": challenge})
@@ -192,7 +203,10 @@ class GraphQLEndpoint:
                 return _respond(engine.refuse([GraphQLError(message)], "BAD_USER_INPUT"), media, 406)
             return await self._subscribe(request, parsed, operation, claims)
         with request.watched():
-            return _respond(await engine.execute(parsed, operation, claims), media)
+            return _respond(await engine.execute(parsed, operation, claims, self._origin(request)), media)
+
+    def _origin(self, request: Incoming) -> Origin:
+        return self._engine.origin(request.peer, request.header(b"x-forwarded-for"), request.header(b"user-agent"))
 
     async def _parse(self, request: Incoming) -> GraphQLRequest:
         if request.method != "POST":  # GET, and the HEAD that comes with it
@@ -225,7 +239,7 @@ class GraphQLEndpoint:
         if resume is not None and LogCursor.decode(resume) is None:
             answer = self._engine.refuse([GraphQLError("`Last-Event-ID` is not a cursor.")], "BAD_USER_INPUT")
             return _respond(answer, EVENT_STREAM)
-        refusal, stream = await self._engine.subscribe(parsed, operation, claims, resume)
+        refusal, stream = await self._engine.subscribe(parsed, operation, claims, resume, self._origin(request))
         if refusal is not None:
             return _respond(refusal, EVENT_STREAM)
         return _stream(self._frames(stream, claims))

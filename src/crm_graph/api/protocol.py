@@ -97,6 +97,7 @@ class _Direct(Incoming):
     ) -> None:
         self.method = "POST"
         self.query = b""
+        self.peer = protocol.client[0] if protocol.client is not None else None
         self.keep_alive = keep_alive
         self.disconnected = False
         self.response_complete = False

@@ -10,6 +10,8 @@ from crm_graph.domains.orders.orders.graph import SLICE as ORDERS
 from crm_graph.domains.sales.opportunities.graph import SLICE as OPPORTUNITIES
 from crm_graph.domains.sales.pipelines.graph import SLICE as PIPELINES
 from crm_graph.domains.service.tickets.graph import SLICE as TICKETS
+from crm_graph.domains.workspace.accounts.graph import SLICE as ACCOUNTS
+from crm_graph.domains.workspace.audit.graph import SLICE as AUDIT
 from crm_graph.domains.workspace.clients.graph import SLICE as CLIENTS
 from crm_graph.domains.workspace.members.graph import SLICE as MEMBERS
 from crm_graph.domains.workspace.workspaces.graph import SLICE as WORKSPACE
@@ -33,6 +35,8 @@ SLICES = (
     WORKSPACE,
     MEMBERS,
     CLIENTS,
+    ACCOUNTS,
+    AUDIT,
     PRODUCTS,
     CUSTOMERS,
     CONTACTS,

@@ -21,7 +21,6 @@ from crm_graph import __version__
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.caches import ReadCache
 from crm_graph.api.documents import Document, DocumentCache, DocumentError, source_key
-from crm_graph.api.settings import Settings
 from crm_graph.db.pool import Database
 from crm_graph.domains.workspace.clients.documents import (
     SHA256_PREFIX,
@@ -35,6 +34,7 @@ from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.execution import Operation
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import BadUserInput, DocumentNotFound, RequestError, Unauthenticated
+from crm_graph.kernel.settings import Settings
 
 log = logging.getLogger("crm_graph.documents")
 
@@ -115,7 +115,12 @@ class TrustedDocuments:
             await self._resolve(request, claims)
 
     def _is_open(self, request: GraphQLRequest, claims: Claims) -> bool:
-        """Return whether a request may be run without looking anything up: what most do, so it costs nothing."""
+        """Return whether a request may be run without looking anything up: what most do, so it costs nothing.
+
+        Nobody has documents of their own: what they may run is public, whatever the mode.
+        """
+        if claims.is_anonymous:
+            return request.query is not None
         return request.document_id is None and claims.client_id is None and self._default is DocumentMode.OPEN
 
     async def _resolve(self, request: GraphQLRequest, claims: Claims) -> tuple[FoundDocument | None, DocumentMode, str]:

@@ -80,6 +80,10 @@ class _Connection:
         self._engine = engine
         self._socket = websocket
         self._claims: Claims | None = None
+        peer = websocket.client.host if websocket.client is not None else None
+        self._origin = engine.origin(
+            peer, websocket.headers.get("x-forwarded-for"), websocket.headers.get("user-agent")
+        )
         self._initialised = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._send_lock = asyncio.Lock()
@@ -163,7 +167,7 @@ class _Connection:
         try:
             if not isinstance(authorization, str):
                 raise Unauthenticated("Send `Authorization: Bearer <token>` in the payload of connection_init.")
-            self._claims = self._engine.authenticator.claims(authorization)
+            self._claims = await self._engine.authenticator.authenticate(authorization)
         except Unauthenticated as error:
             raise _Close(4401, error.message) from None
         self._initialised = True
@@ -210,7 +214,7 @@ class _Connection:
             if operation.definition.operation is OperationType.SUBSCRIPTION:
                 await self._stream(id_, request, operation, claims)
             else:
-                answer = await self._engine.execute(request, operation, claims)
+                answer = await self._engine.execute(request, operation, claims, self._origin)
                 await (self._error(id_, answer) if answer.request_error else self._next(id_, answer))
                 if not answer.request_error:
                     await self._send({"type": "complete", "id": id_})
@@ -226,7 +230,7 @@ class _Connection:
                 del self._tasks[id_]
 
     async def _stream(self, id_: str, request: GraphQLRequest, operation: Operation, claims: Claims) -> None:
-        refusal, stream = await self._engine.subscribe(request, operation, claims)
+        refusal, stream = await self._engine.subscribe(request, operation, claims, origin=self._origin)
         if refusal is not None:
             await self._error(id_, refusal)
             return

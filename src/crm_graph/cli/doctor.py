@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import asyncpg
 
 from crm_graph.api.graphiql import asset_directory
-from crm_graph.api.settings import Settings
+from crm_graph.app import make_mailer
 from crm_graph.cli.place import Place
 from crm_graph.db.migrate import state
 from crm_graph.db.pool import connect
 from crm_graph.db.session import ReadSession
 from crm_graph.identity.secrets import load_secrets, secrets_of_environment
 from crm_graph.kernel.errors import OperatorError
+from crm_graph.kernel.settings import Settings
 from crm_graph.vault.master import SERVICE_VARIABLE, VARIABLE, load_service
 from crm_graph.vault.status import wrappings
 
@@ -60,8 +61,9 @@ def _python() -> Finding:
 def _configuration(place: Place) -> list[Finding]:
     findings = []
     try:
-        Settings.from_environment()
+        settings = Settings.from_environment()
         findings.append(Finding("settings can be read"))
+        findings += _accounts(settings)
     except OperatorError as error:
         findings.append(_problem(error))
     try:
@@ -112,6 +114,23 @@ async def _keys(connection: asyncpg.Connection[asyncpg.Record]) -> list[Finding]
     count = sum(each.keys for each in older)
     text = f"{count:,} keys of workspaces are wrapped by {', '.join(each.wrapped_by for each in older)}"
     return [Finding(f"{text}, not by {service.name}", False, "`crm-graph keys rewrap`", warning=True)]
+
+
+def _accounts(settings: Settings) -> list[Finding]:
+    """Look at what signing in needs: mails for resets, and the list of breached passwords where there is one."""
+    findings = []
+    try:
+        if make_mailer(settings) is None:
+            fix = "set CRM_SMTP_URL and CRM_MAIL_FROM"
+            findings.append(Finding("no mail can be sent: no password can be reset by mail", False, fix, warning=True))
+        else:
+            findings.append(Finding("CRM_SMTP_URL and CRM_MAIL_FROM can be read"))
+    except OperatorError as error:
+        findings.append(_problem(error))
+    if settings.breached_passwords and not os.access(settings.breached_passwords, os.R_OK):
+        text = f"CRM_BREACHED_PASSWORDS={settings.breached_passwords} cannot be read"
+        findings.append(Finding(text, False, "correct or unset it: no password can be set as it is"))
+    return findings
 
 
 async def _database(url: str) -> list[Finding]:

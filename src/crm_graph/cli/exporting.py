@@ -6,8 +6,9 @@ import csv
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,11 +19,16 @@ from asyncpg import Connection
 from crm_graph.api.schema import make_schema
 from crm_graph.cli.importing import acting_as
 from crm_graph.cli.place import Place, console, data_option, find_place, opened, run, vault_of, workspace_option
-from crm_graph.db.pool import connect
+from crm_graph.db.pool import Database, connect
+from crm_graph.domains.workspace.audit.events import RecordsExported, SensitiveFieldsRead
+from crm_graph.domains.workspace.audit.operations import record_reading
 from crm_graph.graph.exports import Export, export_rows, plan_export
 from crm_graph.graph.records import Record
+from crm_graph.identity.origin import NOWHERE
 from crm_graph.identity.viewer import Viewer
+from crm_graph.kernel.clock import system_clock
 from crm_graph.kernel.errors import OperatorError
+from crm_graph.kernel.ids import new_id
 from crm_graph.permissions.roles import BUILT_IN
 from crm_graph.vault.vault import Vault
 
@@ -110,24 +116,73 @@ async def _export(
             console.print(f"withheld on some rows or all: {', '.join(export.withheld)}", soft_wrap=True)
         connection = await connect(database.url)  # without the time limits of requests
         try:
+            note = _Note(database, viewer, export, form, out)
+            await note.sensitive()
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 with _opened(out) as file:
                     if bom:
                         file.write(BOM)
-                    return await write_rows(connection, export, viewer, form, file, await vault_of(database))
+                    vault = await vault_of(database)
+                    try:
+                        count = await write_rows(connection, export, viewer, form, file, vault, note.count)
+                    except BaseException:
+                        await note.exported(complete=False)
+                        raise
+                    await note.exported(complete=True)
+                    return count
         finally:
             await connection.close()
 
 
+@dataclass(slots=True)
+class _Note:
+    """What the log is told of one export. `rows` counts while it runs, so that also one that is interrupted says how
+    many went out."""
+
+    database: Database
+    viewer: Viewer
+    export: Export
+    form: str
+    out: Path | None
+    rows: int = 0
+    request_id: str = field(default_factory=new_id)
+
+    def count(self, rows: int) -> None:
+        """Remember how many rows went out."""
+        self.rows = rows
+
+    async def sensitive(self) -> None:
+        """Write down the sensitive reads, if any, before the first row is written."""
+        if self.export.audited:
+            await self._record(SensitiveFieldsRead(self.export.audited, "export", None, (), 0))
+
+    async def exported(self, *, complete: bool) -> None:
+        """Write down the export. A complete file appears under its name only after that."""
+        name = None if self.out is None else self.out.name
+        entity = self.export.record.name
+        await self._record(RecordsExported(entity, self.export.fields, self.rows, self.form, name, complete))
+
+    async def _record(self, event: SensitiveFieldsRead | RecordsExported) -> None:
+        async with self.database.transaction() as session:
+            await record_reading(session, self.viewer, NOWHERE, self.request_id, system_clock(), event)
+
+
 async def write_rows(
-    connection: Connection[Any], export: Export, viewer: Viewer, form: str, file: TextIO, vault: Vault
+    connection: Connection[Any],
+    export: Export,
+    viewer: Viewer,
+    form: str,
+    file: TextIO,
+    vault: Vault,
+    reached: Callable[[int], None] = lambda _: None,
 ) -> int:
-    """Write the rows of an export to a file; returns how many."""
+    """Write the rows of an export to a file; returns how many. `reached` is told after each row."""
     count = 0
     write = _writer(export, form, file)
     async for values in export_rows(connection, export, viewer, vault):
         write(values)
         count += 1
+        reached(count)
     return count
 
 

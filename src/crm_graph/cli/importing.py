@@ -34,14 +34,16 @@ from crm_graph.domains.marketing.campaigns.imports import IMPORTS as CAMPAIGNS
 from crm_graph.domains.sales.opportunities.imports import IMPORTS as OPPORTUNITIES
 from crm_graph.domains.sales.pipelines.imports import IMPORTS as PIPELINES
 from crm_graph.domains.service.tickets.imports import IMPORTS as TICKETS
-from crm_graph.domains.workspace.members.directory import find_viewer
+from crm_graph.domains.workspace.accounts.directory import MemberDirectory
 from crm_graph.domains.workspace.members.imports import IMPORTS as MEMBERS
 from crm_graph.graph.records import record_of
+from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import system_clock
 from crm_graph.kernel.errors import OperatorError
-from crm_graph.permissions.access import Access, compile_access
-from crm_graph.permissions.roles import ADMIN, built_in_roles
+from crm_graph.permissions.access import Access
+from crm_graph.permissions.compiler import AccessCompiler
+from crm_graph.permissions.roles import ADMIN
 from crm_graph.transfer.recipe import Step, read_recipe
 from crm_graph.transfer.report import StepReport
 from crm_graph.transfer.run import Start, find_spec, run_steps
@@ -69,12 +71,12 @@ async def acting_as(
     """Return a member as a viewer with their access; the first administrator unless said otherwise."""
     workspace_id = await find_workspace(database, workspace)
     account = await find_account(database, workspace_id, email, role or (None if email else ADMIN))
-    viewer = await find_viewer(database.primary_reader(), workspace_id, account.member_id)
+    claims = Claims(workspace_id, account.member_id, system_clock())
+    viewer = await MemberDirectory().find(database.primary_reader(), claims)
     if viewer is None:
         raise OperatorError(f"{account.email} cannot sign in", "name another member with --email")
     policies = [record_of(cls).policy for each in SLICES for cls in each.records]
-    roles = built_in_roles(policies)
-    return viewer, compile_access([roles[name] for name in viewer.roles if name in roles], policies)
+    return viewer, AccessCompiler(policies).of(viewer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,7 @@ async def import_steps(
     """Run the steps in one transaction, which is taken back after a bad row or for a dry run; returns their reports."""
     reports: list[StepReport] = []
     now = system_clock()
-    work = Work(Session(connection), viewer, access, lambda: now, vault)
+    work = Work(Session(connection), viewer, access, lambda: now, vault=vault)
     with suppress(_TakeBack):
         async with connection.transaction():
             with _progress() as start:

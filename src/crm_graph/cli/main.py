@@ -35,9 +35,9 @@ def commands() -> None:
 
 def main() -> None:
     """Run the command line."""
-    from crm_graph.cli import admin, clients, data, keys, serving
+    from crm_graph.cli import admin, auditing, clients, data, keys, roles, serving
 
-    for module in (serving, admin, clients, data, keys):
+    for module in (serving, admin, clients, roles, auditing, data, keys):
         for command in module.COMMANDS:
             commands.add_command(command)
     try:

@@ -14,17 +14,17 @@ import click
 from rich.console import Console
 
 from crm_graph.api.schema import SLICES
-from crm_graph.api.settings import Settings
 from crm_graph.app import Installation, make_vault
 from crm_graph.db import embedded
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database
 from crm_graph.domains.workspace.workspaces.operations import FIND, LIST
 from crm_graph.graph.records import record_of
-from crm_graph.identity.secrets import load_secrets
+from crm_graph.identity.secrets import load_secrets, secrets_of_environment
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import system_clock
 from crm_graph.kernel.errors import OperatorError
+from crm_graph.kernel.settings import Settings
 from crm_graph.permissions.access import Access, compile_access
 from crm_graph.permissions.roles import ADMIN, built_in_roles
 from crm_graph.vault.master import load_service
@@ -32,6 +32,8 @@ from crm_graph.vault.vault import Vault
 from crm_graph.work import Work
 
 DEFAULT_DATA = Path(".crm")
+RETIRED_SECRETS = "CRM_AUDIT_SECRETS"
+"""Secrets that were in CRM_SECRET once and left it: they verify the audit trail, and nothing else."""
 T = TypeVar("T")
 
 console = Console(stderr=True, highlight=False)
@@ -124,7 +126,9 @@ async def find_workspace(database: Database, slug: str | None) -> str:
 
 def operator_access() -> Access:
     """Return the access of the operator: an administrator's."""
-    policies = [record_of(cls).policy for each in SLICES for cls in each.records]
+    policies = [
+        policy for each in SLICES for policy in (*(record_of(cls).policy for cls in each.records), *each.policies)
+    ]
     return compile_access([built_in_roles(policies)[ADMIN]], policies)
 
 
@@ -141,7 +145,9 @@ async def installation(database: Database, **options: Any) -> Installation:
     """Return what an API process needs, with the secrets of this installation."""
     secrets = await load_secrets(database.primary_reader(), os.environ)
     service = load_service(os.environ, secrets)
-    return Installation(database.url, secrets, os.environ.get("DATABASE_READ_URL"), service, **options)
+    retired = secrets_of_environment(os.environ, RETIRED_SECRETS)
+    read_url = os.environ.get("DATABASE_READ_URL")
+    return Installation(database.url, secrets, read_url, service, retired, **options)
 
 
 async def vault_of(database: Database) -> Vault:

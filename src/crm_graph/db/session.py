@@ -13,6 +13,7 @@ import asyncpg
 from sqlalchemy import ClauseElement
 
 from crm_graph.db.statements import Statement, compile_statement
+from crm_graph.kernel.errors import CrmError
 
 Record = asyncpg.Record
 """A fetched row: a tuple that can also be read by column name."""
@@ -36,6 +37,16 @@ class Guard:
 
     condition: str
     arguments: tuple[Any, ...]
+
+    @property
+    def statement(self) -> str:
+        """The condition alone: a row where it holds."""
+        placeholders = (f"${index}" for index, _ in enumerate(self.arguments, 1))
+        return f"SELECT 1 WHERE {self.condition.format(*placeholders)}"
+
+
+class Unconfirmed(CrmError):
+    """Raised in a transaction whose guard fails: it would act for somebody who is no more."""
 
 
 @dataclass(slots=True)
@@ -91,3 +102,15 @@ class Session(ReadSession):
         statement = compile_statement(expression)
         for each in values:
             await self.fetch(statement, each)
+
+    async def confirm(self) -> None:
+        """Ask for the guard alone, where no statement that carried it answered rows: before anything is committed, and
+        before this very transaction changes what the guard asks for. Raises Unconfirmed."""
+        trust = self.trust
+        if trust is None or trust.confirmed:
+            return
+        trust.pending = False
+        self.statements += 1
+        if not await self.connection.fetch(trust.guard.statement, *trust.guard.arguments):
+            raise Unconfirmed
+        trust.confirmed = True

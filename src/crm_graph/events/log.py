@@ -52,6 +52,10 @@ class EventRow(Base):
     at: Mapped[datetime]
     changes: Mapped[dict[str, Any]] = mapped_column(JSONB)
     data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    client_id: Mapped[Id | None]
+    """The API client by which it was done."""
+    address: Mapped[str | None]
+    request_id: Mapped[Id | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +73,24 @@ class Event:
     data: Mapping[str, Any]
 
 
+EVENT_COLUMNS = (
+    "workspace_id",
+    "type",
+    "entity",
+    "entity_id",
+    "actor",
+    "at",
+    "changes",
+    "data",
+    "client_id",
+    "address",
+    "request_id",
+)
+"""What is written of an event; its position comes from the database."""
 _APPEND = Statement(
-    "INSERT INTO event (workspace_id, type, entity, entity_id, actor, at, changes, data)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    ("workspace_id", "type", "entity", "entity_id", "actor", "at", "changes", "data"),
+    f"INSERT INTO event ({', '.join(EVENT_COLUMNS)})"  # noqa: S608 - constants
+    f" VALUES ({', '.join(f'${index}' for index, _ in enumerate(EVENT_COLUMNS, 1))})",
+    EVENT_COLUMNS,
     {},
 )
 COLUMNS = "xid::text::bigint, seq, workspace_id, type, entity, entity_id, actor, at, changes, data"
@@ -87,7 +105,7 @@ _HORIZON = Statement("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigi
 
 
 async def append(session: Session, values: Mapping[str, Any]) -> None:
-    """Write one event in the transaction of the session."""
+    """Write one event in the transaction of the session: `EVENT_COLUMNS` by name."""
     await session.execute(_APPEND, values)
 
 

@@ -8,15 +8,12 @@ its end. What it sends is a hint: whoever misses it reads the log from its own c
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 from typing import Any
 
 import asyncpg
 
-from crm_graph.db.pool import connect
+from crm_graph.events.election import run_elected
 from crm_graph.kernel.cursor import LogCursor
-from crm_graph.kernel.errors import OperatorError
 
 CHANNEL = "crm_events"
 ADVISORY_LOCK = 7_226_101_001
@@ -28,8 +25,6 @@ _NEWEST = """
     ORDER BY event.xid DESC, seq DESC LIMIT 1
 """
 
-log = logging.getLogger(__name__)
-
 
 class Relay:
     """Runs in every API process and worker; one of them holds the lock and works, the others wait for it."""
@@ -37,26 +32,11 @@ class Relay:
     def __init__(self, url: str, poll_ms: int = 25, election_ms: int = 500) -> None:
         self._url = url
         self._poll = poll_ms / 1000
-        self._election = election_ms / 1000
+        self._election_ms = election_ms
 
     async def run(self) -> None:
-        """Relay until cancelled; a lost connection is an election anew, not an error."""
-        while True:
-            try:
-                await self._serve()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, OperatorError) as error:
-                log.warning("relay: connection lost (%s); trying again", type(error).__name__)
-            await asyncio.sleep(self._election)
-
-    async def _serve(self) -> None:
-        connection = await connect(self._url)
-        try:
-            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):  # noqa: ASYNC110 - polls
-                await asyncio.sleep(self._election)
-            await self._relay(connection)
-        finally:
-            with contextlib.suppress(Exception):
-                await connection.close(timeout=1)
+        """Relay until cancelled."""
+        await run_elected("relay", self._url, ADVISORY_LOCK, self._election_ms, self._relay)
 
     async def _relay(self, connection: asyncpg.Connection[Any]) -> None:
         cursor = LogCursor(0, 0)

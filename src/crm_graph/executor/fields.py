@@ -48,17 +48,22 @@ class Planning:
     """What a source may know and say while it is planned.
 
     `context` is opaque to the executor (the graph keeps the viewer's compiled permissions there); `withhold` collects
-    the coordinates (`Customer.annualRevenue`) that the plan leaves out.
+    the coordinates (`Customer.annualRevenue`) that the plan leaves out, `audit` those whose reading is written down.
     """
 
     context: Any
     hides: Callable[[str, str], bool] = lambda _type, _field: False
     """Tells by type and field name whether a field may be null because it is hidden."""
     withheld: dict[str, None] = field(default_factory=dict)
+    audited: dict[str, None] = field(default_factory=dict)
 
     def withhold(self, coordinate: str) -> None:
         """Note that a selected coordinate is not answered, or not for every row."""
         self.withheld[coordinate] = None
+
+    def audit(self, coordinate: str) -> None:
+        """Note that reading a selected coordinate is to be written down."""
+        self.audited[coordinate] = None
 
 
 Fetch = Callable[[Any, Sequence[Any], Mapping[str, Any]], Awaitable[Sequence[Any]]]

@@ -94,7 +94,8 @@ class Planner:
         assert root_type is not None
         collected = collect_fields(self.schema, self.fragments, self.variables, root_type, self.operation)
         root = self._object(root_type, collected.grouped_field_set, shape=None)
-        return Plan(self.operation, root, tuple(sorted(self.planning.withheld)))
+        planning = self.planning
+        return Plan(self.operation, root, tuple(sorted(planning.withheld)), tuple(sorted(planning.audited)))
 
     def _object(self, type_: GraphQLObjectType, selections: Selections, shape: Shape | None) -> ObjectPlan:
         plan = ObjectPlan(type_, shape)

@@ -75,6 +75,8 @@ class Plan:
     operation: OperationDefinitionNode
     root: ObjectPlan
     withheld: Sequence[str]
+    audited: Sequence[str] = ()
+    """The selected coordinates whose reading is to be written down."""
 
     @property
     def weight(self) -> int:

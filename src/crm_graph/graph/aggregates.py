@@ -116,17 +116,22 @@ class Aggregate:
         """See `executor.fields.Source`."""
         (outer,) = shapes.values()
         shape = outer.nested.get(GROUPS, Shape())
-        statements: dict[Any, Statement] = {}
+        statements: dict[Any, tuple[Statement, tuple[str, ...]]] = {}
 
         async def fetch(context: GraphContext, _: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
             form, having, values = await self._conditions(context, arguments)
             keys = self._group_keys(arguments.get("groupBy") or ())
             key = form, having, keys
-            statement = statements.get(key)
-            if statement is None:
-                statement = statements[key] = compile_statement(self._select(shape, planning, *key))
+            found = statements.get(key)
+            if found is None:
+                view = View.of(self.record, planning.context)
+                statement = compile_statement(self._select(view, shape, planning, *key))
+                found = statements[key] = statement, tuple(view.compared)
                 if len(statements) > MAX_STATEMENTS_PER_PLAN:
                     del statements[next(iter(statements))]
+            statement, audited = found
+            if audited:
+                context.note_reads(audited)
             values.update(context.binds)
             rows = await context.reader.fetch(statement, values)
             if len(rows) > MAX_GROUPS:
@@ -169,8 +174,7 @@ class Aggregate:
             keys.append((key, None if bucket is None else bucket.value.lower()))
         return tuple(keys)
 
-    def _select(self, shape: Shape, planning: Planning, form: Form, having: Form, keys: GroupKeys) -> Any:
-        view = View.of(self.record, planning.context)
+    def _select(self, view: View, shape: Shape, planning: Planning, form: Form, having: Form, keys: GroupKeys) -> Any:
         conditions = view.conditions()
         if form != EVERYTHING:
             conditions.append(predicate(form, view, self.registry, planning.context))

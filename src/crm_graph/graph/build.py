@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import strawberry
-from graphql import GraphQLSchema
+from graphql import GraphQLNonNull, GraphQLObjectType, GraphQLSchema
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.arguments import StrawberryArgument
@@ -26,6 +26,7 @@ from crm_graph.graph.pages import PageLimits
 from crm_graph.graph.records import Extension, RootSpec, WatchSpec, apply_extension, record_of, spec_of
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.scalars import SCALARS, tighten_builtin_scalars
+from crm_graph.permissions.definitions import Vocabulary
 from crm_graph.permissions.policy import Policy
 
 EventTypes = Mapping[str, Sequence[type]]
@@ -43,6 +44,10 @@ class Slice:
     subscriptions: Sequence[type] = ()
     extensions: Sequence[Extension] = ()
     events: Sequence[type] = ()
+    policies: Sequence[Policy] = ()
+    """The policies of types that are no records."""
+    public: Sequence[str] = ()
+    """The root fields that need no credential, by GraphQL name: signing in. Their types hold plain values only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,13 @@ class BuiltSchema:
     registry: Registry
     bindings: SchemaBindings
     policies: tuple[Policy, ...]
+    vocabulary: Vocabulary
     slices: tuple[Slice, ...] = field(default_factory=tuple)
+
+    @property
+    def public(self) -> frozenset[str]:
+        """The root fields that need no credential."""
+        return frozenset(name for each in self.slices for name in each.public)
 
 
 def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> BuiltSchema:
@@ -86,8 +97,26 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
     assert core.subscription_type is not None
     for definition in core.subscription_type.fields.values():
         definition.resolve = lambda event, _info, **_: event
-    policies = tuple(record.policy for record in registry.records.values())
-    return BuiltSchema(schema, core, registry, bind(core, registry, limits), policies, slices)
+    policies = (
+        *(record.policy for record in registry.records.values()),
+        *(policy for each in slices for policy in each.policies),
+    )
+    return BuiltSchema(
+        schema, core, registry, bind(core, registry, limits), policies, _vocabulary(core, registry, policies), slices
+    )
+
+
+def _vocabulary(core: GraphQLSchema, registry: Registry, policies: tuple[Policy, ...]) -> Vocabulary:
+    """Return what role definitions may speak of."""
+    fields = {policy.type: frozenset[str]() for policy in policies}
+    inherent = dict(fields)
+    for record in registry.records.values():
+        of = frozenset(each.field for each in record.columns.values())
+        type_ = core.type_map[record.name]
+        assert isinstance(type_, GraphQLObjectType)
+        fields[record.name] = of
+        inherent[record.name] = frozenset(name for name in of if isinstance(type_.fields[name].type, GraphQLNonNull))
+    return Vocabulary({policy.type: policy for policy in policies}, fields, inherent)
 
 
 def _root(name: str, description: str, classes: Iterable[type]) -> type:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,9 +12,15 @@ from aiodataloader import DataLoader
 
 from crm_graph.db.session import ReadSession
 from crm_graph.graph.cursors import CursorSealer
+from crm_graph.graph.reads import Reads
+from crm_graph.graph.registry import Registry
+from crm_graph.identity.origin import NOWHERE, Origin
+from crm_graph.identity.services import Services
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import LimitExceeded
 from crm_graph.permissions.access import Access
+from crm_graph.permissions.compiler import AccessCompiler
+from crm_graph.permissions.definitions import Vocabulary
 from crm_graph.vault.vault import Vault
 from crm_graph.work import Work
 
@@ -30,18 +36,39 @@ class GraphContext:
     access: Access
     reader: ReadSession
     sealer: CursorSealer
-    vault: Vault
     begin: Callable[[], AbstractAsyncContextManager[Work]]
     """Opens the unit of work of one mutation field: commits on exit, rolls back on an exception."""
+    services: Services
+    compiler: AccessCompiler
+    look_up: Callable[[str], Awaitable[Viewer | None]]
+    """Finds another member of the workspace as a viewer."""
+    registry: Registry
+    vocabulary: Vocabulary
     request_id: str = ""
+    origin: Origin = NOWHERE
     loaders: dict[Any, DataLoader[Any, Any]] = field(default_factory=dict)
     extras: dict[str, Any] = field(default_factory=dict)
     filter_work: int = 0
+    reads: Reads | None = None
+    """The sensitive reads of this operation; None while there are none."""
     binds: Mapping[str, Any] = field(init=False)
     """The values of the binds that every compiled read carries."""
 
+    @property
+    def vault(self) -> Vault:
+        """What encrypts and decrypts."""
+        return self.services.vault
+
     def __post_init__(self) -> None:
         self.binds = self.viewer.binds
+
+    def note_reads(self, fields: Iterable[str] = (), records: Iterable[str] = ()) -> None:
+        """Note coordinates, and ids of records, that must be written down before the answer leaves."""
+        reads = self.reads
+        if reads is None:
+            reads = self.reads = Reads()
+        reads.fields.update(dict.fromkeys(fields))
+        reads.records.update(dict.fromkeys(records))
 
     def count_filter(self, work: int, limit: int, argument: str = "where") -> None:
         """Add the work of one filter of this operation. Raises LimitExceeded when all together are too much."""

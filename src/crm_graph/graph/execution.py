@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import isawaitable
@@ -13,6 +14,7 @@ from graphql import (
     ExecutionResult,
     FragmentDefinitionNode,
     GraphQLError,
+    MiddlewareManager,
     OperationDefinitionNode,
     VariableNode,
     Visitor,
@@ -23,12 +25,13 @@ from graphql.execution.values import VariableValues
 
 from crm_graph.executor.execute import run_root
 from crm_graph.executor.fields import Planning
-from crm_graph.executor.planner import Planner, Unplanned
+from crm_graph.executor.planner import INTROSPECTION, Planner, Unplanned
 from crm_graph.executor.plans import Plan
 from crm_graph.executor.results import OnError, Run
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.costs import Cost
+from crm_graph.graph.cut import CutSchemas
 from crm_graph.graph.introspection import Introspection
 from crm_graph.graph.on_error import executor_class, halted
 from crm_graph.graph.reference import attach_reference
@@ -47,6 +50,11 @@ class Operation:
     fragments: Mapping[str, FragmentDefinitionNode]
     conditions: tuple[str, ...]
     """The variables that `@skip` and `@include` depend on: their values are part of a plan's cache key."""
+
+    @property
+    def document_sha256(self) -> str:
+        """The SHA-256 of the document's source, in hex digits."""
+        return self.key.partition(":")[0]
 
     cost: Cost = field(default_factory=Cost)
     """What it may cost, by its variables."""
@@ -114,6 +122,7 @@ class ReferenceExecutor:
 
     def __init__(self, schema: BuiltSchema) -> None:
         self.schema = schema
+        self.schemas = CutSchemas(schema)
         attach_reference(schema)
 
     async def execute(
@@ -137,15 +146,37 @@ class ReferenceExecutor:
             dict(variables),
             name.value if name is not None else None,
             executor_class=executor_class(base, on_error),
+            middleware=await self._introspected(operation, context),
             hide_suggestions=True,
         )
         finished = await result if isawaitable(result) else result
         planning = context.extras.pop("reference_planning", None)
-        withheld = tuple(sorted(planning.withheld)) if isinstance(planning, Planning) else ()
+        withheld: Sequence[str] = ()
+        if isinstance(planning, Planning):
+            withheld = tuple(sorted(planning.withheld))
+            if planning.audited:
+                context.note_reads(planning.audited)
         request_error = finished.data is None and all(not error.path for error in finished.errors or ())
         if on_error is OnError.HALT and not request_error:
             finished = halted(finished)
         return Outcome(finished, withheld, request_error)
+
+    async def _introspected(self, operation: Operation, context: GraphContext) -> MiddlewareManager | None:
+        """Return what makes introspection answer with the schema as the viewer's permissions cut it, if it is asked."""
+        location = operation.document.loc
+        if location is None or not _INTROSPECTS.search(location.source.body):
+            return None
+        cut = await self.schemas.of(context.access)
+
+        def of_cut(resolve: Any, source: Any, info: Any, **arguments: Any) -> Any:
+            if info.field_name in INTROSPECTION or info.parent_type.name.startswith("__"):
+                info = info._replace(schema=cut)
+            return resolve(source, info, **arguments)
+
+        return MiddlewareManager(of_cut)
+
+
+_INTROSPECTS = re.compile(r"__(?:schema|type)\b")
 
 
 class PlanCache:
@@ -196,7 +227,7 @@ class PlannedExecutor:
         self.schema = schema
         self.reference = ReferenceExecutor(schema)
         self.cache = cache or PlanCache()
-        self.introspection = Introspection(schema.core)
+        self.introspection = Introspection(self.reference.schemas)
 
     async def execute(
         self,
@@ -217,6 +248,8 @@ class PlannedExecutor:
         if plan is None:
             return await self.reference.execute(operation, variables, context, root_value, on_error)
         context.loaders.clear()  # one that outlives an operation, a subscription's, must not answer from the last one
+        if plan.audited:
+            context.note_reads(plan.audited)
         run = Run(context, coerced, on_error=on_error)
         return Outcome(await run_root(plan, run, root_value), plan.withheld)
 

@@ -59,6 +59,13 @@ class Export:
     """What decrypts the rows of the statement; None where nothing in them is encrypted."""
     shared: tuple[Statement | None, ...]
     """For each edge that may be written by a name that several records share: what reads those names."""
+    audited: tuple[str, ...]
+    """The coordinates that it reads and whose reading is to be written down."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The coordinates of its columns."""
+        return tuple(coordinate(self.record.name, self.record.columns[each.key].field) for each in self.columns)
 
 
 def plan_export(record: Record, registry: Registry, access: Access, chosen: Sequence[str] | None) -> Export:
@@ -93,8 +100,31 @@ def plan_export(record: Record, registry: Registry, access: Access, chosen: Sequ
     query = query.select_from(view.source()).where(*view.conditions()).order_by(view.rows.c.id)
     found = tuple(each for each in sealed if each is not None)
     opened = Opening(found) if found else None
-    statement = compile_statement(query)
-    return Export(record, tuple(columns), tuple(withheld), statement, tuple(names), opened, tuple(shared))
+    audited = _audited(access, columns, record, names)
+    return Export(
+        record,
+        tuple(columns),
+        tuple(withheld),
+        compile_statement(query),
+        tuple(names),
+        opened,
+        tuple(shared),
+        audited,
+    )
+
+
+def _audited(
+    access: Access, columns: Sequence[ExportColumn], record: Record, names: Sequence[tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Return the coordinates, of the record and of those that its edges are written by, whose reading is audited."""
+    found: dict[str, None] = {}
+    for each, keys in zip(columns, names, strict=True):
+        read = [(record, each.key), *((each.target, key) for key in keys if each.target is not None)]
+        for of, key in read:
+            field = of.columns[key].field
+            if access.of(of.name).audited(field):
+                found[coordinate(of.name, field)] = None
+    return tuple(found)
 
 
 def _columns(
@@ -109,7 +139,7 @@ def _columns(
         if header in by_header:
             continue
         if view.column(key) is None:
-            hidden[header] = key
+            hidden.setdefault(header, key)
             continue
         prefix = record.prefix if key == "id" else ""
         by_header[header] = ExportColumn(header, key, None if edge is None else edge.target, prefix)
@@ -119,7 +149,8 @@ def _columns(
         return [each for header, each in by_header.items() if header not in HOUSEKEEPING], list(hidden.values())
     for header in chosen:
         if header in hidden:
-            raise Forbidden(f"Your roles do not allow to read {coordinate(record.name, hidden[header])}.")
+            field = record.columns[hidden[header]].field
+            raise Forbidden(f"Your roles do not allow to read {coordinate(record.name, field)}.")
         if header not in by_header:
             raise BadUserInput(f"{record.name} has no column {header!r}; it has: {', '.join(by_header)}.")
     return [by_header[header] for header in chosen], []
@@ -133,7 +164,8 @@ def _clear(view: View, key: str) -> Any:
 
 
 def _shared_names(target: Record, access: Access, record: Record) -> Statement | None:
-    """Return the statement of the names that several visible records have; None where a constraint excludes it.
+    """Return the statement of the names that several visible records have; None where a constraint excludes it, or
+    where no name may be read.
 
     A stage's name is unique in its pipeline, and an opportunity says its pipeline too.
     """
@@ -144,7 +176,9 @@ def _shared_names(target: Record, access: Access, record: Record) -> Statement |
             if "name" in names and names - {"workspace_id", "name"} <= own:
                 return None
     view = View.of(target, access)
-    name = _clear(view, "name")
+    name = view.access.column("name", view.rows, view.rows.c.name, masks=False)
+    if name is None:
+        return None
     return compile_statement(select(name).where(*view.conditions()).group_by(name).having(func.count() > 1))
 
 

@@ -207,12 +207,12 @@ def _across(
     """Return the SQL of a condition on the other side of an edge, of which only what may be seen exists."""
     edge = registry.edge(view.record, name)
     assert edge is not None
-    other = View.of(edge.target, access)
+    other = View.of(edge.target, access, view.compared)
     inner = predicate(part, other, registry, access)
     if edge.many:
         joined = other.rows.c[edge.column] == view.rows.c.id
     else:
-        joined = other.rows.c.id == view.comparable(name, "filter by")
+        joined = other.rows.c.id == view.link(name, "filter by")
     if quantifier == "every":
         inner = inner.is_not(True)
     found = select(1).select_from(other.rows).where(*other.conditions(), joined, inner).correlate(view.rows).exists()

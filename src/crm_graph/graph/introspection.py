@@ -1,7 +1,7 @@
 """`__schema` and `__type` inside a plan: graphql-core executes such a field alone, and its answer is kept.
 
-The answer depends on the schema, the selection and the variables in it, and on nobody's permissions. What tools send
-takes graphql-core 110 ms, in which the process answers nothing else; out of the cache it takes none.
+The answer depends on the selection, the variables in it, and the schema as the viewer's permissions cut it. What tools
+send takes graphql-core 110 ms, in which the process answers nothing else; out of the cache it takes none.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from graphql import (
 from crm_graph.executor.fields import Fetch
 from crm_graph.executor.plans import PlannedField
 from crm_graph.executor.results import Run
+from crm_graph.graph.cut import CutSchemas
 from crm_graph.kernel.caches import ByteCache
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -45,8 +46,8 @@ BYTES_PER_ANSWER = 1024
 class Introspection:
     """The answers to introspection of one schema. Implements `executor.planner.Introspect`."""
 
-    def __init__(self, schema: GraphQLSchema, max_bytes: int = MAX_BYTES) -> None:
-        self._schema = schema
+    def __init__(self, schemas: CutSchemas, max_bytes: int = MAX_BYTES) -> None:
+        self._schemas = schemas
         self.cache: ByteCache[tuple[Any, ...], tuple[Any]] = ByteCache(max_bytes)
 
     def __call__(
@@ -62,17 +63,21 @@ class Introspection:
         async def fetch(run: Run, roots: Sequence[Any], _: Mapping[str, Any]) -> Sequence[Any]:
             given = run.variables.coerced
             variables = {name: given[name] for name in names if name in given}
-            key = (text, *variables.items())
+            access = run.context.access
+            key = (access.fingerprint, text, *variables.items())
             found = self.cache.get(key)
             if found is None:
-                found = self._answer(document, planned.response_key, variables)
+                schema = await self._schemas.of(access)
+                found = self._answer(schema, document, planned.response_key, variables)
                 self.cache.put(key, found, _size(text, found[0]))
             return [found[0]] * len(roots)
 
         return fetch
 
-    def _answer(self, document: DocumentNode, response_key: str, variables: dict[str, Any]) -> tuple[Any]:
-        result = execute_sync(self._schema, document, variable_values=variables)
+    def _answer(
+        self, schema: GraphQLSchema, document: DocumentNode, response_key: str, variables: dict[str, Any]
+    ) -> tuple[Any]:
+        result = execute_sync(schema, document, variable_values=variables)
         if result.errors:
             raise result.errors[0]
         assert result.data is not None

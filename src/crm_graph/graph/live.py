@@ -116,7 +116,10 @@ class Watch:
         }
         if self.searches:
             values |= await blind_values(context, self.searches)
-        (found,) = await context.reader.fetch(self._statement(context), values)
+        statement, audited = self._statement(context)
+        (found,) = await context.reader.fetch(statement, values)
+        if audited:
+            context.note_reads(audited)
         created = event.type == f"{self.record.name}Created"
         deleted = event.type == f"{self.record.name}Deleted"
         before, after = bool(found["before"]) and not created, bool(found["after"]) and not deleted
@@ -126,16 +129,19 @@ class Watch:
             return ChangeKind.DELETED if deleted else ChangeKind.LEFT
         return None
 
-    def _statement(self, context: GraphContext) -> Statement:
+    def _statement(self, context: GraphContext) -> tuple[Statement, tuple[str, ...]]:
+        """Return the statement of an event, and what it compares whose reading is to be written down."""
         key = self.record.name, self.form, context.access.fingerprint
         found = _STATEMENTS.get(key)
         if found is None:
             if len(_STATEMENTS) >= MAX_STATEMENTS:
                 _STATEMENTS.clear()
-            found = _STATEMENTS[key] = compile_statement(self._select(context))
+            compared: dict[str, None] = {}
+            statement = compile_statement(self._select(context, compared))
+            found = _STATEMENTS[key] = statement, tuple(compared)
         return found
 
-    def _select(self, context: GraphContext) -> Any:
+    def _select(self, context: GraphContext, compared: dict[str, None]) -> Any:
         """Return the statement that tells whether the record matched before and after the event.
 
         The row as it is now, with the old values of all later events put back, is the row after this event; with this
@@ -154,18 +160,18 @@ class Watch:
         true: ColumnElement[bool] = literal_column("true")
         source = start.outerjoin(current, wanted).join(undone, true).join(after, true).join(before, true)
         return select(
-            func.coalesce(self._matching(context, before), False).label("before"),
-            func.coalesce(self._matching(context, after), False).label("after"),
+            func.coalesce(self._matching(context, before, compared), False).label("before"),
+            func.coalesce(self._matching(context, after, compared), False).label("after"),
         ).select_from(source)
 
-    def _matching(self, context: GraphContext, image: Any) -> ColumnElement[bool]:
-        view = View(self.record, context.access, image)
+    def _matching(self, context: GraphContext, image: Any, compared: dict[str, None]) -> ColumnElement[bool]:
+        view = View(self.record, context.access, image, compared)
         matching = predicate(self.form, view, self.registry, context.access)
         return and_(*view.conditions(), matching)
 
 
 MAX_STATEMENTS = 2_000
-_STATEMENTS: dict[Any, Statement] = {}
+_STATEMENTS: dict[Any, tuple[Statement, tuple[str, ...]]] = {}
 EVENTS = table_of(EventRow)
 
 

@@ -19,6 +19,7 @@ from crm_graph.graph.context import GraphContext
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.filters import EVERYTHING, FilterLimits, Form, Normaliser, predicate, present
 from crm_graph.graph.orders import OrderKey, beyond, order_keys, order_of, ordering
+from crm_graph.graph.reads import SensitiveRows
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.sealed import Search, blind_values, opening
@@ -84,6 +85,8 @@ class PageStatements:
     rows: Statement | None
     count: Statement | None
     rows_have_total: bool = False
+    audited: tuple[str, ...] = ()
+    """What they compare and whose reading is to be written down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,11 @@ class _PageFetch:
         self.shape = shape
         self.planning = planning
         self.rows = shape.nested.get(ROWS, Shape())
+        view = View.of(page.record, planning.context)
+        view.selection(self.rows, planning, also=(CURSOR,))  # notes what is withheld
+        sensitive = view.sensitive_ids(self.rows, also=(CURSOR,))
+        self.sensitive = SensitiveRows.at(sensitive, {key: self.rows.need(key) for key in sensitive})
+        self.compared: dict[str, None] = {}
         self.opened = opening(page.record, self.rows)
         self.wants_rows = bool(shape.columns.keys() - {TOTAL})
         self.wants_total = TOTAL in shape.columns
@@ -162,7 +170,6 @@ class _PageFetch:
         self.pick = _picker([_VALUES.index(key) for key in shape.columns])
         self.statements: dict[Any, PageStatements] = {}
         self.constant: tuple[Mapping[str, Any], PageRequest] | None = None
-        View.of(page.record, planning.context).selection(self.rows, planning, also=(CURSOR,))  # notes what is withheld
 
     async def fetch(self, context: GraphContext, keys: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
         request = self._request(arguments)
@@ -179,6 +186,8 @@ class _PageFetch:
             null_at = tuple(value is None for value in position)
             values.update((f"k{index}", value) for index, value in enumerate(position))
         statements = self._statements(request, null_at)
+        if statements.audited:
+            context.note_reads(statements.audited)
         rows: Sequence[Any] = ()
         counts: Sequence[Any] = ()
         if statements.rows is not None and statements.count is not None and not statements.rows_have_total:
@@ -195,10 +204,15 @@ class _PageFetch:
         more = null_at is not None
         if self.page.parent is None:
             total = rows[0][-1] if rows and statements.rows_have_total else counts[0][0] if counts else 0
+            if self.sensitive is not None:
+                context.note_reads(records=self.sensitive.ids(rows[: request.size]))
             return [self._page(request, cursor, list(rows), total, more)]
         groups: list[list[Any]] = [[] for _ in keys]
         for row in rows:
             groups[row[-1] - 1].append(row)
+        if self.sensitive is not None:
+            for group in groups:
+                context.note_reads(records=self.sensitive.ids(group[: request.size]))
         if not self.wants_total:
             return [self._page(request, cursor, group, 0, more) for group in groups]
         totals = {row[0]: row[1] for row in counts}
@@ -221,19 +235,20 @@ class _PageFetch:
         form = request.statement_form(null_at)
         found = self.statements.get(form)
         if found is None:
+            self.compared = {}
             whole = self.wants_rows and self.wants_total and self.page.parent is None and request.size > 0
             rows = compile_statement(self._select_rows(request, null_at, with_total=whole)) if self.wants_rows else None
             # An empty first page has no total; an empty one behind a cursor asks for it apart.
             apart = self.wants_total and (not whole or null_at is not None)
             count = compile_statement(self._select_count(request)) if apart else None
-            found = self.statements[form] = PageStatements(rows, count, whole)
+            found = self.statements[form] = PageStatements(rows, count, whole, tuple(self.compared))
             if len(self.statements) > MAX_STATEMENTS_PER_PLAN:
                 del self.statements[next(iter(self.statements))]
         return found
 
     def _view(self, request: PageRequest) -> tuple[View, list[Any]]:
         access = self.planning.context
-        view = View.of(self.page.record, access)
+        view = View.of(self.page.record, access, self.compared)
         conditions: list[Any] = view.conditions()
         if request.form != EVERYTHING:
             conditions.append(predicate(request.form, view, self.page.registry, access))
@@ -286,7 +301,7 @@ class _PageFetch:
     def _used(self, view: View, limited: Any, request: PageRequest) -> list[Any]:
         """Return the columns of the table that the statement around the limited rows asks for."""
         rows = limited.subquery()
-        outer = View(self.page.record, self.planning.context, rows)
+        outer = View(self.page.record, self.planning.context, rows, self.compared)
         asked: list[Any] = [*self._columns(outer, request), *ordering(outer, request.reading_order, frozenset())]
         asked.append(outer.source())
         columns: Iterable[Any] = (each for part in asked for each in iterate(part))
@@ -296,7 +311,7 @@ class _PageFetch:
     def _outer(self, limited: Any, parents: Any, request: PageRequest, not_null: Set[str], with_total: bool) -> Any:
         """Return the statement around the limited rows, with what their edges lead to."""
         rows = limited.lateral("page") if parents is not None else limited.subquery("page")
-        view = View(self.page.record, self.planning.context, rows)
+        view = View(self.page.record, self.planning.context, rows, self.compared)
         columns = [*self._columns(view, request), *self._total(request, with_total)]
         ordered = ordering(view, request.reading_order, not_null)
         if parents is None:

@@ -26,7 +26,7 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
-from crm_graph.db.base import Row, table_of
+from crm_graph.db.base import Base, table_of
 from crm_graph.executor.fields import BEYOND, BatchFunction
 from crm_graph.permissions.policy import MaskDecrypted, Policy
 from crm_graph.vault.columns import Encrypted, mark_of
@@ -209,7 +209,7 @@ class Record:
 
     name: str
     prefix: str
-    model: type[Row]
+    model: type[Base]
     policy: Policy
     cls: type
     columns: dict[str, RecordColumn] = field(default_factory=dict)
@@ -288,7 +288,7 @@ class Node:
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(column, identity, money, computed, batch, to_one, to_many))
-def record(prefix: str, model: type[Row], policy: Policy) -> Callable[[T], T]:
+def record(prefix: str, model: type[Base], policy: Policy) -> Callable[[T], T]:
     """Make a class a record type of the schema; its docstring becomes the type's description."""
 
     def decorate(cls: T) -> T:

@@ -11,6 +11,7 @@ from sqlalchemy import any_, bindparam, select
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import Fetch, Planning, Shape
 from crm_graph.graph.context import GraphContext
+from crm_graph.graph.reads import SensitiveRows
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.sealed import Opening, opening
@@ -20,24 +21,37 @@ from crm_graph.kernel.ids import split_id
 from crm_graph.permissions.policy import UUID
 
 
-def by_id_statement(record: Record, shape: Shape, planning: Planning, *, one: bool = False) -> Statement:
-    """Return the statement that reads records by the bind `keys`, or one by `key`; the id is the last column."""
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """The statement that reads records by the bind `keys`, or one by `key`; the id is the last column."""
+
+    statement: Statement
+    sensitive: SensitiveRows | None
+    opened: Opening | None
+    """What decrypts the rows; None where nothing in them is encrypted."""
+
+    async def rows(self, context: GraphContext, **values: Any) -> Sequence[Any]:
+        """Return the rows that the viewer may see."""
+        rows: Sequence[Any] = await context.reader.fetch(self.statement, {**context.binds, **values})
+        if self.sensitive is not None:
+            context.note_reads(records=self.sensitive.ids(rows))
+        return rows if self.opened is None else await self.opened(context, rows)
+
+    async def by_id(self, context: GraphContext, keys: Sequence[str]) -> dict[str, Any]:
+        """Return the rows that the viewer may see, by id."""
+        return {row[-1]: row for row in await self.rows(context, keys=keys)}
+
+
+def by_id(record: Record, shape: Shape, planning: Planning, *, one: bool = False) -> Lookup:
+    """Return the look-up of records for rows of a shape."""
     view = View.of(record, planning.context)
     id_ = view.rows.c.id
     wanted = id_ == bindparam("key", type_=UUID) if one else id_ == any_(given_keys())
     columns = view.selection(shape, planning)
     found = select(*columns, id_.label("key")).select_from(view.source())
-    return compile_statement(found.where(*view.conditions(), wanted))
-
-
-async def fetch_by_id(
-    statement: Statement, context: GraphContext, keys: Sequence[str], opened: Opening | None
-) -> dict[str, Any]:
-    """Return the rows that the viewer may see, by id."""
-    rows: Sequence[Any] = await context.reader.fetch(statement, {**context.binds, "keys": keys})
-    if opened is not None:
-        rows = await opened(context, rows)
-    return {row[-1]: row for row in rows}
+    sensitive = SensitiveRows.at(view.sensitive_ids(shape), {**shape.columns, "id": -1})
+    statement = compile_statement(found.where(*view.conditions(), wanted))
+    return Lookup(statement, sensitive, opening(record, shape))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +63,10 @@ class ToOne:
 
     def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
         """See `executor.fields.Source`."""
-        shape = shapes[self.record.name]
-        statement, opened = by_id_statement(self.record, shape, planning), opening(self.record, shape)
+        lookup = by_id(self.record, shapes[self.record.name], planning)
 
         async def fetch(context: GraphContext, keys: Sequence[str], _: Mapping[str, Any]) -> Sequence[Any]:
-            found = await fetch_by_id(statement, context, keys, opened)
+            found = await lookup.by_id(context, keys)
             return [found.get(key) for key in keys]
 
         return fetch
@@ -68,16 +81,15 @@ class ById:
 
     def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
         """See `executor.fields.Source`."""
-        shape = shapes[self.record.name]
-        statement, opened = by_id_statement(self.record, shape, planning, one=True), opening(self.record, shape)
+        lookup = by_id(self.record, shapes[self.record.name], planning, one=True)
         prefix = self.record.prefix
 
         async def fetch(context: GraphContext, _: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
             named = split_id(arguments["id"])
             if named is None or named[0] != prefix:
                 return [None]
-            row = await context.reader.fetch_row(statement, {**context.binds, "key": named[1]})
-            return [row] if row is None or opened is None else await opened(context, [row])
+            rows = await lookup.rows(context, key=named[1])
+            return [rows[0] if rows else None]
 
         return fetch
 
@@ -93,12 +105,8 @@ class Nodes:
 
     def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
         """See `executor.fields.Source`. Statements are compiled here, so that withheld coordinates are known."""
-        statements = {
-            record.prefix: (
-                record.name,
-                by_id_statement(record, shapes[record.name], planning),
-                opening(record, shapes[record.name]),
-            )
+        lookups = {
+            record.prefix: (record.name, by_id(record, shapes[record.name], planning))
             for record in self.registry.records.values()
         }
 
@@ -109,10 +117,10 @@ class Nodes:
                 raise LimitExceeded(message, path=(self.argument,))
             ids = [split_id(text) for text in ([given] if isinstance(given, str) else given)]
             rows: dict[tuple[str, str], Any] = {}
-            for prefix, (name, statement, opened) in statements.items():
+            for prefix, (name, lookup) in lookups.items():
                 keys = list(dict.fromkeys(each[1] for each in ids if each is not None and each[0] == prefix))
                 if keys:
-                    found = await fetch_by_id(statement, context, keys, opened)
+                    found = await lookup.by_id(context, keys)
                     rows.update({(prefix, key): (name, row) for key, row in found.items()})
             values = [None if each is None else rows.get(each) for each in ids]
             return values if isinstance(given, str) else [values]

@@ -6,11 +6,11 @@ then joined, of what may be seen of it. The lint `tests/architecture/test_reads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, FromClause, Numeric, Text, and_, bindparam, cast, func, null, select
+from sqlalchemy import ARRAY, ColumnElement, FromClause, Numeric, Text, and_, bindparam, case, cast, func, null, select
 from sqlalchemy.types import TypeEngine
 
 from crm_graph.executor.fields import BEYOND, Planning, Shape, coordinate
@@ -30,12 +30,15 @@ class View:
     record: Record
     everything: Access
     rows: FromClause
+    compared: dict[str, None] = field(default_factory=dict)
+    """The coordinates that were asked for by `comparable` and whose reading is to be written down; shared by the views
+    of one statement."""
     _joined: dict[str, tuple[View, ColumnElement[bool]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, record: Record, access: Access) -> View:
-        """Return a view on fresh rows of the record."""
-        return cls(record, access, record.table.alias())
+    def of(cls, record: Record, access: Access, compared: dict[str, None] | None = None) -> View:
+        """Return a view on fresh rows of the record, which notes in `compared` what it is asked to compare."""
+        return cls(record, access, record.table.alias(), {} if compared is None else compared)
 
     @property
     def access(self) -> TypeAccess:
@@ -55,7 +58,7 @@ class View:
             key = self.column(name)
             if key is None:
                 return None
-            other = View.of(self.record.edges[name].target, self.everything)
+            other = View.of(self.record.edges[name].target, self.everything, self.compared)
             found = self._joined[name] = other, and_(*other.conditions(), other.rows.c.id == key)
         return found[0]
 
@@ -94,22 +97,42 @@ class View:
     def comparable(self, key: str, doing: str) -> ColumnElement[Any]:
         """Return a column for filtering, ordering or grouping. Raises Forbidden where it may not be read in clear.
 
-        Masked rows compare as null: a mask is for looking at, not for telling values apart.
+        Masked rows compare as null: a mask is for looking at, not for telling values apart. So does a reference to a
+        row that may not be seen, which is answered as null: else its id could be searched for, and the records that
+        share it be told from those that do not.
         """
         first, _, rest = key.partition(BEYOND)
-        found = self.record.columns[first]
+        clear = self.link(first, doing)
+        if not rest:
+            return self._reference(first, clear)
+        other = self.edge(first)
+        if other is None:  # hidden, as all of these rows are
+            return cast(null(), self.type_of(key))
+        return other.comparable(rest, doing)
+
+    def link(self, key: str, doing: str) -> ColumnElement[Any]:
+        """Return a column of these rows as it is joined by: a reference as it is stored. Raises Forbidden."""
+        found = self.record.columns[key]
         column = self._raw(found) if found.encrypted is None else self._blind(found.encrypted, doing)
         clear: ColumnElement[Any] | None = column
         if self.access.allows(READ):  # else it is of no rows at all: `conditions` is false
             clear = self.access.column(found.field, self.rows, column, masks=False)
         if clear is None:
             raise Forbidden(f"Your roles do not allow to {doing} {coordinate(self.record.name, found.field)}.")
-        if not rest:
-            return clear
-        other = self.edge(first)
-        if other is None:  # hidden, as all of these rows are
-            return cast(null(), self.type_of(key))
-        return other.comparable(rest, doing)
+        if self.access.audited(found.field):
+            self.compared[coordinate(self.record.name, found.field)] = None
+        return clear
+
+    def _reference(self, key: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return a reference to a record, null where that may not be seen; any other column as it is."""
+        edge = self.record.edges.get(key)
+        if edge is None:
+            return column
+        other = View.of(edge.target, self.everything)
+        if other.access.rows(other.rows) is None:
+            return column
+        seen = select(1).select_from(other.rows).where(*other.conditions(), other.rows.c.id == column)
+        return case((seen.correlate(self.rows).exists(), column))
 
     def _raw(self, found: RecordColumn) -> ColumnElement[Any]:
         """Return a column as it is stored; of rows that were cut to the columns in use, NULL for one that is hidden."""
@@ -156,13 +179,32 @@ class View:
         return columns
 
     def _note(self, key: str, planning: Planning) -> None:
-        """Note what is withheld of a key, and of the edges on the way to it."""
+        """Note what is withheld, and what is audited, of a key and of the edges on the way to it."""
+        for _, record, found in self._on_the_way(key):
+            access = self.everything.of(record.name)
+            if access.partial(found.field):
+                planning.withhold(coordinate(record.name, found.field))
+            if access.audited(found.field):
+                planning.audit(coordinate(record.name, found.field))
+
+    def _on_the_way(self, key: str) -> Iterator[tuple[str, Record, RecordColumn]]:
+        """Yield the columns that a key reads, those of the edges on the way first: where its record's id lies, the
+        record, the column."""
         steps = key.split(BEYOND)
         for end, last in enumerate(steps):
             if last:
                 record, found = self.record.find(BEYOND.join(steps[: end + 1]))
-                if self.everything.of(record.name).partial(found.field):
-                    planning.withhold(coordinate(record.name, found.field))
+                yield BEYOND.join((*steps[:end], "")) or "id", record, found
+
+    def sensitive_ids(self, shape: Shape, also: Sequence[str] = ()) -> dict[str, str]:
+        """Return the keys of the ids of those records whose audited fields a shape carries, with the ids' prefixes."""
+        return {
+            id_key: record.prefix
+            for key in shape.columns
+            if key not in also
+            for id_key, record, found in self._on_the_way(key)
+            if self.everything.of(record.name).audited(found.field)
+        }
 
 
 def given_keys() -> ColumnElement[Any]:

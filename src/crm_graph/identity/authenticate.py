@@ -1,9 +1,11 @@
-"""From a bearer token to the viewer of this very moment."""
+"""From a credential to the viewer of this very moment."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Protocol
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
 from crm_graph.db.session import Guard, ReadSession
 from crm_graph.identity.tokens import Claims, TokenAuthority
@@ -11,62 +13,82 @@ from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import Unauthenticated
 
 
-class FindViewer(Protocol):
-    """The directory, which lives with the members; identity knows no table."""
+class Directory(Protocol):
+    """Who is who, which lives with the members; identity knows no table."""
 
-    async def __call__(self, session: ReadSession, workspace_id: str, member_id: str, /) -> Viewer | None:
-        """Return the viewer for a member who may come in, as of now, or None."""
+    async def find(self, session: ReadSession, claims: Claims, /) -> Viewer | None:
+        """Return the viewer whom claims name, if they may come in, as of now, or None."""
+        ...
+
+    def guard(self, viewer: Viewer, /) -> Guard:
+        """Return the condition that a viewer is still what it was."""
         ...
 
 
-class ViewerGuard(Protocol):
-    """The directory's condition that a viewer is still what it was."""
+class Resolver(Protocol):
+    """Knows a kind of credential that is no token of ours: an API key, a token of another issuer."""
 
-    def __call__(self, viewer: Viewer, /) -> Guard:
-        """Return the condition."""
+    async def __call__(self, token: str, /) -> Claims | None:
+        """Return the claims of a credential, or None if it is of another kind. Raises Unauthenticated."""
         ...
 
 
 class Authenticator:
-    """Checks tokens and looks their members up.
+    """Checks credentials and looks their members up.
 
     A viewer that was looked up is remembered, and never trusted: whoever uses a remembered one lets its guard ride on
     the first statement, and reads it anew where that is not confirmed.
     """
 
     def __init__(
-        self, authority: TokenAuthority, find_viewer: FindViewer, viewer_guard: ViewerGuard, remembered: int = 10_000
+        self,
+        authority: TokenAuthority,
+        directory: Directory,
+        resolvers: Sequence[Resolver] = (),
+        remembered: int = 10_000,
     ) -> None:
         self._authority = authority
-        self._find_viewer = find_viewer
+        self._directory = directory
+        self._resolvers = resolvers
         self._remembered = remembered
-        self._viewers: OrderedDict[tuple[str, str], Viewer] = OrderedDict()
-        self.guard = viewer_guard
+        self._viewers: OrderedDict[tuple[Any, ...], Viewer] = OrderedDict()
 
-    def claims(self, authorization: str | None) -> Claims:
+    async def authenticate(self, authorization: str | None) -> Claims:
         """Return the claims of an `Authorization` value. Raises Unauthenticated."""
         if not authorization:
             raise Unauthenticated("Send a bearer token: `Authorization: Bearer <token>`.")
         scheme, _, token = authorization.strip().partition(" ")
+        token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("The Authorization must be `Bearer <token>`.")
-        return self._authority.check(token.strip())
+        for resolve in self._resolvers:
+            claims = await resolve(token)
+            if claims is not None:
+                return claims
+        return self._authority.check(token)
+
+    def guard(self, viewer: Viewer) -> Guard:
+        """Return the condition that a viewer is still what it was."""
+        return self._directory.guard(viewer)
 
     def remembered(self, claims: Claims) -> Viewer | None:
         """Return the viewer as last looked up, to be confirmed, or None."""
-        return self._viewers.get((claims.workspace_id, claims.member_id))
+        return self._viewers.get(claims.principal)
 
-    async def confirm(self, viewer: Viewer, session: ReadSession) -> bool:
-        """Return whether a viewer is, as of now, what it was."""
-        return await self._find_viewer(session, viewer.workspace_id, viewer.member_id) == viewer
+    async def look_up(self, workspace_id: str, session: ReadSession, member_id: str) -> Viewer | None:
+        """Return a member of a workspace as a viewer, or None for one who cannot sign in."""
+        return await self._directory.find(session, Claims(workspace_id, member_id, datetime.max.replace(tzinfo=UTC)))
 
     async def viewer(self, claims: Claims, session: ReadSession) -> Viewer:
-        """Return the member of the claims as a viewer. Raises Unauthenticated for a suspended or unknown member."""
-        key = claims.workspace_id, claims.member_id
-        viewer = await self._find_viewer(session, *key)
+        """Return the viewer of the claims. Raises Unauthenticated where a member is suspended or unknown, a session or
+        a key revoked, or a client gone."""
+        if claims.is_anonymous:
+            return Viewer.anonymous()
+        key = claims.principal
+        viewer = await self._directory.find(session, claims)
         if viewer is None:
             self._viewers.pop(key, None)
-            raise Unauthenticated("The bearer token's member cannot sign in here.")
+            raise Unauthenticated("The credential's member cannot sign in here, or it was revoked.")
         self._viewers[key] = viewer
         self._viewers.move_to_end(key)
         if len(self._viewers) > self._remembered:

@@ -33,16 +33,16 @@ class InstallationSecret(Base):
     created_at: Mapped[datetime]
 
 
-def secrets_of_environment(environment: Mapping[str, str]) -> list[bytes]:
-    """Return the secrets of `CRM_SECRET`, or none. Raises OperatorError for one that is too short."""
+def secrets_of_environment(environment: Mapping[str, str], name: str = "CRM_SECRET") -> list[bytes]:
+    """Return the secrets of a variable, or none. Raises OperatorError for one that is too short."""
     found = []
-    for text in environment.get("CRM_SECRET", "").split(","):
+    for text in environment.get(name, "").split(","):
         text = text.strip()
         if not text:
             continue
         if len(text) < MIN_SECRET_LENGTH:
             raise OperatorError(
-                f"CRM_SECRET is shorter than {MIN_SECRET_LENGTH} characters",
+                f"{name} is shorter than {MIN_SECRET_LENGTH} characters",
                 "set it to a random one, for example the output of `openssl rand -hex 32`",
             )
         found.append(hashlib.sha256(text.encode()).digest())

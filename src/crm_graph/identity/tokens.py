@@ -1,8 +1,8 @@
 """Bearer tokens: signed by this installation, short-lived, naming a member of a workspace and nothing that can change.
 
-Ed25519 keys are derived from the installation's secrets, so every process of the installation signs and accepts
-alike, and a secret is rotated by putting a new one in front of the list. Roles are not in the token: they are read
-per request.
+Ed25519 keys are derived from the installation's secrets and the calendar (`SigningKeys`): every process signs and
+accepts alike without a table of keys, and a key is replaced when its time is over. Roles are not in the token: they
+are read per request.
 """
 
 from __future__ import annotations
@@ -13,63 +13,85 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, OKPKey
 
+from crm_graph.identity.keys import ALGORITHM, SigningKeys
 from crm_graph.kernel.clock import Clock, system_clock
 from crm_graph.kernel.errors import Unauthenticated
 from crm_graph.kernel.ids import new_id
 
-ALGORITHM = "Ed25519"
 MAX_TOKEN_LENGTH = 4_096
 MAX_CHECKED_TOKENS = 10_000
 """Verified tokens that a process remembers, about 1 KB each."""
 LEEWAY = timedelta(seconds=30)
 """How far clocks may differ."""
+ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - no password
+"""RFC 9068's `typ`: a token of another kind, an ID token say, is no access token."""
+NOBODY = "0" * 32
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _HEX32 = re.compile(r"[0-9a-f]{32}\Z")
+_FOREIGN_KEY_HEADERS = frozenset({"jku", "x5u", "jwk", "x5c", "crit"})
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a valid token says. Times are aware, UTC."""
+    """Who a request acts for, as its credential says. Times are aware, UTC."""
 
     workspace_id: str
     member_id: str
     expires_at: datetime
     issued_at: datetime = _EPOCH
     client_id: str | None = None
-    """The API client that the token was given to; which documents it may run depends on that."""
+    """The API client that acts: its roles, its documents and its limits bound what the credential may do."""
+    session_id: str | None = None
+    """The signed-in session; once that is revoked, the token stops working with the next request."""
+    key_id: str | None = None
+    """The API key that was shown instead of a token."""
+    scope: frozenset[str] | None = None
+    """The OAuth scopes of the token; None is a token that was made without any, which may all that its member may."""
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether nobody has shown anything: only public operations are for them."""
+        return self.workspace_id == NOBODY
+
+    @property
+    def principal(self) -> tuple[str | frozenset[str] | None, ...]:
+        """What decides, beside the database, what may be done: the same for all tokens of a session."""
+        return self.workspace_id, self.member_id, self.client_id, self.session_id, self.key_id, self.scope
 
 
-def derive_key(secret: bytes, purpose: str, length: int) -> bytes:
-    """Return key material for one purpose from an installation secret (HKDF-SHA256)."""
-    return HKDF(SHA256(), length, None, f"crm-graph {purpose}".encode()).derive(secret)
+ANONYMOUS = Claims(NOBODY, NOBODY, datetime.max.replace(tzinfo=UTC))
 
 
 class TokenAuthority:
     """Issues and checks bearer tokens. The first secret signs; all of them are accepted."""
 
-    def __init__(self, secrets: Sequence[bytes], issuer: str, audience: str, clock: Clock = system_clock) -> None:
-        self._issuer = issuer
-        self._audience = audience
+    def __init__(
+        self, secrets: Sequence[bytes], issuer: str, audience: str, clock: Clock = system_clock, key_days: int = 30
+    ) -> None:
+        self.issuer = issuer
+        self.audience = audience
+        self.keys = SigningKeys(secrets, key_days, clock)
         self._clock = clock
         self._checked: dict[str, Claims] = {}
-        keys = [_signing_key(secret) for secret in secrets]
-        self._signer = keys[0]
-        self._keys = KeySet([*keys])
 
-    def issue(self, workspace_id: str, member_id: str, lifetime: timedelta, client_id: str | None = None) -> str:
+    def issue(
+        self,
+        workspace_id: str,
+        member_id: str,
+        lifetime: timedelta,
+        client_id: str | None = None,
+        *,
+        session_id: str | None = None,
+        scope: frozenset[str] | None = None,
+    ) -> str:
         """Return a bearer token for a member, to be used by one API client if given (`azp`, the authorized party)."""
         now = self._clock()
-        claims = {
-            "iss": self._issuer,
-            "aud": self._audience,
+        claims: dict[str, Any] = {
+            "iss": self.issuer,
+            "aud": self.audience,
             "sub": member_id,
             "ws": workspace_id,
             "iat": int(now.timestamp()),
@@ -77,9 +99,21 @@ class TokenAuthority:
             "jti": new_id(),
         }
         if client_id is not None:
-            claims["azp"] = client_id
-        header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": self._signer.kid}
-        return jwt.encode(header, claims, self._signer, algorithms=[ALGORITHM])
+            claims["azp"] = claims["client_id"] = client_id
+        if session_id is not None:
+            claims["sid"] = session_id
+        if scope is not None:
+            claims["scope"] = " ".join(sorted(scope))
+        return self.sign(claims, ACCESS_TOKEN_TYPE)
+
+    def sign(self, claims: dict[str, Any], type_: str) -> str:
+        """Return a JWT of any type (`typ`), signed with the key of today."""
+        key = self.keys.signer()
+        return jwt.encode({"alg": ALGORITHM, "typ": type_, "kid": key.kid}, claims, key, algorithms=[ALGORITHM])
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the public keys that tokens of today may be signed with, as a JWK set."""
+        return self.keys.public()
 
     def check(self, token: str) -> Claims:
         """Return the claims of a token. Raises Unauthenticated, saying what is wrong without echoing any of it.
@@ -107,24 +141,23 @@ class TokenAuthority:
         if len(token) > MAX_TOKEN_LENGTH:
             raise Unauthenticated("The bearer token is too long.")
         try:
-            decoded = jwt.decode(token, self._keys, algorithms=[ALGORITHM])
+            decoded = jwt.decode(token, self.keys.accepted(), algorithms=[ALGORITHM])
         except (JoseError, ValueError, TypeError, KeyError, UnicodeError):
             raise Unauthenticated("The bearer token is malformed or was not issued here.") from None
         claims = decoded.claims
-        if decoded.header.get("typ") != "at+jwt" or {"jku", "x5u", "jwk", "crit"} & decoded.header.keys():
+        if decoded.header.get("typ") != ACCESS_TOKEN_TYPE or _FOREIGN_KEY_HEADERS & decoded.header.keys():
             raise Unauthenticated("The bearer token is of another kind.")
-        if claims.get("iss") != self._issuer or claims.get("aud") != self._audience:
+        if claims.get("iss") != self.issuer or claims.get("aud") != self.audience:
             raise Unauthenticated("The bearer token was issued by, or for, somebody else.")
-        client_id = _id(claims, "azp") if "azp" in claims else None
-        return Claims(_id(claims, "ws"), _id(claims, "sub"), _time(claims, "exp"), _time(claims, "iat"), client_id)
-
-
-def _signing_key(secret: bytes) -> OKPKey:
-    private = Ed25519PrivateKey.from_private_bytes(derive_key(secret, "token signing", 32))
-    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    key = OKPKey.import_key(pem)
-    key.ensure_kid()
-    return key
+        return Claims(
+            _id(claims, "ws"),
+            _id(claims, "sub"),
+            _time(claims, "exp"),
+            _time(claims, "iat"),
+            _id(claims, "azp") if "azp" in claims else None,
+            _id(claims, "sid") if "sid" in claims else None,
+            scope=_scope(claims),
+        )
 
 
 def _time(claims: Any, name: str) -> datetime:
@@ -139,3 +172,11 @@ def _id(claims: Any, name: str) -> str:
     if not isinstance(value, str) or not _HEX32.match(value):
         raise Unauthenticated(f"The bearer token has no valid `{name}`.")
     return value
+
+
+def _scope(claims: Any) -> frozenset[str] | None:
+    if "scope" not in claims:
+        return None
+    if not isinstance(claims["scope"], str):
+        raise Unauthenticated("The bearer token has no valid `scope`.")
+    return frozenset(claims["scope"].split())

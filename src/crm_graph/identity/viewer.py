@@ -6,22 +6,44 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from crm_graph.identity.tokens import NOBODY
+
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """A member of a workspace with what permissions need to know about them.
 
     `circle` holds the ids of the members of the team subtree that the viewer manages or belongs to, the viewer
-    included.
+    included; `teams` those of the teams of that subtree.
     """
 
     workspace_id: str
     member_id: str
     roles: tuple[str, ...]
+    """The roles that count now: those held, cut to the roles of the API client where it has some of its own."""
     circle: tuple[str, ...]
     time_zone: str = "UTC"
     version: int = 0
     """Of the workspace's directory when this was read."""
+    teams: tuple[str, ...] = ()
+    held_roles: tuple[str, ...] = ()
+    definitions: tuple[tuple[str, str], ...] = ()
+    """The grants, as canonical JSON, of those of the roles that the workspace defines or redefines."""
+    client_id: str | None = None
+    session_id: str | None = None
+    key_id: str | None = None
+    read_only: bool = False
+    """Whether the credential's scope is to read: then nothing is granted beyond that."""
+
+    @classmethod
+    def anonymous(cls) -> Viewer:
+        """Return the viewer of a request that shows nothing: no role, in no workspace."""
+        return cls(NOBODY, NOBODY, (), ())
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether nobody has shown anything."""
+        return self.workspace_id == NOBODY
 
     @property
     def binds(self) -> Mapping[str, Any]:
@@ -30,5 +52,6 @@ class Viewer:
             "workspace_id": self.workspace_id,
             "viewer_id": self.member_id,
             "viewer_circle": self.circle,
+            "viewer_teams": self.teams,
             "time_zone": self.time_zone,
         }

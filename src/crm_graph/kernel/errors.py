@@ -10,7 +10,8 @@
         ├── NotFound
         ├── DocumentNotFound
         ├── Conflict
-        └── LimitExceeded
+        ├── LimitExceeded
+        └── RateLimited
 
 Business failures (a stage that cannot be left, a missing reason) are not exceptions of this tree's request half:
 operations raise `Refused`, and the mutation's payload carries it as data.
@@ -102,6 +103,16 @@ class LimitExceeded(RequestError):
     """Raised when a document or a run exceeds a limit of the settings."""
 
     code = "COST_LIMIT_EXCEEDED"
+
+
+class RateLimited(RequestError):
+    """Raised when somebody asks more often than they may; after `retry_after_s` seconds they may again."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Refused(CrmError):

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, case, false, or_
 
-from crm_graph.permissions.grants import ALL, NONE, READ, Grant, Level, Role
+from crm_graph.permissions.grants import ALL, NONE, READ, FieldGrant, Grant, Level, Role
 from crm_graph.permissions.policy import Policy
 
 
@@ -24,6 +24,8 @@ class TypeAccess:
 
     policy: Policy
     grants: tuple[Grant, ...]
+    inherent: frozenset[str] = frozenset()
+    """The fields that come with the object, as the schema says by their being non-null: no default hides them."""
 
     def scopes(self, verb: str) -> frozenset[str]:
         """Return the row scopes in which a verb is granted; ALL alone where one role has it."""
@@ -50,10 +52,17 @@ class TypeAccess:
                 continue
             found += [
                 (granted.level, frozenset({row_scope, granted.scope}) - {ALL})
-                for granted in grant.field_grants(name)
+                for granted in self.granted(grant, name)
                 if granted.scope != NONE
             ]
         return found
+
+    def granted(self, grant: Grant, name: str) -> tuple[FieldGrant, ...]:
+        """Return what one role's grant says of a field; one that comes with the object is not hidden by a default."""
+        if name not in self.inherent or name in grant.fields or grant.fields_default >= Level.READ:
+            return grant.field_grants(name)
+        masked = grant.fields_default is Level.MASKED and name in self.policy.masks
+        return (FieldGrant(Level.MASKED if masked else Level.READ),)
 
     def column(
         self, name: str, rows: FromClause, column: ColumnElement[Any], *, masks: bool = True
@@ -80,6 +89,40 @@ class TypeAccess:
     def level(self, name: str) -> Level:
         """Return the best level that any role has on a field on any row."""
         return max((level for level, _ in self._levels(name)), default=Level.NONE)
+
+    def may_write(self, name: str, verb: str) -> bool:
+        """Return whether a verb may write a field on any row."""
+        return bool(self._writers(name, verb))
+
+    def writable(self, name: str, verb: str, rows: FromClause) -> ColumnElement[bool] | None:
+        """Return the predicate of the rows on which a verb may write a field; None where `rows(verb)` says it all.
+
+        The verb of one role and the field of another make no right: one role must grant both on the row.
+        """
+        alternatives = self._writers(name, verb)
+        wholly = {scope for scopes in alternatives if len(scopes) == 1 for scope in scopes}
+        if frozenset() in alternatives or self.scopes(verb) <= wholly:
+            return None
+        return self._where(alternatives, rows) if alternatives else false()
+
+    def _writers(self, name: str, verb: str) -> list[frozenset[str]]:
+        """Return, for each grant by which a verb may write a field, the scopes that must all hold."""
+        return [
+            frozenset({grant.scope(verb), granted.scope}) - {ALL}
+            for grant in self.grants
+            if grant.scope(verb) != NONE
+            for granted in self.granted(grant, name)
+            if granted.scope != NONE and granted.writes(verb)
+        ]
+
+    def audited(self, name: str) -> bool:
+        """Return whether reading a field is to be written to the log: some role that shows it asks for that."""
+        return any(
+            granted.audited and granted.level > Level.NONE and granted.scope != NONE
+            for grant in self.grants
+            if grant.scope(READ) != NONE
+            for granted in self.granted(grant, name)
+        )
 
     def partial(self, name: str) -> bool:
         """Return whether a field is withheld or masked on some of the rows that may be read."""
@@ -114,13 +157,15 @@ class Access:
         return found is not None and found.partial(field_name)
 
 
-def compile_access(roles: Sequence[Role], policies: Iterable[Policy]) -> Access:
-    """Return the union of the roles over all types."""
+def compile_access(
+    roles: Sequence[Role], policies: Iterable[Policy], inherent: Mapping[str, frozenset[str]] | None = None
+) -> Access:
+    """Return the union of the roles over all types. `inherent` are, by type, the fields that come with the object."""
     types: dict[str, TypeAccess] = {}
     digest = hashlib.sha256()
     for policy in policies:
         grants = tuple(found for role in roles if (found := _grant(role, policy)) is not None)
-        types[policy.type] = TypeAccess(policy, grants)
+        types[policy.type] = TypeAccess(policy, grants, (inherent or {}).get(policy.type, frozenset()))
         digest.update(f"{policy.type}:{[_canonical(grant) for grant in grants]};".encode())
     return Access(types, digest.hexdigest())
 
@@ -134,7 +179,10 @@ def _grant(role: Role, policy: Policy) -> Grant | None:
 
 
 def _canonical(grant: Grant) -> str:
-    fields = sorted((name, [(int(g.level), g.scope) for g in given]) for name, given in grant.fields.items())
+    fields = sorted(
+        (name, [(int(g.level), g.scope, sorted(g.verbs) if g.verbs is not None else None, g.audited) for g in given])
+        for name, given in grant.fields.items()
+    )
     return f"{sorted(grant.verbs.items())}{fields}{int(grant.fields_default)}"
 
 

@@ -23,13 +23,27 @@ NONE, OWN, TEAM, ALL = "NONE", "OWN", "TEAM", "ALL"
 READ, CREATE, UPDATE, DELETE = "read", "create", "update", "delete"
 """The verbs of every type; named transitions (`approve`) are verbs of their own and fall back to `update`."""
 
+SET_ROLES = "setRoles"
+"""Giving members roles. It never follows `update`: who gives roles gives rights."""
+_BY_NAME_ONLY = frozenset({READ, CREATE, DELETE, SET_ROLES})
+
 
 @dataclass(frozen=True, slots=True)
 class FieldGrant:
-    """The level a role has on a field, on the rows of `scope` (within those it may read)."""
+    """The level a role has on a field, on the rows of `scope` (within those it may read).
+
+    With `verbs`, WRITE holds for these verbs only, and is READ otherwise: `{"create"}` is set once and frozen later.
+    """
 
     level: Level
     scope: str = ALL
+    verbs: frozenset[str] | None = None
+    audited: bool = False
+    """Whether reading it by this role is written to the log."""
+
+    def writes(self, verb: str) -> bool:
+        """Return whether it lets a verb write the field."""
+        return self.level >= Level.WRITE and (self.verbs is None or verb in self.verbs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +58,7 @@ class Grant:
         """Return the row scope of a verb; a named transition that is not granted by name follows `update`."""
         if verb in self.verbs:
             return self.verbs[verb]
-        return NONE if verb in {READ, CREATE, DELETE} else self.verbs.get(UPDATE, NONE)
+        return NONE if verb in _BY_NAME_ONLY else self.verbs.get(UPDATE, NONE)
 
     def field_grants(self, name: str) -> tuple[FieldGrant, ...]:
         """Return what the role may do with a field."""
@@ -70,6 +84,15 @@ def grant(
 def read_only(scope: str = ALL, **fields: FieldGrant) -> Grant:
     """Return a grant that reads rows of a scope and writes nothing."""
     return grant(read=scope, default=Level.READ, fields=fields)
+
+
+def reading(of: Grant) -> Grant:
+    """Return of a grant what reads: for credentials whose scope is to read."""
+    fields = {
+        name: tuple(FieldGrant(min(each.level, Level.READ), each.scope, None, each.audited) for each in given)
+        for name, given in of.fields.items()
+    }
+    return grant(read=of.scope(READ), fields=fields, default=min(of.fields_default, Level.READ))
 
 
 MASKED = FieldGrant(Level.MASKED)

@@ -10,13 +10,16 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     FromClause,
+    Numeric,
     String,
     Table,
     Uuid,
     any_,
     bindparam,
     case,
+    cast,
     func,
+    or_,
     select,
     type_coerce,
 )
@@ -43,9 +46,19 @@ def in_circle(column: ColumnElement[Any]) -> ColumnElement[bool]:
     return column == any_(bindparam("viewer_circle", type_=ARRAY(UUID)))
 
 
+def in_teams(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return whether a team column is one of the teams that the viewer manages or belongs to, or below these."""
+    return column == any_(bindparam("viewer_teams", type_=ARRAY(UUID)))
+
+
 def owned_by(column: str) -> Mapping[str, Predicate]:
     """Return OWN and TEAM for a type whose rows have an owner."""
     return {OWN: lambda rows: rows.c[column] == viewer_id(), TEAM: lambda rows: in_circle(rows.c[column])}
+
+
+def of_viewer_or_teams(rows: FromClause, member: str, team: str) -> ColumnElement[bool]:
+    """Return whether a member column is the viewer, or a team column one of the viewer's teams."""
+    return or_(rows.c[member] == viewer_id(), in_teams(rows.c[team]))
 
 
 def mask_text(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -61,6 +74,12 @@ def mask_email(column: ColumnElement[Any]) -> ColumnElement[Any]:
 def mask_phone(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Show the last two digits: `***45`."""
     return type_coerce("***" + func.right(column, 2), String)
+
+
+def mask_amount(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Show the order of magnitude, as the power of ten at or below it: 12,345 is 10,000, 0.5 is 0."""
+    size = func.floor(func.log(func.greatest(func.abs(column), 1)))
+    return case((func.abs(column) < 1, 0), else_=func.sign(column) * func.power(cast(10, Numeric), size))
 
 
 READABLE, MASKED_ONLY = "r", "m"
@@ -96,6 +115,8 @@ class Policy:
     table: Table
     scopes: Mapping[str, Predicate] = field(default_factory=dict)
     masks: Mapping[str, Mask] = field(default_factory=dict)
+    transitions: tuple[str, ...] = ()
+    """The verbs of this type beyond the four that all types have."""
     parent: tuple[Policy, str] | None = None
     directory: bool = False
     """Whether a change of this type may change what somebody else may do: members and teams."""

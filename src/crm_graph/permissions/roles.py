@@ -16,7 +16,7 @@ ANALYST = "analyst"
 INTEGRATION = "integration"
 
 BUILT_IN = (ADMIN, SALES_MANAGER, SALES_REP, MARKETER, SUPPORT_AGENT, ANALYST, INTEGRATION)
-EVERYTHING = grant(read=ALL, create=ALL, update=ALL, delete=ALL, default=Level.WRITE)
+EVERYTHING = grant(read=ALL, create=ALL, update=ALL, delete=ALL, default=Level.WRITE, setRoles=ALL)
 
 
 def built_in_roles(policies: Iterable[Policy]) -> Mapping[str, Role]:

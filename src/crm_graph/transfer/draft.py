@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
 from crm_graph.db.base import columns_of, table_of
-from crm_graph.kernel.errors import Refused
+from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.grants import CREATE, UPDATE
 from crm_graph.transfer.mapping import BoundStep
-from crm_graph.transfer.match import find_beyond_scope
+from crm_graph.transfer.match import Existing, find_beyond_scope
 from crm_graph.transfer.report import StepReport
 from crm_graph.transfer.spec import Column, Draft, ImportSpec, Kind
 from crm_graph.transfer.values import BadValue, parse
@@ -43,8 +43,17 @@ class Drafts:
         for column in self.bound.columns:
             if column.policy is not None:
                 self.work.may(column.policy, UPDATE, (column.field,))
-            elif column.kind is not Kind.ID:
+            elif column.kind is not Kind.ID and not self.access.may_write(column.field, self.create_verb):
                 self.work.may(self.spec.policy, verb, (column.field,))
+
+    def check_match(self, match: Sequence[str]) -> None:
+        """Check that rows may be recognised by these columns. Raises Forbidden for one that is hidden on some rows:
+        which rows of the file are new would tell its values."""
+        for column in self.spec.columns:
+            if column.stored in match and column.kind is not Kind.ID and self.access.partial(column.field):
+                raise Forbidden(
+                    f"Rows cannot be recognised by {column.name}: your roles hide it, or a part of it, on some rows."
+                )
 
     def make(self, number: int, cells: Sequence[str]) -> Draft:
         """Return the draft of a row; every cell that is no value of its column is reported. References stay texts."""
@@ -105,10 +114,13 @@ class Drafts:
             if draft.is_new():
                 self._complete_new(draft)
         new = [draft for draft in drafts if draft.is_new() and not draft.failed]
-        beyond = await find_beyond_scope(self.work, self.spec, new)
+        beyond = await find_beyond_scope(self.work, self.spec, new, self.fields)
         for draft in new:
-            if draft.id in beyond:
+            column = beyond.get(draft.id, "")
+            if column is None:
                 self.fail(draft, "", f"your roles do not allow to create this {self.spec.entity} for this owner")
+            elif column:
+                self.fail_stored(draft, column, "your roles do not allow to write this here")
         return facts
 
     def _add_defaults(self, draft: Draft) -> None:
@@ -138,14 +150,25 @@ class Drafts:
             if verb is not None and not self.access.allows(verb):
                 self.fail(draft, column.name, f"needs the right to {verb}, which your roles do not give")
 
-    def changes(self, draft: Draft, permitted: Mapping[str, bool]) -> dict[str, tuple[Any, Any]]:
+    @property
+    def fields(self) -> dict[str, str]:
+        """The GraphQL fields behind the columns of the file, by the names of the table's columns."""
+        return {
+            column.stored: column.field
+            for column in self.bound.columns
+            if column.stored is not None and column.policy is None and column.kind is not Kind.ID
+        }
+
+    def changes(self, draft: Draft, existing: Existing) -> dict[str, tuple[Any, Any]]:
         """Return what a draft changes of its stored row; reports what the importer may not change."""
         assert draft.before is not None
-        before = draft.before
+        before, permitted = draft.before, existing.permitted
         changed = {name: (before[name], value) for name, value in draft.values.items() if before[name] != value}
         changed.pop("id", None)
         if changed and not permitted[UPDATE]:
             self.fail(draft, "", f"your roles do not allow to update this {self.spec.entity}")
+        for name in sorted(existing.frozen & changed.keys()):
+            self.fail_stored(draft, name, f"your roles do not allow to change this of this {self.spec.entity}")
         for column in self.spec.columns:
             if column.stored in changed:
                 verb = column.verb(draft.values[column.stored])

@@ -80,6 +80,7 @@ class StepLoader:
     async def run(self, table: Table, progress: Progress) -> None:
         """Take all rows of a table."""
         self.drafts.check_rights()
+        self.drafts.check_match(self.match)
         await self.resolver.prepare(column.target for column in self.references if column.target is not None)
         for column in self.own:
             assert column.stored is not None
@@ -160,7 +161,8 @@ class StepLoader:
 
     async def _match(self, drafts: Sequence[Draft]) -> None:
         keyed = [draft for draft in drafts if all(draft.values.get(name) is not None for name in self.match)]
-        found = await find_existing(self.work, self.spec, self.match, keyed, self.drafts.verbs()) if keyed else []
+        verbs, fields = self.drafts.verbs(), self.drafts.fields
+        found = await find_existing(self.work, self.spec, self.match, keyed, verbs, fields) if keyed else []
         for draft, existing in zip(keyed, found, strict=True):
             if len(existing) > 1:
                 self.drafts.fail_stored(draft, self.match[-1], f"is the key of {len(existing)} stored rows")
@@ -234,7 +236,7 @@ class StepLoader:
         good = [draft for draft in drafts if not draft.failed]
         facts = await self.drafts.complete(good) if good else None
         changes = {
-            draft.id: self.drafts.changes(draft, self.found[draft.id].permitted)
+            draft.id: self.drafts.changes(draft, self.found[draft.id])
             for draft in good
             if not draft.is_new() and not draft.failed
         }

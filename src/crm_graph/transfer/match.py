@@ -23,10 +23,11 @@ from crm_graph.work import Work
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """A stored row, and which of the verbs asked for are permitted on it."""
+    """A stored row, which of the verbs asked for are permitted on it, and which columns may not be changed in it."""
 
     values: Mapping[str, Any]
     permitted: Mapping[str, bool]
+    frozen: frozenset[str] = frozenset()
 
 
 @cache
@@ -71,9 +72,15 @@ def _as_given(drafts: Sequence[Draft], names: Sequence[str]) -> list[dict[str, A
 
 
 async def find_existing(
-    work: Work, spec: ImportSpec, key: Sequence[str], drafts: Sequence[Draft], verbs: Iterable[str]
+    work: Work,
+    spec: ImportSpec,
+    key: Sequence[str],
+    drafts: Sequence[Draft],
+    verbs: Iterable[str],
+    fields: Mapping[str, str],
 ) -> list[list[Existing]]:
-    """Return, for each draft, the rows with its key that the importer may see."""
+    """Return, for each draft, the rows with its key that the importer may see. `fields` are the GraphQL fields behind
+    the columns that may be changed."""
     table = table_of(spec.model)
     given = _given(spec.model, key)
     access = work.access.of(spec.policy.type)
@@ -87,12 +94,22 @@ async def find_existing(
         predicate = access.rows(table, verb)
         may = true() if predicate is None else predicate
         permitted.append((may if access.allows(verb) else false()).label(f"may_{number}"))
-    query = select(*table.c, *permitted, given.c.place).join(given, _same(key, table.c, given.c)).where(*conditions)
+    frozen = [
+        not_(func.coalesce(predicate, false())).label(f"frozen_{column}")
+        for column, name in fields.items()
+        if (predicate := access.writable(name, UPDATE, table)) is not None
+    ]
+    query = (
+        select(*table.c, *permitted, *frozen, given.c.place)
+        .join(given, _same(key, table.c, given.c))
+        .where(*conditions)
+    )
     found: list[list[Existing]] = [[] for _ in drafts]
     bound = {**work.viewer.binds, "given": _as_given(drafts, key)}
     for row in await work.session.query(query, **bound):
         may_do = {verb: bool(row[f"may_{number}"]) for number, verb in enumerate(verbs)}
-        found[row["place"]].append(Existing(_typed(spec.model, dict(row)), may_do))
+        kept = frozenset(column for column in fields if row.get(f"frozen_{column}"))
+        found[row["place"]].append(Existing(_typed(spec.model, dict(row)), may_do, kept))
     return found
 
 
@@ -110,20 +127,34 @@ async def find_taken(work: Work, spec: ImportSpec, key: Sequence[str], drafts: S
     return {row["place"]: row["id"] for row in await work.session.query(query, **bound)}
 
 
-async def find_beyond_scope(work: Work, spec: ImportSpec, drafts: Sequence[Draft]) -> set[str]:
-    """Return the ids of new rows that the importer's scope would not reach: an owner outside the team, say.
+async def find_beyond_scope(
+    work: Work, spec: ImportSpec, drafts: Sequence[Draft], fields: Mapping[str, str]
+) -> dict[str, str | None]:
+    """Return, by the id of a new row, what the importer's scope would not reach: the row (None), whose owner is outside
+    the team, say; or the first of the columns, of those with the GraphQL `fields`, that has a value.
 
     Asked before anything is written, over the rows as given: the predicates of policies take any rows with the columns.
     """
     verb = CREATE if spec.policy.parent is None else UPDATE
     names = [each.name for each in table_of(spec.model).columns]
     given = _given(spec.model, names)
-    predicate = work.access.of(spec.policy.type).rows(given, verb)
-    if predicate is None or not drafts:
-        return set()
-    query = select(given.c.id).where(not_(func.coalesce(predicate, false())))
+    access = work.access.of(spec.policy.type)
+    limits: dict[str | None, Any] = {
+        None: access.rows(given, verb),
+        **{column: access.writable(name, verb, given) for column, name in fields.items()},
+    }
+    limits = {column: predicate for column, predicate in limits.items() if predicate is not None}
+    if not limits or not drafts:
+        return {}
+    outside = [not_(func.coalesce(each, false())).label(f"c{index}") for index, each in enumerate(limits.values())]
     bound = {**work.viewer.binds, "given": _as_given(drafts, names)}
-    return {row["id"] for row in await work.session.query(query, **bound)}
+    by_id = {draft.id: draft for draft in drafts}
+    found: dict[str, str | None] = {}
+    for row in await work.session.query(select(given.c.id, *outside), **bound):
+        for index, name in enumerate(limits):
+            if row[f"c{index}"] and (name is None or by_id[row["id"]].values.get(name) is not None):
+                found.setdefault(row["id"], name)
+    return found
 
 
 async def links(work: Work, spec: ImportSpec, name: str) -> dict[str, str]:

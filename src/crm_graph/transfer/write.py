@@ -7,7 +7,6 @@ COPY's text format, written here: asyncpg's binary COPY needs binary codecs, and
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import fields
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -22,13 +21,13 @@ from sqlalchemy.sql import bindparam
 from crm_graph.db.base import Base, Row, columns_of, table_of
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement, compile_statement
+from crm_graph.events.log import EVENT_COLUMNS
 from crm_graph.kernel.errors import Conflict, Refused
 from crm_graph.permissions.policy import Policy, workspace
 from crm_graph.work import DomainEvent, Work
 
 LINES_PER_CHUNK = 500
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-_EVENT_COLUMNS = ("workspace_id", "type", "entity", "entity_id", "actor", "at", "changes", "data")
 _HOUSEKEEPING = frozenset({"workspace_id", "id", "version", "created_at", "updated_at"})
 
 
@@ -140,17 +139,7 @@ def event_row(
     work: Work, policy: Policy, entity_id: str, event: DomainEvent, changes: Mapping[str, tuple[Any, Any]]
 ) -> dict[str, Any]:
     """Return a row of the log, as `Work.record` writes it, and whether the directory changes with it."""
-    return {
-        "directory": policy.directory,
-        "workspace_id": work.viewer.workspace_id,
-        "type": type(event).__name__,
-        "entity": policy.type,
-        "entity_id": entity_id,
-        "actor": work.viewer.member_id,
-        "at": work.now,
-        "changes": changes,
-        "data": {each.name: getattr(event, each.name) for each in fields(event)},
-    }
+    return {"directory": policy.directory, **work.entry(policy, entity_id, event, changes)}
 
 
 def all_of(values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -161,6 +150,6 @@ def all_of(values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
 async def write_events(work: Work, rows: Sequence[Mapping[str, Any]]) -> None:
     """Append events to the log, in this transaction and in this order."""
     if rows:
-        await copy_rows(work.session, "event", _EVENT_COLUMNS, rows)
+        await copy_rows(work.session, "event", EVENT_COLUMNS, rows)
     if any(row["directory"] for row in rows):
         await work.touch_directory()

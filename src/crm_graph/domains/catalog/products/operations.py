@@ -17,7 +17,7 @@ async def create_product(work: Work, values: Mapping[str, Any], given: tuple[str
     work.may(PRODUCT, CREATE, given)
     product: Product = Product.make(**{"active": True, **values})
     _check(product)
-    await work.create(product, PRODUCT, ProductCreated())
+    await work.create(product, PRODUCT, ProductCreated(), given)
     return product.id
 
 
@@ -25,8 +25,7 @@ async def update_product(
     work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
 ) -> str:
     """Change a product."""
-    work.may(PRODUCT, UPDATE, given)
-    product = await work.get(Product, PRODUCT, id_, UPDATE, if_version)
+    product = await work.get(Product, PRODUCT, id_, UPDATE, if_version, given=given)
     for name, value in values.items():
         setattr(product, name, value)
     _check(product)

@@ -18,7 +18,7 @@ async def create_contact(work: Work, values: Mapping[str, Any], given: tuple[str
     work.may(CONTACT, CREATE, given)
     await work.refer(Customer, CUSTOMER, values["customer_id"], "customerId")
     contact: Contact = Contact.make(**values)
-    await work.create(contact, CONTACT, ContactCreated())
+    await work.create(contact, CONTACT, ContactCreated(), given)
     return contact.id
 
 
@@ -26,8 +26,7 @@ async def update_contact(
     work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
 ) -> str:
     """Change a contact's data."""
-    work.may(CONTACT, UPDATE, given)
-    contact = await work.get(Contact, CONTACT, id_, UPDATE, if_version)
+    contact = await work.get(Contact, CONTACT, id_, UPDATE, if_version, given=given)
     if values.get("customer_id") is not None:
         await work.refer(Customer, CUSTOMER, values["customer_id"], "customerId")
     for name, value in values.items():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sqlalchemy import ColumnElement, FromClause, select
 
 from crm_graph.db.base import table_of
 from crm_graph.domains.customers.contacts.model import Contact
 from crm_graph.domains.customers.customers.model import Customer
-from crm_graph.domains.customers.customers.policy import CUSTOMER
+from crm_graph.domains.customers.customers.policy import ACCOUNT_TEAM, CUSTOMER
 from crm_graph.permissions.grants import ALL, HIDDEN, MASKED, OWN, TEAM, FieldGrant, Level, grant
 from crm_graph.permissions.policy import (
     MaskDecrypted,
@@ -33,7 +35,7 @@ def _of_customers(scope: str, rows: FromClause) -> ColumnElement[bool]:
 CONTACT = Policy(
     "Contact",
     table_of(Contact),
-    scopes={OWN: lambda rows: _of_customers(OWN, rows), TEAM: lambda rows: _of_customers(TEAM, rows)},
+    scopes={scope: partial(_of_customers, scope) for scope in (OWN, TEAM, ACCOUNT_TEAM)},
     masks={"name": mask_text, "email": mask_email, "phone": mask_phone, "nationalId": MaskDecrypted(last_letters(4))},
     defaults={
         SALES_MANAGER: grant(

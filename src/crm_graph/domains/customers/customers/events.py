@@ -28,4 +28,27 @@ class CustomerDeleted:
     """A customer was removed."""
 
 
-EVENTS = (CustomerCreated, CustomerUpdated, CustomerLifecycleChanged, CustomerDeleted)
+@dataclass(frozen=True, slots=True)
+class AccountTeamMemberAdded:
+    """A member looks after a customer together with its owner."""
+
+    customer_id: str
+    member_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTeamMemberRemoved:
+    """A member was taken off a customer's account team."""
+
+    customer_id: str
+    member_id: str
+
+
+EVENTS = (
+    CustomerCreated,
+    CustomerUpdated,
+    CustomerLifecycleChanged,
+    CustomerDeleted,
+    AccountTeamMemberAdded,
+    AccountTeamMemberRemoved,
+)

@@ -7,7 +7,7 @@ from typing import Any
 
 import strawberry
 
-from crm_graph.domains.customers.customers import events, model, operations, policy
+from crm_graph.domains.customers.customers import account_team, events, model, operations, policy
 from crm_graph.domains.workspace.members.graph import Member
 from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
@@ -72,7 +72,22 @@ class Customer(Node):
     owner: Member | None = to_one("owner_id", "The member who looks after the customer.")
     parent: Customer | None = to_one("parent_id", "The company that owns this one.")
     subsidiaries: Connection[Customer] = to_many("parent_id", "The companies that this one owns.")
+    account_team: Connection[AccountTeamMember] = to_many(
+        "customer_id", "Who looks after the customer together with its owner: the row scope ACCOUNT_TEAM."
+    )
     external_id: str | None = column("The customer's id in the system it came from, unique in the workspace.")
+    version: int = column("Counts the changes; give it as `ifVersion`.")
+    created_at: datetime = column("When the record was made.")
+    updated_at: datetime = column("When the record last changed.")
+
+
+@record("act", model.AccountTeamMember, policy.ACCOUNT_TEAM_MEMBER)
+class AccountTeamMember(Node):
+    """A member who looks after a customer together with its owner; part of the customer."""
+
+    customer: Customer | None = to_one("customer_id", "The customer.")
+    member: Member | None = to_one("member_id", "The member.")
+    duty: str | None = column("What the member does for the customer.")
     version: int = column("Counts the changes; give it as `ifVersion`.")
     created_at: datetime = column("When the record was made.")
     updated_at: datetime = column("When the record last changed.")
@@ -155,6 +170,30 @@ class DeleteCustomerInput:
     if_version: int | None = strawberry.field(description="Refuse if the customer is at another version.", default=None)
 
 
+@strawberry.input(description="A member to add to a customer's account team.")
+class AddAccountTeamMemberInput:
+    """See `account_team.add_account_team_member`."""
+
+    customer_id: strawberry.ID = strawberry.field(description="The customer.")
+    member_id: strawberry.ID = strawberry.field(description="The member who is to look after it too.")
+    duty: str | None = strawberry.field(description="What the member does for the customer.", default=None)
+
+
+@strawberry.input(description="A member to take off a customer's account team.")
+class RemoveAccountTeamMemberInput:
+    """See `account_team.remove_account_team_member`."""
+
+    id: strawberry.ID = strawberry.field(description="The entry of the account team.")
+    if_version: int | None = strawberry.field(description="Refuse if the entry is at another version.", default=None)
+
+
+@strawberry.type(description="An entry of an account team, or why not.")
+class AccountTeamMemberPayload(Payload):
+    """What mutations of account teams return."""
+
+    account_team_member: AccountTeamMember | None = by_key("record_id", "The entry; null when refused.")
+
+
 @strawberry.type(description="A customer, or why not.")
 class CustomerPayload(Payload):
     """What mutations of customers return."""
@@ -188,6 +227,33 @@ class Mutations:
         )
 
 
+class AccountTeamMutations:
+    """Fields of Mutation."""
+
+    @strawberry.mutation(description="Adds a member to a customer's account team.")
+    async def add_account_team_member(self, info: Info, input: AddAccountTeamMemberInput) -> AccountTeamMemberPayload:
+        return await perform(
+            info,
+            AccountTeamMemberPayload,
+            lambda work: account_team.add_account_team_member(
+                work,
+                key_of(Customer, input.customer_id, "customerId"),
+                key_of(Member, input.member_id, "memberId"),
+                input.duty,
+            ),
+        )
+
+    @strawberry.mutation(description="Takes a member off a customer's account team.")
+    async def remove_account_team_member(self, info: Info, input: RemoveAccountTeamMemberInput) -> DeletePayload:
+        return await perform_delete(
+            info,
+            input.id,
+            lambda work: account_team.remove_account_team_member(
+                work, key_of(AccountTeamMember, input.id), input.if_version
+            ),
+        )
+
+
 async def _create(work: Work, input_: CreateCustomerInput) -> str:
     values = _values(given(input_, "id"))
     return await operations.create_customer(
@@ -215,9 +281,9 @@ class MemberCustomers:
 
 SLICE = Slice(
     "customers",
-    records=(Customer,),
+    records=(Customer, AccountTeamMember),
     queries=(Queries,),
-    mutations=(Mutations,),
+    mutations=(Mutations, AccountTeamMutations),
     extensions=(extend(Member, MemberCustomers),),
     events=events.EVENTS,
 )

@@ -87,3 +87,19 @@ class Customer(Row):
             )
         self.lifecycle, self.lifecycle_since = to.value, at
         return CustomerLifecycleChanged(before.value, to.value)
+
+
+class AccountTeamMember(Row):
+    """That a member looks after a customer together with its owner."""
+
+    __tablename__ = "account_team_member"
+    __table_args__ = (
+        refers("customer_id", "customer", on_delete="CASCADE"),
+        refers("member_id", "member", on_delete="CASCADE"),
+        unique("customer_id", "member_id"),
+        indexed("account_team_member", "member_id"),
+    )
+
+    customer_id: Mapped[Id]
+    member_id: Mapped[Id]
+    duty: Mapped[str | None]

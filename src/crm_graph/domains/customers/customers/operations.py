@@ -29,7 +29,7 @@ async def create_customer(work: Work, values: Mapping[str, Any], given: tuple[st
         }
     )
     await _check_references(work, values)
-    await work.create(customer, CUSTOMER, CustomerCreated())
+    await work.create(customer, CUSTOMER, CustomerCreated(), given)
     return customer.id
 
 
@@ -37,8 +37,7 @@ async def update_customer(
     work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
 ) -> str:
     """Change a customer's data."""
-    work.may(CUSTOMER, UPDATE, given)
-    customer = await work.get(Customer, CUSTOMER, id_, UPDATE, if_version)
+    customer = await work.get(Customer, CUSTOMER, id_, UPDATE, if_version, given=given)
     await _check_references(work, values, customer.id)
     for name, value in values.items():
         setattr(customer, name, value)

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+from sqlalchemy import ColumnElement, FromClause, or_, select
+
 from crm_graph.db.base import table_of
-from crm_graph.domains.customers.customers.model import Customer
+from crm_graph.domains.customers.customers.model import AccountTeamMember, Customer
 from crm_graph.permissions.grants import ALL, HIDDEN, MASKED, OWN, TEAM, FieldGrant, Level, grant
-from crm_graph.permissions.policy import Policy, mask_email, mask_phone, mask_text, owned_by
+from crm_graph.permissions.policy import (
+    Policy,
+    mask_amount,
+    mask_email,
+    mask_phone,
+    mask_text,
+    owned_by,
+    viewer_id,
+    workspace,
+)
 from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT
+
+ACCOUNT_TEAM = "ACCOUNT_TEAM"
+"""The row scope of the customers that one looks after oneself, or in whose account team one is."""
+_TEAM = table_of(AccountTeamMember)
+
+
+def _of_account_team(rows: FromClause) -> ColumnElement[bool]:
+    entry = _TEAM.alias()
+    of_viewer = entry.c.workspace_id == workspace(), entry.c.customer_id == rows.c.id, entry.c.member_id == viewer_id()
+    return or_(rows.c.owner_id == viewer_id(), select(1).select_from(entry).where(*of_viewer).correlate(rows).exists())
+
 
 CUSTOMER = Policy(
     "Customer",
     table_of(Customer),
-    scopes=owned_by("owner_id"),
-    masks={"email": mask_email, "phone": mask_phone, "name": mask_text},
+    scopes={**owned_by("owner_id"), ACCOUNT_TEAM: _of_account_team},
+    masks={"email": mask_email, "phone": mask_phone, "name": mask_text, "annualRevenue": mask_amount},
+    transitions=("changeLifecycle",),
     defaults={
         SALES_MANAGER: grant(read=ALL, create=ALL, update=ALL, delete=TEAM),
         SALES_REP: grant(
@@ -27,3 +50,4 @@ CUSTOMER = Policy(
         INTEGRATION: grant(read=ALL, create=ALL, update=ALL),
     },
 )
+ACCOUNT_TEAM_MEMBER = Policy("AccountTeamMember", _TEAM, parent=(CUSTOMER, "customer_id"))

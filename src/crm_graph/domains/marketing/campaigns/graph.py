@@ -11,7 +11,7 @@ import strawberry
 from crm_graph.domains.customers.contacts.graph import Contact
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.marketing.campaigns import events, model, operations, policy
-from crm_graph.domains.workspace.members.graph import Member
+from crm_graph.domains.workspace.members.graph import Member, Team
 from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
@@ -82,6 +82,7 @@ class Campaign(Node):
     cost: Money | None = money("cost", "currency", "What it has cost so far; in the currency of the budget.")
     goal: str | None = column("What it is to achieve, in words.")
     owner: Member | None = to_one("owner_id", "The member who runs it.")
+    team: Team | None = to_one("team_id", "The team that runs it together: the row scope CAMPAIGN_TEAM.")
     members: Connection[CampaignMember] = to_many("campaign_id", "The customers and contacts that it addresses.")
     external_id: str | None = column("The campaign's id in the system it came from, unique in the workspace.")
     version: int = column("Counts the changes; give it as `ifVersion`.")
@@ -129,6 +130,7 @@ class CreateCampaignInput:
     )
     goal: str | None = strawberry.field(description="What it is to achieve, in words.", default=None)
     owner_id: strawberry.ID | None = strawberry.field(description="Who runs it; you unless given.", default=None)
+    team_id: strawberry.ID | None = strawberry.field(description="The team that runs it together.", default=None)
     external_id: str | None = strawberry.field(description="The campaign's id in another system.", default=None)
 
 
@@ -148,6 +150,7 @@ class UpdateCampaignInput:
     )
     goal: strawberry.Maybe[str | None] = strawberry.field(description="What it is to achieve, in words.")
     owner_id: strawberry.Maybe[strawberry.ID | None] = strawberry.field(description="Who runs it.")
+    team_id: strawberry.Maybe[strawberry.ID | None] = strawberry.field(description="The team that runs it together.")
     external_id: strawberry.Maybe[str | None] = strawberry.field(description="The campaign's id in another system.")
 
 
@@ -328,6 +331,7 @@ async def _add_member(work: Work, input_: AddCampaignMemberInput) -> str:
 
 def _values(values: dict[str, Any]) -> dict[str, Any]:
     refer(values, "owner_id", Member)
+    refer(values, "team_id", Team)
     spread_money(values, "budget", "budget_currency")
     return spread_money(values, "cost", "cost_currency")
 
@@ -354,6 +358,12 @@ class MemberMarketing:
     campaigns: Connection[Campaign] = to_many("owner_id", "The campaigns that the member runs.")
 
 
+class TeamMarketing:
+    """Fields that campaigns add to teams."""
+
+    campaigns: Connection[Campaign] = to_many("team_id", "The campaigns that the team runs together.")
+
+
 SLICE = Slice(
     "campaigns",
     records=(Campaign, CampaignMember),
@@ -363,6 +373,7 @@ SLICE = Slice(
         extend(Customer, CustomerMarketing),
         extend(Contact, ContactMarketing),
         extend(Member, MemberMarketing),
+        extend(Team, TeamMarketing),
     ),
     events=events.EVENTS,
 )

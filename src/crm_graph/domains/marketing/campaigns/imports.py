@@ -16,7 +16,7 @@ from crm_graph.domains.marketing.campaigns.events import (
 from crm_graph.domains.marketing.campaigns.model import Campaign, CampaignChannel, CampaignStatus
 from crm_graph.domains.marketing.campaigns.operations import CANCEL, COMPLETE, LAUNCH, PAUSE
 from crm_graph.domains.marketing.campaigns.policy import CAMPAIGN
-from crm_graph.domains.workspace.members.imports import MEMBER_TARGET
+from crm_graph.domains.workspace.members.imports import MEMBER_TARGET, TEAM_TARGET
 from crm_graph.domains.workspace.workspaces.operations import base_currency
 from crm_graph.kernel.errors import Refused
 from crm_graph.transfer.spec import Changes, Draft, ImportSpec, choice, currency, day, decimal, refer, string
@@ -80,6 +80,7 @@ IMPORTS = (
             currency("budget"),
             string("goal"),
             refer("owner", MEMBER_TARGET),
+            refer("team", TEAM_TARGET),
         ),
         matches=(("external_id",), ("name",)),
         unique=(("external_id",),),

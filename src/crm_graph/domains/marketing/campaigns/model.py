@@ -60,8 +60,10 @@ class Campaign(Row):
     __table_args__ = (
         refers("workspace_id", "workspace"),
         refers("owner_id", "member"),
+        refers("team_id", "team"),
         unique("external_id"),
         indexed("campaign", "owner_id"),
+        indexed("campaign", "team_id"),
         indexed("campaign", "status"),
         CheckConstraint("channel IN ('EMAIL', 'SMS', 'EVENT', 'ADVERTISEMENT', 'SOCIAL')", name="channel"),
         CheckConstraint("status IN ('PLANNED', 'ACTIVE', 'PAUSED', 'COMPLETED', 'CANCELLED')", name="status"),
@@ -81,6 +83,7 @@ class Campaign(Row):
     currency: Mapped[str | None]
     goal: Mapped[str | None]
     owner_id: Mapped[Id | None]
+    team_id: Mapped[Id | None]
     external_id: Mapped[str | None]
 
     def take(self, values: Mapping[str, Any]) -> None:

@@ -18,8 +18,8 @@ from crm_graph.domains.marketing.campaigns.events import (
 )
 from crm_graph.domains.marketing.campaigns.model import Campaign, CampaignMember, CampaignMemberStatus, CampaignStatus
 from crm_graph.domains.marketing.campaigns.policy import CAMPAIGN, CAMPAIGN_MEMBER
-from crm_graph.domains.workspace.members.model import Member
-from crm_graph.domains.workspace.members.policy import MEMBER
+from crm_graph.domains.workspace.members.model import Member, Team
+from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
 from crm_graph.work import CREATE, DELETE, UPDATE, Work
 
 LAUNCH, PAUSE, RESUME, COMPLETE, CANCEL = "launch", "pause", "resume", "complete", "cancel"
@@ -31,7 +31,7 @@ async def create_campaign(work: Work, id_: str | None, values: Mapping[str, Any]
     await _check_references(work, values)
     campaign: Campaign = Campaign.make(id=id_, status=CampaignStatus.PLANNED.value)
     campaign.take({"owner_id": work.viewer.member_id, **values})
-    await work.create(campaign, CAMPAIGN, CampaignCreated())
+    await work.create(campaign, CAMPAIGN, CampaignCreated(), given)
     return campaign.id
 
 
@@ -39,8 +39,7 @@ async def update_campaign(
     work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
 ) -> str:
     """Change a campaign's data; its status is changed by its transitions."""
-    work.may(CAMPAIGN, UPDATE, given)
-    campaign = await work.get(Campaign, CAMPAIGN, id_, UPDATE, if_version)
+    campaign = await work.get(Campaign, CAMPAIGN, id_, UPDATE, if_version, given=given)
     await _check_references(work, values)
     campaign.take(values)
     await work.save(campaign, CAMPAIGN, CampaignUpdated())
@@ -91,21 +90,20 @@ async def delete_campaign(work: Work, id_: str, if_version: int | None) -> None:
 async def add_member(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
     """Add a customer or contact that the viewer may see to a campaign. Raises Refused TAKEN for one that is in it."""
     work.may(CAMPAIGN_MEMBER, UPDATE, given)
-    await work.get(Campaign, CAMPAIGN, values["campaign_id"], UPDATE)
+    await work.get(Campaign, CAMPAIGN, values["campaign_id"], UPDATE, path="campaignId")
     member: CampaignMember = CampaignMember.make(**{"status": CampaignMemberStatus.TARGETED.value, **values})
     member.check()
     if member.customer_id is not None:
         await work.refer(Customer, CUSTOMER, member.customer_id, "customerId")
     if member.contact_id is not None:
         await work.refer(Contact, CONTACT, member.contact_id, "contactId")
-    await work.create(member, CAMPAIGN_MEMBER, CampaignMemberAdded(member.campaign_id))
+    await work.create(member, CAMPAIGN_MEMBER, CampaignMemberAdded(member.campaign_id), given)
     return member.id
 
 
 async def set_member_status(work: Work, id_: str, to: CampaignMemberStatus, if_version: int | None) -> str:
     """Note how far a campaign got with one of its members."""
-    work.may(CAMPAIGN_MEMBER, UPDATE, ("status",))
-    member = await work.get(CampaignMember, CAMPAIGN_MEMBER, id_, UPDATE, if_version)
+    member = await work.get(CampaignMember, CAMPAIGN_MEMBER, id_, UPDATE, if_version, given=("status",))
     await work.save(member, CAMPAIGN_MEMBER, member.set_status(to, work.now))
     return member.id
 
@@ -119,3 +117,5 @@ async def remove_member(work: Work, id_: str, if_version: int | None) -> None:
 async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
     if values.get("owner_id") is not None:
         await work.refer(Member, MEMBER, values["owner_id"], "ownerId")
+    if values.get("team_id") is not None:
+        await work.refer(Team, TEAM, values["team_id"], "teamId")

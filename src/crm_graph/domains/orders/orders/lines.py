@@ -45,23 +45,19 @@ _TOTALS = compile_statement(
 
 async def add_order_line(work: Work, order_id: str, values: Mapping[str, Any]) -> str:
     """Put a product on a draft, at its list price unless another is given."""
-    may_write_lines(work, UPDATE, values)
-    try:
-        order = await work.get(Order, ORDER, order_id, UPDATE)
-    except Refused as refused:
-        raise Refused(refused.code, refused.message, ("orderId",)) from refused
+    given = may_write_lines(work, UPDATE, values)
+    order = await work.get(Order, ORDER, order_id, UPDATE, path="orderId")
     order.check_draft("The lines of an order", "orderId")
     check_count(len(await totals_of(work, order)) + 1, "orderId")
     line = await new_line(work, order, values)
-    await work.create(line, ORDER_LINE, OrderLineAdded(line.product_id))
+    await work.create(line, ORDER_LINE, OrderLineAdded(line.product_id), given)
     await _add_up(work, order)
     return line.id
 
 
 async def update_order_line(work: Work, id_: str, values: Mapping[str, Any], if_version: int | None) -> str:
     """Change a line of a draft: its quantity, price, discount or description."""
-    may_write_lines(work, UPDATE, values)
-    order, line = await _get(work, id_, if_version)
+    order, line = await _get(work, id_, if_version, may_write_lines(work, UPDATE, values))
     for name, value in values.items():
         setattr(line, name, value)
     price(line)
@@ -103,9 +99,11 @@ def price(line: OrderLine) -> None:
     line.total = line_total(line.quantity, line.unit_price, line.discount_percent)
 
 
-def may_write_lines(work: Work, verb: str, names: Collection[str]) -> None:
-    """Check a verb on lines, and writing these values of one. Raises Forbidden."""
-    work.may(ORDER_LINE, verb, [field for name, field in _FIELDS.items() if name in names])
+def may_write_lines(work: Work, verb: str, names: Collection[str]) -> tuple[str, ...]:
+    """Check a verb on lines, and writing these values of one; returns their GraphQL fields. Raises Forbidden."""
+    given = tuple(field for name, field in _FIELDS.items() if name in names)
+    work.may(ORDER_LINE, verb, given)
+    return given
 
 
 def check_count(count: int, path: str) -> None:
@@ -129,11 +127,12 @@ def at_line(index: int) -> Iterator[None]:
         raise Refused(refused.code, refused.message, ("lines", str(index), *refused.field)) from refused
 
 
-async def _get(work: Work, id_: str, if_version: int | None) -> tuple[Order, OrderLine]:
+async def _get(work: Work, id_: str, if_version: int | None, given: tuple[str, ...] = ()) -> tuple[Order, OrderLine]:
     """Return a line that the viewer may change, with its draft, both locked: the order first."""
+    work.may(ORDER_LINE, UPDATE)
     seen = await work.refer(OrderLine, ORDER_LINE, id_, "id")
     order = await work.get(Order, ORDER, seen.order_id, UPDATE)
-    line = await work.get(OrderLine, ORDER_LINE, id_, UPDATE, if_version)
+    line = await work.get(OrderLine, ORDER_LINE, id_, UPDATE, if_version, given=given)
     order.check_draft("The lines of an order", "id")
     return order, line
 

@@ -64,8 +64,7 @@ async def create_order(
 ) -> str:
     """Draft an order with its lines. `given` are the GraphQL names of what was sent beside them."""
     work.may(ORDER, CREATE, given)
-    if lines:
-        may_write_lines(work, CREATE, {name for line in lines for name in line})
+    of_lines = may_write_lines(work, CREATE, {name for line in lines for name in line}) if lines else ()
     check_count(len(lines), "lines")
     await _check_references(work, values)
     order = await _draft(work, values)
@@ -73,7 +72,7 @@ async def create_order(
     for index, line in enumerate(lines):
         with at_line(index):
             made.append(await new_line(work, order, line))
-    return await _open(work, order, made)
+    return await _open(work, order, made, given, of_lines)
 
 
 async def create_order_from_opportunity(
@@ -83,8 +82,9 @@ async def create_order_from_opportunity(
 
     Copying is reading: it takes only what the viewer may see of the opportunity in clear.
     """
-    work.may(ORDER, CREATE, (*given, "customer", "opportunity", "owner", "currency"))
-    may_write_lines(work, CREATE, _COPIED_OF_LINES.values())
+    given = (*given, "customer", "opportunity", "owner", "currency")
+    work.may(ORDER, CREATE, given)
+    of_lines = may_write_lines(work, CREATE, _COPIED_OF_LINES.values())
     found = await _read(work, OPPORTUNITY, _COPIED, id=opportunity_id)
     if not found:
         raise Refused("NOT_FOUND", "There is no such opportunity.", ("opportunityId",))
@@ -93,15 +93,14 @@ async def create_order_from_opportunity(
         raise Refused("REQUIRED", "This opportunity has no customer: give it one first.", ("opportunityId",))
     await work.refer(Customer, CUSTOMER, copied["customer_id"], "opportunityId")
     order = await _draft(work, {**values, **copied, "opportunity_id": opportunity_id})
-    return await _open(work, order, await _copied_lines(work, order, opportunity_id))
+    return await _open(work, order, await _copied_lines(work, order, opportunity_id), given, of_lines)
 
 
 async def update_order(
     work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
 ) -> str:
     """Change an order's data; its discount and customer only in DRAFT."""
-    work.may(ORDER, UPDATE, given)
-    order = await work.get(Order, ORDER, id_, UPDATE, if_version)
+    order = await work.get(Order, ORDER, id_, UPDATE, if_version, given=given)
     _check(values)
     await _check_references(work, values)
     if values.get("customer_id", order.customer_id) != order.customer_id:
@@ -130,8 +129,7 @@ async def approve_order(work: Work, id_: str, if_version: int | None) -> str:
 
 async def reject_order(work: Work, id_: str, reason: str, if_version: int | None) -> str:
     """Turn a submitted order down, with a reason."""
-    work.may(ORDER, REJECT, ("rejectedReason",))
-    order = await work.get(Order, ORDER, id_, REJECT, if_version)
+    order = await work.get(Order, ORDER, id_, REJECT, if_version, given=("rejectedReason",))
     return await _save_status(work, order, order.reject(reason))
 
 
@@ -161,8 +159,7 @@ async def close_order(work: Work, id_: str, if_version: int | None) -> str:
 
 async def cancel_order(work: Work, id_: str, reason: str, if_version: int | None) -> str:
     """Call off an order that has not been shipped, with a reason."""
-    work.may(ORDER, CANCEL, ("cancelledReason",))
-    order = await work.get(Order, ORDER, id_, CANCEL, if_version)
+    order = await work.get(Order, ORDER, id_, CANCEL, if_version, given=("cancelledReason",))
     return await _save_status(work, order, order.cancel(reason))
 
 
@@ -189,14 +186,18 @@ async def _draft(work: Work, values: Mapping[str, Any]) -> Order:
     return order
 
 
-async def _open(work: Work, order: Order, lines: Sequence[OrderLine]) -> str:
-    """Write a new order with its lines and the first entry of its history."""
+async def _open(
+    work: Work, order: Order, lines: Sequence[OrderLine], given: tuple[str, ...], of_lines: tuple[str, ...]
+) -> str:
+    """Write a new order with its lines and the first entry of its history; `given` and `of_lines` are the GraphQL
+    fields of both that were asked for."""
     order.add_up(line.total for line in lines)
     if not order.number:
         order.number = await _next_number(work, order.ordered_on)
-    await work.create(order, ORDER, OrderCreated())
+    await work.create(order, ORDER, OrderCreated(), given)
     for line in lines:
         await work.add_part(line, ORDER_LINE)
+        await work.check_written(line, ORDER_LINE, CREATE, of_lines)
     await _remember(work, order, None, None)
     return order.id
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from crm_graph.db.base import table_of
 from crm_graph.domains.orders.orders.model import Order, OrderLine, OrderStatusChange
 from crm_graph.permissions.grants import ALL, HIDDEN, NONE, OWN, TEAM, Level, grant
-from crm_graph.permissions.policy import Policy, owned_by
+from crm_graph.permissions.policy import Policy, mask_amount, owned_by
 from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT
 
 ORDER = Policy(
     "Order",
     table_of(Order),
     scopes=owned_by("owner_id"),
+    masks={"subtotal": mask_amount, "total": mask_amount},
+    transitions=("submit", "approve", "reject", "revise", "ship", "deliver", "close", "cancel"),
     defaults={
         SALES_MANAGER: grant(read=ALL, create=ALL, update=TEAM, delete=TEAM, approve=ALL, reject=ALL),
         SALES_REP: grant(read=TEAM, create=OWN, update=OWN, delete=OWN, approve=NONE, reject=NONE),

@@ -18,13 +18,14 @@ from crm_graph.kernel.money import MAX_AMOUNT, round_amount
 from crm_graph.work import UPDATE, Work
 
 HUNDRED = Decimal(100)
+_FIELDS = ("product", "quantity", "unitPrice", "discountPercent")
 
 
 async def add_line(
     work: Work, opportunity_id: str, product_id: str, quantity: Decimal, unit_price: Decimal | None, discount: Decimal
 ) -> str:
     """Put a product on an opportunity, at its list price unless another is given."""
-    work.may(OPPORTUNITY_LINE, UPDATE, ("product", "quantity", "unitPrice", "discountPercent"))
+    work.may(OPPORTUNITY_LINE, UPDATE, _FIELDS)
     opportunity = await work.get(Opportunity, OPPORTUNITY, opportunity_id, UPDATE, path="opportunityId")
     product = await work.refer(Product, PRODUCT, product_id, "productId")
     unit_price = list_price(product, opportunity.currency) if unit_price is None else round_amount(unit_price)
@@ -37,7 +38,7 @@ async def add_line(
         currency=opportunity.currency,
         total=line_total(quantity, unit_price, discount),
     )
-    await work.create(line, OPPORTUNITY_LINE, OpportunityLineAdded(product.id))
+    await work.create(line, OPPORTUNITY_LINE, OpportunityLineAdded(product.id), _FIELDS)
     return line.id
 
 
@@ -50,7 +51,9 @@ async def update_line(
     if_version: int | None,
 ) -> str:
     """Change a line's quantity, price or discount."""
-    line = await work.get(OpportunityLine, OPPORTUNITY_LINE, id_, UPDATE, if_version)
+    changes = {"quantity": quantity, "unitPrice": unit_price, "discountPercent": discount}
+    given = tuple(name for name, value in changes.items() if value is not None)
+    line = await work.get(OpportunityLine, OPPORTUNITY_LINE, id_, UPDATE, if_version, given=given)
     line.quantity = line.quantity if quantity is None else quantity
     line.unit_price = line.unit_price if unit_price is None else round_amount(unit_price)
     line.discount_percent = line.discount_percent if discount is None else discount

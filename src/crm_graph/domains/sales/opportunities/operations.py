@@ -54,7 +54,7 @@ async def create_opportunity(work: Work, values: Mapping[str, Any], given: tuple
         }
     )
     _check(opportunity)
-    await work.create(opportunity, OPPORTUNITY, OpportunityCreated(stage.id))
+    await work.create(opportunity, OPPORTUNITY, OpportunityCreated(stage.id), given)
     await _remember(work, opportunity, None, None)
     return opportunity.id
 
@@ -63,8 +63,7 @@ async def update_opportunity(
     work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
 ) -> str:
     """Change an opportunity's data; its stage is changed by moving it."""
-    work.may(OPPORTUNITY, UPDATE, given)
-    opportunity = await work.get(Opportunity, OPPORTUNITY, id_, UPDATE, if_version)
+    opportunity = await work.get(Opportunity, OPPORTUNITY, id_, UPDATE, if_version, given=given)
     await _check_references(work, values)
     await _set(work, opportunity, values)
     await work.save(opportunity, OPPORTUNITY, OpportunityUpdated())
@@ -75,8 +74,7 @@ async def move_opportunity(
     work: Work, id_: str, stage_id: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
 ) -> str:
     """Move an opportunity to another stage of its pipeline; `values` may supply what the stage requires."""
-    work.may(OPPORTUNITY, MOVE, given)
-    opportunity = await work.get(Opportunity, OPPORTUNITY, id_, MOVE, if_version)
+    opportunity = await work.get(Opportunity, OPPORTUNITY, id_, MOVE, if_version, given=given)
     stage = await work.refer(Stage, STAGE, stage_id, "stageId")
     await _set(work, opportunity, values)
     await _save_move(work, opportunity, opportunity.move(stage, work.now, work.today))
@@ -85,7 +83,7 @@ async def move_opportunity(
 
 async def reopen_opportunity(work: Work, id_: str, stage_id: str, if_version: int | None) -> str:
     """Open a won or lost opportunity again, in an open stage."""
-    opportunity = await work.get(Opportunity, OPPORTUNITY, id_, "reopen", if_version)
+    opportunity = await work.get(Opportunity, OPPORTUNITY, id_, "reopen", if_version, given=("stage",))
     stage = await work.refer(Stage, STAGE, stage_id, "stageId")
     await _save_move(work, opportunity, opportunity.reopen(stage, work.now))
     return opportunity.id

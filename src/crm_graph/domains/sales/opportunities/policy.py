@@ -5,13 +5,15 @@ from __future__ import annotations
 from crm_graph.db.base import table_of
 from crm_graph.domains.sales.opportunities.model import Opportunity, OpportunityLine, StageMove
 from crm_graph.permissions.grants import ALL, HIDDEN, OWN, TEAM, Level, grant
-from crm_graph.permissions.policy import Policy, owned_by
+from crm_graph.permissions.policy import Policy, mask_amount, owned_by
 from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP
 
 OPPORTUNITY = Policy(
     "Opportunity",
     table_of(Opportunity),
     scopes=owned_by("owner_id"),
+    masks={"amount": mask_amount},
+    transitions=("move", "reopen"),
     defaults={
         SALES_MANAGER: grant(read=ALL, create=ALL, update=TEAM, delete=TEAM),
         SALES_REP: grant(read=TEAM, create=OWN, update=OWN),

@@ -11,7 +11,17 @@ from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
 from crm_graph.graph.enums import describe
-from crm_graph.graph.payloads import DeletePayload, Payload, given, key_of, new_key, perform, perform_delete, refer
+from crm_graph.graph.payloads import (
+    DeletePayload,
+    Payload,
+    field_names,
+    given,
+    key_of,
+    new_key,
+    perform,
+    perform_delete,
+    refer,
+)
 from crm_graph.graph.records import Node, by_key, column, record, to_many, to_one
 from crm_graph.graph.types import Connection
 from crm_graph.work import Work
@@ -163,7 +173,11 @@ class Mutations:
             info,
             StagePayload,
             lambda work: operations.update_stage(
-                work, key_of(Stage, input.id), given(input, "id", "if_version"), input.if_version
+                work,
+                key_of(Stage, input.id),
+                given(input, "id", "if_version"),
+                field_names(input, "id", "if_version"),
+                input.if_version,
             ),
         )
 
@@ -177,7 +191,7 @@ class Mutations:
 async def _create_stage(work: Work, input_: CreateStageInput) -> str:
     values = given(input_, "id")
     refer(values, "pipeline_id", Pipeline)
-    return await operations.create_stage(work, {**values, "id": new_key(Stage, input_.id)})
+    return await operations.create_stage(work, {**values, "id": new_key(Stage, input_.id)}, field_names(input_, "id"))
 
 
 SLICE = Slice("pipelines", records=(Pipeline, Stage), queries=(Queries,), mutations=(Mutations,), events=events.EVENTS)

@@ -22,7 +22,7 @@ async def create_pipeline(work: Work, id_: str | None, name: str) -> str:
     """Set up a pipeline with the default stages; they are then changed one by one."""
     work.may(PIPELINE, CREATE, ("name",))
     pipeline: Pipeline = Pipeline.make(id=id_, name=name)
-    await work.create(pipeline, PIPELINE, PipelineCreated())
+    await work.create(pipeline, PIPELINE, PipelineCreated(), ("name",))
     for position, (stage_name, kind, probability, required) in enumerate(DEFAULT_STAGES):
         stage: Stage = Stage.make(
             pipeline_id=pipeline.id,
@@ -38,24 +38,27 @@ async def create_pipeline(work: Work, id_: str | None, name: str) -> str:
 
 async def update_pipeline(work: Work, id_: str, name: str, if_version: int | None) -> str:
     """Rename a pipeline."""
-    pipeline = await work.get(Pipeline, PIPELINE, id_, UPDATE, if_version)
+    pipeline = await work.get(Pipeline, PIPELINE, id_, UPDATE, if_version, given=("name",))
     pipeline.name = name
     await work.save(pipeline, PIPELINE, PipelineUpdated())
     return pipeline.id
 
 
-async def create_stage(work: Work, values: Mapping[str, Any]) -> str:
+async def create_stage(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
     """Add a stage to a pipeline."""
-    await work.get(Pipeline, PIPELINE, values["pipeline_id"], UPDATE)
+    work.may(STAGE, UPDATE, given)
+    await work.get(Pipeline, PIPELINE, values["pipeline_id"], UPDATE, path="pipelineId")
     stage: Stage = Stage.make(**{"required_fields": [], **values})
     _check(stage)
-    await work.create(stage, STAGE, StageCreated())
+    await work.create(stage, STAGE, StageCreated(), given)
     return stage.id
 
 
-async def update_stage(work: Work, id_: str, values: Mapping[str, Any], if_version: int | None) -> str:
+async def update_stage(
+    work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
+) -> str:
     """Change a stage's name, position, probability or required fields."""
-    stage = await work.get(Stage, STAGE, id_, UPDATE, if_version)
+    stage = await work.get(Stage, STAGE, id_, UPDATE, if_version, given=given)
     for name, value in values.items():
         setattr(stage, name, value)
     _check(stage)

@@ -12,7 +12,7 @@ from crm_graph.domains.catalog.products.graph import Product
 from crm_graph.domains.customers.contacts.graph import Contact
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.service.tickets import events, model, operations, policy
-from crm_graph.domains.workspace.members.graph import Member
+from crm_graph.domains.workspace.members.graph import Member, Team
 from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
@@ -91,6 +91,7 @@ class Ticket(Node):
     contact: Contact | None = to_one("contact_id", "The person it comes from.")
     product: Product | None = to_one("product_id", "The product it is about.")
     assignee: Member | None = to_one("assignee_id", "The member who works on it; null while it waits in the queue.")
+    queue: Team | None = to_one("queue_id", "The team whose queue it is in: the row scope QUEUE.")
     replies: Connection[TicketReply] = to_many(
         "ticket_id", "What was said on it, to the customer and among colleagues."
     )
@@ -148,6 +149,7 @@ class CreateTicketInput:
     assignee_id: strawberry.ID | None = strawberry.field(
         description="Who works on it; nobody unless given.", default=None
     )
+    queue_id: strawberry.ID | None = strawberry.field(description="The team whose queue it waits in.", default=None)
     external_id: str | None = strawberry.field(description="The ticket's id in another system.", default=None)
 
 
@@ -165,6 +167,7 @@ class UpdateTicketInput:
     customer_id: strawberry.Maybe[strawberry.ID | None] = strawberry.field(description="The customer it comes from.")
     contact_id: strawberry.Maybe[strawberry.ID | None] = strawberry.field(description="The person it comes from.")
     product_id: strawberry.Maybe[strawberry.ID | None] = strawberry.field(description="The product it is about.")
+    queue_id: strawberry.Maybe[strawberry.ID | None] = strawberry.field(description="The team whose queue it is in.")
     satisfaction: strawberry.Maybe[int | None] = strawberry.field(description="How content the customer was, 1 to 5.")
     external_id: strawberry.Maybe[str | None] = strawberry.field(description="The ticket's id in another system.")
 
@@ -335,6 +338,7 @@ def _values(values: dict[str, Any]) -> dict[str, Any]:
     refer(values, "customer_id", Customer)
     refer(values, "contact_id", Contact)
     refer(values, "product_id", Product)
+    refer(values, "queue_id", Team)
     return values
 
 
@@ -356,6 +360,12 @@ class MemberService:
     assigned_tickets: Connection[Ticket] = to_many("assignee_id", "The tickets that the member works on.")
 
 
+class TeamService:
+    """Fields that tickets add to teams."""
+
+    queued_tickets: Connection[Ticket] = to_many("queue_id", "The tickets in the team's queue.")
+
+
 class ProductService:
     """Fields that tickets add to products."""
 
@@ -371,6 +381,7 @@ SLICE = Slice(
         extend(Customer, CustomerService),
         extend(Contact, ContactService),
         extend(Member, MemberService),
+        extend(Team, TeamService),
         extend(Product, ProductService),
     ),
     events=events.EVENTS,

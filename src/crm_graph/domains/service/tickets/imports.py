@@ -32,7 +32,7 @@ from crm_graph.domains.service.tickets.model import (
 )
 from crm_graph.domains.service.tickets.operations import ASSIGN, CLOSE, HOLD, REOPEN, RESOLVE
 from crm_graph.domains.service.tickets.policy import TICKET
-from crm_graph.domains.workspace.members.imports import MEMBER_TARGET
+from crm_graph.domains.workspace.members.imports import MEMBER_TARGET, TEAM_TARGET
 from crm_graph.permissions.policy import workspace
 from crm_graph.transfer.spec import Changes, Draft, ImportSpec, choice, instant, integer, refer, string
 from crm_graph.work import DomainEvent, Work
@@ -111,6 +111,7 @@ IMPORTS = (
             refer("contact", CONTACT_TARGET),
             refer("product", PRODUCT_TARGET),
             refer("assignee", MEMBER_TARGET, verbs={"*": ASSIGN}),
+            refer("queue", TEAM_TARGET),
             instant("first_response_at"),
             instant("resolved_at"),
             instant("closed_at"),

@@ -79,12 +79,14 @@ class Ticket(Row):
         refers("contact_id", "contact"),
         refers("product_id", "product"),
         refers("assignee_id", "member"),
+        refers("queue_id", "team"),
         unique("number"),
         unique("external_id"),
         indexed("ticket", "customer_id"),
         indexed("ticket", "contact_id"),
         indexed("ticket", "product_id"),
         indexed("ticket", "assignee_id"),
+        indexed("ticket", "queue_id"),
         indexed("ticket", "status"),
         CheckConstraint("kind IN ('QUESTION', 'COMPLAINT', 'SERVICE_REQUEST', 'FEEDBACK')", name="kind"),
         CheckConstraint("channel IN ('EMAIL', 'PHONE', 'CHAT', 'WEB', 'SOCIAL')", name="channel"),
@@ -104,6 +106,8 @@ class Ticket(Row):
     contact_id: Mapped[Id | None]
     product_id: Mapped[Id | None]
     assignee_id: Mapped[Id | None]
+    queue_id: Mapped[Id | None]
+    """The team whose queue the ticket waits in."""
     first_response_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]

@@ -27,8 +27,8 @@ from crm_graph.domains.service.tickets.model import (
     TicketStatus,
 )
 from crm_graph.domains.service.tickets.policy import TICKET, TICKET_REPLY
-from crm_graph.domains.workspace.members.model import Member
-from crm_graph.domains.workspace.members.policy import MEMBER
+from crm_graph.domains.workspace.members.model import Member, Team
+from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
 from crm_graph.permissions.policy import workspace
 from crm_graph.work import CREATE, DELETE, UPDATE, Work
 
@@ -52,7 +52,7 @@ async def create_ticket(work: Work, values: Mapping[str, Any], given: tuple[str,
         ticket.assign(ticket.assignee_id)
     ticket.check()
     ticket.number = await _next_number(work)
-    await work.create(ticket, TICKET, TicketCreated(ticket.number))
+    await work.create(ticket, TICKET, TicketCreated(ticket.number), given)
     return ticket.id
 
 
@@ -60,8 +60,7 @@ async def update_ticket(
     work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
 ) -> str:
     """Change a ticket's data; its status and assignee are changed by its transitions."""
-    work.may(TICKET, UPDATE, given)
-    ticket = await work.get(Ticket, TICKET, id_, UPDATE, if_version)
+    ticket = await work.get(Ticket, TICKET, id_, UPDATE, if_version, given=given)
     await _check_references(work, values)
     for name, value in values.items():
         setattr(ticket, name, value)
@@ -72,8 +71,7 @@ async def update_ticket(
 
 async def assign_ticket(work: Work, id_: str, assignee_id: str, if_version: int | None) -> str:
     """Give a ticket to a member."""
-    work.may(TICKET, ASSIGN, ("assignee",))
-    ticket = await work.get(Ticket, TICKET, id_, ASSIGN, if_version)
+    ticket = await work.get(Ticket, TICKET, id_, ASSIGN, if_version, given=("assignee",))
     await _check_references(work, {"assignee_id": assignee_id})
     await work.save(ticket, TICKET, ticket.assign(assignee_id))
     return ticket.id
@@ -95,8 +93,7 @@ async def resume_ticket(work: Work, id_: str, if_version: int | None) -> str:
 
 async def resolve_ticket(work: Work, id_: str, resolution: str, if_version: int | None) -> str:
     """Say how a ticket was settled."""
-    work.may(TICKET, RESOLVE, ("resolution",))
-    ticket = await work.get(Ticket, TICKET, id_, RESOLVE, if_version)
+    ticket = await work.get(Ticket, TICKET, id_, RESOLVE, if_version, given=("resolution",))
     await work.save(ticket, TICKET, ticket.resolve(resolution, work.now))
     return ticket.id
 
@@ -127,7 +124,7 @@ async def add_reply(work: Work, values: Mapping[str, Any], given: tuple[str, ...
     ticket = await work.get(Ticket, TICKET, values["ticket_id"], UPDATE, path="ticketId")
     reply: TicketReply = TicketReply.make(**{"public": True, **values, "author_id": work.viewer.member_id})
     reply.check()
-    await work.create(reply, TICKET_REPLY, TicketReplyAdded(ticket.id, reply.public))
+    await work.create(reply, TICKET_REPLY, TicketReplyAdded(ticket.id, reply.public), given)
     if reply.public:
         await work.save(ticket, TICKET, ticket.answer(work.now))
     return reply.id
@@ -163,3 +160,5 @@ async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
         await work.refer(Product, PRODUCT, values["product_id"], "productId")
     if values.get("assignee_id") is not None:
         await work.refer(Member, MEMBER, values["assignee_id"], "assigneeId")
+    if values.get("queue_id") is not None:
+        await work.refer(Team, TEAM, values["queue_id"], "queueId")

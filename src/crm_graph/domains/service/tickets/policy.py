@@ -5,16 +5,19 @@ from __future__ import annotations
 from crm_graph.db.base import table_of
 from crm_graph.domains.service.tickets.model import Ticket, TicketReply
 from crm_graph.permissions.grants import ALL, HIDDEN, Level, grant
-from crm_graph.permissions.policy import Policy, owned_by
+from crm_graph.permissions.policy import Policy, of_viewer_or_teams, owned_by
 from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT
 
+QUEUE = "QUEUE"
+"""The row scope of the tickets that one works on, or that are in the queue of a team of one's own subtree."""
 _COUNT = grant(read=ALL, default=Level.READ, fields={"description": HIDDEN})
 _COUNT_REPLIES = grant(read=ALL, default=Level.READ, fields={"body": HIDDEN})
 
 TICKET = Policy(
     "Ticket",
     table_of(Ticket),
-    scopes=owned_by("assignee_id"),
+    scopes={**owned_by("assignee_id"), QUEUE: lambda rows: of_viewer_or_teams(rows, "assignee_id", "queue_id")},
+    transitions=("assign", "hold", "resume", "resolve", "close", "reopen"),
     defaults={
         SUPPORT_AGENT: grant(read=ALL, create=ALL, update=ALL),
         SALES_MANAGER: grant(read=ALL, default=Level.READ),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import Enum
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id, Row, indexed, refers, unique
@@ -18,18 +19,62 @@ class DocumentMode(Enum):
     TRUSTED_ONLY = "TRUSTED_ONLY"
 
 
+class ClientKind(Enum):
+    """Whether a client can keep a secret (RFC 6749, section 2.1)."""
+
+    CONFIDENTIAL = "CONFIDENTIAL"
+    PUBLIC = "PUBLIC"
+
+
 class ApiClient(Row):
-    """A program that uses the API: a web application, a mobile one, an integration."""
+    """A program that uses the API: a web application, a mobile one, an integration.
+
+    It acts for the members who signed in with it, and by itself as `member_id`, a member of kind SERVICE.
+    """
 
     __tablename__ = "api_client"
     __table_args__ = (
         refers("workspace_id", "workspace"),
+        refers("member_id", "member"),
         unique("name"),
+        indexed("api_client", "member_id"),
         CheckConstraint("document_mode IN ('OPEN', 'WARN', 'TRUSTED_ONLY')", name="document_mode"),
+        CheckConstraint("kind IN ('CONFIDENTIAL', 'PUBLIC')", name="kind"),
+        CheckConstraint("requests_per_minute > 0", name="requests_per_minute"),
+        CheckConstraint("cost_per_minute > 0", name="cost_per_minute"),
     )
 
     name: Mapped[str]
     document_mode: Mapped[str] = mapped_column(server_default=DocumentMode.OPEN.value)
+    kind: Mapped[str] = mapped_column(server_default=ClientKind.CONFIDENTIAL.value)
+    member_id: Mapped[Id | None]
+    """Whom it acts as by itself, with an API key or by client credentials; None: only for members."""
+    roles: Mapped[list[str] | None]
+    """The roles that it may use, of those that whom it acts for has; None: all of them."""
+    redirect_uris: Mapped[list[str]] = mapped_column(server_default="{}")
+    first_party: Mapped[bool] = mapped_column(server_default=false())
+    """Whether it is the workspace's own: then members are not asked for their consent."""
+    requests_per_minute: Mapped[int | None]
+    cost_per_minute: Mapped[int | None]
+
+
+class ApiKey(Row):
+    """A key of a client, of which only a hash is kept; `prefix` is what people tell keys apart by."""
+
+    __tablename__ = "api_key"
+    __table_args__ = (
+        refers("client_id", "api_client", on_delete="CASCADE"),
+        unique("sha256"),
+        indexed("api_key", "client_id"),
+    )
+
+    client_id: Mapped[Id]
+    name: Mapped[str]
+    prefix: Mapped[str]
+    sha256: Mapped[str]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
 
 
 class TrustedDocument(Row):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from crm_graph.domains.workspace.clients.events import ApiClientCreated, ApiClientDeleted, ApiClientUpdated
-from crm_graph.domains.workspace.clients.model import ApiClient, DocumentMode
+from crm_graph.domains.workspace.clients.model import ApiClient, ClientKind, DocumentMode
 from crm_graph.domains.workspace.clients.policy import API_CLIENT
 from crm_graph.work import CREATE, DELETE, UPDATE, Work
 
@@ -14,8 +14,16 @@ from crm_graph.work import CREATE, DELETE, UPDATE, Work
 async def create_api_client(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
     """Make a client known. Raises Refused TAKEN for a name in use."""
     work.may(API_CLIENT, CREATE, given)
-    client: ApiClient = ApiClient.make(**{"document_mode": DocumentMode.OPEN.value, **values})
-    await work.create(client, API_CLIENT, ApiClientCreated())
+    client: ApiClient = ApiClient.make(
+        **{
+            "document_mode": DocumentMode.OPEN.value,
+            "kind": ClientKind.CONFIDENTIAL.value,
+            "redirect_uris": [],
+            "first_party": False,
+            **values,
+        }
+    )
+    await work.create(client, API_CLIENT, ApiClientCreated(), given)
     return client.id
 
 
@@ -23,8 +31,7 @@ async def update_api_client(
     work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
 ) -> str:
     """Rename a client, or change what it may run. Raises Refused TAKEN for a name in use."""
-    work.may(API_CLIENT, UPDATE, given)
-    client = await work.get(ApiClient, API_CLIENT, id_, UPDATE, if_version)
+    client = await work.get(ApiClient, API_CLIENT, id_, UPDATE, if_version, given=given)
     for name, value in values.items():
         setattr(client, name, value)
     await work.save(client, API_CLIENT, ApiClientUpdated())

@@ -36,6 +36,27 @@ class MemberReactivated:
 
 
 @dataclass(frozen=True, slots=True)
+class RoleCreated:
+    """A role was defined, or a built-in one redefined."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleUpdated:
+    """A role's grants or description changed."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleDeleted:
+    """A role is gone, or a built-in one as it came again."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class TeamCreated:
     """A team was set up."""
 
@@ -56,6 +77,9 @@ EVENTS = (
     MemberRolesChanged,
     MemberSuspended,
     MemberReactivated,
+    RoleCreated,
+    RoleUpdated,
+    RoleDeleted,
     TeamCreated,
     TeamUpdated,
     TeamDeleted,

@@ -14,7 +14,7 @@ from crm_graph.domains.workspace.members.events import (
     TeamCreated,
     TeamUpdated,
 )
-from crm_graph.domains.workspace.members.model import Member, MemberRole, MemberStatus, Team
+from crm_graph.domains.workspace.members.model import Member, MemberKind, MemberRole, MemberStatus, Team
 from crm_graph.domains.workspace.members.operations import roles_by_member
 from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
 from crm_graph.kernel.errors import Refused
@@ -42,6 +42,7 @@ def _complete(_: Work, draft: Draft, before: Roles) -> None:
     if draft.is_new():
         if not roles:
             raise Refused("REQUIRED", "is needed for a new member", ("roles",))
+        draft.values["kind"] = MemberKind.PERSON.value
         return
     was_admin = ADMIN in before.get(draft.id, ())
     if was_admin and roles is not None and ADMIN not in roles:

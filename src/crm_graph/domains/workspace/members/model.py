@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id, Row, indexed, refers, unique
@@ -19,8 +21,15 @@ class MemberStatus(Enum):
     SUSPENDED = "SUSPENDED"
 
 
+class MemberKind(Enum):
+    """Who stands behind a member."""
+
+    PERSON = "PERSON"
+    SERVICE = "SERVICE"
+
+
 class Member(Row):
-    """A person who works in the workspace; `email` is unique in it, in any case."""
+    """A person who works in the workspace, or an API client at work; `email` is unique in it, in any case."""
 
     __tablename__ = "member"
     __table_args__ = (
@@ -31,13 +40,16 @@ class Member(Row):
         refers("manager_id", "member"),
         unique("external_id"),
         Index("uq_member_email", "workspace_id", text("lower(email)"), unique=True),
+        Index("ix_member_email", text("lower(email)")),  # who signs in may not say in which workspace
         indexed("member", "team_id"),
         indexed("member", "manager_id"),
         CheckConstraint("status IN ('ACTIVE', 'SUSPENDED')", name="status"),
+        CheckConstraint("kind IN ('PERSON', 'SERVICE')", name="kind"),
     )
 
     name: Mapped[str]
     email: Mapped[str]
+    kind: Mapped[str] = mapped_column(server_default=MemberKind.PERSON.value)
     status: Mapped[str] = mapped_column(server_default="ACTIVE")
     team_id: Mapped[Id | None]
     manager_id: Mapped[Id | None]
@@ -67,6 +79,17 @@ class MemberRole(Base):
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)
     member_id: Mapped[Id] = mapped_column(primary_key=True)
     role: Mapped[str] = mapped_column(primary_key=True)
+
+
+class RoleRow(Row):
+    """A role that the workspace defines, or a built-in one that it redefines; `grants` is in the form of role files."""
+
+    __tablename__ = "role"
+    __table_args__ = (refers("workspace_id", "workspace"), unique("name"))
+
+    name: Mapped[str]
+    description: Mapped[str | None]
+    grants: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 
 class Team(Row):

@@ -9,9 +9,11 @@ from sqlalchemy import delete, insert, select
 
 from crm_graph.db.base import table_of
 from crm_graph.domains.workspace.members.events import MemberCreated, MemberRolesChanged, MemberUpdated
-from crm_graph.domains.workspace.members.model import Member, MemberRole, Team
+from crm_graph.domains.workspace.members.model import Member, MemberKind, MemberRole, Team
 from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
+from crm_graph.domains.workspace.members.roles import role_names
 from crm_graph.kernel.errors import Refused
+from crm_graph.permissions.grants import SET_ROLES
 from crm_graph.permissions.policy import workspace
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
 from crm_graph.work import CREATE, UPDATE, Work
@@ -19,21 +21,25 @@ from crm_graph.work import CREATE, UPDATE, Work
 _ROLES = table_of(MemberRole)
 
 
-async def create_member(work: Work, values: Mapping[str, Any], roles: Iterable[str]) -> str:
+async def create_member(
+    work: Work, values: Mapping[str, Any], roles: Iterable[str], given: tuple[str, ...] = ()
+) -> str:
     """Add a member with roles and return their id. Raises Refused INVALID for an unknown role, TAKEN for an e-mail in
-    use."""
-    work.may(MEMBER, CREATE, values)
-    roles = _known(roles)
+    use, FORBIDDEN for roles that the viewer may not give."""
+    work.may(MEMBER, CREATE, given)
+    roles = await grantable(work, roles)
     await _check_references(work, values)
-    member: Member = Member.make(**{"status": "ACTIVE", **values})
-    await work.create(member, MEMBER, MemberCreated(roles))
+    member: Member = Member.make(**{"status": "ACTIVE", "kind": MemberKind.PERSON.value, **values})
+    await work.create(member, MEMBER, MemberCreated(roles), given)
     await _write_roles(work, member.id, roles)
     return member.id
 
 
-async def update_member(work: Work, id_: str, values: Mapping[str, Any], if_version: int | None) -> str:
+async def update_member(
+    work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
+) -> str:
     """Change a member's name, e-mail or team."""
-    member = await work.get(Member, MEMBER, id_, UPDATE, if_version)
+    member = await work.get(Member, MEMBER, id_, UPDATE, if_version, given=given)
     await _check_references(work, values)
     for name, value in values.items():
         setattr(member, name, value)
@@ -42,12 +48,13 @@ async def update_member(work: Work, id_: str, values: Mapping[str, Any], if_vers
 
 
 async def set_member_roles(work: Work, id_: str, roles: Iterable[str]) -> str:
-    """Replace a member's roles. Raises Refused INVALID when that would leave the workspace without an administrator."""
-    member = await work.get(Member, MEMBER, id_, UPDATE)
-    roles = _known(roles)
-    before = await _roles_of(work, id_)
+    """Replace a member's roles. Raises Refused INVALID when that would leave the workspace without an administrator,
+    FORBIDDEN for a role that the viewer may not give or take."""
+    member = await work.get(Member, MEMBER, id_, SET_ROLES)
+    before, roles = await _roles_of(work, id_), tuple(sorted(set(roles)))
     if roles == before:
         return id_
+    await grantable(work, set(roles) ^ set(before))
     if ADMIN in before and ADMIN not in roles:
         await _refuse_last_admin(work, id_, "roles")
     await work.session.run(
@@ -83,11 +90,22 @@ async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
         await work.refer(Member, MEMBER, values["manager_id"], "managerId")
 
 
-def _known(roles: Iterable[str]) -> tuple[str, ...]:
+async def grantable(work: Work, roles: Iterable[str]) -> tuple[str, ...]:
+    """Return roles in order. Raises Refused: INVALID for a role that is not there, FORBIDDEN for one that the viewer
+    may not give.
+
+    Nobody gives what they do not have: else whoever may manage members could make themselves, or a friend, an
+    administrator. Only administrators give any role.
+    """
     roles = tuple(sorted(set(roles)))
+    known = {*BUILT_IN, *await role_names(work)}
     for role in roles:
-        if role not in BUILT_IN:
-            raise Refused("INVALID", f"There is no role {role!r}; there are: {', '.join(BUILT_IN)}.", ("roles",))
+        if role not in known:
+            raise Refused("INVALID", f"There is no role {role!r}; there are: {', '.join(sorted(known))}.", ("roles",))
+        if ADMIN not in work.viewer.roles and role not in work.viewer.roles:
+            raise Refused(
+                "FORBIDDEN", f"You do not have the role {role!r} yourself, so you cannot give it.", ("roles",)
+            )
     return roles
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from crm_graph.db.base import table_of
-from crm_graph.domains.workspace.members.model import Member, Team
-from crm_graph.permissions.grants import ALL, MASKED, Level, grant
+from crm_graph.domains.workspace.members.model import Member, RoleRow, Team
+from crm_graph.permissions.grants import ALL, MASKED, SET_ROLES, Level, grant
 from crm_graph.permissions.policy import Policy, mask_email, owned_by
 from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT
 
@@ -15,6 +15,7 @@ MEMBER = Policy(
     table_of(Member),
     scopes=owned_by("id"),
     masks={"email": mask_email},
+    transitions=(SET_ROLES, "suspend", "reactivate"),
     directory=True,
     defaults={
         **dict.fromkeys((SALES_MANAGER, SALES_REP, MARKETER, SUPPORT_AGENT, INTEGRATION), _SEE),
@@ -27,3 +28,5 @@ TEAM = Policy(
     directory=True,
     defaults=dict.fromkeys((SALES_MANAGER, SALES_REP, MARKETER, SUPPORT_AGENT, ANALYST, INTEGRATION), _SEE),
 )
+ROLE = Policy("Role", table_of(RoleRow), directory=True)
+"""No record of the schema: built-in roles have no row. Administrators alone change roles (`roles.py`)."""

@@ -26,18 +26,20 @@ _ABOVE = Statement(
 )
 
 
-async def create_team(work: Work, values: Mapping[str, Any]) -> str:
+async def create_team(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
     """Set up a team."""
-    work.may(TEAM, CREATE, values)
+    work.may(TEAM, CREATE, given)
     await _check_references(work, values)
     team: Team = Team.make(**values)
-    await work.create(team, TEAM, TeamCreated())
+    await work.create(team, TEAM, TeamCreated(), given)
     return team.id
 
 
-async def update_team(work: Work, id_: str, values: Mapping[str, Any], if_version: int | None) -> str:
+async def update_team(
+    work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
+) -> str:
     """Rename a team, move it in the tree, or give it another manager. Raises Refused INVALID for a circle."""
-    team = await work.get(Team, TEAM, id_, UPDATE, if_version)
+    team = await work.get(Team, TEAM, id_, UPDATE, if_version, given=given)
     await _check_references(work, values)
     if values.get("parent_id") is not None:
         above = await work.session.fetch(_ABOVE, {**work.viewer.binds, "id": values["parent_id"]})

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from crm_graph.domains.workspace.members import events
+from crm_graph.domains.workspace.members.graph.explaining import PermissionQueries
 from crm_graph.domains.workspace.members.graph.mutations import Mutations
+from crm_graph.domains.workspace.members.graph.roles import RoleMutations, RoleQueries
 from crm_graph.domains.workspace.members.graph.teams import TeamMutations
 from crm_graph.domains.workspace.members.graph.types import Member, Queries, Team
+from crm_graph.domains.workspace.members.policy import ROLE
 from crm_graph.graph.build import Slice
 
 SLICE = Slice(
     "members",
     records=(Member, Team),
-    queries=(Queries,),
-    mutations=(Mutations, TeamMutations),
+    queries=(Queries, RoleQueries, PermissionQueries),
+    mutations=(Mutations, TeamMutations, RoleMutations),
+    policies=(ROLE,),
     events=events.EVENTS,
 )
 

@@ -7,7 +7,7 @@ import strawberry
 from crm_graph.domains.workspace.members import operations
 from crm_graph.domains.workspace.members.graph.types import Member, Team
 from crm_graph.graph.context import Info
-from crm_graph.graph.payloads import Payload, given, key_of, new_key, perform, refer
+from crm_graph.graph.payloads import Payload, field_names, given, key_of, new_key, perform, refer
 from crm_graph.graph.records import by_key
 from crm_graph.work import Work
 
@@ -109,11 +109,13 @@ async def _create(work: Work, input_: CreateMemberInput) -> str:
     values = given(input_, "id", "roles")
     refer(values, "team_id", Team)
     refer(values, "manager_id", Member)
-    return await operations.create_member(work, {"id": new_key(Member, input_.id), **values}, input_.roles)
+    names = field_names(input_, "id", "roles")
+    return await operations.create_member(work, {"id": new_key(Member, input_.id), **values}, input_.roles, names)
 
 
 async def _update(work: Work, input_: UpdateMemberInput) -> str:
     values = given(input_, "id", "if_version")
     refer(values, "team_id", Team)
     refer(values, "manager_id", Member)
-    return await operations.update_member(work, key_of(Member, input_.id), values, input_.if_version)
+    names = field_names(input_, "id", "if_version")
+    return await operations.update_member(work, key_of(Member, input_.id), values, names, input_.if_version)

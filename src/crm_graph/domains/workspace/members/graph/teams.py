@@ -7,7 +7,17 @@ import strawberry
 from crm_graph.domains.workspace.members import teams
 from crm_graph.domains.workspace.members.graph.types import Member, Team
 from crm_graph.graph.context import Info
-from crm_graph.graph.payloads import DeletePayload, Payload, given, key_of, new_key, perform, perform_delete, refer
+from crm_graph.graph.payloads import (
+    DeletePayload,
+    Payload,
+    field_names,
+    given,
+    key_of,
+    new_key,
+    perform,
+    perform_delete,
+    refer,
+)
 from crm_graph.graph.records import by_key
 from crm_graph.work import Work
 
@@ -72,11 +82,12 @@ async def _create(work: Work, input_: CreateTeamInput) -> str:
     values = given(input_, "id")
     refer(values, "parent_id", Team)
     refer(values, "manager_id", Member)
-    return await teams.create_team(work, {**values, "id": new_key(Team, input_.id)})
+    return await teams.create_team(work, {**values, "id": new_key(Team, input_.id)}, field_names(input_, "id"))
 
 
 async def _update(work: Work, input_: UpdateTeamInput) -> str:
     values = given(input_, "id", "if_version")
     refer(values, "parent_id", Team)
     refer(values, "manager_id", Member)
-    return await teams.update_team(work, key_of(Team, input_.id), values, input_.if_version)
+    names = field_names(input_, "id", "if_version")
+    return await teams.update_team(work, key_of(Team, input_.id), values, names, input_.if_version)

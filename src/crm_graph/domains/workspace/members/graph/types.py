@@ -10,6 +10,7 @@ from datetime import datetime
 import strawberry
 
 from crm_graph.domains.workspace.members import model, policy
+from crm_graph.domains.workspace.members.graph.permissions import TypePermission, type_permissions
 from crm_graph.domains.workspace.workspaces.graph import Workspace
 from crm_graph.graph import roots
 from crm_graph.graph.context import Info
@@ -66,6 +67,10 @@ class Viewer:
     roles: list[str] = strawberry.field(description="The names of the member's roles; their grants add up.")
     member: Member | None = by_key("member_id", "The member.")
     workspace: Workspace | None = by_key("workspace_id", "The workspace the token is for.")
+
+    @strawberry.field(description="What you may do, by type: the union of your roles.")
+    def permissions(self, info: Info) -> list[TypePermission]:
+        return type_permissions(info.context)
 
 
 class Queries:

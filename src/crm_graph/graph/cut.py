@@ -1,13 +1,19 @@
-"""The schema cut to a role: what the role cannot reach is not in it, neither fields nor the inputs that name them."""
+"""The schema cut to what somebody may reach: the rest is not in it, neither fields nor the inputs that name them.
+
+By `crm-graph schema --role`, and by introspection, which answers each member with the schema cut to their roles.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from graphql import (
     DocumentNode,
     EnumTypeDefinitionNode,
+    GraphQLSchema,
     InputObjectTypeDefinitionNode,
     InterfaceTypeDefinitionNode,
     ListTypeNode,
@@ -15,6 +21,7 @@ from graphql import (
     NonNullTypeNode,
     ObjectTypeDefinitionNode,
     TypeNode,
+    build_schema,
     parse,
     print_ast,
 )
@@ -26,10 +33,12 @@ from crm_graph.graph.orders import enum_name, order_keys
 from crm_graph.graph.records import Record
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.permissions.access import Access, compile_access
-from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE, Level
+from crm_graph.permissions.grants import READ, UPDATE, Level
 from crm_graph.permissions.roles import built_in_roles
 
 ROOTS = ("Query", "Mutation", "Subscription")
+MAX_CUT_SCHEMAS = 30
+"""Cut schemas that a process keeps, about 10 MB each."""
 
 
 def cut_to_role(schema: BuiltSchema, role: str) -> str:
@@ -37,18 +46,48 @@ def cut_to_role(schema: BuiltSchema, role: str) -> str:
     roles = built_in_roles(schema.policies)
     if role not in roles:
         raise OperatorError(f"there is no role {role!r}", f"there are: {', '.join(roles)}")
-    cut = _Cut(schema, compile_access([roles[role]], schema.policies))
-    return cut.sdl()
+    return _Cut(schema, compile_access([roles[role]], schema.policies, schema.vocabulary.inherent)).sdl()
+
+
+class CutSchemas:
+    """The schema as each set of permissions sees it; made when it is first asked for, which takes 0.4 s in a thread."""
+
+    def __init__(self, schema: BuiltSchema) -> None:
+        self._schema = schema
+        self._cut: OrderedDict[str, GraphQLSchema] = OrderedDict()
+        self._making = asyncio.Lock()
+
+    async def of(self, access: Access) -> GraphQLSchema:
+        """Return the schema cut to an access; the whole one, as it is, for whoever may do everything."""
+        found = self._cut.get(access.fingerprint)
+        if found is not None:
+            self._cut.move_to_end(access.fingerprint)
+            return found
+        async with self._making:
+            if access.fingerprint not in self._cut:
+                self._cut[access.fingerprint] = await asyncio.to_thread(self._make, access)
+                if len(self._cut) > MAX_CUT_SCHEMAS:
+                    self._cut.popitem(last=False)
+        return self._cut[access.fingerprint]
+
+    def _make(self, access: Access) -> GraphQLSchema:
+        cut = _Cut(self._schema, access)
+        if cut.leaves_all:
+            return self._schema.core
+        return build_schema(cut.sdl(), assume_valid=True, assume_valid_sdl=True)
 
 
 class _Cut:
     def __init__(self, schema: BuiltSchema, access: Access) -> None:
         self._schema = schema
         self._access = access
-        self._hidden_types = {
-            name for name in schema.registry.records if name in access.types and not access.of(name).allows(READ)
-        }
+        self._hidden_types = {name for name in schema.vocabulary.policies if not access.of(name).allows(READ)}
         self._hidden_members = dict(self._members())
+
+    @property
+    def leaves_all(self) -> bool:
+        """Whether nothing is hidden."""
+        return not self._hidden_types and not any(self._hidden_members.values())
 
     def sdl(self) -> str:
         document = parse(self._schema.strawberry.as_str())
@@ -76,6 +115,9 @@ class _Cut:
             access = self._access.of(record.name)
             fields = {each.field for each in record.columns.values() if access.level(each.field) == Level.NONE}
             clear = {each.field for each in record.columns.values() if access.level(each.field) < Level.READ}
+            clear |= {name for name, edge in record.edges.items() if edge.target.name in self._hidden_types}
+            if "currency" not in record.columns and self._currency(record) in clear:
+                clear.add("currency")
             yield record.name, fields
             yield f"{record.name}Filter", clear | {f"{name}Id" for name in clear}
             orders = order_keys(record, self._schema.registry).items()
@@ -88,6 +130,12 @@ class _Cut:
             for derived in ("Sums", "Extremes", "GroupKey", "HavingSums", "HavingExtremes"):
                 yield f"{record.name}{derived}", clear & {*of.groups, *of.extremes}
         yield "Mutation", {name for name in self._mutations() if not self._may_mutate(name)}
+
+    def _currency(self, record: Record) -> str | None:
+        """Return the field whose currency is compared and grouped by as `currency`; None where there is no money."""
+        if not any(key.endswith(".currency") for key in record.columns):
+            return None
+        return record.columns[self._schema.registry.filter_key(record, "currency")].field
 
     def _is_clear(self, record: Record, key: str) -> bool:
         """Return whether a key may be read in clear on some row, and all edges on the way to it."""
@@ -104,16 +152,13 @@ class _Cut:
         return list(self._schema.core.mutation_type.fields)
 
     def _may_mutate(self, name: str) -> bool:
-        """Return whether the verb in a mutation's name is granted on any row of its record."""
-        verb = next((verb for verb in (CREATE, UPDATE, DELETE) if name.startswith(verb)), None)
-        records = self._schema.registry.records
-        found = max((each for each in records if each in name), key=len, default=None)
+        """Return whether the verb in a mutation's name is granted on any row of its type: `changeCustomerLifecycle` is
+        `changeLifecycle` of Customer."""
+        found = max((each for each in self._schema.vocabulary.policies if each in name), key=len, default=None)
         if found is None:
             return True
         access = self._access.of(found)
-        if access.policy.parent is not None:
-            verb = UPDATE
-        return access.allows(verb or name.removesuffix(found))
+        return access.allows(UPDATE if access.policy.parent is not None else name.replace(found, "", 1))
 
     def _without_hidden(self, node: Any, name: str) -> Any:
         hidden = self._hidden_members.get(name, set())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from graphql import build_schema, validate_schema
 
-from crm_graph.api.cut import cut_to_role
 from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.cut import cut_to_role
 from crm_graph.permissions.roles import BUILT_IN
 
 

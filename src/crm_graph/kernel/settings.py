@@ -20,6 +20,55 @@ class Settings:
     issuer: str = "crm-graph"
     audience: str = "crm-graph"
     token_minutes: int = 60
+    """How long tokens of `crm-graph token` are good."""
+    public_url: str = ""
+    """Where clients reach the installation, `https://crm.example.com`; without it, where they say they reach it, which
+    is right on one's own machine and trusts the Host header elsewhere."""
+    access_token_seconds: int = 600
+    session_days: int = 30
+    """How long a session goes on without being used."""
+    max_sessions: int = 100
+    """Live sessions of a member; one more ends the one that was not used for the longest time."""
+    password_min_length: int = 12
+    password_max_length: int = 200
+    """Before it is hashed, so that nobody has us hash megabytes."""
+    argon2_memory_kib: int = 19_456
+    argon2_iterations: int = 2
+    argon2_lanes: int = 1
+    """OWASP's parameters of Argon2id: 19 MiB, 2 iterations, 1 lane. Stored hashes follow when their member signs in."""
+    argon2_threads: int = 2
+    """Passwords that a process hashes at a time."""
+    argon2_queue_size: int = 100
+    """Passwords that wait for one of the threads; who comes then is told to come back."""
+    breached_passwords: str = ""
+    """A file of SHA-1 hashes of passwords that are known, sorted, as Have I Been Pwned ships it: none is accepted."""
+    attempt_window_seconds: int = 300
+    """In which attempts to sign in, codes and links are counted."""
+    attempts_per_account: int = 10
+    attempts_per_address: int = 100
+    """Of one address, or one IPv6 /64; what succeeded is not counted."""
+    second_factor_attempts_per_day: int = 50
+    mails_per_hour: int = 5
+    """Reset and invitation mails to one account."""
+    reset_minutes: int = 60
+    """How long a link to reset a password is good."""
+    invitation_days: int = 7
+    invitation_url: str = ""
+    """The page of a frontend that accepts invitations; `#token` is put behind it. Else our own, at CRM_PUBLIC_URL."""
+    reset_url: str = ""
+    """The page of a frontend that sets a new password; see `invitation_url`."""
+    smtp_url: str = ""
+    """`smtp://user:password@mail.example.com:587` (with STARTTLS where it is offered; `?starttls=required` insists,
+    `never` does without) or `smtps://`. Without it no mail is sent: inviters get the link, passwords cannot be reset
+    by mail."""
+    mail_from: str = ""
+    """The sender of mails, `Our CRM <crm@example.com>`."""
+    mail_poll_ms: int = 1_000
+    mail_give_up_hours: int = 24
+    key_days: int = 30
+    """How long a signing key signs; it is accepted for as long before and after."""
+    trusted_proxies: str = ""
+    """Networks of the proxies in front, `10.0.0.0/8,::1`: only they may say by `X-Forwarded-For` who the client is."""
     max_body_bytes: int = 256 * 1024
     max_source_bytes: int = 64 * 1024
     max_tokens: int = 2_000
@@ -56,6 +105,12 @@ class Settings:
     heartbeat_ms: int = 15_000
     drain_ms: int = 10_000
     relay_poll_ms: int = 25
+    audit_poll_ms: int = 200
+    """How long an event waits for its audit entry, at most, while there is little to do."""
+    audit_batch_size: int = 1_000
+    """Events that get their audit entries in one transaction."""
+    audit_max_ids: int = 200
+    """Records that one event about sensitive reads names; beyond these it counts."""
     allowed_origins: str = ""
     metrics_token: str = ""
     """Who shows it may read `/metrics`; without it there are none, except under `crm-graph dev`."""

@@ -1,0 +1,159 @@
+"""`crm-graph audit`: verify the audit trail."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from crm_graph.cli.place import Place, console, data_option, find_place, installation, opened, run, workspace_option
+from crm_graph.cli.place import find_workspace as find_workspace_id
+from crm_graph.db.pool import Database, connect
+from crm_graph.domains.workspace.audit.chain import seal_keys
+from crm_graph.domains.workspace.audit.verify import (
+    BEGINNING,
+    Anchor,
+    Connection,
+    Tampered,
+    Verified,
+    count_entries,
+    verify,
+    workspaces_of,
+)
+from crm_graph.domains.workspace.workspaces.operations import LIST
+
+
+class _AnchorType(click.ParamType[Anchor]):
+    name = "NUMBER:HASH"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Anchor:
+        """Return the anchor. Fails for what is none."""
+        if isinstance(value, Anchor):
+            return value
+        found = Anchor.parse(str(value))
+        if found is None:
+            self.fail(f"{value!r} is not NUMBER:HASH as `audit verify` prints it", param, ctx)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """A workspace's chain that is to be verified; `name` is the workspace's short name, or its id where it is gone."""
+
+    workspace_id: str
+    name: str
+
+
+@click.group()
+def audit() -> None:
+    """The audit trail: who did and read what, sealed in a hash chain."""
+
+
+@audit.command("verify")
+@click.option(
+    "--expect", type=_AnchorType(), help="A head that was kept elsewhere: the chain must hold it at that number."
+)
+@click.option(
+    "--since", type=_AnchorType(), help="Verify only what follows this entry, which an earlier run found good."
+)
+@workspace_option
+@data_option
+def verify_(expect: Anchor | None, since: Anchor | None, workspace: str | None, data: Path | None) -> None:
+    """Recompute the chain of the audit trail and hold it against the event log, of all workspaces unless one is named.
+
+    \b
+      crm-graph audit verify
+      crm-graph audit verify --workspace acme --expect 1840:9f86d0...
+
+    Prints a line per workspace: its name and the chain's head, NUMBER:HASH. Keep heads where the database's
+    administrators do not reach, and give one back as --expect: only that finds a chain that somebody who has the
+    installation's secret made anew. Exit code 1 when something is wrong, which names the first entry that is.
+
+    A secret that was rotated out of CRM_SECRET still verifies when CRM_AUDIT_SECRETS holds it.
+    """
+    if workspace is None and (expect is not None or since is not None):
+        raise click.UsageError("--expect and --since are of one workspace: name it by --workspace")
+    if not run(_verify(find_place(data), workspace, expect, since or BEGINNING)):
+        raise click.exceptions.Exit(1)
+
+
+async def _verify(place: Place, workspace: str | None, expect: Anchor | None, since: Anchor) -> bool:
+    """Verify chains and say what was found; returns whether all are whole."""
+    async with opened(place) as database:
+        made = await installation(database)
+        if not os.environ.get("CRM_SECRET"):
+            console.print("[yellow]note:[/yellow] the key of the chain lies in the database: set CRM_SECRET")
+        keys = seal_keys([*made.secrets, *made.retired_secrets])
+        connection = await connect(database.url)  # without the time limits of requests
+        try:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                good = True
+                for chain in await _chains(database, connection, workspace):
+                    total = await count_entries(connection, chain.workspace_id, since)
+                    with _bar(chain.name, total) as step:
+                        try:
+                            found = await verify(
+                                connection, keys, chain.workspace_id, since=since, expect=expect, progress=step
+                            )
+                        except Tampered as error:
+                            step.finish()
+                            good = False
+                            console.print(f"[red]bad:[/red] {escape(f'{chain.name}: {error}')}", soft_wrap=True)
+                            continue
+                    _say(chain, found)
+        finally:
+            await connection.close()
+    return good
+
+
+async def _chains(database: Database, connection: Connection, workspace: str | None) -> list[_Chain]:
+    names = {row["id"]: row["slug"] for row in await database.primary_reader().fetch(LIST, {})}
+    if workspace is not None:
+        return [_Chain(await find_workspace_id(database, workspace), workspace)]
+    found = dict.fromkeys([*names, *await workspaces_of(connection)])
+    return [_Chain(id_, names.get(id_, id_)) for id_ in found]
+
+
+def _say(chain: _Chain, found: Verified) -> None:
+    if found.late:
+        console.print(
+            f"[yellow]look:[/yellow] {escape(chain.name)}: {found.late:,} entries were sealed more than an hour after"
+            f" their event, the first is {found.first_late}: events before the trail, or a trail made anew",
+            soft_wrap=True,
+        )
+    if found.pending:
+        console.print(f"{escape(chain.name)}: {found.pending:,} events wait for their entry", soft_wrap=True)
+    click.echo(f"{chain.name}\t{found.head}")
+
+
+class _bar:  # noqa: N801 - reads as a statement
+    """A progress bar of one chain, on stderr; called with the number of the entry that was reached."""
+
+    def __init__(self, name: str, total: int) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=console, transient=True)
+        self._task = self._progress.add_task(escape(name), total=total)
+        self._done = 0
+
+    def __enter__(self) -> _bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.finish()
+
+    def __call__(self, _number: int) -> None:
+        self._done += 1
+        if self._done % 1_000 == 0:
+            self._progress.update(self._task, completed=self._done)
+
+    def finish(self) -> None:
+        """Take the bar away."""
+        self._progress.stop()
+
+
+COMMANDS: tuple[click.Command, ...] = (audit,)

@@ -1,0 +1,126 @@
+"""The directory: from a credential's claims to the viewer of a request, as of now.
+
+A suspended member, a changed role, a moved team, a revoked session or key is in force on the next request in every
+process: a viewer that a process remembers is confirmed by a guard on the first statement of each request
+(`db/session.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crm_graph.db.session import Guard, ReadSession
+from crm_graph.db.statements import Statement
+from crm_graph.identity.tokens import Claims
+from crm_graph.identity.viewer import Viewer
+
+FULL_SCOPE, READ_SCOPE = "crm", "crm.read"
+"""The OAuth scopes of the API: all that the member may do, and of that what reads."""
+
+_ROLES = "ARRAY(SELECT role FROM member_role WHERE workspace_id = {0} AND member_id = {1} ORDER BY role)"
+_DEFINITIONS = """ARRAY(
+    SELECT ARRAY[role.name, role.grants::text]
+    FROM role JOIN member_role ON member_role.workspace_id = role.workspace_id AND member_role.role = role.name
+    WHERE role.workspace_id = {0} AND member_role.member_id = {1} ORDER BY role.name
+)"""
+_SUBTREE = """
+    WITH RECURSIVE subtree AS (
+        SELECT team.id FROM team JOIN member ON member.workspace_id = team.workspace_id AND member.id = {1}
+        WHERE team.workspace_id = {0} AND (team.manager_id = {1} OR team.id = member.team_id)
+        UNION
+        SELECT team.id FROM team JOIN subtree ON team.parent_id = subtree.id WHERE team.workspace_id = {0}
+    )"""
+_TEAMS = f"ARRAY({_SUBTREE} SELECT id FROM subtree ORDER BY id)"  # noqa: S608 - constants
+_CIRCLE = f"""ARRAY({_SUBTREE}
+    SELECT {{1}}::uuid AS id UNION
+    SELECT id FROM member WHERE workspace_id = {{0}} AND team_id IN (SELECT id FROM subtree)
+    ORDER BY id
+)"""  # noqa: S608 - constants
+_SESSION_LIVES = """EXISTS (SELECT 1 FROM member_session WHERE workspace_id = {0} AND id = {session} AND member_id = {1}
+    AND revoked_at IS NULL AND expires_at > now())"""
+_KEY_LIVES = """EXISTS (SELECT 1 FROM api_key WHERE workspace_id = {0} AND id = {key}
+    AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()))"""
+_BINDS = {"session": "$4", "key": "$5"}
+VIEWER = Statement(
+    f"""
+    SELECT workspace.time_zone, workspace.directory_version, client.roles AS client_roles,
+        {_ROLES} AS roles, {_CIRCLE} AS circle, {_TEAMS} AS teams,
+        {_DEFINITIONS} AS definitions
+    FROM member
+    JOIN workspace ON workspace.workspace_id = member.workspace_id AND workspace.id = member.workspace_id
+    LEFT JOIN api_client AS client ON client.workspace_id = member.workspace_id AND client.id = $3
+    WHERE member.workspace_id = {{0}} AND member.id = {{1}} AND member.status = 'ACTIVE'
+      AND ($3::uuid IS NULL OR client.id IS NOT NULL)
+      AND ($4::uuid IS NULL OR {_SESSION_LIVES}) AND ($5::uuid IS NULL OR {_KEY_LIVES})
+    """.format("$1", "$2", **_BINDS),  # noqa: S608 - constants
+    ("workspace_id", "member_id", "client_id", "session_id", "key_id"),
+    {},
+)
+_SAME_VIEWER = f"""
+EXISTS (SELECT 1 FROM member WHERE workspace_id = {{0}} AND id = {{1}} AND status = 'ACTIVE')
+AND {_ROLES} = {{2}}::text[]
+AND EXISTS (SELECT 1 FROM workspace
+            WHERE workspace_id = {{0}} AND id = {{0}} AND time_zone = {{3}} AND directory_version = {{4}})"""  # noqa: S608 - constants
+
+
+class MemberDirectory:
+    """Reads viewers, and says what holds while they are what they were. Implements `identity.Directory`."""
+
+    async def find(self, session: ReadSession, claims: Claims) -> Viewer | None:
+        """Return the viewer of claims. None when there is no such member, they are suspended, their client is gone, or
+        the session or key of the claims is revoked or over."""
+        binds = {
+            "workspace_id": claims.workspace_id,
+            "member_id": claims.member_id,
+            "client_id": claims.client_id,
+            "session_id": claims.session_id,
+            "key_id": claims.key_id,
+        }
+        row = await session.fetch_row(VIEWER, binds)
+        if row is None:
+            return None
+        held = tuple(row["roles"])
+        return Viewer(
+            claims.workspace_id,
+            claims.member_id,
+            _effective(held, row["client_roles"], claims.scope),
+            tuple(row["circle"]),
+            row["time_zone"],
+            row["directory_version"],
+            tuple(row["teams"]),
+            held,
+            tuple((name, grants) for name, grants in row["definitions"]),
+            claims.client_id,
+            claims.session_id,
+            claims.key_id,
+            read_only=claims.scope is not None and FULL_SCOPE not in claims.scope,
+        )
+
+    def guard(self, viewer: Viewer) -> Guard:
+        """Return the condition that a viewer is what it was.
+
+        Status, roles, session and key are compared as they are, so that they hold whoever changed them; the circle,
+        the definitions of the roles and the client by the version that every operation on them moves on.
+        """
+        condition = _SAME_VIEWER
+        arguments: tuple[Any, ...] = (
+            viewer.workspace_id,
+            viewer.member_id,
+            viewer.held_roles,
+            viewer.time_zone,
+            viewer.version,
+        )
+        if viewer.session_id is not None:
+            condition += f" AND {_SESSION_LIVES.replace('{session}', f'{{{len(arguments)}}}')}"
+            arguments = (*arguments, viewer.session_id)
+        if viewer.key_id is not None:
+            condition += f" AND {_KEY_LIVES.replace('{key}', f'{{{len(arguments)}}}')}"
+            arguments = (*arguments, viewer.key_id)
+        return Guard(condition, arguments)
+
+
+def _effective(held: tuple[str, ...], of_client: list[str] | None, scope: frozenset[str] | None) -> tuple[str, ...]:
+    """Return the roles that count: those held, of these the client's, and none without a scope of the API."""
+    if scope is not None and not scope & {FULL_SCOPE, READ_SCOPE}:
+        return ()
+    return held if of_client is None else tuple(role for role in held if role in of_client)

@@ -1,0 +1,41 @@
+"""The only writers of events about reading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from crm_graph.db.session import Session
+from crm_graph.domains.workspace.audit.events import RecordsExported, SensitiveFieldsRead
+from crm_graph.domains.workspace.workspaces.policy import WORKSPACE
+from crm_graph.events.log import append
+from crm_graph.identity.origin import Origin
+from crm_graph.identity.viewer import Viewer
+
+
+async def record_reading(
+    session: Session,
+    viewer: Viewer,
+    origin: Origin,
+    request_id: str,
+    at: datetime,
+    event: SensitiveFieldsRead | RecordsExported,
+) -> None:
+    """Write down what a viewer read, in this transaction: one statement. The workspace is the event's entity, as it is
+    about many records."""
+    values: Mapping[str, Any] = {
+        "workspace_id": viewer.workspace_id,
+        "type": type(event).__name__,
+        "entity": WORKSPACE.type,
+        "entity_id": viewer.workspace_id,
+        "actor": viewer.member_id,
+        "at": at,
+        "changes": {},
+        "data": asdict(event),
+        "client_id": viewer.client_id,
+        "address": origin.address,
+        "request_id": request_id,
+    }
+    await append(session, values)

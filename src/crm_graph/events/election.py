@@ -1,0 +1,47 @@
+"""Election: of all processes of an installation, one does a piece of background work, by a lock of the database.
+
+The lock is the session's, on the connection that the work is done on: a process that dies, or loses its connection, has
+lost the lock with it, and what it had not committed was never done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from crm_graph.db.pool import connect
+
+log = logging.getLogger(__name__)
+
+ElectedWork: TypeAlias = "Callable[[asyncpg.Connection[Any]], Awaitable[None]]"
+"""What the elected one does on its connection; it runs until it is cancelled or raises."""
+
+
+async def run_elected(name: str, url: str, lock: int, election_ms: int, work: ElectedWork) -> None:
+    """Work whenever elected, until cancelled; a lost connection is an election anew, not an error.
+
+    Whatever else it is that ends the work, too: asyncpg raises more than its documented errors where the server ends a
+    connection in the middle of a transaction, and background work that ended in silence would not be missed for days.
+    """
+    while True:
+        try:
+            await _serve(url, lock, election_ms, work)
+        except Exception as error:
+            log.warning("%s: interrupted (%s); trying again", name, type(error).__name__)
+        await asyncio.sleep(election_ms / 1000)
+
+
+async def _serve(url: str, lock: int, election_ms: int, work: ElectedWork) -> None:
+    connection = await connect(url)
+    try:
+        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):  # noqa: ASYNC110 - polls
+            await asyncio.sleep(election_ms / 1000)
+        await work(connection)
+    finally:
+        with contextlib.suppress(Exception):
+            await connection.close(timeout=1)

@@ -1,0 +1,180 @@
+"""Role definitions as people write them: in role files, in the API and in the table `role`, always the same form.
+
+    {"Customer": {"read": "TEAM", "create": "OWN", "default": "READ",
+                  "fields": {"phone": ["WRITE OWN", "MASKED ALL"], "amount": ["WRITE ALL on create"],
+                             "email": ["READ ALL audited"]}}}
+
+A type that is not named does not exist for the role. A named transition that is not granted follows `update`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from crm_graph.kernel.errors import CrmError
+from crm_graph.permissions.grants import (
+    ALL,
+    CREATE,
+    DELETE,
+    NONE,
+    READ,
+    UPDATE,
+    FieldGrant,
+    Grant,
+    Level,
+    Role,
+    grant,
+)
+from crm_graph.permissions.policy import Policy
+
+DEFAULT, FIELDS = "default", "fields"
+_FIELD_GRANT = re.compile(
+    r"(?P<level>[A-Z]+) (?P<scope>[A-Z_]+)(?: on (?P<verbs>[a-zA-Z]+(?:,[a-zA-Z]+)*))?(?P<audited> audited)?\Z"
+)
+_VERB = re.compile(r"[a-z][a-zA-Z]{0,39}\Z")
+_BASIC = (READ, CREATE, UPDATE, DELETE)
+
+
+class BadDefinition(CrmError):
+    """Raised for grants that cannot be meant; `path` leads to what is wrong, `message` says how to mend it."""
+
+    def __init__(self, message: str, path: tuple[str, ...]) -> None:
+        super().__init__(f"{'.'.join(path)}: {message}")
+        self.message = message
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What definitions may speak of: types with their scopes and verbs, and the fields of each."""
+
+    policies: Mapping[str, Policy]
+    fields: Mapping[str, frozenset[str]]
+    """By type, the names of the fields that can be granted."""
+    inherent: Mapping[str, frozenset[str]]
+    """By type, those of them that come with the object: they cannot be withheld, at most masked."""
+
+
+def parse_role(name: str, definition: Any, vocabulary: Vocabulary | None = None) -> Role:
+    """Return the role of a definition. Raises BadDefinition; with a vocabulary also for names that mean nothing."""
+    if not isinstance(definition, Mapping):
+        raise BadDefinition("must be a table of types", ())
+    return Role(name, {type_: _parse_grant(type_, given, vocabulary) for type_, given in definition.items()})
+
+
+def format_role(role: Role) -> dict[str, Any]:
+    """Return the definition of a role: what `parse_role` reads."""
+    return {type_: _format_grant(given) for type_, given in role.grants.items()}
+
+
+def scopes_of(policy: Policy) -> tuple[str, ...]:
+    """Return the row scopes that may be granted on a type."""
+    whole = policy
+    while whole.parent is not None:
+        whole = whole.parent[0]
+    return (NONE, *whole.scopes, ALL)
+
+
+def _parse_grant(type_: str, given: Any, vocabulary: Vocabulary | None) -> Grant:
+    if vocabulary is not None and type_ not in vocabulary.policies:
+        raise BadDefinition(f"there is no such type; there are: {', '.join(vocabulary.policies)}", (type_,))
+    if not isinstance(given, Mapping):
+        raise BadDefinition("must be a table of verbs", (type_,))
+    known = None if vocabulary is None else scopes_of(vocabulary.policies[type_])
+    verbs: dict[str, str] = {}
+    for verb, scope in given.items():
+        if verb in {DEFAULT, FIELDS}:
+            continue
+        _check_verb(type_, verb, vocabulary)
+        verbs[verb] = _scope(scope, known, (type_, verb))
+    default = _level(given.get(DEFAULT, Level.WRITE.name), (type_, DEFAULT))
+    fields = given.get(FIELDS, {})
+    if not isinstance(fields, Mapping):
+        raise BadDefinition("must be a table of fields", (type_, FIELDS))
+    parsed = {name: tuple(_parse_fields(type_, name, each, known, vocabulary)) for name, each in fields.items()}
+    if vocabulary is not None:
+        _check_inherent(type_, parsed, vocabulary)
+    return grant(
+        verbs.pop(READ, NONE),
+        verbs.pop(CREATE, NONE),
+        verbs.pop(UPDATE, NONE),
+        verbs.pop(DELETE, NONE),
+        fields=parsed,
+        default=default,
+        **verbs,
+    )
+
+
+def _check_inherent(type_: str, fields: Mapping[str, tuple[FieldGrant, ...]], vocabulary: Vocabulary) -> None:
+    """Raise BadDefinition for a field that would be null where the schema says that it never is."""
+    masks = vocabulary.policies[type_].masks
+    for name in vocabulary.inherent[type_] & fields.keys():
+        least = Level.MASKED if name in masks else Level.READ
+        if not any(each.level >= least and each.scope == ALL for each in fields[name]):
+            raise BadDefinition(
+                f'comes with every {type_} and cannot be withheld: give it "{least.name} ALL" at least',
+                (type_, FIELDS, name),
+            )
+
+
+def _check_verb(type_: str, verb: str, vocabulary: Vocabulary | None) -> None:
+    if not _VERB.match(verb):
+        raise BadDefinition("a verb is a word in small letters", (type_, verb))
+    if vocabulary is not None and verb not in _BASIC and verb not in vocabulary.policies[type_].transitions:
+        names = ", ".join((*_BASIC, *vocabulary.policies[type_].transitions))
+        raise BadDefinition(f"there is no such verb; there are: {names}", (type_, verb))
+
+
+def _parse_fields(
+    type_: str, name: str, given: Any, known: Iterable[str] | None, vocabulary: Vocabulary | None
+) -> Iterator[FieldGrant]:
+    path = type_, FIELDS, name
+    if vocabulary is not None and name not in vocabulary.fields[type_]:
+        raise BadDefinition(f"there is no such field; there are: {', '.join(sorted(vocabulary.fields[type_]))}", path)
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list) or not texts:
+        raise BadDefinition('must be a text like "READ TEAM", or a list of them', path)
+    for text in texts:
+        found = _FIELD_GRANT.match(text) if isinstance(text, str) else None
+        if found is None:
+            raise BadDefinition(
+                f'{text!r} is not understood: write a level and a scope, "READ TEAM", and if need be'
+                ' " on create" and " audited"',
+                path,
+            )
+        verbs = None if found["verbs"] is None else frozenset(found["verbs"].split(","))
+        for verb in verbs or ():
+            _check_verb(type_, verb, vocabulary)
+        level, scope = _level(found["level"], path), _scope(found["scope"], known, path)
+        if verbs is not None and level is not Level.WRITE:
+            raise BadDefinition('only WRITE can be bound to verbs by " on "', path)
+        yield FieldGrant(level, scope, verbs, found["audited"] is not None)
+
+
+def _level(text: Any, path: tuple[str, ...]) -> Level:
+    if not isinstance(text, str) or text not in Level.__members__:
+        raise BadDefinition(f"{text!r} is no level; there are: {', '.join(Level.__members__)}", path)
+    return Level[text]
+
+
+def _scope(text: Any, known: Iterable[str] | None, path: tuple[str, ...]) -> str:
+    if not isinstance(text, str) or (known is not None and text not in known):
+        names = f"; there are: {', '.join(known)}" if known is not None else ""
+        raise BadDefinition(f"{text!r} is no row scope of this type{names}", path)
+    return text
+
+
+def _format_grant(given: Grant) -> dict[str, Any]:
+    found: dict[str, Any] = {verb: scope for verb, scope in given.verbs.items() if scope != NONE or verb not in _BASIC}
+    found[DEFAULT] = given.fields_default.name
+    if given.fields:
+        found[FIELDS] = {name: [_format_field(each) for each in fields] for name, fields in given.fields.items()}
+    return found
+
+
+def _format_field(given: FieldGrant) -> str:
+    verbs = "" if given.verbs is None else f" on {','.join(sorted(given.verbs))}"
+    return f"{given.level.name} {given.scope}{verbs}{' audited' if given.audited else ''}"

@@ -1,0 +1,100 @@
+"""The reviewed matrix, `schema/permissions.txt`, read by itself: what each built-in role should reach.
+
+Knows nothing of the permission compiler. Tests ask this file what is granted and the product what is answered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+
+FILE = Path(__file__).parents[2] / "schema" / "permissions.txt"
+PLACES = ("own", "team", "outside")
+"""Where a row of the viewer's workspace stands to the viewer: theirs, a teammate's, somebody else's."""
+_COVERED: Mapping[str, tuple[str, ...]] = {"ALL": PLACES, "TEAM": ("own", "team"), "OWN": ("own",), "NONE": ()}
+
+
+class Shown(IntEnum):
+    """How much of a field is shown or may be written, as the file spells it."""
+
+    NONE = 0
+    MASKED = 1
+    READ = 2
+    WRITE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TypeGrants:
+    """A role's lines about one type."""
+
+    verbs: Mapping[str, str] = field(default_factory=dict)
+    default: Shown = Shown.NONE
+    fields: Mapping[str, tuple[tuple[Shown, str], ...]] = field(default_factory=dict)
+
+    def scope(self, verb: str) -> str:
+        """Return the row scope of a verb; a transition that is not listed follows `update`."""
+        fallback = self.verbs.get("update", "NONE") if verb not in {"read", "create", "delete"} else "NONE"
+        return self.verbs.get(verb, fallback)
+
+    def allows(self, verb: str, place: str | None = None) -> bool:
+        """Return whether a verb is granted on rows of a place; on any row, without one."""
+        covered = _COVERED[self.scope(verb)]
+        return bool(covered) if place is None else place in covered
+
+    def shown(self, name: str, place: str | None = None) -> Shown:
+        """Return how much of a field is granted on the rows of a place that may be read; the most anywhere, without
+        one."""
+        if place is None:
+            return max((self.shown(name, each) for each in PLACES), default=Shown.NONE)
+        if not self.allows("read", place):
+            return Shown.NONE
+        given = self.fields.get(name, ((self.default, "ALL"),))
+        return max((level for level, scope in given if place in _COVERED[scope]), default=Shown.NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The whole file: by role, then by type."""
+
+    roles: Mapping[str, Mapping[str, TypeGrants]]
+
+    def of(self, role: str, type_name: str) -> TypeGrants:
+        """Return a role's grants on a type; nothing for a type that the file does not name."""
+        return self.roles[role].get(type_name, TypeGrants())
+
+
+_LINE = re.compile(r"  (?P<type>\w+): (?:nothing|(?P<verbs>.*); fields (?P<default>\w+))\Z")
+_FIELD = re.compile(r"    \.(?P<name>\w+): (?P<given>.*)\Z")
+
+
+def parse(text: str) -> Matrix:
+    """Return the matrix. Raises ValueError for a line that it does not understand, so that none is passed over."""
+    roles: dict[str, dict[str, TypeGrants]] = {}
+    types: dict[str, TypeGrants] = {}
+    fields: dict[str, tuple[tuple[Shown, str], ...]] = {}
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        if line.startswith("role "):
+            types = roles.setdefault(line.removeprefix("role "), {})
+        elif found := _LINE.match(line):
+            fields = {}
+            verbs = dict(_pair(each) for each in (found["verbs"] or "").split(", ") if each)
+            types[found["type"]] = TypeGrants(verbs, Shown[found["default"] or "NONE"], fields)
+        elif found := _FIELD.match(line):
+            pairs = [_pair(each) for each in found["given"].split(", ")]
+            fields[found["name"]] = tuple((Shown[level], scope) for level, scope in pairs)
+        else:
+            raise ValueError(f"{FILE.name} has a line that this test cannot read: {line!r}")
+    return Matrix(roles)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    first, second = text.split(" ")
+    return first, second
+
+
+MATRIX = parse(FILE.read_text(encoding="utf-8"))

@@ -1,0 +1,94 @@
+"""All tables, and how what they say is carried out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphql import get_named_type
+
+from tests.permissions.tables import catalog, customers, marketing, orders, sales, service, workspace
+from tests.permissions.tables.table import Id, Row, Table, Write
+from tests.permissions.world import World
+
+TABLES: tuple[Table, ...] = (
+    *workspace.TABLES,
+    *catalog.TABLES,
+    *customers.TABLES,
+    *sales.TABLES,
+    *orders.TABLES,
+    *marketing.TABLES,
+    *service.TABLES,
+)
+WRITES = [(table, write) for table in TABLES for write in table.writes]
+
+
+async def prepare(world: World, table: Table, write: Write) -> None:
+    """Set what a table says is so before, at every place that it asks about."""
+    places = {table.place, *(each.place or table.place for each in write.without)}
+    if write.fresh:
+        for place in places:
+            await world.add(table.type, place)
+    if write.given:
+        for place in places:
+            await world.put(table.type, place, **write.given)
+    for row, columns in write.also.items():
+        values = {
+            name: world.row(value.type, value.place)["id"] if isinstance(value, Id) else value
+            for name, value in columns.items()
+        }
+        await world.put(row.type, row.place, **values)
+
+
+def mutation(world: World, write: Write) -> str:
+    """Return the operation of a mutation, with all that its payload can tell."""
+    core = world.graph.schema.core
+    assert core.mutation_type is not None
+    field = core.mutation_type.fields[write.name]
+    parts = []
+    for name, each in get_named_type(field.type).fields.items():
+        named = get_named_type(each.type)
+        if name == "errors":
+            parts.append("errors { code message field }")
+        elif named.name in world.graph.schema.registry.records:
+            parts.append(f"{name} {{ {selection(world, named.name)} }}")
+        else:
+            parts.append(name)
+    return f"mutation ($input: {field.args['input'].type}) {{ {write.name}(input: $input) {{ {' '.join(parts)} }} }}"
+
+
+def selection(world: World, type_name: str) -> str:
+    """Return a selection of all fields of a type."""
+    fields = []
+    for name in world.graph.schema.registry.records[type_name].specs():
+        core = world.graph.schema.core.type_map[type_name].fields[name]  # type: ignore[attr-defined]
+        named = get_named_type(core.type)
+        inner = {"Money": " { amount currency }"}.get(named.name, " { id }" if hasattr(named, "fields") else "")
+        if not named.name.endswith("Connection"):
+            fields.append(f"{name}{inner}")
+    return " ".join(fields)
+
+
+def input_of(world: World, table: Table, write: Write, place: str) -> dict[str, Any]:
+    """Return what is sent: ids in the place of their names; to create, a row takes an id of its own."""
+
+    def filled(value: Any) -> Any:
+        match value:
+            case Row():
+                return world.id(table.type, place) if write.verb != "create" else new_id_like(world, table.type)
+            case Id(type_name, of_place):
+                return world.id(type_name, of_place)
+            case dict():
+                return {name: filled(item) for name, item in value.items()}
+            case list():
+                return [filled(item) for item in value]
+        return value
+
+    made = filled(dict(write.input))
+    assert isinstance(made, dict)
+    return made
+
+
+def new_id_like(world: World, type_name: str) -> str:
+    """Return an unused id of a type."""
+    prefix = world.graph.schema.registry.records[type_name].prefix
+    return f"{prefix}_019a{'0' * 27}1"

@@ -1,0 +1,131 @@
+"""Products, pipelines and stages: what a whole workspace shares."""
+
+from __future__ import annotations
+
+from tests.permissions.tables.table import (
+    NOBODY,
+    OWN_WORKSPACE,
+    ROW,
+    Id,
+    Table,
+    Without,
+    Write,
+    no_such,
+    no_verb,
+)
+
+
+def _without(verb: str, plural: str, *roles: str) -> list[Without]:
+    return [Without(role, no_verb(verb, plural)) for role in (NOBODY, *roles)]
+
+
+PRODUCTS = Table(
+    "Product",
+    reads=("product", "products", "productsAggregate"),
+    seen_by="marketer",
+    unseen_by=[(NOBODY, "own")],
+    writes=[
+        Write(
+            "createProduct",
+            "create",
+            {"id": ROW, "name": "Zebra"},
+            right="sales_manager",
+            without=_without("create", "products", "sales_rep", "analyst"),
+            stranger=OWN_WORKSPACE,
+            events=["ProductCreated"],
+            tables=["product"],
+        ),
+        Write(
+            "updateProduct",
+            "update",
+            {"id": ROW, "name": "Zebra"},
+            right="integration",
+            without=_without("update", "products", "sales_rep", "analyst"),
+            stranger=no_such("product"),
+            events=["ProductUpdated"],
+            tables=["product"],
+        ),
+        Write(
+            "deleteProduct",
+            "delete",
+            {"id": ROW},
+            right="admin",
+            without=_without("delete", "products", "sales_manager", "integration"),
+            stranger=no_such("product"),
+            events=["ProductDeleted"],
+            tables=["product"],
+            fresh=True,
+        ),
+    ],
+)
+
+PIPELINES = Table(
+    "Pipeline",
+    reads=("pipeline", "pipelines"),
+    seen_by="sales_rep",
+    unseen_by=[(NOBODY, "own")],
+    writes=[
+        Write(
+            "createPipeline",
+            "create",
+            {"id": ROW, "name": "Zebra"},
+            right="sales_manager",
+            without=_without("create", "pipelines", "sales_rep"),
+            stranger=OWN_WORKSPACE,
+            events=["PipelineCreated", *["StageCreated"] * 6],
+            tables=["pipeline", "stage"],
+        ),
+        Write(
+            "updatePipeline",
+            "update",
+            {"id": ROW, "name": "Zebra"},
+            right="sales_manager",
+            without=_without("update", "pipelines", "sales_rep"),
+            stranger=no_such("pipeline"),
+            events=["PipelineUpdated"],
+            tables=["pipeline"],
+        ),
+    ],
+)
+
+STAGES = Table(
+    "Stage",
+    reads=("stage", "stages"),
+    seen_by="sales_rep",
+    unseen_by=[(NOBODY, "own")],
+    writes=[
+        Write(
+            "createStage",
+            "update",
+            {"pipelineId": Id("Pipeline"), "name": "Zebra", "position": 9, "kind": "OPEN", "probability": 50},
+            right="sales_manager",
+            without=_without("update", "pipelines", "sales_rep"),
+            stranger=no_such("pipeline", "pipelineId"),
+            events=["StageCreated"],
+            tables=["stage"],
+        ),
+        Write(
+            "updateStage",
+            "update",
+            {"id": ROW, "name": "Zebra"},
+            right="sales_manager",
+            without=_without("update", "stages", "sales_rep"),
+            stranger=no_such("stage"),
+            events=["StageUpdated"],
+            tables=["stage"],
+        ),
+        Write(
+            "deleteStage",
+            "update",
+            {"id": ROW},
+            right="sales_manager",
+            without=_without("update", "stages", "sales_rep"),
+            stranger=no_such("stage"),
+            events=["StageDeleted"],
+            tables=["stage"],
+            fresh=True,
+        ),
+    ],
+)
+
+TABLES = (PRODUCTS, PIPELINES, STAGES)

@@ -1,0 +1,133 @@
+"""Customers and contacts."""
+
+from __future__ import annotations
+
+from tests.permissions.tables.table import (
+    NOBODY,
+    OWN_WORKSPACE,
+    ROW,
+    Id,
+    Table,
+    Without,
+    Write,
+    no_such,
+    no_verb,
+    not_this,
+)
+
+CUSTOMERS = Table(
+    "Customer",
+    reads=("customer", "customers", "customersAggregate"),
+    seen_by="sales_rep",
+    unseen_by=[(NOBODY, "own")],
+    writes=[
+        Write(
+            "createCustomer",
+            "create",
+            {"id": ROW, "name": "Zebra"},
+            right="sales_rep",
+            without=[
+                Without(NOBODY, no_verb("create", "customers")),
+                Without("support_agent", no_verb("create", "customers")),
+                Without("analyst", no_verb("create", "customers")),
+            ],
+            stranger=OWN_WORKSPACE,
+            events=["CustomerCreated"],
+            tables=["customer"],
+        ),
+        Write(
+            "updateCustomer",
+            "update",
+            {"id": ROW, "name": "Zebra"},
+            right="sales_rep",
+            without=[
+                Without(NOBODY, no_verb("update", "customers")),
+                Without("analyst", no_verb("update", "customers")),
+                Without("sales_rep", not_this("update", "customer"), place="outside"),
+                Without("marketer", not_this("update", "customer"), place="team"),
+            ],
+            stranger=no_such("customer"),
+            events=["CustomerUpdated"],
+            tables=["customer"],
+        ),
+        Write(
+            "changeCustomerLifecycle",
+            "changeLifecycle",
+            {"id": ROW, "to": "CHURNED"},
+            right="sales_rep",
+            without=[
+                Without(NOBODY, no_verb("changeLifecycle", "customers")),
+                Without("analyst", no_verb("changeLifecycle", "customers")),
+                Without("sales_rep", not_this("changeLifecycle", "customer"), place="outside"),
+            ],
+            stranger=no_such("customer"),
+            events=["CustomerLifecycleChanged"],
+            tables=["customer"],
+        ),
+        Write(
+            "deleteCustomer",
+            "delete",
+            {"id": ROW},
+            right="sales_manager",
+            without=[
+                Without(NOBODY, no_verb("delete", "customers")),
+                Without("sales_rep", no_verb("delete", "customers")),
+                Without("sales_manager", not_this("delete", "customer"), place="outside"),
+            ],
+            stranger=no_such("customer"),
+            events=["CustomerDeleted"],
+            tables=["customer"],
+            fresh=True,
+        ),
+    ],
+)
+
+CONTACTS = Table(
+    "Contact",
+    reads=("contact", "contacts", "contactsAggregate"),
+    seen_by="sales_rep",
+    unseen_by=[(NOBODY, "own")],
+    writes=[
+        Write(
+            "createContact",
+            "create",
+            {"customerId": Id("Customer"), "name": "Zebra"},
+            right="sales_rep",
+            without=[Without(role, no_verb("create", "contacts")) for role in (NOBODY, "analyst")],
+            stranger=no_such("customer", "customerId"),
+            events=["ContactCreated"],
+            tables=["contact"],
+        ),
+        Write(
+            "updateContact",
+            "update",
+            {"id": ROW, "name": "Zebra"},
+            right="sales_rep",
+            without=[
+                Without(NOBODY, no_verb("update", "contacts")),
+                Without("analyst", no_verb("update", "contacts")),
+                Without("sales_rep", not_this("update", "contact"), place="outside"),
+            ],
+            stranger=no_such("contact"),
+            events=["ContactUpdated"],
+            tables=["contact"],
+        ),
+        Write(
+            "deleteContact",
+            "delete",
+            {"id": ROW},
+            right="sales_manager",
+            without=[
+                Without(NOBODY, no_verb("delete", "contacts")),
+                Without("sales_rep", no_verb("delete", "contacts")),
+                Without("sales_manager", not_this("delete", "contact"), place="outside"),
+            ],
+            stranger=no_such("contact"),
+            events=["ContactDeleted"],
+            tables=["contact"],
+            fresh=True,
+        ),
+    ],
+)
+
+TABLES = (CUSTOMERS, CONTACTS)

@@ -1,0 +1,171 @@
+"""The workspace, its members, teams and API clients: everybody sees the organisation, administrators change it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.permissions.tables.table import (
+    NOBODY,
+    OWN_WORKSPACE,
+    ROW,
+    Id,
+    Refusal,
+    Table,
+    Without,
+    Write,
+    no_such,
+    no_verb,
+)
+
+_NOT_ADMIN = (NOBODY, "sales_manager", "integration")
+
+
+def _write(
+    name: str,
+    verb: str,
+    of: str,
+    input_: Mapping[str, Any],
+    events: Sequence[str],
+    tables: Sequence[str],
+    stranger: Refusal | None,
+    **more: Any,
+) -> Write:
+    without = [Without(role, no_verb(verb, f"{of}s")) for role in _NOT_ADMIN]
+    return Write(name, verb, input_, "admin", without, stranger, events, tables, **more)
+
+
+WORKSPACE = Table("Workspace", reads=("viewer",), seen_by="analyst", unseen_by=[(NOBODY, "own")])
+
+MEMBERS = Table(
+    "Member",
+    reads=("member", "members"),
+    seen_by="sales_rep",
+    unseen_by=[(NOBODY, "team")],
+    place="team",
+    writes=[
+        _write(
+            "createMember",
+            "create",
+            "member",
+            {"id": ROW, "name": "Zebra", "email": "zebra@new.example", "roles": ["analyst"]},
+            ["MemberCreated"],
+            ["member", "member_role", "workspace"],
+            OWN_WORKSPACE,
+        ),
+        _write(
+            "updateMember",
+            "update",
+            "member",
+            {"id": ROW, "name": "Zebra"},
+            ["MemberUpdated"],
+            ["member", "workspace"],
+            no_such("member"),
+        ),
+        _write(
+            "setMemberRoles",
+            "update",
+            "member",
+            {"id": ROW, "roles": ["analyst"]},
+            ["MemberRolesChanged"],
+            ["member_role", "workspace"],
+            no_such("member"),
+        ),
+        _write(
+            "suspendMember",
+            "update",
+            "member",
+            {"id": ROW},
+            ["MemberSuspended"],
+            ["member", "workspace"],
+            no_such("member"),
+        ),
+        _write(
+            "reactivateMember",
+            "update",
+            "member",
+            {"id": ROW},
+            ["MemberReactivated"],
+            ["member", "workspace"],
+            no_such("member"),
+            given={"status": "SUSPENDED"},
+        ),
+    ],
+)
+
+TEAMS = Table(
+    "Team",
+    reads=("team", "teams"),
+    seen_by="sales_rep",
+    unseen_by=[(NOBODY, "own")],
+    writes=[
+        _write(
+            "createTeam",
+            "create",
+            "team",
+            {"name": "Zebra", "parentId": Id("Team")},
+            ["TeamCreated"],
+            ["team", "workspace"],
+            no_such("team", "parentId"),
+        ),
+        _write(
+            "updateTeam",
+            "update",
+            "team",
+            {"id": ROW, "name": "Zebra"},
+            ["TeamUpdated"],
+            ["team", "workspace"],
+            no_such("team"),
+        ),
+        _write(
+            "deleteTeam",
+            "delete",
+            "team",
+            {"id": ROW},
+            ["TeamDeleted"],
+            ["team", "workspace"],
+            no_such("team"),
+            fresh=True,
+            given={"parent_id": None},
+        ),
+    ],
+)
+
+CLIENTS = Table(
+    "ApiClient",
+    reads=("apiClient", "apiClients"),
+    seen_by="admin",
+    unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
+    writes=[
+        _write(
+            "createApiClient",
+            "create",
+            "api client",
+            {"id": ROW, "name": "Zebra"},
+            ["ApiClientCreated"],
+            ["api_client"],
+            OWN_WORKSPACE,
+        ),
+        _write(
+            "updateApiClient",
+            "update",
+            "api client",
+            {"id": ROW, "name": "Zebra"},
+            ["ApiClientUpdated"],
+            ["api_client"],
+            no_such("api client"),
+        ),
+        _write(
+            "deleteApiClient",
+            "delete",
+            "api client",
+            {"id": ROW},
+            ["ApiClientDeleted"],
+            ["api_client"],
+            no_such("api client"),
+            fresh=True,
+        ),
+    ],
+)
+
+TABLES = (WORKSPACE, MEMBERS, TEAMS, CLIENTS)

@@ -1,0 +1,274 @@
+"""A world in which every answer shows whose it is: one row of every type in every place, each value of them telling.
+
+The rows are written by plain SQL, whatever the types are: a new type or column is in the world as soon as it is in the
+metadata. Foreign keys that say where a row belongs stay in its place; all others cross over, so that rows that may be
+seen point to rows that may not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ARRAY, Boolean, CheckConstraint, Date, DateTime, Integer, Numeric, Table, Uuid
+
+from crm_graph.graph.records import Record
+from crm_graph.identity.tokens import Claims
+from crm_graph.kernel.ids import encode_id, new_id
+from tests.permissions.matrix import PLACES
+from tests.support.graph import Graph
+
+FOREIGN = "foreign"
+"""The place of rows of another workspace."""
+EVERYWHERE = (*PLACES, FOREIGN)
+ANCHORS: Mapping[str, str] = {
+    "Customer": "owner_id",
+    "Contact": "customer_id",
+    "Opportunity": "owner_id",
+    "OpportunityLine": "opportunity_id",
+    "StageMove": "opportunity_id",
+    "Order": "owner_id",
+    "OrderLine": "order_id",
+    "OrderStatusChange": "order_id",
+    "Campaign": "owner_id",
+    "CampaignMember": "campaign_id",
+    "Ticket": "assignee_id",
+    "TicketReply": "ticket_id",
+}
+"""The column that says whose a row is. Members are each their own; the other types belong to the whole workspace."""
+UNOWNED = frozenset({"Workspace", "Member", "Team", "ApiClient", "Product", "Pipeline", "Stage"})
+_PINNED = {("member", "team_id"): {"own": "own", "team": "own"}, ("team", "manager_id"): {"own": "outside"}}
+"""Which row a foreign key points to where crossing would change who is in the viewer's team."""
+_CROSSED = {"own": "own", "team": "outside", "outside": "team", FOREIGN: FOREIGN}
+_FIXED: Mapping[tuple[str, str], Any] = {
+    ("stage", "required_fields"): [],
+    ("ticket", "satisfaction"): 3,
+    ("workspace", "time_zone"): "UTC",
+    ("member", "status"): "ACTIVE",
+}
+"""Values that rules of the product need to be so; all others are made up."""
+_CURRENCIES = {"own": "XOW", "team": "XTE", "outside": "XOU", FOREIGN: "XFO"}
+ADDED = 100_000
+"""From this number on, values are those of rows that were added."""
+_CHOICE = re.compile(r"^\w+ IN \('(\w+)'")
+_PERCENT = re.compile(r"^(\w+) BETWEEN 0 AND 100")
+
+
+_TABLES = """
+SELECT c.relname AS name, EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'workspace_id'
+                                  AND NOT a.attisdropped) AS tenant
+FROM pg_class c WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace
+  AND c.relname <> 'alembic_version' ORDER BY 1"""
+
+
+@dataclass(slots=True)
+class World:
+    """The rows by type and place. `become` gives the viewer, who is the member at `own`, their roles."""
+
+    graph: Graph
+    rows: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    places: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The place of every row there was, by type and inner id."""
+    added: int = 0
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """The record types of the schema."""
+        return tuple(self.graph.schema.registry.records.values())
+
+    def row(self, type_name: str, place: str = "own") -> dict[str, Any]:
+        """Return a row as the database has it, its values as the driver reads them."""
+        return self.rows[type_name, place]
+
+    def id(self, type_name: str, place: str = "own") -> str:
+        """Return the API id of a row."""
+        prefix = self.graph.schema.registry.records[type_name].prefix
+        return encode_id(prefix, self.rows[type_name, place]["id"])
+
+    def claims(self, place: str = "own") -> Claims:
+        """Return the claims of the member of a place."""
+        member = self.row("Member", place)
+        return Claims(member["workspace_id"], member["id"], datetime.now(UTC) + timedelta(hours=1))
+
+    async def become(self, *roles: str, place: str = "own") -> Claims:
+        """Give the member of a place these roles and no others, and return their claims."""
+        member = self.row("Member", place)
+        key = member["workspace_id"], member["id"]
+        await self.graph.rows("DELETE FROM member_role WHERE workspace_id = $1 AND member_id = $2", *key)
+        for role in roles:
+            insert = "INSERT INTO member_role (workspace_id, member_id, role) VALUES ($1, $2, $3)"
+            await self.graph.rows(insert, *key, role)
+        return self.claims(place)
+
+    async def put(self, type_name: str, place: str = "own", **values: Any) -> None:
+        """Change columns of a row by plain SQL, and what is known of it."""
+        row = self.rows[type_name, place]
+        table = self.graph.schema.registry.records[type_name].table.name
+        assignments = ", ".join(f"{name} = ${index}" for index, name in enumerate(values, 3))
+        key = row["workspace_id"], row["id"]
+        await self.graph.rows(
+            f"UPDATE {table} SET {assignments} WHERE workspace_id = $1 AND id = $2", *key, *values.values()
+        )
+        await self.read(type_name, place)
+
+    async def add(self, type_name: str, place: str = "own") -> None:
+        """Put a new row that nothing points to in a place; the one that was there stays in the database."""
+        record = self.graph.schema.registry.records[type_name]
+        by_table = {each.table.name: each for each in self.records if each.name != "Workspace"}
+        self.rows[type_name, place] = {**self.rows[type_name, place], "id": new_id()}
+        self.added += 1
+        await self._insert(record, place, by_table, iter(range(ADDED + 1_000 * self.added, 2 * ADDED)))
+
+    async def _insert(self, record: Record, place: str, by_table: Mapping[str, Record], number: Iterator[int]) -> None:
+        row = self.rows[record.name, place]
+        values = {"workspace_id": row["workspace_id"], "id": row["id"]}
+        values |= _values(record, place, self, by_table, number)
+        marks = ", ".join(f"${index}" for index in range(1, len(values) + 1))
+        await self.graph.rows("SET LOCAL session_replication_role = replica")  # rows point to each other in circles
+        await self.graph.rows(
+            f"INSERT INTO {record.table.name} ({', '.join(values)}) VALUES ({marks})", *values.values()
+        )
+        await self.graph.rows("SET LOCAL session_replication_role = origin")
+        await self.read(record.name, place)
+
+    @asynccontextmanager
+    async def undone(self) -> AsyncIterator[None]:
+        """Take back whatever happens to the database within."""
+        rows = dict(self.rows)
+        transaction = self.graph.database.one.connection.transaction()
+        await transaction.start()
+        try:
+            yield
+        finally:
+            await transaction.rollback()
+            self.rows = rows
+
+    async def digest(self, place: str = "own") -> dict[str, str]:
+        """Return a digest of each table's rows of a workspace, the event log among them: by plain SQL."""
+        tables = await self.graph.rows(_TABLES)
+        parts = [
+            f"SELECT '{row['name']}', md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {row['name']} t"
+            f" WHERE {'workspace_id = $1' if row['tenant'] else '$1::uuid IS NOT NULL'}"
+            for row in tables
+        ]
+        workspace_id = self.row("Workspace", place)["id"]
+        return dict([tuple(row) for row in await self.graph.rows(" UNION ALL ".join(parts), workspace_id)])
+
+    async def read(self, type_name: str, place: str) -> None:
+        """Read a row again, by its id."""
+        row = self.rows[type_name, place]
+        table = self.graph.schema.registry.records[type_name].table.name
+        key = row["workspace_id"], row["id"]
+        (found,) = await self.graph.rows(f"SELECT * FROM {table} WHERE workspace_id = $1 AND id = $2", *key)
+        self.rows[type_name, place] = dict(found)
+        self.places[type_name, row["id"]] = place
+
+    def secrets(self, type_name: str, place: str) -> set[str]:
+        """Return the values of a row that no other row has, as an answer would spell them; its id among them."""
+        own = _texts(self.row(type_name, place))
+        others = {
+            text
+            for other in EVERYWHERE
+            if other != place and (type_name, other) in self.rows
+            for text in _texts(self.row(type_name, other))
+        }
+        return {text for text in own - others if len(text) > 4}
+
+
+def _texts(row: Mapping[str, Any]) -> set[str]:
+    return {str(value) for name, value in row.items() if name != "workspace_id" and not isinstance(value, list | bool)}
+
+
+async def make_world(graph: Graph) -> World:
+    """Write the world into the demo workspace; its foreign rows into the other one."""
+    world = World(graph)
+    workspaces = {}
+    for slug, places in (("demo", PLACES), ("other", (FOREIGN,))):
+        (found,) = await graph.rows("SELECT * FROM workspace WHERE slug = $1", slug)
+        for place in places:
+            workspaces[place] = found["id"]
+            world.rows["Workspace", place] = dict(found)
+            world.places["Workspace", found["id"]] = place
+    by_table = {record.table.name: record for record in world.records if record.name != "Workspace"}
+    for record in by_table.values():
+        for place in EVERYWHERE:
+            world.rows[record.name, place] = {"workspace_id": workspaces[place], "id": new_id()}
+    number = iter(range(1, 1_000_000))
+    for record in by_table.values():
+        for place in EVERYWHERE:
+            await world._insert(record, place, by_table, number)
+    return world
+
+
+def _values(
+    record: Record, place: str, world: World, by_table: Mapping[str, Record], number: Iterator[int]
+) -> dict[str, Any]:
+    """Return a value for every column of a new row but its key."""
+    table = record.table
+    targets = {
+        constraint.column_keys[-1]: constraint.referred_table.name for constraint in table.foreign_key_constraints
+    }
+    values: dict[str, Any] = {}
+    for column in table.columns:
+        if column.name in {"workspace_id", "id"}:
+            continue
+        if column.name in targets and targets[column.name] in by_table:
+            target = _target(record.name, table.name, column.name, place)
+            values[column.name] = world.rows[by_table[targets[column.name]].name, target]["id"]
+        else:
+            values[column.name] = _value(table, column, place, next(number))
+    return values
+
+
+def _target(type_name: str, table: str, column: str, place: str) -> str:
+    if ANCHORS.get(type_name) == column:
+        return place
+    return _PINNED.get((table, column), {}).get(place, _CROSSED[place])
+
+
+def _value(table: Table, column: Any, place: str, number: int) -> Any:
+    """Return a value that its place can be told by: no two of the world are alike where a rule does not say so."""
+    if (table.name, column.name) in _FIXED:
+        return _FIXED[table.name, column.name]
+    checks = [str(each.sqltext) for each in table.constraints if isinstance(each, CheckConstraint)]
+    for check in checks:
+        choice = _CHOICE.match(check)
+        if choice and check.startswith(f"{column.name} IN"):
+            return choice[1]
+    percent = any(found[1] == column.name for check in checks if (found := _PERCENT.match(check)))
+    match column.type:
+        case Uuid():
+            return new_id()
+        case ARRAY():
+            return [f"{table.name} {column.name} {place} canary"]
+        case Boolean():
+            return True
+        case DateTime():
+            return datetime(2031, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
+        case Date():
+            return date(2032, 1, 1) + timedelta(days=number)
+        case Numeric():
+            return f"{20 + number % 50}.{number:04}" if percent else _amount(table.name, column.name, number)
+        case Integer():
+            return 10 + number % 80 if percent else 1_000_000 + number
+    return _text(table.name, column.name, place if number < ADDED else f"{place}.{number}")
+
+
+def _amount(table: str, column: str, number: int) -> str:
+    whole = 9_000_000 if (table, column) == ("sales_order", "subtotal") else 7_000_000  # a total is not above it
+    return f"{whole + number}.{number % 1_000:03}1"
+
+
+def _text(table: str, column: str, place: str) -> str:
+    match column:
+        case "currency" | "base_currency":
+            return _CURRENCIES[place.partition(".")[0]]
+        case "email":
+            return f"{place}.{table}@canary.example"
+        case "phone":
+            return f"+1 canary {table} {place} {len(place)}7"
+    return f"{place} canary {table} {column}"

@@ -27,6 +27,20 @@ class Settings:
     access_token_seconds: int = 600
     session_days: int = 30
     """How long a session goes on without being used."""
+    max_sessions: int = 100
+    """Live sessions of a member; one more ends the one that was not used for the longest time."""
+    authorization_code_seconds: int = 60
+    """How long a client may take to redeem an authorization code."""
+    device_code_seconds: int = 600
+    """How long a device waits for its member."""
+    browser_sign_in_minutes: int = 480
+    """How long the pages of the authorization server know who has signed in."""
+    oauth_max_bytes: int = 16 * 1024
+    """Of a request to the authorization server: its query, and its body."""
+    oauth_requests_per_minute: int = 600
+    """Requests to each of the authorization server's endpoints from one address, and of one client, to a process."""
+    command_line_client: str = "on"
+    """Whether `crm-graph login` may sign in here: `on`, or `off`."""
     key_days: int = 30
     """How long a signing key signs; it is accepted for as long before and after."""
     trusted_proxies: str = ""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from crm_graph.domains.workspace.accounts import model
+from crm_graph.domains.workspace.accounts import events, model
 from crm_graph.graph.build import Slice
 
-SLICE = Slice("accounts")
+SLICE = Slice("accounts", events=events.EVENTS)
 
 __all__ = ["SLICE", "model"]

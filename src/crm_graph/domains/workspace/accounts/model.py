@@ -22,6 +22,20 @@ class SignInMethod(Enum):
     DEVICE = "DEVICE"
 
 
+class RevokedReason(Enum):
+    """Why a session ended before its time."""
+
+    SIGNED_OUT = "SIGNED_OUT"
+    BY_MEMBER = "BY_MEMBER"
+    BY_ADMINISTRATOR = "BY_ADMINISTRATOR"
+    REUSED = "REUSED"
+    PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 - no password
+    PASSWORD_RESET = "PASSWORD_RESET"  # noqa: S105 - no password
+    TOO_MANY = "TOO_MANY"
+    CLIENT = "CLIENT"
+    """The OAuth client, or what the member granted to it, was withdrawn."""
+
+
 class MemberSession(Row):
     """A signed-in session: what a refresh token continues, and what is revoked.
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from crm_graph.db.session import Session
+from crm_graph.db.session import ReadSession, Session
 from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.accounts.journal import By, record
 from crm_graph.domains.workspace.accounts.model import RevokedReason
@@ -133,7 +133,7 @@ async def use_code(services: Services, session: Session, code: FoundCode, sessio
     await session.execute(_USE, values)
 
 
-async def has_nonce(session: Session, workspace_id: str, client_id: str, nonce: str) -> bool:
+async def has_nonce(session: ReadSession, workspace_id: str, client_id: str, nonce: str) -> bool:
     """Return whether a client sent this nonce before, as far as codes are kept."""
     values = {"workspace_id": workspace_id, "client_id": client_id, "nonce": nonce}
     return await session.fetch_row(_NONCE, values) is not None

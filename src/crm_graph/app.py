@@ -21,6 +21,7 @@ from crm_graph.api.examples import EXAMPLES
 from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.metrics import metrics_response
 from crm_graph.api.negotiation import HTML, JSON, choose
+from crm_graph.api.oauth.routes import routes as oauth_routes
 from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
 from crm_graph.api.websocket import WebSocketEndpoint
@@ -130,6 +131,7 @@ class Application:
             Route("/health", self._health),
             Route("/ready", self._ready),
             Route("/metrics", self._metrics),
+            *oauth_routes(self._running),
             *graphiql.routes(
                 endpoint="/graphql",
                 subscription_url="/graphql",
@@ -153,6 +155,10 @@ class Application:
                 yield
             finally:
                 await self.drain()
+
+    def _running(self) -> Engine:
+        assert self._engine is not None, "requests come after start-up"
+        return self._engine
 
     async def drain(self) -> None:
         """End streams so that clients move over to another process; called when SIGTERM arrives."""

@@ -11,6 +11,7 @@ from crm_graph.domains.sales.opportunities.graph import SLICE as OPPORTUNITIES
 from crm_graph.domains.sales.pipelines.graph import SLICE as PIPELINES
 from crm_graph.domains.service.tickets.graph import SLICE as TICKETS
 from crm_graph.domains.workspace.accounts.graph import SLICE as ACCOUNTS
+from crm_graph.domains.workspace.authorizations.graph import SLICE as AUTHORIZATIONS
 from crm_graph.domains.workspace.clients.graph import SLICE as CLIENTS
 from crm_graph.domains.workspace.members.graph import SLICE as MEMBERS
 from crm_graph.domains.workspace.workspaces.graph import SLICE as WORKSPACE
@@ -35,6 +36,7 @@ SLICES = (
     MEMBERS,
     CLIENTS,
     ACCOUNTS,
+    AUTHORIZATIONS,
     PRODUCTS,
     CUSTOMERS,
     CONTACTS,

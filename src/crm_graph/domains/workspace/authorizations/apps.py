@@ -35,9 +35,7 @@ _FIND_NAMED = Statement(
     ("workspace_id", "name"),
     {},
 )
-_WORKSPACES = Statement(
-    "SELECT workspace_id FROM workspace WHERE $1::text IS NULL OR slug = $1 LIMIT 2", ("slug",), {}
-)
+_WORKSPACES = Statement("SELECT workspace_id FROM workspace WHERE $1::text IS NULL OR slug = $1 LIMIT 2", ("slug",), {})
 _ADD = Statement(
     """
     INSERT INTO api_client (workspace_id, id, name, kind, first_party, redirect_uris, version, created_at, updated_at)

@@ -97,7 +97,13 @@ class WaitingDevice:
 
 
 async def save_device(
-    services: Services, session: Session, workspace_id: str, client_id: str, scope: str, device_code: str, user_code: str
+    services: Services,
+    session: Session,
+    workspace_id: str,
+    client_id: str,
+    scope: str,
+    device_code: str,
+    user_code: str,
 ) -> None:
     """Let a device wait; drop those whose time is long over."""
     now = services.clock()
@@ -116,9 +122,7 @@ async def save_device(
     await session.execute(_ADD, values)
 
 
-async def take_device(
-    services: Services, session: Session, workspace_id: str, device_code: str
-) -> FoundDevice | None:
+async def take_device(services: Services, session: Session, workspace_id: str, device_code: str) -> FoundDevice | None:
     """Return a device by its code, locked until the transaction ends; None for one that is unknown, or was let in."""
     values = {"workspace_id": workspace_id, "sha256": hash_code(device_code), "now": services.clock()}
     row = await session.fetch_row(_TAKE, values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from crm_graph.domains.workspace.members import events
 from crm_graph.domains.workspace.members.graph.mutations import Mutations
 from crm_graph.domains.workspace.members.graph.teams import TeamMutations
-from crm_graph.domains.workspace.members.graph.types import Member, Queries, Team
+from crm_graph.domains.workspace.members.graph.types import Member, Queries, Team, Viewer
 from crm_graph.graph.build import Slice
 
 SLICE = Slice(
@@ -16,4 +16,4 @@ SLICE = Slice(
     events=events.EVENTS,
 )
 
-__all__ = ["SLICE", "Member", "Team"]
+__all__ = ["SLICE", "Member", "Team", "Viewer"]

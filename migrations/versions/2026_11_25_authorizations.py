@@ -1,7 +1,7 @@
 """Authorization codes, devices that wait, and what members consented to
 
 Revision: 2026_11_25_authorizations
-Follows: 2026_11_25_identity
+Follows: 2026_11_25_accounts
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_25_authorizations"
-down_revision = "2026_11_25_identity"
+down_revision = "2026_11_25_accounts"
 branch_labels = None
 depends_on = None
 

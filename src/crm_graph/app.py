@@ -29,12 +29,15 @@ from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.domains.workspace.accounts.directory import MemberDirectory
 from crm_graph.domains.workspace.clients.keys import ApiKeys
+from crm_graph.domains.workspace.accounts.outbox import RESET_REQUEST, Outbox
+from crm_graph.domains.workspace.accounts.resets import answer_request
 from crm_graph.events.hub import Hub
 from crm_graph.events.relay import Relay
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.pages import PageLimits
 from crm_graph.identity.authenticate import Authenticator
+from crm_graph.identity.mailer import Mailer
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import TokenAuthority
 from crm_graph.kernel.settings import Settings
@@ -60,6 +63,16 @@ def authority(installation: Installation, settings: Settings) -> TokenAuthority:
     return TokenAuthority(installation.secrets, settings.issuer, settings.audience, key_days=settings.key_days)
 
 
+def make_mailer(settings: Settings) -> Mailer | None:
+    """Return what hands mails over, or None where `CRM_SMTP_URL` names no server. Raises OperatorError."""
+    return Mailer.of(settings.smtp_url, settings.mail_from) if settings.smtp_url else None
+
+
+def make_outbox(services: Services, mailer: Mailer) -> Outbox:
+    """Return what sends the mails of an installation."""
+    return Outbox(services, mailer, {RESET_REQUEST: answer_request})
+
+
 def page_limits(settings: Settings) -> PageLimits:
     """Return the bounds of pages."""
     return PageLimits(settings.page_size, settings.nested_page_size, settings.max_page_size)
@@ -69,16 +82,19 @@ def page_limits(settings: Settings) -> PageLimits:
 async def running_engine(
     installation: Installation, settings: Settings, schema: BuiltSchema | None = None
 ) -> AsyncIterator[Engine]:
-    """Open what an API process needs, and close it in reverse order: pools, hub, relay."""
+    """Open what an API process needs, and close it in reverse order: pools, hub, relay, mails."""
     pool = PoolSettings(
         settings.read_pool_size,
         settings.write_pool_size,
         settings.query_timeout_ms + STATEMENT_MARGIN_MS,
         settings.mutation_timeout_ms + STATEMENT_MARGIN_MS,
     )
+    mailer = make_mailer(settings)
     database = await Database.open(installation.url, installation.read_url, pool)
     services = Services(authority(installation, settings), database, installation.secrets, settings)
-    relay = asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run())
+    tasks = [asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run())]
+    if mailer is not None:
+        tasks.append(asyncio.create_task(make_outbox(services, mailer).run()))
     hub = Hub(database, settings.subscription_queue_size)
     keys = ApiKeys(database, services.clock)
     try:
@@ -94,8 +110,9 @@ async def running_engine(
         yield engine
     finally:
         await hub.stop()
-        relay.cancel()
-        await asyncio.gather(relay, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await keys.close()
         await database.close()
 

@@ -9,10 +9,12 @@ from sqlalchemy import Column, ForeignKeyConstraint, Index, MetaData, Table, Tex
 
 import crm_graph.api.schema  # noqa: F401 - so that every table of a slice is in the metadata
 from crm_graph.db.base import Base
+from crm_graph.domains.workspace.accounts.model import Attempt
 from crm_graph.identity.secrets import InstallationSecret
 
 NOT_OF_A_WORKSPACE = {
     InstallationSecret.__tablename__: "the installation's own",
+    Attempt.__tablename__: "counts attempts to sign in, before it is known who and where",
 }
 UNIQUE_IN_THE_INSTALLATION = {
     "uq_workspace_slug": "names a workspace on the command line, so it must be unique among all of them",

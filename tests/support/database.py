@@ -122,6 +122,9 @@ class OneLease(Lease):
     def release(self) -> None:
         """Keep the connection: it is the test's."""
 
+    def rest(self) -> None:
+        """Keep the connection: it is the test's."""
+
 
 class SavepointDatabase(Database):
     """The pools' stand-in: everything runs on one connection, whose transaction the test rolls back."""

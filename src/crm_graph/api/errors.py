@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 from graphql import GraphQLError
 
-from crm_graph.kernel.errors import RequestError
+from crm_graph.kernel.errors import RateLimited, RequestError
 
 log = logging.getLogger("crm_graph.errors")
 
@@ -41,6 +41,8 @@ def format_error(error: GraphQLError, request_id: str, default_code: str = "INTE
     original = error.original_error
     if isinstance(original, RequestError) and original.path:
         formatted["extensions"]["argument"] = list(original.path)
+    if isinstance(original, RateLimited):
+        formatted["extensions"]["retryAfter"] = original.retry_after_s
     return formatted
 
 

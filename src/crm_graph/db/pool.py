@@ -213,6 +213,11 @@ class Lease:
     def release(self) -> None:
         """Give everything back. What still runs gives its connection back itself: a page's count whose rows failed."""
         self._released = True
+        self.rest()
+
+    def rest(self) -> None:
+        """Give back what lies at hand while the operation waits for something that is no database; it borrows anew
+        afterwards."""
         while self._free:
             self._give_back(self._free.pop())
 

@@ -140,7 +140,7 @@ async def perform(info: Info, payload: type[P], operation: Callable[[Work], Awai
         async with info.context.begin() as work:
             id_ = await operation(work)
     except Refused as refused:
-        return payload(record_id=None, errors=[_user_error(refused)])
+        return payload(record_id=None, errors=[user_error(refused)])
     return payload(record_id=id_, errors=[])
 
 
@@ -150,9 +150,10 @@ async def perform_delete(info: Info, id_: strawberry.ID, operation: Callable[[Wo
         async with info.context.begin() as work:
             await operation(work)
     except Refused as refused:
-        return DeletePayload(deleted_id=None, errors=[_user_error(refused)])
+        return DeletePayload(deleted_id=None, errors=[user_error(refused)])
     return DeletePayload(deleted_id=id_, errors=[])
 
 
-def _user_error(refused: Refused) -> UserError:
+def user_error(refused: Refused) -> UserError:
+    """Return a refusal as data."""
     return UserError(code=UserErrorCode(refused.code), message=refused.message, field=list(refused.field))

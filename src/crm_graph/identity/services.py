@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crm_graph.db.pool import Database
 from crm_graph.identity.keys import derive_key
+from crm_graph.identity.passwords import Passwords
 from crm_graph.identity.tokens import TokenAuthority
 from crm_graph.kernel.clock import Clock, system_clock
 from crm_graph.kernel.settings import Settings
@@ -21,6 +22,10 @@ class Services:
     secrets: Sequence[bytes]
     settings: Settings
     clock: Clock = system_clock
+    passwords: Passwords = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "passwords", Passwords(self.settings))
 
     def keys(self, purpose: str, length: int = 32) -> list[bytes]:
         """Return the keys of one purpose: the first makes, all of them check."""

@@ -41,6 +41,42 @@ class Settings:
     """Requests to each of the authorization server's endpoints from one address, and of one client, to a process."""
     command_line_client: str = "on"
     """Whether `crm-graph login` may sign in here: `on`, or `off`."""
+    password_min_length: int = 12
+    password_max_length: int = 200
+    """Before it is hashed, so that nobody has us hash megabytes."""
+    argon2_memory_kib: int = 19_456
+    argon2_iterations: int = 2
+    argon2_lanes: int = 1
+    """OWASP's parameters of Argon2id: 19 MiB, 2 iterations, 1 lane. Stored hashes follow when their member signs in."""
+    argon2_threads: int = 2
+    """Passwords that a process hashes at a time."""
+    argon2_queue_size: int = 100
+    """Passwords that wait for one of the threads; who comes then is told to come back."""
+    breached_passwords: str = ""
+    """A file of SHA-1 hashes of passwords that are known, sorted, as Have I Been Pwned ships it: none is accepted."""
+    attempt_window_seconds: int = 300
+    """In which attempts to sign in, codes and links are counted."""
+    attempts_per_account: int = 10
+    attempts_per_address: int = 100
+    """Of one address, or one IPv6 /64; what succeeded is not counted."""
+    second_factor_attempts_per_day: int = 50
+    mails_per_hour: int = 5
+    """Reset and invitation mails to one account."""
+    reset_minutes: int = 60
+    """How long a link to reset a password is good."""
+    invitation_days: int = 7
+    invitation_url: str = ""
+    """The page of a frontend that accepts invitations; `#token` is put behind it. Else our own, at CRM_PUBLIC_URL."""
+    reset_url: str = ""
+    """The page of a frontend that sets a new password; see `invitation_url`."""
+    smtp_url: str = ""
+    """`smtp://user:password@mail.example.com:587` (with STARTTLS where it is offered; `?starttls=required` insists,
+    `never` does without) or `smtps://`. Without it no mail is sent: inviters get the link, passwords cannot be reset
+    by mail."""
+    mail_from: str = ""
+    """The sender of mails, `Our CRM <crm@example.com>`."""
+    mail_poll_ms: int = 1_000
+    mail_give_up_hours: int = 24
     key_days: int = 30
     """How long a signing key signs; it is accepted for as long before and after."""
     trusted_proxies: str = ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from crm_graph.db.session import Session
 from crm_graph.events.log import append
@@ -28,20 +30,27 @@ SYSTEM = By()
 
 
 async def record(
-    services: Services, session: Session, workspace_id: str, account_id: str, event: DomainEvent, by: By
+    services: Services,
+    session: Session,
+    workspace_id: str,
+    account_id: str,
+    event: DomainEvent,
+    by: By,
+    *,
+    entity: str = ENTITY,
+    changes: Mapping[str, tuple[Any, Any]] | None = None,
 ) -> None:
-    """Append an event about an account, of which `account_id` is the member (or the workspace, where there is no
-    member behind an attempt)."""
+    """Append an event about an account, whose id is its member's; both are the nil id where no member is known."""
     await append(
         session,
         {
             "workspace_id": workspace_id,
             "type": type(event).__name__,
-            "entity": ENTITY,
+            "entity": entity,
             "entity_id": account_id,
             "actor": by.actor,
             "at": services.clock(),
-            "changes": {},
+            "changes": changes or {},
             "data": {each.name: getattr(event, each.name) for each in fields(event)},
             "client_id": by.client_id,
             "address": by.origin.address,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from enum import Enum
 
-from sqlalchemy import CheckConstraint, LargeBinary
+from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Id, Row, indexed, refers
+from crm_graph.db.base import Base, Id, Row, indexed, refers
 
 
 class SignInMethod(Enum):
@@ -68,3 +68,96 @@ class MemberSession(Row):
     revoked_reason: Mapped[str | None]
     generation: Mapped[int] = mapped_column(server_default="1")
     salt: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class LinkPurpose(Enum):
+    """What a mailed link is for."""
+
+    INVITATION = "INVITATION"
+    RESET = "RESET"
+
+
+class Credential(Base):
+    """How a member proves who they are without anybody else: a password, and a second factor.
+
+    `generation` counts the changes of the password: links that were mailed under an older one are dead.
+    """
+
+    __tablename__ = "credential"
+    __table_args__ = (refers("member_id", "member", on_delete="CASCADE"),)
+
+    workspace_id: Mapped[Id] = mapped_column(primary_key=True)
+    member_id: Mapped[Id] = mapped_column(primary_key=True)
+    generation: Mapped[int] = mapped_column(server_default="0")
+    password_hash: Mapped[str | None]
+    """Argon2id in its own notation, parameters and salt included."""
+    password_at: Mapped[datetime | None]
+    totp_secret: Mapped[str | None]
+    """Sealed; set once a code has confirmed it."""
+    totp_pending: Mapped[str | None]
+    """Sealed; shown to the member and not confirmed yet."""
+    totp_step: Mapped[int | None] = mapped_column(BigInteger)
+    """The last time step whose code was used: neither it nor an older one is taken again."""
+
+
+class RecoveryCode(Base):
+    """A code that stands in for the second factor once. It is random, so a plain hash of it tells nothing."""
+
+    __tablename__ = "recovery_code"
+    __table_args__ = (refers("member_id", "member", on_delete="CASCADE"),)
+
+    workspace_id: Mapped[Id] = mapped_column(primary_key=True)
+    member_id: Mapped[Id] = mapped_column(primary_key=True)
+    sha256: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+
+
+class MemberLink(Row):
+    """A link that was mailed to a member, or given to who invited them: good once, for a while."""
+
+    __tablename__ = "member_link"
+    __table_args__ = (
+        refers("member_id", "member", on_delete="CASCADE"),
+        indexed("member_link", "member_id"),
+        CheckConstraint(f"purpose IN ({', '.join(repr(each.value) for each in LinkPurpose)})", name="purpose"),
+    )
+
+    member_id: Mapped[Id]
+    purpose: Mapped[str]
+    sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    generation: Mapped[int]
+    """Of the credential when the link was made."""
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class Attempt(Base):
+    """How often something was tried within a window of time, by whoever it was: before anybody is known, so it belongs
+    to no workspace. Local (undistributed) on Citus. Written ahead like any table: after a crash, counters that start
+    again from nothing would be what an attacker waits for."""
+
+    __tablename__ = "attempt"
+    __table_args__ = (Index("ix_attempt_ends_at", "ends_at"),)
+
+    subject: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    """A keyed hash of what is counted: the kind, and the account or the network of the address."""
+    ends_at: Mapped[datetime] = mapped_column(primary_key=True)
+    attempts: Mapped[int]
+
+
+class Mail(Base):
+    """A mail to be sent, or a request whose answer is a mail; gone once it is done. Local (undistributed) on Citus.
+
+    `content` is sealed: it holds addresses, and links that let in.
+    """
+
+    __tablename__ = "mail"
+    __table_args__ = (Index("ix_mail_next_at", "next_at"),)
+
+    workspace_id: Mapped[Id] = mapped_column(primary_key=True)
+    """The nil id for a request that names no workspace."""
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    content: Mapped[str]
+    created_at: Mapped[datetime]
+    next_at: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(server_default="0")

@@ -40,6 +40,7 @@ class Member(Row):
         refers("manager_id", "member"),
         unique("external_id"),
         Index("uq_member_email", "workspace_id", text("lower(email)"), unique=True),
+        Index("ix_member_email", text("lower(email)")),  # who signs in may not say in which workspace
         indexed("member", "team_id"),
         indexed("member", "manager_id"),
         CheckConstraint("status IN ('ACTIVE', 'SUSPENDED')", name="status"),

@@ -1,0 +1,22 @@
+"""Accounts in the schema: signing in, and what members do with their own account."""
+
+from __future__ import annotations
+
+from crm_graph.domains.workspace.accounts import events, model
+from crm_graph.domains.workspace.accounts.graph.invitations import InvitationMutations
+from crm_graph.domains.workspace.accounts.graph.own import OwnMutations
+from crm_graph.domains.workspace.accounts.graph.public import PublicMutations
+from crm_graph.domains.workspace.accounts.graph.viewer import ViewerAccount
+from crm_graph.domains.workspace.members.graph.types import Viewer
+from crm_graph.graph.build import Slice
+from crm_graph.graph.records import extend
+
+SLICE = Slice(
+    "accounts",
+    mutations=(PublicMutations, OwnMutations, InvitationMutations),
+    extensions=(extend(Viewer, ViewerAccount),),
+    events=events.EVENTS,
+    public=("signIn", "refreshSession", "signOut", "requestPasswordReset", "resetPassword", "acceptInvitation"),
+)
+
+__all__ = ["SLICE", "model"]

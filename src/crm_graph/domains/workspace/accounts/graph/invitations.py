@@ -1,0 +1,84 @@
+"""The mutations that invite."""
+
+from __future__ import annotations
+
+import strawberry
+
+from crm_graph.domains.workspace.accounts import invitations, texts
+from crm_graph.domains.workspace.accounts.graph.asking import rested
+from crm_graph.domains.workspace.accounts.meter import HOUR_S, Kind, count_and_check
+from crm_graph.domains.workspace.members.graph.types import Member, Team
+from crm_graph.graph.context import Info
+from crm_graph.graph.payloads import Payload, given, key_of, new_key, refer, user_error
+from crm_graph.graph.records import by_key
+from crm_graph.kernel.errors import Refused
+from crm_graph.work import Work
+
+
+@strawberry.input(description="A new member, to be invited by mail.")
+class InviteMemberInput:
+    """See `invitations.invite_member`."""
+
+    id: strawberry.ID | None = strawberry.field(
+        description="An id made by the client, `mem_` and a UUIDv7.", default=None
+    )
+    email: str = strawberry.field(description="Where the invitation is sent; unique in the workspace.")
+    name: str = strawberry.field(description="The member's name; they may correct it.")
+    roles: list[str] = strawberry.field(description="The names of the member's roles.")
+    team_id: strawberry.ID | None = strawberry.field(description="The team the member belongs to.", default=None)
+    manager_id: strawberry.ID | None = strawberry.field(description="Who the member reports to.", default=None)
+    language: texts.Language = strawberry.field(description="The language of the mail.", default=texts.Language.EN)
+
+
+@strawberry.input(description="A member to be invited once more.")
+class ResendInvitationInput:
+    """See `invitations.resend_invitation`."""
+
+    id: strawberry.ID = strawberry.field(description="A member who has no password yet.")
+    language: texts.Language = strawberry.field(description="The language of the mail.", default=texts.Language.EN)
+
+
+@strawberry.type(description="The invited member, or why there is none.")
+class InvitationPayload(Payload):
+    """What inviting returns."""
+
+    member: Member | None = by_key("record_id", "The member; null when refused.")
+    link: str | None = strawberry.field(
+        description="The invitation's link, to be passed on to the member and to nobody else: only where this"
+        " installation sends no mail."
+    )
+
+
+class InvitationMutations:
+    """Fields of Mutation."""
+
+    @strawberry.mutation(description="Adds a member and invites them by mail. For whoever may create members.")
+    async def invite_member(self, info: Info, input: InviteMemberInput) -> InvitationPayload:
+        services = rested(info).services
+
+        async def invite(work: Work) -> tuple[str, str | None]:
+            values = given(input, "id", "roles", "language")
+            refer(values, "team_id", Team)
+            refer(values, "manager_id", Member)
+            values["id"] = new_key(Member, input.id)
+            return await invitations.invite_member(work, services, values, input.roles, input.language)
+
+        try:
+            async with info.context.begin() as work:
+                member_id, link = await invite(work)
+        except Refused as refused:
+            return InvitationPayload(record_id=None, link=None, errors=[user_error(refused)])
+        return InvitationPayload(record_id=member_id, link=link, errors=[])
+
+    @strawberry.mutation(description="Invites a member again who has not chosen a password yet.")
+    async def resend_invitation(self, info: Info, input: ResendInvitationInput) -> InvitationPayload:
+        services = rested(info).services
+        try:
+            member_id = key_of(Member, input.id)
+            place = f"{info.context.viewer.workspace_id}{member_id}"
+            await count_and_check(services, Kind.MAIL, place, services.settings.mails_per_hour, HOUR_S)
+            async with info.context.begin() as work:
+                link = await invitations.resend_invitation(work, services, member_id, input.language)
+        except Refused as refused:
+            return InvitationPayload(record_id=None, link=None, errors=[user_error(refused)])
+        return InvitationPayload(record_id=member_id, link=link, errors=[])

@@ -1,0 +1,212 @@
+"""The mutations that need no credential: signing in is how one gets one. Their payloads hold plain values only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import strawberry
+
+from crm_graph.domains.workspace.accounts import texts
+from crm_graph.domains.workspace.accounts.graph.asking import rested
+from crm_graph.domains.workspace.accounts.invitations import accept_invitation
+from crm_graph.domains.workspace.accounts.resets import request_reset, reset_password
+from crm_graph.domains.workspace.accounts.sessions import TokenPair, refresh_session, revoke_by_refresh_token
+from crm_graph.domains.workspace.accounts.sign_in import SecondFactorRequired, SignInFailure, sign_in
+from crm_graph.graph.context import Info
+from crm_graph.graph.payloads import UserError, UserErrorCode, user_error
+from crm_graph.kernel.errors import Refused
+
+
+@strawberry.input(description="Who signs in, and the proof of it.")
+class SignInInput:
+    """See `sign_in.sign_in`."""
+
+    email: str = strawberry.field(description="The member's e-mail address.")
+    password: str = strawberry.field(description="The member's password.")
+    code: str | None = strawberry.field(
+        description="The code of the second factor, or a recovery code, where the member has one.", default=None
+    )
+    workspace: str | None = strawberry.field(
+        description="The short name of the workspace; needed where the address is used in several.", default=None
+    )
+
+
+@strawberry.input(description="A session to go on with.")
+class RefreshSessionInput:
+    """See `sessions.refresh_session`."""
+
+    refresh_token: str = strawberry.field(description="The refresh token of the last answer; it is good once.")
+
+
+@strawberry.input(description="A session to end.")
+class SignOutInput:
+    """See `sessions.revoke_by_refresh_token`."""
+
+    refresh_token: str = strawberry.field(description="The session's refresh token.")
+
+
+@strawberry.input(description="Whose password is forgotten.")
+class RequestPasswordResetInput:
+    """See `resets.request_reset`."""
+
+    email: str = strawberry.field(description="The member's e-mail address.")
+    workspace: str | None = strawberry.field(
+        description="The short name of the workspace; without it, one mail for each that the address is used in.",
+        default=None,
+    )
+    language: texts.Language = strawberry.field(description="The language of the mail.", default=texts.Language.EN)
+
+
+@strawberry.input(description="A new password, and the token that allows to set it.")
+class ResetPasswordInput:
+    """See `resets.reset_password`."""
+
+    token: str = strawberry.field(description="The token of the mailed link.")
+    password: str = strawberry.field(description="The new password.")
+
+
+@strawberry.input(description="An invitation, and how its member wants to be called and to sign in.")
+class AcceptInvitationInput:
+    """See `invitations.accept_invitation`."""
+
+    token: str = strawberry.field(description="The token of the invitation's link.")
+    password: str = strawberry.field(description="The password to sign in with from now on.")
+    name: str | None = strawberry.field(
+        description="The member's name, where the one of the invitation is not right.", default=None
+    )
+
+
+@strawberry.type(description="The tokens of a session, or why there are none.")
+class SignInPayload:
+    """What signing in returns."""
+
+    access_token: str | None = strawberry.field(
+        description="The bearer token of requests: `Authorization: Bearer <token>`."
+    )
+    refresh_token: str | None = strawberry.field(
+        description="What gets the next tokens. It is good once: one that comes a second time ends the session."
+    )
+    expires_at: datetime | None = strawberry.field(description="When the access token expires.")
+    second_factor_required: bool = strawberry.field(
+        description="Whether the password is right and a `code` is missing or wrong."
+    )
+    errors: list[UserError] = strawberry.field(description="Why there are no tokens; empty when there are.")
+
+
+@strawberry.type(description="Whether it was done. It holds nothing that tells of accounts.")
+class AccountPayload:
+    """What mutations return that have nothing to tell."""
+
+    errors: list[UserError] = strawberry.field(description="Why it was refused; empty when it was done.")
+
+
+class PublicMutations:
+    """Fields of Mutation."""
+
+    @strawberry.mutation(
+        description="Signs in with e-mail address and password. The answer to a wrong password is that to an unknown"
+        " address; too many attempts are RATE_LIMITED."
+    )
+    async def sign_in(self, info: Info, input: SignInInput) -> SignInPayload:
+        context = rested(info)
+        try:
+            pair = await sign_in(
+                context.services,
+                input.email,
+                input.password,
+                input.code,
+                input.workspace,
+                context.origin,
+                request_id=context.request_id,
+            )
+        except SignInFailure as error:
+            return _nothing(UserErrorCode.INVALID, str(error))
+        except SecondFactorRequired as error:
+            code = UserErrorCode.INVALID if error.wrong else UserErrorCode.REQUIRED
+            return _nothing(code, str(error), "code", second_factor_required=True)
+        return _tokens(pair)
+
+    @strawberry.mutation(
+        description="Gets the next tokens of a session. UNAUTHENTICATED when it was revoked, or the token used before."
+    )
+    async def refresh_session(self, info: Info, input: RefreshSessionInput) -> SignInPayload:
+        context = rested(info)
+        pair = await refresh_session(
+            context.services, input.refresh_token, context.origin, request_id=context.request_id
+        )
+        return _tokens(pair)
+
+    @strawberry.mutation(
+        description="Ends the session of a refresh token; its access tokens stop working with the next request. Done"
+        " as well where there is no such session."
+    )
+    async def sign_out(self, info: Info, input: SignOutInput) -> AccountPayload:
+        context = rested(info)
+        await revoke_by_refresh_token(
+            context.services, input.refresh_token, context.origin, request_id=context.request_id
+        )
+        return AccountPayload(errors=[])
+
+    @strawberry.mutation(
+        description="Mails a link to set a new password, where there is an account; the answer is the same in any case."
+    )
+    async def request_password_reset(self, info: Info, input: RequestPasswordResetInput) -> AccountPayload:
+        context = rested(info)
+        await request_reset(
+            context.services,
+            input.email,
+            input.workspace,
+            input.language,
+            context.origin,
+            request_id=context.request_id,
+        )
+        return AccountPayload(errors=[])
+
+    @strawberry.mutation(
+        description="Sets a new password with a mailed token and ends all sessions of the member. Sign in afterwards."
+    )
+    async def reset_password(self, info: Info, input: ResetPasswordInput) -> AccountPayload:
+        context = rested(info)
+        try:
+            await reset_password(
+                context.services, input.token, input.password, context.origin, request_id=context.request_id
+            )
+        except Refused as refused:
+            return AccountPayload(errors=[user_error(refused)])
+        return AccountPayload(errors=[])
+
+    @strawberry.mutation(description="Accepts an invitation: chooses a password, and signs in.")
+    async def accept_invitation(self, info: Info, input: AcceptInvitationInput) -> SignInPayload:
+        context = rested(info)
+        try:
+            pair = await accept_invitation(
+                context.services,
+                input.token,
+                input.name,
+                input.password,
+                context.origin,
+                request_id=context.request_id,
+            )
+        except Refused as refused:
+            return _nothing(UserErrorCode(refused.code), refused.message, *refused.field)
+        return _tokens(pair)
+
+
+def _tokens(pair: TokenPair) -> SignInPayload:
+    return SignInPayload(
+        access_token=pair.access_token,
+        refresh_token=pair.refresh_token,
+        expires_at=pair.expires_at,
+        second_factor_required=False,
+        errors=[],
+    )
+
+
+def _nothing(code: UserErrorCode, message: str, *field: str, second_factor_required: bool = False) -> SignInPayload:
+    return SignInPayload(
+        access_token=None,
+        refresh_token=None,
+        expires_at=None,
+        second_factor_required=second_factor_required,
+        errors=[UserError(code=code, message=message, field=list(field))],
+    )

@@ -28,9 +28,9 @@ from crm_graph.api.websocket import WebSocketEndpoint
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.domains.workspace.accounts.directory import MemberDirectory
-from crm_graph.domains.workspace.clients.keys import ApiKeys
 from crm_graph.domains.workspace.accounts.outbox import RESET_REQUEST, Outbox
 from crm_graph.domains.workspace.accounts.resets import answer_request
+from crm_graph.domains.workspace.clients.keys import ApiKeys
 from crm_graph.events.hub import Hub
 from crm_graph.events.relay import Relay
 from crm_graph.graph.build import BuiltSchema

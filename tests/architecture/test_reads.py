@@ -33,7 +33,7 @@ ALLOWED = {
     "domains/workspace/accounts/sign_in.py": "whoever signs in is not a viewer yet",
     "domains/workspace/clients/documents.py": "the gate before a request has a viewer, and the operator's commands",
     "domains/workspace/clients/keys.py": "verifies an API key, before there is a viewer",
-    "domains/workspace/authorizations/apps.py": "whom a request to the authorization server names, before there is a viewer",
+    "domains/workspace/authorizations/apps.py": "whom a request to the authorization server names",
     "domains/workspace/authorizations/codes.py": "codes of the authorization server, shown as a credential",
     "domains/workspace/authorizations/devices.py": "devices that wait for a member; shown to whoever has the code",
     "domains/workspace/authorizations/consents.py": "what a member let apps do: their own rows alone",

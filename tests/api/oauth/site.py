@@ -144,11 +144,11 @@ class Site:
             found = await self.submit(found, decision="allow")
         return redirected(found)["code"]
 
-    async def redeem(self, client: Registered, code: str, pkce: Pkce, **changes: str | None) -> httpx.Response:
+    async def redeem(self, client: Registered, code_: str, pkce: Pkce, **changes: str | None) -> httpx.Response:
         """Redeem a code."""
         fields: dict[str, str | None] = {
             "grant_type": "authorization_code",
-            "code": code,
+            "code": code_,
             "redirect_uri": CALLBACK,
             "code_verifier": pkce.verifier,
             **client.credentials(),

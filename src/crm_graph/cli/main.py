@@ -35,9 +35,9 @@ def commands() -> None:
 
 def main() -> None:
     """Run the command line."""
-    from crm_graph.cli import admin, clients, data, serving
+    from crm_graph.cli import admin, clients, data, remote, serving
 
-    for module in (serving, admin, clients, data):
+    for module in (serving, admin, clients, data, remote):
         for command in module.COMMANDS:
             commands.add_command(command)
     try:

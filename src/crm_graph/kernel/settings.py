@@ -143,6 +143,9 @@ class Settings:
         settings = cls(**values)
         if settings.executor not in {"planned", "reference"}:
             raise OperatorError(f"CRM_EXECUTOR={settings.executor!r} is unknown", "set it to `planned` or `reference`")
+        if settings.command_line_client not in {"on", "off"}:
+            value = settings.command_line_client
+            raise OperatorError(f"CRM_COMMAND_LINE_CLIENT={value!r} is unknown", "set it to `on` or `off`")
         if settings.document_mode not in DOCUMENT_MODES:
             known = ", ".join(f"`{mode}`" for mode in DOCUMENT_MODES)
             raise OperatorError(f"CRM_DOCUMENT_MODE={settings.document_mode!r} is unknown", f"set it to one of {known}")

@@ -16,6 +16,20 @@ query WhoAmI {
 """,
     ),
     (
+        "Sign in (the banner of `crm-graph dev` has the password; the headers need no token for this)",
+        """
+mutation SignIn($password: String!) {
+  signIn(input: {email: "rep@example.com", password: $password}) {
+    accessToken
+    refreshToken
+    expiresAt
+    secondFactorRequired
+    errors { code message field }
+  }
+}
+""",
+    ),
+    (
         "Customers with their deals, orders and tickets, in one request",
         """
 query Customers {

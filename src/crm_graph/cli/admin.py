@@ -14,6 +14,7 @@ from crm_graph.cli.accounts import find_account, list_accounts
 from crm_graph.cli.bootstrap import make_workspace
 from crm_graph.cli.clients import find_client_id
 from crm_graph.cli.doctor import examine
+from crm_graph.cli.passwords import invite, set_member_password
 from crm_graph.cli.place import (
     Place,
     console,
@@ -100,7 +101,7 @@ async def _token(
 
 @click.group()
 def user() -> None:
-    """Create and list the members of a workspace."""
+    """Create, invite and list the members of a workspace, and set their passwords."""
 
 
 @user.command("create")
@@ -173,6 +174,10 @@ def list_users(workspace: str | None, data: Path | None) -> None:
     from rich.console import Console
 
     Console().print(run(accounts()))
+
+
+user.add_command(set_member_password)
+user.add_command(invite)
 
 
 @click.command()

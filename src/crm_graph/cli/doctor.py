@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from crm_graph.api.graphiql import asset_directory
+from crm_graph.app import make_mailer
 from crm_graph.cli.place import Place
 from crm_graph.db.migrate import state
 from crm_graph.db.pool import connect
@@ -57,8 +58,9 @@ def _python() -> Finding:
 def _configuration(place: Place) -> list[Finding]:
     findings = []
     try:
-        Settings.from_environment()
+        settings = Settings.from_environment()
         findings.append(Finding("settings can be read"))
+        findings += _accounts(settings)
     except OperatorError as error:
         findings.append(_problem(error))
     try:
@@ -75,6 +77,23 @@ def _configuration(place: Place) -> list[Finding]:
         findings.append(Finding(text, False, "leave out --data and CRM_DATA_DIR to use DATABASE_URL", warning=True))
     if asset_directory() is None:
         findings.append(Finding("GraphiQL's files are missing", False, "`make install` installs them", warning=True))
+    return findings
+
+
+def _accounts(settings: Settings) -> list[Finding]:
+    """Look at what signing in needs: mails for resets, and the list of breached passwords where there is one."""
+    findings = []
+    try:
+        if make_mailer(settings) is None:
+            fix = "set CRM_SMTP_URL and CRM_MAIL_FROM"
+            findings.append(Finding("no mail can be sent: no password can be reset by mail", False, fix, warning=True))
+        else:
+            findings.append(Finding("CRM_SMTP_URL and CRM_MAIL_FROM can be read"))
+    except OperatorError as error:
+        findings.append(_problem(error))
+    if settings.breached_passwords and not os.access(settings.breached_passwords, os.R_OK):
+        text = f"CRM_BREACHED_PASSWORDS={settings.breached_passwords} cannot be read"
+        findings.append(Finding(text, False, "correct or unset it: no password can be set as it is"))
     return findings
 
 

@@ -16,12 +16,14 @@ from pathlib import Path
 import click
 import uvicorn
 
-from crm_graph.app import Application, Installation, authority
+from crm_graph.app import Application, Installation, authority, make_mailer, make_outbox
 from crm_graph.cli.accounts import Account, demo_accounts
 from crm_graph.cli.bootstrap import ensure_workspace
+from crm_graph.cli.passwords import demo_password
 from crm_graph.cli.place import Place, console, data_option, find_place, installation, opened, run, settings
 from crm_graph.db.migrate import require_current, upgrade
 from crm_graph.events.relay import Relay
+from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import OperatorError
 
 DEMO_TOKEN_LIFETIME = timedelta(hours=12)
@@ -55,6 +57,7 @@ class _Server(uvicorn.Server):
 
 async def _serve(made: Installation, sockets: list[socket.socket]) -> None:
     options = settings()
+    make_mailer(options)  # a configuration that is wrong stops it here, with one line
     application = Application(made, options)
     config = uvicorn.Config(
         application,
@@ -115,7 +118,9 @@ async def _dev(place: Place, listener: socket.socket, *, demo: bool) -> None:
             workspace = await ensure_workspace(database, demo=demo)
             accounts = await demo_accounts(database, workspace)
             made = await installation(database)
-        issuer = authority(made, settings())
+            services = Services(authority(made, settings()), database, made.secrets, settings())
+            password = await demo_password(services, place.data, workspace) if demo else None
+        issuer = services.authority
 
         def token(account: Account) -> str:
             return issuer.issue(workspace, account.member_id, DEMO_TOKEN_LIFETIME)
@@ -123,11 +128,11 @@ async def _dev(place: Place, listener: socket.socket, *, demo: bool) -> None:
         demo_token = partial(token, accounts[0]) if accounts else lambda: None
         made = replace(made, demo_token=demo_token, open_metrics=True)
         host, port = listener.getsockname()[:2]
-        _banner(f"http://{host}:{port}", place, accounts, token(accounts[0]) if accounts else None)
+        _banner(f"http://{host}:{port}", place, accounts, token(accounts[0]) if accounts else None, password)
         await _serve(made, [listener])
 
 
-def _banner(address: str, place: Place, accounts: list[Account], token: str | None) -> None:
+def _banner(address: str, place: Place, accounts: list[Account], token: str | None, password: str | None) -> None:
     where = place.data.resolve() if place.data is not None else "DATABASE_URL"
     lines = [
         "",
@@ -139,6 +144,8 @@ def _banner(address: str, place: Place, accounts: list[Account], token: str | No
     if accounts:
         lines.append("accounts (a token of one: `crm-graph token --email ...`):")
         lines += [f"  {account.email:32} {', '.join(account.roles):16} {account.name}" for account in accounts]
+    if password is not None:
+        lines += ["", f"the password of all demo accounts, made for this data directory: {password}"]
     for line in lines:
         console.print(line, soft_wrap=True)
     if token is not None:
@@ -174,7 +181,7 @@ async def _serve_place(place: Place, listener: socket.socket) -> None:
 @click.command()
 @data_option
 def worker(data: Path | None) -> None:
-    """Run the background work of an installation: the relay of live events. SIGTERM stops it."""
+    """Run the background work of an installation: the relay of live events, and mails. SIGTERM stops it."""
     run(_worker(find_place(data)))
 
 
@@ -185,11 +192,19 @@ async def _worker(place: Place) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        relay = asyncio.create_task(Relay(url, settings().relay_poll_ms).run())
-        console.print("crm-graph worker runs; the relay is elected among all processes")
-        await stop.wait()
-        relay.cancel()
-        await asyncio.gather(relay, return_exceptions=True)
+        options = settings()
+        mailer = make_mailer(options)
+        async with opened(Place(None, url)) as database:
+            made = await installation(database)
+            tasks = [asyncio.create_task(Relay(url, options.relay_poll_ms).run())]
+            if mailer is not None:
+                services = Services(authority(made, options), database, made.secrets, options)
+                tasks.append(asyncio.create_task(make_outbox(services, mailer).run()))
+            console.print("crm-graph worker runs; the relay is elected among all processes")
+            await stop.wait()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 COMMANDS = (dev, serve, worker)

@@ -105,6 +105,9 @@ class Outbox:
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("the queue of mails cannot be read: %s", type(error).__name__)
                 busy = False
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # aiosmtplib takes being cancelled for a lost connection
+                raise asyncio.CancelledError
             if not busy:
                 await asyncio.sleep(pause_s)
 

@@ -166,7 +166,7 @@ async def test_a_session_of_a_client_is_refreshed_by_that_client_only(accounts: 
             await refresh_session(services, pair.refresh_token, HOME, client_id)
         assert not await revoke_by_refresh_token(services, pair.refresh_token, HOME, client_id)
     again = await refresh_session(services, pair.refresh_token, HOME, mine)
-    assert again.scope == {"crm.read", "openid"}
+    assert again.scope == frozenset({"crm.read", "openid"})
     claims = accounts.services.authority.check(again.access_token)
     assert (claims.client_id, claims.session_id, claims.scope) == (mine, pair.session_id, again.scope)
     assert await revoke_by_refresh_token(services, again.refresh_token, HOME, mine)

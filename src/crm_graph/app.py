@@ -22,6 +22,7 @@ from crm_graph.api.examples import EXAMPLES
 from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.metrics import metrics_response
 from crm_graph.api.negotiation import HTML, JSON, choose
+from crm_graph.api.oauth.routes import routes as oauth_routes
 from crm_graph.api.origins import Origins
 from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
@@ -218,6 +219,7 @@ class Application:
             Route("/metrics", self._metrics),
             Route("/sso/{provider}/start", self._sso_start),
             Route("/sso/{provider}/callback", self._sso_callback),
+            *oauth_routes(self._running),
             *graphiql.routes(
                 endpoint="/graphql",
                 subscription_url="/graphql",
@@ -243,6 +245,10 @@ class Application:
                 yield
             finally:
                 await self.drain()
+
+    def _running(self) -> Engine:
+        assert self._engine is not None, "requests come after start-up"
+        return self._engine
 
     async def drain(self) -> None:
         """End streams so that clients move over to another process; called when SIGTERM arrives."""

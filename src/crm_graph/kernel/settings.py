@@ -29,6 +29,18 @@ class Settings:
     """How long a session goes on without being used."""
     max_sessions: int = 100
     """Live sessions of a member; one more ends the one that was not used for the longest time."""
+    authorization_code_seconds: int = 60
+    """How long a client may take to redeem an authorization code."""
+    device_code_seconds: int = 600
+    """How long a device waits for its member."""
+    browser_sign_in_minutes: int = 480
+    """How long the pages of the authorization server know who has signed in."""
+    oauth_max_bytes: int = 16 * 1024
+    """Of a request to the authorization server: its query, and its body."""
+    oauth_requests_per_minute: int = 600
+    """Requests to each of the authorization server's endpoints from one address, and of one client, to a process."""
+    command_line_client: str = "on"
+    """Whether `crm-graph login` may sign in here: `on`, or `off`."""
     password_min_length: int = 12
     password_max_length: int = 200
     """Before it is hashed, so that nobody has us hash megabytes."""
@@ -179,6 +191,9 @@ class Settings:
         settings = cls(**values)
         if settings.executor not in {"planned", "reference"}:
             raise OperatorError(f"CRM_EXECUTOR={settings.executor!r} is unknown", "set it to `planned` or `reference`")
+        if settings.command_line_client not in {"on", "off"}:
+            value = settings.command_line_client
+            raise OperatorError(f"CRM_COMMAND_LINE_CLIENT={value!r} is unknown", "set it to `on` or `off`")
         if settings.document_mode not in DOCUMENT_MODES:
             known = ", ".join(f"`{mode}`" for mode in DOCUMENT_MODES)
             raise OperatorError(f"CRM_DOCUMENT_MODE={settings.document_mode!r} is unknown", f"set it to one of {known}")

@@ -1,60 +1,89 @@
-"""Where a client may have a member sent back to with an authorization code (RFC 6749, section 3.1.2; RFC 8252)."""
+"""Where the authorization server may send a browser back to: what may be registered, and what matches it.
+
+The attack: a code that is sent to an address which only looks like the client's. So addresses are compared as they are
+written, letter by letter (RFC 9700, section 2.1), and none may be registered that browsers and servers read
+differently. A native app alone may choose its port, on its own machine (RFC 8252, section 7.3).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from ipaddress import ip_address
-from urllib.parse import urlsplit
+import re
+from collections.abc import Iterable
+from urllib.parse import unquote, urlsplit
 
 from crm_graph.kernel.errors import Refused
 
-MAX_REDIRECTS = 20
-MAX_LENGTH = 500
-_DANGEROUS = frozenset({"javascript", "data", "vbscript", "file", "blob", "about", "view-source", "ws", "wss", "ftp"})
+MAX_URI_LENGTH = 1_000
+MAX_URIS = 20
+_LETTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()+,;=%#]+\Z")
+"""RFC 3986's letters without `*`: nobody is to take an address for a pattern."""
+_LOOPBACK = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]|localhost))(?::([0-9]{1,5}))?((?:[/?][^#]*)?)\Z")
+_PRIVATE = re.compile(r"[a-z][a-z0-9]*(?:\.[a-z0-9][a-z0-9-]*)+:/(?!/)[A-Za-z0-9\-._~/]*\Z")
+"""An app's own scheme: a domain name in reverse (RFC 8252, section 7.1)."""
+_MAX_PORT = 65_535
 
 
-def check_redirect_uris(uris: Sequence[str], path: str = "redirectUris") -> list[str]:
-    """Return the addresses, each once. Raises Refused INVALID for one that a code must not be sent to."""
+def check_redirect_uris(uris: Iterable[str], field: str = "redirectUris") -> list[str]:
+    """Return the addresses that a client may register, each once. Raises Refused INVALID naming the one that is wrong
+    and why, at `field`."""
     found = list(dict.fromkeys(uris))
-    if len(found) > MAX_REDIRECTS:
-        raise Refused("INVALID", f"A client has at most {MAX_REDIRECTS} redirect addresses.", (path,))
-    for number, uri in enumerate(found):
-        reason = _fault(uri)
-        if reason is not None:
-            raise Refused("INVALID", f"A redirect address {reason}.", (path, str(number)))
+    if len(found) > MAX_URIS:
+        raise Refused("INVALID", f"A client has at most {MAX_URIS} redirect URIs.", (field,))
+    for index, uri in enumerate(found):
+        problem = _problem(uri)
+        if problem is not None:
+            raise Refused("INVALID", f"The redirect URI {problem}.", (field, str(index)))
     return found
 
 
-def _fault(uri: str) -> str | None:
-    """Return what is wrong with an address, or None."""
-    if (
-        not 0 < len(uri) <= MAX_LENGTH
-        or not uri.isascii()
-        or any(each <= " " or each in '\\"<>^`{|}\x7f' for each in uri)
-    ):
-        return f"has 1 to {MAX_LENGTH} letters of ASCII, without spaces, backslashes and quotes"
+def matches(registered: Iterable[str], uri: str, *, any_port: bool) -> bool:
+    """Return whether an address is one of those registered; with `any_port` (public clients), one on the loopback
+    interface whose port alone is another."""
+    if len(uri) > MAX_URI_LENGTH:
+        return False
+    known = list(registered)
+    if uri in known:
+        return _problem(uri) is None
+    portless = _portless(uri) if any_port else None
+    return portless is not None and any(_portless(each) == portless for each in known)
+
+
+def _portless(uri: str) -> str | None:
+    """Return a loopback address without its port; None for any other address."""
+    found = _LOOPBACK.match(uri)
+    if found is None or _problem(uri) is not None:
+        return None
+    return found[1] + found[3]
+
+
+def _problem(uri: str) -> str | None:
+    """Return what is wrong with an address, as the end of a sentence; None for one that is good."""
+    if not uri or len(uri) > MAX_URI_LENGTH:
+        return f"must have between 1 and {MAX_URI_LENGTH} characters"
+    if not _LETTERS.match(uri):
+        return "holds characters that no address has; write others as %XX"
     try:
         parts = urlsplit(uri)
-        host, _ = parts.hostname, parts.port
+        port = parts.port
     except ValueError:
-        return "must be an absolute URI"
-    if "#" in uri or "*" in uri:
-        return "has neither a fragment nor a wildcard: it is compared letter by letter"
-    if parts.username is not None or parts.password is not None:
-        return "must not hold a name or a password"
-    if parts.scheme in {"http", "https"}:
-        if not host:
-            return "must name a host"
-        return None if parts.scheme == "https" or _is_loopback(host) else "must be https, except on one's own machine"
-    if parts.scheme in _DANGEROUS or "." not in parts.scheme:
-        return "must be https, or of an app's own scheme in reverse domain order, `com.example.app:/signed-in`"
-    return None
+        return "is no address"
+    if "#" in uri:
+        return "must have no fragment (`#`)"
+    if _PRIVATE.match(uri):
+        return None
+    if "@" in parts.netloc:
+        return "must have no user name (`@`)"
+    if not parts.hostname or port == 0 or parts.netloc.endswith(":"):
+        return "must have a host, and a port between 1 and 65535 where it has one"
+    if any(segment in {".", ".."} for segment in unquote(parts.path).replace("\\", "/").split("/")):
+        return "must have no `.` or `..` in its path"
+    return _scheme_problem(uri)
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _scheme_problem(uri: str) -> str | None:
+    if uri.startswith("https://"):
+        return None
+    loopback = _LOOPBACK.match(uri)
+    if loopback is None:
+        return "must begin with `https://`; `http://` is for 127.0.0.1, [::1] and localhost only"
+    return None if int(loopback[2] or 80) <= _MAX_PORT else "must have a port between 1 and 65535"

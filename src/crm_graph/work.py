@@ -247,10 +247,15 @@ class Work:
             raise Refused("TAKEN", _taken(error, policy), _columns(error)) from error
         except asyncpg.ForeignKeyViolationError as error:
             if statement.text.startswith("DELETE"):
-                raise Refused(
-                    "IN_USE", f"This {_words(policy.type)} is still used by: {_words(error.table_name or '')}."
-                ) from error
+                raise Refused("IN_USE", f"This {_words(policy.type)} is still used by {self._users(error)}.") from error
             raise Refused("NOT_FOUND", "A record that this one points to does not exist.", _columns(error)) from error
+
+    def _users(self, error: asyncpg.ForeignKeyViolationError) -> str:
+        """Return in words what kind of record keeps another from being deleted; of a kind that the viewer does not see,
+        nothing."""
+        seen = (each.policy for each in self.access.types.values() if each.allows(READ))
+        found = next((each.type for each in seen if each.table.name == error.table_name), None)
+        return "other records" if found is None else f"{_words(found)}s"
 
 
 _TOUCH_DIRECTORY = Statement(

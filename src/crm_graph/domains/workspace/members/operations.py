@@ -39,8 +39,11 @@ async def create_member(
 async def update_member(
     work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
 ) -> str:
-    """Change a member's name, e-mail or team."""
+    """Change a member's name, e-mail or team. Raises Refused FORBIDDEN for the e-mail of whoever has a role that the
+    viewer has not: who reads their mail resets their password."""
     member = await work.get(Member, MEMBER, id_, UPDATE, if_version, given=given)
+    if "email" in values:
+        refuse_beyond(work, await roles_of(work, id_), "email")
     await _check_references(work, values)
     for name, value in values.items():
         setattr(member, name, value)
@@ -69,9 +72,12 @@ async def set_member_roles(work: Work, id_: str, roles: Iterable[str]) -> str:
 
 
 async def suspend_member(work: Work, id_: str, if_version: int | None) -> str:
-    """Keep a member from signing in. Raises Refused INVALID for the last administrator."""
+    """Keep a member from signing in. Raises Refused INVALID for the last administrator, FORBIDDEN for whoever has a
+    role that the viewer has not."""
     member = await work.get(Member, MEMBER, id_, UPDATE, if_version)
-    if ADMIN in await roles_of(work, id_):
+    roles = await roles_of(work, id_)
+    refuse_beyond(work, roles, "id")
+    if ADMIN in roles:
         await _refuse_last_admin(work, id_, "id")
     await work.save(member, MEMBER, member.suspend())
     return id_

@@ -12,12 +12,12 @@ from crm_graph.api.oauth.authorize import Authorize
 from crm_graph.api.oauth.device_pages import DevicePages
 from crm_graph.api.oauth.endpoints import Endpoints
 from crm_graph.api.oauth.sign_in import SignIn
-from crm_graph.api.oauth.visits import Desk, Providers, no_providers
+from crm_graph.api.oauth.visits import Desk, Providers, of_workspace
 
 _FORM = ["POST", "OPTIONS"]
 
 
-def routes(engine: Callable[[], Engine], providers: Providers = no_providers) -> list[BaseRoute]:
+def routes(engine: Callable[[], Engine], providers: Providers = of_workspace) -> list[BaseRoute]:
     """Return the routes. `providers` tells the identity providers that the sign-in page links to."""
     desk = Desk(engine, providers)
     endpoints, sign_in = Endpoints(desk), SignIn(desk)

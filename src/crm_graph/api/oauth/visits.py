@@ -16,6 +16,7 @@ from crm_graph.api.oauth.grants import Owner
 from crm_graph.api.oauth.issuer import issuer_of
 from crm_graph.api.oauth.limits import Limiter
 from crm_graph.domains.workspace.authorizations.apps import find_person
+from crm_graph.domains.workspace.providers.directory import providers_for_sign_in
 from crm_graph.identity import browser
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import BadUserInput
@@ -24,9 +25,9 @@ Providers: TypeAlias = Callable[[Services, str], Awaitable[Sequence[tuple[str, s
 """Returns the identity providers of a workspace: `(id, name)`, of which `/sso/<id>/start` signs in."""
 
 
-async def no_providers(_: Services, __: str) -> Sequence[tuple[str, str]]:
-    """Return none: an installation without identity providers."""
-    return ()
+async def of_workspace(services: Services, workspace_id: str) -> Sequence[tuple[str, str]]:
+    """Return the enabled providers of a workspace."""
+    return await providers_for_sign_in(services.database.primary_reader(), workspace_id)
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ class Desk:
     """What the handlers of a process share. The engine comes later than the routes."""
 
     engine: Callable[[], Engine]
-    providers: Providers = no_providers
+    providers: Providers = of_workspace
     _limiter: Limiter | None = None
 
     @property

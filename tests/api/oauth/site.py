@@ -18,7 +18,7 @@ import httpx
 from starlette.applications import Starlette
 
 from crm_graph.api.oauth.routes import routes
-from crm_graph.api.oauth.visits import Providers, no_providers
+from crm_graph.api.oauth.visits import Providers, of_workspace
 from crm_graph.domains.workspace.clients.keys import make_key
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.identity import browser
@@ -217,7 +217,7 @@ def is_page(response: httpx.Response, error: str) -> bool:
 
 @asynccontextmanager
 async def running(
-    schema: BuiltSchema, database: SavepointDatabase, settings: Settings, providers: Providers = no_providers
+    schema: BuiltSchema, database: SavepointDatabase, settings: Settings, providers: Providers = of_workspace
 ) -> AsyncIterator[Site]:
     """Lend a site over a database in a savepoint."""
     graph = Graph(schema, database, settings)

@@ -94,6 +94,8 @@ class Policy:
     type: str
     table: Table
     scopes: Mapping[str, Predicate] = field(default_factory=dict)
+    around_own: frozenset[str] = frozenset({TEAM})
+    """The scopes that hold every row of OWN: a member is in their own circle."""
     masks: Mapping[str, Mask] = field(default_factory=dict)
     transitions: tuple[str, ...] = ()
     """The verbs of this type beyond the four that all types have."""
@@ -120,6 +122,19 @@ class Policy:
             .correlate(rows)
             .exists()
         )
+
+    def predicates(self, rows: FromClause) -> list[ColumnElement[bool]]:
+        """Return the predicates of all scopes: what the expressions of this type's columns may ask of its rows."""
+        return [predicate for scope in self.whole.scopes if (predicate := self.predicate(scope, rows)) is not None]
+
+    def lies_in(self, scope: str, other: str) -> bool:
+        """Return whether all rows of a scope are rows of another one, whatever they are."""
+        return scope == other or (scope == OWN and other in self.whole.around_own)
+
+    @property
+    def whole(self) -> Policy:
+        """The policy of what this type is part of, or the policy itself: whose scopes count."""
+        return self if self.parent is None else self.parent[0].whole
 
     def mask(self, name: str, column: ColumnElement[Any]) -> ColumnElement[Any] | None:
         """Return the masked form of a field's column; None where the policy names no mask (then nothing is shown)."""

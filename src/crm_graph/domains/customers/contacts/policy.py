@@ -28,6 +28,7 @@ CONTACT = Policy(
     "Contact",
     table_of(Contact),
     scopes={scope: partial(_of_customers, scope) for scope in (OWN, TEAM, ACCOUNT_TEAM)},
+    around_own=frozenset({TEAM, ACCOUNT_TEAM}),
     masks={"name": mask_text, "email": mask_email, "phone": mask_phone},
     defaults={
         SALES_MANAGER: grant(read=ALL, create=ALL, update=ALL, delete=TEAM),

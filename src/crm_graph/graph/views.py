@@ -87,7 +87,7 @@ class View:
         if not last:
             return view._raw(view.record.columns["id"])
         found = view.record.columns[last]
-        return view.access.column(found.field, view.rows, view._raw(found))
+        return view.access.column(found.field, view.rows, view._raw(found), beside=found.key != found.field)
 
     def comparable(self, key: str, doing: str) -> ColumnElement[Any]:
         """Return a column for filtering, ordering or grouping. Raises Forbidden where it may not be read in clear.

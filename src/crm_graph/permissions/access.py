@@ -65,11 +65,12 @@ class TypeAccess:
         return (FieldGrant(Level.MASKED if masked else Level.READ),)
 
     def column(
-        self, name: str, rows: FromClause, column: ColumnElement[Any], *, masks: bool = True
+        self, name: str, rows: FromClause, column: ColumnElement[Any], *, masks: bool = True, beside: bool = False
     ) -> ColumnElement[Any] | None:
         """Return what may be shown of a field as an expression over `rows`; None where it is hidden on every row.
 
-        Without `masks` the expression is null where only a mask may be shown.
+        Without `masks` the expression is null where only a mask may be shown. A column `beside` the field's own, the
+        currency of an amount, is shown as it is where that is masked.
         """
         levels = self._levels(name)
         readable = [scopes for level, scopes in levels if level >= Level.READ]
@@ -77,6 +78,7 @@ class TypeAccess:
             return column
         masked_scopes = [scopes for level, scopes in levels if masks and level == Level.MASKED]
         mask = self.policy.mask(name, column) if masked_scopes else None
+        mask = column if beside and mask is not None else mask
         whens: list[tuple[ColumnElement[bool], ColumnElement[Any]]] = []
         if readable:
             whens.append((self._where(readable, rows), column))

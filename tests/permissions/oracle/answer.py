@@ -131,9 +131,11 @@ class Oracle:
         if item.page is not None:
             return self._page(item.page, self.sight.linked(row, each))
         if each.of == "money":
-            amount = self.sight.clear(kind, row, each)
-            values = {"amount": None if amount is None else number(amount), "currency": row[each.columns[1]]}
-            return None if amount is None else {part: values[part] for part in item.parts}
+            amount = self.sight.shown(kind, row, each)
+            if amount is None:
+                return None
+            values = {"amount": number(amount), "currency": row[each.columns[1]]}
+            return {part: values[part] for part in item.parts}
         if each.of == "id":
             return f"{kind.prefix}_{row['id']}"
         return output(each, self.sight.shown(kind, row, each))

@@ -40,7 +40,12 @@ class Case:
         self.counts: Counter[str] = judge.counts
 
     async def run(self) -> Difference | None:
-        """Return the first difference that the case comes to."""
+        """Return the first difference that the case comes to. Nothing stays of its world."""
+        async with undone(self.graph):
+            return await self._run()
+        raise AssertionError
+
+    async def _run(self) -> Difference | None:
         world = await invent_world(self.graph, self.dice)
         self.counts["worlds"] += 1
         for _ in range(self.effort.members):
@@ -60,8 +65,7 @@ class Case:
 
     def someone(self, world: World) -> Sight:
         """Return the sight of a member, seldom of the one who may do everything."""
-        members = list(world.of("Member"))
-        return Sight(world, self.dice.choice(members[1:] * 6 + members[:1]))
+        return Sight(world, self.dice.choice(world.active[1:] * 6 + world.active[:1]))
 
     async def queries(self, world: World) -> Difference | None:
         """Ask as one member, page on, ask the same as another; then disturb what they do not see and ask again."""

@@ -54,7 +54,7 @@ def projection(sight: Sight) -> dict[tuple[str, str], dict[str, Any]]:
             known: dict[str, Any] = {}
             for each in kind.governed:
                 clear = tuple(sight.clear(kind, row, each, column) for column in range(len(each.columns)))
-                shown = None if each.of in {"one", "money"} else sight.shown(kind, row, each)
+                shown = None if each.of == "one" else sight.shown(kind, row, each)
                 known[each.name] = clear, shown
             found[kind.name, row["id"]] = known
     return found

@@ -14,16 +14,16 @@ from typing import Any
 
 from tests.permissions.oracle.kinds import VERBS, Field, Kind, kinds
 
-LEVELS = (0, 1, 2, 3)
+NONE, MASKED, READ, WRITE = range(4)
 NAMES = ("NONE", "MASKED", "READ", "WRITE")
 GrantText = Mapping[str, Any]
 RoleText = Mapping[str, GrantText]
-_FIELD = re.compile(r"(?P<level>[A-Z]+)( (?P<scope>[A-Z]+))?( on (?P<verbs>[\w, ]+?))?( audited)?$")
+_FIELD = re.compile(r"(?P<level>[A-Z]+) (?P<scope>[A-Z_]+)( on (?P<verbs>[\w,]+))?( audited)?$")
 
 
 @dataclass(frozen=True, slots=True)
 class FieldGrant:
-    """A level on the rows of a scope; on some verbs only, unless `on` is None."""
+    """A level on the rows of a scope; WRITE for some verbs only, and else READ, unless `on` is None."""
 
     level: int
     scope: str
@@ -42,12 +42,20 @@ class Grant:
         """Return the scope of a verb; a named transition that is not named follows `update`."""
         return self.verbs.get(verb, "NONE" if verb in VERBS else self.verbs.get("update", "NONE"))
 
-    def level(self, field: str, scopes: frozenset[str], verb: str = "read") -> int:
-        """Return the best level on a field of a row in these scopes."""
-        if field not in self.fields:
-            return self.default
-        held = (each for each in self.fields[field] if each.scope in scopes and (each.on is None or verb in each.on))
-        return max((each.level for each in held), default=0)
+    def level(self, field: Field, scopes: frozenset[str]) -> int:
+        """Return the best level on a field of a row in these scopes. A default does not hide what is never null."""
+        if field.name in self.fields:
+            return max((each.level for each in self.fields[field.name] if each.scope in scopes), default=NONE)
+        if field.required and self.default < READ:
+            return MASKED if self.default == MASKED and field.mask is not None else READ
+        return self.default
+
+    def writes(self, field: str, scopes: frozenset[str], verb: str) -> bool:
+        """Return whether a verb may write a field of a row in these scopes."""
+        given = self.fields.get(field, (FieldGrant(self.default, "ALL"),))
+        return any(
+            each.level == WRITE and each.scope in scopes and (each.on is None or verb in each.on) for each in given
+        )
 
 
 def grant_of(role: RoleText, kind: Kind) -> Grant | None:
@@ -68,8 +76,8 @@ def read_grant(text: GrantText) -> Grant:
 def _field_grant(text: str) -> FieldGrant:
     found = _FIELD.match(text)
     assert found is not None, text
-    on = None if found["verbs"] is None else frozenset(found["verbs"].replace(" ", "").split(","))
-    return FieldGrant(NAMES.index(found["level"]), found["scope"] or "ALL", on)
+    on = None if found["verbs"] is None else frozenset(found["verbs"].split(","))
+    return FieldGrant(NAMES.index(found["level"]), found["scope"], on)
 
 
 def everything() -> dict[str, Any]:
@@ -105,5 +113,11 @@ def _invent_grant(dice: random.Random, kind: Kind) -> dict[str, Any]:
 
 def _invent_levels(dice: random.Random, kind: Kind, each: Field) -> list[str]:
     levels = NAMES if each.mask or dice.random() < 0.2 else ("NONE", "READ", "READ", "WRITE")
-    count = dice.choice((1, 1, 1, 2, 2, 3))
-    return [f"{dice.choice(levels)} {dice.choice((*kind.scopes, 'ALL'))}" for _ in range(count)]
+    made = []
+    for _ in range(dice.choice((1, 1, 1, 2, 2, 3))):
+        level = dice.choice(levels)
+        bound = f" on {dice.choice(('create', 'update', *kind.verbs))}" if level == "WRITE" and dice.random() < 0.3 else ""
+        made.append(f"{level} {dice.choice((*kind.scopes, 'ALL'))}{bound}")
+    if each.required:  # it cannot be withheld, at most masked
+        made.append(f"{'MASKED' if each.mask and dice.random() < 0.6 else 'READ'} ALL")
+    return made

@@ -108,8 +108,8 @@ class Inventor:
         dice = self.dice
         for number in range(dice.randint(5, 8)):
             self.row(
-                "member", name=dice.choice(NAMES), email=f"{dice.choice('abc')}{number}@{dice.choice(('x', 'y'))}.example",
-                status="ACTIVE", team_id=None, manager_id=self.some("member", 0.5), external_id=self.unique("member", "m"),
+                "member", kind="PERSON", name=dice.choice(NAMES), email=f"{dice.choice('abc')}{number}@{dice.choice(('x', 'y'))}.example",
+                status="SUSPENDED" if number > 3 and dice.random() < 0.3 else "ACTIVE", team_id=None, manager_id=self.some("member", 0.5), external_id=self.unique("member", "m"),
             )  # fmt: skip
         for number in range(dice.randint(2, 5)):
             self.row(
@@ -149,6 +149,10 @@ class Inventor:
                 source=self.maybe(*WORDS), owner_id=self.some("member", 0.9), parent_id=self.some("customer", 0.4),
                 external_id=self.unique("customer", "c"),
             )  # fmt: skip
+        for customer in self.keys("customer"):
+            for member in dice.sample(self.keys("member"), dice.choice((0, 0, 1, 2))):
+                duty = self.maybe("presales", often=0.5)
+                self.row("account_team_member", customer_id=customer, member_id=member, duty=duty)
         for _ in range(dice.randint(3, 8)):
             self.row(
                 "contact", customer_id=self.one("customer"), name=self.maybe(*NAMES), title=self.maybe("CEO", "cfo"),
@@ -223,6 +227,7 @@ class Inventor:
                 "campaign", name=dice.choice(NAMES), channel=dice.choice(("EMAIL", "EVENT")),
                 status=dice.choice(("PLANNED", "ACTIVE", "PAUSED")), starts_on=self.maybe(start), ends_on=None,
                 **self.money("budget", "cost", often=0.5), goal=self.maybe(*WORDS), owner_id=self.some("member", 0.9),
+                team_id=self.some("team", 0.5),
                 external_id=self.unique("campaign", "p"),
             )  # fmt: skip
             for customer in dice.sample(self.keys("customer"), dice.choice((0, 1, 2))):
@@ -249,7 +254,7 @@ class Inventor:
                 kind=dice.choice(of["kind"].values), channel=dice.choice(of["channel"].values),
                 priority=dice.choice(of["priority"].values), status=dice.choice(of["status"].values),
                 customer_id=self.some("customer"), contact_id=self.some("contact", 0.5), product_id=self.some("product", 0.5),
-                assignee_id=self.some("member", 0.85), first_response_at=self.maybe(self.time(), often=0.4), resolved_at=None,
+                assignee_id=self.some("member", 0.7), queue_id=self.some("team", 0.5), first_response_at=self.maybe(self.time(), often=0.4), resolved_at=None,
                 closed_at=None, resolution=self.maybe("done", often=0.3), satisfaction=self.maybe(1, 5, 5),
                 external_id=self.unique("ticket", "t"),
             )  # fmt: skip
@@ -282,7 +287,9 @@ async def write(graph: Graph, tables: Mapping[str, Sequence[Mapping[str, Any]]])
     """Insert rows; a member's team is set once there are teams."""
     late = [{**row, "team_id": None} for row in tables["member"]]
     for table, rows in {**tables, "member": late}.items():
-        await graph.rows(f"INSERT INTO {table} SELECT * FROM jsonb_populate_recordset(null::{table}, $1)", plain(rows))
+        names = ", ".join(rows[0])
+        given = f"SELECT {names} FROM jsonb_populate_recordset(null::{table}, $1)"
+        await graph.rows(f"INSERT INTO {table} ({names}) {given}", plain(rows))
     await graph.rows(
         "UPDATE member SET team_id = given.team_id FROM jsonb_populate_recordset(null::member, $1) AS given"
         " WHERE member.workspace_id = given.workspace_id AND member.id = given.id",

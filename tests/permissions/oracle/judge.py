@@ -49,7 +49,8 @@ class Judge:
         claims = Claims(world.workspace, member, datetime.now(UTC) + timedelta(hours=1))
         body = await self.graph.execute(source, variables, claims=claims)
         for error in body.get("errors", ()):
-            error.get("extensions", {}).pop("requestId", None)
+            error["extensions"].pop("requestId", None)
+            assert error["extensions"]["code"] != "INTERNAL", f"{source} {variables} failed: see the log"
         self.counts["operations"] += 1
         return body
 

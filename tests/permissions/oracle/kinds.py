@@ -45,10 +45,14 @@ class Kind:
     name: str
     prefix: str
     table: str
-    owner: tuple[str, ...] = ()
-    """The way to the owner's id: field names of to-one edges, then a column. Empty where rows have no owner."""
+    owner: str | None = None
+    """The column of the owner's id."""
+    also: tuple[str, ...] = ()
+    """A row scope of its own: its name, then the column of a team, or a type with the columns of the row and a member."""
+    like: str | None = None
+    """The to-one field that leads to a row in whose scopes a row lies."""
     part: str | None = None
-    """The to-one field that leads to the whole."""
+    """The to-one field that leads to the whole, in whose scopes a row lies."""
     roots: dict[str, str] = field(default_factory=dict)
     verbs: tuple[str, ...] = ()
     """The named transitions."""
@@ -76,9 +80,10 @@ class Kind:
     @property
     def scopes(self) -> tuple[str, ...]:
         """The row scopes that mean something for this type."""
-        if self.whole is not None:
-            return self.whole.scopes
-        return ("OWN", "TEAM", "ALL") if self.owner else ("ALL",)
+        follows = self.part or self.like
+        if follows is not None:
+            return kinds()[self.fields[follows].target].scopes
+        return ("OWN", "TEAM", *self.also[:1], "ALL") if self.owner else ("ALL",)
 
     def shares(self, money: Field) -> bool:
         """Return whether an amount shares its currency with another one."""
@@ -113,7 +118,9 @@ def _kind(words: list[str]) -> Kind:
         name,
         prefix,
         table,
-        owner=tuple(said["owner"].split(".")) if "owner" in said else (),
+        owner=said.get("owner"),
+        also=tuple(re.split(r"[:.]", said["also"])) if "also" in said else (),
+        like=said.get("like"),
         part=said.get("part"),
         roots={how: said[how] for how in ("one", "list", "aggregate") if how in said},
         verbs=tuple(said["verbs"].split(",")) if "verbs" in said else (),

@@ -61,7 +61,7 @@ async def check_told(told: Told) -> list[str]:
         return []
     event = events[-1]
     image = _with_image(told.after, told.before.of(kind.name).get(event.entity_id))
-    for member in told.dice.sample(list(told.after.of("Member")), WATCHERS):
+    for member in told.dice.sample(told.after.active, WATCHERS):
         now = Sight(told.after, member)
         where = Conditions(told.dice, now, careful=True).where(kind, 0)
         select = Asker(told.dice, now, careful=True).select(kind, 1, "change")

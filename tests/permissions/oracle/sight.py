@@ -7,7 +7,8 @@ Written from what the roles are said to mean, not from how they are compiled:
   below), ALL. A part has the rows of its whole, and its whole's grant unless it has one of its own.
 - A role shows a field of the rows that it lets read, at a level, on the rows of the grant's scope. The best level that
   any role gives on that very row counts. Below READ there is a mask where the field has one, and nothing otherwise.
-- Fields that are never null come with the row.
+- Fields that are never null come with the row, at most masked.
+- A verb writes a field of a row where one role grants both on it: the verb of one and the field of another are no right.
 - What may not be seen does not exist: an edge to it is null, and it is in no list.
 - What may be compared (filters, orders, groups, measures, cursors) is what may be read in clear.
 """
@@ -15,15 +16,15 @@ Written from what the roles are said to mean, not from how they are compiled:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
-from tests.permissions.oracle.grants import LEVELS, Grant, grant_of
+from tests.permissions.oracle.grants import MASKED, NONE, READ, Grant, grant_of
 from tests.permissions.oracle.kinds import Field, Kind, kinds
 from tests.permissions.oracle.world import Row, World
 
-NONE, MASKED, READ, WRITE = LEVELS
-_RELATIONS = {"own": frozenset({"OWN", "TEAM", "ALL"}), "team": frozenset({"TEAM", "ALL"}), "other": frozenset({"ALL"})}
-"""How a row may be related to a member, and the scopes that hold then."""
+_OWN, _TEAM, _ALL = frozenset({"OWN", "TEAM", "ALL"}), frozenset({"TEAM", "ALL"}), frozenset({"ALL"})
+"""The scopes in which rows lie that are one's own, in one's circle, anybody's."""
 
 
 class Sight:
@@ -33,7 +34,9 @@ class Sight:
         self.world = world
         self.member = member
         self.read_only = read_only
-        self.circle = circle(world, member)
+        self.teams = teams(world, member)
+        members = world.of("Member").values()
+        self.circle = frozenset({member, *(row["id"] for row in members if row["team_id"] in self.teams)})
         self.roles = [world.roles[name] for name in world.held.get(member, ()) if name in world.roles]
         self._grants: dict[str, Sequence[Grant]] = {}
         self._relations: dict[tuple[str, str], frozenset[str]] = {}
@@ -54,17 +57,22 @@ class Sight:
         return self._relations[key]
 
     def _scopes(self, kind: Kind, row: Row) -> frozenset[str]:
-        if kind.part is not None:
-            whole = kinds()[kind.fields[kind.part].target]
-            return self.scopes(whole, self.world.of(whole.name)[row[kind.fields[kind.part].column]])
-        if not kind.owner:
-            return _RELATIONS["other"]
-        *edges, column = kind.owner
-        for name in edges:
-            each = kind.fields[name]
-            kind, row = kinds()[each.target], self.world.of(each.target)[row[each.column]]
-        owner = row[column]
-        return _RELATIONS["own" if owner == self.member else "team" if owner in self.circle else "other"]
+        follows = kind.part or kind.like
+        if follows is not None:
+            each = kind.fields[follows]
+            return self.scopes(kinds()[each.target], self.world.of(each.target)[row[each.column]])
+        if kind.owner is None:
+            return _ALL
+        owner = row[kind.owner]
+        found = _OWN if owner == self.member else _TEAM if owner in self.circle else _ALL
+        return found | {kind.also[0]} if kind.also and (found is _OWN or self._also(kind.also, row)) else found
+
+    def _also(self, also: Sequence[str], row: Row) -> bool:
+        """Return whether a row lies in the scope that its type has beside the usual ones."""
+        if len(also) == 2:
+            return row[also[1]] in self.teams
+        _, entry, of, member = also
+        return any(each[of] == row["id"] and each[member] == self.member for each in self.world.of(entry).values())
 
     def may(self, kind: Kind, row: Row, verb: str) -> bool:
         """Return whether a verb is granted on a row."""
@@ -95,25 +103,20 @@ class Sight:
         return self._levels[key]
 
     def _level_within(self, kind: Kind, each: Field, scopes: frozenset[str]) -> int:
-        best = NONE
-        for grant in self.grants(kind):
-            if grant.scope("read") in scopes:
-                best = max(best, grant.level(each.name, scopes), READ if each.required else NONE)
-        return min(best, READ) if self.read_only else best
+        held = (grant.level(each, scopes) for grant in self.grants(kind) if grant.scope("read") in scopes)
+        return max(held, default=NONE)
 
     def writes(self, kind: Kind, row: Row, verb: str, field: str) -> bool:
         """Return whether one role lets do a verb on a row and write a field of it. Two roles do not add up to it."""
         if self.read_only:
             return False
         scopes = self.scopes(kind, row)
-        return any(
-            grant.scope(verb) in scopes and grant.level(field, scopes, verb) == WRITE for grant in self.grants(kind)
-        )
+        return any(grant.scope(verb) in scopes and grant.writes(field, scopes, verb) for grant in self.grants(kind))
 
     def writes_somewhere(self, kind: Kind, verb: str, field: str) -> bool:
         """Return whether there could be a row on which one role lets do a verb and write a field."""
         return not self.read_only and any(
-            grant.scope(verb) in scopes and grant.level(field, scopes, verb) == WRITE
+            grant.scope(verb) in scopes and grant.writes(field, scopes, verb)
             for grant in self.grants(kind)
             for scopes in self._possible(kind)
         )
@@ -132,7 +135,10 @@ class Sight:
         return self.may_somewhere(kind, "read")
 
     def _possible(self, kind: Kind) -> list[frozenset[str]]:
-        return list(_RELATIONS.values()) if "OWN" in kind.scopes else [_RELATIONS["other"]]
+        if "OWN" not in kind.scopes:
+            return [_ALL]
+        also = frozenset(kind.scopes) - _OWN
+        return [_OWN | also, *([_TEAM | also, _ALL | also] if also else []), _TEAM, _ALL]
 
     def _readable(self, kind: Kind, scopes: frozenset[str]) -> bool:
         return any(grant.scope("read") in scopes for grant in self.grants(kind))
@@ -154,7 +160,7 @@ class Sight:
         return value
 
     def shown(self, kind: Kind, row: Row, each: Field) -> Any:
-        """Return what is shown of a leaf: its value, its mask, or None."""
+        """Return what is shown of a leaf or an amount: its value, its mask, or None."""
         value = row[each.column]
         level = self.level(kind, row, each)
         if level >= READ or value is None:
@@ -173,8 +179,8 @@ class Sight:
         return [one for one in self.seen(other) if self.clear(other, one, back) == row["id"]]
 
 
-def circle(world: World, member: str) -> frozenset[str]:
-    """Return the members of the teams that a member manages or belongs to, of all teams below, and the member."""
+def teams(world: World, member: str) -> frozenset[str]:
+    """Return the teams that a member manages or belongs to, and all teams below."""
     teams = world.of("Team")
     reached = {
         row["id"]
@@ -184,13 +190,15 @@ def circle(world: World, member: str) -> frozenset[str]:
     while True:
         below = {row["id"] for row in teams.values() if row["parent_id"] in reached} - reached
         if not below:
-            break
+            return frozenset(reached)
         reached |= below
-    return frozenset({member, *(row["id"] for row in world.of("Member").values() if row["team_id"] in reached)})
 
 
-def masked(how: str | None, text: str) -> str:
-    """Return the mask of a text: `A***`, `a***@example.com`, `***45`."""
+def masked(how: str, value: Any) -> Any:
+    """Return a mask: `A***` of a text, `a***@example.com` of a mail, `***45` of a phone, the power of ten of an amount."""
+    if how == "amount":
+        return Decimal(0) if abs(value) < 1 else Decimal(1).scaleb(value.adjusted()).copy_sign(value)
+    text = str(value)
     if how == "email":
         parts = text.split("@")
         return f"{text[:1]}***@{parts[1] if len(parts) > 1 else ''}"

@@ -46,6 +46,11 @@ class World:
                 yield kind, row
 
     @property
+    def active(self) -> list[str]:
+        """The members who may come in; the first of them may do everything."""
+        return [key for key, row in self.of("Member").items() if row["status"] == "ACTIVE"]
+
+    @property
     def settings(self) -> Row:
         """The row of the workspace itself."""
         return self.rows["Workspace"][self.workspace]

@@ -30,6 +30,8 @@ class Input:
     each: Field
     required: bool
     written: bool
+    always: bool
+    """Whether it is written even if it is not sent: it has a default in the schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,10 @@ def _write(line: str) -> Write:
 def _input(kind: Kind, text: str) -> Input:
     name, mark, of = text.partition("=") if "=" in text else text.partition("~")
     required = name.endswith("!")
-    name = name.removesuffix("!")
+    always = name.endswith("+")
+    name = name.rstrip("!+")
     field_name = of or (name.removesuffix("Id") if name != "externalId" else name)
-    return Input(name, kind.fields[field_name], required, mark != "~")
+    return Input(name, kind.fields[field_name], required, mark != "~", always)
 
 
 class Writer:
@@ -137,7 +140,14 @@ class Writer:
             if dice.random() < 0.15:
                 attempt.values["ifVersion"] = dice.choice((1, 2, 3)) if row is None else row["version"]
         self.fill(attempt)
+        if write.name == "createOpportunity" and "stageId" not in attempt.values:
+            attempt.refers.append((kinds()["Stage"], self.entry_stage()))
         return attempt
+
+    def entry_stage(self) -> str:
+        """Return the stage in which an opportunity starts that names none: it is referred to like one that is named."""
+        stages = [row for row in self.world.of("Stage").values() if row["kind"] == "OPEN"]
+        return str(min(stages, key=lambda row: (row["pipeline_id"], row["position"]))["id"])
 
     def target(self, write: Write, sight: Sight) -> str:
         """Return the id of a row: mostly one on which the transition is legal and permitted, or at least seen."""
@@ -194,19 +204,30 @@ class Writer:
         return self.dice.choice(found) if found and self.dice.random() < 0.97 else f"{self.dice.getrandbits(128):032x}"
 
 
-_WITHOUT_ID = frozenset({"addOpportunityLine"})
+_WITHOUT_ID = frozenset({"addOpportunityLine", "addAccountTeamMember"})
+
+
+def written(attempt: Attempt) -> list[str]:
+    """Return the fields that an attempt writes."""
+    return [
+        each.each.name
+        for each in attempt.write.inputs
+        if each.written and (each.always or each.name in attempt.values)
+    ]
 
 
 def refusals(sight: Sight, attempt: Attempt) -> list[str]:
-    """Return how the permissions refuse an attempt, the first reason first; nothing where they let it be tried."""
+    """Return how the permissions refuse an attempt for what it is done to, the first reason first; nothing where they
+    let it be tried."""
     write, world = attempt.write, sight.world
-    written = [each.each.name for each in write.inputs if each.written and each.name in attempt.values]
+    fields = written(attempt)
     if not sight.may_somewhere(write.kind, write.verb):
         return [TOP_LEVEL]
-    if not all(sight.writes_somewhere(write.kind, write.verb, name) for name in written):
+    if not all(sight.writes_somewhere(write.kind, write.verb, name) for name in fields):
         return [TOP_LEVEL]
     found = []
-    row = None if write.new or attempt.target is None else world.of(write.kind.name).get(attempt.target)
+    of = target_row(sight, attempt)
+    row = None if write.new or of is None else of[1]
     if write.whole is not None:
         whole = kinds()[write.kind.fields[write.kind.part or ""].target]
         if not sight.may_somewhere(whole, write.whole[1]) and (write.new or _seen(sight, write.kind, row)):
@@ -215,10 +236,26 @@ def refusals(sight: Sight, attempt: Attempt) -> list[str]:
         found += _refused(sight, whole, world.of(whole.name).get(key or ""), write.whole[1])
     if not write.new:
         found = [*_refused(sight, write.kind, row, write.verb), *found]
-        if not found and row is not None and not all(sight.writes(write.kind, row, write.verb, name) for name in written):
+        if not found and row is not None and not all(sight.writes(write.kind, row, write.verb, name) for name in fields):
             found.append(FORBIDDEN)
-    found += [NOT_FOUND for kind, key in attempt.refers if not _seen(sight, kind, world.of(kind.name).get(key))]
     return found
+
+
+def unseen_references(sight: Sight, attempt: Attempt) -> list[str]:
+    """Return how an attempt is refused for what it refers to."""
+    world = sight.world
+    return [NOT_FOUND for kind, key in attempt.refers if not _seen(sight, kind, world.of(kind.name).get(key))]
+
+
+def target_row(sight: Sight, attempt: Attempt) -> tuple[Kind, Row] | None:
+    """Return the row that an attempt names, or the whole that it adds to; None for one that is not there."""
+    kind, write = attempt.write.kind, attempt.write
+    if write.new:
+        if write.whole is None:
+            return None
+        kind = kinds()[kind.fields[kind.part or ""].target]
+    row = sight.world.of(kind.name).get(attempt.target or "")
+    return None if row is None else (kind, row)
 
 
 def _refused(sight: Sight, kind: Kind, row: Row | None, verb: str) -> list[str]:
@@ -231,12 +268,11 @@ def _seen(sight: Sight, kind: Kind, row: Row | None) -> bool:
     return row is not None and sight.sees(kind, row)
 
 
-def may_make(sight: Sight, attempt: Attempt, row: Row) -> bool:
-    """Return whether a member may make a row such as this one, which they must then see."""
+def refusals_to_make(sight: Sight, attempt: Attempt, row: Row) -> list[str]:
+    """Return how the permissions refuse to make a row such as this one. Who may create need not see what they made; who
+    adds a part changes a whole that they see."""
     write = attempt.write
-    written = [each.each.name for each in write.inputs if each.written and each.name in attempt.values]
-    return (
-        sight.sees(write.kind, row)
-        and sight.may(write.kind, row, write.verb)
-        and all(sight.writes(write.kind, row, write.verb, name) for name in written)
-    )
+    if not sight.may(write.kind, row, write.verb) or (write.verb != "create" and not sight.sees(write.kind, row)):
+        return [TOP_LEVEL]
+    allowed = all(sight.writes(write.kind, row, write.verb, name) for name in written(attempt))
+    return [] if allowed else [FORBIDDEN]

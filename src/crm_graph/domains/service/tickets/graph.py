@@ -309,7 +309,6 @@ class Mutations:
 async def _create(work: Work, input_: CreateTicketInput) -> str:
     values = _values(given(input_, "id"))
     refer(values, "assignee_id", Member)
-    refer(values, "queue_id", Team)
     values["id"] = new_key(Ticket, input_.id)
     return await operations.create_ticket(work, values, field_names(input_, "id"))
 
@@ -339,6 +338,7 @@ def _values(values: dict[str, Any]) -> dict[str, Any]:
     refer(values, "customer_id", Customer)
     refer(values, "contact_id", Contact)
     refer(values, "product_id", Product)
+    refer(values, "queue_id", Team)
     return values
 
 

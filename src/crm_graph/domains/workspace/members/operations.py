@@ -18,6 +18,7 @@ from crm_graph.permissions.policy import workspace
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
 from crm_graph.work import CREATE, UPDATE, Work
 
+SUSPEND, REACTIVATE = "suspend", "reactivate"
 _ROLES = table_of(MemberRole)
 
 
@@ -69,7 +70,7 @@ async def set_member_roles(work: Work, id_: str, roles: Iterable[str]) -> str:
 
 async def suspend_member(work: Work, id_: str, if_version: int | None) -> str:
     """Keep a member from signing in. Raises Refused INVALID for the last administrator."""
-    member = await work.get(Member, MEMBER, id_, UPDATE, if_version)
+    member = await work.get(Member, MEMBER, id_, SUSPEND, if_version)
     if ADMIN in await _roles_of(work, id_):
         await _refuse_last_admin(work, id_, "id")
     await work.save(member, MEMBER, member.suspend())
@@ -78,7 +79,7 @@ async def suspend_member(work: Work, id_: str, if_version: int | None) -> str:
 
 async def reactivate_member(work: Work, id_: str, if_version: int | None) -> str:
     """Let a suspended member sign in again."""
-    member = await work.get(Member, MEMBER, id_, UPDATE, if_version)
+    member = await work.get(Member, MEMBER, id_, REACTIVATE, if_version)
     await work.save(member, MEMBER, member.reactivate())
     return id_
 

@@ -190,8 +190,8 @@ class RecordColumn:
     column: str
     field: str
     beside: str | None = None
-    """The column without whose value this one says nothing: of a currency that several amounts share, the amount. Else it
-    would tell that there is another one, which may be hidden."""
+    """The column without whose value this one says nothing: of a currency that several amounts share, the amount. Else
+    it would tell that there is another one, which may be hidden."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,8 +135,7 @@ class TypeAccess:
         that may be read: one role may show a field on the rows that it lets read, and another one on the others."""
         read = self.scopes(READ)
         return bool(read) and all(
-            any(all(self.policy.lies_in(scope, other) for other in scopes) for scopes in alternatives)
-            for scope in read
+            any(all(self.policy.lies_in(scope, other) for other in scopes) for scopes in alternatives) for scope in read
         )
 
     def _where(self, alternatives: Iterable[frozenset[str]], rows: FromClause) -> ColumnElement[bool]:

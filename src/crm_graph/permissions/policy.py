@@ -94,14 +94,14 @@ class Policy:
     type: str
     table: Table
     scopes: Mapping[str, Predicate] = field(default_factory=dict)
-    around_own: frozenset[str] = frozenset({TEAM})
-    """The scopes that hold every row of OWN: a member is in their own circle."""
     masks: Mapping[str, Mask] = field(default_factory=dict)
     transitions: tuple[str, ...] = ()
     """The verbs of this type beyond the four that all types have."""
     parent: tuple[Policy, str] | None = None
     directory: bool = False
     """Whether a change of this type may change what somebody else may do: members and teams."""
+    around_own: frozenset[str] = frozenset({TEAM})
+    """The scopes that hold every row of OWN: a member is in their own circle."""
     defaults: Mapping[str, Grant] = field(default_factory=dict)
     """The grants of the built-in roles, by role name. Empty for a part: it takes its parent's."""
 

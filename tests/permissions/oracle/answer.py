@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from tests.permissions.oracle.documents import Aggregate, Document, Item, Page, Root, Select
@@ -76,22 +77,17 @@ class Oracle:
             case "viewer":
                 member, workspace = root.selects
                 return {
-                    "roles": list(self.world.held.get(self.sight.member, ())),
+                    "roles": list(self.sight.held),
                     "member": self._nullable(lambda: self._by_id(member, self.sight.member)),
                     "workspace": self._nullable(lambda: self._by_id(workspace, self.world.workspace)),
                 }
             case "one":
                 (select,) = root.selects
                 prefix, _, key = root.ids[0].partition("_")
-                return self._nullable(
-                    lambda: self._by_id(select, key) if prefix == select.kind.prefix else None
-                )
+                return self._nullable(lambda: self._by_id(select, key) if prefix == select.kind.prefix else None)
             case "node":
                 return self._nullable(lambda: self._node(root, root.ids[0]))
-        found = []
-        for text in root.ids:
-            found.append(self._nullable(lambda: self._node(root, text)))  # noqa: B023 - called at once
-        return found
+        return [self._nullable(partial(self._node, root, text)) for text in root.ids]
 
     def _node(self, root: Root, text: str) -> Any:
         prefix, _, key = text.partition("_")

@@ -43,7 +43,9 @@ class Asker:
             return Root(key, how, how, selects=[self.select(kinds()[name], depth, key) for name, depth in VIEWER])
         if how in {"node", "nodes"}:
             chosen = dice.sample(list(kinds().values()), dice.randint(1, 3))
-            ids = [self.conditions.any_id(dice.choice(chosen)) for _ in range(1 if how == "node" else dice.randint(1, 5))]
+            ids = [
+                self.conditions.any_id(dice.choice(chosen)) for _ in range(1 if how == "node" else dice.randint(1, 5))
+            ]
             selects = [self.select(kind, 1, key, f"{kind.prefix}_") for kind in chosen]
             return Root(key, how, how, ids=ids, selects=selects)
         kind = self.kind(how)

@@ -4,7 +4,7 @@ something that they may not see, asks for what it is."""
 from __future__ import annotations
 
 import random
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -77,7 +77,12 @@ class Conditions:
     def leaf(self, kind: Kind) -> dict[str, Any]:
         """Return a condition on a leaf."""
         money = kind.currency
-        if money is not None and money.of == "money" and self.dice.random() < 0.1 and self.may_compare(kind, money.name):
+        if (
+            money is not None
+            and money.of == "money"
+            and self.dice.random() < 0.1
+            and self.may_compare(kind, money.name)
+        ):
             return {"currency": self.comparator(kind, Field("currency", "code", columns=money.columns[1:]), kind)}
         fields = [each for each in self.comparable(kind, *OPERATORS) if each.of != "one"]
         if not fields:
@@ -131,8 +136,7 @@ class Conditions:
             case "date":
                 return ((value or date(2026, 1, 1)) + timedelta(days=dice.choice((0, 0, 1)))).isoformat()
             case _:
-                return moment(value or datetime(2026, 1, 1))  # noqa: DTZ001 - printed as UTC
-        return None
+                return moment(value or datetime(2026, 1, 1, tzinfo=UTC))
 
     def any_id(self, kind: Kind) -> str:
         """Return the id of some row of a type, seen or not; now and then one that names nothing, or another type."""

@@ -110,8 +110,8 @@ class Aggregate:
 
 @dataclass(slots=True)
 class Root:
-    """A field of Query. `ids` are those of `one`, `node` and `nodes`; `selects` has one selection for a single type, and
-    several for `node` and `nodes`."""
+    """A field of Query. `ids` are those of `one`, `node` and `nodes`; `selects` has one selection for a single type,
+    and several for `node` and `nodes`."""
 
     key: str
     name: str

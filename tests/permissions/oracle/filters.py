@@ -42,7 +42,7 @@ def check_filter(sight: Sight, kind: Kind, where: Where) -> None:
 
 
 def check_comparable(sight: Sight, kind: Kind, each: Field) -> None:
-    """Raise Withheld for a field that is readable on no row, unless there are no rows: then there is nothing to hide."""
+    """Raise Withheld for a field that is readable on no row, unless no row is: then there is nothing to hide."""
     if sight.reads(kind) and not sight.comparable(kind, each):
         raise Withheld(f"{kind.name}.{each.name}")
 
@@ -98,11 +98,11 @@ def compares(each: Field, value: Any, conditions: Mapping[str, Any]) -> bool:
 
 def _passes(each: Field, value: Any, operator: str, operand: Any) -> bool:
     if operator == "isNull":
-        return (value is None) == operand
+        return bool((value is None) == operand)
     found = _folded(each, value)
     if operator in {"in", "notIn"}:
         member = found is not None and found in [_operand(each, item) for item in operand]
-        return member == (operator == "in")
+        return bool(member == (operator == "in"))
     wanted = _operand(each, operand)
     if operator == "ne":
         return bool(found != wanted)

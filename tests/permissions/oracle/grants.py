@@ -1,7 +1,7 @@
 """What roles grant, as the JSON of a role file; read here anew, and made at random.
 
-    {"Customer": {"read": "TEAM", "create": "OWN", "approve": "ALL", "default": "READ",
-                  "fields": {"phone": ["WRITE OWN", "MASKED ALL"], "amount": ["WRITE ALL on create"]}}}
+{"Customer": {"read": "TEAM", "create": "OWN", "approve": "ALL", "default": "READ",
+              "fields": {"phone": ["WRITE OWN", "MASKED ALL"], "amount": ["WRITE ALL on create"]}}}
 """
 
 from __future__ import annotations
@@ -116,7 +116,9 @@ def _invent_levels(dice: random.Random, kind: Kind, each: Field) -> list[str]:
     made = []
     for _ in range(dice.choice((1, 1, 1, 2, 2, 3))):
         level = dice.choice(levels)
-        bound = f" on {dice.choice(('create', 'update', *kind.verbs))}" if level == "WRITE" and dice.random() < 0.3 else ""
+        bound = (
+            f" on {dice.choice(('create', 'update', *kind.verbs))}" if level == "WRITE" and dice.random() < 0.3 else ""
+        )
         made.append(f"{level} {dice.choice((*kind.scopes, 'ALL'))}{bound}")
     if each.required:  # it cannot be withheld, at most masked
         made.append(f"{'MASKED' if each.mask and dice.random() < 0.6 else 'READ'} ALL")

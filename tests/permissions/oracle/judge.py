@@ -11,13 +11,15 @@ from typing import Any
 
 from crm_graph.graph.execution import make_executor
 from crm_graph.identity.tokens import Claims
+from crm_graph.kernel.settings import Settings
 from tests.permissions.oracle.answer import Answer, CursorOf, Oracle
 from tests.permissions.oracle.documents import Document, Position
 from tests.permissions.oracle.sight import Sight
-from tests.permissions.oracle.world import World
 from tests.support.graph import Graph
 
 EXECUTORS = ("planned", "reference")
+SETTINGS = Settings(max_cost=10**9, max_statements=10**6, max_aliases=10**4, max_fields=10**6)
+"""Limits are not what is judged here."""
 
 
 @dataclass(slots=True)
@@ -25,7 +27,7 @@ class Difference:
     """Something that was answered otherwise than it must be."""
 
     what: str
-    member: str
+    sight: Sight
     source: str
     variables: Mapping[str, Any]
     details: list[str] = field(default_factory=list)
@@ -42,11 +44,11 @@ class Judge:
         """The cursors of the last answer."""
 
     async def run(
-        self, world: World, member: str, source: str, variables: Mapping[str, Any], executor: str = "planned"
+        self, sight: Sight, source: str, variables: Mapping[str, Any], executor: str = "planned"
     ) -> dict[str, Any]:
         """Execute an operation as a member and return the response, without its request's id."""
         self.graph.engine.executor = self.executors[executor]
-        claims = Claims(world.workspace, member, datetime.now(UTC) + timedelta(hours=1))
+        claims = claims_of(sight)
         body = await self.graph.execute(source, variables, claims=claims)
         for error in body.get("errors", ()):
             error["extensions"].pop("requestId", None)
@@ -60,12 +62,12 @@ class Judge:
         """Run a query as a member and compare its answer with the oracle's."""
         expected = Oracle(sight).answer(document)
         source, variables = document.text()
-        body = await self.run(sight.world, sight.member, source, variables, executor)
+        body = await self.run(sight, source, variables, executor)
         self.counts["forbidden" if expected.forbidden else "answered"] += 1
         found = list(self.compare(expected, body, executor))
         if not found:
             return body, None
-        return body, Difference(f"{executor}: {found[0]}", sight.member, source, variables, found)
+        return body, Difference(f"{executor}: {found[0]}", sight, source, variables, found)
 
     def compare(self, expected: Answer, body: Mapping[str, Any], executor: str) -> Iterator[str]:
         """Yield what differs between an answer and what it must be."""
@@ -108,6 +110,13 @@ class Judge:
             if marker.movable:
                 found.setdefault(marker.place, []).append(Position(cursor, marker.values))
         return found
+
+
+def claims_of(sight: Sight) -> Claims:
+    """Return the claims of what a member shows."""
+    shown = sight.credential
+    expires = datetime.now(UTC) + timedelta(hours=1)
+    return Claims(sight.world.workspace, sight.member, expires, client_id=shown.client, scope=shown.scope)
 
 
 def _short(value: Any) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 VERBS = ("read", "create", "update", "delete")
 LEAVES = frozenset({"id", "text", "enum", "int", "decimal", "bool", "date", "moment", "code", "texts"})
 _LINE = re.compile(
-    r"(?P<name>\w+) (?P<kind>->|=>|\w+)(\((?P<values>[\w,]+)\))?(?P<required>!)?(?P<rest>( [\w,]+)*?)( mask (?P<mask>\w+))?$"
+    r"(?P<name>\w+) (?P<kind>->|=>|\w+)(\((?P<values>[\w,]+)\))?(?P<required>!)?(?P<rest>( [\w,]+)*?)"
+    r"( mask (?P<mask>\w+))?$"
 )
 
 
@@ -19,8 +20,9 @@ _LINE = re.compile(
 class Field:
     """A field of a record type.
 
-    `of` is a leaf's kind, `money`, `one` or `many`; `columns` are where its value lies (none for `many`); `target` is the
-    type at the other end of an edge (that of an `id` is its own type), and `back` the field there that points to this type.
+    `of` is a leaf's kind, `money`, `one` or `many`; `columns` are where its value lies (none for `many`); `target` is
+    the type at the other end of an edge (that of an `id` is its own type), and `back` the field there that points to
+    this type.
     """
 
     name: str
@@ -48,7 +50,8 @@ class Kind:
     owner: str | None = None
     """The column of the owner's id."""
     also: tuple[str, ...] = ()
-    """A row scope of its own: its name, then the column of a team, or a type with the columns of the row and a member."""
+    """A row scope of its own: its name, then the column of a team, or a type with its columns of the row and a member.
+    """
     like: str | None = None
     """The to-one field that leads to a row in whose scopes a row lies."""
     part: str | None = None
@@ -91,7 +94,7 @@ class Kind:
 
     @property
     def currency(self) -> Field | None:
-        """The field whose grant governs `currency` in filters and groups: the field of that name, or the first money."""
+        """The field whose grant governs `currency` in filters and groups: that of the name, or the first amount."""
         return self.fields.get("currency") or next(iter(self.all("money")), None)
 
 

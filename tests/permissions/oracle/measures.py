@@ -56,7 +56,8 @@ def grouped(sight: Sight, of: Aggregate, rows: Sequence[Row]) -> list[tuple[Grou
         for key, members in found.items()
         if of.having is None or _having(sight, of.kind, members, of.having)
     ]
-    return sorted(passing, key=cmp_to_key(lambda one, other: _order(one[0], other[0])))
+    by_key = cmp_to_key(_order)
+    return sorted(passing, key=lambda each: by_key(each[0]))
 
 
 def _key(sight: Sight, kind: Kind, row: Row, each: Field | None, bucket: str | None) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cmp_to_key
+from functools import cmp_to_key, partial
 from typing import Any
 
 from tests.permissions.oracle.documents import OrderKey, Page, Position
@@ -27,7 +27,7 @@ def check_order(sight: Sight, kind: Kind, order: Sequence[OrderKey]) -> None:
 
 def sort_values(sight: Sight, kind: Kind, row: Row, order: Sequence[OrderKey]) -> Values:
     """Return what a row sorts by; the id is always the last."""
-    values = []
+    values: list[Any] = []
     for key in order:
         of, at = kind, row
         if key.edge is not None:
@@ -66,9 +66,9 @@ def cut(
 
     Behind a cursor there is something before, whatever that is by now; before one, something behind.
     """
-    order = page.order
+    order, by_values = page.order, cmp_to_key(partial(compare, page.order))
     found = [(row, sort_values(sight, page.kind, row, order)) for row in rows]
-    found.sort(key=cmp_to_key(lambda one, other: compare(order, one[1], other[1])))
+    found.sort(key=lambda each: by_values(each[1]))
     if position is not None:
         side = -1 if page.backward else 1
         found = [each for each in found if compare(order, each[1], position.values) * side > 0]

@@ -14,11 +14,20 @@ from typing import Any
 from tests.permissions.oracle.answer import Answer, Oracle
 from tests.permissions.oracle.ask import Asker
 from tests.permissions.oracle.disturb import undone
+from tests.permissions.oracle.documents import Select
 from tests.permissions.oracle.judge import Difference, Judge
 from tests.permissions.oracle.live import Told, check_told
 from tests.permissions.oracle.sight import Sight
 from tests.permissions.oracle.world import Row, World, read_world
-from tests.permissions.oracle.writes import NOT_FOUND, Attempt, Writer, refusals, refusals_to_make, target_row, unseen_references
+from tests.permissions.oracle.writes import (
+    NOT_FOUND,
+    Attempt,
+    Writer,
+    refusals,
+    refusals_to_make,
+    target_row,
+    unseen_references,
+)
 
 BY_THE_RULES = "a rule of the CRM"
 """Why it is refused whoever tries."""
@@ -32,7 +41,7 @@ class Outcomes:
         self.graph = judge.graph
         self.dice = dice
         self.world = world
-        self.almighty = next(iter(world.of("Member")))
+        self.almighty = world.almighty
 
     async def attempt(self, sight: Sight) -> Difference | None:
         """Try one mutation as a member."""
@@ -41,8 +50,8 @@ class Outcomes:
         source, variables = attempt.text()
         made = await self._possible(attempt)
         expected = await self._expected(sight, attempt, made)
-        async with undone(self.graph):
-            body = await self.judge.run(self.world, sight.member, source, variables)
+        async with undone(self.graph, self.world.workspace):
+            body = await self.judge.run(sight, source, variables)
             after = await read_world(self.graph, self.world.workspace, self.world.roles)
             found = self._differences(sight, attempt, body, after, expected, made)
             if not found and accepted(attempt, body):
@@ -51,13 +60,28 @@ class Outcomes:
         if not found and hidden is not None and not sight.sees(*hidden):
             found = await self._like_unknown(sight, attempt, body)
         self.judge.counts["mutations accepted" if accepted(attempt, body) else "mutations refused"] += 1
-        return Difference(found[0], sight.member, source, variables, found) if found else None
+        return Difference(found[0], sight, source, variables, found) if found else None
+
+    async def announced(self) -> Difference | None:
+        """Let the member who may do everything change an opportunity, and compare what others are told of it."""
+        sight = Sight(self.world, self.almighty)
+        attempt = Writer(self.dice, self.world).attempt(
+            sight, lambda kind: Select(kind, [], typename=True), "Opportunity"
+        )
+        source, variables = attempt.text()
+        async with undone(self.graph, self.world.workspace):
+            body = await self.judge.run(sight, source, variables)
+            if accepted(attempt, body):
+                after = await read_world(self.graph, self.world.workspace, self.world.roles)
+                found = await self._told(after)
+                return Difference(found[0], sight, source, variables, found) if found else None
+        return None
 
     async def _possible(self, attempt: Attempt) -> World | None:
         """Return the world that the member who may do everything makes of it; None where even they cannot do it."""
         source, variables = attempt.text()
-        async with undone(self.graph):
-            body = await self.judge.run(self.world, self.almighty, source, variables)
+        async with undone(self.graph, self.world.workspace):
+            body = await self.judge.run(Sight(self.world, self.almighty), source, variables)
             if not accepted(attempt, body):
                 return None
             return await read_world(self.graph, self.world.workspace, self.world.roles)
@@ -68,12 +92,13 @@ class Outcomes:
 
         What is known first is told first: of a record that may not be seen, nothing but that it is not there.
         """
-        found = refusals(sight, attempt)[:1]
+        found = refusals(sight, attempt)
+        if found and attempt.write.new:
+            return found[:1]
         if found:
             # Of a part that is not seen it may be said that it is not there before its whole's verb is looked at.
             of = target_row(sight, attempt)
-            hidden = not attempt.write.new and (of is None or not sight.sees(*of))
-            return [*found, NOT_FOUND] if hidden else found
+            return found if of is not None and sight.sees(*of) else [found[0], NOT_FOUND]
         found = unseen_references(sight, attempt)
         if made is None:
             return [*found, BY_THE_RULES]
@@ -83,7 +108,7 @@ class Outcomes:
             mine = _as_made_by(sight.member, self.almighty, attempt, rows[key])
             world = World(made.workspace, dict(made.rows), made.tables, made.held, made.roles)
             world.rows[attempt.write.kind.name] = {**rows, key: mine}
-            return refusals_to_make(Sight(world, sight.member), attempt, mine)
+            return refusals_to_make(Sight(world, sight.member, sight.credential), attempt, mine)
         return found
 
     def _differences(
@@ -100,7 +125,7 @@ class Outcomes:
                 return [f"accepted, must be refused: {expected}"]
             if _changes(self.world, after) != _changes(self.world, made):
                 return [f"changed {_changes(self.world, after)} rows, and {_changes(self.world, made)} for an admin"]
-            return self._payload(Sight(after, sight.member), attempt, body)
+            return self._payload(Sight(after, sight.member, sight.credential), attempt, body)
         refused = _refusal(attempt, body)
         if refused not in expected and BY_THE_RULES not in expected:
             return [f"refused with {refused}, must be {expected or 'accepted'}: {body}"]
@@ -141,8 +166,8 @@ class Outcomes:
             name: value.replace(attempt.target, other) if isinstance(value, str) else value
             for name, value in variables["input"].items()
         }
-        async with undone(self.graph):
-            unknown = await self.judge.run(self.world, sight.member, source, {**variables, "input": changed})
+        async with undone(self.graph, self.world.workspace):
+            unknown = await self.judge.run(sight, source, {**variables, "input": changed})
         return list(self.judge.differences(unknown, body, "like an unknown id"))
 
 

@@ -11,7 +11,7 @@ from tests.support.graph import Graph
 
 _INSERT = """
 INSERT INTO role (workspace_id, id, version, created_at, updated_at, name, description, grants)
-VALUES ($1, $2, 1, now(), now(), $3, '', $4)
+VALUES ($1, $2, 1, now(), now(), $3, 'random', $4)
 """
 
 

@@ -8,7 +8,8 @@ Written from what the roles are said to mean, not from how they are compiled:
 - A role shows a field of the rows that it lets read, at a level, on the rows of the grant's scope. The best level that
   any role gives on that very row counts. Below READ there is a mask where the field has one, and nothing otherwise.
 - Fields that are never null come with the row, at most masked.
-- A verb writes a field of a row where one role grants both on it: the verb of one and the field of another are no right.
+- A verb writes a field of a row where one role grants both on it: the verb of one and the field of another are no
+  right.
 - What may not be seen does not exist: an edge to it is null, and it is in no list.
 - What may be compared (filters, orders, groups, measures, cursors) is what may be read in clear.
 """
@@ -16,6 +17,7 @@ Written from what the roles are said to mean, not from how they are compiled:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -27,17 +29,42 @@ _OWN, _TEAM, _ALL = frozenset({"OWN", "TEAM", "ALL"}), frozenset({"TEAM", "ALL"}
 """The scopes in which rows lie that are one's own, in one's circle, anybody's."""
 
 
-class Sight:
-    """A member's view of a world. `read_only` is that of a token that may only read."""
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a member shows: a token of everything they may do, or one with a scope, or that of an API client."""
 
-    def __init__(self, world: World, member: str, *, read_only: bool = False) -> None:
+    scope: frozenset[str] | None = None
+    client: str | None = None
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it is good for reading only."""
+        return self.scope is not None and "crm" not in self.scope
+
+    def counting(self, world: World, held: Sequence[str]) -> tuple[str, ...]:
+        """Return the roles that count, of those held: the client's, where it has some; none without a scope of ours."""
+        if self.scope is not None and not self.scope & {"crm", "crm.read"}:
+            return ()
+        allowed = None if self.client is None else world.of("ApiClient")[self.client]["roles"]
+        return tuple(role for role in held if allowed is None or role in allowed)
+
+
+EVERYTHING = Credential()
+
+
+class Sight:
+    """A member's view of a world, by what they show."""
+
+    def __init__(self, world: World, member: str, shown: Credential = EVERYTHING) -> None:
         self.world = world
         self.member = member
-        self.read_only = read_only
+        self.credential = shown
+        self.read_only = shown.read_only
+        self.held = shown.counting(world, world.held.get(member, ()))
         self.teams = teams(world, member)
         members = world.of("Member").values()
         self.circle = frozenset({member, *(row["id"] for row in members if row["team_id"] in self.teams)})
-        self.roles = [world.roles[name] for name in world.held.get(member, ()) if name in world.roles]
+        self.roles = [world.roles[name] for name in self.held if name in world.roles]
         self._grants: dict[str, Sequence[Grant]] = {}
         self._relations: dict[tuple[str, str], frozenset[str]] = {}
         self._levels: dict[tuple[str, str, str], int] = {}
@@ -146,8 +173,8 @@ class Sight:
     def clear(self, kind: Kind, row: Row, each: Field, column: int = 0) -> Any:
         """Return the value of a column of a field that may be compared: None where it may not be read in clear.
 
-        An edge leads only to what may be seen. A currency that several amounts share is, beside one of them, that of this
-        one: without an amount there is none, whatever the others are.
+        An edge leads only to what may be seen. A currency that several amounts share is, beside one of them, that of
+        this one: without an amount there is none, whatever the others are.
         """
         if self.level(kind, row, each) < READ:
             return None
@@ -195,7 +222,7 @@ def teams(world: World, member: str) -> frozenset[str]:
 
 
 def masked(how: str, value: Any) -> Any:
-    """Return a mask: `A***` of a text, `a***@example.com` of a mail, `***45` of a phone, the power of ten of an amount."""
+    """Return a mask: `A***` of a text, `a***@example.com` of a mail, `***45` of a phone, an amount's power of ten."""
     if how == "amount":
         return Decimal(0) if abs(value) < 1 else Decimal(1).scaleb(value.adjusted()).copy_sign(value)
     text = str(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -32,6 +32,8 @@ class Input:
     written: bool
     always: bool
     """Whether it is written even if it is not sent: it has a default in the schema."""
+    whole: bool
+    """Whether it names the whole, which is chosen apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +108,10 @@ def _write(line: str) -> Write:
 def _input(kind: Kind, text: str) -> Input:
     name, mark, of = text.partition("=") if "=" in text else text.partition("~")
     required = name.endswith("!")
-    always = name.endswith("+")
-    name = name.rstrip("!+")
+    always, whole = name[-1] in "+*", name.endswith("*")
+    name = name.rstrip("!+*")
     field_name = of or (name.removesuffix("Id") if name != "externalId" else name)
-    return Input(name, kind.fields[field_name], required, mark != "~", always)
+    return Input(name, kind.fields[field_name], required, mark != "~", always, whole)
 
 
 class Writer:
@@ -119,12 +121,14 @@ class Writer:
         self.dice = dice
         self.world = world
 
-    def attempt(self, sight: Sight, select: Any) -> Attempt:
-        """Return a random attempt; `select` makes the selection of a payload's record."""
+    def attempt(self, sight: Sight, select: Callable[[Kind], Select], kind: str | None = None) -> Attempt:
+        """Return a random attempt, of something that is done to a type if that is given; `select` makes the selection
+        of a payload's record."""
         dice = self.dice
-        write = dice.choice(list(writes().values()))
+        known = [each for each in writes().values() if kind in {None, each.kind.name}]
+        write = dice.choice(known)
         if not sight.may_somewhere(write.kind, write.verb) and dice.random() < 0.7:
-            write = dice.choice(list(writes().values()))
+            write = dice.choice(known)
         attempt = Attempt(write, {}, None, None if write.record == "deletedId" else select(write.kind))
         if write.new:
             if write.name not in _WITHOUT_ID:
@@ -163,7 +167,7 @@ class Writer:
 
     def fill(self, attempt: Attempt) -> None:
         """Fill in all that is required and some of the rest."""
-        optional = [each for each in attempt.write.inputs if not each.required]
+        optional = [each for each in attempt.write.inputs if not each.required and not each.whole]
         chosen = self.dice.sample(optional, min(len(optional), self.dice.choice((0, 1, 1, 2, 3))))
         for each in attempt.write.inputs:
             if each.required or each in chosen:
@@ -210,9 +214,7 @@ _WITHOUT_ID = frozenset({"addOpportunityLine", "addAccountTeamMember"})
 def written(attempt: Attempt) -> list[str]:
     """Return the fields that an attempt writes."""
     return [
-        each.each.name
-        for each in attempt.write.inputs
-        if each.written and (each.always or each.name in attempt.values)
+        each.each.name for each in attempt.write.inputs if each.written and (each.always or each.name in attempt.values)
     ]
 
 
@@ -220,24 +222,27 @@ def refusals(sight: Sight, attempt: Attempt) -> list[str]:
     """Return how the permissions refuse an attempt for what it is done to, the first reason first; nothing where they
     let it be tried."""
     write, world = attempt.write, sight.world
-    fields = written(attempt)
-    if not sight.may_somewhere(write.kind, write.verb):
-        return [TOP_LEVEL]
-    if not all(sight.writes_somewhere(write.kind, write.verb, name) for name in fields):
-        return [TOP_LEVEL]
-    found = []
-    of = target_row(sight, attempt)
+    fields, of = written(attempt), target_row(sight, attempt)
     row = None if write.new or of is None else of[1]
-    if write.whole is not None:
-        whole = kinds()[write.kind.fields[write.kind.part or ""].target]
-        if not sight.may_somewhere(whole, write.whole[1]) and (write.new or _seen(sight, write.kind, row)):
-            return [TOP_LEVEL]
-        key = attempt.target if write.new else row and row[write.kind.fields[write.kind.part or ""].column]
-        found += _refused(sight, whole, world.of(whole.name).get(key or ""), write.whole[1])
-    if not write.new:
-        found = [*_refused(sight, write.kind, row, write.verb), *found]
-        if not found and row is not None and not all(sight.writes(write.kind, row, write.verb, name) for name in fields):
+    found = []
+    if not sight.may_somewhere(write.kind, write.verb) or not all(
+        sight.writes_somewhere(write.kind, write.verb, name) for name in fields
+    ):
+        found.append(TOP_LEVEL)
+    elif not write.new:
+        found += _refused(sight, write.kind, row, write.verb)
+        if (
+            not found
+            and row is not None
+            and not all(sight.writes(write.kind, row, write.verb, name) for name in fields)
+        ):
             found.append(FORBIDDEN)
+    if write.whole is not None and (write.new or row is not None):
+        each = write.kind.fields[write.kind.part or ""]
+        whole, key = kinds()[each.target], attempt.target if row is None else row[each.column]
+        verb = write.whole[1]
+        somewhere = sight.may_somewhere(whole, verb)
+        found += _refused(sight, whole, world.of(whole.name).get(key or ""), verb) if somewhere else [TOP_LEVEL]
     return found
 
 

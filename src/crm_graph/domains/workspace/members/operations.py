@@ -18,6 +18,7 @@ from crm_graph.permissions.policy import workspace
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
 from crm_graph.work import CREATE, UPDATE, Work
 
+SUSPEND, REACTIVATE = "suspend", "reactivate"
 _ROLES = table_of(MemberRole)
 
 
@@ -74,7 +75,7 @@ async def set_member_roles(work: Work, id_: str, roles: Iterable[str]) -> str:
 async def suspend_member(work: Work, id_: str, if_version: int | None) -> str:
     """Keep a member from signing in. Raises Refused INVALID for the last administrator, FORBIDDEN for whoever has a
     role that the viewer has not."""
-    member = await work.get(Member, MEMBER, id_, UPDATE, if_version)
+    member = await work.get(Member, MEMBER, id_, SUSPEND, if_version)
     roles = await roles_of(work, id_)
     refuse_beyond(work, roles, "id")
     if ADMIN in roles:
@@ -85,7 +86,7 @@ async def suspend_member(work: Work, id_: str, if_version: int | None) -> str:
 
 async def reactivate_member(work: Work, id_: str, if_version: int | None) -> str:
     """Let a suspended member sign in again."""
-    member = await work.get(Member, MEMBER, id_, UPDATE, if_version)
+    member = await work.get(Member, MEMBER, id_, REACTIVATE, if_version)
     await work.save(member, MEMBER, member.reactivate())
     return id_
 

@@ -226,17 +226,10 @@ class Work:
         changed = changes(row) if marks else {}
         if any(mark.column in changed for mark in marks):
             assert self.vault is not None, "this unit of work was made without a vault"
-            stored = {**values(row), **{name: old for name, (old, _) in changed.items()}}
-            session, workspace_id = self.session, self.viewer.workspace_id
-            sealed = await encrypted_values(
-                self.vault,
-                session,
-                workspace_id,
-                row.id,
-                marks,
-                stored,
-                {name: new for name, (_, new) in changed.items()},
-            )
+            stored = {name: old for name, (old, _) in changed.items()}
+            given = {name: new for name, (_, new) in changed.items()}
+            workspace_id = self.viewer.workspace_id
+            sealed = await encrypted_values(self.vault, self.session, workspace_id, row.id, marks, stored, given)
             for name, value in sealed.items():
                 setattr(row, name, value)
 

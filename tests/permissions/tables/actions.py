@@ -57,7 +57,7 @@ def mutation(world: World, write: Write) -> str:
         elif named.name in world.graph.schema.registry.records:
             parts.append(f"{name} {{ {selection(world, named.name)} }}")
         else:
-            parts.append(name)
+            parts.append(f"{name} {{ __typename }}" if hasattr(named, "fields") else name)
     return f"mutation ($input: {field.args['input'].type}) {{ {write.name}(input: $input) {{ {' '.join(parts)} }} }}"
 
 

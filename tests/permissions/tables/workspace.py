@@ -168,7 +168,7 @@ CLIENTS = Table(
             "api client",
             {"id": ROW, "name": "Zebra"},
             ["ApiClientCreated"],
-            ["api_client"],
+            ["api_client", "workspace"],
             OWN_WORKSPACE,
         ),
         _write(
@@ -177,7 +177,7 @@ CLIENTS = Table(
             "api client",
             {"id": ROW, "name": "Zebra"},
             ["ApiClientUpdated"],
-            ["api_client"],
+            ["api_client", "workspace"],
             no_such("api client"),
         ),
         _write(
@@ -186,7 +186,7 @@ CLIENTS = Table(
             "api client",
             {"id": ROW},
             ["ApiClientDeleted"],
-            ["api_client"],
+            ["api_client", "workspace"],
             no_such("api client"),
             fresh=True,
         ),

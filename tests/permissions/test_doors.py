@@ -19,7 +19,17 @@ DERIVED = (
 )
 """The types of a record: their fields are its fields, and every door asks for them under its permissions."""
 OPEN = frozenset({"PageInfo", "Money", "UserError", "DeletePayload", "Viewer", "MoneyInput"}) | {
-    *("Role", "TypeGrant", "VerbGrant", "FieldGrant", "GrantableType", "TypeGrantInput", "VerbGrantInput"),
+    *(
+        "Account",
+        "SignedInSession",
+        "Role",
+        "TypeGrant",
+        "VerbGrant",
+        "FieldGrant",
+        "GrantableType",
+        "TypeGrantInput",
+        "VerbGrantInput",
+    ),
     *("FieldGrantInput", "AccessExplanation", "AccessRule", "TypePermission", "VerbPermission", "FieldPermission"),
 }
 """Types that hold no field of a record by themselves: parts of answers, and what everybody may know of themselves."""

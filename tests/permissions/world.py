@@ -28,6 +28,7 @@ FOREIGN = "foreign"
 EVERYWHERE = (*PLACES, FOREIGN)
 ANCHORS: Mapping[str, str] = {
     "Customer": "owner_id",
+    "AuditEntry": "actor_id",
     "AccountTeamMember": "customer_id",
     "Contact": "customer_id",
     "Opportunity": "owner_id",
@@ -60,11 +61,12 @@ _CHOICE = re.compile(r"^\w+ IN \('(\w+)'")
 _PERCENT = re.compile(r"^(\w+) BETWEEN 0 AND 100")
 
 
+# Attempts are of all workspaces, and are counted whatever becomes of them.
 _TABLES = """
 SELECT c.relname AS name, EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'workspace_id'
                                   AND NOT a.attisdropped) AS tenant
 FROM pg_class c WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace
-  AND c.relname <> 'alembic_version' ORDER BY 1"""
+  AND c.relname NOT IN ('alembic_version', 'attempt') ORDER BY 1"""
 
 
 @dataclass(slots=True)
@@ -234,7 +236,7 @@ def _values(
     table = record.table
     targets = {
         constraint.column_keys[-1]: constraint.referred_table.name for constraint in table.foreign_key_constraints
-    }
+    } | {edge.column: edge.target.table.name for edge in record.edges.values() if not edge.many}
     blind = {mark.blind for mark in encrypted_columns(record.model)}
     values: dict[str, Any] = {}
     for column in table.columns:

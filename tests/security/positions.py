@@ -142,10 +142,10 @@ def _base(world: World, coordinate: str, named: Any) -> dict[str, Any]:
     for table, write in WRITES:
         if coordinate == f"Mutation.{write.name}":
             return input_of(world, table, write, table.place)
-    return _minimal(named)
+    return minimal(named)
 
 
-def _minimal(type_: Any) -> dict[str, Any]:
+def minimal(type_: Any) -> dict[str, Any]:
     """Return the required fields of an input object."""
     if not isinstance(type_, GraphQLInputObjectType):
         return {}

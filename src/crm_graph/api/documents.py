@@ -40,6 +40,7 @@ RULES = (
     MaybeNullValidationRule,
 )
 
+_HINT = " Did you mean"
 TOKEN_BYTES = 600
 """What a token costs in memory once it is parsed, at most: 320 to 560 were measured, by kind of document."""
 
@@ -213,4 +214,6 @@ def _of_the_document(error: GraphQLError) -> GraphQLError:
     """
     if isinstance(error.original_error, ValueError):
         return GraphQLError("A literal of the document is out of range.", error.nodes)
+    if _HINT in error.message:  # one rule hints at a selection set whether suggestions are hidden or not
+        return GraphQLError(error.message.partition(_HINT)[0], error.nodes)
     return error

@@ -13,6 +13,8 @@ from typing import Any
 from graphql import (
     DocumentNode,
     EnumTypeDefinitionNode,
+    GraphQLField,
+    GraphQLInputObjectType,
     GraphQLSchema,
     InputObjectTypeDefinitionNode,
     InterfaceTypeDefinitionNode,
@@ -22,6 +24,8 @@ from graphql import (
     ObjectTypeDefinitionNode,
     TypeNode,
     build_schema,
+    get_named_type,
+    is_required_input_field,
     parse,
     print_ast,
 )
@@ -122,14 +126,18 @@ class _Cut:
             yield f"{record.name}Filter", clear | {f"{name}Id" for name in clear}
             orders = order_keys(record, self._schema.registry).items()
             yield f"{record.name}OrderField", {value for value, key in orders if not self._is_clear(record, key)}
-            frozen = {each.field for each in record.columns.values() if access.level(each.field) < Level.WRITE}
-            for verb in ("Create", "Update"):
-                yield f"{verb}{record.name}Input", {*frozen, *(f"{name}Id" for name in frozen)} - {"id"}
             yield f"{record.name}GroupField", {enum_name(name) for name in clear}
             of = aggregate_fields(record, self._schema.registry)
             for derived in ("Sums", "Extremes", "GroupKey", "HavingSums", "HavingExtremes"):
                 yield f"{record.name}{derived}", clear & {*of.groups, *of.extremes}
-        yield "Mutation", {name for name in self._mutations() if not self._may_mutate(name)}
+        mutations = self._mutations()
+        frozen = {name: set(self._frozen(name, field)) for name, field in mutations.items()}
+        yield from ((_input_of(field).name, frozen[name]) for name, field in mutations.items() if frozen[name])
+        needed = {
+            name: {key for key, each in _input_of(field).fields.items() if is_required_input_field(each)}
+            for name, field in mutations.items()
+        }
+        yield "Mutation", {name for name in mutations if not self._may_mutate(name) or frozen[name] & needed[name]}
 
     def _currency(self, record: Record) -> str | None:
         """Return the field whose currency is compared and grouped by as `currency`; None where there is no money."""
@@ -147,18 +155,36 @@ class _Cut:
                 return False
         return True
 
-    def _mutations(self) -> list[str]:
+    def _mutations(self) -> Mapping[str, GraphQLField]:
         assert self._schema.core.mutation_type is not None
-        return list(self._schema.core.mutation_type.fields)
+        found: Mapping[str, GraphQLField] = self._schema.core.mutation_type.fields
+        return found
+
+    def _verb_of(self, mutation: str) -> tuple[str, str] | None:
+        """Return the type and the verb in a mutation's name: `changeCustomerLifecycle` is `changeLifecycle` of
+        Customer. A part is changed by the `update` of its whole."""
+        found = max((each for each in self._schema.vocabulary.policies if each in mutation), key=len, default=None)
+        if found is None:
+            return None
+        part = self._access.of(found).policy.parent is not None
+        return found, UPDATE if part else mutation.replace(found, "", 1)
 
     def _may_mutate(self, name: str) -> bool:
-        """Return whether the verb in a mutation's name is granted on any row of its type: `changeCustomerLifecycle` is
-        `changeLifecycle` of Customer."""
-        found = max((each for each in self._schema.vocabulary.policies if each in name), key=len, default=None)
-        if found is None:
-            return True
-        access = self._access.of(found)
-        return access.allows(UPDATE if access.policy.parent is not None else name.replace(found, "", 1))
+        """Return whether the verb in a mutation's name is granted on any row of its type."""
+        found = self._verb_of(name)
+        return found is None or self._access.of(found[0]).allows(found[1])
+
+    def _frozen(self, name: str, mutation: GraphQLField) -> Iterable[str]:
+        """Yield the fields of a mutation's input that are fields of its record which may be written on no row."""
+        found = self._verb_of(name)
+        record = None if found is None else self._schema.registry.records.get(found[0])
+        if found is None or record is None:
+            return
+        fields = {each.field for each in record.columns.values()} - {"id"}
+        for key in _input_of(mutation).fields:
+            field = key if key in fields else key.removesuffix("Id")
+            if field in fields and not self._access.of(record.name).may_write(field, found[1]):
+                yield key
 
     def _without_hidden(self, node: Any, name: str) -> Any:
         hidden = self._hidden_members.get(name, set())
@@ -174,6 +200,12 @@ class _Cut:
 
     def _names_hidden(self, field: Any) -> bool:
         return self._is_hidden(_named(field.type))
+
+
+def _input_of(mutation: GraphQLField) -> GraphQLInputObjectType:
+    """Return the type of a mutation's one argument; one without any takes nothing that could be hidden."""
+    found = next((get_named_type(each.type) for each in mutation.args.values()), None)
+    return found if isinstance(found, GraphQLInputObjectType) else GraphQLInputObjectType("None", {})
 
 
 def _drop_empty(definitions: dict[str, Any]) -> None:

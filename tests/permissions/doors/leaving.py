@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from graphql import GraphQLObjectType, GraphQLSchema, build_schema
+from graphql import GraphQLObjectType, GraphQLSchema, build_schema, get_named_type, is_required_input_field
 
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.engine import Answer
@@ -28,7 +28,7 @@ from tests.permissions.doors.comparing import (
 )
 from tests.permissions.doors.measuring import FUNCTIONS
 from tests.permissions.doors.visit import MASKS, Visit
-from tests.permissions.doors.writing import writable
+from tests.permissions.doors.writing import inputs, writable
 from tests.permissions.matrix import PLACES, Shown
 from tests.permissions.tables.actions import WRITES
 
@@ -255,16 +255,18 @@ def _expect_mutations(visit: Visit, found: GraphQLSchema) -> None:
     schema = visit.world.graph.schema
     for table, each in ((table, each) for table, each in WRITES if table.record):
         grants = visit.grants(table.type)
-        allowed = grants.allows(each.verb)
+        record = schema.registry.records[table.type]
+        fields = writable(visit, each, record)
+        refused = {name for name, field in fields.items() if visit.shown(record.name, field) < Shown.WRITE}
+        needed = {name for name, field in inputs(visit, each).items() if is_required_input_field(field)}
+        allowed = grants.allows(each.verb) and not refused & needed
         visit.expect("SDL", f"Mutation.{each.name}", _has(found, "Mutation", each.name), allowed)
         if not allowed:
             continue
-        record = schema.registry.records[table.type]
-        input_type = f"{each.name[0].upper()}{each.name[1:]}Input"
-        for name, field in writable(visit, each, record).items():
-            if _has(schema.core, input_type, name):
-                wanted = visit.shown(record.name, field) >= Shown.WRITE
-                visit.expect("SDL", f"{input_type}.{name}", _has(found, input_type, name), wanted)
+        assert schema.core.mutation_type is not None
+        input_type = get_named_type(schema.core.mutation_type.fields[each.name].args["input"].type).name
+        for name in fields:
+            visit.expect("SDL", f"{input_type}.{name}", _has(found, input_type, name), name not in refused)
 
 
 def _is_reachable(visit: Visit, record: Record, name: str, *, many: bool) -> bool:

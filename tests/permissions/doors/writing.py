@@ -7,6 +7,7 @@ from typing import Any
 
 from graphql import (
     GraphQLEnumType,
+    GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLObjectType,
     get_named_type,
@@ -56,16 +57,15 @@ async def _write_fields(visit: Visit, table: Table, each: Write, record: Record)
     refused = {
         name: field for name, field in fields.items() if visit.shown(record.name, field, table.place) < Shown.WRITE
     }
-    inputs = _input(visit, each).fields
-    needed = {name: value for name, value in base.items() if name == "id" or is_required_input_field(inputs[name])}
+    of = inputs(visit, each)
+    needed = {name: value for name, value in base.items() if name == "id" or is_required_input_field(of[name])}
     for name, field in refused.items():
         sent = {**needed, name: _sample(visit, each, record, name, table.place)}
         body = await visit.ask(mutation(visit.world, each), {"input": sent})
-        found = [(error["extensions"]["code"], error["message"]) for error in body.get("errors", ())]
-        wanted = [("FORBIDDEN", f"Your roles do not allow to write {record.name}.{field}.")]
-        visit.expect(
-            "mutation", f"{each.name} with {name}", (found, body["data"] and body["data"][each.name]), (wanted, None)
-        )
+        told = [(error["extensions"]["code"], error["message"]) for error in body.get("errors", ())]
+        first = next((other for key, other in refused.items() if key in needed and _told(record, other) in told), field)
+        found = told, body["data"] and body["data"][each.name]
+        visit.expect("mutation", f"{each.name} with {name}", found, ([_told(record, first)], None))
     if any(name in base for name in refused):
         return  # what it cannot be sent without is refused
     granted = [name for name in fields if name not in refused]
@@ -78,6 +78,10 @@ async def _write_fields(visit: Visit, table: Table, each: Write, record: Record)
         visit.expect("mutation", what, failed, ([], []), max(len(granted), 1))
         if failed == ([], []):
             await _expect_payload(visit, table, each, {**more, **base}, payload)
+
+
+def _told(record: Record, field: str) -> tuple[str, str]:
+    return "FORBIDDEN", f"Your roles do not allow to write {record.name}.{field}."
 
 
 async def _expect_payload(
@@ -126,7 +130,7 @@ def writable(visit: Visit, each: Write, record: Record) -> dict[str, str]:
     """Return the fields of the record that a mutation's input writes, by the name in the input."""
     specs = record.specs()
     found = {}
-    for name in _input(visit, each).fields:
+    for name in inputs(visit, each):
         if name in NOT_FIELDS:
             continue
         field = name if name in specs else name.removesuffix("Id")
@@ -135,12 +139,14 @@ def writable(visit: Visit, each: Write, record: Record) -> dict[str, str]:
     return found
 
 
-def _input(visit: Visit, each: Write) -> GraphQLInputObjectType:
+def inputs(visit: Visit, each: Write) -> Mapping[str, GraphQLInputField]:
+    """Return the fields of a mutation's input."""
     core = visit.world.graph.schema.core
     assert core.mutation_type is not None
     found = get_named_type(core.mutation_type.fields[each.name].args["input"].type)
     assert isinstance(found, GraphQLInputObjectType)
-    return found
+    fields: Mapping[str, GraphQLInputField] = found.fields
+    return fields
 
 
 SAMPLES: Mapping[str, Any] = {
@@ -159,7 +165,7 @@ def _sample(visit: Visit, each: Write, record: Record, name: str, place: str) ->
     if name in each.samples:
         given: Id = each.samples[name]
         return visit.world.id(given.type, given.place)
-    type_ = _input(visit, each).fields[name].type
+    type_ = inputs(visit, each)[name].type
     named = get_named_type(type_)
     if named.name == "ID":
         field = name if name in record.edges else name.removesuffix("Id")

@@ -6,7 +6,6 @@ from typing import Any
 
 from graphql import get_named_type
 
-from crm_graph.kernel.ids import new_id
 from tests.permissions.tables import catalog, customers, marketing, orders, sales, service, workspace
 from tests.permissions.tables.table import Id, Row, Table, Write
 from tests.permissions.world import World
@@ -25,10 +24,9 @@ WRITES = [(table, write) for table in TABLES for write in table.writes]
 
 async def prepare(world: World, table: Table, write: Write) -> None:
     """Set what a table says is so before, at every place that it asks about."""
-    if write.name == "deleteRole":
-        workspace_id = world.row("Workspace")["id"]
-        insert = "INSERT INTO role (workspace_id, id, name, grants, version, created_at, updated_at)"
-        await world.graph.rows(f"{insert} VALUES ($1, $2, 'ours', '{{}}', 1, now(), now())", workspace_id, new_id())
+    if write.before:
+        row = world.row(table.type, table.place) if table.record else world.row("Member", table.place)
+        await world.graph.rows(write.before, row["workspace_id"], row["id"])
     places = {table.place, *(each.place or table.place for each in write.without)}
     if write.fresh:
         for place in places:
@@ -57,7 +55,7 @@ def mutation(world: World, write: Write) -> str:
         elif named.name in world.graph.schema.registry.records:
             parts.append(f"{name} {{ {selection(world, named.name)} }}")
         else:
-            parts.append(name)
+            parts.append(f"{name} {{ __typename }}" if hasattr(named, "fields") else name)
     return f"mutation ($input: {field.args['input'].type}) {{ {write.name}(input: $input) {{ {' '.join(parts)} }} }}"
 
 

@@ -99,7 +99,7 @@ STAGES = Table(
             "update",
             {"pipelineId": Id("Pipeline"), "name": "Zebra", "position": 9, "kind": "OPEN", "probability": 50},
             right="sales_manager",
-            without=_without("update", "pipelines", "sales_rep"),
+            without=_without("update", "stages", "sales_rep"),
             stranger=no_such("pipeline", "pipelineId"),
             events=["StageCreated"],
             tables=["stage"],

@@ -87,6 +87,8 @@ class Write:
     """Columns of the row that are set before."""
     also: Mapping[Id, Mapping[str, Any]] = field(default_factory=dict)
     """Columns of other rows that are set before; a value may be an `Id`."""
+    before: str = ""
+    """A statement to be run before: `$1` is the workspace, `$2` the row."""
     samples: Mapping[str, Any] = field(default_factory=dict)
     """What an optional field is tried with, where a rule of the entity does not take just any value."""
     fresh: bool = False

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+from graphql import get_named_type
 
 from crm_graph.executor.results import OnError
 from crm_graph.identity.tokens import Claims
@@ -18,11 +20,26 @@ from tests.permissions.matrix import MATRIX
 from tests.permissions.tables.actions import TABLES, WRITES, input_of, mutation, prepare, selection
 from tests.permissions.tables.table import Table, Without, Write
 from tests.permissions.world import FOREIGN, World
+from tests.security.positions import minimal
 from tests.support.bodies import assert_reveals_nothing
 from tests.support.wire import post_anonymously
 
 OF_ALL = ("node", "nodes")
 """Root fields that read records of any type: every table tries them."""
+_DOMAIN = Path(__file__).parents[2] / "domains" / "workspace"
+ELSEWHERE: Mapping[str, Path] = {
+    **dict.fromkeys(("signIn",), _DOMAIN / "test_sign_in.py"),
+    **dict.fromkeys(("requestPasswordReset", "resetPassword", "acceptInvitation"), _DOMAIN / "test_mails.py"),
+    **dict.fromkeys(
+        ("refreshSession", "signOut", "revokeSession", "revokeOtherSessions", "changePassword"),
+        _DOMAIN / "test_sessions.py",
+    ),
+    **dict.fromkeys(
+        ("startSecondFactor", "confirmSecondFactor", "disableSecondFactor", "renewRecoveryCodes"),
+        _DOMAIN / "test_second_factor.py",
+    ),
+}
+"""Mutations of one's own account, for which no role has a right: who may do them is tested where they are."""
 UNAUTHENTICATED = ("UNAUTHENTICATED", "Send a bearer token: `Authorization: Bearer <token>`.")
 
 
@@ -30,9 +47,26 @@ def test_every_root_field_is_in_one_table(schema: Any) -> None:
     """A root field that is in none has no test of who may use it: put it into the table of its entity."""
     core = schema.core
     assert sorted([*OF_ALL, *(name for table in TABLES for name in table.reads)]) == sorted(core.query_type.fields)
-    assert sorted(write.name for _, write in WRITES) == sorted(core.mutation_type.fields)
+    assert sorted([*ELSEWHERE, *(write.name for _, write in WRITES)]) == sorted(core.mutation_type.fields)
+    assert [name for name, file in ELSEWHERE.items() if name not in file.read_text()] == []
     assert sorted(name for table in TABLES for name in table.watches) == sorted(core.subscription_type.fields)
     assert sorted(table.type for table in TABLES if table.record) == sorted(schema.registry.records)
+
+
+async def test_nobody_changes_an_account_without_being_somebody(world: World) -> None:
+    """The mutations that are tested elsewhere, but for those that need no token by what they are."""
+    before, public = await world.digest(), world.graph.schema.public
+    core = world.graph.schema.core
+    assert core.mutation_type is not None
+    for name in ELSEWHERE.keys() - public:
+        arguments = core.mutation_type.fields[name].args
+        given = {key: minimal(get_named_type(each.type)) for key, each in arguments.items()}
+        types = ", ".join(f"${key}: {each.type}" for key, each in arguments.items())
+        sent = ", ".join(f"{key}: ${key}" for key in arguments)
+        source = f"mutation {f'({types})' if types else ''} {{ {name}{f'({sent})' if sent else ''} {{ __typename }} }}"
+        status, body = await post_anonymously(world.graph, source, given)
+        assert (status, errors(body), "data" in body) == (401, [UNAUTHENTICATED], False), name
+    assert await world.digest() == before
 
 
 # Reading.

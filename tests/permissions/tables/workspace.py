@@ -152,8 +152,67 @@ ROLES = Table(
             {"name": "ours"},
             "RoleDeleted",
             Refusal("NOT_FOUND", "The role 'ours' is not there: there is nothing to delete.", ("name",)),
+            before="INSERT INTO role (workspace_id, id, name, grants, version, created_at, updated_at)"
+            " VALUES ($1, $2, 'ours', '{}', 1, now(), now())",
         ),
     ],
+)
+
+ACCOUNTS = Table(
+    "Account",
+    reads=(),
+    seen_by="admin",
+    unseen_by=[],
+    record=False,
+    place="team",
+    writes=[
+        _write(
+            "inviteMember",
+            "create",
+            "member",
+            {"name": "Zebra", "email": "zebra@new.example", "roles": ["analyst"]},
+            ["MemberCreated", "MemberInvited"],
+            ["member", "member_role", "workspace", "member_link"],
+            OWN_WORKSPACE,
+        ),
+        _write(
+            "resendInvitation",
+            "create",
+            "member",
+            {"id": Id("Member", "team")},
+            ["MemberInvited"],
+            ["member_link"],
+            no_such("member"),
+        ),
+        _write(
+            "removeSecondFactorOfMember",
+            "update",
+            "member",
+            {"memberId": Id("Member", "team")},
+            ["SecondFactorDisabled"],
+            ["credential"],
+            no_such("member", "memberId"),
+            before="INSERT INTO credential (workspace_id, member_id, totp_secret) VALUES ($1, $2, 'e1.1.zebra')",
+        ),
+        _write(
+            "revokeSessionsOfMember",
+            "update",
+            "member",
+            {"memberId": Id("Member", "team")},
+            ["SessionsRevoked"],
+            ["member_session"],
+            no_such("member", "memberId"),
+            before="INSERT INTO member_session (workspace_id, id, member_id, method, last_used_at, expires_at, salt,"
+            " version, created_at, updated_at) VALUES ($1, gen_random_uuid(), $2, 'PASSWORD', now(),"
+            " now() + interval '1 day', 'salt', 1, now(), now())",
+        ),
+    ],
+)
+AUDIT = Table(
+    "AuditEntry",
+    reads=("auditEntry", "auditEntries"),
+    seen_by="admin",
+    unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
 )
 
 CLIENTS = Table(
@@ -168,7 +227,7 @@ CLIENTS = Table(
             "api client",
             {"id": ROW, "name": "Zebra"},
             ["ApiClientCreated"],
-            ["api_client"],
+            ["api_client", "workspace"],
             OWN_WORKSPACE,
         ),
         _write(
@@ -177,7 +236,7 @@ CLIENTS = Table(
             "api client",
             {"id": ROW, "name": "Zebra"},
             ["ApiClientUpdated"],
-            ["api_client"],
+            ["api_client", "workspace"],
             no_such("api client"),
         ),
         _write(
@@ -186,11 +245,11 @@ CLIENTS = Table(
             "api client",
             {"id": ROW},
             ["ApiClientDeleted"],
-            ["api_client"],
+            ["api_client", "workspace"],
             no_such("api client"),
             fresh=True,
         ),
     ],
 )
 
-TABLES = (WORKSPACE, MEMBERS, TEAMS, ROLES, CLIENTS)
+TABLES = (WORKSPACE, MEMBERS, TEAMS, ROLES, ACCOUNTS, AUDIT, CLIENTS)

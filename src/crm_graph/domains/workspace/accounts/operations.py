@@ -188,7 +188,7 @@ def by_viewer(work: Work) -> By:
 
 async def end_sessions_of(work: Work, services: Services, member_id: str) -> str:
     """End all sessions of a member, for whoever may change them."""
-    await work.get(Member, MEMBER, member_id, UPDATE)
+    await work.get(Member, MEMBER, member_id, UPDATE, path="memberId")
     reason = RevokedReason.BY_ADMINISTRATOR
     await revoke_all(services, work.session, work.viewer.workspace_id, member_id, reason, by=by_viewer(work))
     return member_id
@@ -196,7 +196,7 @@ async def end_sessions_of(work: Work, services: Services, member_id: str) -> str
 
 async def remove_second_factor_of(work: Work, services: Services, member_id: str) -> str:
     """Remove the second factor of a member who lost it, and end their sessions, for whoever may change them."""
-    await work.get(Member, MEMBER, member_id, UPDATE)
+    await work.get(Member, MEMBER, member_id, UPDATE, path="memberId")
     by = by_viewer(work)
     if not await second_factor.disable(services, work.session, work.viewer.workspace_id, member_id, by):
         raise Refused("ILLEGAL_TRANSITION", "This member has no second factor.", ("memberId",))

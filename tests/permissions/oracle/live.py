@@ -140,7 +140,8 @@ async def _actual(
         source = f"subscription($where: OpportunityFilter{declared}) {{ {body} }}"
         variables = {"where": where, **{name: value for name, (_, value) in printer.variables.items()}}
         request = GraphQLRequest(source, None, variables)
-        refusal, stream = await engine.subscribe(request, await engine.operation(request, claims), claims)
+        operation = await engine.operation(request, claims)
+        refusal, stream = await engine.subscribe(request, operation, lambda: claims)
         if refusal is not None:
             return refusal.body
         sent = [answer.body async for _, answer in stream]

@@ -34,12 +34,12 @@ async def prepare(world: World, table: Table, write: Write) -> None:
     if write.given:
         for place in places:
             await world.put(table.type, place, **write.given)
-    for row, columns in write.also.items():
+    for other, columns in write.also.items():
         values = {
             name: world.row(value.type, value.place)["id"] if isinstance(value, Id) else value
             for name, value in columns.items()
         }
-        await world.put(row.type, row.place, **values)
+        await world.put(other.type, other.place, **values)
 
 
 def mutation(world: World, write: Write) -> str:

@@ -16,13 +16,17 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from crm_graph.api import account_pages, graphiql
+from crm_graph.api.credentials import Credentials
 from crm_graph.api.engine import Engine
 from crm_graph.api.examples import EXAMPLES
 from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.metrics import metrics_response
 from crm_graph.api.negotiation import HTML, JSON, choose
+from crm_graph.api.oauth.routes import routes as oauth_routes
+from crm_graph.api.origins import Origins
 from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
+from crm_graph.api.sso import SingleSignOn
 from crm_graph.api.websocket import WebSocketEndpoint
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database, PoolSettings
@@ -31,6 +35,8 @@ from crm_graph.domains.workspace.accounts.outbox import RESET_REQUEST, Outbox
 from crm_graph.domains.workspace.accounts.resets import answer_request
 from crm_graph.domains.workspace.audit.chain import seal_keys
 from crm_graph.domains.workspace.audit.chainer import Chainer
+from crm_graph.domains.workspace.clients.keys import ApiKeys
+from crm_graph.domains.workspace.providers.bearer import ProviderTokens
 from crm_graph.events.hub import Hub
 from crm_graph.events.relay import Relay
 from crm_graph.graph.build import BuiltSchema
@@ -38,6 +44,8 @@ from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.pages import PageLimits
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.mailer import Mailer
+from crm_graph.identity.oidc.issuers import Issuers
+from crm_graph.identity.origin import parse_networks
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import TokenAuthority
 from crm_graph.kernel.settings import Settings
@@ -131,9 +139,18 @@ def page_limits(settings: Settings) -> PageLimits:
     return PageLimits(settings.page_size, settings.nested_page_size, settings.max_page_size)
 
 
+def check_settings(settings: Settings) -> None:
+    """Raise OperatorError for settings of the edge that cannot be meant: before anything starts."""
+    Credentials(settings, Origins(settings))
+    parse_networks(settings.trusted_proxies)
+
+
 @asynccontextmanager
 async def running_engine(
-    installation: Installation, settings: Settings, schema: BuiltSchema | None = None
+    installation: Installation,
+    settings: Settings,
+    schema: BuiltSchema | None = None,
+    issuers: Issuers | None = None,
 ) -> AsyncIterator[Engine]:
     """Open what an API process needs, and close it in reverse order: pools, hub, background work."""
     schema = schema or make_schema(page_limits(settings))
@@ -146,6 +163,8 @@ async def running_engine(
     database = await Database.open(installation.url, installation.read_url, pool)
     hub = Hub(database, settings.subscription_queue_size)
     services = make_services(installation, settings, database)
+    keys = ApiKeys(database, services.clock)
+    issuers = issuers or Issuers.of(settings)
     try:
         async with background_work(installation, settings, schema, services):
             await hub.start()
@@ -153,12 +172,14 @@ async def running_engine(
                 schema,
                 database,
                 hub,
-                Authenticator(services.authority, MemberDirectory()),
+                Authenticator(services.authority, MemberDirectory(), [keys, ProviderTokens(services, issuers)]),
                 CursorSealer(services.keys("cursor sealing", 64)[0]),
                 services,
             )
     finally:
         await hub.stop()
+        await keys.close()
+        await issuers.aclose()
         await database.close()
 
 
@@ -166,11 +187,13 @@ class Application:
     """The ASGI application with its life cycle."""
 
     def __init__(self, installation: Installation, settings: Settings) -> None:
+        check_settings(settings)
         self._installation = installation
         self._settings = settings
         self._engine: Engine | None = None
         self._http: GraphQLEndpoint | None = None
         self._websocket: WebSocketEndpoint | None = None
+        self._sign_on: SingleSignOn | None = None
         self._starlette = Starlette(routes=self._routes(), lifespan=self._lifespan)
 
     def protocol(self, **uvicorn: Any) -> GraphQLProtocol:
@@ -181,7 +204,7 @@ class Application:
         """Answer as ASGI: GraphQL requests directly, all else through Starlette's router."""
         if self._http is not None and scope["type"] == "http" and scope["path"] == "/graphql":
             method = scope["method"]
-            if method == "POST" or (method in {"GET", "HEAD"} and not _wants_page(scope)):
+            if method in {"POST", "OPTIONS"} or (method in {"GET", "HEAD"} and not _wants_page(scope)):
                 await self._http(scope, receive, send)
                 return
         await self._starlette(scope, receive, send)
@@ -194,6 +217,9 @@ class Application:
             Route("/health", self._health),
             Route("/ready", self._ready),
             Route("/metrics", self._metrics),
+            Route("/sso/{provider}/start", self._sso_start),
+            Route("/sso/{provider}/callback", self._sso_callback),
+            *oauth_routes(self._running),
             *graphiql.routes(
                 endpoint="/graphql",
                 subscription_url="/graphql",
@@ -205,8 +231,10 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await require_current(self._installation.url)
-        async with running_engine(self._installation, self._settings) as engine:
+        issuers = Issuers.of(self._settings)
+        async with running_engine(self._installation, self._settings, issuers=issuers) as engine:
             self._engine = engine
+            self._sign_on = SingleSignOn(engine.services, issuers)
             self._http = GraphQLEndpoint(engine)
             self._websocket = WebSocketEndpoint(engine)
             # What start-up made lives as long as the process: keep the collector from walking it again and again.
@@ -217,6 +245,10 @@ class Application:
                 yield
             finally:
                 await self.drain()
+
+    def _running(self) -> Engine:
+        assert self._engine is not None, "requests come after start-up"
+        return self._engine
 
     async def drain(self) -> None:
         """End streams so that clients move over to another process; called when SIGTERM arrives."""
@@ -243,6 +275,14 @@ class Application:
         assert self._http is not None
         ready = await self._http.ready()
         return JSONResponse({"status": "ok" if ready else "unavailable"}, 200 if ready else 503)
+
+    async def _sso_start(self, request: Request) -> Response:
+        assert self._sign_on is not None
+        return await self._sign_on.start(request)
+
+    async def _sso_callback(self, request: Request) -> Response:
+        assert self._sign_on is not None
+        return await self._sign_on.callback(request)
 
     async def _metrics(self, request: Request) -> Response:
         assert self._engine is not None

@@ -226,17 +226,10 @@ class Work:
         changed = changes(row) if marks else {}
         if any(mark.column in changed for mark in marks):
             assert self.vault is not None, "this unit of work was made without a vault"
-            stored = {**values(row), **{name: old for name, (old, _) in changed.items()}}
-            session, workspace_id = self.session, self.viewer.workspace_id
-            sealed = await encrypted_values(
-                self.vault,
-                session,
-                workspace_id,
-                row.id,
-                marks,
-                stored,
-                {name: new for name, (_, new) in changed.items()},
-            )
+            stored = {name: old for name, (old, _) in changed.items()}
+            given = {name: new for name, (_, new) in changed.items()}
+            workspace_id = self.viewer.workspace_id
+            sealed = await encrypted_values(self.vault, self.session, workspace_id, row.id, marks, stored, given)
             for name, value in sealed.items():
                 setattr(row, name, value)
 
@@ -247,15 +240,15 @@ class Work:
             raise Refused("TAKEN", _taken(error, policy), _columns(error)) from error
         except asyncpg.ForeignKeyViolationError as error:
             if statement.text.startswith("DELETE"):
-                raise Refused(
-                    "IN_USE", f"This {_words(policy.type)} is still used by {self._users(error.table_name)}."
-                ) from error
+                raise Refused("IN_USE", f"This {_words(policy.type)} is still used by {self._users(error)}.") from error
             raise Refused("NOT_FOUND", "A record that this one points to does not exist.", _columns(error)) from error
 
-    def _users(self, table: str | None) -> str:
-        """Return what the rows of a table are, to whoever may see some of them; to all others, that they are there."""
-        of = next((each for each in self.access.types.values() if each.policy.table.name == table), None)
-        return f"{_words(of.policy.type)}s" if of is not None and of.allows(READ) else "other records"
+    def _users(self, error: asyncpg.ForeignKeyViolationError) -> str:
+        """Return in words what kind of record keeps another from being deleted; of a kind that the viewer does not see,
+        nothing."""
+        seen = (each.policy for each in self.access.types.values() if each.allows(READ))
+        found = next((each.type for each in seen if each.table.name == error.table_name), None)
+        return "other records" if found is None else f"{_words(found)}s"
 
 
 _TOUCH_DIRECTORY = Statement(

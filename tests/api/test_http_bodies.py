@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from crm_graph.api.http import GraphQLEndpoint, Incoming, Reply
+from crm_graph.api.http import GraphQLEndpoint
+from crm_graph.api.incoming import Incoming, Reply
 from tests.support.graph import Graph
 from tests.support.server import RunningServer, running_server
 
@@ -322,3 +323,19 @@ async def test_a_client_that_leaves_is_no_error(graph: Graph) -> None:
         response = await GraphQLEndpoint(graph.engine).respond(Incoming("POST", headers, b"", receive))
     assert isinstance(response, Reply)
     assert (response.status, response.body) == (499, b"")
+
+
+def test_a_head_without_an_end(server: RunningServer) -> None:
+    """The parser would keep all of it: the connection ends soon after a quarter of a megabyte."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
+        raw.sendall(b"POST /graphql HTTP/1.1\r\nHost: x\r\nX-Long: ")
+        sent = 0
+        answer = b""
+        try:
+            while sent < 64 * 1024 * 1024:
+                sent += raw.send(b"a" * 65_536)
+            answer = raw.recv(100)
+        except OSError:  # it was closed while we were still sending
+            pass
+    assert sent < 16 * 1024 * 1024
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 431 ")

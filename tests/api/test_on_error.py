@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from crm_graph.api.body import BadRequest, parse_request
-from crm_graph.api.http import GraphQLEndpoint, Incoming
+from crm_graph.api.http import GraphQLEndpoint
+from crm_graph.api.incoming import Incoming
 from crm_graph.executor.results import OnError
 from tests.support.graph import Graph
 

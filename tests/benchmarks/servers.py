@@ -97,6 +97,8 @@ def environment(data: DataSet) -> dict[str, str]:
         "DATABASE_URL": data.url,
         "CRM_DATA_DIR": "",
         "CRM_MAX_PAGE_SIZE": "1000",
+        "CRM_RATE_MEMBER_REQUESTS": "1000000000",
+        "CRM_RATE_MEMBER_COST": "1000000000000",
         "BENCH_URL": data.url,
         "BENCH_WORKSPACE": data.workspace,
         "BENCH_MEMBER": data.admin.member,

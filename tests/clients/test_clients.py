@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -11,60 +10,47 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import COMMAND, RunningServer, environment, running_server
+from tests.support.packages import install_packages, needs_node
+from tests.support.server import COMMAND, RunningServer, environment, free_port, running_server
 
 HERE = Path(__file__).parent
 SCHEMA = HERE.parents[1] / "schema" / "schema.graphql"
-SCRIPTS = ("audits", "ws", "sse", "apollo", "urql", "relay", "trusted", "codegen", "lint", "graphiql")
+SCRIPTS = ("audits", "ws", "sse", "apollo", "urql", "relay", "trusted", "codegen", "lint", "graphiql", "browser")
 CHROMIUM = os.environ.get("CRM_TEST_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
-INSTALL_TIMEOUT_S = 300
+PAGE_PORT = free_port()
+"""Of a page on another origin that may call the server."""
 SCRIPT_TIMEOUT_S = 75
 
-pytestmark = [
-    pytest.mark.xdist_group("clients"),
-    pytest.mark.skipif(
-        shutil.which("node") is None or shutil.which("npm") is None, reason="these clients need node and npm"
-    ),
-]
+pytestmark = [pytest.mark.xdist_group("clients"), needs_node]
 
 
 @pytest.fixture(scope="session")
 def packages() -> None:
-    """Install the packages of the lock file, when they are missing or older than it; one worker does, others wait."""
-    lock, installed = HERE / "package-lock.json", HERE / "node_modules" / ".package-lock.json"
-    with lock.open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        _install(lock, installed)
-
-
-def _install(lock: Path, installed: Path) -> None:
-    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
-        return
-    done = subprocess.run(["npm", "ci"], cwd=HERE, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S)
-    if done.returncode != 0 and not os.environ.get("CI"):
-        pytest.skip(f"npm cannot install the clients here (CI would fail): {done.stderr.strip()[-200:]}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    installed.touch()
+    """What the scripts import."""
+    install_packages()
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server of its own, with a short time for `connection_init`; it must end cleanly."""
     data = tmp_path_factory.mktemp("clients") / "data"
-    with running_server(data, "--no-demo", CRM_CONNECTION_INIT_MS="1000") as running:
+    allowed = f"http://127.0.0.1:{PAGE_PORT}"
+    settings = {"CRM_CONNECTION_INIT_MS": "1000", "CRM_ALLOWED_ORIGINS": allowed, "CRM_COOKIES": "1"}
+    with running_server(data, "--no-demo", **settings) as running:
         yield running
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_client(script: str, packages: None, server: RunningServer) -> None:
     """A script ends with 0 when each of its checks passed."""
-    if script == "graphiql" and not Path(CHROMIUM).exists():
-        pytest.skip(f"GraphiQL needs a browser, and {CHROMIUM} is not there")
+    if script in {"graphiql", "browser"} and not Path(CHROMIUM).exists():
+        pytest.skip(f"a page needs a browser, and {CHROMIUM} is not there")
     given = {
         "CRM_TEST_URL": server.address,
         "CRM_TEST_TOKEN": server.token,
         "CRM_TEST_SCHEMA": str(SCHEMA),
         "CRM_TEST_CHROMIUM": CHROMIUM,
+        "CRM_TEST_PAGE_PORT": str(PAGE_PORT),
         "CRM_TEST_COMMAND": COMMAND,
         "CRM_TEST_DATA": str(server.data),
     }

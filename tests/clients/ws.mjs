@@ -1,7 +1,9 @@
 // graphql-transport-ws: the reference client, and what a client must never do, frame by frame.
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
-import { authorization, check, graphql, main, same, socketUrl, WATCH, watchAndResume, within } from "./support.mjs";
+import {
+  authorization, check, createOpportunity, graphql, main, same, socketUrl, unique, WATCH, watchAndResume, within,
+} from "./support.mjs";
 
 const PROTOCOL = "graphql-transport-ws";
 const INIT = { type: "connection_init", payload: { Authorization: authorization } };
@@ -74,6 +76,35 @@ async function pings() {
   socket.terminate();
 }
 
+/** The token of an open connection is renewed by a ping of the reference client's own socket. */
+async function renewal() {
+  let socket;
+  const pongs = [];
+  const client = createClient({
+    url: socketUrl,
+    webSocketImpl: WebSocket,
+    connectionParams: { Authorization: authorization },
+    retryAttempts: 0,
+    on: {
+      opened: (opened) => (socket = opened),
+      pong: (received, payload) => received && pongs.push(payload),
+    },
+  });
+  const changes = client.iterate({ query: WATCH, variables: { prefix: "renewed" } });
+  const first = changes.next();
+  while (!socket) await new Promise((resolve) => setTimeout(resolve, 20));
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  socket.send(JSON.stringify({ type: "ping", payload: { authorization } }));
+  for (let attempt = 0; attempt < 100 && !pongs.length; attempt += 1) await new Promise((resolve) => setTimeout(resolve, 50));
+  check("a ping with a token is answered with its end", Date.parse(pongs[0]?.expiresAt) > Date.now(), pongs);
+  await createOpportunity(unique("renewed"));
+  const change = await within(10_000, "a change after the renewal", first);
+  check("what ran goes on", change.value?.data?.opportunityChanged != null, change);
+  socket.send(JSON.stringify({ type: "ping", payload: { authorization: "Bearer nonsense" } }));
+  const ended = await within(5_000, "the end", changes.next()).catch((reason) => reason);
+  same("a renewal by nonsense -> 4401", ended.code, 4401);
+}
+
 async function completeFreesTheId() {
   const { socket, answers } = converse([INIT, subscribe("1"), { type: "complete", id: "1" }, { type: "complete", id: "2" },
     subscribe("1", "{ __typename }")]);
@@ -119,6 +150,7 @@ await main(async () => {
   await watchAndResume("graphql-ws", (variables) => client.iterate({ query: WATCH, variables }));
   await refusedToken();
   await pings();
+  await renewal();
   await completeFreesTheId();
   await violations();
   await client.dispose();

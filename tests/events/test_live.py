@@ -72,7 +72,9 @@ class Live:
     ) -> AsyncIterator[Stream]:
         """Subscribe; the stream collects what comes."""
         request = GraphQLRequest(f"subscription {{ opportunityChanged{arguments} {SELECTION} }}", None, variables or {})
-        refusal, stream = await self.engine.subscribe(request, await self.engine.operation(request, claims), claims)
+        refusal, stream = await self.engine.subscribe(
+            request, await self.engine.operation(request, claims), lambda: claims
+        )
         assert refusal is None, refusal
         watching = Stream(stream)
         try:
@@ -242,7 +244,7 @@ async def test_a_revoked_session_hears_nothing_more(live: Live) -> None:
 async def test_a_wrong_cursor_is_refused(live: Live, cursor: str) -> None:
     admin = await live.member("admin")
     request = GraphQLRequest(f'subscription {{ opportunityChanged(after: "{cursor}") {{ cursor }} }}')
-    refusal, _ = await live.engine.subscribe(request, await live.engine.operation(request, admin), admin)
+    refusal, _ = await live.engine.subscribe(request, await live.engine.operation(request, admin), lambda: admin)
     assert refusal is not None
     (error,) = refusal.body["errors"]
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
@@ -251,7 +253,7 @@ async def test_a_wrong_cursor_is_refused(live: Live, cursor: str) -> None:
 async def test_a_filter_by_a_hidden_field_is_refused(live: Live) -> None:
     marketer = await live.member("marketer")
     request = GraphQLRequest('subscription { opportunityChanged(where: {amount: {gt: "1"}}) { cursor } }')
-    refusal, _ = await live.engine.subscribe(request, await live.engine.operation(request, marketer), marketer)
+    refusal, _ = await live.engine.subscribe(request, await live.engine.operation(request, marketer), lambda: marketer)
     assert refusal is not None
     assert refusal.body["errors"][0]["extensions"]["code"] == "FORBIDDEN"
 

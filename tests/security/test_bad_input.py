@@ -52,7 +52,8 @@ async def ask(world: World, source: str, variables: dict[str, Any] | None = None
     else:
         request = GraphQLRequest(source, None, variables or {})
         try:
-            refusal, _ = await engine.subscribe(request, await engine.operation(request, claims), claims)
+            operation = await engine.operation(request, claims)
+            refusal, _ = await engine.subscribe(request, operation, lambda: claims)
         except DocumentError as error:
             refusal = engine.refuse(error.errors, error.code)
         body = {"data": None} if refusal is None else refusal.body

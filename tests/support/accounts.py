@@ -18,13 +18,10 @@ from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.origin import Origin
-from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import TokenAuthority
 from crm_graph.kernel.errors import Unauthenticated
 from crm_graph.kernel.settings import Settings
-from crm_graph.vault.master import MasterKeys
-from crm_graph.vault.vault import Vault
-from tests.support.graph import SECRET
+from tests.support.services import SECRET, make_services
 
 PASSWORD = "correct horse battery staple"
 WRONG = "wrong horse battery staple"
@@ -63,9 +60,7 @@ class Accounts:
         made = Settings(**{**CHEAP, **settings})
         authority = TokenAuthority([SECRET], "crm-graph", "crm-graph", self.clock)
         self.database = database
-        self.services = Services(
-            authority, database, [SECRET], Vault(MasterKeys.of({}, [SECRET]), database), made, self.clock
-        )
+        self.services = make_services(authority, database, made, self.clock)
         authenticator = Authenticator(authority, MemberDirectory())
         self.engine = Engine(schema, database, Hub(database), authenticator, CursorSealer(b"c" * 64), self.services)
 
@@ -108,7 +103,8 @@ class Accounts:
         """Return the whole answer to a request."""
         request = GraphQLRequest(source, None, variables or {})
         try:
-            claims = await self.engine.authenticate(request, None if token is None else f"Bearer {token}")
+            credential = None if token is None else f"Bearer {token}"
+            claims = (await self.engine.admission.admit(request, credential, origin.address)).claims
             operation = await self.engine.operation(request, claims)
         except Unauthenticated as error:
             return self.engine.refuse_error(error).body

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,33 +16,34 @@ from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.execution import make_executor
 from crm_graph.graph.records import record_of
-from crm_graph.identity.authenticate import Authenticator
-from crm_graph.identity.services import Services
+from crm_graph.identity.authenticate import Authenticator, Resolver
 from crm_graph.identity.tokens import Claims, TokenAuthority
 from crm_graph.kernel.ids import encode_id
 from crm_graph.kernel.settings import Settings
-from crm_graph.vault.master import MasterKeys
-from crm_graph.vault.vault import Vault
 from tests.support.database import SavepointDatabase
-
-SECRET = b"s" * 32
+from tests.support.services import SECRET, make_services
 
 
 class Graph:
     """An engine over one database in a savepoint."""
 
-    def __init__(self, schema: BuiltSchema, database: SavepointDatabase, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        schema: BuiltSchema,
+        database: SavepointDatabase,
+        settings: Settings | None = None,
+        resolvers: Sequence[Resolver] = (),
+    ) -> None:
         self.database = database
         self.schema = schema
         self.authority = TokenAuthority([SECRET], "crm-graph", "crm-graph")
-        vault = Vault(MasterKeys.of({}, [SECRET]), database)
         self.engine = Engine(
             schema,
             database,
             Hub(database),
-            Authenticator(self.authority, MemberDirectory()),
+            Authenticator(self.authority, MemberDirectory(), resolvers),
             CursorSealer(b"c" * 64),
-            Services(self.authority, database, [SECRET], vault, settings or Settings()),
+            make_services(self.authority, database, settings),
         )
 
     async def rows(self, query: str, *arguments: Any) -> list[Any]:

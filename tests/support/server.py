@@ -25,6 +25,8 @@ class RunningServer:
     token: str
     data: Path
     process: subprocess.Popen[str]
+    said: list[str]
+    """What it printed so far, its log included."""
 
     @property
     def address(self) -> str:
@@ -83,7 +85,7 @@ def running_server(data: Path, *arguments: str, **settings: str) -> Iterator[Run
         assert ready.wait(60), "".join(said)
         token = re.search(r"Authorization: Bearer (\S+)", "".join(said))
         assert token is not None, "".join(said)
-        yield RunningServer(port, token[1], data, process)
+        yield RunningServer(port, token[1], data, process, said)
     finally:
         process.terminate()
         try:

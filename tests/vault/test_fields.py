@@ -343,6 +343,23 @@ async def test_who_may_not_write_it_writes_nothing(graph: Graph, people: People,
     assert await stored(graph, people.ours) == before
 
 
+async def test_a_manager_writes_it_for_the_own_team_only(graph: Graph, people: People) -> None:
+    assert (await write(graph, people.ours, OTHER_NUMBER, role="sales_manager"))["contact"][
+        "nationalId"
+    ] == OTHER_NUMBER
+    before = await stored(graph, people.theirs)
+    payload = await write(graph, people.theirs, NUMBER, role="sales_manager")
+    assert payload["contact"] is None
+    assert [(error["code"], error["field"]) for error in payload["errors"]] == [("FORBIDDEN", ["nationalId"])]
+    assert await stored(graph, people.theirs) == before
+    customer = await graph.value("SELECT customer_id FROM contact WHERE id = $1", people.theirs[4:])
+    contacts = await graph.value("SELECT count(*) FROM contact")
+    given = {"customerId": f"cus_{customer}", "name": "Kim", "nationalId": NUMBER}
+    body = await graph.execute(CREATE, {"input": given}, role="sales_manager")
+    assert "FORBIDDEN" in str(body)
+    assert await graph.value("SELECT count(*) FROM contact") == contacts
+
+
 async def test_the_log_holds_ciphertext(graph: Graph, people: People) -> None:
     await write(graph, people.ours, OTHER_NUMBER)
     data = await graph.data(

@@ -70,7 +70,8 @@ class Stage:
         """Return the refusal of a subscription, or its stream."""
         claims = await self.claims(role)
         request = GraphQLRequest(f"subscription {{ opportunityChanged{arguments} {SELECTION} }}")
-        return await self.engine.subscribe(request, await self.engine.operation(request, claims), claims)
+        operation = await self.engine.operation(request, claims)
+        return await self.engine.subscribe(request, operation, lambda: claims)
 
     async def first(self, role: str, name: str, arguments: str = "") -> dict[str, Any]:
         """Return what a subscriber is sent when the deal gets a name."""

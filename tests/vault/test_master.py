@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from crm_graph.kernel.errors import OperatorError
-from crm_graph.vault.master import MasterKeys
+from crm_graph.vault.master import MasterKeys, load_service
 
 FIRST, SECOND, THIRD = "first master key of the tests 00001", "second master key of the tests 0002", "x" * 32
 SECRETS = [b"s" * 32, b"t" * 32]
@@ -81,3 +83,20 @@ def test_a_short_master_key_is_refused_unnamed(text: str) -> None:
 
 def test_blanks_between_commas_are_nothing() -> None:
     assert keys(f" {FIRST} ,, {THIRD} ,").name == keys(FIRST, THIRD).name
+
+
+def make_service(environment: Mapping[str, str]) -> MasterKeys:
+    """Make a key service as an operator's own module would."""
+    return MasterKeys.of({"CRM_MASTER_KEY": environment["MY_KMS_KEY"]}, SECRETS)
+
+
+def test_an_operators_own_service_is_loaded_by_name() -> None:
+    service = load_service({"CRM_KEY_SERVICE": f"{__name__}:make_service", "MY_KMS_KEY": SECOND}, SECRETS)
+    assert service.name == keys(SECOND).name
+    assert load_service({"CRM_MASTER_KEY": FIRST}, SECRETS).name == keys(FIRST).name
+
+
+@pytest.mark.parametrize("named", ["no.such:make", f"{__name__}:nothing", __name__, ":", "os"])
+def test_one_that_cannot_be_loaded_is_named(named: str) -> None:
+    with pytest.raises(OperatorError, match="CRM_KEY_SERVICE"):
+        load_service({"CRM_KEY_SERVICE": named}, SECRETS)

@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import Column, MetaData, Table, Text, Uuid
 
 from crm_graph.cli.keys import every_column
 from crm_graph.db.pool import Database
@@ -17,7 +18,7 @@ from crm_graph.domains.customers.contacts.model import Contact
 from crm_graph.kernel.errors import OperatorError, Refused
 from crm_graph.kernel.ids import new_id
 from crm_graph.vault import rotate as rotation
-from crm_graph.vault.columns import encrypted_columns
+from crm_graph.vault.columns import ciphertexts, encrypted_columns, sealed
 from crm_graph.vault.keys import version_of
 from crm_graph.vault.master import MasterKeys
 from crm_graph.vault.rotate import rewrap, rotate
@@ -324,3 +325,37 @@ def test_a_mark_says_what_counts_as_equal() -> None:
     assert MARK.normal(" 110105-1949 x") == MARK.normal("１１０１０５１９４９Ｘ") == "1101051949x"
     assert MARK.normal("STRASSE") == MARK.normal("straße")
     assert replace(MARK, ignoring="").normal("a-b") != replace(MARK, ignoring="").normal("ab")
+
+
+async def test_sealed_secrets_get_the_new_key_too(database: Database) -> None:
+    """A table as a slice would have it: keyed by its holder, its column marked with the purpose of its secrets."""
+    metadata = MetaData()
+    table = Table(
+        "secret_of_the_test",
+        metadata,
+        Column("workspace_id", Uuid(as_uuid=False), primary_key=True),
+        Column("member_id", Uuid(as_uuid=False), primary_key=True),
+        Column("secret", Text, info=sealed("totp secret", "member_id")),
+        Column("other", Text, info=sealed("of nobody's")),
+    )
+    vault, workspace_id = Vault(master(), database, cache_ms=0), new_id()
+    holders = [new_id() for _ in range(20)]
+    async with database.transaction() as session:
+        await session.connection.fetch(
+            "CREATE TABLE secret_of_the_test (workspace_id uuid, member_id uuid, secret text, other text)"
+        )
+        for holder in holders:
+            secret = await vault.seal(session, workspace_id, "totp secret", holder.encode(), holder)
+            other = await vault.seal(session, workspace_id, "of nobody's", b"same")
+            insert = "INSERT INTO secret_of_the_test VALUES ($1, $2, $3, $4)"
+            await session.connection.fetch(insert, workspace_id, holder, secret, other)
+    done = await rotate(vault, [workspace_id], ciphertexts([table]), quiet)
+    assert done[workspace_id] == rotation.Rotated(2, 40, 0, 0)
+    fresh, reader = Vault(master(), database), database.primary_reader()
+    rows = await reader.connection.fetch("SELECT member_id, secret, other FROM secret_of_the_test")
+    assert len(rows) == len(holders)
+    for row in rows:
+        assert {version_of(row["secret"]), version_of(row["other"])} == {2}
+        holder = row["member_id"]
+        assert await fresh.open(reader, workspace_id, "totp secret", row["secret"], holder) == holder.encode()
+        assert await fresh.open(reader, workspace_id, "of nobody's", row["other"]) == b"same"

@@ -4,28 +4,34 @@ here."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+import asyncpg
 from graphql import ExecutionResult, GraphQLError, OperationType
 from graphql.execution.collect_fields import FragmentDetails, collect_fields
 from graphql.execution.values import get_argument_values
 
+from crm_graph.api.admission import Admission
 from crm_graph.api.body import GraphQLRequest
+from crm_graph.api.credentials import Credentials
 from crm_graph.api.documents import DocumentCache, DocumentError
 from crm_graph.api.errors import format_errors
 from crm_graph.api.limits import LimitError, check_cost, check_values
+from crm_graph.api.manifests import SchemaDocuments
 from crm_graph.api.metrics import CANCELLED, Cache, Metrics, Requests
-from crm_graph.api.public import is_public
+from crm_graph.api.origins import Origins
+from crm_graph.api.rates import Spending
 from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.pool import Database, Lease
 from crm_graph.db.session import ReadSession, Session, Trust, Unconfirmed
 from crm_graph.domains.workspace.audit.events import SensitiveFieldsRead
 from crm_graph.domains.workspace.audit.operations import record_reading
+from crm_graph.domains.workspace.clients.documents import DocumentCheck
 from crm_graph.events.hub import Hub
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
@@ -42,9 +48,10 @@ from crm_graph.graph.execution import (
 from crm_graph.graph.live import Watch, make_change
 from crm_graph.graph.records import WatchSpec, record_of, spec_of
 from crm_graph.identity.authenticate import Authenticator
+from crm_graph.identity.cookies import CookieJar
 from crm_graph.identity.origin import MAX_USER_AGENT_LENGTH, NOWHERE, Origin, client_address, parse_networks
 from crm_graph.identity.services import Services
-from crm_graph.identity.tokens import ANONYMOUS, Claims
+from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import RequestError, Unauthenticated
 from crm_graph.kernel.ids import new_id
@@ -69,6 +76,7 @@ class _Asking:
     claims: Claims
     origin: Origin
     request_id: str
+    cookies: CookieJar | None = None
 
 
 class Engine:
@@ -101,6 +109,10 @@ class Engine:
             caches["plans"] = self.executor.cache
         self.metrics = Metrics(self.requests, caches, database)
         self.trusted = TrustedDocuments(database, self.documents, schema, settings)
+        self.admission = Admission(authenticator, self.trusted, schema.public, settings)
+        self.origins = Origins(settings)
+        self.credentials = Credentials(settings, self.origins)
+        self._ports: Mapping[type, object] = {DocumentCheck: SchemaDocuments(schema, self.documents)}
 
     def origin(self, peer: str | None, forwarded: str | None, user_agent: str | None) -> Origin:
         """Return where a request comes from, by its connection and its headers."""
@@ -111,25 +123,17 @@ class Engine:
         """Return the time of the engine's clock."""
         return self._clock()
 
-    async def authenticate(self, request: GraphQLRequest, authorization: str | None) -> Claims:
-        """Return the claims of a request; ANONYMOUS for one that shows nothing, or nothing that is good any more, and
-        asks for nothing but what is public. Raises Unauthenticated."""
-        try:
-            return await self.authenticator.authenticate(authorization)
-        except Unauthenticated:
-            if request.query is not None and is_public(request.query, self.schema.public):
-                return ANONYMOUS
-            raise
-
-    async def operation(self, request: GraphQLRequest, claims: Claims) -> Operation:
-        """Return the operation of a request that its client may run, and that costs no more than it may. Raises
-        DocumentError and RequestError."""
+    async def operation(self, request: GraphQLRequest, claims: Claims, spending: Spending | None = None) -> Operation:
+        """Return the operation of a request that its client may run, and that costs no more than it may, which is
+        counted. Raises DocumentError and RequestError."""
         operation = await self.trusted.operation(request, claims)
         try:
             check_values(request.variables, self.settings.max_values)
             check_cost(operation.cost, request.variables, self.settings.max_cost)
         except LimitError as error:
             raise DocumentError("COST_LIMIT_EXCEEDED", [error]) from None
+        if spending is not None:
+            spending.take_cost(operation.cost.of(request.variables))
         return operation
 
     def refuse(self, errors: Sequence[GraphQLError], code: str, request_id: str | None = None) -> Answer:
@@ -144,26 +148,31 @@ class Engine:
         return self.refuse([GraphQLError(error.message, original_error=error)], error.code, request_id)
 
     async def execute(
-        self, request: GraphQLRequest, operation: Operation, claims: Claims, origin: Origin = NOWHERE
+        self,
+        request: GraphQLRequest,
+        operation: Operation,
+        claims: Claims,
+        origin: Origin = NOWHERE,
+        cookies: CookieJar | None = None,
     ) -> Answer:
-        """Execute a query or mutation and return its answer."""
+        """Execute a query or mutation and return its answer; what it sets of cookies is in the jar."""
         kind = operation.definition.operation
         try:
-            answer = await self._execute(request, operation, claims, origin)
+            answer = await self._execute(request, operation, _Asking(claims, origin, new_id(), cookies))
         except asyncio.CancelledError:
             self.requests.add(kind, CANCELLED)
             raise
         self.requests.add_answer(kind, answer.body)
         return answer
 
-    async def _execute(self, request: GraphQLRequest, operation: Operation, claims: Claims, origin: Origin) -> Answer:
-        request_id = new_id()
+    async def _execute(self, request: GraphQLRequest, operation: Operation, asking: _Asking) -> Answer:
+        request_id = asking.request_id
         mutation = operation.definition.operation is OperationType.MUTATION
         timeout_ms = self.settings.mutation_timeout_ms if mutation else self.settings.query_timeout_ms
         lease = self.database.lease(primary=mutation)
         try:
             async with asyncio.timeout(timeout_ms / 1000):
-                return await self._as_viewer(request, operation, _Asking(claims, origin, request_id), lease)
+                return await self._as_viewer(request, operation, asking, lease)
         except TimeoutError as error:
             # The statement is cancelled: asyncpg sends a cancel request when its awaiting task is cancelled.
             return self.refuse([GraphQLError(str(error), original_error=error)], "TIMEOUT", request_id)
@@ -246,6 +255,16 @@ class Engine:
             body["extensions"] = {"withheld": list(outcome.withheld)}
         return Answer(body)
 
+    async def confirm(self, claims: Claims) -> None:
+        """Raise Unauthenticated when a credential is good no more: its member suspended, its session or key revoked.
+
+        For what stays open between two events. A database that is away says nothing about anybody: then it passes.
+        """
+        try:
+            await self.authenticator.viewer(claims, self.database.primary_reader())
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return
+
     async def context(self, claims: Claims, origin: Origin = NOWHERE) -> GraphContext:
         """Return a context that outlives an operation, its viewer read anew, on the primary: it reads what was just
         written. Raises Unauthenticated."""
@@ -279,6 +298,8 @@ class Engine:
             self.schema.vocabulary,
             asking.request_id,
             asking.origin,
+            cookies=asking.cookies,
+            ports=self._ports,
         )
 
     @asynccontextmanager
@@ -306,21 +327,27 @@ class Engine:
         self,
         request: GraphQLRequest,
         operation: Operation,
-        claims: Claims,
+        current: Callable[[], Claims],
         resume: str | None = None,
         origin: Origin = NOWHERE,
     ) -> tuple[Answer | None, AsyncIterator[tuple[str, Answer]]]:
         """Start a subscription: returns a refusal, or the stream of `(cursor, answer)`. `resume` stands for `after`.
+        `current` returns the claims as of now: a socket's can be renewed while it streams.
 
         The stream raises Unauthenticated when the member may not come in any more and FeedOverflow when the client is
         too slow; it ends when the process shuts down.
         """
-        refusal, stream = await self._subscribe(request, operation, claims, resume, origin)
+        refusal, stream = await self._subscribe(request, operation, current, resume, origin)
         self.requests.add_answer(OperationType.SUBSCRIPTION, {} if refusal is None else refusal.body)
         return refusal, stream
 
     async def _subscribe(
-        self, request: GraphQLRequest, operation: Operation, claims: Claims, resume: str | None, origin: Origin
+        self,
+        request: GraphQLRequest,
+        operation: Operation,
+        current: Callable[[], Claims],
+        resume: str | None,
+        origin: Origin,
     ) -> tuple[Answer | None, AsyncIterator[tuple[str, Answer]]]:
         request_id = new_id()
         empty = _nothing()
@@ -347,7 +374,7 @@ class Engine:
             arguments = get_argument_values(definition, node, coerced)
             if resume is not None:
                 arguments = {**arguments, "after": resume}
-            context = await self.context(claims, origin)
+            context = await self.context(current(), origin)
             watch = Watch.of(record, self.schema.registry, arguments, await self.hub.newest())
             watch.check(context)
         except RequestError as error:
@@ -355,18 +382,19 @@ class Engine:
         except GraphQLError as error:
             return self.refuse([error], "BAD_USER_INPUT", request_id), empty
         change_type = definition.extensions["strawberry-definition"].type
-        return None, self._stream(request, operation, claims, watch, change_type, origin)
+        return None, self._stream(request, operation, current, watch, change_type, origin)
 
     async def _stream(
         self,
         request: GraphQLRequest,
         operation: Operation,
-        claims: Claims,
+        current: Callable[[], Claims],
         watch: Watch,
         change_type: Any,
         origin: Origin,
     ) -> AsyncIterator[tuple[str, Answer]]:
         async def refresh() -> GraphContext:
+            claims = current()
             await self.trusted.check(request, claims)
             return await self.context(claims, origin)
 

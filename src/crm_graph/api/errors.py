@@ -51,7 +51,7 @@ def format_error(error: GraphQLError, request_id: str, default_code: str = "INTE
     if isinstance(original, RequestError) and original.path:
         formatted["extensions"]["argument"] = list(original.path)
     if isinstance(original, RateLimited):
-        formatted["extensions"]["retryAfter"] = original.retry_after_s
+        formatted["extensions"]["retryAfterSeconds"] = original.retry_after_s
     return formatted
 
 
@@ -67,11 +67,24 @@ def _describe(error: GraphQLError, request_id: str, default_code: str) -> tuple[
         return TIMEOUT_MESSAGE, "TIMEOUT"
     if isinstance(original, asyncpg.SerializationError | asyncpg.DeadlockDetectedError):
         return CONFLICT_MESSAGE, "CONFLICT"
-    trace = "".join(traceback.format_exception(original))
+    trace = "".join(traceback.format_exception(_without_values(original)))
     log.error("request %s failed at %s\n%s", request_id, ".".join(map(str, error.path or ())), trace)
     if isinstance(original, OSError | asyncpg.PostgresConnectionError | asyncpg.InterfaceError):
         return UNAVAILABLE_MESSAGE, "INTERNAL"
     return INTERNAL_MESSAGE, "INTERNAL"
+
+
+def _without_values(error: BaseException) -> BaseException:
+    """Take the values of rows out of what Postgres says, here and in what led here: `Failing row contains (...)` holds
+    names and addresses, and logs hold none."""
+    at: BaseException | None = error
+    while at is not None:
+        if isinstance(at, asyncpg.PostgresError):
+            named = (getattr(at, name, None) for name in ("sqlstate", "table_name", "column_name", "constraint_name"))
+            at.args = (" ".join(filter(None, named)),)
+            at.detail = at.hint = None
+        at = at.__cause__ or at.__context__
+    return error
 
 
 def format_errors(

@@ -3,142 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
-import orjson
 from graphql import GraphQLError, OperationType
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from crm_graph.api.admission import Admitted
+from crm_graph.api.answers import STATUS, Stream, frame, respond
 from crm_graph.api.body import BadRequest, GraphQLRequest, parse_json, parse_request
 from crm_graph.api.documents import DocumentError
 from crm_graph.api.engine import Answer, Engine
+from crm_graph.api.held import Held
+from crm_graph.api.incoming import Incoming, Reply
 from crm_graph.api.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, choose
+from crm_graph.api.rates import QuotaExceeded
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.execution import Operation
+from crm_graph.identity.cookies import CookieJar
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.cursor import LogCursor
-from crm_graph.kernel.errors import RequestError
+from crm_graph.kernel.errors import Forbidden, RateLimited, RequestError, Unauthenticated
 
-_STATUS = {
-    "UNAUTHENTICATED": 401,
-    "FORBIDDEN": 403,
-    "NOT_FOUND": 404,
-    "RATE_LIMITED": 429,
-    "TIMEOUT": 504,
-    "INTERNAL": 500,
-}
-"""The HTTP status of a request that was not executed; 400 for every other code."""
-
+Header = tuple[bytes, bytes]
 _PARAMETERS = ("query", "operationName", "documentId", "doc_id", "id", "onError")
-
-
-class Reply:
-    """A complete response: what Starlette's is, without the 5 us that it takes to assemble one."""
-
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(self, body: bytes, status: int, media: str, headers: Mapping[str, str] | None = None) -> None:
-        self.body = body
-        self.status = status
-        self.headers = [
-            (b"content-type", f"{media}; charset=utf-8".encode()),
-            (b"content-length", str(len(body)).encode()),
-        ]
-        for name, value in (headers or {}).items():
-            self.headers.append((name.lower().encode(), value.encode()))
-
-
-class Incoming:
-    """A request that came by ASGI."""
-
-    def __init__(
-        self,
-        method: str,
-        headers: Iterable[tuple[bytes, bytes]],
-        query: bytes,
-        receive: Receive,
-        peer: str | None = None,
-    ) -> None:
-        self.method = method
-        self.peer = peer
-        self.query = query
-        self._headers = dict(headers)
-        self._receive = receive
-
-    def header(self, name: bytes) -> str | None:
-        """Return a header by its name in small letters."""
-        value = self._headers.get(name)
-        return None if value is None else value.decode("latin-1")
-
-    async def read(self, limit: int) -> bytes:
-        """Return the body. Raises BadRequest 413 as soon as it is known to be too long, before it is in memory."""
-        length = self._headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > limit:
-            raise too_long(limit)
-        chunks: list[bytes] = []
-        size = 0
-        more = True
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > limit:
-                raise too_long(limit)
-            more = message.get("more_body", False)
-        return b"".join(chunks)
-
-    def watched(self) -> _Disconnect:
-        """Cancel what runs within when the client goes away; then it raises ClientDisconnect."""
-        return _Disconnect(self._receive)
-
-
-class _Disconnect:
-    """Cancels what runs within it, and its statement in Postgres, when the client goes away: raises ClientDisconnect.
-
-    It looks after a while only: most answers are ready before, and a task that waits for the client costs 15 us.
-    """
-
-    AFTER_S = 0.02
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._gone = False
-        self._watching: asyncio.Task[None] | None = None
-
-    def __enter__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self._timer = asyncio.get_running_loop().call_later(self.AFTER_S, self._watch)
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._timer.cancel()
-        if self._watching is not None:
-            self._watching.cancel()
-        if self._gone and isinstance(error, asyncio.CancelledError):
-            self._task.uncancel()
-            raise ClientDisconnect from error
-
-    def _watch(self) -> None:
-        self._watching = asyncio.ensure_future(self._wait())
-
-    async def _wait(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._gone = True
-        self._task.cancel()
-
-
-def too_long(limit: int) -> BadRequest:
-    """Return the error of a body that is longer than it may be."""
-    return BadRequest(f"The body is longer than {limit} bytes.", 413)
 
 
 class GraphQLEndpoint:
@@ -148,6 +40,9 @@ class GraphQLEndpoint:
         self._engine = engine
         self.max_body_bytes = engine.settings.max_body_bytes
         self.shutting_down = asyncio.Event()
+        self._origins = engine.origins
+        self._credentials = engine.credentials
+        self._streams = Held(engine.settings.max_streams_per_member)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI: Starlette's router and middleware would cost it 30 us more."""
@@ -162,51 +57,105 @@ class GraphQLEndpoint:
 
     async def respond(self, request: Incoming) -> Reply | StreamingResponse:
         """Return the response: a stream for a client that prefers one. One that goes away cancels its statement."""
-        media = choose(request.header(b"accept"), (JSON, GRAPHQL_RESPONSE, EVENT_STREAM))
-        if media is None:
-            message = f"This endpoint answers {JSON}, {GRAPHQL_RESPONSE} and {EVENT_STREAM}."
-            return Reply(message.encode(), 406, "text/plain")
-        try:
-            return await self._run(request, await self._parse(request), media)
-        except BadRequest as error:
-            code = "PARSE_FAILED" if error.status == 400 else "BAD_USER_INPUT"
-            answer = self._engine.refuse([GraphQLError(error.message)], code)
-            return _respond(answer, media, error.status, error.headers)
-        except ClientDisconnect:
-            return Reply(b"", 499, "text/plain")
+        origin = request.header(b"origin")
+        if request.method == "OPTIONS":
+            return self._preflight(request)
+        more: list[Header] = []
+        response = await self._respond(request, more)
+        if origin is not None or self._origins.vary:
+            more += self._origins.headers(origin, request.header(b"host"))
+        if more:
+            (response.headers if isinstance(response, Reply) else response.raw_headers).extend(more)
+        return response
+
+    def _preflight(self, request: Incoming) -> Reply:
+        """Return the answer to a browser that asks before it sends; who asks what else there is gets a 405."""
+        if request.header(b"access-control-request-method") is None:
+            return Reply(b"Method Not Allowed", 405, "text/plain", {"Allow": "GET, HEAD, POST"})
+        reply = Reply(b"", 204, "text/plain")
+        reply.headers = self._origins.preflight(request.header(b"origin"), request.header(b"host"))
+        return reply
 
     async def ready(self) -> bool:
         """Return whether the database answers."""
         return await self._engine.database.answers()
 
-    async def _run(self, request: Incoming, parsed: GraphQLRequest, media: str) -> Reply | StreamingResponse:
+    async def _respond(self, request: Incoming, more: list[Header]) -> Reply | StreamingResponse:
+        """Return the response, and put into `more` the headers that go with it."""
+        media = choose(request.header(b"accept"), (JSON, GRAPHQL_RESPONSE, EVENT_STREAM))
+        if media is None:
+            message = f"This endpoint answers {JSON}, {GRAPHQL_RESPONSE} and {EVENT_STREAM}."
+            return Reply(message.encode(), 406, "text/plain")
+        try:
+            return await self._run(request, await self._parse(request), media, more)
+        except BadRequest as error:
+            code = "PARSE_FAILED" if error.status == 400 else "BAD_USER_INPUT"
+            answer = self._engine.refuse([GraphQLError(error.message)], code)
+            return respond(answer, media, error.status, error.headers)
+        except ClientDisconnect:
+            return Reply(b"", 499, "text/plain")
+
+    async def _run(
+        self, request: Incoming, parsed: GraphQLRequest, media: str, more: list[Header]
+    ) -> Reply | StreamingResponse:
         engine = self._engine
-        authorization = request.header(b"authorization")
+        origin = engine.origin(request.peer, request.header(b"x-forwarded-for"), request.header(b"user-agent"))
+        jar = None
         try:
-            claims = await engine.authenticate(parsed, authorization)
+            jar = self._credentials.jar(request.values)
+            admitted = await self._admit(request, parsed, jar, origin)
+            more += admitted.spending.headers()
         except RequestError as error:
-            challenge = "Bearer" if authorization is None else 'Bearer error="invalid_token"'
-            return _respond(engine.refuse_error(error), media, 401, {"WWW-Authenticate": challenge})
+            return self._refuse_entry(request, error, media, more)
+        claims = admitted.claims
         try:
-            operation = await engine.operation(parsed, claims)
+            operation = await engine.operation(parsed, claims, admitted.spending)
         except DocumentError as error:
-            return _respond(engine.refuse(error.errors, error.code), media)
+            return respond(engine.refuse(error.errors, error.code), media)
+        except QuotaExceeded as error:
+            more[:] = error.headers
+            return respond(engine.refuse_error(error), media)
         except RequestError as error:
-            return _respond(engine.refuse_error(error), media)
+            return respond(engine.refuse_error(error), media)
         kind = operation.definition.operation
         if request.method != "POST" and kind is not OperationType.QUERY:
             answer = engine.refuse([GraphQLError("GET runs queries only: use POST.")], "BAD_USER_INPUT")
-            return _respond(answer, media, 405, {"Allow": "POST"})
+            return respond(answer, media, 405, {"Allow": "POST"})
         if kind is OperationType.SUBSCRIPTION:
             if media != EVENT_STREAM:
                 message = f"Subscriptions run over WebSocket, or as `Accept: {EVENT_STREAM}`."
-                return _respond(engine.refuse([GraphQLError(message)], "BAD_USER_INPUT"), media, 406)
-            return await self._subscribe(request, parsed, operation, claims)
+                return respond(engine.refuse([GraphQLError(message)], "BAD_USER_INPUT"), media, 406)
+            return await self._subscribe(request, parsed, operation, claims, origin)
         with request.watched():
-            return _respond(await engine.execute(parsed, operation, claims, self._origin(request)), media)
+            answer = await engine.execute(parsed, operation, claims, origin, jar)
+        if jar is not None:
+            more += ((b"set-cookie", each.encode()) for each in jar.answer)
+            more.append((b"cache-control", b"private, no-store"))
+        return respond(answer, media)
 
-    def _origin(self, request: Incoming) -> Origin:
-        return self._engine.origin(request.peer, request.header(b"x-forwarded-for"), request.header(b"user-agent"))
+    async def _admit(
+        self, request: Incoming, parsed: GraphQLRequest, jar: CookieJar | None, origin: Origin
+    ) -> Admitted:
+        credential = self._credentials.shown(request.values, jar)
+        try:
+            return await self._engine.admission.admit(parsed, credential, origin.address)
+        except Unauthenticated:
+            if credential is None and jar is None and self._credentials.wants_header(request.values):
+                raise Forbidden("A request that shows a cookie must have the header `X-CRM-CSRF: 1`.") from None
+            raise
+
+    def _refuse_entry(
+        self, request: Incoming, error: RequestError, media: str, more: list[Header]
+    ) -> Reply | StreamingResponse:
+        """Return the answer to a request that was not let in."""
+        answer = self._engine.refuse_error(error)
+        if isinstance(error, QuotaExceeded):
+            more += error.headers
+        if isinstance(error, Unauthenticated):
+            shown = request.header(b"authorization") is not None
+            challenge = 'Bearer error="invalid_token"' if shown else "Bearer"
+            return respond(answer, media, 401, {"WWW-Authenticate": challenge})
+        return respond(answer, media, STATUS[error.code])
 
     async def _parse(self, request: Incoming) -> GraphQLRequest:
         if request.method != "POST":  # GET, and the HEAD that comes with it
@@ -233,16 +182,26 @@ class GraphQLEndpoint:
         return parse_request(value)
 
     async def _subscribe(
-        self, request: Incoming, parsed: GraphQLRequest, operation: Operation, claims: Claims
+        self, request: Incoming, parsed: GraphQLRequest, operation: Operation, claims: Claims, origin: Origin
     ) -> Reply | StreamingResponse:
         resume = request.header(b"last-event-id")
         if resume is not None and LogCursor.decode(resume) is None:
             answer = self._engine.refuse([GraphQLError("`Last-Event-ID` is not a cursor.")], "BAD_USER_INPUT")
-            return _respond(answer, EVENT_STREAM)
-        refusal, stream = await self._engine.subscribe(parsed, operation, claims, resume, self._origin(request))
+            return respond(answer, EVENT_STREAM)
+        member = claims.workspace_id, claims.member_id
+        if not self._streams.take(member):
+            message = f"A member has at most {self._streams.most} streams at once: end one first."
+            error = RateLimited(message, self._engine.settings.heartbeat_ms // 1000 + 1)
+            return respond(self._engine.refuse_error(error), EVENT_STREAM)
+        try:
+            refusal, stream = await self._engine.subscribe(parsed, operation, lambda: claims, resume, origin)
+        except BaseException:
+            self._streams.give(member)
+            raise
         if refusal is not None:
-            return _respond(refusal, EVENT_STREAM)
-        return _stream(self._frames(stream, claims))
+            self._streams.give(member)
+            return respond(refusal, EVENT_STREAM)
+        return Stream(self._frames(stream, claims), lambda: self._streams.give(member))
 
     async def _frames(self, stream: AsyncIterator[tuple[str, Answer]], claims: Claims) -> AsyncIterator[bytes]:
         """Yield the frames of a subscription: `next` with the cursor as id, comments as heartbeat, `complete`."""
@@ -255,7 +214,7 @@ class GraphQLEndpoint:
             while True:
                 remaining = (claims.expires_at - self._engine.now()).total_seconds()
                 if remaining <= 0:
-                    yield _frame(
+                    yield frame(
                         "next", self._engine.refuse([GraphQLError("The bearer token has expired.")], "UNAUTHENTICATED")
                     )
                     break
@@ -266,64 +225,22 @@ class GraphQLEndpoint:
                     item = pending.result()
                     if item is None:
                         break
-                    yield _frame("next", item[1], item[0])
+                    yield frame("next", item[1], item[0])
                     pending = asyncio.ensure_future(anext(iterator, None))
                 elif stopping.done():
                     break
                 else:
+                    await self._engine.confirm(claims)
                     yield b":\n\n"
         except RequestError as error:
-            yield _frame("next", self._engine.refuse_error(error))
+            yield frame("next", self._engine.refuse_error(error))
         except FeedOverflow as error:
             message = f'The connection was too slow. Resume with `after: "{error.cursor.encode()}"`.'
-            yield _frame("next", self._engine.refuse([GraphQLError(message)], "RATE_LIMITED"))
+            yield frame("next", self._engine.refuse([GraphQLError(message)], "RATE_LIMITED"))
         except Exception as error:  # the database is away, say
             errors = [GraphQLError(str(error), original_error=error)]
-            yield _frame("next", self._engine.refuse(errors, "INTERNAL"))
+            yield frame("next", self._engine.refuse(errors, "INTERNAL"))
         finally:
             for task in (pending, stopping):
                 task.cancel()
         yield b"event: complete\ndata: \n\n"
-
-
-async def _single(answer: Answer) -> AsyncIterator[bytes]:
-    yield _frame("next", answer)
-    yield b"event: complete\ndata: \n\n"
-
-
-def _frame(event: str, answer: Answer, id_: str | None = None) -> bytes:
-    head = f"id: {id_}\n" if id_ is not None else ""
-    return f"{head}event: {event}\ndata: ".encode() + orjson.dumps(answer.body) + b"\n\n"
-
-
-def _stream(frames: AsyncIterator[bytes]) -> StreamingResponse:
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return StreamingResponse(frames, media_type=f"{EVENT_STREAM}; charset=utf-8", headers=headers)
-
-
-def _respond(
-    answer: Answer, media: str, status: int | None = None, headers: Mapping[str, str] | None = None
-) -> Reply | StreamingResponse:
-    """Return an answer in the media type that was chosen; `status` is given when no operation was looked at.
-
-    A refusal that has its own status is JSON even where a stream was asked for: an event stream must be 200.
-    """
-    if status is None:
-        status = _status(answer, media)
-    if media == EVENT_STREAM:
-        if status == 200:
-            return _stream(_single(answer))
-        media = JSON
-    return Reply(orjson.dumps(answer.body), status, media, headers)
-
-
-def _status(answer: Answer, media: str) -> int:
-    """Return the status that GraphQL over HTTP asks for.
-
-    A well-formed request is 200 under `application/json` even when it cannot be executed, and so it is in an event
-    stream, where the errors are its only `next`; under `application/graphql-response+json` it is 400.
-    """
-    if not answer.request_error:
-        return 200
-    status = _STATUS.get(answer.code or "", 400)
-    return 200 if status == 400 and media != GRAPHQL_RESPONSE else status

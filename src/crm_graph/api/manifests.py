@@ -27,8 +27,10 @@ from graphql import (
 from graphql.language import Visitor
 
 from crm_graph.api.documents import DocumentCache, DocumentError, source_key
-from crm_graph.api.trusted import ID, MAX_ID_LENGTH
+from crm_graph.api.trusted import ID, MAX_ID_LENGTH, schema_sha256
 from crm_graph.domains.workspace.clients.documents import SHA256_PREFIX, NewDocument
+from crm_graph.graph.build import BuiltSchema
+from crm_graph.kernel.errors import Refused
 
 APOLLO_FORMAT = "apollo-persisted-query-manifest"
 GRAPHQL_SUFFIXES = {".graphql", ".gql"}
@@ -119,6 +121,43 @@ def check_texts(texts: Iterable[Text], cache: DocumentCache) -> tuple[list[NewDo
         aliases = tuple(dict.fromkeys((*aliases, alias))) if alias is not None else aliases
         made[sha256] = NewDocument(sha256, text.source, names, aliases)
     return list(made.values()), problems
+
+
+class SchemaDocuments:
+    """Checks documents that arrive by mutation as those of files are. Implements `DocumentCheck`."""
+
+    def __init__(self, schema: BuiltSchema, cache: DocumentCache) -> None:
+        self._schema = schema
+        self._cache = cache
+        self._sha256: str | None = None
+
+    @property
+    def schema_sha256(self) -> str:
+        """What names the schema; printing it takes a while, so once."""
+        if self._sha256 is None:
+            self._sha256 = schema_sha256(self._schema)
+        return self._sha256
+
+    def check(self, documents: Sequence[tuple[str, Sequence[str]]]) -> list[NewDocument]:
+        """Return the documents of `(source, other ids)`. Raises Refused INVALID at the first that cannot be trusted."""
+        made: list[NewDocument] = []
+        meant: dict[str, str] = {}
+        for number, (source, ids) in enumerate(documents):
+            path = ("documents", str(number))
+            try:
+                sha256 = source_key(source).hex()
+                document = self._cache.get(source)
+                given = (_alias(Text(Path(), 1, "", source, id_), sha256) for id_ in ids)
+                aliases = tuple(dict.fromkeys(id_ for id_ in given if id_ is not None))
+            except DocumentError as error:
+                raise Refused("INVALID", error.errors[0].message, (*path, "source")) from None
+            except _Wrong as error:
+                raise Refused("INVALID", f"In `aliases`: {error}.", (*path, "aliases")) from None
+            if any(meant.setdefault(alias, sha256) != sha256 for alias in aliases):
+                raise Refused("INVALID", "An id of this document names another one before it.", (*path, "aliases"))
+            names = tuple(name or "" for name in document.operations)
+            made.append(NewDocument(sha256, source, names, aliases))
+        return made
 
 
 class _Wrong(Exception):

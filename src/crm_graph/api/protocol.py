@@ -15,10 +15,13 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from crm_graph.api.http import GraphQLEndpoint, Incoming, Reply, too_long
+from crm_graph.api.http import GraphQLEndpoint
+from crm_graph.api.incoming import Incoming, Reply, too_long
 
 log = logging.getLogger("crm_graph.errors")
 
+MAX_HEAD_BYTES = 256 * 1024
+_LONG_HEAD = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _FAILED = b"Internal Server Error"
 
 
@@ -29,9 +32,21 @@ class GraphQLProtocol(HttpToolsProtocol):
         super().__init__(**uvicorn)
         self._endpoint = endpoint
         self._path = path
+        self._head_size = 0
+        self._in_head = True
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless the head of a request goes on and on: the parser keeps all of it."""
+        super().data_received(data)
+        if self._in_head:
+            self._head_size += len(data)
+            if self._head_size > MAX_HEAD_BYTES and not self.transport.is_closing():
+                self.transport.write(_LONG_HEAD)
+                self.transport.close()
 
     def on_headers_complete(self) -> None:
         """Take the request over, if nothing is unusual about it."""
+        self._in_head = False
         endpoint = self._endpoint()
         if endpoint is None or self.url != self._path or not self._takes_short_way(endpoint.max_body_bytes):
             super().on_headers_complete()
@@ -62,6 +77,7 @@ class GraphQLProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Answer."""
+        self._in_head, self._head_size = True, 0
         cycle: RequestResponseCycle | _Direct = self.cycle
         if isinstance(cycle, _Direct):
             cycle.start()
@@ -105,6 +121,7 @@ class _Direct(Incoming):
         self.size = 0
         self.most = endpoint.max_body_bytes
         self.task: asyncio.Task[None] | None = None
+        self._raw = headers
         self._headers = dict(headers)
         self._protocol = protocol
         self._endpoint = endpoint

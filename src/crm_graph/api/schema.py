@@ -12,8 +12,10 @@ from crm_graph.domains.sales.pipelines.graph import SLICE as PIPELINES
 from crm_graph.domains.service.tickets.graph import SLICE as TICKETS
 from crm_graph.domains.workspace.accounts.graph import SLICE as ACCOUNTS
 from crm_graph.domains.workspace.audit.graph import SLICE as AUDIT
+from crm_graph.domains.workspace.authorizations.graph import SLICE as AUTHORIZATIONS
 from crm_graph.domains.workspace.clients.graph import SLICE as CLIENTS
 from crm_graph.domains.workspace.members.graph import SLICE as MEMBERS
+from crm_graph.domains.workspace.providers.graph import SLICE as PROVIDERS
 from crm_graph.domains.workspace.workspaces.graph import SLICE as WORKSPACE
 from crm_graph.graph import roots
 from crm_graph.graph.build import BuiltSchema, Slice, build_schema
@@ -36,6 +38,8 @@ SLICES = (
     MEMBERS,
     CLIENTS,
     ACCOUNTS,
+    PROVIDERS,
+    AUTHORIZATIONS,
     AUDIT,
     PRODUCTS,
     CUSTOMERS,

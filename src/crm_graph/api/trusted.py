@@ -83,6 +83,7 @@ class TrustedDocuments:
         self._schema = schema
         self._schema_sha256: str | None = None
         self._default = DocumentMode[settings.document_mode.upper().replace("-", "_")]
+        self._nobody = Client("", self._default)
         self._timeout_s = settings.query_timeout_ms / 1000
         age_s = settings.trusted_cache_ms / 1000
         absence_s = min(age_s, MAX_ABSENCE_MS / 1000)
@@ -125,7 +126,8 @@ class TrustedDocuments:
 
     async def _resolve(self, request: GraphQLRequest, claims: Claims) -> tuple[FoundDocument | None, DocumentMode, str]:
         """Return the trusted document of a request, if it is one, with the mode and the name of its client."""
-        name, mode = await self._client(claims)
+        client = await self.client(claims)
+        name, mode = client.name, client.mode
         query, document_id = request.query, request.document_id
         if query is not None and document_id is not None:
             await self._compare(query, document_id, claims)
@@ -155,10 +157,12 @@ class TrustedDocuments:
         if found is not None or sha256 is not None or alias is None:
             raise BadUserInput("The `query` is not the document that the id of the request names.")
 
-    async def _client(self, claims: Claims) -> tuple[str, DocumentMode]:
+    async def client(self, claims: Claims) -> Client:
+        """Return the client that a credential names; without one, what holds for those without. Raises Unauthenticated
+        where the client is gone."""
         client_id = claims.client_id
         if client_id is None:
-            return "", self._default
+            return self._nobody
         scope = claims.workspace_id, client_id
 
         async def read() -> tuple[Client, int] | None:
@@ -168,7 +172,7 @@ class TrustedDocuments:
         client = await self._read(self._clients, scope, read)
         if client is None:
             raise Unauthenticated("The bearer token's client is not known here any more.")
-        return client.name, client.mode
+        return client
 
     async def _find(self, claims: Claims, sha256: str | None, alias: str | None) -> FoundDocument | None:
         if sha256 is None and alias is None:

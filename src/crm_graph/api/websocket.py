@@ -1,8 +1,13 @@
 """GraphQL over WebSocket: the `graphql-transport-ws` protocol, queries and mutations included.
 
 Ours, because the stock handler dies on frames of `null` or deep JSON and has no hook for the token's expiry. The close
-codes are the protocol's: 4400 invalid message, 4401 unauthorized or expired, 4403 forbidden, 4408 no init in time, 4409
-id in use, 4429 too many inits or subscriptions.
+codes are the protocol's: 4400 invalid message, 4401 unauthorized, expired or revoked, 4403 forbidden, 4408 no init in
+time, 4409 id in use, 4429 too many inits, messages or connections. An operation too many is an `error` of its id, and
+the connection goes on.
+
+A token is renewed in place: `{"type": "ping", "payload": {"authorization": "Bearer ..."}}` with a token of the same
+member, workspace and client is answered by `{"type": "pong", "payload": {"expiresAt": ...}}`, and what runs goes on
+under it. Another member's is 4403, one that is no good 4401.
 """
 
 from __future__ import annotations
@@ -16,16 +21,21 @@ from graphql import GraphQLError, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from crm_graph.api.body import BadRequest, GraphQLRequest, parse_json, parse_request
+from crm_graph.api.credentials import authorization as authorization_of
 from crm_graph.api.documents import DocumentError
 from crm_graph.api.engine import Answer, Engine
+from crm_graph.api.held import Held
+from crm_graph.api.rates import network_of
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.execution import Operation
 from crm_graph.identity.tokens import Claims
-from crm_graph.kernel.errors import Unauthenticated
+from crm_graph.kernel.errors import RateLimited, RequestError, Unauthenticated
 
 PROTOCOL = "graphql-transport-ws"
 MAX_REASON_BYTES = 120
 MAX_ID_LENGTH = 100
+BURST_S = 5
+"""Messages that may come at once, in seconds' worth: a client that comes back starts all its subscriptions."""
 
 
 class _Close(Exception):
@@ -43,10 +53,14 @@ class WebSocketEndpoint:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._connections: set[_Connection] = set()
+        self._by_address = Held(engine.settings.max_sockets_per_address)
+        self._by_member = Held(engine.settings.max_sockets_per_member)
 
     async def __call__(self, websocket: WebSocket) -> None:
         """Serve one connection."""
-        if not self._origin_allowed(websocket):
+        origins = websocket.headers.getlist("origin")
+        origin = origins[0] if origins else None
+        if len(origins) > 1 or not self._engine.origins.is_allowed(origin, websocket.headers.get("host")):
             await websocket.close(4403, "Forbidden origin")
             return
         if PROTOCOL not in websocket.scope.get("subprotocols", ()):
@@ -54,41 +68,38 @@ class WebSocketEndpoint:
             await websocket.close(4406, "Subprotocol not acceptable: use graphql-transport-ws")
             return
         await websocket.accept(PROTOCOL)
-        connection = _Connection(self._engine, websocket)
+        connection = _Connection(self._engine, websocket, self._by_member)
+        holder = network_of(connection.origin.address)
+        if not self._by_address.take(holder):
+            await connection.close(4429, "Too many connections from this address")
+            return
         self._connections.add(connection)
         try:
             await connection.serve()
         finally:
+            self._by_address.give(holder)
             self._connections.discard(connection)
 
     async def drain(self) -> None:
         """Complete all subscriptions and close with 1001, so that clients move over to another process."""
         await asyncio.gather(*(each.close(1001, "Going away: reconnect") for each in list(self._connections)))
 
-    def _origin_allowed(self, websocket: WebSocket) -> bool:
-        """Same origin, an allowed one, or none (no browser): a page elsewhere must not ride on a browser's network."""
-        origin = websocket.headers.get("origin")
-        if origin is None:
-            return True
-        host = websocket.headers.get("host", "")
-        allowed = {each.strip() for each in self._engine.settings.allowed_origins.split(",") if each.strip()}
-        return origin.partition("://")[2] == host or origin in allowed or "*" in allowed
-
 
 class _Connection:
-    def __init__(self, engine: Engine, websocket: WebSocket) -> None:
+    def __init__(self, engine: Engine, websocket: WebSocket, by_member: Held) -> None:
         self._engine = engine
         self._socket = websocket
         self._claims: Claims | None = None
+        self._by_member = by_member
+        self._holder: tuple[str, str] | None = None
         peer = websocket.client.host if websocket.client is not None else None
-        self._origin = engine.origin(
-            peer, websocket.headers.get("x-forwarded-for"), websocket.headers.get("user-agent")
-        )
+        self.origin = engine.origin(peer, websocket.headers.get("x-forwarded-for"), websocket.headers.get("user-agent"))
         self._initialised = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._send_lock = asyncio.Lock()
         self._expiry: asyncio.Task[None] | None = None
         self._heartbeat: asyncio.Task[None] | None = None
+        self._messages_back_at = 0.0
 
     async def serve(self) -> None:
         try:
@@ -97,7 +108,12 @@ class _Connection:
             await self.close(close.code, close.reason)
         except WebSocketDisconnect:
             pass
+        except Exception as error:  # the database is away while somebody comes in, say
+            self._engine.refuse([GraphQLError(str(error), original_error=error)], "INTERNAL")
+            await self.close(1011, "Something went wrong here: reconnect")
         finally:
+            if self._holder is not None:
+                self._by_member.give(self._holder)
             tasks = [*self._tasks.values(), *(task for task in (self._expiry, self._heartbeat) if task is not None)]
             for task in tasks:
                 task.cancel()
@@ -121,7 +137,15 @@ class _Connection:
                 raise _Close(4408, "Connection initialisation timeout") from None
             if message["type"] == "websocket.disconnect":
                 return
+            self._count_message()
             await self._handle(self._parse(message))
+
+    def _count_message(self) -> None:
+        """Close on a client that floods: what it sends costs a parse each, whatever it is."""
+        now, rate = asyncio.get_running_loop().time(), self._engine.settings.max_messages_per_second
+        self._messages_back_at = max(self._messages_back_at, now) + 1 / rate
+        if self._messages_back_at - now > BURST_S:
+            raise _Close(4429, f"Too many messages: at most {rate} a second")
 
     def _parse(self, message: Mapping[str, Any]) -> dict[str, Any]:
         text = message.get("text")
@@ -142,7 +166,7 @@ class _Connection:
             case "connection_init":
                 await self._init(message.get("payload"))
             case "ping":
-                await self._send({"type": "pong"})
+                await self._ping(message.get("payload"))
             case "pong":
                 pass
             case "subscribe":
@@ -161,19 +185,65 @@ class _Connection:
         if payload is not None and not isinstance(payload, dict):
             raise _Close(4400, "The payload of connection_init must be an object")
         given = payload or {}
-        authorization = (
-            given.get("Authorization") or given.get("authorization") or self._socket.headers.get("authorization")
-        )
+        authorization = given.get("Authorization") or given.get("authorization")
+        self._claims = claims = await self._authenticate(authorization or self._of_handshake())
+        holder = claims.workspace_id, claims.member_id
+        if not self._by_member.take(holder):
+            raise _Close(4429, f"A member has at most {self._by_member.most} connections")
+        self._holder = holder
+        self._initialised = True
+        await self._send({"type": "connection_ack"})
+        self._expiry = asyncio.create_task(self._expire(claims))
+        self._heartbeat = asyncio.create_task(self._beat())
+
+    def _of_handshake(self) -> str | None:
+        """Return the credential of the handshake: its header, else its cookie where there may be one."""
+        headers = self._socket.headers
+
+        def values(name: bytes) -> list[str]:
+            return headers.getlist(name.decode())
+
+        try:
+            return authorization_of(values) or self._engine.credentials.of_handshake(values)
+        except Unauthenticated as error:
+            raise _Close(4401, error.message) from None
+
+    async def _authenticate(self, authorization: Any) -> Claims:
+        """Return the claims of a credential whose member may come in now."""
         try:
             if not isinstance(authorization, str):
                 raise Unauthenticated("Send `Authorization: Bearer <token>` in the payload of connection_init.")
-            self._claims = await self._engine.authenticator.authenticate(authorization)
+            claims = await self._engine.admission.authenticate(authorization, self.origin.address)
+            await self._engine.confirm(claims)
         except Unauthenticated as error:
             raise _Close(4401, error.message) from None
-        self._initialised = True
-        await self._send({"type": "connection_ack"})
-        self._expiry = asyncio.create_task(self._expire(self._claims))
-        self._heartbeat = asyncio.create_task(self._beat())
+        except RateLimited as error:
+            raise _Close(4429, error.message) from None
+        return claims
+
+    async def _ping(self, payload: Any) -> None:
+        """Answer a ping; one with an `authorization` renews the token of the connection, and of all that runs on it."""
+        given = payload.get("Authorization") or payload.get("authorization") if isinstance(payload, dict) else None
+        if given is None:
+            await self._send({"type": "pong"})
+            return
+        if self._claims is None or self._expiry is None:
+            raise _Close(4401, "Unauthorized")
+        claims, before = await self._authenticate(given), self._claims
+        if (claims.workspace_id, claims.member_id, claims.client_id) != (
+            before.workspace_id,
+            before.member_id,
+            before.client_id,
+        ):
+            raise _Close(4403, "The token must be of the same member, workspace and client")
+        self._claims = claims
+        self._expiry.cancel()
+        self._expiry = asyncio.create_task(self._expire(claims))
+        await self._send({"type": "pong", "payload": {"expiresAt": claims.expires_at.isoformat()}})
+
+    def _current(self) -> Claims:
+        assert self._claims is not None
+        return self._claims
 
     async def _expire(self, claims: Claims) -> None:
         await asyncio.sleep(max(0.0, (claims.expires_at - self._engine.now()).total_seconds()))
@@ -182,6 +252,13 @@ class _Connection:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._engine.settings.heartbeat_ms / 1000)
+            claims = self._current()
+            try:
+                await self._engine.confirm(claims)
+            except Unauthenticated as error:
+                if claims is self._claims:  # else it was renewed meanwhile
+                    await self.close(4401, error.message)
+                    return
             await self._send({"type": "ping"})
 
     def _id(self, message: dict[str, Any]) -> str:
@@ -196,30 +273,36 @@ class _Connection:
         id_ = self._id(message)
         if id_ in self._tasks:
             raise _Close(4409, f"Subscriber for {id_} already exists")
-        if len(self._tasks) >= self._engine.settings.max_subscriptions:
-            raise _Close(4429, f"At most {self._engine.settings.max_subscriptions} operations run on one connection")
         try:
             request = parse_request(message.get("payload"))
         except BadRequest as error:
             raise _Close(4400, error.message) from None
-        self._tasks[id_] = asyncio.create_task(self._run(id_, request, self._claims))
+        is_one_too_many = len(self._tasks) >= self._engine.settings.max_subscriptions
+        self._tasks[id_] = asyncio.create_task(self._run(id_, request, is_one_too_many=is_one_too_many))
 
-    async def _run(self, id_: str, request: GraphQLRequest, claims: Claims) -> None:
+    async def _run(self, id_: str, request: GraphQLRequest, *, is_one_too_many: bool) -> None:
+        claims = self._current()
         try:
+            if is_one_too_many:
+                most = self._engine.settings.max_subscriptions
+                raise RateLimited(f"At most {most} operations run on one connection: complete one first.", 1)
             try:
-                operation = await self._engine.operation(request, claims)
+                spending = await self._engine.admission.spend_request(claims)
+                operation = await self._engine.operation(request, claims, spending)
             except DocumentError as error:
                 await self._error(id_, self._engine.refuse(error.errors, error.code))
                 return
             if operation.definition.operation is OperationType.SUBSCRIPTION:
-                await self._stream(id_, request, operation, claims)
+                await self._stream(id_, request, operation)
             else:
-                answer = await self._engine.execute(request, operation, claims, self._origin)
+                answer = await self._engine.execute(request, operation, claims, self.origin)
                 await (self._error(id_, answer) if answer.request_error else self._next(id_, answer))
                 if not answer.request_error:
                     await self._send({"type": "complete", "id": id_})
         except Unauthenticated as error:
             await self.close(4401, error.message)
+        except RequestError as error:
+            await self._error(id_, self._engine.refuse_error(error))
         except (WebSocketDisconnect, RuntimeError):  # the client has left
             return
         except Exception as error:  # the database is away, say: an operation never ends in silence
@@ -229,8 +312,8 @@ class _Connection:
             if self._tasks.get(id_) is asyncio.current_task():
                 del self._tasks[id_]
 
-    async def _stream(self, id_: str, request: GraphQLRequest, operation: Operation, claims: Claims) -> None:
-        refusal, stream = await self._engine.subscribe(request, operation, claims, origin=self._origin)
+    async def _stream(self, id_: str, request: GraphQLRequest, operation: Operation) -> None:
+        refusal, stream = await self._engine.subscribe(request, operation, self._current, origin=self.origin)
         if refusal is not None:
             await self._error(id_, refusal)
             return

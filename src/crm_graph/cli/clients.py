@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 from rich.markup import escape
@@ -39,14 +41,24 @@ from crm_graph.domains.workspace.clients.documents import (
     push_documents,
     remove_documents,
 )
-from crm_graph.domains.workspace.clients.model import DocumentMode
-from crm_graph.domains.workspace.clients.operations import create_api_client, update_api_client
-from crm_graph.kernel.errors import OperatorError
+from crm_graph.domains.workspace.clients.keys import ListedKey, list_keys
+from crm_graph.domains.workspace.clients.model import ClientKind, DocumentMode
+from crm_graph.domains.workspace.clients.operations import (
+    create_api_client,
+    create_api_key,
+    revoke_api_key,
+    update_api_client,
+)
+from crm_graph.kernel.errors import OperatorError, Refused
+from crm_graph.kernel.ids import decode_id, encode_id
 from crm_graph.permissions.roles import ADMIN
 from crm_graph.work import Work
 
 MODES = {mode.value.lower().replace("_", "-"): mode for mode in DocumentMode}
 MAX_SHOWN_PROBLEMS = 50
+FIRST_KEY = "command line"
+KEY_PREFIX = "apk"
+T = TypeVar("T")
 
 client_option = click.option(
     "--client", metavar="NAME", help="The API client; all clients of the workspace unless given."
@@ -88,7 +100,7 @@ async def find_client_id(database: Database, workspace_id: str, name: str) -> st
 
 @click.group()
 def client() -> None:
-    """Make API clients known and list them. A token may name its client: `crm-graph token --client NAME`."""
+    """Make API clients and their keys, and list them. A token may name its client: `crm-graph token --client NAME`."""
 
 
 @client.command("create")
@@ -96,17 +108,110 @@ def client() -> None:
 @click.option(
     "--mode", type=click.Choice(list(MODES)), default="open", show_default=True, help="See `crm-graph documents mode`."
 )
+@click.option("--role", "roles", multiple=True, help="A role with which it acts by itself; may be repeated.")
+@click.option(
+    "--member-role", "member_roles", multiple=True, help="A role that it may use for members; all unless given."
+)
+@click.option("--public", is_flag=True, help="It runs with its users and cannot keep a secret.")
+@click.option("--redirect-uri", "redirect_uris", multiple=True, help="Where members may be sent back to.")
+@click.option("--key", "with_key", is_flag=True, help="Make a key too, and print it.")
 @workspace_option
 @data_option
-def create_client(name: str, mode: str, workspace: str | None, data: Path | None) -> None:
-    """Make a client known by its NAME."""
+def create_client(
+    name: str,
+    mode: str,
+    roles: tuple[str, ...],
+    member_roles: tuple[str, ...],
+    public: bool,
+    redirect_uris: tuple[str, ...],
+    with_key: bool,
+    workspace: str | None,
+    data: Path | None,
+) -> None:
+    """Make a client known by its NAME.
 
-    async def create() -> None:
+    With `--key` its first key is printed to stdout: it is not shown again.
+    """
+    values = {
+        "name": name,
+        "document_mode": MODES[mode].value,
+        "kind": (ClientKind.PUBLIC if public else ClientKind.CONFIDENTIAL).value,
+        "roles": list(member_roles) or None,
+        "redirect_uris": list(redirect_uris),
+    }
+
+    async def create() -> str | None:
         async with _where(find_place(data), workspace) as where, where.work() as work:
-            await create_api_client(work, {"name": name, "document_mode": MODES[mode].value}, ())
+            id_ = await create_api_client(work, values, (), roles or None)
+            return (await create_api_key(work, id_, FIRST_KEY, None))[1] if with_key else None
 
-    run(create())
+    key = run(_explained(create()))
     console.print(f"created the client {escape(name)}: {mode}", soft_wrap=True)
+    if key is not None:
+        click.echo(key)
+
+
+@client.command("key")
+@click.argument("name")
+@click.option("--name", "key_name", default=FIRST_KEY, show_default=True, help="What to call the key.")
+@click.option("--days", type=click.IntRange(1, 3650), help="How long it is good; always unless given.")
+@workspace_option
+@data_option
+def make_key(name: str, key_name: str, days: int | None, workspace: str | None, data: Path | None) -> None:
+    """Make another key of the client NAME and print it to stdout: it is not shown again."""
+
+    async def create() -> str:
+        async with _where(find_place(data), workspace, name) as where, where.work() as work:
+            assert where.client_id is not None
+            until = None if days is None else work.now + timedelta(days=days)
+            return (await create_api_key(work, where.client_id, key_name, until))[1]
+
+    click.echo(run(_explained(create())))
+
+
+@client.command("keys")
+@click.argument("name")
+@workspace_option
+@data_option
+def list_all_keys(name: str, workspace: str | None, data: Path | None) -> None:
+    """List the keys of the client NAME, a line each: id, name, prefix, made, last used, end; separated by tabs."""
+
+    async def found() -> list[ListedKey]:
+        async with _where(find_place(data), workspace, name) as where:
+            assert where.client_id is not None
+            return await list_keys(where.database.primary_reader(), where.workspace_id, where.client_id)
+
+    for each in run(found()):
+        end = f"revoked {each.revoked_at}" if each.revoked_at else each.expires_at or "-"
+        id_ = encode_id(KEY_PREFIX, each.id)
+        click.echo("\t".join((id_, each.name, each.prefix, each.created_at, each.last_used_at or "-", end)))
+
+
+@client.command("revoke")
+@click.argument("key_id", metavar="KEY")
+@workspace_option
+@data_option
+def revoke(key_id: str, workspace: str | None, data: Path | None) -> None:
+    """Revoke the KEY of an id that `crm-graph client keys` lists: it stops working with the next request."""
+    inner = decode_id(KEY_PREFIX, key_id)
+    if inner is None:
+        raise OperatorError(f"{key_id!r} is no id of a key", "take one that `crm-graph client keys NAME` lists")
+
+    async def write() -> None:
+        async with _where(find_place(data), workspace) as where, where.work() as work:
+            await revoke_api_key(work, inner)
+
+    run(_explained(write()))
+    console.print(f"revoked {key_id}", soft_wrap=True)
+
+
+async def _explained(work: Coroutine[Any, Any, T]) -> T:
+    """Await an operation. Raises OperatorError for what it refuses."""
+    try:
+        return await work
+    except Refused as refused:
+        where = f" ({'.'.join(refused.field)})" if refused.field else ""
+        raise OperatorError(f"{refused.message}{where}", "nothing was written: correct it and try again") from None
 
 
 @client.command("list")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from crm_graph.api.graphiql import asset_directory
-from crm_graph.app import make_mailer
+from crm_graph.app import check_settings, make_mailer
 from crm_graph.cli.place import Place
 from crm_graph.db.migrate import state
 from crm_graph.db.pool import connect
@@ -62,6 +62,7 @@ def _configuration(place: Place) -> list[Finding]:
     findings = []
     try:
         settings = Settings.from_environment()
+        check_settings(settings)
         findings.append(Finding("settings can be read"))
         findings += _accounts(settings)
     except OperatorError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -54,6 +55,16 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+class _WithoutQueries(logging.Filter):
+    """Cuts query strings out of what uvicorn logs of WebSockets: people put tokens there."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return True: the line stays, shorter."""
+        if "WebSocket" in str(record.msg) and isinstance(record.args, tuple):
+            record.args = tuple(each.partition("?")[0] if isinstance(each, str) else each for each in record.args)
+        return True
+
+
 async def _serve(made: Installation, sockets: list[socket.socket]) -> None:
     options = settings()
     make_mailer(options)  # a configuration that is wrong stops it here, with one line
@@ -69,6 +80,7 @@ async def _serve(made: Installation, sockets: list[socket.socket]) -> None:
         timeout_graceful_shutdown=max(1, options.drain_ms // 1000),
         server_header=False,
     )
+    logging.getLogger("uvicorn.error").addFilter(_WithoutQueries())
     server = _Server(config, application)
     await server.serve(sockets)
     if not server.started:

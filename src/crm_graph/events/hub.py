@@ -152,7 +152,7 @@ class Hub:
             self._wake.clear()
             try:
                 await self._drain()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
                 log.warning("hub: the log cannot be read (%s); trying again", type(error).__name__)
                 await asyncio.sleep(0.1)
                 self._wake.set()
@@ -171,7 +171,13 @@ class Hub:
         while True:
             try:
                 await self._listen_once()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, OperatorError) as error:
+            except (
+                OSError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                OperatorError,
+            ) as error:
                 log.warning("hub: LISTEN connection lost (%s); trying again", type(error).__name__)
             self._wake.set()
             await asyncio.sleep(0.2)

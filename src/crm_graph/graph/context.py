@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import strawberry
 from aiodataloader import DataLoader
@@ -14,6 +14,7 @@ from crm_graph.db.session import ReadSession
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.reads import Reads
 from crm_graph.graph.registry import Registry
+from crm_graph.identity.cookies import CookieJar
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.services import Services
 from crm_graph.identity.viewer import Viewer
@@ -23,6 +24,8 @@ from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.permissions.definitions import Vocabulary
 from crm_graph.vault.vault import Vault
 from crm_graph.work import Work
+
+P = TypeVar("P")
 
 
 @dataclass(slots=True)
@@ -48,6 +51,10 @@ class GraphContext:
     origin: Origin = NOWHERE
     loaders: dict[Any, DataLoader[Any, Any]] = field(default_factory=dict)
     extras: dict[str, Any] = field(default_factory=dict)
+    cookies: CookieJar | None = None
+    """The cookies of a request that may use them: whoever signs somebody in or out sets or clears them here."""
+    ports: Mapping[type, object] = field(default_factory=dict)
+    """What the edge does for slices, by the protocol that a slice asks it by."""
     filter_work: int = 0
     reads: Reads | None = None
     """The sensitive reads of this operation; None while there are none."""
@@ -69,6 +76,10 @@ class GraphContext:
             reads = self.reads = Reads()
         reads.fields.update(dict.fromkeys(fields))
         reads.records.update(dict.fromkeys(records))
+
+    def port(self, protocol: type[P]) -> P:
+        """Return what implements a slice's protocol at the edge. Raises KeyError where nothing does."""
+        return cast(P, self.ports[protocol])
 
     def count_filter(self, work: int, limit: int, argument: str = "where") -> None:
         """Add the work of one filter of this operation. Raises LimitExceeded when all together are too much."""

@@ -195,7 +195,10 @@ def _condition(form: Form, view: View, registry: Registry, access: Access) -> Co
         case ("leaf", key, operator, name):
             column = view.comparable(key, "filter by")
             folds_case = isinstance(column.type, String) and not registry.is_enum(view.record, key)
-            return condition(operator, column, name, folds_case)
+            found = condition(operator, column, name, folds_case)
+            if key in view.record.edges and operator in _NULL_FAILS:  # its own index serves, wherever the edge leads
+                return and_(condition(operator, view.clear(key, "filter by"), name, folds_case), found)
+            return found
         case (quantifier, name, part):
             return _across(quantifier, name, part, view, registry, access)
     raise AssertionError(f"unknown form {form}")
@@ -210,9 +213,10 @@ def _across(
     other = View.of(edge.target, access, view.compared)
     inner = predicate(part, other, registry, access)
     if edge.many:
-        joined = other.rows.c[edge.column] == view.rows.c.id
+        other.clear(edge.target.edge_along(edge.column), "filter by")
+        joined = other.pointing(edge.column, view.rows.c.id)
     else:
-        joined = other.rows.c.id == view.link(name, "filter by")
+        joined = other.rows.c.id == view.clear(name, "filter by")
     if quantifier == "every":
         inner = inner.is_not(True)
     found = select(1).select_from(other.rows).where(*other.conditions(), joined, inner).correlate(view.rows).exists()

@@ -211,11 +211,22 @@ def make_change(cls: type[Change], record: Record, event: Event, context: GraphC
         actor_key=event.actor,
         cursor=Cursor(event.cursor.encode()),
         kind=kind,
-        event=event.type,
+        event=_event_name(record, event, context),
         record_id=strawberry.ID(encode_id(record.prefix, event.entity_id)),
         at=event.at,  # type: ignore[arg-type] # in output form, as everything from the database
         changed_fields=[] if gone else _changed_fields(record, event, context),
     )
+
+
+def _event_name(record: Record, event: Event, context: GraphContext) -> str:
+    """Return what happened, as far as the viewer may know: `OpportunityWon` would tell a stage that is hidden from
+    them, so where a field that changed is hidden on any row, a record was updated, and no more."""
+    general = {f"{record.name}{what}" for what in ("Created", "Updated", "Deleted")}
+    access = context.access.of(record.name)
+    by_column = {each.column: each.field for each in record.columns.values()}
+    if event.type in general or not any(access.partial(by_column[name]) for name in event.changes if name in by_column):
+        return event.type
+    return f"{record.name}Updated"
 
 
 def _changed_fields(record: Record, event: Event, context: GraphContext) -> list[str]:

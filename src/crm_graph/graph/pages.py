@@ -170,6 +170,8 @@ class _PageFetch:
         self.pick = _picker([_VALUES.index(key) for key in shape.columns])
         self.statements: dict[Any, PageStatements] = {}
         self.constant: tuple[Mapping[str, Any], PageRequest] | None = None
+        if page.parent is not None:
+            view.note(page.record.edge_along(page.parent), planning)
 
     async def fetch(self, context: GraphContext, keys: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
         request = self._request(arguments)
@@ -268,7 +270,7 @@ class _PageFetch:
         parents = None
         if self.page.parent is not None:
             parents = _parents()
-            conditions.append(view.rows.c[self.page.parent] == parents.c.key)
+            conditions.append(view.pointing(self.page.parent, parents.c.key))
 
         def limited(columns: Sequence[Any]) -> Any:
             # The limit is a literal: for an unknown one Postgres plans to read a tenth of the table.
@@ -303,7 +305,8 @@ class _PageFetch:
         rows = limited.subquery()
         outer = View(self.page.record, self.planning.context, rows, self.compared)
         asked: list[Any] = [*self._columns(outer, request), *ordering(outer, request.reading_order, frozenset())]
-        asked.append(outer.source())
+        # Whatever the roles: a predicate may have no place in these columns, as where an edge leads to nothing anyway.
+        asked += [outer.source(), *self.page.record.policy.predicates(rows)]
         columns: Iterable[Any] = (each for part in asked for each in iterate(part))
         names = {each.name for each in columns if getattr(each, "table", None) is rows}
         return [each for each in view.rows.c if each.name in names] or [view.rows.c.id]
@@ -324,7 +327,7 @@ class _PageFetch:
         if self.page.parent is None:
             return select(func.count()).select_from(view.rows).where(*conditions)
         parent = view.rows.c[self.page.parent]
-        wanted = parent == any_(given_keys())
+        wanted = view.pointing(self.page.parent, any_(given_keys()))
         return select(parent, func.count()).where(*conditions, wanted).group_by(parent)
 
     def _page(

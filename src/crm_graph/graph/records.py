@@ -191,6 +191,9 @@ class RecordColumn:
     column: str
     field: str
     encrypted: Encrypted | None = None
+    beside: str | None = None
+    """The column without whose value this one says nothing: of a currency that several amounts share, the amount. Else
+    it would tell that there is another one, which may be hidden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +240,10 @@ class Record:
             if METADATA_KEY in each.metadata
         }
 
+    def edge_along(self, column: str) -> str:
+        """Return the to-one edge along a foreign key column of this table."""
+        return next(edge.name for edge in self.edges.values() if not edge.many and edge.column == column)
+
     def find(self, key: str) -> tuple[Record, RecordColumn]:
         """Return the record and the column that a key names, here or beyond to-one edges (`owner>name`)."""
         record = self
@@ -254,19 +261,24 @@ class Record:
                     self._add(name, of or each.python_name, name)
                 case MoneySpec(amount, currency):
                     self._add(name, amount, name)
-                    self._add(f"{name}.currency", currency, name)
+                    shared = self.table.c[amount].nullable and self._amounts_in(currency) > 1
+                    self._add(f"{name}.currency", currency, name, amount if shared else None)
                 case ToOneSpec(of):
                     self._add(name, of, name)
                 case _:
                     pass
 
-    def _add(self, key: str, column: str, governed_by: str) -> None:
+    def _amounts_in(self, currency: str) -> int:
+        """Return how many amounts share a currency column."""
+        return sum(isinstance(spec, MoneySpec) and spec.currency == currency for _, spec in self.specs().values())
+
+    def _add(self, key: str, column: str, governed_by: str, beside: str | None = None) -> None:
         assert column in self.table.c, f"{self.name}.{governed_by}: table {self.table.name} has no column {column}"
         mark, mask = mark_of(self.table.c[column]), self.policy.masks.get(governed_by)
         assert mask is None or isinstance(mask, MaskDecrypted) == (mark is not None), (
             f"{self.name}.{governed_by}: MaskDecrypted is the mask of an encrypted column, and of no other"
         )
-        self.columns[key] = RecordColumn(key, column, governed_by, mark)
+        self.columns[key] = RecordColumn(key, column, governed_by, mark, beside)
 
 
 def graphql_name(of: StrawberryField) -> str:

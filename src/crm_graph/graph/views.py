@@ -10,7 +10,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, FromClause, Numeric, Text, and_, bindparam, case, cast, func, null, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    FromClause,
+    Numeric,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    false,
+    func,
+    null,
+    select,
+)
 from sqlalchemy.types import TypeEngine
 
 from crm_graph.executor.fields import BEYOND, Planning, Shape, coordinate
@@ -92,52 +106,61 @@ class View:
         if not last:
             return view._raw(view.record.columns["id"])
         found = view.record.columns[last]
-        return view.access.column(found.field, view.rows, view._shown(found))
+        return view.access.column(found.field, view.rows, view._shown(found), beside=found.key != found.field)
 
     def comparable(self, key: str, doing: str) -> ColumnElement[Any]:
         """Return a column for filtering, ordering or grouping. Raises Forbidden where it may not be read in clear.
 
-        Masked rows compare as null: a mask is for looking at, not for telling values apart. So does a reference to a
-        row that may not be seen, which is answered as null: else its id could be searched for, and the records that
-        share it be told from those that do not.
+        Masked rows compare as null: a mask is for looking at, not for telling values apart. So does a key that leads to
+        a row that may not be seen, which does not exist.
         """
         first, _, rest = key.partition(BEYOND)
-        clear = self.link(first, doing)
+        clear = self.clear(first, doing)
         if not rest:
-            return self._reference(first, clear)
+            return self._leading(first, clear) if first in self.record.edges else clear
         other = self.edge(first)
         if other is None:  # hidden, as all of these rows are
             return cast(null(), self.type_of(key))
         return other.comparable(rest, doing)
 
-    def link(self, key: str, doing: str) -> ColumnElement[Any]:
-        """Return a column of these rows as it is joined by: a reference as it is stored. Raises Forbidden."""
+    def clear(self, key: str, doing: str) -> ColumnElement[Any]:
+        """Return a column of these rows where it may be read in clear, null elsewhere; the key of an edge wherever it
+        leads. Raises Forbidden where that is nowhere."""
         found = self.record.columns[key]
         column = self._raw(found) if found.encrypted is None else self._blind(found.encrypted, doing)
-        clear: ColumnElement[Any] | None = column
-        if self.access.allows(READ):  # else it is of no rows at all: `conditions` is false
-            clear = self.access.column(found.field, self.rows, column, masks=False)
+        if not self.access.allows(READ):  # it is of no rows at all: `conditions` is false
+            return column
+        clear = self.access.column(found.field, self.rows, column, masks=False)
         if clear is None:
             raise Forbidden(f"Your roles do not allow to {doing} {coordinate(self.record.name, found.field)}.")
         if self.access.audited(found.field):
             self.compared[coordinate(self.record.name, found.field)] = None
         return clear
 
-    def _reference(self, key: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return a reference to a record, null where that may not be seen; any other column as it is."""
-        edge = self.record.edges.get(key)
-        if edge is None:
-            return column
-        other = View.of(edge.target, self.everything)
+    def pointing(self, column: str, key: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Return whether these rows point to a key by a foreign key column, as far as that may be read: who may not see
+        the customer of a record does not find it among the customer's either."""
+        pointer = self.rows.c[column]
+        shown = self.column(self.record.edge_along(column))
+        if shown is None:
+            return false()
+        # The column itself is compared, so that its index serves.
+        return pointer == key if shown is pointer else and_(pointer == key, shown.is_not(None))
+
+    def _leading(self, name: str, key: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return the key of an edge where it leads to a row that may be seen."""
+        other = View.of(self.record.edges[name].target, self.everything)
         if other.access.rows(other.rows) is None:
-            return column
-        seen = select(1).select_from(other.rows).where(*other.conditions(), other.rows.c.id == column)
-        return case((seen.correlate(self.rows).exists(), column))
+            return key
+        found = select(other.rows.c.id).where(*other.conditions(), other.rows.c.id == key)
+        return found.correlate(self.rows).scalar_subquery()
 
     def _raw(self, found: RecordColumn) -> ColumnElement[Any]:
         """Return a column as it is stored; of rows that were cut to the columns in use, NULL for one that is hidden."""
         column: ColumnElement[Any] = self.rows.c.get(found.column, null())
-        return column
+        if found.beside is None:
+            return column
+        return case((self.rows.c.get(found.beside, null()).is_not(None), column))
 
     def _shown(self, found: RecordColumn) -> ColumnElement[Any]:
         """Return what is shown of a column where nothing forbids it; of an encrypted one that is its ciphertext, the id
@@ -159,10 +182,10 @@ class View:
 
     def nullable(self, key: str) -> bool:
         """Return whether a key's expression can be null."""
-        record, found = self.record.find(key)
-        if record is not self.record:
+        if BEYOND in key:  # there may be nothing beyond; which may be of this very type, a customer's parent
             return True
-        return bool(record.table.c[found.column].nullable) or self.access.partial(found.field)
+        found = self.record.columns[key]
+        return bool(self.record.table.c[found.column].nullable) or self.access.partial(found.field)
 
     def selection(self, shape: Shape, planning: Planning, also: Sequence[str] = ()) -> list[ColumnElement[Any]]:
         """Return the columns of a shape in its order, labelled `c0`, `c1`, ...; what is hidden is NULL.
@@ -174,11 +197,11 @@ class View:
             expression = None
             if key not in also:
                 expression = self.column(key)
-                self._note(key, planning)
+                self.note(key, planning)
             columns.append((null() if expression is None else _output(expression)).label(f"c{position}"))
         return columns
 
-    def _note(self, key: str, planning: Planning) -> None:
+    def note(self, key: str, planning: Planning) -> None:
         """Note what is withheld, and what is audited, of a key and of the edges on the way to it."""
         for _, record, found in self._on_the_way(key):
             access = self.everything.of(record.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from crm_graph.db.session import Guard, ReadSession
 from crm_graph.identity.tokens import Claims, TokenAuthority
@@ -33,6 +33,15 @@ class Resolver(Protocol):
         ...
 
 
+@runtime_checkable
+class Remembering(Protocol):
+    """A resolver that remembers the credentials it verified."""
+
+    def known(self, token: str, /) -> Claims | None:
+        """Return the claims of a credential that was verified before and is not over, without any effort, or None."""
+        ...
+
+
 class Authenticator:
     """Checks credentials and looks their members up.
 
@@ -50,17 +59,30 @@ class Authenticator:
         self._authority = authority
         self._directory = directory
         self._resolvers = resolvers
+        self._remembering = [authority, *(each for each in resolvers if isinstance(each, Remembering))]
         self._remembered = remembered
         self._viewers: OrderedDict[tuple[Any, ...], Viewer] = OrderedDict()
+
+    def known(self, authorization: str | None) -> Claims | None:
+        """Return the claims of a credential that was verified before and is not over, without any effort, or None."""
+        token = _bearer(authorization) if authorization else None
+        if token is not None:
+            for each in self._remembering:
+                claims = each.known(token)
+                if claims is not None:
+                    return claims
+        return None
 
     async def authenticate(self, authorization: str | None) -> Claims:
         """Return the claims of an `Authorization` value. Raises Unauthenticated."""
         if not authorization:
             raise Unauthenticated("Send a bearer token: `Authorization: Bearer <token>`.")
-        scheme, _, token = authorization.strip().partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token:
+        token = _bearer(authorization)
+        if token is None:
             raise Unauthenticated("The Authorization must be `Bearer <token>`.")
+        known = self._authority.known(token)
+        if known is not None:
+            return known
         for resolve in self._resolvers:
             claims = await resolve(token)
             if claims is not None:
@@ -94,3 +116,10 @@ class Authenticator:
         if len(self._viewers) > self._remembered:
             self._viewers.popitem(last=False)
         return viewer
+
+
+def _bearer(authorization: str) -> str | None:
+    """Return the token of an `Authorization` value; None for one that is no bearer token."""
+    scheme, _, token = authorization.strip().partition(" ")
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and token else None

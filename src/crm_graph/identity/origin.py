@@ -27,14 +27,14 @@ class Origin:
 NOWHERE = Origin()
 
 
-def parse_networks(text: str) -> tuple[Network, ...]:
-    """Return the networks of `CRM_TRUSTED_PROXIES`. Raises OperatorError for one that is none."""
+def parse_networks(text: str, variable: str = "CRM_TRUSTED_PROXIES") -> tuple[Network, ...]:
+    """Return the networks of a variable. Raises OperatorError for one that is none."""
     try:
         return tuple(ip_network(each.strip(), strict=False) for each in text.split(",") if each.strip())
     except ValueError as error:
         raise OperatorError(
-            f"CRM_TRUSTED_PROXIES={text!r}: {error}",
-            "set it to the networks of your proxies, separated by commas, for example `10.0.0.0/8`",
+            f"{variable}={text!r}: {error}",
+            "set it to networks, separated by commas, for example `10.0.0.0/8`",
         ) from None
 
 

@@ -31,7 +31,7 @@ ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - no password
 NOBODY = "0" * 32
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _HEX32 = re.compile(r"[0-9a-f]{32}\Z")
-_FOREIGN_KEY_HEADERS = frozenset({"jku", "x5u", "jwk", "x5c", "crit"})
+_FOREIGN_KEY_HEADERS = frozenset({"jku", "x5u", "jwk", "x5c", "crit", "b64"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,9 @@ class Claims:
     """The API key that was shown instead of a token."""
     scope: frozenset[str] | None = None
     """The OAuth scopes of the token; None is a token that was made without any, which may all that its member may."""
+    identity_id: str | None = None
+    """The link of an identity provider's account by whose token the member came; once that is undone, or the provider
+    is not trusted any more, the token stops working with the next request."""
 
     @property
     def is_anonymous(self) -> bool:
@@ -59,7 +62,15 @@ class Claims:
     @property
     def principal(self) -> tuple[str | frozenset[str] | None, ...]:
         """What decides, beside the database, what may be done: the same for all tokens of a session."""
-        return self.workspace_id, self.member_id, self.client_id, self.session_id, self.key_id, self.scope
+        return (
+            self.workspace_id,
+            self.member_id,
+            self.client_id,
+            self.session_id,
+            self.key_id,
+            self.scope,
+            self.identity_id,
+        )
 
 
 ANONYMOUS = Claims(NOBODY, NOBODY, datetime.max.replace(tzinfo=UTC))
@@ -115,14 +126,19 @@ class TokenAuthority:
         """Return the public keys that tokens of today may be signed with, as a JWK set."""
         return self.keys.public()
 
+    def known(self, token: str) -> Claims | None:
+        """Return the claims of a token that was verified before and is good now, or None."""
+        found = self._checked.get(token)
+        return found if found is not None and self._fault(found) is None else None
+
     def check(self, token: str) -> Claims:
         """Return the claims of a token. Raises Unauthenticated, saying what is wrong without echoing any of it.
 
         The signature of a token is verified once, which takes 90 us, a third of a point query; its times every time.
         """
-        known = self._checked.get(token)
+        known = self.known(token)
         if known is not None:
-            return self._timely(known)
+            return known
         claims = self._timely(self._verify(token))
         if len(self._checked) >= MAX_CHECKED_TOKENS:
             del self._checked[next(iter(self._checked))]
@@ -130,25 +146,35 @@ class TokenAuthority:
         return claims
 
     def _timely(self, claims: Claims) -> Claims:
+        fault = self._fault(claims)
+        if fault is not None:
+            raise Unauthenticated(fault)
+        return claims
+
+    def _fault(self, claims: Claims) -> str | None:
         now = self._clock()
         if now >= claims.expires_at + LEEWAY:
-            raise Unauthenticated("The bearer token has expired: get a new one.")
+            return "The bearer token has expired: get a new one."
         if claims.issued_at > now + LEEWAY:
-            raise Unauthenticated("The bearer token is from the future: check the clocks.")
-        return claims
+            return "The bearer token is from the future: check the clocks."
+        return None
 
     def _verify(self, token: str) -> Claims:
         if len(token) > MAX_TOKEN_LENGTH:
             raise Unauthenticated("The bearer token is too long.")
         try:
             decoded = jwt.decode(token, self.keys.accepted(), algorithms=[ALGORITHM])
-        except (JoseError, ValueError, TypeError, KeyError, UnicodeError):
+        except (JoseError, ValueError, TypeError, KeyError, UnicodeError, RecursionError):
             raise Unauthenticated("The bearer token is malformed or was not issued here.") from None
         claims = decoded.claims
+        if not isinstance(claims, dict):
+            raise Unauthenticated("The bearer token is malformed or was not issued here.")
         if decoded.header.get("typ") != ACCESS_TOKEN_TYPE or _FOREIGN_KEY_HEADERS & decoded.header.keys():
             raise Unauthenticated("The bearer token is of another kind.")
         if claims.get("iss") != self.issuer or claims.get("aud") != self.audience:
             raise Unauthenticated("The bearer token was issued by, or for, somebody else.")
+        if "nbf" in claims and _time(claims, "nbf") > self._clock() + LEEWAY:
+            raise Unauthenticated("The bearer token is not good yet: check the clocks.")
         return Claims(
             _id(claims, "ws"),
             _id(claims, "sub"),
@@ -169,7 +195,7 @@ def _time(claims: Any, name: str) -> datetime:
 
 def _id(claims: Any, name: str) -> str:
     value = claims.get(name)
-    if not isinstance(value, str) or not _HEX32.match(value):
+    if not isinstance(value, str) or not _HEX32.match(value) or value == NOBODY:
         raise Unauthenticated(f"The bearer token has no valid `{name}`.")
     return value
 

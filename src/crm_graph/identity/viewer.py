@@ -32,6 +32,7 @@ class Viewer:
     client_id: str | None = None
     session_id: str | None = None
     key_id: str | None = None
+    identity_id: str | None = None
     read_only: bool = False
     """Whether the credential's scope is to read: then nothing is granted beyond that."""
 

@@ -3,6 +3,7 @@
     CrmError
     ├── OperatorError      the installation is wrong: configuration, database, files. Printed by the CLI, exit code 2
     ├── Unreadable         something encrypted cannot be opened. Logged; INTERNAL to whoever asked
+    ├── IssuerFault        somebody else's identity provider does not answer, or not what can be believed
     └── RequestError       the request is wrong or may not be answered. Top-level GraphQL error with a closed code
         ├── BadUserInput
         ├── Unauthenticated
@@ -50,6 +51,19 @@ class Unreadable(CrmError):
         super().__init__(f"what is stored in {column}{f' of {row}' if row else ''} cannot be decrypted")
         self.column = column
         self.row = row
+
+
+class IssuerFault(CrmError):
+    """Raised when an issuer of others cannot be reached, or answers what may not be believed.
+
+    `message` names addresses: it is for operators and logs, not for whoever wants to sign in. `temporary` says whether
+    it may work in a while.
+    """
+
+    def __init__(self, message: str, *, temporary: bool = True) -> None:
+        super().__init__(message)
+        self.message = message
+        self.temporary = temporary
 
 
 class RequestError(CrmError):

@@ -29,6 +29,18 @@ class Settings:
     """How long a session goes on without being used."""
     max_sessions: int = 100
     """Live sessions of a member; one more ends the one that was not used for the longest time."""
+    authorization_code_seconds: int = 60
+    """How long a client may take to redeem an authorization code."""
+    device_code_seconds: int = 600
+    """How long a device waits for its member."""
+    browser_sign_in_minutes: int = 480
+    """How long the pages of the authorization server know who has signed in."""
+    oauth_max_bytes: int = 16 * 1024
+    """Of a request to the authorization server: its query, and its body."""
+    oauth_requests_per_minute: int = 600
+    """Requests to each of the authorization server's endpoints from one address, and of one client, to a process."""
+    command_line_client: str = "on"
+    """Whether `crm-graph login` may sign in here: `on`, or `off`."""
     password_min_length: int = 12
     password_max_length: int = 200
     """Before it is hashed, so that nobody has us hash megabytes."""
@@ -69,6 +81,22 @@ class Settings:
     """How long a signing key signs; it is accepted for as long before and after."""
     trusted_proxies: str = ""
     """Networks of the proxies in front, `10.0.0.0/8,::1`: only they may say by `X-Forwarded-For` who the client is."""
+    provider_private: str = ""
+    """Networks that identity providers may be in although they are not public, `10.1.0.0/16,127.0.0.0/8`. Without it,
+    nobody who administers a workspace can make this process reach into the network that it runs in."""
+    provider_timeout_ms: int = 5_000
+    provider_max_bytes: int = 256 * 1024
+    provider_keys_seconds: int = 600
+    """How long the metadata and the keys of a provider are used before they are fetched again."""
+    provider_keys_max_seconds: int = 6 * 3_600
+    """How long they are used while the provider does not answer."""
+    provider_cooldown_seconds: int = 30
+    """How long no second fetch is tried, whatever keys tokens name."""
+    provider_cache_ms: int = 5_000
+    """After this time at most, a provider's new configuration is in force in every process."""
+    max_provider_token_bytes: int = 16 * 1024
+    max_providers: int = 20
+    """Identity providers of a workspace."""
     max_body_bytes: int = 256 * 1024
     max_source_bytes: int = 64 * 1024
     max_tokens: int = 2_000
@@ -100,6 +128,26 @@ class Settings:
     nested_page_size: int = 10
     max_page_size: int = 200
     max_subscriptions: int = 100
+    """Operations that run on one WebSocket at once."""
+    max_sockets_per_member: int = 50
+    max_sockets_per_address: int = 1_000
+    max_streams_per_member: int = 100
+    """Subscriptions as server-sent events at once."""
+    max_messages_per_second: int = 100
+    """Messages that a WebSocket may bring; five seconds' worth at once."""
+    rate_member_requests: int = 3_000
+    """Requests of a member in a minute, per process."""
+    rate_member_cost: int = 600_000
+    rate_client_requests: int = 30_000
+    """Of an API client that has no limits of its own, all whom it acts for together."""
+    rate_client_cost: int = 6_000_000
+    rate_address_requests: int = 600
+    """Requests without a good credential from an address, of IPv6 a /64."""
+    rate_address_cost: int = 60_000
+    rate_address_failures: int = 600
+    """Wrong credentials from an address: after these it must wait before another one is looked at."""
+    rate_entries: int = 50_000
+    """Of how many members, clients and addresses a process remembers how much they asked for, about 500 bytes each."""
     subscription_queue_size: int = 1_000
     connection_init_ms: int = 5_000
     heartbeat_ms: int = 15_000
@@ -112,6 +160,9 @@ class Settings:
     audit_max_ids: int = 200
     """Records that one event about sensitive reads names; beyond these it counts."""
     allowed_origins: str = ""
+    """Where browser applications may call from, `https://app.example.com,https://other.example.com`, or `*`."""
+    cookies: bool = False
+    """Whether signing in also sets cookies for a browser that asks for it by the header `X-CRM-CSRF: 1`."""
     metrics_token: str = ""
     """Who shows it may read `/metrics`; without it there are none, except under `crm-graph dev`."""
     log_level: str = "info"
@@ -128,19 +179,30 @@ class Settings:
             if text is None or text == "":
                 continue
             try:
-                values[each.name] = hints[each.name](text)
+                values[each.name] = _flag(name, text) if hints[each.name] is bool else hints[each.name](text)
             except ValueError:
                 raise OperatorError(
                     f"{name}={text!r} is not a whole number", f"set it to one, or unset it (default {each.default})"
                 ) from None
-            if isinstance(values[each.name], int) and values[each.name] <= 0:
+            if hints[each.name] is int and values[each.name] <= 0:
                 raise OperatorError(
                     f"{name}={text} must be more than 0", f"unset it to use the default, {each.default}"
                 )
         settings = cls(**values)
         if settings.executor not in {"planned", "reference"}:
             raise OperatorError(f"CRM_EXECUTOR={settings.executor!r} is unknown", "set it to `planned` or `reference`")
+        if settings.command_line_client not in {"on", "off"}:
+            value = settings.command_line_client
+            raise OperatorError(f"CRM_COMMAND_LINE_CLIENT={value!r} is unknown", "set it to `on` or `off`")
         if settings.document_mode not in DOCUMENT_MODES:
             known = ", ".join(f"`{mode}`" for mode in DOCUMENT_MODES)
             raise OperatorError(f"CRM_DOCUMENT_MODE={settings.document_mode!r} is unknown", f"set it to one of {known}")
         return settings
+
+
+def _flag(name: str, text: str) -> bool:
+    """Return a switch. Raises OperatorError for what is none."""
+    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in known:
+        raise OperatorError(f"{name}={text!r} is no switch", "set it to `1` or `0`")
+    return known[text.lower()]

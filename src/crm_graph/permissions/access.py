@@ -65,24 +65,26 @@ class TypeAccess:
         return (FieldGrant(Level.MASKED if masked else Level.READ),)
 
     def column(
-        self, name: str, rows: FromClause, column: ColumnElement[Any], *, masks: bool = True
+        self, name: str, rows: FromClause, column: ColumnElement[Any], *, masks: bool = True, beside: bool = False
     ) -> ColumnElement[Any] | None:
         """Return what may be shown of a field as an expression over `rows`; None where it is hidden on every row.
 
-        Without `masks` the expression is null where only a mask may be shown.
+        Without `masks` the expression is null where only a mask may be shown. A column `beside` the field's own, the
+        currency of an amount, is shown as it is where that is masked.
         """
         levels = self._levels(name)
         readable = [scopes for level, scopes in levels if level >= Level.READ]
-        if any(self._covers(scopes) for scopes in readable):
+        if self._cover(readable):
             return column
         masked_scopes = [scopes for level, scopes in levels if masks and level == Level.MASKED]
         mask = self.policy.mask(name, column) if masked_scopes else None
+        mask = column if beside and mask is not None else mask
         whens: list[tuple[ColumnElement[bool], ColumnElement[Any]]] = []
         if readable:
             whens.append((self._where(readable, rows), column))
         if mask is None:
             return case(*whens) if whens else None
-        if any(self._covers(scopes) for scopes in masked_scopes):
+        if self._cover(masked_scopes):
             return case(*whens, else_=mask) if whens else mask
         return case(*whens, (self._where(masked_scopes, rows), mask))
 
@@ -126,11 +128,15 @@ class TypeAccess:
 
     def partial(self, name: str) -> bool:
         """Return whether a field is withheld or masked on some of the rows that may be read."""
-        return not any(level >= Level.READ and self._covers(scopes) for level, scopes in self._levels(name))
+        return not self._cover([scopes for level, scopes in self._levels(name) if level >= Level.READ])
 
-    def _covers(self, scopes: frozenset[str]) -> bool:
-        """Return whether rows of all these scopes are all the rows that may be read."""
-        return not scopes or (self.scopes(READ) <= scopes and len(scopes) == 1)
+    def _cover(self, alternatives: Sequence[frozenset[str]]) -> bool:
+        """Return whether the rows of these alternatives, each of rows in all of its scopes, are together all the rows
+        that may be read: one role may show a field on the rows that it lets read, and another one on the others."""
+        read = self.scopes(READ)
+        return bool(read) and all(
+            any(all(self.policy.lies_in(scope, other) for other in scopes) for scopes in alternatives) for scope in read
+        )
 
     def _where(self, alternatives: Iterable[frozenset[str]], rows: FromClause) -> ColumnElement[bool]:
         found = []

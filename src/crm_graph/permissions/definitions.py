@@ -72,10 +72,7 @@ def format_role(role: Role) -> dict[str, Any]:
 
 def scopes_of(policy: Policy) -> tuple[str, ...]:
     """Return the row scopes that may be granted on a type."""
-    whole = policy
-    while whole.parent is not None:
-        whole = whole.parent[0]
-    return (NONE, *whole.scopes, ALL)
+    return (NONE, *policy.whole.scopes, ALL)
 
 
 def _parse_grant(type_: str, given: Any, vocabulary: Vocabulary | None) -> Grant:

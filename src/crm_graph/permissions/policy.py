@@ -120,6 +120,8 @@ class Policy:
     parent: tuple[Policy, str] | None = None
     directory: bool = False
     """Whether a change of this type may change what somebody else may do: members and teams."""
+    around_own: frozenset[str] = frozenset({TEAM})
+    """The scopes that hold every row of OWN: a member is in their own circle."""
     defaults: Mapping[str, Grant] = field(default_factory=dict)
     """The grants of the built-in roles, by role name. Empty for a part: it takes its parent's."""
 
@@ -140,6 +142,19 @@ class Policy:
             .correlate(rows)
             .exists()
         )
+
+    def predicates(self, rows: FromClause) -> list[ColumnElement[bool]]:
+        """Return the predicates of all scopes: what the expressions of this type's columns may ask of its rows."""
+        return [predicate for scope in self.whole.scopes if (predicate := self.predicate(scope, rows)) is not None]
+
+    def lies_in(self, scope: str, other: str) -> bool:
+        """Return whether all rows of a scope are rows of another one, whatever they are."""
+        return scope == other or (scope == OWN and other in self.whole.around_own)
+
+    @property
+    def whole(self) -> Policy:
+        """The policy of what this type is part of, or the policy itself: whose scopes count."""
+        return self if self.parent is None else self.parent[0].whole
 
     def mask(self, name: str, column: ColumnElement[Any]) -> ColumnElement[Any] | None:
         """Return the masked form of a field's column; None where the policy names no mask (then nothing is shown)."""

@@ -99,10 +99,14 @@ def sealed(purpose: str, holder: str | None = None) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Ciphertexts:
-    """A column of ciphertexts, of either kind, as they are encrypted anew, and where each of them belongs."""
+    """A column of ciphertexts, of either kind, as they are encrypted anew, and where each of them belongs.
+
+    `key` is the column that names a row in its workspace.
+    """
 
     table: Table
     column: str
+    key: str
     place: str
     holder: str | None
     mark: Encrypted | None
@@ -117,10 +121,14 @@ def ciphertexts(tables: Iterable[Table]) -> list[Ciphertexts]:
     found = []
     for column in (column for table in tables for column in table.columns):
         mark, secret = mark_of(column), column.info.get(_SECRET)
+        if mark is None and secret is None:
+            continue
+        table: Table = column.table
+        _, key = (each.name for each in table.primary_key.columns)
         if mark is not None:
-            found.append(Ciphertexts(column.table, column.name, mark.name, "id", mark))
+            found.append(Ciphertexts(table, column.name, key, mark.name, key, mark))
         elif secret is not None:
-            found.append(Ciphertexts(column.table, column.name, secret.purpose, secret.holder, None))
+            found.append(Ciphertexts(table, column.name, key, secret.purpose, secret.holder, None))
     return found
 
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, String, Text, and_, bindparam, func, or_, select, update
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import ARRAY, ColumnElement, String, Table, Text, and_, bindparam, func, or_, select, update
 
 from crm_graph.db.session import Record, Session
 from crm_graph.db.statements import Statement, compile_statement
@@ -56,6 +55,9 @@ _REWRAP = Statement(
     ("workspace_id", "purpose", "version", "old", "wrapped", "name"),
     {},
 )
+
+_GIVEN = ("key", "old", "new", "blind")
+"""What a batch is written with, a list each: which row, the ciphertext that was read, and what takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,23 +207,16 @@ class _Rewriting:
     async def _batch(self, session: Session, after: str) -> str | None:
         """Encrypt the rows after an id anew; returns the last id, None where there are no more."""
         rows = await session.fetch(self.select, {**self.bound, "after": after})
-        made: dict[str, list[Any]] = {"ids": [], "old": [], "new": [], "blind": []}
+        made: list[tuple[Any, ...]] = []
         for row in rows:
             try:
-                sealed, blind = self._anew(row)
+                made.append((row[self.column.key], row[self.column.column], *self._anew(row)))
             except Unreadable:
-                self.unreadable.add(row["id"])
-                continue
-            for name, value in (
-                ("ids", row["id"]),
-                ("old", row[self.column.column]),
-                ("new", sealed),
-                ("blind", blind),
-            ):
-                made[name].append(value)
-        if made["ids"]:
-            self.values += len(await session.execute(self.write, {**self.bound, **made}))
-        return rows[-1]["id"] if rows else None
+                self.unreadable.add(row[self.column.key])
+        if made:
+            given = dict(zip(_GIVEN, map(list, zip(*made, strict=True)), strict=True))
+            self.values += len(await session.execute(self.write, {**self.bound, **given}))
+        return str(rows[-1][self.column.key]) if rows else None
 
     def _anew(self, row: Record) -> tuple[str, str | None]:
         place, mark, text = self.column.place_of(row), self.column.mark, row[self.column.column]
@@ -242,12 +237,11 @@ def _old(column: Ciphertexts) -> ColumnElement[bool]:
     old: ColumnElement[bool] = stored.not_like(bindparam("current", type_=String()))
     if column.mark is not None:
         old = or_(old, column.table.c[column.mark.blind].not_like(bindparam("current_blind", type_=String())))
-    return and_(column.table.c.workspace_id == _bind(column, "workspace_id", "workspace_id"), stored.is_not(None), old)
+    return and_(column.table.c.workspace_id == _workspace(column.table), stored.is_not(None), old)
 
 
-def _bind(column: Ciphertexts, name: str, of: str) -> ColumnElement[Any]:
-    type_: TypeEngine[Any] = column.table.c[of].type
-    return bindparam(name, type_=type_)
+def _workspace(table: Table) -> ColumnElement[Any]:
+    return bindparam("workspace_id", type_=table.c.workspace_id.type)
 
 
 def _count_old(column: Ciphertexts) -> Statement:
@@ -256,29 +250,28 @@ def _count_old(column: Ciphertexts) -> Statement:
 
 def _select_batch(column: Ciphertexts) -> Statement:
     table = column.table
-    names = dict.fromkeys(["id", column.column, *([column.holder] if column.holder else [])])
-    query = select(*(table.c[name] for name in names)).where(_old(column), table.c.id > _bind(column, "after", "id"))
-    return compile_statement(query.order_by(table.c.id).limit(BATCH_ROWS).with_for_update(skip_locked=True))
+    key = table.c[column.key]
+    names = dict.fromkeys([column.key, column.column, *([column.holder] if column.holder else [])])
+    query = select(*(table.c[name] for name in names)).where(_old(column), key > bindparam("after", type_=key.type))
+    return compile_statement(query.order_by(key).limit(BATCH_ROWS).with_for_update(skip_locked=True))
 
 
 def _write_batch(column: Ciphertexts) -> Statement:
     """Return the statement that puts new ciphertexts in the place of those that were read, and of no others."""
-    table = column.table
-    given: Any = func.unnest(
-        bindparam("ids", type_=ARRAY(table.c.id.type)),
-        *(bindparam(name, type_=ARRAY(Text)) for name in ("old", "new", "blind")),
-    )
-    given = given.table_valued("id", "old", "new", "blind", name="given").render_derived()
+    table, key = column.table, column.table.c[column.key]
+    types = (key.type, Text(), Text(), Text())
+    lists = (bindparam(name, type_=ARRAY(of)) for name, of in zip(_GIVEN, types, strict=True))
+    given = func.unnest(*lists).table_valued(*_GIVEN, name="given").render_derived()
     changed = {column.column: given.c.new}
     if column.mark is not None:
         changed[column.mark.blind] = given.c.blind
     return compile_statement(
         update(table)
         .where(
-            table.c.workspace_id == _bind(column, "workspace_id", "workspace_id"),
-            table.c.id == given.c.id,
+            table.c.workspace_id == _workspace(column.table),
+            key == given.c.key,
             table.c[column.column] == given.c.old,
         )
         .values(changed)
-        .returning(table.c.id)
+        .returning(key)
     )

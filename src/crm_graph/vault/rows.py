@@ -39,7 +39,7 @@ async def encrypted_values(
         if before is not None:
             keys = await vault.existing(session, workspace_id, (before,)) or keys
         if before is not None and _text(keys, mark, row_id, before) == text:
-            values |= {mark.column: before, mark.blind: stored[mark.blind]}
+            values[mark.column] = before
         else:
             sealed = keys.encrypt(text.encode(), mark.place(row_id))
             values |= {mark.column: sealed, mark.blind: keys.blind(mark.normal(text), mark.name)[0]}

@@ -188,7 +188,7 @@ async def test_a_subscription_writes_each_event_down(office: Office, executor: s
     for arguments, fields in (("", "amount { amount }"), ("(where: {amount: {gt: 1}})", "name"), ("", "name")):
         request = GraphQLRequest((source % (arguments, fields)).replace("gt: 1}", 'gt: "1"}'), None, {})
         operation = await office.engine.operation(request, claims)
-        refusal, stream = await office.engine.subscribe(request, operation, claims, None, ORIGIN)
+        refusal, stream = await office.engine.subscribe(request, operation, lambda: claims, None, ORIGIN)
         assert refusal is None
         streams.append(stream)
     ids = []

@@ -111,12 +111,12 @@ async def test_an_account_is_tried_ten_times(accounts: Accounts) -> None:
     before = accounts.services.passwords.verifications
     error = await limited(accounts, password=PASSWORD)
     assert error is not None
-    assert 1 <= error["extensions"]["retryAfter"] <= 300
+    assert 1 <= error["extensions"]["retryAfterSeconds"] <= 300
     assert accounts.services.passwords.verifications == before, "over the limit nothing is verified"
     assert await accounts.events("SignInFailed") == ["SignInFailed"] * 11
     await limited(accounts)
     assert await accounts.events("SignInFailed") == ["SignInFailed"] * 11, "the log is not what an attacker fills"
-    accounts.clock.turn(seconds=error["extensions"]["retryAfter"])
+    accounts.clock.turn(seconds=error["extensions"]["retryAfterSeconds"])
     assert (await accounts.sign_in(origin=ELSEWHERE))["accessToken"]
 
 
@@ -231,7 +231,7 @@ async def test_more_than_the_threads_take_are_sent_away(
     bounds = {"argon2_threads": 1, "argon2_queue_size": 1, "attempts_per_account": 1_000}
     async with real_accounts(schema, accounts_url, **bounds, argon2_iterations=20, argon2_memory_kib=8192) as real:
         found = await asyncio.gather(*(limited(real) for _ in range(8)))
-        assert any(each is not None and each["extensions"]["retryAfter"] == 1 for each in found)
+        assert any(each is not None and each["extensions"]["retryAfterSeconds"] == 1 for each in found)
         assert any(each is None for each in found)
         assert await limited(real) is None, "the queue is empty again"
 

@@ -201,7 +201,8 @@ async def _subscribe(visit: Visit, name: str, selection: str, where: Where) -> l
     types = f"$where: {root.fields[name].args['where'].type}, $after: Cursor"
     source = f"subscription ({types}) {{ {name}(where: $where, after: $after) {{ {selection} }} }}"
     request = GraphQLRequest(source, None, {"where": where, "after": LogCursor(0, 0).encode()})
-    refusal, stream = await engine.subscribe(request, await engine.operation(request, visit.claims), visit.claims)
+    operation = await engine.operation(request, visit.claims)
+    refusal, stream = await engine.subscribe(request, operation, lambda: visit.claims)
     if refusal is not None:
         return [refusal]
     collecting = asyncio.create_task(_collect(stream))

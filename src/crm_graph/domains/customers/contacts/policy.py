@@ -36,6 +36,7 @@ CONTACT = Policy(
     "Contact",
     table_of(Contact),
     scopes={scope: partial(_of_customers, scope) for scope in (OWN, TEAM, ACCOUNT_TEAM)},
+    around_own=frozenset({TEAM, ACCOUNT_TEAM}),
     masks={"name": mask_text, "email": mask_email, "phone": mask_phone, "nationalId": MaskDecrypted(last_letters(4))},
     defaults={
         SALES_MANAGER: grant(

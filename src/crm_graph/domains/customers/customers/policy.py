@@ -34,6 +34,7 @@ CUSTOMER = Policy(
     "Customer",
     table_of(Customer),
     scopes={**owned_by("owner_id"), ACCOUNT_TEAM: _of_account_team},
+    around_own=frozenset({TEAM, ACCOUNT_TEAM}),
     masks={"email": mask_email, "phone": mask_phone, "name": mask_text, "annualRevenue": mask_amount},
     transitions=("changeLifecycle",),
     defaults={

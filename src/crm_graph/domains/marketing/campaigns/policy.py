@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crm_graph.db.base import table_of
 from crm_graph.domains.marketing.campaigns.model import Campaign, CampaignMember
-from crm_graph.permissions.grants import ALL, HIDDEN, OWN, Level, grant
+from crm_graph.permissions.grants import ALL, HIDDEN, OWN, TEAM, Level, grant
 from crm_graph.permissions.policy import Policy, mask_amount, of_viewer_or_teams, owned_by
 from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT
 
@@ -17,6 +17,7 @@ CAMPAIGN = Policy(
     "Campaign",
     table_of(Campaign),
     scopes={**owned_by("owner_id"), CAMPAIGN_TEAM: lambda rows: of_viewer_or_teams(rows, "owner_id", "team_id")},
+    around_own=frozenset({TEAM, CAMPAIGN_TEAM}),
     masks={"budget": mask_amount, "cost": mask_amount},
     transitions=("launch", "pause", "resume", "complete", "cancel"),
     defaults={

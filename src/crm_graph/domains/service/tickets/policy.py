@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crm_graph.db.base import table_of
 from crm_graph.domains.service.tickets.model import Ticket, TicketReply
-from crm_graph.permissions.grants import ALL, HIDDEN, Level, grant
+from crm_graph.permissions.grants import ALL, HIDDEN, TEAM, Level, grant
 from crm_graph.permissions.policy import Policy, of_viewer_or_teams, owned_by
 from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT
 
@@ -17,6 +17,7 @@ TICKET = Policy(
     "Ticket",
     table_of(Ticket),
     scopes={**owned_by("assignee_id"), QUEUE: lambda rows: of_viewer_or_teams(rows, "assignee_id", "queue_id")},
+    around_own=frozenset({TEAM, QUEUE}),
     transitions=("assign", "hold", "resume", "resolve", "close", "reopen"),
     defaults={
         SUPPORT_AGENT: grant(read=ALL, create=ALL, update=ALL),

@@ -40,7 +40,12 @@ _SESSION_LIVES = """EXISTS (SELECT 1 FROM member_session WHERE workspace_id = {0
     AND revoked_at IS NULL AND expires_at > now())"""
 _KEY_LIVES = """EXISTS (SELECT 1 FROM api_key WHERE workspace_id = {0} AND id = {key}
     AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()))"""
-_BINDS = {"session": "$4", "key": "$5"}
+_IDENTITY_LIVES = """EXISTS (SELECT 1 FROM member_identity AS identity
+    JOIN identity_provider AS provider
+        ON provider.workspace_id = identity.workspace_id AND provider.id = identity.provider_id
+    WHERE identity.workspace_id = {0} AND identity.id = {identity} AND identity.member_id = {1}
+    AND provider.enabled AND provider.accept_tokens)"""
+_BINDS = {"session": "$4", "key": "$5", "identity": "$6"}
 VIEWER = Statement(
     f"""
     SELECT workspace.time_zone, workspace.directory_version, client.roles AS client_roles,
@@ -52,8 +57,9 @@ VIEWER = Statement(
     WHERE member.workspace_id = {{0}} AND member.id = {{1}} AND member.status = 'ACTIVE'
       AND ($3::uuid IS NULL OR client.id IS NOT NULL)
       AND ($4::uuid IS NULL OR {_SESSION_LIVES}) AND ($5::uuid IS NULL OR {_KEY_LIVES})
+      AND ($6::uuid IS NULL OR {_IDENTITY_LIVES})
     """.format("$1", "$2", **_BINDS),  # noqa: S608 - constants
-    ("workspace_id", "member_id", "client_id", "session_id", "key_id"),
+    ("workspace_id", "member_id", "client_id", "session_id", "key_id", "identity_id"),
     {},
 )
 _SAME_VIEWER = f"""
@@ -75,6 +81,7 @@ class MemberDirectory:
             "client_id": claims.client_id,
             "session_id": claims.session_id,
             "key_id": claims.key_id,
+            "identity_id": claims.identity_id,
         }
         row = await session.fetch_row(VIEWER, binds)
         if row is None:
@@ -93,6 +100,7 @@ class MemberDirectory:
             claims.client_id,
             claims.session_id,
             claims.key_id,
+            claims.identity_id,
             read_only=claims.scope is not None and FULL_SCOPE not in claims.scope,
         )
 
@@ -116,6 +124,9 @@ class MemberDirectory:
         if viewer.key_id is not None:
             condition += f" AND {_KEY_LIVES.replace('{key}', f'{{{len(arguments)}}}')}"
             arguments = (*arguments, viewer.key_id)
+        if viewer.identity_id is not None:
+            condition += f" AND {_IDENTITY_LIVES.replace('{identity}', f'{{{len(arguments)}}}')}"
+            arguments = (*arguments, viewer.identity_id)
         return Guard(condition, arguments)
 
 

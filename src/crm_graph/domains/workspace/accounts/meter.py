@@ -52,6 +52,8 @@ class Kind(Enum):
     RESET = "reset"
     LINK = "link"
     MAIL = "mail"
+    USER_CODE = "user code"
+    CLIENT_SECRET = "client secret"  # noqa: S105 - no password
     PASSWORD = "password"  # noqa: S105 - no password
 
 

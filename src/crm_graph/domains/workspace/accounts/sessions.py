@@ -129,6 +129,19 @@ class _Shown:
         return self.generation < int(self.row["generation"])
 
 
+@dataclass(frozen=True, slots=True)
+class ShownRefreshToken:
+    """A genuine refresh token and what became of its session. `is_old`: a newer one has taken its place."""
+
+    workspace_id: str
+    session_id: str
+    member_id: str
+    client_id: str | None
+    scope: frozenset[str] | None
+    lives: bool
+    is_old: bool
+
+
 async def start_session(
     services: Services,
     session: Session,
@@ -175,6 +188,19 @@ async def start_session(
     await record(services, session, workspace_id, member_id, SignedIn(session_id, method), by)
     refresh_token = _spell(services, workspace_id, session_id, 1, salt)
     return _pair(services, workspace_id, member_id, session_id, client_id, scope, refresh_token)
+
+
+async def find_refresh_token(services: Services, session: ReadSession, text: str) -> ShownRefreshToken | None:
+    """Return a genuine refresh token, the current or an older one, without using it; None for any other text."""
+    shown = await _examine(services, session, text)
+    if shown is None:
+        return None
+    row = shown.row
+    scope = None if row["scope"] is None else frozenset(row["scope"].split())
+    lives = bool(row["lives"] and row["welcome"])
+    return ShownRefreshToken(
+        shown.workspace_id, shown.session_id, row["member_id"], row["client_id"], scope, lives, shown.is_old
+    )
 
 
 async def refresh_session(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from sqlalchemy import delete, insert
 
@@ -26,7 +27,10 @@ SHA256_PREFIX = "sha256:"
 
 _DOCUMENTS, _ALIASES = table_of(TrustedDocument), table_of(TrustedDocumentAlias)
 _CLIENT = Statement(
-    "SELECT name, document_mode FROM api_client WHERE workspace_id = $1 AND id = $2", ("workspace_id", "client_id"), {}
+    "SELECT name, document_mode, member_id, requests_per_minute, cost_per_minute FROM api_client"
+    " WHERE workspace_id = $1 AND id = $2",
+    ("workspace_id", "client_id"),
+    {},
 )
 _CLIENTS = Statement(
     "SELECT id, name, document_mode FROM api_client WHERE workspace_id = $1 ORDER BY name", ("workspace_id",), {}
@@ -75,6 +79,10 @@ class Client:
 
     name: str
     mode: DocumentMode
+    member_id: str | None = None
+    """Whom it acts as by itself."""
+    requests_per_minute: int | None = None
+    cost_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,19 @@ class NewDocument:
     source: str
     operations: tuple[str, ...]
     aliases: tuple[str, ...] = ()
+
+
+class DocumentCheck(Protocol):
+    """Who knows the schema, and so whether a text may be trusted: the edge."""
+
+    @property
+    def schema_sha256(self) -> str:
+        """What names the schema that documents are checked against."""
+        ...
+
+    def check(self, documents: Sequence[tuple[str, Sequence[str]]], /) -> list[NewDocument]:
+        """Return the documents of `(source, other ids)`. Raises Refused INVALID at the first that cannot be trusted."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +141,10 @@ class Pushed:
 async def find_client(session: ReadSession, workspace_id: str, client_id: str) -> Client | None:
     """Return the client that a token names, or None when there is none any more."""
     row = await session.fetch_row(_CLIENT, {"workspace_id": workspace_id, "client_id": client_id})
-    return None if row is None else Client(row["name"], DocumentMode(row["document_mode"]))
+    if row is None:
+        return None
+    mode, limits = DocumentMode(row["document_mode"]), (row["requests_per_minute"], row["cost_per_minute"])
+    return Client(row["name"], mode, row["member_id"], *limits)
 
 
 async def list_clients(session: ReadSession, workspace_id: str) -> Mapping[str, tuple[str, DocumentMode]]:

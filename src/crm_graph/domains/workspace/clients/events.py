@@ -12,12 +12,31 @@ class ApiClientCreated:
 
 @dataclass(frozen=True, slots=True)
 class ApiClientUpdated:
-    """A client was renamed, or its way with documents changed."""
+    """A client was renamed, or what it may do changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiClientDeleted:
     """A client was removed with its documents; the tokens that name it stop working."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyCreated:
+    """A key of a client was made; it was shown once, to whoever made it."""
+
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyRotated:
+    """A key was followed by a new one, and goes on for the overlap only."""
+
+    successor_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyRevoked:
+    """A key was revoked: it stops working with the next request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,4 +53,13 @@ class TrustedDocumentRemoved:
     sha256: str
 
 
-EVENTS = (ApiClientCreated, ApiClientUpdated, ApiClientDeleted, TrustedDocumentAdded, TrustedDocumentRemoved)
+EVENTS = (
+    ApiClientCreated,
+    ApiClientUpdated,
+    ApiClientDeleted,
+    ApiKeyCreated,
+    ApiKeyRotated,
+    ApiKeyRevoked,
+    TrustedDocumentAdded,
+    TrustedDocumentRemoved,
+)

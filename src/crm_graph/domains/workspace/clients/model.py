@@ -38,6 +38,7 @@ class ApiClient(Row):
         refers("member_id", "member"),
         unique("name"),
         indexed("api_client", "member_id"),
+        Index("ix_api_client_id", "id"),  # OAuth names a client by its id alone
         CheckConstraint("document_mode IN ('OPEN', 'WARN', 'TRUSTED_ONLY')", name="document_mode"),
         CheckConstraint("kind IN ('CONFIDENTIAL', 'PUBLIC')", name="kind"),
         CheckConstraint("requests_per_minute > 0", name="requests_per_minute"),

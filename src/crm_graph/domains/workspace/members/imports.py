@@ -15,7 +15,7 @@ from crm_graph.domains.workspace.members.events import (
     TeamUpdated,
 )
 from crm_graph.domains.workspace.members.model import Member, MemberKind, MemberRole, MemberStatus, Team
-from crm_graph.domains.workspace.members.operations import roles_by_member
+from crm_graph.domains.workspace.members.operations import refuse_beyond, roles_by_member
 from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
@@ -35,16 +35,19 @@ async def _roles(work: Work, drafts: Sequence[Draft]) -> Roles:
     return await roles_by_member(work)
 
 
-def _complete(_: Work, draft: Draft, before: Roles) -> None:
+def _complete(work: Work, draft: Draft, before: Roles) -> None:
     if "@" not in draft.get("email")[1:-1]:
         raise Refused("INVALID", "is no e-mail address", ("email",))
-    roles = draft.extra.get("roles")
+    roles, held = draft.extra.get("roles"), before.get(draft.id, ())
+    refuse_beyond(work, set(roles if roles is not None else held) ^ set(held))
+    if draft.changes_to("email") or draft.changes_to("status"):
+        refuse_beyond(work, held, "email")
     if draft.is_new():
         if not roles:
             raise Refused("REQUIRED", "is needed for a new member", ("roles",))
         draft.values["kind"] = MemberKind.PERSON.value
         return
-    was_admin = ADMIN in before.get(draft.id, ())
+    was_admin = ADMIN in held
     if was_admin and roles is not None and ADMIN not in roles:
         raise Refused(
             "INVALID", "takes the role admin away, which an import does not do: use setMemberRoles", ("roles",)

@@ -18,6 +18,7 @@ from crm_graph.permissions.policy import workspace
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
 from crm_graph.work import CREATE, UPDATE, Work
 
+SUSPEND, REACTIVATE = "suspend", "reactivate"
 _ROLES = table_of(MemberRole)
 
 
@@ -27,7 +28,8 @@ async def create_member(
     """Add a member with roles and return their id. Raises Refused INVALID for an unknown role, TAKEN for an e-mail in
     use, FORBIDDEN for roles that the viewer may not give."""
     work.may(MEMBER, CREATE, given)
-    roles = await grantable(work, roles)
+    roles = await known_roles(work, roles)
+    refuse_beyond(work, roles)
     await _check_references(work, values)
     member: Member = Member.make(**{"status": "ACTIVE", "kind": MemberKind.PERSON.value, **values})
     await work.create(member, MEMBER, MemberCreated(roles), given)
@@ -38,8 +40,11 @@ async def create_member(
 async def update_member(
     work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
 ) -> str:
-    """Change a member's name, e-mail or team."""
+    """Change a member's name, e-mail or team. Raises Refused FORBIDDEN for the e-mail of whoever has a role that the
+    viewer has not: who reads their mail resets their password."""
     member = await work.get(Member, MEMBER, id_, UPDATE, if_version, given=given)
+    if "email" in values:
+        refuse_beyond(work, await roles_of(work, id_), "email")
     await _check_references(work, values)
     for name, value in values.items():
         setattr(member, name, value)
@@ -51,10 +56,10 @@ async def set_member_roles(work: Work, id_: str, roles: Iterable[str]) -> str:
     """Replace a member's roles. Raises Refused INVALID when that would leave the workspace without an administrator,
     FORBIDDEN for a role that the viewer may not give or take."""
     member = await work.get(Member, MEMBER, id_, SET_ROLES)
-    before, roles = await _roles_of(work, id_), tuple(sorted(set(roles)))
+    before, roles = await roles_of(work, id_), await known_roles(work, roles)
     if roles == before:
         return id_
-    await grantable(work, set(roles) ^ set(before))
+    refuse_beyond(work, set(roles) ^ set(before))
     if ADMIN in before and ADMIN not in roles:
         await _refuse_last_admin(work, id_, "roles")
     await work.session.run(
@@ -68,9 +73,12 @@ async def set_member_roles(work: Work, id_: str, roles: Iterable[str]) -> str:
 
 
 async def suspend_member(work: Work, id_: str, if_version: int | None) -> str:
-    """Keep a member from signing in. Raises Refused INVALID for the last administrator."""
-    member = await work.get(Member, MEMBER, id_, UPDATE, if_version)
-    if ADMIN in await _roles_of(work, id_):
+    """Keep a member from signing in. Raises Refused INVALID for the last administrator, FORBIDDEN for whoever has a
+    role that the viewer has not."""
+    member = await work.get(Member, MEMBER, id_, SUSPEND, if_version)
+    roles = await roles_of(work, id_)
+    refuse_beyond(work, roles, "id")
+    if ADMIN in roles:
         await _refuse_last_admin(work, id_, "id")
     await work.save(member, MEMBER, member.suspend())
     return id_
@@ -78,7 +86,7 @@ async def suspend_member(work: Work, id_: str, if_version: int | None) -> str:
 
 async def reactivate_member(work: Work, id_: str, if_version: int | None) -> str:
     """Let a suspended member sign in again."""
-    member = await work.get(Member, MEMBER, id_, UPDATE, if_version)
+    member = await work.get(Member, MEMBER, id_, REACTIVATE, if_version)
     await work.save(member, MEMBER, member.reactivate())
     return id_
 
@@ -90,26 +98,28 @@ async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
         await work.refer(Member, MEMBER, values["manager_id"], "managerId")
 
 
-async def grantable(work: Work, roles: Iterable[str]) -> tuple[str, ...]:
-    """Return roles in order. Raises Refused: INVALID for a role that is not there, FORBIDDEN for one that the viewer
-    may not give.
-
-    Nobody gives what they do not have: else whoever may manage members could make themselves, or a friend, an
-    administrator. Only administrators give any role.
-    """
+async def known_roles(work: Work, roles: Iterable[str], path: str = "roles") -> tuple[str, ...]:
+    """Return roles in order, each once. Raises Refused INVALID at `path` for one that there is not."""
     roles = tuple(sorted(set(roles)))
     known = {*BUILT_IN, *await role_names(work)}
     for role in roles:
         if role not in known:
-            raise Refused("INVALID", f"There is no role {role!r}; there are: {', '.join(sorted(known))}.", ("roles",))
-        if ADMIN not in work.viewer.roles and role not in work.viewer.roles:
-            raise Refused(
-                "FORBIDDEN", f"You do not have the role {role!r} yourself, so you cannot give it.", ("roles",)
-            )
+            raise Refused("INVALID", f"There is no role {role!r}; there are: {', '.join(sorted(known))}.", (path,))
     return roles
 
 
-async def _roles_of(work: Work, member_id: str) -> tuple[str, ...]:
+def refuse_beyond(work: Work, roles: Iterable[str], path: str = "roles") -> None:
+    """Raise Refused FORBIDDEN for a role that the viewer does not hold: who may change members, or make clients, does
+    not become an administrator by that. An administrator holds them all."""
+    beyond = set() if ADMIN in work.viewer.roles else set(roles) - set(work.viewer.roles)
+    if beyond:
+        raise Refused(
+            "FORBIDDEN", f"You cannot give or take roles that you do not hold: {', '.join(sorted(beyond))}.", (path,)
+        )
+
+
+async def roles_of(work: Work, member_id: str) -> tuple[str, ...]:
+    """Return the roles that a member holds, in order."""
     query = select(_ROLES.c.role).where(_ROLES.c.workspace_id == workspace(), _ROLES.c.member_id == member_id)
     rows = await work.session.query(query, workspace_id=work.viewer.workspace_id)
     return tuple(sorted(row["role"] for row in rows))
@@ -131,7 +141,7 @@ async def _write_roles(work: Work, member_id: str, roles: tuple[str, ...]) -> No
 
 
 async def _refuse_last_admin(work: Work, member_id: str, path: str) -> None:
-    """Raise Refused when no other active member is an administrator; locks the others against a concurrent change."""
+    """Raise Refused when no other active person is an administrator; locks the others against a concurrent change."""
     members = table_of(Member)
     query = (
         select(members.c.id)
@@ -139,6 +149,7 @@ async def _refuse_last_admin(work: Work, member_id: str, path: str) -> None:
         .where(
             members.c.workspace_id == workspace(),
             members.c.status == "ACTIVE",
+            members.c.kind == MemberKind.PERSON.value,
             _ROLES.c.role == ADMIN,
         )
         .order_by(members.c.id)

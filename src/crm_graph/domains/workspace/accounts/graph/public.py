@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import strawberry
 
@@ -12,9 +12,9 @@ from crm_graph.domains.workspace.accounts.invitations import accept_invitation
 from crm_graph.domains.workspace.accounts.resets import request_reset, reset_password
 from crm_graph.domains.workspace.accounts.sessions import TokenPair, refresh_session, revoke_by_refresh_token
 from crm_graph.domains.workspace.accounts.sign_in import SecondFactorRequired, SignInFailure, sign_in
-from crm_graph.graph.context import Info
+from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.payloads import UserError, UserErrorCode, user_error
-from crm_graph.kernel.errors import Refused
+from crm_graph.kernel.errors import BadUserInput, Refused
 
 
 @strawberry.input(description="Who signs in, and the proof of it.")
@@ -35,14 +35,18 @@ class SignInInput:
 class RefreshSessionInput:
     """See `sessions.refresh_session`."""
 
-    refresh_token: str = strawberry.field(description="The refresh token of the last answer; it is good once.")
+    refresh_token: str | None = strawberry.field(
+        description="The refresh token of the last answer; it is good once. Left out, that of the cookie.", default=None
+    )
 
 
 @strawberry.input(description="A session to end.")
 class SignOutInput:
     """See `sessions.revoke_by_refresh_token`."""
 
-    refresh_token: str = strawberry.field(description="The session's refresh token.")
+    refresh_token: str | None = strawberry.field(
+        description="The session's refresh token. Left out, that of the cookie.", default=None
+    )
 
 
 @strawberry.input(description="Whose password is forgotten.")
@@ -81,10 +85,11 @@ class SignInPayload:
     """What signing in returns."""
 
     access_token: str | None = strawberry.field(
-        description="The bearer token of requests: `Authorization: Bearer <token>`."
+        description="The bearer token of requests: `Authorization: Bearer <token>`. Null where cookies hold the tokens."
     )
     refresh_token: str | None = strawberry.field(
-        description="What gets the next tokens. It is good once: one that comes a second time ends the session."
+        description="What gets the next tokens. It is good once: one that comes a second time ends the session. Null"
+        " where cookies hold the tokens."
     )
     expires_at: datetime | None = strawberry.field(description="When the access token expires.")
     second_factor_required: bool = strawberry.field(
@@ -124,7 +129,7 @@ class PublicMutations:
         except SecondFactorRequired as error:
             code = UserErrorCode.INVALID if error.wrong else UserErrorCode.REQUIRED
             return _nothing(code, str(error), "code", second_factor_required=True)
-        return _tokens(pair)
+        return _tokens(context, pair)
 
     @strawberry.mutation(
         description="Gets the next tokens of a session. UNAUTHENTICATED when it was revoked, or the token used before."
@@ -132,9 +137,9 @@ class PublicMutations:
     async def refresh_session(self, info: Info, input: RefreshSessionInput) -> SignInPayload:
         context = rested(info)
         pair = await refresh_session(
-            context.services, input.refresh_token, context.origin, request_id=context.request_id
+            context.services, _given(context, input.refresh_token), context.origin, request_id=context.request_id
         )
-        return _tokens(pair)
+        return _tokens(context, pair)
 
     @strawberry.mutation(
         description="Ends the session of a refresh token; its access tokens stop working with the next request. Done"
@@ -143,8 +148,10 @@ class PublicMutations:
     async def sign_out(self, info: Info, input: SignOutInput) -> AccountPayload:
         context = rested(info)
         await revoke_by_refresh_token(
-            context.services, input.refresh_token, context.origin, request_id=context.request_id
+            context.services, _given(context, input.refresh_token), context.origin, request_id=context.request_id
         )
+        if context.cookies is not None:
+            context.cookies.signed_out()
         return AccountPayload(errors=[])
 
     @strawberry.mutation(
@@ -189,13 +196,27 @@ class PublicMutations:
             )
         except Refused as refused:
             return _nothing(UserErrorCode(refused.code), refused.message, *refused.field)
-        return _tokens(pair)
+        return _tokens(context, pair)
 
 
-def _tokens(pair: TokenPair) -> SignInPayload:
+def _given(context: GraphContext, refresh_token: str | None) -> str:
+    """Return the refresh token of an input, or of the cookie. Raises BadUserInput where there is neither."""
+    found = refresh_token or (None if context.cookies is None else context.cookies.refresh_token)
+    if found is None:
+        raise BadUserInput("`refreshToken` is missing, and no cookie holds one.", path=("input", "refreshToken"))
+    return found
+
+
+def _tokens(context: GraphContext, pair: TokenPair) -> SignInPayload:
+    """Return the tokens of a session; in cookies that no script can read, where the request may use them."""
+    jar = context.cookies
+    if jar is not None:
+        settings = context.services.settings
+        lifetime = timedelta(seconds=settings.access_token_seconds)
+        jar.signed_in(pair.access_token, lifetime, pair.refresh_token, timedelta(days=settings.session_days))
     return SignInPayload(
-        access_token=pair.access_token,
-        refresh_token=pair.refresh_token,
+        access_token=None if jar is not None else pair.access_token,
+        refresh_token=None if jar is not None else pair.refresh_token,
         expires_at=pair.expires_at,
         second_factor_required=False,
         errors=[],

@@ -7,7 +7,7 @@ from crm_graph.domains.workspace.members.graph.explaining import PermissionQueri
 from crm_graph.domains.workspace.members.graph.mutations import Mutations
 from crm_graph.domains.workspace.members.graph.roles import RoleMutations, RoleQueries
 from crm_graph.domains.workspace.members.graph.teams import TeamMutations
-from crm_graph.domains.workspace.members.graph.types import Member, Queries, Team
+from crm_graph.domains.workspace.members.graph.types import Member, Queries, Team, Viewer
 from crm_graph.domains.workspace.members.policy import ROLE
 from crm_graph.graph.build import Slice
 
@@ -20,4 +20,4 @@ SLICE = Slice(
     events=events.EVENTS,
 )
 
-__all__ = ["SLICE", "Member", "Team"]
+__all__ = ["SLICE", "Member", "Team", "Viewer"]

@@ -1,0 +1,99 @@
+"""Who comes in: from a credential to claims, and how often. What costs much before that is metered by address.
+
+A credential that was verified before costs a look-up. One that was not is a signature to check or a row to read, so an
+address that keeps sending wrong ones is refused before the next is looked at; parsing a document to see whether it is
+public counts as a request of the address.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crm_graph.api.body import GraphQLRequest
+from crm_graph.api.public import is_public
+from crm_graph.api.rates import Rates, Spending, network_of
+from crm_graph.api.trusted import TrustedDocuments
+from crm_graph.identity.authenticate import Authenticator
+from crm_graph.identity.tokens import ANONYMOUS, Claims
+from crm_graph.kernel.errors import Unauthenticated
+from crm_graph.kernel.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Who was let in, and what their request is taken from."""
+
+    claims: Claims
+    spending: Spending
+
+
+class Admission:
+    """The gate of HTTP and WebSocket."""
+
+    def __init__(
+        self, authenticator: Authenticator, trusted: TrustedDocuments, public: frozenset[str], settings: Settings
+    ) -> None:
+        self._authenticator = authenticator
+        self._trusted = trusted
+        self._public = public
+        self._settings = settings
+        self.rates = Rates(settings.rate_entries)
+
+    async def admit(self, request: GraphQLRequest, credential: str | None, address: str | None) -> Admitted:
+        """Let a request in and count it. Raises Unauthenticated and RateLimited.
+
+        What asks for nothing but what is public is let in as ANONYMOUS whatever it shows: nobody is kept from signing
+        in by a token of a session that is over, and no such mutation is executed again for a viewer who changed.
+        """
+        try:
+            claims = await self.authenticate(credential, address)
+            spending = await self.spend_request(claims)
+        except Unauthenticated:
+            spending = self._of_address(address)
+            spending.take_request()
+            if not self._is_public(request):
+                raise
+            return Admitted(ANONYMOUS, spending)
+        return Admitted(ANONYMOUS if self._is_public(request) else claims, spending)
+
+    async def authenticate(self, credential: str | None, address: str | None) -> Claims:
+        """Return the claims of an `Authorization` value. Raises Unauthenticated, RateLimited where the address sent
+        too many wrong ones."""
+        known = self._authenticator.known(credential)
+        if known is not None:
+            return known
+        if credential:
+            self.rates.refuse_failing(address)
+        try:
+            return await self._authenticator.authenticate(credential)
+        except Unauthenticated:
+            if credential:
+                self.rates.count_failure(address, self._settings.rate_address_failures)
+            raise
+
+    async def spend_request(self, claims: Claims) -> Spending:
+        """Count a request of somebody who is in. Raises RateLimited; Unauthenticated where the client is gone."""
+        settings = self._settings
+        member = (claims.workspace_id, claims.member_id), settings.rate_member_requests, settings.rate_member_cost
+        if claims.client_id is None:
+            spending = self.rates.spending(member)
+        else:
+            client = await self._trusted.client(claims)
+            of_client = (
+                (claims.workspace_id, claims.client_id),
+                client.requests_per_minute or settings.rate_client_requests,
+                client.cost_per_minute or settings.rate_client_cost,
+            )
+            # A client that acts by itself is held to its own limits: they may be more than a member's.
+            alone = client.member_id == claims.member_id
+            spending = self.rates.spending(of_client) if alone else self.rates.spending(member, of_client)
+        spending.take_request()
+        return spending
+
+    def _is_public(self, request: GraphQLRequest) -> bool:
+        return request.query is not None and is_public(request.query, self._public)
+
+    def _of_address(self, address: str | None) -> Spending:
+        settings = self._settings
+        whose = ("address", network_of(address)), settings.rate_address_requests, settings.rate_address_cost
+        return self.rates.spending(whose)

@@ -1,0 +1,76 @@
+"""Which credential a request shows: its `Authorization` header, or its cookie where there may be one.
+
+A browser sends cookies whoever made it ask, so a cookie counts only with a header that no page of another origin can
+add without asking us first, and from an origin that we trust.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from crm_graph.api.origins import Origins
+from crm_graph.identity.cookies import CookieJar, cookies_are_secure
+from crm_graph.kernel.errors import Forbidden, Unauthenticated
+from crm_graph.kernel.settings import Settings
+
+CSRF_HEADER = b"x-crm-csrf"
+CSRF_VALUE = "1"
+Values = Callable[[bytes], Sequence[str]]
+"""The values of a request's header, by its name in small letters."""
+
+
+class Credentials:
+    """Finds credentials by the settings."""
+
+    def __init__(self, settings: Settings, origins: Origins) -> None:
+        self._cookies = settings.cookies
+        self._secure = cookies_are_secure(settings)
+        self._origins = origins
+
+    @property
+    def use_cookies(self) -> bool:
+        """Whether there are cookies at all."""
+        return self._cookies
+
+    def jar(self, values: Values) -> CookieJar | None:
+        """Return the cookies of a request that may use them, None for one that does not want to. Raises Forbidden for
+        one that came from elsewhere."""
+        if not self._cookies or tuple(values(CSRF_HEADER)) != (CSRF_VALUE,):
+            return None
+        origins = values(b"origin")
+        if len(origins) > 1 or (origins and not self._origins.is_trusted(origins[0], _one(values(b"host")))):
+            raise Forbidden("Cookies are not for this origin: CRM_ALLOWED_ORIGINS names those that they are for.")
+        return CookieJar("; ".join(values(b"cookie")), secure=self._secure)
+
+    def of_handshake(self, values: Values) -> str | None:
+        """Return the credential in the cookies of a WebSocket's handshake, to which a page cannot add a header: so its
+        origin must be there, and trusted."""
+        origins = values(b"origin")
+        if not self._cookies or len(origins) != 1 or not self._origins.is_trusted(origins[0], _one(values(b"host"))):
+            return None
+        token = CookieJar("; ".join(values(b"cookie")), secure=self._secure).access_token
+        return None if token is None else f"Bearer {token}"
+
+    def shown(self, values: Values, jar: CookieJar | None) -> str | None:
+        """Return the credential of a request: a header wins over a cookie. Raises Unauthenticated for two headers."""
+        given = authorization(values)
+        if given is not None or jar is None or jar.access_token is None:
+            return given
+        return f"Bearer {jar.access_token}"
+
+    def wants_header(self, values: Values) -> bool:
+        """Return whether a request shows a cookie that does not count for want of the header."""
+        return self._cookies and CookieJar("; ".join(values(b"cookie")), secure=self._secure).access_token is not None
+
+
+def authorization(values: Values) -> str | None:
+    """Return the `Authorization` header. Raises Unauthenticated for several: which one counted would be anybody's
+    guess, and a proxy's another than ours."""
+    given = values(b"authorization")
+    if len(given) > 1:
+        raise Unauthenticated("Send one Authorization header.")
+    return given[0] if given else None
+
+
+def _one(values: Sequence[str]) -> str | None:
+    return values[0] if len(values) == 1 else None

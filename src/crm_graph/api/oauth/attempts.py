@@ -1,0 +1,29 @@
+"""Guesses, counted in the database: at the secrets of clients, and at the codes that devices show."""
+
+from __future__ import annotations
+
+from crm_graph.api.oauth.exchange import Exchange
+from crm_graph.api.oauth.grants import Owner
+from crm_graph.domains.workspace.accounts.meter import Kind, count, network_of
+
+
+async def count_wrong_secret(exchange: Exchange) -> None:
+    """Count one failed authentication of a client from an address. Raises RateLimited over the limit.
+
+    After the fact: a secret has 256 bits, so it is not its guessing that must be kept slow, only its cost; and clients
+    that show the right one pay nothing.
+    """
+    network = network_of(exchange.origin.address)
+    if network is not None:
+        settings = exchange.services.settings
+        (await count(exchange.services, Kind.CLIENT_SECRET, network, settings.attempts_per_address)).check()
+
+
+async def count_user_code(exchange: Exchange, owner: Owner) -> None:
+    """Count one look at a user code, before it is looked up, by a member and by an address. Raises RateLimited."""
+    services, settings = exchange.services, exchange.services.settings
+    member = f"member {owner.person.workspace_id} {owner.person.member_id}"
+    (await count(services, Kind.USER_CODE, member, settings.attempts_per_account)).check()
+    network = network_of(exchange.origin.address)
+    if network is not None:
+        (await count(services, Kind.USER_CODE, f"address {network}", settings.attempts_per_address)).check()

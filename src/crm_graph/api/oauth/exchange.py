@@ -1,0 +1,106 @@
+"""One request to the authorization server: Authlib's synchronous calls over our asynchronous sessions.
+
+Authlib calls back while it validates (`query_client`, `save_authorization_code`, ...). Each call blocks in a greenlet,
+SQLAlchemy's way, while the coroutine it needs is awaited by the request's task: a switch of some microseconds. The
+other way, to fetch beforehand whatever Authlib may ask for, would mean to understand the request before Authlib has
+judged it.
+
+A transaction opens with the first thing that needs one and commits when Authlib has its answer, refusals included: that
+a code was used twice is written down although, and because, it is refused. Until then nothing is held, so that
+operations with transactions of their own (a refresh, a key's last use) never wait for a second connection while they
+hold a first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import TypeVar
+
+from sqlalchemy.util.concurrency import await_, greenlet_spawn
+
+from crm_graph.api.oauth.limits import Limiter
+from crm_graph.db.session import ReadSession, Session
+from crm_graph.domains.workspace.accounts.sessions import TokenPair
+from crm_graph.domains.workspace.authorizations.apps import (
+    COMMAND_LINE,
+    App,
+    add_command_line,
+    find_app,
+    find_named_app,
+    find_one_workspace,
+)
+from crm_graph.identity.origin import Origin
+from crm_graph.identity.services import Services
+from crm_graph.kernel.ids import decode_id
+
+CLIENT_PREFIX = "apc"
+T = TypeVar("T")
+
+
+class Exchange:
+    """What the parts of one request share."""
+
+    def __init__(self, services: Services, issuer: str, origin: Origin, limiter: Limiter) -> None:
+        self.services = services
+        self.issuer = issuer
+        self.origin = origin
+        self.limiter = limiter
+        self.started: TokenPair | None = None
+        """The session that was started, if one was."""
+        self._apps: dict[str, App | None] = {}
+        self._stack: AsyncExitStack | None = None
+        self._session: Session | None = None
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Run a function of Authlib's; what it writes is committed before its result is returned."""
+        async with AsyncExitStack() as stack:
+            self._stack = stack
+            try:
+                return await greenlet_spawn(function)
+            finally:
+                self._stack = self._session = None
+
+    @staticmethod
+    def wait(awaitable: Awaitable[T]) -> T:
+        """Wait for a coroutine inside of `run`."""
+        return await_(awaitable)
+
+    def session(self) -> Session:
+        """Return the session of this request's one transaction."""
+        if self._session is None:
+            assert self._stack is not None, "outside of `run`"
+            self._session = self.wait(self._stack.enter_async_context(self.services.database.transaction()))
+        return self._session
+
+    def reader(self) -> ReadSession:
+        """Return what reads on the primary: in the transaction, once there is one."""
+        return self._session or self.services.database.primary_reader()
+
+    async def app(self, client_id: str) -> App | None:
+        """Return the client of a client id as requests spell it, or None. Asked once a request."""
+        if client_id not in self._apps:
+            self._apps[client_id] = await self._find(client_id)
+        return self._apps[client_id]
+
+    async def _find(self, client_id: str) -> App | None:
+        name, _, slug = client_id.partition("@")
+        if name == COMMAND_LINE:
+            return await self._command_line(slug or None)
+        id_ = decode_id(CLIENT_PREFIX, client_id)
+        return None if id_ is None else await find_app(self.reader(), id_)
+
+    async def _command_line(self, slug: str | None) -> App | None:
+        """Return the client of the command line in a workspace, or in the only one there is; made when it is first
+        asked for, so that `crm-graph login` needs no preparation."""
+        if self.services.settings.command_line_client != "on":
+            return None
+        workspace_id = await find_one_workspace(self.reader(), slug)
+        if workspace_id is None:
+            return None
+        found = await find_named_app(self.reader(), workspace_id, COMMAND_LINE)
+        if found is None:
+            async with self.services.database.transaction() as session:
+                await add_command_line(session, workspace_id, self.origin, self.services.clock())
+            found = await find_named_app(self.reader(), workspace_id, COMMAND_LINE)
+        return found

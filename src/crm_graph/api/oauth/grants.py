@@ -1,0 +1,234 @@
+"""The grants: Authlib's, over our codes and sessions. There is no other: neither the implicit one nor passwords."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidScopeError, scope_to_list
+from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, ClientCredentialsGrant, RefreshTokenGrant
+from authlib.oauth2.rfc8628 import DeviceCodeGrant
+
+from crm_graph.api.oauth.clients import ALL_METHODS, API_SCOPES, SECRET_METHODS, OAuthClient
+from crm_graph.api.oauth.exchange import CLIENT_PREFIX, Exchange
+from crm_graph.api.oauth.requests import OAuthRequest
+from crm_graph.domains.workspace.accounts.sessions import (
+    ShownRefreshToken,
+    find_refresh_token,
+    refresh_session,
+)
+from crm_graph.domains.workspace.authorizations.apps import Person, find_person
+from crm_graph.domains.workspace.authorizations.codes import FoundCode, NewCode, save_code, take_code, use_code
+from crm_graph.domains.workspace.authorizations.devices import FoundDevice, note_poll, take_device, use_device
+from crm_graph.kernel.errors import Unauthenticated
+from crm_graph.kernel.ids import encode_id
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The resource owner: a member, and when they proved who they are."""
+
+    person: Person
+    at: datetime
+
+
+class Code:
+    """What Authlib asks of an authorization code."""
+
+    code_challenge_method = "S256"
+
+    def __init__(self, found: FoundCode) -> None:
+        self.found = found
+        self.code_challenge = found.bound.code_challenge
+
+    def get_redirect_uri(self) -> str:
+        """Return where the code was sent to."""
+        return self.found.bound.redirect_uri
+
+    def get_scope(self) -> str:
+        """Return what the member agreed to."""
+        return self.found.bound.scope
+
+    def get_nonce(self) -> str | None:
+        """Return the client's nonce, for the ID token."""
+        return self.found.bound.nonce
+
+    def get_auth_time(self) -> int:
+        """Return when the member signed in, in seconds since 1970."""
+        return int(self.found.bound.auth_time.timestamp())
+
+    def get_acr(self) -> None:
+        """Return nothing: there are no classes of authentication here."""
+
+    def get_amr(self) -> None:
+        """Return nothing: see `get_acr`."""
+
+
+class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc] # Authlib is untyped
+    """Authorization codes."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = ALL_METHODS
+
+    @property
+    def _exchange(self) -> Exchange:
+        exchange: Exchange = self.server.exchange
+        return exchange
+
+    def save_authorization_code(self, code: str, request: OAuthRequest) -> None:
+        """Keep a code, bound to its client, member, address, challenge and nonce."""
+        client: OAuthClient = request.client
+        owner: Owner = request.user
+        data = request.payload.data
+        new = NewCode(
+            client.app.workspace_id,
+            client.app.id,
+            owner.person.member_id,
+            request.payload.redirect_uri,
+            request.scope,
+            data.get("nonce"),
+            data["code_challenge"],
+            owner.at,
+        )
+        self._exchange.wait(save_code(self._exchange.services, self._exchange.session(), code, new))
+
+    def query_authorization_code(self, code: str, client: OAuthClient) -> Code | None:
+        """Return a code of this client; None for any other, and for one that was used, which ends its session."""
+        exchange, app = self._exchange, client.app
+        found = exchange.wait(
+            take_code(exchange.services, exchange.session(), app.workspace_id, app.id, code, exchange.origin)
+        )
+        return None if found is None else Code(found)
+
+    def delete_authorization_code(self, authorization_code: Code) -> None:
+        """Note that a code was used, and for which session."""
+        exchange = self._exchange
+        assert exchange.started is not None
+        exchange.wait(
+            use_code(exchange.services, exchange.session(), authorization_code.found, exchange.started.session_id)
+        )
+
+    def authenticate_user(self, authorization_code: Code) -> Owner | None:
+        """Return the member, unless they were suspended meanwhile."""
+        bound = authorization_code.found.bound
+        person = self._exchange.wait(find_person(self._exchange.session(), bound.workspace_id, bound.member_id))
+        return None if person is None else Owner(person, bound.auth_time)
+
+
+class ShownToken:
+    """What Authlib asks of a refresh token that was shown."""
+
+    def __init__(self, text: str, shown: ShownRefreshToken) -> None:
+        self.text = text
+        self.shown = shown
+
+    def check_client(self, client: OAuthClient) -> bool:
+        """Return whether it is this client's."""
+        return (self.shown.workspace_id, self.shown.client_id) == (client.app.workspace_id, client.app.id)
+
+    def get_scope(self) -> str:
+        """Return what the member agreed to."""
+        return " ".join(sorted(self.shown.scope or ()))
+
+
+class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc] # Authlib is untyped
+    """Refresh tokens, each good once: see `accounts/sessions.py`."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = ALL_METHODS
+
+    def authenticate_refresh_token(self, refresh_token: str) -> ShownToken | None:
+        """Return a genuine refresh token, whatever became of its session; nothing happens to it yet."""
+        exchange: Exchange = self.server.exchange
+        shown = exchange.wait(find_refresh_token(exchange.services, exchange.reader(), refresh_token))
+        return None if shown is None else ShownToken(refresh_token, shown)
+
+    def authenticate_user(self, refresh_token: ShownToken) -> str:
+        """Return the member's id; whether they may come in is asked where the token is used."""
+        return refresh_token.shown.member_id
+
+    def issue_token(self, user: str, refresh_token: ShownToken) -> dict[str, Any]:  # noqa: ARG002 - Authlib's signature
+        """Use the token up and return the next ones. A narrower scope, where one is asked for, is the access token's
+        alone: the session keeps its own (RFC 6749, section 6)."""
+        exchange: Exchange = self.server.exchange
+        services, client_id = exchange.services, self.request.client.app.id
+        try:
+            pair = exchange.wait(refresh_session(services, refresh_token.text, exchange.origin, client_id))
+        except Unauthenticated:
+            raise InvalidGrantError from None
+        scopes, access_token = pair.scope or frozenset(), pair.access_token
+        narrower = frozenset(scope_to_list(self.request.payload.scope or "")) or scopes
+        if narrower != scopes:
+            lifetime = timedelta(seconds=services.settings.access_token_seconds)
+            access_token = services.authority.issue(
+                pair.workspace_id, pair.member_id, lifetime, client_id, session_id=pair.session_id, scope=narrower
+            )
+        return {**self.server.bearer(access_token, narrower), "refresh_token": pair.refresh_token}
+
+    def revoke_old_credential(self, refresh_token: ShownToken) -> None:
+        """Do nothing: it was used up."""
+
+
+class ClientGrant(ClientCredentialsGrant):  # type: ignore[misc] # Authlib is untyped
+    """Tokens of clients for themselves."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = SECRET_METHODS
+
+    def validate_requested_scope(self) -> None:
+        """Check the scope: those of a person's identity are not for a client by itself. Raises InvalidScopeError."""
+        super().validate_requested_scope()
+        if not set(API_SCOPES).issuperset(scope_to_list(self.request.payload.scope or "")):
+            raise InvalidScopeError
+
+
+class Device:
+    """What Authlib asks of a device code."""
+
+    def __init__(self, found: FoundDevice) -> None:
+        self.found = found
+
+    def get_client_id(self) -> str:
+        """Return whose device it is."""
+        return encode_id(CLIENT_PREFIX, self.found.client_id)
+
+    def get_scope(self) -> str:
+        """Return what it asked for."""
+        return self.found.scope
+
+    def get_user_code(self) -> FoundDevice:
+        """Return what the member's answer is found by: it is in the same row."""
+        return self.found
+
+    def is_expired(self) -> bool:
+        """Return whether nobody answered in time."""
+        return not self.found.lives
+
+
+class DeviceGrant(DeviceCodeGrant):  # type: ignore[misc] # Authlib is untyped
+    """Tokens for devices that a member let in."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = ALL_METHODS
+
+    def query_device_credential(self, device_code: str) -> Device | None:
+        """Return a device of the client's workspace by its code."""
+        exchange: Exchange = self.server.exchange
+        workspace_id = self.request.client.app.workspace_id
+        found = exchange.wait(take_device(exchange.services, exchange.session(), workspace_id, device_code))
+        return None if found is None else Device(found)
+
+    def query_user_grant(self, user_code: FoundDevice) -> tuple[Owner | None, bool] | None:
+        """Return who answered, and what; None while nobody has. A member who may not come in any more has said no."""
+        found, exchange = user_code, self.server.exchange
+        if found.approved is None or found.member_id is None or found.auth_time is None:
+            return None
+        person = exchange.wait(find_person(exchange.session(), found.workspace_id, found.member_id))
+        return (None, False) if person is None else (Owner(person, found.auth_time), found.approved)
+
+    def should_slow_down(self, credential: Device) -> bool:
+        """Note that the device asked; return whether it did so too soon."""
+        exchange: Exchange = self.server.exchange
+        return exchange.wait(note_poll(exchange.services, exchange.session(), credential.found))
+
+    def save_token(self, token: dict[str, Any]) -> None:  # noqa: ARG002 - Authlib's signature
+        """Use the device code up."""
+        exchange: Exchange = self.server.exchange
+        exchange.wait(use_device(exchange.services, exchange.session(), self.request.credential.found))

@@ -1,0 +1,162 @@
+"""The sign-in page of the authorization server: a password, a second factor, or an identity provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+
+from crm_graph.api.oauth import device, forms
+from crm_graph.api.oauth.answers import NO_STORE
+from crm_graph.api.oauth.clients import OAuthClient
+from crm_graph.api.oauth.exchange import Exchange
+from crm_graph.api.oauth.pages import page
+from crm_graph.api.oauth.requests import parse_parameters, read_form
+from crm_graph.api.oauth.texts import texts_for
+from crm_graph.api.oauth.visits import Desk
+from crm_graph.domains.workspace.accounts.model import SignInMethod
+from crm_graph.domains.workspace.accounts.sign_in import SecondFactorRequired, SignInFailure, authenticate
+from crm_graph.domains.workspace.authorizations.apps import App
+from crm_graph.identity import browser
+from crm_graph.kernel.errors import RateLimited
+
+AUTHORIZE = "/oauth/authorize"
+MAX_CONTINUE_LENGTH = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a member goes on to: for which client, if for one, and where that one's browser goes at last."""
+
+    continue_: str
+    app: App | None
+    redirect_uri: str | None
+
+
+class SignIn:
+    """The page, and the handler of its form."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def __call__(self, request: Request) -> Response:
+        """Sign a member in with this browser, and send it on."""
+        try:
+            return await self._answer(request)
+        except OAuth2Error as error:
+            return problem_page(request, error)
+        except RateLimited as error:
+            return too_many_page(request, error.retry_after_s)
+        except ClientDisconnect:
+            return Response(status_code=499)
+
+    async def _answer(self, request: Request) -> Response:
+        services = self._desk.services
+        exchange = self._desk.begin(request)
+        form = await read_form(request, services.settings.oauth_max_bytes)
+        target = await self._target(exchange, form.get("continue", ""))
+        if not forms.is_own_form(services, request, form.get(forms.FIELD), _page(target.continue_)):
+            return self.expired(request)
+        email, texts = form.get("email", ""), texts_for(request.headers.get("accept-language"))
+        workspace = None if target.app is None else target.app.workspace
+        try:
+            found = await authenticate(
+                services, email, form.get("password", ""), form.get("code"), workspace, exchange.origin
+            )
+        except SignInFailure:
+            return await self._page(request, exchange, target, email, 403, texts["sign_in_failed"])
+        except SecondFactorRequired as error:
+            problem = texts["second_factor_wrong" if error.wrong else "second_factor_needed"]
+            return await self._page(request, exchange, target, email, 403, problem, second_factor=True)
+        response = RedirectResponse(target.continue_, 303, NO_STORE)
+        signed_in = browser.BrowserSignIn(
+            found.workspace_id, found.member_id, services.clock(), SignInMethod.PASSWORD.value
+        )
+        max_age_s = services.settings.browser_sign_in_minutes * 60
+        forms.set_cookie(response, exchange.issuer, browser.COOKIE, browser.seal(services, signed_in), max_age_s)
+        return response
+
+    async def page(self, request: Request, exchange: Exchange, continue_: str, email: str = "") -> Response:
+        """Return the page, for going on to an address of ours afterwards."""
+        return await self._page(request, exchange, await self._target(exchange, continue_), email)
+
+    def expired(self, request: Request) -> Response:
+        """Return the page for a form that is not ours."""
+        texts = texts_for(request.headers.get("accept-language"))
+        return page("message", texts, 403, title=texts["error"], message=texts["form_expired"], detail=None)
+
+    async def _page(
+        self,
+        request: Request,
+        exchange: Exchange,
+        target: _Target,
+        email: str,
+        status: int = 200,
+        problem: str | None = None,
+        *,
+        second_factor: bool = False,
+    ) -> Response:
+        services, app = self._desk.services, target.app
+        browser_id = forms.browser_of(request)
+        providers = () if app is None else await self._desk.providers(services, app.workspace_id)
+        response = page(
+            "sign_in",
+            texts_for(request.headers.get("accept-language")),
+            status,
+            form_goes_to=target.redirect_uri,
+            app=None if app is None else app.name,
+            problem=problem,
+            email=email,
+            second_factor=second_factor,
+            continue_=target.continue_,
+            providers=[_link(id_, name, target.continue_) for id_, name in providers],
+            form_token=forms.form_token(services, request, browser_id, _page(target.continue_)),
+        )
+        forms.set_cookie(response, exchange.issuer, forms.COOKIE, browser_id)
+        return response
+
+    async def _target(self, exchange: Exchange, continue_: str) -> _Target:
+        """Return where to go on to. Raises InvalidRequestError for what is not one of our pages: no open redirect."""
+        parts = urlsplit(continue_) if len(continue_) <= MAX_CONTINUE_LENGTH else urlsplit("")
+        is_ours = continue_.isascii() and "\\" not in continue_ and not (parts.scheme or parts.netloc or parts.fragment)
+        if not is_ours or parts.path not in {AUTHORIZE, device.PATH}:
+            raise InvalidRequestError("There is no such page to continue to.")
+        if parts.path == device.PATH:
+            return _Target(continue_, None, None)
+        parameters = parse_parameters(parts.query, self._desk.services.settings.oauth_max_bytes)
+        app = await exchange.app(parameters.get("client_id", ""))
+        uri = parameters.get("redirect_uri", "")
+        if app is None or not OAuthClient(exchange, app).check_redirect_uri(uri):
+            raise InvalidRequestError("There is no such client.")
+        return _Target(continue_, app, uri)
+
+
+def problem_page(request: Request, error: OAuth2Error) -> Response:
+    """Return the page of an error that the client cannot be told of."""
+    texts = texts_for(request.headers.get("accept-language"))
+    detail = ": ".join(filter(None, (error.error, error.get_error_description())))
+    return page(
+        "message", texts, error.status_code or 400, title=texts["error"], message=texts["error_help"], detail=detail
+    )
+
+
+def too_many_page(request: Request, retry_after_s: int) -> Response:
+    """Return the page of one attempt too many."""
+    texts: Mapping[str, Any] = texts_for(request.headers.get("accept-language"))
+    message = texts["too_many"].format(minutes=-(-retry_after_s // 60))
+    response = page("message", texts, 429, title=texts["error"], message=message, detail=None)
+    response.headers["Retry-After"] = str(retry_after_s)
+    return response
+
+
+def _link(id_: str, name: str, continue_: str) -> dict[str, str]:
+    return {"name": name, "href": f"/sso/{quote(id_, safe='')}/start?continue={quote(continue_, safe='')}"}
+
+
+def _page(continue_: str) -> str:
+    return f"/oauth/sign-in {continue_}"

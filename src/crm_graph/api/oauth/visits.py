@@ -1,0 +1,75 @@
+"""What every handler starts with: the exchange of a request, and who has signed in with the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
+
+from authlib.oauth2.rfc6749 import InvalidRequestError
+from starlette.requests import Request
+
+from crm_graph.api.engine import Engine
+from crm_graph.api.oauth.exchange import Exchange
+from crm_graph.api.oauth.grants import Owner
+from crm_graph.api.oauth.issuer import issuer_of
+from crm_graph.api.oauth.limits import Limiter
+from crm_graph.domains.workspace.authorizations.apps import find_person
+from crm_graph.domains.workspace.providers.directory import providers_for_sign_in
+from crm_graph.identity import browser
+from crm_graph.identity.services import Services
+from crm_graph.kernel.errors import BadUserInput
+
+Providers: TypeAlias = Callable[[Services, str], Awaitable[Sequence[tuple[str, str]]]]
+"""Returns the identity providers of a workspace: `(id, name)`, of which `/sso/<id>/start` signs in."""
+
+
+async def of_workspace(services: Services, workspace_id: str) -> Sequence[tuple[str, str]]:
+    """Return the enabled providers of a workspace."""
+    return await providers_for_sign_in(services.database.primary_reader(), workspace_id)
+
+
+@dataclass(slots=True)
+class Desk:
+    """What the handlers of a process share. The engine comes later than the routes."""
+
+    engine: Callable[[], Engine]
+    providers: Providers = of_workspace
+    _limiter: Limiter | None = None
+
+    @property
+    def services(self) -> Services:
+        """The process's services."""
+        return self.engine().services
+
+    def limiter(self) -> Limiter:
+        """Return what counts the requests of this process."""
+        if self._limiter is None:
+            services = self.services
+            self._limiter = Limiter(services.settings.oauth_requests_per_minute, services.clock)
+        return self._limiter
+
+    def begin(self, request: Request) -> Exchange:
+        """Return the exchange of a request. Raises InvalidRequestError where the server has no address to name."""
+        peer = None if request.client is None else request.client.host
+        headers = request.headers
+        origin = self.engine().origin(peer, headers.get("x-forwarded-for"), headers.get("user-agent"))
+        try:
+            issuer = issuer_of(self.services.settings, request)
+        except BadUserInput as error:
+            raise InvalidRequestError(error.message) from None
+        return Exchange(self.services, issuer, origin, self.limiter())
+
+    def signed_in(self, request: Request) -> browser.BrowserSignIn | None:
+        """Return who has signed in with this browser, as its cookie says."""
+        max_age = timedelta(minutes=self.services.settings.browser_sign_in_minutes)
+        return browser.unseal(self.services, request.cookies.get(browser.COOKIE), max_age)
+
+    async def owner(self, exchange: Exchange, request: Request, workspace_id: str | None = None) -> Owner | None:
+        """Return the member who has signed in with this browser, as of now; None for one of another workspace."""
+        found = self.signed_in(request)
+        if found is None or (workspace_id is not None and found.workspace_id != workspace_id):
+            return None
+        person = await find_person(exchange.reader(), found.workspace_id, found.member_id)
+        return None if person is None else Owner(person, found.at)

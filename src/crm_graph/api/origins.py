@@ -1,0 +1,109 @@
+"""Where browsers may call from: the Origin of a request against our own and those of `CRM_ALLOWED_ORIGINS`.
+
+A page elsewhere must not ride on a browser's network or its cookies. Origins are compared whole, after what RFC 6454
+says of case and default ports; nothing is matched by its beginning or end.
+"""
+
+from __future__ import annotations
+
+import re
+
+from crm_graph.kernel.errors import OperatorError
+from crm_graph.kernel.settings import Settings
+
+Header = tuple[bytes, bytes]
+ANY = "*"
+PREFLIGHT_S = 7_200
+_HTTP = re.compile(r"(https?)://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?\Z")
+_OTHER = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9_.-]*\Z")
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+_METHODS = b"GET, HEAD, POST, OPTIONS"
+_REQUEST_HEADERS = b"accept, authorization, content-type, idempotency-key, last-event-id, x-crm-csrf"
+_ANSWER_HEADERS = b"ratelimit, ratelimit-policy, retry-after, www-authenticate"
+
+
+class Origins:
+    """The origins that may call. Raises OperatorError for a setting that names none."""
+
+    def __init__(self, settings: Settings) -> None:
+        names = [each.strip() for each in settings.allowed_origins.split(",") if each.strip()]
+        self._any = ANY in names
+        self._cookies = settings.cookies
+        self._listed = frozenset(_required("CRM_ALLOWED_ORIGINS", name) for name in names if name != ANY)
+        self._own = _required("CRM_PUBLIC_URL", _of_url(settings.public_url)) if settings.public_url else None
+
+    @property
+    def vary(self) -> bool:
+        """Whether answers differ by the origin that asks, so that every one must say so to caches."""
+        return bool(self._listed)
+
+    def is_own(self, origin: str, host: str | None) -> bool:
+        """Return whether a request comes from a page of ours: of `CRM_PUBLIC_URL`, or without that of the host that
+        the request names itself."""
+        found = normal(origin)
+        if found is None:
+            return False
+        if self._own is not None:
+            return found == self._own
+        scheme, _, place = found.partition("://")
+        return host is not None and normal(f"{scheme}://{host}") == found and bool(place)
+
+    def is_trusted(self, origin: str, host: str | None) -> bool:
+        """Return whether an origin may use a member's cookies: ours, or one that is listed by name."""
+        return self.is_own(origin, host) or normal(origin) in self._listed
+
+    def is_allowed(self, origin: str | None, host: str | None) -> bool:
+        """Return whether a WebSocket may come from here; without an Origin it is no browser's."""
+        return origin is None or self._any or self.is_trusted(origin, host)
+
+    def headers(self, origin: str | None, host: str | None) -> list[Header]:
+        """Return what lets a browser's page of another origin read an answer (CORS). Never `*` with credentials."""
+        if origin is None or self.is_own(origin, host):
+            return [(b"vary", b"Origin")] if self._listed else []
+        if normal(origin) in self._listed:
+            found = [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin")]
+            if self._cookies:
+                found.append((b"access-control-allow-credentials", b"true"))
+        elif self._any:
+            found = [(b"access-control-allow-origin", b"*")]
+            if self._listed:
+                found.append((b"vary", b"Origin"))
+        else:
+            return [(b"vary", b"Origin")] if self._listed else []
+        return [*found, (b"access-control-expose-headers", _ANSWER_HEADERS)]
+
+    def preflight(self, origin: str | None, host: str | None) -> list[Header]:
+        """Return the answer to a browser that asks before it sends."""
+        found = self.headers(origin, host)
+        if any(name == b"access-control-allow-origin" for name, _ in found):
+            found += [
+                (b"access-control-allow-methods", _METHODS),
+                (b"access-control-allow-headers", _REQUEST_HEADERS),
+                (b"access-control-max-age", str(PREFLIGHT_S).encode()),
+            ]
+        return found
+
+
+def normal(origin: str) -> str | None:
+    """Return an origin in its one spelling; None for what is none, `null` and anything with a path or a name in it
+    included."""
+    lower = origin.lower()
+    found = _HTTP.match(lower)
+    if found is None:
+        return lower if _OTHER.match(lower) and not lower.startswith(("http:", "https:")) else None
+    scheme, host, port = found.groups()
+    return f"{scheme}://{host}" if port in (None, _DEFAULT_PORTS[scheme]) else f"{scheme}://{host}:{int(port)}"
+
+
+def _of_url(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.partition('/')[0]}"
+
+
+def _required(setting: str, text: str) -> str:
+    found = normal(text)
+    if found is None:
+        raise OperatorError(
+            f"{setting}: {text!r} is no origin", "write it as `https://app.example.com`, without a path"
+        )
+    return found

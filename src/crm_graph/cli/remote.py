@@ -1,0 +1,158 @@
+"""`login`, `logout` and `api`: the command line as one of the authorization server's clients, on any installation."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+import orjson
+from rich.markup import escape
+
+from crm_graph.cli.credentials import Credentials, forget, held, load, save
+from crm_graph.cli.place import console
+from crm_graph.cli.web import WebError, get_json, post_form, post_json
+from crm_graph.kernel.errors import OperatorError
+
+CLIENT = "crm-graph-cli"
+SCOPES = {False: "crm openid profile", True: "crm.read openid profile"}
+_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+LEEWAY_S = 30
+MAX_VARIABLES_BYTES = 1_000_000
+
+
+@click.command()
+@click.argument("url")
+@click.option("--workspace", help="The workspace's short name; may be left out where there is one only.")
+@click.option("--client-id", help="Sign in as this OAuth client, instead of the command line's own.")
+@click.option("--read-only", is_flag=True, help="For reading alone.")
+def login(url: str, workspace: str | None, client_id: str | None, read_only: bool) -> None:
+    """Sign in to the installation at URL: shows an address and a code, to be opened in a browser anywhere.
+
+    The tokens are kept in the user's own configuration directory (CRM_CONFIG_DIR), readable by nobody else.
+    """
+    server = get_json(f"{url.rstrip('/')}/.well-known/oauth-authorization-server")
+    issuer = _endpoint(server, "issuer")
+    if issuer != url.rstrip("/"):
+        raise OperatorError(f"the server at {url} calls itself {issuer}", f"log in there: `crm-graph login {issuer}`")
+    client = client_id or (f"{CLIENT}@{workspace}" if workspace else CLIENT)
+    try:
+        device = post_form(
+            _endpoint(server, "device_authorization_endpoint"), {"client_id": client, "scope": SCOPES[read_only]}
+        )
+    except WebError as error:
+        if error.code == "invalid_client" and client_id is None:
+            raise OperatorError(
+                f"{url} lets no command line in{'' if workspace else ' without the name of a workspace'}",
+                "give `--workspace`, or ask its operator whether CRM_COMMAND_LINE_CLIENT is on",
+            ) from None
+        raise
+    console.print(
+        f"Open {escape(device['verification_uri'])} and enter the code", f"[bold]{device['user_code']}[/bold]"
+    )
+    console.print(f"[dim]or open {escape(device['verification_uri_complete'])}[/dim]", soft_wrap=True)
+    fields = {"grant_type": _GRANT, "device_code": device["device_code"], "client_id": client}
+    tokens = _poll(_endpoint(server, "token_endpoint"), fields, int(device["interval"]), int(device["expires_in"]))
+    with held():
+        save(Credentials.of(issuer, client, server, tokens))
+    name = get_json(_endpoint(server, "userinfo_endpoint"), tokens["access_token"]).get("name", "?")
+    console.print(f"signed in to {escape(issuer)} as {escape(name)}", soft_wrap=True)
+
+
+@click.command()
+@click.argument("url", required=False)
+def logout(url: str | None) -> None:
+    """Sign out of the installation at URL (the last one unless given): its tokens stop working, and are forgotten."""
+    with held():
+        found = load(url)
+        try:
+            post_form(found.revocation_endpoint, {"token": found.refresh_token, "client_id": found.client_id})
+        finally:
+            forget(found.issuer)
+    console.print(f"signed out of {escape(found.issuer)}", soft_wrap=True)
+
+
+@click.command()
+@click.argument("query")
+@click.option("--variables", "-v", metavar="JSON", help="The operation's variables, a JSON object; `-` reads stdin.")
+@click.option("--url", help="The installation; the last one that was logged in to unless given.")
+def api(query: str, variables: str | None, url: str | None) -> None:
+    """Send QUERY, a GraphQL operation, as the member who logged in, and print the answer.
+
+    \b
+      crm-graph api '{ viewer { member { name } } }'
+
+    Exits with 1 where the answer has errors.
+    """
+    given = sys.stdin.read(MAX_VARIABLES_BYTES) if variables == "-" else variables
+    try:
+        values = orjson.loads(given) if given else {}
+    except orjson.JSONDecodeError as error:
+        raise click.UsageError(f"--variables is not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise click.UsageError("--variables must be a JSON object")
+    found = _fresh(url)
+    answer = post_json(f"{found.issuer}/graphql", {"query": query, "variables": values}, found.access_token)
+    click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
+    if answer.get("errors"):
+        raise click.exceptions.Exit(1)
+
+
+def _fresh(url: str | None) -> Credentials:
+    """Return credentials whose access token is good; one process at a time, since a refresh token is good once."""
+    with held():
+        found = load(url)
+        if found.expires_at > time.time() + LEEWAY_S:
+            return found
+        fields = {
+            "grant_type": "refresh_token",
+            "refresh_token": found.refresh_token,
+            "client_id": found.client_id,
+        }
+        try:
+            fresh = found.refreshed(post_form(found.token_endpoint, fields))
+        except WebError as error:
+            if error.code != "invalid_grant":
+                raise
+            forget(found.issuer)
+            raise OperatorError(
+                f"the session at {found.issuer} is over", f"sign in again: `crm-graph login {found.issuer}`"
+            ) from None
+        save(fresh)
+        return fresh
+
+
+def _poll(
+    endpoint: str,
+    fields: dict[str, str],
+    interval_s: int,
+    expires_in_s: int,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, Any]:
+    """Ask until the member has answered in the browser, as often as the server lets."""
+    waited_s = 0
+    while waited_s < expires_in_s:
+        sleep(interval_s)
+        waited_s += interval_s
+        try:
+            return post_form(endpoint, fields)
+        except WebError as error:
+            if error.code == "slow_down":
+                interval_s += 5
+            elif error.code == "access_denied":
+                raise OperatorError("it was not allowed in the browser", "run the command again to ask anew") from None
+            elif error.code != "authorization_pending":
+                raise
+    raise OperatorError("nobody answered in the browser in time", "run the command again")
+
+
+def _endpoint(server: dict[str, Any], name: str) -> str:
+    found = server.get(name)
+    if not isinstance(found, str) or not found.startswith(("https://", "http://")):
+        raise OperatorError(f"the server's metadata has no {name}", "check the URL: is it a crm-graph installation?")
+    return found
+
+
+COMMANDS: tuple[click.Command, ...] = (login, logout, api)

@@ -1,0 +1,88 @@
+"""What the authorization server keeps: codes on their way, devices that wait, and what members consented to.
+
+Codes are random and kept as SHA-256 alone. What was used stays for a while, so that a second use is noticed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint
+from sqlalchemy.orm import Mapped
+
+from crm_graph.db.base import Id, Row, indexed, refers, unique
+
+
+class AuthorizationCode(Row):
+    """A code that a browser carries from us to a client, good once, for a minute, and for that client alone."""
+
+    __tablename__ = "authorization_code"
+    __table_args__ = (
+        refers("client_id", "api_client", on_delete="CASCADE"),
+        refers("member_id", "member", on_delete="CASCADE"),
+        unique("sha256"),
+        indexed("authorization_code", "client_id"),
+        indexed("authorization_code", "member_id"),
+        indexed("authorization_code", "expires_at"),
+    )
+
+    client_id: Mapped[Id]
+    member_id: Mapped[Id]
+    sha256: Mapped[str]
+    redirect_uri: Mapped[str]
+    scope: Mapped[str]
+    nonce: Mapped[str | None]
+    code_challenge: Mapped[str]
+    """PKCE's, of method S256: there is no other."""
+    auth_time: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    session_id: Mapped[Id | None]
+    """The session that was made from it, to be ended when it is shown again."""
+
+
+class DeviceCode(Row):
+    """A device without a browser that waits for a member to let it in (RFC 8628)."""
+
+    __tablename__ = "device_code"
+    __table_args__ = (
+        refers("client_id", "api_client", on_delete="CASCADE"),
+        refers("member_id", "member", on_delete="CASCADE"),
+        unique("sha256"),
+        unique("user_code"),
+        indexed("device_code", "client_id"),
+        indexed("device_code", "member_id"),
+        indexed("device_code", "expires_at"),
+        CheckConstraint("approved IS NULL OR member_id IS NOT NULL", name="answered_by"),
+    )
+
+    client_id: Mapped[Id]
+    sha256: Mapped[str]
+    user_code: Mapped[str]
+    """What the member types, in letters without vowels; good for nothing but to be shown what asks."""
+    scope: Mapped[str]
+    expires_at: Mapped[datetime]
+    interval_seconds: Mapped[int]
+    """How long the device waits between two questions; longer each time that it does not."""
+    polled_at: Mapped[datetime | None]
+    member_id: Mapped[Id | None]
+    approved: Mapped[bool | None]
+    auth_time: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+
+
+class Consent(Row):
+    """What a member lets a client do for them, so that they are not asked again."""
+
+    __tablename__ = "consent"
+    __table_args__ = (
+        refers("member_id", "member", on_delete="CASCADE"),
+        refers("client_id", "api_client", on_delete="CASCADE"),
+        unique("member_id", "client_id"),
+        indexed("consent", "client_id"),
+    )
+
+    member_id: Mapped[Id]
+    client_id: Mapped[Id]
+    scope: Mapped[str]
+    """The scopes, in order, separated by spaces."""

@@ -1,0 +1,26 @@
+"""The enums of API clients."""
+
+from __future__ import annotations
+
+from crm_graph.domains.workspace.clients.model import ClientKind, DocumentMode
+from crm_graph.graph.enums import describe
+
+describe(
+    DocumentMode,
+    "What a client may run beside trusted documents.",
+    {
+        "OPEN": "Any document.",
+        "WARN": "Any document; one that is not trusted is counted and logged.",
+        "TRUSTED_ONLY": "Trusted documents only; anything else is refused.",
+    },
+)
+describe(
+    ClientKind,
+    "Whether a client can keep a secret.",
+    {
+        "CONFIDENTIAL": "It runs where nobody looks into it, on a server, and has keys.",
+        "PUBLIC": "It runs with its users, in a browser or on a telephone, and has none.",
+    },
+)
+
+__all__ = ["ClientKind", "DocumentMode"]

@@ -1,0 +1,21 @@
+"""Identity providers in the schema."""
+
+from __future__ import annotations
+
+from crm_graph.domains.workspace.members.graph.types import Member
+from crm_graph.domains.workspace.providers import events
+from crm_graph.domains.workspace.providers.graph.mutations import Mutations
+from crm_graph.domains.workspace.providers.graph.types import IdentityProvider, MemberIdentity, OfMember, Queries
+from crm_graph.graph.build import Slice
+from crm_graph.graph.records import extend
+
+SLICE = Slice(
+    "providers",
+    records=(IdentityProvider, MemberIdentity),
+    queries=(Queries,),
+    mutations=(Mutations,),
+    extensions=(extend(Member, OfMember),),
+    events=events.EVENTS,
+)
+
+__all__ = ["SLICE", "IdentityProvider", "MemberIdentity"]

@@ -1,0 +1,1 @@
+"""OpenID Connect, the side that relies on issuers of others: their metadata, their keys, their tokens."""

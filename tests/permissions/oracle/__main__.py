@@ -1,0 +1,95 @@
+"""A long run of the oracle:
+
+    ORACLE_CASES=2000 ORACLE_SEED=1 ORACLE_PROCESSES=2 python -m tests.permissions.oracle
+
+A case is a random workspace with random roles, in which members query, page, change and watch (`cases.py`). Prints
+progress, every difference with its case made small, and what was compared. Stops after 10 differences; the exit code is
+1 if there was one. `ORACLE_ONLY=17` runs the one case of that number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from crm_graph.api.schema import make_schema
+from crm_graph.db import embedded
+from crm_graph.graph.build import BuiltSchema
+from tests.permissions.oracle.cases import Case
+from tests.permissions.oracle.judge import SETTINGS, Judge
+from tests.permissions.oracle.shrink import describe
+from tests.support.database import clone, make_template, savepoint
+from tests.support.graph import Graph
+
+CASES = int(os.environ.get("ORACLE_CASES", "500"))
+SEED = os.environ.get("ORACLE_SEED", "1")
+PROCESSES = int(os.environ.get("ORACLE_PROCESSES", "2"))
+ONLY = os.environ.get("ORACLE_ONLY")
+MAX_DIFFERENCES = 10
+BATCH = 20
+"""Cases that share a database transaction, the plans and the documents of an engine."""
+
+_SCHEMA: list[BuiltSchema] = []
+
+
+def run_batch(url: str, numbers: list[int]) -> tuple[Counter[str], list[str]]:
+    """Run the cases of these numbers; returns what was compared, and the differences."""
+    return asyncio.run(_run_batch(url, numbers))
+
+
+async def _run_batch(url: str, numbers: list[int]) -> tuple[Counter[str], list[str]]:
+    if not _SCHEMA:
+        _SCHEMA.append(make_schema())
+    differences = []
+    async with savepoint(await clone(url, f"crm_oracle_{os.getpid()}")) as database:
+        judge = Judge(Graph(_SCHEMA[0], database, SETTINGS))
+        for number in numbers:
+            found = await Case(judge, f"{SEED}:{number}").run()
+            if found is not None:
+                differences.append(f"case {number}: {describe(found)}")
+    return judge.counts, differences
+
+
+def main() -> int:
+    """Run everything and return the exit code."""
+    numbers = [int(ONLY)] if ONLY else list(range(CASES))
+    batches = [numbers[start : start + BATCH] for start in range(0, len(numbers), BATCH)]
+    started, counts, differences = time.monotonic(), Counter[str](), 0
+    with tempfile.TemporaryDirectory(prefix="crm-oracle-", ignore_cleanup_errors=True) as directory:
+        base = Path(directory)
+        base.chmod(0o755)
+        with embedded.running(base / "postgres") as server:
+            asyncio.run(make_template(server.url, base / "template-made"))
+            with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn")) as pool:
+                running = [pool.submit(run_batch, server.url, batch) for batch in batches]
+                for done in as_completed(running):
+                    more, found = done.result()
+                    counts += more
+                    differences += len(found)
+                    for text in found:
+                        print(f"\n--- {text}\n", flush=True)
+                    _progress(counts, len(numbers), differences, time.monotonic() - started)
+                    if differences >= MAX_DIFFERENCES:
+                        pool.shutdown(cancel_futures=True)
+                        break
+    print("\n".join(f"{count:9,} {name}" for name, count in sorted(counts.items())))
+    return 1 if differences or counts["worlds"] < len(numbers) else 0
+
+
+def _progress(counts: Counter[str], wanted: int, differences: int, seconds: float) -> None:
+    print(
+        f"{counts['worlds']:6} of {wanted} cases, {counts['operations']:,} operations, {counts['values']:,} values"
+        f" compared, {differences} differences, {seconds:.0f} s",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

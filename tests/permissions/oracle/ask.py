@@ -1,0 +1,185 @@
+"""Random queries: selections, pages, orders, aggregates. `conditions.py` makes their filters."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from tests.permissions.oracle.conditions import Conditions
+from tests.permissions.oracle.documents import Aggregate, Document, Item, Measure, OrderKey, Page, Root, Select
+from tests.permissions.oracle.kinds import Field, Kind, kinds
+from tests.permissions.oracle.sight import Sight
+
+INFO = ("hasNextPage", "hasPreviousPage", "startCursor", "endCursor")
+VIEWER = (("Member", 1), ("Workspace", 0))
+BUCKETS = ("DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
+MAX_PAGES = 2
+"""Edges to many in one document: more of them are larger answers, not other ones."""
+
+
+class Asker:
+    """Makes queries for a member. A `careful` one compares only what they may read on some row; the others run into
+    FORBIDDEN more often than not."""
+
+    def __init__(self, dice: random.Random, sight: Sight, *, careful: bool) -> None:
+        self.dice = dice
+        self.sight = sight
+        self.careful = careful
+        self.conditions = Conditions(dice, sight, careful=careful)
+        self.pages = 0
+
+    def document(self) -> Document:
+        """Return a query."""
+        self.pages = 0
+        count = self.dice.choice((1, 1, 1, 1, 2))
+        return Document([self.root(index) for index in range(count)])
+
+    def root(self, index: int) -> Root:
+        """Return a field of Query."""
+        dice = self.dice
+        how = dice.choice(("list",) * 9 + ("aggregate",) * 5 + ("one", "one", "node", "nodes", "viewer"))
+        key = f"r{index}"
+        if how == "viewer":
+            return Root(key, how, how, selects=[self.select(kinds()[name], depth, key) for name, depth in VIEWER])
+        if how in {"node", "nodes"}:
+            chosen = dice.sample(list(kinds().values()), dice.randint(1, 3))
+            ids = [
+                self.conditions.any_id(dice.choice(chosen)) for _ in range(1 if how == "node" else dice.randint(1, 5))
+            ]
+            selects = [self.select(kind, 1, key, f"{kind.prefix}_") for kind in chosen]
+            return Root(key, how, how, ids=ids, selects=selects)
+        kind = self.kind(how)
+        if how == "one":
+            ids = [self.conditions.any_id(kind if dice.random() < 0.9 else self.kind("one"))]
+            return Root(key, kind.roots["one"], how, ids=ids, selects=[self.select(kind, 2, key)])
+        if how == "aggregate":
+            return Root(key, kind.roots["aggregate"], how, aggregate=self.aggregate(kind))
+        return Root(key, kind.roots["list"], how, page=self.page(kind, key, 2))
+
+    def kind(self, how: str) -> Kind:
+        """Return a type that has such a field of Query; mostly one whose rows have owners."""
+        found = [kind for kind in kinds().values() if how in kind.roots]
+        owned = [kind for kind in found if "OWN" in kind.scopes and kind.name != "Member"]
+        readable = [kind for kind in owned if self.sight.reads(kind)]
+        if self.dice.random() < 0.85:
+            return self.dice.choice(readable or owned)
+        return self.dice.choice(found)
+
+    def select(self, kind: Kind, depth: int, place: str = "", prefix: str = "") -> Select:
+        """Return a selection; the keys of fields begin with `prefix` where several types are selected side by side."""
+        dice = self.dice
+        leaves = [*kind.leaves, *kind.all("money")]
+        items = []
+        for each in dice.sample(leaves, min(len(leaves), dice.choice((1, 1, 2, 2, 3)))):
+            parts = dice.choice((("amount",), ("currency",), ("amount", "currency"))) if each.of == "money" else ()
+            items.append(Item(f"{prefix}{each.name}", each, parts))
+        ones, many = kind.all("one"), kind.all("many")
+        if depth and ones:
+            for each in dice.sample(ones, min(len(ones), dice.choice((0, 0, 1, 1, 2)))):
+                inner = self.select(kinds()[each.target], depth - 1, f"{place}.{each.name}")
+                items.append(Item(f"{prefix}{each.name}", each, inner=inner))
+        if depth and many and self.pages < MAX_PAGES and dice.random() < 0.45:
+            self.pages += 1
+            each = dice.choice(many)
+            page = self.page(kinds()[each.target], f"{place}.{prefix}{each.name}", depth - 1)
+            items.append(Item(f"{prefix}{each.name}", each, page=page))
+        return Select(kind, items, typename=not prefix and dice.random() < 0.1)
+
+    def page(self, kind: Kind, place: str, depth: int) -> Page:
+        """Return a connection of a type."""
+        dice = self.dice
+        page = Page(place, kind)
+        if dice.random() < 0.55:
+            page.where = self.conditions.where(kind, 2)
+            page.by_variable = dice.random() < 0.3
+        if dice.random() < 0.65:
+            page.order = self.order(kind)
+        if dice.random() < 0.75:
+            page.size = dice.choice((0, 1, 1, 2, 2, 3, 3, 4, 5, 8, 30))
+            page.backward = dice.random() < 0.3
+            page.movable = dice.random() < 0.8
+        if dice.random() < 0.5:
+            page.nodes = self.select(kind, depth, place)
+        if page.nodes is None or page.movable:
+            page.edges = self.select(kind, depth if page.nodes is None else 0, place)
+        page.total = dice.random() < 0.6
+        if dice.random() < 0.5:
+            page.info = dice.sample(INFO, dice.randint(1, 4))
+        return page
+
+    def order(self, kind: Kind) -> Sequence[OrderKey]:
+        """Return an order of one to three keys."""
+        dice = self.dice
+        keys: dict[str, OrderKey] = {}
+        for _ in range(dice.choice((1, 1, 1, 2, 3))):
+            key = self.order_key(kind)
+            if key is not None:
+                keys[key.name] = key
+        return list(keys.values())
+
+    def order_key(self, kind: Kind) -> OrderKey | None:
+        """Return a key of an order, now and then beyond an edge."""
+        dice = self.dice
+        edge = None
+        at = kind
+        if dice.random() < 0.35:
+            edges = [each for each in kind.all("one") if self.may_compare(kind, each)]
+            if edges:
+                edge = dice.choice(edges)
+                at = kinds()[edge.target]
+        own = [each for each in (*at.leaves, *at.all("money")) if each.of not in {"texts", "id"}]
+        fields = [each for each in own if self.may_compare(at, each)]
+        if not fields:
+            return None
+        nullable = [each for each in fields if not each.required]
+        each = dice.choice(nullable if nullable and dice.random() < 0.7 else fields)
+        column = int(each.of == "money" and dice.random() < 0.2)
+        return OrderKey(edge, each, column, dice.random() < 0.5, dice.random() < 0.4)
+
+    def may_compare(self, kind: Kind, each: Field) -> bool:
+        """Return whether to compare a field."""
+        return not self.careful or self.sight.comparable(kind, each)
+
+    def aggregate(self, kind: Kind) -> Aggregate:
+        """Return an aggregate of a type."""
+        dice = self.dice
+        keyed = self.group_keys(kind)
+        chosen = dice.sample(keyed, min(len(keyed), dice.choice((0, 1, 1, 2))))
+        groups = [
+            (each, dice.choice(BUCKETS) if each is not None and each.of in {"date", "moment"} else None)
+            for each in chosen
+        ]
+        selected = dice.sample(keyed, min(len(keyed), 1)) if dice.random() < 0.2 else []
+        keys = []
+        for each in dict.fromkeys([*chosen, *selected]):
+            edge = each is not None and each.of == "one"
+            keys.append((each, self.select(kinds()[each.target], 1, "key") if edge and each is not None else None))
+        where = self.conditions.where(kind, 2) if dice.random() < 0.4 else None
+        having = self.conditions.having(kind, 1) if dice.random() < 0.35 else None
+        return Aggregate(kind, where, groups, having, keys, self.measures(kind, bool(keys)))
+
+    def group_keys(self, kind: Kind) -> list[Field | None]:
+        """Return what a type may be grouped by; None stands for its currency."""
+        fields = [
+            each
+            for each in kind.fields.values()
+            if each.of in {"bool", "text", "code", "date", "moment", "enum", "one"} and self.may_compare(kind, each)
+        ]
+        money = kind.currency is not None and "currency" not in kind.fields
+        return [*fields, *([None] if money and self.may_compare(kind, kind.all("money")[0]) else [])]
+
+    def measures(self, kind: Kind, optional: bool) -> list[Measure]:
+        """Return the selected measures; at least one unless `optional`."""
+        dice = self.dice
+        found = [Measure("count")] if dice.random() < 0.6 or not optional else []
+        for function in dice.sample(("sum", "avg", "min", "max"), dice.choice((0, 1, 1, 2))):
+            fields = [each for each in measured(kind, function) if self.may_compare(kind, each)]
+            if fields:
+                found.append(Measure(function, dice.sample(fields, min(len(fields), dice.choice((1, 1, 2))))))
+        return found
+
+
+def measured(kind: Kind, function: str) -> list[Field]:
+    """Return the fields that a function measures."""
+    of = {"int", "decimal", "money"} if function in {"sum", "avg"} else {"int", "decimal", "money", "date", "moment"}
+    return [each for each in kind.fields.values() if each.of in of and each.name != "version"]

@@ -1,0 +1,156 @@
+"""The record types as the oracle knows them: `facts.txt`, read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+VERBS = ("read", "create", "update", "delete")
+LEAVES = frozenset({"id", "text", "enum", "int", "decimal", "bool", "date", "moment", "code", "texts"})
+_LINE = re.compile(
+    r"(?P<name>\w+) (?P<kind>->|=>|\w+)(\((?P<values>[\w,]+)\))?(?P<required>!)?(?P<rest>( [\w,]+)*?)"
+    r"( mask (?P<mask>\w+))?$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a record type.
+
+    `of` is a leaf's kind, `money`, `one` or `many`; `columns` are where its value lies (none for `many`); `target` is
+    the type at the other end of an edge (that of an `id` is its own type), and `back` the field there that points to
+    this type.
+    """
+
+    name: str
+    of: str
+    required: bool = False
+    columns: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    mask: str | None = None
+    target: str = ""
+    back: str = ""
+
+    @property
+    def column(self) -> str:
+        """The first column, which says whether there is a value at all."""
+        return self.columns[0]
+
+
+@dataclass(slots=True)
+class Kind:
+    """A record type: its table, how its rows have an owner or follow a whole, its fields, its fields of Query."""
+
+    name: str
+    prefix: str
+    table: str
+    owner: str | None = None
+    """The column of the owner's id."""
+    also: tuple[str, ...] = ()
+    """A row scope of its own: its name, then the column of a team, or a type with its columns of the row and a member.
+    """
+    like: str | None = None
+    """The to-one field that leads to a row in whose scopes a row lies."""
+    part: str | None = None
+    """The to-one field that leads to the whole, in whose scopes a row lies."""
+    roots: dict[str, str] = field(default_factory=dict)
+    verbs: tuple[str, ...] = ()
+    """The named transitions."""
+    fields: dict[str, Field] = field(default_factory=dict)
+
+    def all(self, *of: str) -> list[Field]:
+        """Return the fields of these kinds."""
+        return [each for each in self.fields.values() if each.of in of]
+
+    @property
+    def leaves(self) -> list[Field]:
+        """The fields whose value is one column."""
+        return [each for each in self.fields.values() if each.of in LEAVES]
+
+    @property
+    def governed(self) -> list[Field]:
+        """The fields that a grant can name: all but edges to many records."""
+        return [each for each in self.fields.values() if each.of != "many"]
+
+    @property
+    def whole(self) -> Kind | None:
+        """The type that this one is a part of."""
+        return None if self.part is None else kinds()[self.fields[self.part].target]
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The row scopes that mean something for this type."""
+        follows = self.part or self.like
+        if follows is not None:
+            return kinds()[self.fields[follows].target].scopes
+        return ("OWN", "TEAM", *self.also[:1], "ALL") if self.owner else ("ALL",)
+
+    def shares(self, money: Field) -> bool:
+        """Return whether an amount shares its currency with another one."""
+        return sum(each.columns[1] == money.columns[1] for each in self.all("money")) > 1
+
+    @property
+    def currency(self) -> Field | None:
+        """The field whose grant governs `currency` in filters and groups: that of the name, or the first amount."""
+        return self.fields.get("currency") or next(iter(self.all("money")), None)
+
+
+@cache
+def kinds() -> Mapping[str, Kind]:
+    """Return the record types by name."""
+    found: dict[str, Kind] = {}
+    for line in Path(__file__).with_name("facts.txt").read_text().splitlines():
+        if line.startswith("type "):
+            kind = _kind(line.split()[1:])
+            found[kind.name] = kind
+        elif line and not line.startswith("#"):
+            each = _field(line.strip())
+            kind.fields[each.name] = each
+    for kind in found.values():
+        kind.fields |= {each.name: each for each in _housekeeping(kind.name)}
+    return found
+
+
+def _kind(words: list[str]) -> Kind:
+    name, prefix, table, *rest = words
+    said = dict(zip(rest[::2], rest[1::2], strict=True))
+    return Kind(
+        name,
+        prefix,
+        table,
+        owner=said.get("owner"),
+        also=tuple(re.split(r"[:.]", said["also"])) if "also" in said else (),
+        like=said.get("like"),
+        part=said.get("part"),
+        roots={how: said[how] for how in ("one", "list", "aggregate") if how in said},
+        verbs=tuple(said["verbs"].split(",")) if "verbs" in said else (),
+    )
+
+
+def _field(line: str) -> Field:
+    found = _LINE.match(line)
+    assert found is not None, f"facts.txt: cannot read {line!r}"
+    name, kind, rest = found["name"], found["kind"], found["rest"].split()
+    required = found["required"] is not None
+    if kind == "->":
+        return Field(name, "one", columns=(rest[1],), target=rest[0])
+    if kind == "=>":
+        return Field(name, "many", target=rest[0], back=rest[1])
+    columns = tuple(rest[0].split(",")) if rest else (snake(name),)
+    values = tuple(found["values"].split(",")) if found["values"] else ()
+    return Field(name, kind, required, columns, values, found["mask"])
+
+
+def _housekeeping(kind: str) -> Iterable[Field]:
+    yield Field("id", "id", True, ("id",), target=kind)
+    yield Field("version", "int", True, ("version",))
+    yield Field("createdAt", "moment", True, ("created_at",))
+    yield Field("updatedAt", "moment", True, ("updated_at",))
+
+
+def snake(name: str) -> str:
+    """Return a name in snake case."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

@@ -132,7 +132,7 @@ class Work:
         """
         await self.add_part(row, policy)
         verb, given = CREATE if policy.parent is None else UPDATE, tuple(given)
-        statement = _get_statement(type(row), policy, self.access, verb, given)
+        statement = _get_statement(type(row), policy, self.access, verb, given, made=True)
         found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": row.id})
         if found is None or not found["permitted"]:
             raise Forbidden(f"Your roles do not allow to create this {_words(policy.type)} for this owner.")
@@ -145,7 +145,7 @@ class Work:
         given, of = tuple(given), self.access.of(policy.type)
         if all(of.writable(name, verb, policy.table) is None for name in given):
             return
-        statement = _get_statement(type(row), policy, self.access, verb, given)
+        statement = _get_statement(type(row), policy, self.access, verb, given, made=True)
         found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": row.id})
         assert found is not None
         _refuse_unwritable(found, policy, given)
@@ -285,27 +285,28 @@ def _delete_statement(model: type[Row]) -> Statement:
     )
 
 
-_GET_STATEMENTS: dict[tuple[str, str, str, tuple[str, ...]], Statement] = {}
+_GET_STATEMENTS: dict[tuple[str, str, str, tuple[str, ...], bool], Statement] = {}
 MAX_GET_STATEMENTS = 2_000
 
 
 def _get_statement(
-    model: type[Row], policy: Policy, access: Access, verb: str, given: tuple[str, ...] = ()
+    model: type[Row], policy: Policy, access: Access, verb: str, given: tuple[str, ...] = (), *, made: bool = False
 ) -> Statement:
     """Return the statement that locks a row and says whether `verb` is permitted on it, and whether writing each of the
     fields `given` by it is (`write_<field>`).
 
-    The row must be visible, except to a verb that makes it: who may only create sees nothing, and yet creates.
+    The row must be visible, unless this unit of work has just `made` it: who may only create sees nothing, and yet
+    creates.
     """
     may = access.of(policy.type)
     table = table_of(model)
     limited = {name: rows for name in given if (rows := may.writable(name, verb, table)) is not None}
-    key = (policy.type, access.fingerprint, verb, tuple(limited))
+    key = (policy.type, access.fingerprint, verb, tuple(limited), made)
     found = _GET_STATEMENTS.get(key)
     if found is None:
         readable, permitted = may.rows(table), may.rows(table, verb)
         conditions = [table.c.workspace_id == workspace(), table.c.id == bindparam("id", type_=UUID)]
-        if readable is not None and verb != CREATE:
+        if readable is not None and not made:
             conditions.append(readable)
         permitted = and_(table.c.workspace_id == workspace()) if permitted is None else permitted
         columns = [rows.label(f"write_{name}") for name, rows in limited.items()]

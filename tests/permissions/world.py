@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from sqlalchemy import ARRAY, Boolean, CheckConstraint, Date, DateTime, Integer, Numeric, Table, Uuid
@@ -55,6 +56,7 @@ _FIXED: Mapping[tuple[str, str], Any] = {
 }
 """Values that rules of the product need to be so; all others are made up."""
 _CURRENCIES = {"own": "XOW", "team": "XTE", "outside": "XOU", FOREIGN: "XFO"}
+_VERSIONS = count(1_000_000)
 ADDED = 100_000
 """From this number on, values are those of rows that were added."""
 _CHOICE = re.compile(r"^\w+ IN \('(\w+)'")
@@ -108,6 +110,24 @@ class World:
             await self.graph.rows(insert, *key, role)
         return self.claims(place)
 
+    async def define(self, name: str, grants: Mapping[str, Mapping[str, Any]], place: str = "own") -> None:
+        """Define a role of the workspace: grants in the form of role files."""
+        insert = "INSERT INTO role (workspace_id, id, name, grants, version, created_at, updated_at)"
+        keys = self.row("Workspace", place)["id"], new_id(), name, grants
+        await self.graph.rows(f"{insert} VALUES ($1, $2, $3, $4, 1, now(), now())", *keys)
+        await self.move_directory()
+
+    def everything(self, **but: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
+        """Return grants of everything on every row, but for the types given: None hides one."""
+        whole = {"read": "ALL", "create": "ALL", "update": "ALL", "delete": "ALL", "default": "WRITE"}
+        types = {each.type: each for each in self.graph.schema.policies}
+        grants: dict[str, Mapping[str, Any]] = {
+            name: {"read": "ALL", "default": "READ"} if name == "AuditEntry" else _whole(name, whole)
+            for name, policy in types.items()
+            if policy.parent is None and name not in but
+        }
+        return grants | {name: given for name, given in but.items() if given is not None}
+
     async def put(self, type_name: str, place: str = "own", **values: Any) -> None:
         """Change columns of a row by plain SQL, and what is known of it."""
         row = self.rows[type_name, place]
@@ -150,6 +170,11 @@ class World:
         finally:
             await transaction.rollback()
             self.rows, self.added = rows, added
+            await self.move_directory()
+
+    async def move_directory(self) -> None:
+        """Let what is remembered of members be looked up again: a version that was taken back must not come twice."""
+        await self.graph.rows("UPDATE workspace SET directory_version = $1", next(_VERSIONS))
 
     async def digest(self, place: str = "own") -> dict[str, str]:
         """Return a digest of each table's rows of a workspace, the event log among them: by plain SQL."""
@@ -202,6 +227,10 @@ class World:
             for text in _texts(self.row(type_name, other))
         }
         return {text for text in own - others if len(text) > 4}
+
+
+def _whole(type_name: str, grants: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**grants, "setRoles": "ALL"} if type_name == "Member" else grants
 
 
 def _texts(row: Mapping[str, Any]) -> set[str]:

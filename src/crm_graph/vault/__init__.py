@@ -6,6 +6,8 @@ which somebody signs in. Nor should a value that was copied to another row, colu
 Overview, one file each, imports go down this list:
 
     rotate.py    new data keys, and everything encrypted anew under them; new master keys
+    status.py    which keys there are, and what is under them
+    rows.py      what is about to be written to a row
     vault.py     the keys of each workspace: made at first need, kept for a while; `seal` and `open`
     keys.py      the keys of one workspace in clear: encrypt, decrypt, blind index
     columns.py   the mark on a table's column: what is in it is ciphertext

@@ -119,7 +119,7 @@ class Aggregate:
         statements: dict[Any, tuple[Statement, tuple[str, ...]]] = {}
 
         async def fetch(context: GraphContext, _: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
-            form, having, values = await self._conditions(context, arguments)
+            form, having, normaliser = self._conditions(context, arguments)
             keys = self._group_keys(arguments.get("groupBy") or ())
             key = form, having, keys
             found = statements.get(key)
@@ -132,7 +132,9 @@ class Aggregate:
             statement, audited = found
             if audited:
                 context.note_reads(audited)
-            values.update(context.binds)
+            values = {**context.binds, **normaliser.binds()}
+            if normaliser.searches:
+                values |= await blind_values(context, normaliser.searches)
             rows = await context.reader.fetch(statement, values)
             if len(rows) > MAX_GROUPS:
                 raise BadUserInput(f"This makes more than {MAX_GROUPS} groups: filter, or use larger buckets.")
@@ -140,10 +142,8 @@ class Aggregate:
 
         return fetch
 
-    async def _conditions(
-        self, context: GraphContext, arguments: Mapping[str, Any]
-    ) -> tuple[Form, Form, dict[str, Any]]:
-        """Return the forms of `where` and of `having`, and the values of both."""
+    def _conditions(self, context: GraphContext, arguments: Mapping[str, Any]) -> tuple[Form, Form, Normaliser]:
+        """Return the forms of `where` and of `having`, and what has the values of both."""
         where = having = EVERYTHING
         normaliser = Normaliser(self.registry, self.limits)
         if "where" in arguments:
@@ -153,10 +153,7 @@ class Aggregate:
         if normaliser.work:
             argument = "where" if "where" in arguments else "having"
             context.count_filter(normaliser.work, self.limits.per_operation, argument)
-        values = normaliser.binds()
-        if normaliser.searches:
-            values |= await blind_values(context, normaliser.searches)
-        return where, having, values
+        return where, having, normaliser
 
     def _group_keys(self, given: Sequence[Mapping[str, Any]]) -> GroupKeys:
         if len(given) > MAX_GROUP_KEYS:

@@ -114,9 +114,9 @@ class Watch:
             "own": {"id": event.entity_id, "workspace_id": event.workspace_id},
             "old": {name: change[0] for name, change in event.changes.items()},
         }
+        statement, audited = self._statement(context)
         if self.searches:
             values |= await blind_values(context, self.searches)
-        statement, audited = self._statement(context)
         (found,) = await context.reader.fetch(statement, values)
         if audited:
             context.note_reads(audited)

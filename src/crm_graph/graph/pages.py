@@ -178,8 +178,6 @@ class _PageFetch:
         if request.work:
             context.count_filter(request.work, self.page.limits.filters.per_operation)
         values = {**context.binds, **request.values, "keys": keys}
-        if request.searches:
-            values |= await blind_values(context, request.searches)
         sealed, null_at = b"", None
         if self.wants_cursors or request.cursor is not None:
             sealed = self.page.seal_context(request, context.viewer)
@@ -190,6 +188,8 @@ class _PageFetch:
         statements = self._statements(request, null_at)
         if statements.audited:
             context.note_reads(statements.audited)
+        if request.searches:  # of what may be looked for: a refusal, which compiling is, comes before any statement
+            values |= await blind_values(context, request.searches)
         rows: Sequence[Any] = ()
         counts: Sequence[Any] = ()
         if statements.rows is not None and statements.count is not None and not statements.rows_have_total:

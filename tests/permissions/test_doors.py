@@ -20,8 +20,8 @@ DERIVED = (
 """The types of a record: their fields are its fields, and every door asks for them under its permissions."""
 OPEN = frozenset({"PageInfo", "Money", "UserError", "DeletePayload", "Viewer", "MoneyInput"}) | {
     *(
-        "Account",
-        "SignedInSession",
+        *("Account", "SignedInSession", "AuthorizedApp"),
+        *("ClaimConditionInput", "ProvisioningRuleInput", "TrustedDocumentInput"),
         "Role",
         "TypeGrant",
         "VerbGrant",

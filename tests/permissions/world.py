@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from sqlalchemy import ARRAY, Boolean, CheckConstraint, Date, DateTime, Integer, Numeric, Table, Uuid
+from sqlalchemy import ARRAY, JSON, Boolean, CheckConstraint, Date, DateTime, Integer, Numeric, Table, Uuid
 
 from crm_graph.graph.records import Record
 from crm_graph.identity.tokens import Claims
@@ -44,7 +44,12 @@ ANCHORS: Mapping[str, str] = {
     "TicketReply": "ticket_id",
 }
 """The column that says whose a row is. Members are each their own; the other types belong to the whole workspace."""
-UNOWNED = frozenset({"Workspace", "Member", "Team", "ApiClient", "Product", "Pipeline", "Stage"})
+UNOWNED = frozenset(
+    {
+        *("Workspace", "Member", "Team", "ApiClient", "ApiKey", "IdentityProvider", "MemberIdentity"),
+        *("Product", "Pipeline", "Stage"),
+    }
+)
 _PINNED = {("member", "team_id"): {"own": "own", "team": "own"}, ("team", "manager_id"): {"own": "outside"}}
 """Which row a foreign key points to where crossing would change who is in the viewer's team."""
 _CROSSED = {"own": "own", "team": "outside", "outside": "team", FOREIGN: FOREIGN}
@@ -53,6 +58,9 @@ _FIXED: Mapping[tuple[str, str], Any] = {
     ("ticket", "satisfaction"): 3,
     ("workspace", "time_zone"): "UTC",
     ("member", "status"): "ACTIVE",
+    ("member", "kind"): "PERSON",
+    ("api_client", "redirect_uris"): ["https://canary.example/back"],
+    ("api_client", "member_id"): None,
 }
 """Values that rules of the product need to be so; all others are made up."""
 _CURRENCIES = {"own": "XOW", "team": "XTE", "outside": "XOU", FOREIGN: "XFO"}
@@ -298,6 +306,8 @@ def _value(table: Table, column: Any, place: str, number: int) -> Any:
     match column.type:
         case Uuid():
             return new_id()
+        case JSON():
+            return []
         case ARRAY():
             return [f"{table.name} {column.name} {place} canary"]
         case Boolean():

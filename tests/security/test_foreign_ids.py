@@ -51,7 +51,9 @@ def _target(world: World, table: Table, name: str) -> Record | None:
         return registry.records.get(table.type if table.record else "Member")
     edge = registry.records[table.type].edges.get(name.removesuffix("Id")) if table.record else None
     spelled = name[0].upper() + name[1:].removesuffix("Id")
-    named = {"manager": "Member", "owner": "Member", "parent": table.type}.get(name.removesuffix("Id"), spelled)
+    said = {"manager": "Member", "owner": "Member", "member": "Member", "parent": table.type}
+    said |= {"client": "ApiClient", "provider": "IdentityProvider"}
+    named = said.get(name.removesuffix("Id"), spelled)
     return edge.target if edge is not None else registry.records.get(named)
 
 

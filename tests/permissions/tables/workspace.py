@@ -73,7 +73,7 @@ MEMBERS = Table(
         ),
         _write(
             "suspendMember",
-            "update",
+            "suspend",
             "member",
             {"id": ROW},
             ["MemberSuspended"],
@@ -82,7 +82,7 @@ MEMBERS = Table(
         ),
         _write(
             "reactivateMember",
-            "update",
+            "reactivate",
             "member",
             {"id": ROW},
             ["MemberReactivated"],
@@ -252,4 +252,112 @@ CLIENTS = Table(
     ],
 )
 
-TABLES = (WORKSPACE, MEMBERS, TEAMS, ROLES, ACCOUNTS, AUDIT, CLIENTS)
+
+def _key(name: str, input_: Mapping[str, Any], event: str, field: str, of: str, **more: Any) -> Write:
+    stranger = no_such(of, field)
+    return _write(name, "update", "api key", input_, [event], ["api_key", "workspace"], stranger, **more)
+
+
+KEYS = Table(
+    "ApiKey",
+    reads=("apiKey", "apiKeys"),
+    seen_by="admin",
+    unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
+    writes=[
+        _key("createApiKey", {"clientId": Id("ApiClient"), "name": "Zebra"}, "ApiKeyCreated", "clientId", "api client"),
+        _key("rotateApiKey", {"id": ROW}, "ApiKeyRotated", "id", "api key", given={"revoked_at": None}),
+        _key("revokeApiKey", {"id": ROW}, "ApiKeyRevoked", "id", "api key", given={"revoked_at": None}),
+    ],
+)
+DOCUMENTS = Table(
+    "TrustedDocument",
+    reads=(),
+    seen_by="admin",
+    unseen_by=[],
+    record=False,
+    writes=[
+        _write(
+            "pushTrustedDocuments",
+            "update",
+            "api client",
+            {"clientId": Id("ApiClient"), "documents": [{"source": "{ __typename }"}]},
+            ["TrustedDocumentAdded"],
+            ["trusted_document"],
+            no_such("api client", "clientId"),
+        ),
+        _write(
+            "removeTrustedDocuments",
+            "update",
+            "api client",
+            {"clientId": Id("ApiClient"), "ids": [f"sha256:{'0' * 64}"]},
+            [],
+            [],
+            no_such("api client", "clientId"),
+        ),
+    ],
+)
+_PROVIDER = {"name": "Zebra", "issuer": "https://zebra.example", "clientId": "zebra"}
+PROVIDERS = Table(
+    "IdentityProvider",
+    reads=("identityProvider", "identityProviders"),
+    seen_by="admin",
+    unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
+    writes=[
+        _write(
+            "createIdentityProvider",
+            "create",
+            "identity provider",
+            _PROVIDER,
+            ["IdentityProviderCreated"],
+            ["identity_provider", "workspace"],
+            OWN_WORKSPACE,
+        ),
+        _write(
+            "updateIdentityProvider",
+            "update",
+            "identity provider",
+            {"id": ROW, "enabled": False},
+            ["IdentityProviderUpdated"],
+            ["identity_provider", "workspace"],
+            no_such("identity provider"),
+        ),
+        _write(
+            "deleteIdentityProvider",
+            "delete",
+            "identity provider",
+            {"id": ROW},
+            ["IdentityProviderDeleted"],
+            ["identity_provider", "workspace"],
+            no_such("identity provider"),
+            fresh=True,
+        ),
+    ],
+)
+IDENTITIES = Table(
+    "MemberIdentity",
+    reads=("memberIdentity", "memberIdentities"),
+    seen_by="admin",
+    unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
+    writes=[
+        _write(
+            "linkMemberIdentity",
+            "create",
+            "member identity",
+            {"providerId": Id("IdentityProvider", "team"), "subject": "Zebra", "memberId": Id("Member", "team")},
+            ["IdentityLinked"],
+            ["member_identity", "workspace"],
+            no_such("identity provider", "providerId"),
+        ),
+        _write(
+            "unlinkMemberIdentity",
+            "delete",
+            "member identity",
+            {"id": ROW},
+            ["IdentityUnlinked"],
+            ["member_identity", "workspace"],
+            no_such("member identity"),
+        ),
+    ],
+)
+
+TABLES = (KEYS, DOCUMENTS, PROVIDERS, IDENTITIES, WORKSPACE, MEMBERS, TEAMS, ROLES, ACCOUNTS, AUDIT, CLIENTS)

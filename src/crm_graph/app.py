@@ -75,7 +75,8 @@ class Installation:
 
 def authority(installation: Installation, settings: Settings) -> TokenAuthority:
     """Return the authority that signs and checks this installation's tokens."""
-    return TokenAuthority(installation.secrets, settings.issuer, settings.audience, key_days=settings.key_days)
+    issuer = settings.issuer or settings.public_url or "crm-graph"
+    return TokenAuthority(installation.secrets, issuer, settings.audience, key_days=settings.key_days)
 
 
 def make_vault(installation: Installation, settings: Settings, database: Database) -> Vault:

@@ -322,7 +322,7 @@ def _get_statement(
 def _refuse_unwritable(found: Record, policy: Policy, given: Iterable[str]) -> None:
     """Raise Refused FORBIDDEN at the first of the fields that may not be written on the row that was found."""
     for name in given:
-        if found.get(f"write_{name}", True) is False:
+        if not found.get(f"write_{name}", True):  # null where a row has no owner: then it is nobody's to write
             field = f"{name}Id" if f"{_snake(name)}_id" in policy.table.c else name
             raise Refused(
                 "FORBIDDEN", f"Your roles do not allow to write `{name}` of this {_words(policy.type)}.", (field,)
@@ -343,7 +343,7 @@ def _refuse_unfit(row: Row) -> None:
         value = getattr(row, column.name)
         if value is None and column.server_default is None:
             raise Refused("REQUIRED", f"`{_camel(column.name)}` must have a value.", (_camel(column.name),))
-        if isinstance(value, str) and not value.strip():
+        if isinstance(value, str) and not value.strip() and column.server_default is None:
             raise Refused("INVALID", f"`{_camel(column.name)}` cannot be blank.", (_camel(column.name),))
 
 

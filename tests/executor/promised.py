@@ -23,7 +23,18 @@ def _of_object(plan: ObjectPlan) -> int:
 
 def _of_edge(edge: PlannedEdge) -> int:
     below = sum(_of_object(plan) for plan in edge.field.objects.values())
-    return below + (_own(edge) if edge.fetch is not None and not edge.per_row else 0)
+    return below + (_own(edge) if edge.fetch is not None and not edge.per_row else _of_resolver(edge))
+
+
+READS = {"Query.explainAccess": 3, "Query.role": 1, "Query.roles": 1}
+"""Plain resolvers that send statements themselves, and how many; all others of these types one."""
+READING_TYPES = frozenset({"Viewer", "RolePayload"})
+
+
+def _of_resolver(edge: PlannedEdge) -> int:
+    if edge.field.parent.name in READING_TYPES:
+        return 1
+    return READS.get(edge.field.coordinate, 0)
 
 
 def _own(edge: PlannedEdge) -> int:

@@ -18,7 +18,7 @@ from tests.support.graph import Graph
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
 CHUNKS = 8
-DOCUMENTS_PER_CHUNK = 50
+DOCUMENTS_PER_CHUNK = 60
 SEED = "test"
 
 

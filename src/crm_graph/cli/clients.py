@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 from rich.markup import escape
@@ -49,7 +49,7 @@ from crm_graph.domains.workspace.clients.operations import (
     revoke_api_key,
     update_api_client,
 )
-from crm_graph.kernel.errors import OperatorError, Refused
+from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.ids import decode_id, encode_id
 from crm_graph.permissions.roles import ADMIN
 from crm_graph.work import Work
@@ -145,7 +145,7 @@ def create_client(
             id_ = await create_api_client(work, values, (), roles or None)
             return (await create_api_key(work, id_, FIRST_KEY, None))[1] if with_key else None
 
-    key = run(_explained(create()))
+    key = run(create())
     console.print(f"created the client {escape(name)}: {mode}", soft_wrap=True)
     if key is not None:
         click.echo(key)
@@ -166,7 +166,7 @@ def make_key(name: str, key_name: str, days: int | None, workspace: str | None, 
             until = None if days is None else work.now + timedelta(days=days)
             return (await create_api_key(work, where.client_id, key_name, until))[1]
 
-    click.echo(run(_explained(create())))
+    click.echo(run(create()))
 
 
 @client.command("keys")
@@ -201,17 +201,8 @@ def revoke(key_id: str, workspace: str | None, data: Path | None) -> None:
         async with _where(find_place(data), workspace) as where, where.work() as work:
             await revoke_api_key(work, inner)
 
-    run(_explained(write()))
+    run(write())
     console.print(f"revoked {key_id}", soft_wrap=True)
-
-
-async def _explained(work: Coroutine[Any, Any, T]) -> T:
-    """Await an operation. Raises OperatorError for what it refuses."""
-    try:
-        return await work
-    except Refused as refused:
-        where = f" ({'.'.join(refused.field)})" if refused.field else ""
-        raise OperatorError(f"{refused.message}{where}", "nothing was written: correct it and try again") from None
 
 
 @client.command("list")

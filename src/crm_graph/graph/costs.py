@@ -160,7 +160,7 @@ class FieldCosts:
             case Batch():
                 return FieldCost(of, own=0 if is_leaf_type(of) else 1, statements=1, size=size)
             case Resolver() if not is_leaf_type(of):
-                return FieldCost(of, own=1, size=size)
+                return FieldCost(of, own=1, statements=1, size=size)
             case _:
                 return FieldCost(of, size=size)
 

@@ -19,7 +19,7 @@ from joserfc.errors import JoseError
 from crm_graph.identity.keys import ALGORITHM, SigningKeys
 from crm_graph.kernel.clock import Clock, system_clock
 from crm_graph.kernel.errors import Unauthenticated
-from crm_graph.kernel.ids import new_id
+from crm_graph.kernel.ids import encode_id, new_id
 
 MAX_TOKEN_LENGTH = 4_096
 MAX_CHECKED_TOKENS = 10_000
@@ -29,6 +29,8 @@ LEEWAY = timedelta(seconds=30)
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - no password
 """RFC 9068's `typ`: a token of another kind, an ID token say, is no access token."""
 NOBODY = "0" * 32
+CLIENT_PREFIX = "apc"
+"""What the API's id of a client begins with: RFC 9068's `client_id` is the one that the client knows."""
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _HEX32 = re.compile(r"[0-9a-f]{32}\Z")
 _FOREIGN_KEY_HEADERS = frozenset({"jku", "x5u", "jwk", "x5c", "crit", "b64"})
@@ -110,7 +112,7 @@ class TokenAuthority:
             "jti": new_id(),
         }
         if client_id is not None:
-            claims["azp"] = claims["client_id"] = client_id
+            claims["azp"], claims["client_id"] = client_id, encode_id(CLIENT_PREFIX, client_id)
         if session_id is not None:
             claims["sid"] = session_id
         if scope is not None:

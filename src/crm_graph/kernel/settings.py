@@ -17,7 +17,8 @@ class Settings:
     """Each field is the variable `CRM_` + its name in capitals; units are in the names."""
 
     executor: str = "planned"
-    issuer: str = "crm-graph"
+    issuer: str = ""
+    """The `iss` of tokens; without it, `public_url`, else `crm-graph`."""
     audience: str = "crm-graph"
     token_minutes: int = 60
     """How long tokens of `crm-graph token` are good."""

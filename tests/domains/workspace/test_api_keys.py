@@ -211,7 +211,7 @@ async def _role_that_keeps_clients(graph: Graph, claims: Claims) -> None:
         "INSERT INTO role (workspace_id, id, name, grants, version, created_at, updated_at)"
         " VALUES ($1, gen_random_uuid(), 'integration', $2::jsonb, 1, now(), now())",
         claims.workspace_id,
-        {"ApiClient": every, "Member": every},
+        {"ApiClient": every, "Member": {**every, "setRoles": "ALL"}},
     )
 
 

@@ -35,7 +35,6 @@ def test_may_be_registered(uri: str) -> None:
         "HTTPS://app.example.com/callback",
         "ftp://app.example.com/",
         "javascript:alert(1)",
-        "com.example.app:/callback",
         "//app.example.com/callback",
         "/callback",
         "https:///callback",

@@ -19,9 +19,8 @@ from crm_graph.kernel.errors import Unauthenticated
 from crm_graph.kernel.ids import new_id
 from tests.support.accounts import HOME, PASSWORD, REFRESH, WHO, Accounts
 
-SESSIONS = (
-    """{ viewer { sessions { id method address userAgent current clientName createdAt lastUsedAt expiresAt } } }"""
-)
+SESSIONS = """{ viewer { sessions {
+    sessionId method address userAgent current clientName createdAt lastUsedAt expiresAt } } }"""
 REVOKE = "mutation ($id: ID!) { revokeSession(input: {id: $id}) { errors { code field } } }"
 REVOKE_OTHERS = "mutation { revokeOtherSessions { revoked errors { code } } }"
 REVOKE_OF = """mutation ($id: ID!) {
@@ -206,7 +205,7 @@ async def test_sessions_are_listed(accounts: Accounts, executor: str) -> None:
         ("192.0.2.1", "test", True, "PASSWORD"),
         ("2001:db8::1", "phone", False, "PASSWORD"),
     ]
-    assert await accounts.data(REVOKE, {"id": listed[1]["id"]}, token=second["accessToken"]) == {
+    assert await accounts.data(REVOKE, {"id": listed[1]["sessionId"]}, token=second["accessToken"]) == {
         "revokeSession": {"errors": []}
     }
     assert await accounts.code(WHO, token=first["accessToken"]) == "UNAUTHENTICATED"
@@ -219,7 +218,7 @@ async def test_nobody_ends_another_s_session(accounts: Accounts) -> None:
     await accounts.give_password("admin@example.com")
     rep, admin = await accounts.sign_in(), await accounts.sign_in("admin@example.com")
     (session,) = await _listed(accounts, rep["accessToken"])
-    for id_ in (session["id"], f"ses_{new_id()}", "ses_x", "cus_1"):
+    for id_ in (session["sessionId"], f"ses_{new_id()}", "ses_x", "cus_1"):
         payload = (await accounts.data(REVOKE, {"id": id_}, token=admin["accessToken"]))["revokeSession"]
         assert payload["errors"] == [{"code": "NOT_FOUND", "field": ["id"]}]
     assert await accounts.data(WHO, token=rep["accessToken"])

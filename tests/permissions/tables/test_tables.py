@@ -129,7 +129,7 @@ async def test_who_may_read(world: World, table: Table) -> None:
 
 ROLES = """query ($id: ID!, $member: ID!) { roles { name } role(name: "analyst") { name grants { type } }
   mine: explainAccess(id: $id, field: "name") { visible level rules { role grant } }
-  theirs: explainAccess(id: $id, field: "name", memberId: $member) { visible } grantableTypes { type } }"""
+  theirs: explainAccess(id: $id, field: "name", memberId: $member) { visible } grantables { type } }"""
 
 
 async def test_who_may_read_roles(world: World) -> None:

@@ -139,7 +139,7 @@ def _role(name: str, verb: str, input_: Mapping[str, Any], event: str, stranger:
 _GRANTS = [{"type": "Product", "verbs": [{"verb": "read", "scope": "ALL"}]}]
 ROLES = Table(
     "Role",
-    reads=("roles", "role", "grantableTypes", "explainAccess"),
+    reads=("roles", "role", "grantables", "explainAccess"),
     seen_by="admin",
     unseen_by=[],
     record=False,

@@ -201,7 +201,9 @@ class PublicMutations:
 
 def _given(context: GraphContext, refresh_token: str | None) -> str:
     """Return the refresh token of an input, or of the cookie. Raises BadUserInput where there is neither."""
-    found = refresh_token or (None if context.cookies is None else context.cookies.refresh_token)
+    found = refresh_token
+    if found is None and context.cookies is not None:
+        found = context.cookies.refresh_token
     if found is None:
         raise BadUserInput("`refreshToken` is missing, and no cookie holds one.", path=("input", "refreshToken"))
     return found

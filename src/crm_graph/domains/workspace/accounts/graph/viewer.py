@@ -32,7 +32,9 @@ describe(
 class SignedInSession:
     """A live session of the viewer."""
 
-    id: strawberry.ID = strawberry.field(description="The id of the session, for `revokeSession`.")
+    session_id: strawberry.ID = strawberry.field(
+        description="The id of the session, for `revokeSession`. Not called `id`: a session is no node."
+    )
     method: model.SignInMethod = strawberry.field(description="How you signed in.")
     client_name: str | None = strawberry.field(description="The application that signed you in, where there is one.")
     address: str | None = strawberry.field(description="The address it was last used from.")
@@ -60,7 +62,7 @@ class ViewerAccount:
         current = info.context.viewer.session_id
         return [
             SignedInSession(
-                id=strawberry.ID(encode_id(SESSION_PREFIX, row["id"])),
+                session_id=strawberry.ID(encode_id(SESSION_PREFIX, row["id"])),
                 method=model.SignInMethod(row["method"]),
                 client_name=row["client_name"],
                 address=row["address"],

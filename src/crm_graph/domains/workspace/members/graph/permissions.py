@@ -41,7 +41,7 @@ class FieldPermission:
 
 
 @strawberry.type(description="What the viewer may do with a type.")
-class TypePermission:
+class RecordPermission:
     """One type of the schema."""
 
     type: str = strawberry.field(description="The name of the type, as in the schema.")
@@ -49,7 +49,7 @@ class TypePermission:
     fields: list[FieldPermission] = strawberry.field(description="The fields that may be seen on any row.")
 
 
-def type_permissions(context: GraphContext) -> list[TypePermission]:
+def type_permissions(context: GraphContext) -> list[RecordPermission]:
     """Return what the viewer may do, by type; types on which nothing is granted are left out."""
     found = []
     for name, policy in context.vocabulary.policies.items():
@@ -58,7 +58,7 @@ def type_permissions(context: GraphContext) -> list[TypePermission]:
         if verbs:
             fields = sorted(context.vocabulary.fields[name])
             found.append(
-                TypePermission(
+                RecordPermission(
                     type=name,
                     verbs=[VerbPermission(verb=verb, scopes=sorted(access.scopes(verb))) for verb in verbs],
                     fields=[_field(access, each, verbs) for each in fields if access.level(each) > Level.NONE],

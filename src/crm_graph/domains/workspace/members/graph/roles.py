@@ -43,7 +43,7 @@ class RoleField:
     audited: bool = strawberry.field(description="Whether reading it by this role is written to the log.")
 
 
-@strawberry.type(name="TypeGrant", description="What a role may do with a type.")
+@strawberry.type(name="RecordGrant", description="What a role may do with a type.")
 class RoleType:
     """One type of a role."""
 
@@ -72,7 +72,7 @@ class Role:
 
 
 @strawberry.type(description="What can be granted on a type.")
-class GrantableType:
+class Grantable:
     """What an editor of roles offers."""
 
     type: str = strawberry.field(description="The name of the type, as in the schema.")
@@ -106,7 +106,7 @@ class RoleFieldInput:
     audited: bool = strawberry.field(description="Whether reading it is written to the log.", default=False)
 
 
-@strawberry.input(name="TypeGrantInput", description="What a role may do with a type.")
+@strawberry.input(name="RecordGrantInput", description="What a role may do with a type.")
 class RoleTypeInput:
     """See `RoleType`."""
 
@@ -174,10 +174,10 @@ class RoleQueries:
         return await _find(info, name)
 
     @strawberry.field(description="What roles may speak of: types with their verbs, row scopes and fields.")
-    def grantable_types(self, info: Info) -> list[GrantableType]:
+    def grantables(self, info: Info) -> list[Grantable]:
         of = info.context.vocabulary
         return [
-            GrantableType(
+            Grantable(
                 type=name,
                 scopes=list(scopes_of(policy)),
                 verbs=[READ, CREATE, UPDATE, DELETE, *policy.transitions],

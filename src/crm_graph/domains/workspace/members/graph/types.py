@@ -10,7 +10,7 @@ from datetime import datetime
 import strawberry
 
 from crm_graph.domains.workspace.members import model, policy
-from crm_graph.domains.workspace.members.graph.permissions import TypePermission, type_permissions
+from crm_graph.domains.workspace.members.graph.permissions import RecordPermission, type_permissions
 from crm_graph.domains.workspace.workspaces.graph import Workspace
 from crm_graph.graph import roots
 from crm_graph.graph.context import Info
@@ -69,7 +69,7 @@ class Viewer:
     workspace: Workspace | None = by_key("workspace_id", "The workspace the token is for.")
 
     @strawberry.field(description="What you may do, by type: the union of your roles.")
-    def permissions(self, info: Info) -> list[TypePermission]:
+    def permissions(self, info: Info) -> list[RecordPermission]:
         return type_permissions(info.context)
 
 

@@ -61,6 +61,11 @@ _FIXED: Mapping[tuple[str, str], Any] = {
     ("member", "kind"): "PERSON",
     ("api_client", "redirect_uris"): ["https://canary.example/back"],
     ("api_client", "member_id"): None,
+    ("api_client", "roles"): ["analyst"],
+    ("identity_provider", "scopes"): ["openid"],
+    ("identity_provider", "audiences"): ["canary"],
+    ("identity_provider", "email_domains"): [],
+    ("identity_provider", "default_roles"): [],
 }
 """Values that rules of the product need to be so; all others are made up."""
 _CURRENCIES = {"own": "XOW", "team": "XTE", "outside": "XOU", FOREIGN: "XFO"}
@@ -279,7 +284,9 @@ def _values(
     for column in table.columns:
         if column.name in {"workspace_id", "id"} or column.name in blind:
             continue
-        if column.name in targets and targets[column.name] in by_table:
+        if (table.name, column.name) in _FIXED:
+            values[column.name] = _FIXED[table.name, column.name]
+        elif column.name in targets and targets[column.name] in by_table:
             target = _target(record.name, table.name, column.name, place)
             values[column.name] = world.rows[by_table[targets[column.name]].name, target]["id"]
         else:
@@ -295,8 +302,6 @@ def _target(type_name: str, table: str, column: str, place: str) -> str:
 
 def _value(table: Table, column: Any, place: str, number: int) -> Any:
     """Return a value that its place can be told by: no two of the world are alike where a rule does not say so."""
-    if (table.name, column.name) in _FIXED:
-        return _FIXED[table.name, column.name]
     checks = [str(each.sqltext) for each in table.constraints if isinstance(each, CheckConstraint)]
     for check in checks:
         choice = _CHOICE.match(check)
@@ -334,6 +339,10 @@ def _text(table: str, column: str, place: str) -> str:
             return _CURRENCIES[place.partition(".")[0]]
         case "email":
             return f"{place}.{table}@canary.example"
+        case "issuer":
+            return f"https://{place}.canary.example"
+        case "client_id":
+            return f"{place}-canary-{table}"
         case "phone":
             return f"+1 canary {table} {place} {len(place)}7"
     return f"{place} canary {table} {column}"

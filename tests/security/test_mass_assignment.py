@@ -116,7 +116,7 @@ ROLES: dict[str, dict[str, Any]] = {
     "createMember": {"name": "x", "email": "x@new.example", "roles": ["admin"]},
     "inviteMember": {"name": "x", "email": "x@new.example", "roles": ["admin"]},
     "setMemberRoles": {"roles": ["admin"]},
-    "createApiClient": {"name": "x", "memberRoles": ["admin"]},
+    "createApiClient": {"name": "x", "roles": ["admin"]},
 }
 
 

@@ -253,9 +253,9 @@ CLIENTS = Table(
 )
 
 
-def _key(name: str, input_: Mapping[str, Any], event: str, field: str, of: str, **more: Any) -> Write:
+def _key(name: str, input_: Mapping[str, Any], events: list[str], field: str, of: str, **more: Any) -> Write:
     stranger = no_such(of, field)
-    return _write(name, "update", "api key", input_, [event], ["api_key", "workspace"], stranger, **more)
+    return _write(name, "update", "api key", input_, events, ["api_key", "workspace"], stranger, **more)
 
 
 KEYS = Table(
@@ -264,9 +264,31 @@ KEYS = Table(
     seen_by="admin",
     unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
     writes=[
-        _key("createApiKey", {"clientId": Id("ApiClient"), "name": "Zebra"}, "ApiKeyCreated", "clientId", "api client"),
-        _key("rotateApiKey", {"id": ROW}, "ApiKeyRotated", "id", "api key", given={"revoked_at": None}),
-        _key("revokeApiKey", {"id": ROW}, "ApiKeyRevoked", "id", "api key", given={"revoked_at": None}),
+        _write(
+            "createApiKey",
+            "update",
+            "api client",
+            {"clientId": Id("ApiClient"), "name": "Zebra"},
+            ["ApiKeyCreated"],
+            ["api_key", "workspace"],
+            no_such("api client", "clientId"),
+        ),
+        _key(
+            "rotateApiKey",
+            {"id": ROW},
+            "ApiKeyRotated",
+            "id",
+            "api key",
+            given={"revoked_at": None, "expires_at": None},
+        ),
+        _key(
+            "revokeApiKey",
+            {"id": ROW},
+            "ApiKeyRevoked",
+            "id",
+            "api key",
+            given={"revoked_at": None, "expires_at": None},
+        ),
     ],
 )
 DOCUMENTS = Table(
@@ -290,9 +312,12 @@ DOCUMENTS = Table(
             "update",
             "api client",
             {"clientId": Id("ApiClient"), "ids": [f"sha256:{'0' * 64}"]},
-            [],
-            [],
+            ["TrustedDocumentRemoved"],
+            ["trusted_document"],
             no_such("api client", "clientId"),
+            before="INSERT INTO trusted_document (workspace_id, id, client_id, sha256, source, operations, schema_sha256,"
+            " version, created_at, updated_at) SELECT workspace_id, coalesce($2, id), id, repeat('0', 64), '{ a }', '{}',"
+            " '', 1, now(), now() FROM api_client WHERE workspace_id = $1 AND name LIKE 'own canary%'",
         ),
     ],
 )
@@ -343,7 +368,7 @@ IDENTITIES = Table(
             "linkMemberIdentity",
             "create",
             "member identity",
-            {"providerId": Id("IdentityProvider", "team"), "subject": "Zebra", "memberId": Id("Member", "team")},
+            {"providerId": Id("IdentityProvider", "team"), "subject": "Zebra", "memberId": Id("Member", "own")},
             ["IdentityLinked"],
             ["member_identity", "workspace"],
             no_such("identity provider", "providerId"),

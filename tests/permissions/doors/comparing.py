@@ -261,13 +261,15 @@ async def _expect_blind(visit: Visit, record: Record, value: str, chain: Chain, 
     for place in PLACES:
         if not visit.sees(record.name, place) or visit.world.id(record.name, place) not in everything:
             continue
-        beyond = place
+        beyond: str | None = place
         if len(chain) == 2:
-            column = record.edges[chain[0][1]].column
-            beyond = visit.place_of(last.name, visit.world.row(record.name, place)[column])
+            key = visit.world.row(record.name, place)[record.edges[chain[0][1]].column]
+            beyond = None if key is None else visit.place_of(last.name, key)
         leaf = "currency" if value.endswith("_CURRENCY") else name
-        clear = is_clear(visit, last, name, beyond)
-        ends[visit.world.id(record.name, place)] = str(operand(visit, last, leaf, beyond)) if clear else None
+        if beyond is None or not is_clear(visit, last, name, beyond):
+            ends[visit.world.id(record.name, place)] = None
+            continue
+        ends[visit.world.id(record.name, place)] = str(operand(visit, last, leaf, beyond))
     if None not in ends.values():
         return
     shown = {id_: end for id_, end in ends.items() if end is not None}

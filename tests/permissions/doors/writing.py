@@ -166,8 +166,8 @@ SAMPLES: Mapping[str, Any] = {
 def _sample(visit: Visit, each: Write, record: Record, name: str, place: str) -> Any:
     """Return a value that an input field takes."""
     if name in each.samples:
-        given: Id = each.samples[name]
-        return visit.world.id(given.type, given.place)
+        given = each.samples[name]
+        return visit.world.id(given.type, given.place) if isinstance(given, Id) else given
     type_ = inputs(visit, each)[name].type
     named = get_named_type(type_)
     if named.name == "ID":

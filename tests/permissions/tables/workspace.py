@@ -229,6 +229,7 @@ CLIENTS = Table(
             ["ApiClientCreated"],
             ["api_client", "workspace"],
             OWN_WORKSPACE,
+            samples={"redirectUris": ["https://zebra.example/x"], "memberRoles": ["analyst"]},
         ),
         _write(
             "updateApiClient",
@@ -238,6 +239,7 @@ CLIENTS = Table(
             ["ApiClientUpdated"],
             ["api_client", "workspace"],
             no_such("api client"),
+            samples={"redirectUris": ["https://zebra.example/x"], "memberRoles": ["analyst"]},
         ),
         _write(
             "deleteApiClient",
@@ -276,7 +278,7 @@ KEYS = Table(
         _key(
             "rotateApiKey",
             {"id": ROW},
-            "ApiKeyRotated",
+            ["ApiKeyCreated", "ApiKeyRotated"],
             "id",
             "api key",
             given={"revoked_at": None, "expires_at": None},
@@ -284,7 +286,7 @@ KEYS = Table(
         _key(
             "revokeApiKey",
             {"id": ROW},
-            "ApiKeyRevoked",
+            ["ApiKeyRevoked"],
             "id",
             "api key",
             given={"revoked_at": None, "expires_at": None},
@@ -315,12 +317,17 @@ DOCUMENTS = Table(
             ["TrustedDocumentRemoved"],
             ["trusted_document"],
             no_such("api client", "clientId"),
-            before="INSERT INTO trusted_document (workspace_id, id, client_id, sha256, source, operations, schema_sha256,"
-            " version, created_at, updated_at) SELECT workspace_id, coalesce($2, id), id, repeat('0', 64), '{ a }', '{}',"
+            before="INSERT INTO trusted_document (workspace_id, id, client_id, sha256, source, operations,"
+            " schema_sha256, version, created_at, updated_at)"
+            " SELECT workspace_id, coalesce($2, id), id, repeat('0', 64), '{ a }', '{}',"
             " '', 1, now(), now() FROM api_client WHERE workspace_id = $1 AND name LIKE 'own canary%'",
         ),
     ],
 )
+_SAMPLES = {
+    **{"required": [], "rules": [], "audiences": ["lion"], "scopes": ["openid"], "emailDomains": ["zebra.example"]},
+    **{"defaultRoles": ["analyst"], "issuer": "https://zebra.example", "clientId": "zebra"},
+}
 _PROVIDER = {"name": "Zebra", "issuer": "https://zebra.example", "clientId": "zebra"}
 PROVIDERS = Table(
     "IdentityProvider",
@@ -336,6 +343,7 @@ PROVIDERS = Table(
             ["IdentityProviderCreated"],
             ["identity_provider", "workspace"],
             OWN_WORKSPACE,
+            samples=_SAMPLES,
         ),
         _write(
             "updateIdentityProvider",
@@ -345,6 +353,7 @@ PROVIDERS = Table(
             ["IdentityProviderUpdated"],
             ["identity_provider", "workspace"],
             no_such("identity provider"),
+            samples=_SAMPLES,
         ),
         _write(
             "deleteIdentityProvider",

@@ -23,14 +23,14 @@ OPEN = frozenset({"PageInfo", "Money", "UserError", "DeletePayload", "Viewer", "
         *("Account", "SignedInSession", "AuthorizedApp"),
         *("ClaimConditionInput", "ProvisioningRuleInput", "TrustedDocumentInput"),
         "Role",
-        "TypeGrant",
+        "RecordGrant",
         "VerbGrant",
         "FieldGrant",
-        "GrantableType",
-        "TypeGrantInput",
+        "Grantable",
+        "RecordGrantInput",
         "VerbGrantInput",
     ),
-    *("FieldGrantInput", "AccessExplanation", "AccessRule", "TypePermission", "VerbPermission", "FieldPermission"),
+    *("FieldGrantInput", "AccessExplanation", "AccessRule", "RecordPermission", "VerbPermission", "FieldPermission"),
 }
 """Types that hold no field of a record by themselves: parts of answers, and what everybody may know of themselves."""
 PARTS = {"OrderLineInput": "OrderLine"}

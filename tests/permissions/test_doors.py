@@ -20,17 +20,17 @@ DERIVED = (
 """The types of a record: their fields are its fields, and every door asks for them under its permissions."""
 OPEN = frozenset({"PageInfo", "Money", "UserError", "DeletePayload", "Viewer", "MoneyInput"}) | {
     *(
-        "Account",
-        "SignedInSession",
+        *("Account", "SignedInSession", "AuthorizedApp"),
+        *("ClaimConditionInput", "ProvisioningRuleInput", "TrustedDocumentInput"),
         "Role",
-        "TypeGrant",
+        "RecordGrant",
         "VerbGrant",
         "FieldGrant",
-        "GrantableType",
-        "TypeGrantInput",
+        "Grantable",
+        "RecordGrantInput",
         "VerbGrantInput",
     ),
-    *("FieldGrantInput", "AccessExplanation", "AccessRule", "TypePermission", "VerbPermission", "FieldPermission"),
+    *("FieldGrantInput", "AccessExplanation", "AccessRule", "RecordPermission", "VerbPermission", "FieldPermission"),
 }
 """Types that hold no field of a record by themselves: parts of answers, and what everybody may know of themselves."""
 PARTS = {"OrderLineInput": "OrderLine"}

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from sqlalchemy import ARRAY, Boolean, CheckConstraint, Date, DateTime, Integer, Numeric, Table, Uuid
+from sqlalchemy import ARRAY, JSON, Boolean, CheckConstraint, Date, DateTime, Integer, Numeric, Table, Uuid
 
 from crm_graph.graph.records import Record
 from crm_graph.identity.tokens import Claims
@@ -44,7 +44,12 @@ ANCHORS: Mapping[str, str] = {
     "TicketReply": "ticket_id",
 }
 """The column that says whose a row is. Members are each their own; the other types belong to the whole workspace."""
-UNOWNED = frozenset({"Workspace", "Member", "Team", "ApiClient", "Product", "Pipeline", "Stage"})
+UNOWNED = frozenset(
+    {
+        *("Workspace", "Member", "Team", "ApiClient", "ApiKey", "IdentityProvider", "MemberIdentity"),
+        *("Product", "Pipeline", "Stage"),
+    }
+)
 _PINNED = {("member", "team_id"): {"own": "own", "team": "own"}, ("team", "manager_id"): {"own": "outside"}}
 """Which row a foreign key points to where crossing would change who is in the viewer's team."""
 _CROSSED = {"own": "own", "team": "outside", "outside": "team", FOREIGN: FOREIGN}
@@ -53,6 +58,14 @@ _FIXED: Mapping[tuple[str, str], Any] = {
     ("ticket", "satisfaction"): 3,
     ("workspace", "time_zone"): "UTC",
     ("member", "status"): "ACTIVE",
+    ("member", "kind"): "PERSON",
+    ("api_client", "redirect_uris"): ["https://canary.example/back"],
+    ("api_client", "member_id"): None,
+    ("api_client", "roles"): ["analyst"],
+    ("identity_provider", "scopes"): ["openid"],
+    ("identity_provider", "audiences"): ["canary"],
+    ("identity_provider", "email_domains"): [],
+    ("identity_provider", "default_roles"): [],
 }
 """Values that rules of the product need to be so; all others are made up."""
 _CURRENCIES = {"own": "XOW", "team": "XTE", "outside": "XOU", FOREIGN: "XFO"}
@@ -271,7 +284,9 @@ def _values(
     for column in table.columns:
         if column.name in {"workspace_id", "id"} or column.name in blind:
             continue
-        if column.name in targets and targets[column.name] in by_table:
+        if (table.name, column.name) in _FIXED:
+            values[column.name] = _FIXED[table.name, column.name]
+        elif column.name in targets and targets[column.name] in by_table:
             target = _target(record.name, table.name, column.name, place)
             values[column.name] = world.rows[by_table[targets[column.name]].name, target]["id"]
         else:
@@ -287,8 +302,6 @@ def _target(type_name: str, table: str, column: str, place: str) -> str:
 
 def _value(table: Table, column: Any, place: str, number: int) -> Any:
     """Return a value that its place can be told by: no two of the world are alike where a rule does not say so."""
-    if (table.name, column.name) in _FIXED:
-        return _FIXED[table.name, column.name]
     checks = [str(each.sqltext) for each in table.constraints if isinstance(each, CheckConstraint)]
     for check in checks:
         choice = _CHOICE.match(check)
@@ -298,6 +311,8 @@ def _value(table: Table, column: Any, place: str, number: int) -> Any:
     match column.type:
         case Uuid():
             return new_id()
+        case JSON():
+            return []
         case ARRAY():
             return [f"{table.name} {column.name} {place} canary"]
         case Boolean():
@@ -324,6 +339,10 @@ def _text(table: str, column: str, place: str) -> str:
             return _CURRENCIES[place.partition(".")[0]]
         case "email":
             return f"{place}.{table}@canary.example"
+        case "issuer":
+            return f"https://{place}.canary.example"
+        case "client_id":
+            return f"{place}-canary-{table}"
         case "phone":
             return f"+1 canary {table} {place} {len(place)}7"
     return f"{place} canary {table} {column}"

@@ -56,7 +56,9 @@ class Position:
         inner = made
         for name in self.path[:-1]:
             inner = inner.setdefault(name, {})
-            inner = inner[0] if isinstance(inner, list) else inner
+            if isinstance(inner, list):
+                inner[:] = inner or [{}]
+                inner = inner[0]
         inner[self.path[-1]] = value
         return made
 
@@ -154,6 +156,10 @@ def minimal(type_: Any) -> dict[str, Any]:
 
 def _any(type_: Any) -> Any:
     named = get_named_type(type_)
+    if is_list_type(_nullable(type_)):
+        return []
+    if isinstance(named, GraphQLInputObjectType):
+        return minimal(named)
     if isinstance(named, GraphQLEnumType):
         return next(iter(named.values))
     return {"Int": 1, "Boolean": True, "Decimal": "1", "Currency": "XOW"}.get(named.name, "x")

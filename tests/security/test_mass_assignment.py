@@ -31,6 +31,9 @@ IN_THE_SCHEMA: dict[str, set[str]] = {
     "revokeSessionsOfMember": {"memberId"},
     "createCustomer": {"ownerId"},
     "updateCustomer": {"ownerId"},
+    "createApiClient": {"roles"},
+    "updateApiClient": {"roles"},
+    "linkMemberIdentity": {"memberId"},
     "addAccountTeamMember": {"memberId"},
     "createStage": {"pipelineId"},
     "createOpportunity": {"ownerId"},
@@ -113,13 +116,15 @@ ROLES: dict[str, dict[str, Any]] = {
     "createMember": {"name": "x", "email": "x@new.example", "roles": ["admin"]},
     "inviteMember": {"name": "x", "email": "x@new.example", "roles": ["admin"]},
     "setMemberRoles": {"roles": ["admin"]},
+    "createApiClient": {"name": "x", "roles": ["admin"]},
 }
 
 
 @pytest.mark.parametrize("name", ROLES)
 async def test_whoever_may_change_members_gives_no_rights_beyond_their_own(world: World, name: str) -> None:
     """A role that keeps the directory but may not give roles makes nobody an administrator, itself included."""
-    grants = {"Member": {"read": "ALL", "create": "ALL", "update": "ALL", "setRoles": "NONE", "default": "WRITE"}}
+    whole = {"read": "ALL", "create": "ALL", "update": "ALL", "default": "WRITE"}
+    grants = {"Member": {**whole, "setRoles": "NONE"}, "ApiClient": whole}
     await world.define("clerk", grants)
     claims = await world.become("clerk")
     _, write = next(each for each in WRITES if each[1].name == name)

@@ -30,7 +30,7 @@ class Condition:
 
     def every(self, operand: Any) -> Iterator[tuple[str, Where]]:
         """Yield every operator that the comparator has, as a condition with a sensible operand."""
-        for operator in self.operators:
+        for operator in self.operators if operand is not None else ("isNull",):
             given = True if operator == "isNull" else [operand] if operator in {"in", "notIn"} else operand
             yield operator, {self.name: {operator: given}}
 
@@ -130,11 +130,13 @@ def _on_the_way(visit: Visit, record: Record) -> int:
 
 def all_equal(visit: Visit, record: Record, leaves: Sequence[Condition], place: str) -> Where:
     """Return the condition that all of these leaves are as on a row."""
-    return {each.name: {"eq": operand(visit, record, each.name, place)} for each in leaves}
+    operands = {each.name: operand(visit, record, each.name, place) for each in leaves}
+    return {name: {"isNull": True} if value is None else {"eq": value} for name, value in operands.items()}
 
 
 def blind(visit: Visit, record: Record, hidden: Sequence[Condition], place: str) -> Iterator[tuple[str, Where, bool]]:
     """Yield conditions on leaves that are hidden on a row, and whether it matches: as if they were null."""
+    hidden = [each for each in hidden if operand(visit, record, each.name, place) is not None]
     if hidden:
         equal = all_equal(visit, record, hidden, place)
         yield "by what is hidden", {"or": [{name: given} for name, given in equal.items()]}, False
@@ -259,13 +261,15 @@ async def _expect_blind(visit: Visit, record: Record, value: str, chain: Chain, 
     for place in PLACES:
         if not visit.sees(record.name, place) or visit.world.id(record.name, place) not in everything:
             continue
-        beyond = place
+        beyond: str | None = place
         if len(chain) == 2:
-            column = record.edges[chain[0][1]].column
-            beyond = visit.place_of(last.name, visit.world.row(record.name, place)[column])
+            key = visit.world.row(record.name, place)[record.edges[chain[0][1]].column]
+            beyond = None if key is None else visit.place_of(last.name, key)
         leaf = "currency" if value.endswith("_CURRENCY") else name
-        clear = is_clear(visit, last, name, beyond)
-        ends[visit.world.id(record.name, place)] = str(operand(visit, last, leaf, beyond)) if clear else None
+        if beyond is None or not is_clear(visit, last, name, beyond):
+            ends[visit.world.id(record.name, place)] = None
+            continue
+        ends[visit.world.id(record.name, place)] = str(operand(visit, last, leaf, beyond))
     if None not in ends.values():
         return
     shown = {id_: end for id_, end in ends.items() if end is not None}

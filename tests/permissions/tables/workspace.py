@@ -73,7 +73,7 @@ MEMBERS = Table(
         ),
         _write(
             "suspendMember",
-            "update",
+            "suspend",
             "member",
             {"id": ROW},
             ["MemberSuspended"],
@@ -82,7 +82,7 @@ MEMBERS = Table(
         ),
         _write(
             "reactivateMember",
-            "update",
+            "reactivate",
             "member",
             {"id": ROW},
             ["MemberReactivated"],
@@ -229,6 +229,7 @@ CLIENTS = Table(
             ["ApiClientCreated"],
             ["api_client", "workspace"],
             OWN_WORKSPACE,
+            samples={"redirectUris": ["https://zebra.example/x"], "memberRoles": ["analyst"]},
         ),
         _write(
             "updateApiClient",
@@ -238,6 +239,7 @@ CLIENTS = Table(
             ["ApiClientUpdated"],
             ["api_client", "workspace"],
             no_such("api client"),
+            samples={"redirectUris": ["https://zebra.example/x"], "memberRoles": ["analyst"]},
         ),
         _write(
             "deleteApiClient",
@@ -252,4 +254,144 @@ CLIENTS = Table(
     ],
 )
 
-TABLES = (WORKSPACE, MEMBERS, TEAMS, ROLES, ACCOUNTS, AUDIT, CLIENTS)
+
+def _key(name: str, input_: Mapping[str, Any], events: list[str], field: str, of: str, **more: Any) -> Write:
+    stranger = no_such(of, field)
+    return _write(name, "update", "api key", input_, events, ["api_key", "workspace"], stranger, **more)
+
+
+KEYS = Table(
+    "ApiKey",
+    reads=("apiKey", "apiKeys"),
+    seen_by="admin",
+    unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
+    writes=[
+        _write(
+            "createApiKey",
+            "update",
+            "api client",
+            {"clientId": Id("ApiClient"), "name": "Zebra"},
+            ["ApiKeyCreated"],
+            ["api_key", "workspace"],
+            no_such("api client", "clientId"),
+        ),
+        _key(
+            "rotateApiKey",
+            {"id": ROW},
+            ["ApiKeyCreated", "ApiKeyRotated"],
+            "id",
+            "api key",
+            given={"revoked_at": None, "expires_at": None},
+        ),
+        _key(
+            "revokeApiKey",
+            {"id": ROW},
+            ["ApiKeyRevoked"],
+            "id",
+            "api key",
+            given={"revoked_at": None, "expires_at": None},
+        ),
+    ],
+)
+DOCUMENTS = Table(
+    "TrustedDocument",
+    reads=(),
+    seen_by="admin",
+    unseen_by=[],
+    record=False,
+    writes=[
+        _write(
+            "pushTrustedDocuments",
+            "update",
+            "api client",
+            {"clientId": Id("ApiClient"), "documents": [{"source": "{ __typename }"}]},
+            ["TrustedDocumentAdded"],
+            ["trusted_document"],
+            no_such("api client", "clientId"),
+        ),
+        _write(
+            "removeTrustedDocuments",
+            "update",
+            "api client",
+            {"clientId": Id("ApiClient"), "ids": [f"sha256:{'0' * 64}"]},
+            ["TrustedDocumentRemoved"],
+            ["trusted_document"],
+            no_such("api client", "clientId"),
+            before="INSERT INTO trusted_document (workspace_id, id, client_id, sha256, source, operations,"
+            " schema_sha256, version, created_at, updated_at)"
+            " SELECT workspace_id, coalesce($2, id), id, repeat('0', 64), '{ a }', '{}',"
+            " '', 1, now(), now() FROM api_client WHERE workspace_id = $1 AND name LIKE 'own canary%'",
+        ),
+    ],
+)
+_SAMPLES = {
+    **{"required": [], "rules": [], "audiences": ["lion"], "scopes": ["openid"], "emailDomains": ["zebra.example"]},
+    **{"defaultRoles": ["analyst"], "issuer": "https://zebra.example", "clientId": "zebra"},
+}
+_PROVIDER = {"name": "Zebra", "issuer": "https://zebra.example", "clientId": "zebra"}
+PROVIDERS = Table(
+    "IdentityProvider",
+    reads=("identityProvider", "identityProviders"),
+    seen_by="admin",
+    unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
+    writes=[
+        _write(
+            "createIdentityProvider",
+            "create",
+            "identity provider",
+            _PROVIDER,
+            ["IdentityProviderCreated"],
+            ["identity_provider", "workspace"],
+            OWN_WORKSPACE,
+            samples=_SAMPLES,
+        ),
+        _write(
+            "updateIdentityProvider",
+            "update",
+            "identity provider",
+            {"id": ROW, "enabled": False},
+            ["IdentityProviderUpdated"],
+            ["identity_provider", "workspace"],
+            no_such("identity provider"),
+            samples=_SAMPLES,
+        ),
+        _write(
+            "deleteIdentityProvider",
+            "delete",
+            "identity provider",
+            {"id": ROW},
+            ["IdentityProviderDeleted"],
+            ["identity_provider", "workspace"],
+            no_such("identity provider"),
+            fresh=True,
+        ),
+    ],
+)
+IDENTITIES = Table(
+    "MemberIdentity",
+    reads=("memberIdentity", "memberIdentities"),
+    seen_by="admin",
+    unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
+    writes=[
+        _write(
+            "linkMemberIdentity",
+            "create",
+            "member identity",
+            {"providerId": Id("IdentityProvider", "team"), "subject": "Zebra", "memberId": Id("Member", "own")},
+            ["IdentityLinked"],
+            ["member_identity", "workspace"],
+            no_such("identity provider", "providerId"),
+        ),
+        _write(
+            "unlinkMemberIdentity",
+            "delete",
+            "member identity",
+            {"id": ROW},
+            ["IdentityUnlinked"],
+            ["member_identity", "workspace"],
+            no_such("member identity"),
+        ),
+    ],
+)
+
+TABLES = (KEYS, DOCUMENTS, PROVIDERS, IDENTITIES, WORKSPACE, MEMBERS, TEAMS, ROLES, ACCOUNTS, AUDIT, CLIENTS)

@@ -216,11 +216,11 @@ async def remove_documents(work: Work, client_id: str | None, names: Sequence[st
     await work.session.execute(_ONE_AT_A_TIME, work.viewer.binds)
     known = await list_documents(work.session, work.viewer.workspace_id, client_id)
     found: dict[str, ListedDocument] = {}
-    for name in names:
+    for index, name in enumerate(names):
         sha256 = name.removeprefix(SHA256_PREFIX)
         document = next((each for each in known if each.sha256 == sha256 or name in each.aliases), None)
         if document is None:
-            raise Refused("NOT_FOUND", f"There is no trusted document {name}.")
+            raise Refused("NOT_FOUND", f"There is no trusted document {name}.", ("ids", str(index)))
         found[document.id] = document
     for document in found.values():
         statement = delete(_DOCUMENTS).where(_DOCUMENTS.c.workspace_id == workspace(), _DOCUMENTS.c.id == document.id)

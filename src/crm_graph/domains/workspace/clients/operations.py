@@ -112,6 +112,7 @@ async def create_api_key(work: Work, client_id: str, name: str, expires_at: date
     where the client may do what the viewer may not.
     """
     client = await work.get(ApiClient, API_CLIENT, client_id, UPDATE, path="clientId")
+    work.may(API_KEY, UPDATE, ("name",) if expires_at is None else ("name", "expiresAt"))
     return await _add_key(work, client, name, expires_at)
 
 
@@ -123,7 +124,7 @@ async def rotate_api_key(
     Unless `expires_at` says otherwise the new key is good for as long as the old one was. Raises Refused as
     `create_api_key` does, ILLEGAL_TRANSITION for a key that is revoked or over.
     """
-    old = await work.get(ApiKey, API_KEY, id_, UPDATE)
+    old = await work.get(ApiKey, API_KEY, id_, UPDATE, given=() if expires_at is None else ("expiresAt",))
     _refuse_ended(work, old)
     if not 0 <= overlap_hours <= MAX_OVERLAP_HOURS:
         raise Refused("INVALID", f"An overlap is of 0 to {MAX_OVERLAP_HOURS} hours.", ("overlapHours",))

@@ -12,7 +12,9 @@ from tests.permissions.oracle.sight import Sight
 
 INFO = ("hasNextPage", "hasPreviousPage", "startCursor", "endCursor")
 VIEWER = (("Member", 1), ("Workspace", 0))
+PARTS = (("amount",), ("currency",), ("amount", "currency"))
 BUCKETS = ("DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
+PROBES = 8
 MAX_PAGES = 2
 """Edges to many in one document: more of them are larger answers, not other ones."""
 
@@ -29,10 +31,32 @@ class Asker:
         self.pages = 0
 
     def document(self) -> Document:
-        """Return a query."""
+        """Return a query: one or two fields with much below them, or many that only probe."""
         self.pages = 0
+        if self.dice.random() < 0.45:
+            return Document([self.probe(f"r{index}") for index in range(PROBES)])
         count = self.dice.choice((1, 1, 1, 1, 2))
         return Document([self.root(index) for index in range(count)])
+
+    def probe(self, key: str) -> Root:
+        """Return a field of Query that asks with a filter, an order, groups or `having`, and for little: who may not
+        see something asks so, again and again."""
+        dice = self.dice
+        if dice.random() < 0.4:
+            kind = self.kind("aggregate")
+            aggregate = self.aggregate(kind)
+            aggregate.keys = [(each, None) for each, _ in aggregate.groups if each is None or each.of != "one"]
+            aggregate.measures = aggregate.measures or [Measure("count")]
+            if aggregate.having is None and dice.random() < 0.5:
+                aggregate.having = self.conditions.having(kind, 1)
+            return Root(key, kind.roots["aggregate"], "aggregate", aggregate=aggregate)
+        kind = self.kind("list")
+        page = Page(key, kind, where=self.conditions.where(kind, 2), total=True)
+        if dice.random() < 0.7:
+            page.order, page.size = self.order(kind), dice.choice((1, 2, 3, 50))
+            page.backward = dice.random() < 0.3
+            page.nodes = Select(kind, self.leaves(kind, 1))
+        return Root(key, kind.roots["list"], "list", page=page)
 
     def root(self, index: int) -> Root:
         """Return a field of Query."""
@@ -68,11 +92,7 @@ class Asker:
     def select(self, kind: Kind, depth: int, place: str = "", prefix: str = "") -> Select:
         """Return a selection; the keys of fields begin with `prefix` where several types are selected side by side."""
         dice = self.dice
-        leaves = [*kind.leaves, *kind.all("money")]
-        items = []
-        for each in dice.sample(leaves, min(len(leaves), dice.choice((1, 1, 2, 2, 3)))):
-            parts = dice.choice((("amount",), ("currency",), ("amount", "currency"))) if each.of == "money" else ()
-            items.append(Item(f"{prefix}{each.name}", each, parts))
+        items = self.leaves(kind, dice.choice((1, 1, 2, 2, 3)), prefix)
         ones, many = kind.all("one"), kind.all("many")
         if depth and ones:
             for each in dice.sample(ones, min(len(ones), dice.choice((0, 0, 1, 1, 2)))):
@@ -84,6 +104,17 @@ class Asker:
             page = self.page(kinds()[each.target], f"{place}.{prefix}{each.name}", depth - 1)
             items.append(Item(f"{prefix}{each.name}", each, page=page))
         return Select(kind, items, typename=not prefix and dice.random() < 0.1)
+
+    def leaves(self, kind: Kind, count: int, prefix: str = "") -> list[Item]:
+        """Return selected leaves, first of all one of those that are masked or hidden on some rows."""
+        dice = self.dice
+        leaves = [*kind.leaves, *kind.all("money")]
+        hidden = [each for each in leaves if self.sight.withheld(kind, each)]
+        masked = [each for each in hidden if each.mask]
+        chosen = dice.sample(masked or hidden, 1) if hidden and dice.random() < 0.6 else []
+        chosen += [each for each in dice.sample(leaves, min(len(leaves), count)) if each not in chosen]
+        parts = {each.name: dice.choice(PARTS) if each.of == "money" else () for each in chosen}
+        return [Item(f"{prefix}{each.name}", each, parts[each.name]) for each in chosen]
 
     def page(self, kind: Kind, place: str, depth: int) -> Page:
         """Return a connection of a type."""

@@ -14,7 +14,7 @@ from tests.permissions.oracle.ask import Asker
 from tests.permissions.oracle.disturb import Undone, disturb, undone
 from tests.permissions.oracle.documents import Document
 from tests.permissions.oracle.invent import invent_world
-from tests.permissions.oracle.judge import Difference, Judge
+from tests.permissions.oracle.judge import Difference, Failed, Judge
 from tests.permissions.oracle.outcome import Outcomes
 from tests.permissions.oracle.reorganise import reorganise
 from tests.permissions.oracle.shrink import shrink
@@ -32,8 +32,8 @@ class Effort:
     """How much of each is done in one case, by so many members."""
 
     members: int = 3
-    documents: int = 5
-    mutations: int = 4
+    documents: int = 4
+    mutations: int = 9
     changes: int = 2
 
 
@@ -58,6 +58,8 @@ class Case:
                 raise Undone
         except Undone:
             return found
+        except Failed as failed:
+            return failed.difference
 
     async def _run(self) -> Difference | None:
         self.world = await invent_world(self.graph, self.dice)

@@ -48,7 +48,7 @@ class Conditions:
     def entry(self, kind: Kind, depth: int) -> dict[str, Any]:
         """Return one part of a filter; empty where nothing may be compared."""
         dice = self.dice
-        how = dice.choice(("leaf",) * 6 + ("one", "one", "many", "many", "id", "combine", "combine"))
+        how = dice.choice(("leaf",) * 5 + ("one", "one", "many", "many", "many", "id", "combine", "combine"))
         if how == "combine" and depth:
             name = dice.choice(("and", "or", "not"))
             if name == "not":

@@ -33,6 +33,14 @@ class Difference:
     details: list[str] = field(default_factory=list)
 
 
+class Failed(Exception):
+    """Raised when an operation was answered with an INTERNAL error, which none may be."""
+
+    def __init__(self, difference: Difference) -> None:
+        super().__init__(difference.what)
+        self.difference = difference
+
+
 class Judge:
     """Asks as the members of a world, and counts what was compared."""
 
@@ -52,7 +60,8 @@ class Judge:
         body = await self.graph.execute(source, variables, claims=claims)
         for error in body.get("errors", ()):
             error["extensions"].pop("requestId", None)
-            assert error["extensions"]["code"] != "INTERNAL", f"{source} {variables} failed: see the log"
+            if error["extensions"]["code"] == "INTERNAL":
+                raise Failed(Difference("failed: the log says why", sight, source, variables))
         self.counts["operations"] += 1
         return body
 

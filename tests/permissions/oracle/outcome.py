@@ -16,6 +16,7 @@ from tests.permissions.oracle.ask import Asker
 from tests.permissions.oracle.disturb import undone
 from tests.permissions.oracle.documents import Select
 from tests.permissions.oracle.judge import Difference, Judge
+from tests.permissions.oracle.kinds import Kind
 from tests.permissions.oracle.live import Told, check_told
 from tests.permissions.oracle.sight import Sight
 from tests.permissions.oracle.world import Row, World, read_world
@@ -46,10 +47,17 @@ class Outcomes:
     async def attempt(self, sight: Sight) -> Difference | None:
         """Try one mutation as a member."""
         asker = Asker(self.dice, sight, careful=True)
-        attempt = Writer(self.dice, self.world).attempt(sight, lambda kind: asker.select(kind, 1, "payload"))
+
+        def select(kind: Kind) -> Select:
+            return asker.select(kind, 1, "payload") if self.dice.random() < 0.3 else Select(kind, [], typename=True)
+
+        attempt = Writer(self.dice, self.world).attempt(sight, select)
         source, variables = attempt.text()
-        made = await self._possible(attempt)
-        expected = await self._expected(sight, attempt, made)
+        expected = self._refused(sight, attempt)
+        made = None
+        if not expected:
+            made = await self._possible(attempt)
+            expected = self._expected(sight, attempt, made)
         async with undone(self.graph, self.world.workspace):
             body = await self.judge.run(sight, source, variables)
             after = await read_world(self.graph, self.world.workspace, self.world.roles)
@@ -87,18 +95,20 @@ class Outcomes:
             return await read_world(self.graph, self.world.workspace, self.world.roles)
         raise AssertionError
 
-    async def _expected(self, sight: Sight, attempt: Attempt, made: World | None) -> list[str]:
-        """Return how an attempt may be refused; nothing where it must be accepted.
+    def _refused(self, sight: Sight, attempt: Attempt) -> list[str]:
+        """Return how an attempt may be refused for what it is done to; nothing where it may be tried.
 
         What is known first is told first: of a record that may not be seen, nothing but that it is not there.
         """
         found = refusals(sight, attempt)
-        if found and attempt.write.new:
+        if not found or attempt.write.new:
             return found[:1]
-        if found:
-            # Of a part that is not seen it may be said that it is not there before its whole's verb is looked at.
-            of = target_row(sight, attempt)
-            return found if of is not None and sight.sees(*of) else [found[0], NOT_FOUND]
+        # Of a part that is not seen it may be said that it is not there before its whole's verb is looked at.
+        of = target_row(sight, attempt)
+        return found if of is not None and sight.sees(*of) else [found[0], NOT_FOUND]
+
+    def _expected(self, sight: Sight, attempt: Attempt, made: World | None) -> list[str]:
+        """Return how an attempt may be refused that may be tried; nothing where it must be accepted."""
         found = unseen_references(sight, attempt)
         if made is None:
             return [*found, BY_THE_RULES]

@@ -14,7 +14,7 @@ from tests.permissions.oracle.shrink import describe
 from tests.support.database import savepoint
 from tests.support.graph import Graph
 
-CHUNKS = 6
+CHUNKS = 5
 CASES_PER_CHUNK = 4
 SEED = "test"
 

@@ -126,9 +126,10 @@ class Writer:
         of a payload's record."""
         dice = self.dice
         known = [each for each in writes().values() if kind in {None, each.kind.name}]
-        write = dice.choice(known)
-        if not sight.may_somewhere(write.kind, write.verb) and dice.random() < 0.7:
-            write = dice.choice(known)
+        granted = [each for each in known if sight.may_somewhere(each.kind, each.verb)]
+        write = dice.choice(granted if granted and dice.random() < 0.8 else known)
+        if dice.random() < 0.4:  # more often what writes fields than what moves a record on
+            write = dice.choice([each for each in granted or known if each.inputs] or known)
         attempt = Attempt(write, {}, None, None if write.record == "deletedId" else select(write.kind))
         if write.new:
             if write.name not in _WITHOUT_ID:
@@ -143,7 +144,7 @@ class Writer:
             row = self.world.of(write.kind.name).get(attempt.target)
             if dice.random() < 0.15:
                 attempt.values["ifVersion"] = dice.choice((1, 2, 3)) if row is None else row["version"]
-        self.fill(attempt)
+        self.fill(attempt, sight)
         if write.name == "createOpportunity" and "stageId" not in attempt.values:
             attempt.refers.append((kinds()["Stage"], self.entry_stage()))
         return attempt
@@ -165,10 +166,18 @@ class Writer:
             return str(self.dice.choice(permitted)["id"])
         return str(self.dice.choice(rows)["id"]) if rows and chosen < 0.97 else f"{self.dice.getrandbits(128):032x}"
 
-    def fill(self, attempt: Attempt) -> None:
-        """Fill in all that is required and some of the rest."""
+    def fill(self, attempt: Attempt, sight: Sight) -> None:
+        """Fill in all that is required and some of the rest; often what may be written on other rows only."""
         optional = [each for each in attempt.write.inputs if not each.required and not each.whole]
         chosen = self.dice.sample(optional, min(len(optional), self.dice.choice((0, 1, 1, 2, 3))))
+        if attempt.write.new and self.dice.random() < 0.5:  # whose it is decides whether it may be made
+            chosen += [each for each in optional if each.each.column == attempt.write.kind.owner]
+        of = target_row(sight, attempt)
+        if of is not None and not attempt.write.new and self.dice.random() < 0.4:
+            kind, row, verb = *of, attempt.write.verb
+            elsewhere = [each for each in optional if sight.writes_somewhere(kind, verb, each.each.name)]
+            refused = [each for each in elsewhere if not sight.writes(kind, row, verb, each.each.name)]
+            chosen = self.dice.sample(refused, 1) if refused else chosen
         for each in attempt.write.inputs:
             if each.required or each in chosen:
                 attempt.values[each.name] = self.value(attempt, each.each)

@@ -20,6 +20,8 @@ OPERATORS = {
     "id": _BASE,
     "one": (*_BASE, "isNull", "isNull"),
     "code": _BASE,
+    "tag": _BASE,
+    "sealed": _BASE,
     "enum": _BASE,
     "bool": ("eq", "ne", "isNull"),
     "int": _ORDERED,
@@ -127,8 +129,11 @@ class Conditions:
             case "text":
                 text = "Nobody" if value is None else str(value)
                 return dice.choice((text, text, text.upper(), text.lower()))
-            case "code":
+            case "code" | "tag":
                 return value or "EUR"
+            case "sealed":
+                text = value or "1234"
+                return dice.choice((text, text.lower(), f"{text[:3]} {text[3:]}", f"{text[:4]}-{text[4:]}"))
             case "int":
                 return (value or 0) + dice.choice((0, 0, 1, -1))
             case "decimal" | "money":

@@ -125,13 +125,22 @@ _UNKNOWN = object()
 
 
 def _folded(each: Field, value: Any) -> Any:
-    return value.lower() if each.of == "text" and value is not None else value
+    if value is None:
+        return None
+    return value.lower() if each.of == "text" else _plain(value) if each.of == "sealed" else value
+
+
+def _plain(text: str) -> str:
+    """Return an encrypted text as it is compared: in any case, without spaces and hyphens."""
+    return text.casefold().replace(" ", "").replace("-", "")
 
 
 def _operand(each: Field, operand: Any) -> Any:
     match each.of:
         case "text":
             return operand.lower()
+        case "sealed":
+            return _plain(operand)
         case "money" | "decimal":
             return Decimal(operand)
         case "date":

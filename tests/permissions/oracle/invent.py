@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from crm_graph.identity.tokens import Claims
 from tests.permissions.oracle.grants import everything, invent_role
 from tests.permissions.oracle.kinds import Field, Kind, kinds
 from tests.permissions.oracle.roles import install_roles
@@ -25,6 +26,7 @@ WORDS = ("web", "fair", "Referral", "web shop", "x")
 MAILS = ("anna@x.example", "abel@x.example", "a@y.example", "zoe@y.example")
 PHONES = ("+86 10 1234", "+86 10 5634", "555 99", "1")
 AMOUNTS = ("100", "100", "250.5", "999.9999", "0", "0.5", "1200", "4711")
+NUMBERS = ("11010519491231002X", "AB 12-34", "ab1234", "7")
 UNIQUE = frozenset({"externalId", "number", "sku", "slug"})
 START = datetime(2026, 1, 1, tzinfo=UTC)
 _REQUIRED = """
@@ -60,8 +62,9 @@ class Inventor:
         time = self.time()
         row = {"workspace_id": self.workspace, "id": given.get("id") or self.key(), "version": self.dice.randint(1, 3)}
         row |= {"created_at": time, "updated_at": time}
+        row = {"workspace_id": row["workspace_id"], "id": row["id"]} if kind.bare else row
         for each in kind.governed:
-            if each.column not in row and each.column not in given:
+            if each.column not in row and each.column not in given and each.of != "sealed":
                 row |= self.values(kind, each, {**row, **given})
         row |= given
         self.tables.setdefault(kind.table, []).append(row)
@@ -95,7 +98,9 @@ class Inventor:
             "decimal": (Decimal(1), Decimal(2), Decimal("12.5")),
             "bool": (True, False),
             "code": ("CNY", "EUR"),
-            "texts": ([],),
+            "texts": ([], ["a"], ["b", "a"]),
+            "tag": ("cus_1", "opp_1"),
+            "json": ([], [{"claim": "x"}]),
         }
         if each.of == "date":
             return self.time().date()
@@ -127,9 +132,19 @@ class Inventor:
             ticket = self.make("Ticket")["id"]
             for _ in range(self.dice.choice((0, 1, 2))):
                 self.make("TicketReply", ticket_id=ticket)
+        self.clients()
+
+    def clients(self) -> None:
+        """Make API clients with keys, identity providers with identities, and entries of the audit trail."""
         for roles in (None, ["role_0", "role_1"]):
-            more = {"kind": "CONFIDENTIAL", "redirect_uris": [], "first_party": False, "roles": roles}
-            self.make("ApiClient", name=f"client of {roles}", document_mode="OPEN", **more)
+            more = {"kind": "CONFIDENTIAL", "roles": roles, "requests_per_minute": None, "cost_per_minute": None}
+            client = self.make("ApiClient", name=f"client of {roles}", document_mode="OPEN", **more)["id"]
+            self.make("ApiKey", client_id=client, sha256=self.key())
+        provider = self.make("IdentityProvider", name="theirs")["id"]
+        for member in self.some("Member", 0, 3):
+            self.make("MemberIdentity", provider_id=provider, member_id=member, subject=f"subject {member[:4]}")
+        for number in range(1, self.dice.randint(2, 6)):
+            self.make("AuditEntry", number=number, event_xid=number, event_seq=number)
 
     def people(self) -> None:
         """Make members, most of them in a team, and a tree of teams, some of them managed."""
@@ -194,7 +209,21 @@ async def invent_world(graph: Graph, dice: random.Random) -> World:
         held += [{"workspace_id": inventor.workspace, "member_id": member, "role": role} for role in given]
     await write(graph, inventor.tables)
     await install_roles(graph, inventor.workspace, {**roles, ALMIGHTY: everything()})
-    return await read_world(graph, inventor.workspace, {**roles, ALMIGHTY: everything(), ADMIN: everything()})
+    empty = World(inventor.workspace, roles={**roles, ALMIGHTY: everything(), ADMIN: everything()})
+    return await read_world(graph, empty, sealed=await _seal(graph, dice, await read_world(graph, empty)))
+
+
+async def _seal(graph: Graph, dice: random.Random, world: World) -> dict[str, str]:
+    """Give some contacts numbers that are encrypted where they are stored, and return these by the contacts' ids."""
+    contacts = list(world.of("Contact"))
+    sealed = {key: dice.choice(NUMBERS) for key in dice.sample(contacts, len(contacts) // 2)}
+    source = "mutation($input: UpdateContactInput!) { updateContact(input: $input) { errors { message } } }"
+    for key, number in sealed.items():
+        claims = Claims(world.workspace, world.almighty, datetime.now(UTC) + timedelta(hours=1))
+        given = {"input": {"id": f"con_{key}", "nationalId": number}}
+        data = await graph.data(source, given, claims=claims)
+        assert data == {"updateContact": {"errors": []}}
+    return sealed
 
 
 async def write(graph: Graph, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:

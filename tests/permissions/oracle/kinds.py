@@ -9,7 +9,11 @@ from functools import cache
 from pathlib import Path
 
 VERBS = ("read", "create", "update", "delete")
-LEAVES = frozenset({"id", "text", "enum", "int", "decimal", "bool", "date", "moment", "code", "texts"})
+LEAVES = frozenset(
+    {"id", "text", "enum", "int", "decimal", "bool", "date", "moment", "code", "tag", "texts", "json", "sealed"}
+)
+UNORDERED = frozenset({"id", "texts", "json", "sealed"})
+"""The kinds of leaves that order nothing."""
 _LINE = re.compile(
     r"(?P<name>\w+) (?P<kind>->|=>|\w+)(\((?P<values>[\w,]+)\))?(?P<required>!)?(?P<rest>( [\w,]+)*?)"
     r"( mask (?P<mask>\w+))?$"
@@ -56,6 +60,8 @@ class Kind:
     """The to-one field that leads to a row in whose scopes a row lies."""
     part: str | None = None
     """The to-one field that leads to the whole, in whose scopes a row lies."""
+    bare: bool = False
+    """Whether rows have no version and no times of making and changing."""
     roots: dict[str, str] = field(default_factory=dict)
     verbs: tuple[str, ...] = ()
     """The named transitions."""
@@ -110,12 +116,14 @@ def kinds() -> Mapping[str, Kind]:
             each = _field(line.strip())
             kind.fields[each.name] = each
     for kind in found.values():
-        kind.fields |= {each.name: each for each in _housekeeping(kind.name)}
+        kind.fields |= {each.name: each for each in _housekeeping(kind)}
     return found
 
 
 def _kind(words: list[str]) -> Kind:
     name, prefix, table, *rest = words
+    bare = "bare" in rest
+    rest = rest[bare:]
     said = dict(zip(rest[::2], rest[1::2], strict=True))
     return Kind(
         name,
@@ -125,6 +133,7 @@ def _kind(words: list[str]) -> Kind:
         also=tuple(re.split(r"[:.]", said["also"])) if "also" in said else (),
         like=said.get("like"),
         part=said.get("part"),
+        bare=bare,
         roots={how: said[how] for how in ("one", "list", "aggregate") if how in said},
         verbs=tuple(said["verbs"].split(",")) if "verbs" in said else (),
     )
@@ -144,8 +153,10 @@ def _field(line: str) -> Field:
     return Field(name, kind, required, columns, values, found["mask"])
 
 
-def _housekeeping(kind: str) -> Iterable[Field]:
-    yield Field("id", "id", True, ("id",), target=kind)
+def _housekeeping(kind: Kind) -> Iterable[Field]:
+    yield Field("id", "id", True, ("id",), target=kind.name)
+    if kind.bare:
+        return
     yield Field("version", "int", True, ("version",))
     yield Field("createdAt", "moment", True, ("created_at",))
     yield Field("updatedAt", "moment", True, ("updated_at",))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from crm_graph.api.body import GraphQLRequest
@@ -94,7 +94,7 @@ def _with_image(after: World, row: Row | None) -> World:
     rows = {key: value for key, value in after.of("Opportunity").items() if row is None or key != row["id"]}
     if row is not None:
         rows[row["id"]] = row
-    return World(after.workspace, {**after.rows, "Opportunity": rows}, after.tables, after.held, after.roles)
+    return replace(after, rows={**after.rows, "Opportunity": rows})
 
 
 def _expected(before: Sight, after: Sight, event: Event, where: Where, select: Select) -> Answer | None:

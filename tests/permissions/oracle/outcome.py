@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tests.permissions.oracle.answer import Answer, Oracle
@@ -60,7 +61,7 @@ class Outcomes:
             expected = self._expected(sight, attempt, made)
         async with undone(self.graph, self.world.workspace):
             body = await self.judge.run(sight, source, variables)
-            after = await read_world(self.graph, self.world.workspace, self.world.roles)
+            after = await read_world(self.graph, self.world)
             found = self._differences(sight, attempt, body, after, expected, made)
             if not found and accepted(attempt, body):
                 found = await self._told(after)
@@ -80,7 +81,7 @@ class Outcomes:
         async with undone(self.graph, self.world.workspace):
             body = await self.judge.run(sight, source, variables)
             if accepted(attempt, body):
-                after = await read_world(self.graph, self.world.workspace, self.world.roles)
+                after = await read_world(self.graph, self.world)
                 found = await self._told(after)
                 return Difference(found[0], sight, source, variables, found) if found else None
         return None
@@ -92,7 +93,7 @@ class Outcomes:
             body = await self.judge.run(Sight(self.world, self.almighty), source, variables)
             if not accepted(attempt, body):
                 return None
-            return await read_world(self.graph, self.world.workspace, self.world.roles)
+            return await read_world(self.graph, self.world)
         raise AssertionError
 
     def _refused(self, sight: Sight, attempt: Attempt) -> list[str]:
@@ -116,8 +117,7 @@ class Outcomes:
             rows = made.of(attempt.write.kind.name)
             (key,) = rows.keys() - self.world.of(attempt.write.kind.name).keys()
             mine = _as_made_by(sight.member, self.almighty, attempt, rows[key])
-            world = World(made.workspace, dict(made.rows), made.tables, made.held, made.roles)
-            world.rows[attempt.write.kind.name] = {**rows, key: mine}
+            world = replace(made, rows={**made.rows, attempt.write.kind.name: {**rows, key: mine}})
             return refusals_to_make(Sight(world, sight.member, sight.credential), attempt, mine)
         return found
 

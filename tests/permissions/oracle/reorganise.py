@@ -35,7 +35,7 @@ async def reorganise(judge: Judge, dice: random.Random, world: World) -> World:
             grants = [_type_grant(type_, grant) for type_, grant in roles[name].items()]
             await _done(judge, admin, "updateRole", "Role", {"name": name, "grants": grants})
     judge.counts["reorganisations"] += 1
-    return await read_world(judge.graph, world.workspace, roles)
+    return await read_world(judge.graph, world, roles=roles)
 
 
 async def _done(judge: Judge, admin: Sight, name: str, record: str, values: Mapping[str, Any]) -> None:

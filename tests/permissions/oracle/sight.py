@@ -222,11 +222,14 @@ def teams(world: World, member: str) -> frozenset[str]:
 
 
 def masked(how: str, value: Any) -> Any:
-    """Return a mask: `A***` of a text, `a***@example.com` of a mail, `***45` of a phone, an amount's power of ten."""
+    """Return a mask: `A***` of a text, `a***@example.com` of a mail, `***45` of a phone, an amount's power of ten,
+    `***002X` of a number that people are known by."""
     if how == "amount":
         return Decimal(0) if abs(value) < 1 else Decimal(1).scaleb(value.adjusted()).copy_sign(value)
     text = str(value)
     if how == "email":
         parts = text.split("@")
         return f"{text[:1]}***@{parts[1] if len(parts) > 1 else ''}"
+    if how == "last":  # four, and never more than half
+        return f"***{text[len(text) - min(4, len(text) // 2) :]}"
     return f"***{text[-2:]}" if how == "phone" else f"{text[:1]}***"

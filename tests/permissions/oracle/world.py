@@ -37,6 +37,8 @@ class World:
     held: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The names of the roles of each member."""
     roles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    sealed: Mapping[str, str] = field(default_factory=dict)
+    """What is encrypted in the database, in clear, by the id of its row."""
 
     def of(self, kind: str) -> Mapping[str, Row]:
         """Return the rows of a type by id."""
@@ -65,16 +67,18 @@ class World:
         return self.rows["Workspace"][self.workspace]
 
 
-async def read_world(graph: Graph, workspace: str, roles: Mapping[str, Mapping[str, Any]]) -> World:
-    """Return what is in a workspace now."""
-    world = World(workspace, roles=roles)
+async def read_world(graph: Graph, before: World, **changed: Any) -> World:
+    """Return what is in the workspace of a world now; what plain SQL does not tell is as before, or as changed."""
+    world = World(before.workspace, roles=before.roles, sealed=before.sealed)
+    for name, value in changed.items():
+        setattr(world, name, value)
     by_table = {kind.table: kind for kind in kinds().values()}
-    for name, text in await graph.rows(await _everything(graph), workspace):
+    for name, text in await graph.rows(await _everything(graph), world.workspace):
         world.tables.setdefault(name, []).append(text)
         values = json.loads(text, parse_float=Decimal) if name in by_table or name == "member_role" else {}
         if name in by_table:
             kind = by_table[name]
-            row = _typed(kind, values)
+            row = _typed(kind, values, world.sealed)
             world.rows.setdefault(kind.name, {})[row["id"]] = row
         elif name == "member_role":
             member = values["member_id"].replace("-", "")
@@ -103,13 +107,14 @@ async def _everything(graph: Graph) -> str:
 _STATEMENT: list[str] = []
 
 
-def _typed(kind: Kind, values: Mapping[str, Any]) -> Row:
+def _typed(kind: Kind, values: Mapping[str, Any], sealed: Mapping[str, str]) -> Row:
     row = dict(values)
+    row |= {each.column: sealed.get(values["id"].replace("-", "")) for each in kind.all("sealed")}
     row["workspace_id"] = values["workspace_id"].replace("-", "")
     for each in kind.fields.values():
         for column in each.columns:
             if row[column] is not None:
-                row[column] = _python(each, column, values[column])
+                row[column] = _python(each, column, row[column])
     return row
 
 

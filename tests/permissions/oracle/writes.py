@@ -283,10 +283,9 @@ def _seen(sight: Sight, kind: Kind, row: Row | None) -> bool:
 
 
 def refusals_to_make(sight: Sight, attempt: Attempt, row: Row) -> list[str]:
-    """Return how the permissions refuse to make a row such as this one. Who may create need not see what they made; who
-    adds a part changes a whole that they see."""
+    """Return how the permissions refuse to make a row such as this one. Who may make it need not see it."""
     write = attempt.write
-    if not sight.may(write.kind, row, write.verb) or (write.verb != "create" and not sight.sees(write.kind, row)):
+    if not sight.may(write.kind, row, write.verb):
         return [TOP_LEVEL]
     allowed = all(sight.writes(write.kind, row, write.verb, name) for name in written(attempt))
     return [] if allowed else [FORBIDDEN]

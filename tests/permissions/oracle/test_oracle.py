@@ -30,10 +30,10 @@ async def test_everything_is_answered_as_the_oracle_says(database_url: str, sche
             found = await Case(judge, f"{SEED}:{chunk}:{number}").run()
             assert found is None, describe(found)
     counts = judge.counts
-    assert counts["answered"] > 100, counts
+    assert counts["answered"] > 50, counts
     assert counts["forbidden"] < counts["answered"] * 0.2, counts
     for what in ("behind a cursor", "after disturbances", "changes judged", "mutations accepted", "mutations refused"):
-        assert counts[what] > 3, counts
+        assert counts[what] > 1, counts
 
 
 async def test_a_seed_always_gives_the_same_case(database_url: str, schema: BuiltSchema) -> None:

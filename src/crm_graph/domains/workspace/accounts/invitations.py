@@ -22,7 +22,7 @@ from crm_graph.domains.workspace.accounts.resets import good_link, spend_link
 from crm_graph.domains.workspace.accounts.sessions import TokenPair, start_session
 from crm_graph.domains.workspace.members.events import MemberUpdated
 from crm_graph.domains.workspace.members.model import Member
-from crm_graph.domains.workspace.members.operations import create_member
+from crm_graph.domains.workspace.members.operations import create_member, refuse_beyond, roles_of
 from crm_graph.domains.workspace.members.policy import MEMBER
 from crm_graph.identity.mailer import is_address
 from crm_graph.identity.origin import Origin
@@ -59,10 +59,12 @@ async def invite_member(
 async def resend_invitation(work: Work, services: Services, member_id: str, language: texts.Language) -> str | None:
     """Invite a member again who has no password yet. Return the link where no mail is sent.
 
-    For whoever may create members, and see this one. Raises Refused.
+    For whoever may create members, sees this one, and holds all roles of theirs: the link lets in as them. Raises
+    Refused.
     """
     work.may(MEMBER, CREATE)
     member = await work.get(Member, MEMBER, member_id, CREATE)
+    refuse_beyond(work, await roles_of(work, member_id), "id")
     held = await read_credential(work.session, work.viewer.workspace_id, member_id)
     if held is None or held.password_hash is not None:
         raise Refused("ILLEGAL_TRANSITION", "This member has a password already: they can ask for a reset.", ("id",))

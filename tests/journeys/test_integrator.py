@@ -34,7 +34,7 @@ def test_a_client_with_a_key(tmp_path: Path) -> None:
         assert _asks(server, key) == (401, "UNAUTHENTICATED")
         assert _asks(server, second)[0] == 200
         for arguments in (("revoke", id_), ("revoke", "x"), ("create", "y", "--role", "nobody"), ("key", "nobody")):
-            assert "fix:" in _command(server, *arguments, code=2)
+            assert "refused:" in _command(server, *arguments, code=1)
         said = "".join(server.said)
         assert key not in said
         assert prefix not in said

@@ -304,6 +304,36 @@ async def test_who_invites_gets_the_link_where_no_mail_is_sent(accounts: Account
     assert (again["link"], again["errors"]) == (None, [{"code": "ILLEGAL_TRANSITION"}])
 
 
+async def test_a_link_is_given_again_only_by_who_holds_the_roles_of_the_invited(accounts: Accounts) -> None:
+    token = await admin(accounts)
+    grants = [
+        {"type": "Member", "default": "READ", "verbs": [{"verb": each, "scope": "ALL"} for each in ("read", "create")]}
+    ]
+    clerk = {"input": {"name": "clerk", "grants": grants}}
+    made = """mutation ($input: CreateRoleInput!) { createRole(input: $input) { errors { code message field } } }"""
+    assert (await accounts.data(made, clerk, token=token))["createRole"]["errors"] == []
+    invited = [
+        (
+            await accounts.data(
+                INVITE, {"input": NEWCOMER | {"email": f"{role}2@example.com", "roles": [role]}}, token=token
+            )
+        )
+        for role in ("admin", "clerk")
+    ]
+    _, rep = await accounts.member("rep@example.com")
+    roles = """mutation ($id: ID!) { setMemberRoles(input: {id: $id, roles: ["clerk"]}) { errors { code message } } }"""
+    assert (await accounts.data(roles, {"id": f"mem_{rep}"}, token=token))["setMemberRoles"]["errors"] == []
+    await accounts.give_password("rep@example.com")
+    theirs = (await accounts.sign_in("rep@example.com"))["accessToken"]
+    above, alike = [
+        (await accounts.data(RESEND, {"id": each["inviteMember"]["member"]["id"]}, token=theirs))["resendInvitation"]
+        for each in invited
+    ]
+    assert (above["link"], above["errors"]) == (None, [{"code": "FORBIDDEN"}])
+    assert alike["link"]
+    assert alike["errors"] == []
+
+
 @pytest.mark.parametrize("role", ["manager", "rep", "marketer", "support", "analyst", "integration"])
 async def test_only_who_may_create_members_invites(accounts: Accounts, role: str) -> None:
     await accounts.give_password(f"{role}@example.com")

@@ -33,8 +33,10 @@ def test_a_client_with_a_key(tmp_path: Path) -> None:
         _command(server, "revoke", id_)
         assert _asks(server, key) == (401, "UNAUTHENTICATED")
         assert _asks(server, second)[0] == 200
-        for arguments in (("revoke", id_), ("revoke", "x"), ("create", "y", "--role", "nobody"), ("key", "nobody")):
+        for arguments in (("revoke", id_), ("create", "y", "--role", "nobody")):
             assert "refused:" in _command(server, *arguments, code=1)
+        for arguments in (("revoke", "x"), ("key", "nobody")):
+            assert "fix:" in _command(server, *arguments, code=2)
         said = "".join(server.said)
         assert key not in said
         assert prefix not in said

@@ -160,3 +160,16 @@ async def test_a_built_in_role_is_redefined_without_a_description(graph: Graph) 
     source = "mutation($input: UpdateRoleInput!) { updateRole(input: $input) { role { name } errors { code } } }"
     data = await graph.data(source, {"input": {"name": "sales_rep", "grants": grants}})
     assert data == {"updateRole": {"role": {"name": "sales_rep"}, "errors": []}}
+
+
+async def test_a_part_may_be_seen_whose_whole_may_not(graph: Graph) -> None:
+    claims = await somebody(graph, {"ApiKey": ALL, "OrderLine": ALL})
+    made = await graph.data(
+        'mutation { createApiClient(input: {name: "shop", kind: CONFIDENTIAL}) { apiClient { id } errors { message } } }'
+    )
+    key = """INSERT INTO api_key (workspace_id, id, version, created_at, updated_at, client_id, name, prefix, sha256)
+        VALUES ($1, $2, 1, now(), now(), $2, 'key', 'crmk_', 'x')"""
+    await graph.rows(key, claims.workspace_id, made["createApiClient"]["apiClient"]["id"][4:])
+    source = "{ apiKeys { nodes { name client { name } } } }"
+    data = await graph.data(source, claims=claims)
+    assert data == {"apiKeys": {"nodes": [{"name": "key", "client": None}]}}

@@ -39,7 +39,7 @@ class ApiClient(Node):
 class ApiKey(Node):
     """A key by which a client acts by itself. Its text is shown once, when it is made."""
 
-    client: ApiClient = to_one("client_id", "Whose key it is.")
+    client: ApiClient | None = to_one("client_id", "Whose key it is.")
     name: str = column("What people call it.")
     prefix: str = column("How its text begins: no secret, and enough to tell which key it is.")
     expires_at: datetime | None = column("When it stops working; null is never.")

@@ -19,14 +19,9 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from crm_graph.api.schema import make_schema
 from crm_graph.db import embedded
-from crm_graph.graph.build import BuiltSchema
-from tests.permissions.oracle.cases import Case
-from tests.permissions.oracle.judge import SETTINGS, Judge
-from tests.permissions.oracle.shrink import describe
-from tests.support.database import clone, make_template, savepoint
-from tests.support.graph import Graph
+from tests.permissions.oracle.batches import run_batch
+from tests.support.database import make_template
 
 CASES = int(os.environ.get("ORACLE_CASES", "500"))
 SEED = os.environ.get("ORACLE_SEED", "1")
@@ -35,26 +30,6 @@ ONLY = os.environ.get("ORACLE_ONLY")
 MAX_DIFFERENCES = 10
 BATCH = 20
 """Cases that share a database transaction, the plans and the documents of an engine."""
-
-_SCHEMA: list[BuiltSchema] = []
-
-
-def run_batch(url: str, numbers: list[int]) -> tuple[Counter[str], list[str]]:
-    """Run the cases of these numbers; returns what was compared, and the differences."""
-    return asyncio.run(_run_batch(url, numbers))
-
-
-async def _run_batch(url: str, numbers: list[int]) -> tuple[Counter[str], list[str]]:
-    if not _SCHEMA:
-        _SCHEMA.append(make_schema())
-    differences = []
-    async with savepoint(await clone(url, f"crm_oracle_{os.getpid()}")) as database:
-        judge = Judge(Graph(_SCHEMA[0], database, SETTINGS))
-        for number in numbers:
-            found = await Case(judge, f"{SEED}:{number}").run()
-            if found is not None:
-                differences.append(f"case {number}: {describe(found)}")
-    return judge.counts, differences
 
 
 def main() -> int:
@@ -68,7 +43,7 @@ def main() -> int:
         with embedded.running(base / "postgres") as server:
             asyncio.run(make_template(server.url, base / "template-made"))
             with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn")) as pool:
-                running = [pool.submit(run_batch, server.url, batch) for batch in batches]
+                running = [pool.submit(run_batch, server.url, SEED, batch) for batch in batches]
                 for done in as_completed(running):
                     more, found = done.result()
                     counts += more

@@ -145,7 +145,7 @@ def _field(line: str) -> Field:
     name, kind, rest = found["name"], found["kind"], found["rest"].split()
     required = found["required"] is not None
     if kind == "->":
-        return Field(name, "one", required, columns=(rest[1],), target=rest[0])
+        return Field(name, "one", columns=(rest[1],), target=rest[0])
     if kind == "=>":
         return Field(name, "many", target=rest[0], back=rest[1])
     columns = tuple(rest[0].split(",")) if rest else (snake(name),)

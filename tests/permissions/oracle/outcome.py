@@ -25,10 +25,10 @@ from tests.permissions.oracle.writes import (
     NOT_FOUND,
     Attempt,
     Writer,
+    further_refusals,
     refusals,
     refusals_to_make,
     target_row,
-    unseen_references,
 )
 
 BY_THE_RULES = "a rule of the CRM"
@@ -110,7 +110,7 @@ class Outcomes:
 
     def _expected(self, sight: Sight, attempt: Attempt, made: World | None) -> list[str]:
         """Return how an attempt may be refused that may be tried; nothing where it must be accepted."""
-        found = unseen_references(sight, attempt)
+        found = further_refusals(sight, attempt)
         if made is None:
             return [*found, BY_THE_RULES]
         if attempt.write.new and not found:

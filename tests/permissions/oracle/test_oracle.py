@@ -55,7 +55,9 @@ def test_the_oracle_knows_every_record_type(schema: BuiltSchema) -> None:
         assert kind.fields.keys() == type_.fields.keys(), f"describe the fields of {name} in facts.txt"
         for each in kind.fields.values():
             of = type_.fields[each.name].type
-            assert each.required == (isinstance(of, GraphQLNonNull) and each.of != "many"), f"{name}.{each.name}"
+            assert each.required == (isinstance(of, GraphQLNonNull) and each.of != "many"), (
+                f"{name}.{each.name}: a leaf that is never null is one in facts.txt; what an edge leads to may be unseen"
+            )
             columns = {column.removesuffix("_clear") for column in each.columns}
             assert columns <= set(record.table.c.keys()), f"{name}.{each.name}"
             if each.of in {"one", "many"}:

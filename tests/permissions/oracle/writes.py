@@ -15,7 +15,7 @@ from tests.permissions.oracle.documents import Printer, Select
 from tests.permissions.oracle.invent import NAMES, WORDS
 from tests.permissions.oracle.kinds import Field, Kind, kinds
 from tests.permissions.oracle.sight import Sight
-from tests.permissions.oracle.world import Row, World, number
+from tests.permissions.oracle.world import ADMIN, Row, World, number
 
 NOT_FOUND, FORBIDDEN = "NOT_FOUND", "FORBIDDEN"
 TOP_LEVEL = "FORBIDDEN at the top"
@@ -38,7 +38,8 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A mutation. `whole` is the input (for a `new` row) or the field that leads to the whole, and the verb on that."""
+    """A mutation. `whole` is the input (for a `new` row) or the field that leads to the whole, and the verb on that;
+    `over` the input by which nobody reaches a member with roles that they have not."""
 
     name: str
     kind: Kind
@@ -48,6 +49,7 @@ class Write:
     new: bool = False
     when: frozenset[str] = frozenset()
     whole: tuple[str, str] | None = None
+    over: str | None = None
 
 
 @dataclass(slots=True)
@@ -102,6 +104,7 @@ def _write(line: str) -> Write:
         new,
         frozenset(said["when"].split(",")) if "when" in said else frozenset(),
         None if whole is None else (whole.split(".")[0], whole.split(".")[1]),
+        said.get("over"),
     )
 
 
@@ -255,10 +258,13 @@ def refusals(sight: Sight, attempt: Attempt) -> list[str]:
     return found
 
 
-def unseen_references(sight: Sight, attempt: Attempt) -> list[str]:
-    """Return how an attempt is refused for what it refers to."""
+def further_refusals(sight: Sight, attempt: Attempt) -> list[str]:
+    """Return how an attempt is refused for what it refers to, or for whom it would reach."""
     world = sight.world
-    return [NOT_FOUND for kind, key in attempt.refers if not _seen(sight, kind, world.of(kind.name).get(key))]
+    found = [NOT_FOUND for kind, key in attempt.refers if not _seen(sight, kind, world.of(kind.name).get(key))]
+    if attempt.write.over in attempt.values and ADMIN not in sight.held:
+        found += [FORBIDDEN for role in world.held.get(attempt.target or "", ()) if role not in sight.held]
+    return found
 
 
 def target_row(sight: Sight, attempt: Attempt) -> tuple[Kind, Row] | None:

@@ -56,7 +56,7 @@ def test_the_oracle_knows_every_record_type(schema: BuiltSchema) -> None:
         for each in kind.fields.values():
             of = type_.fields[each.name].type
             assert each.required == (isinstance(of, GraphQLNonNull) and each.of != "many"), (
-                f"{name}.{each.name}: a leaf that is never null is one in facts.txt; what an edge leads to may be unseen"
+                f"{name}.{each.name}: a leaf that is never null is one in facts.txt; an edge may lead to what is unseen"
             )
             columns = {column.removesuffix("_clear") for column in each.columns}
             assert columns <= set(record.table.c.keys()), f"{name}.{each.name}"

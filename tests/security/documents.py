@@ -236,7 +236,7 @@ WORST: dict[str, Worst] = {
         "{ __schema { types { "
         + "fields { name type { name kind description fields { name type { name ofType { name } } } } }"
         " } } }",
-        None,
+        LIMIT,
     ),
     "introspection of all arguments": Worst(
         "{ __schema { types { fields { args { type { name ofType { name ofType { name } } inputFields {"
@@ -267,8 +267,12 @@ WORST: dict[str, Worst] = {
     "node by all types": Worst(
         "{ node(id: 1) { " + " ".join(f"... on {name} {{ id version }}" for name in TYPES) + " } }", None
     ),
-    "nodes by root fields": Worst("{ " + " ".join(f"a{i}: node(id: {i}) {{ id }}" for i in range(20)) + " }", LIMIT),
-    "nodes as many as pass": Worst("{ " + " ".join(f"a{i}: node(id: {i}) {{ id }}" for i in range(5)) + " }", None),
+    "a node by each root field": Worst(
+        "{ " + " ".join(f"a{i}: node(id: {i}) {{ id }}" for i in range(20)) + " }", None
+    ),
+    "nodes of any types by each root field": Worst(
+        "{ " + " ".join(f"a{i}: nodes(ids: [{i}]) {{ id }}" for i in range(20)) + " }", LIMIT
+    ),
     "a node with every edge of every type": Worst(
         "{ node(id: 1) { ... on Customer { "
         + EVERY_EDGE

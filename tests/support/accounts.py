@@ -51,6 +51,10 @@ class Clock:
         """Go on by so many seconds, minutes, hours."""
         self.now += timedelta(**by)
 
+    def turn_to_noon(self) -> None:
+        """Go on to noon of tomorrow."""
+        self.now = self.now.replace(hour=12, minute=0, second=0) + timedelta(days=1)
+
 
 class Accounts:
     """An engine, asked as a client asks it: with or without a token, from an address."""

@@ -147,10 +147,9 @@ class FieldCosts:
             case Edge(Aggregate(), _):
                 return FieldCost(of, 1, 0, 1, Size((), AGGREGATE_GROUPS, AGGREGATE_GROUPS), pages=True)
             case Edge(Nodes(max_ids=maximum, argument=argument), _):
-                statements = len(self._schema.registry.records)
                 if size is None:
-                    return FieldCost(of, own=1, statements=statements)
-                return FieldCost(of, 0, 1, statements, Size((argument,), 1, maximum))
+                    return FieldCost(of, own=1, statements=1)
+                return FieldCost(of, 0, 1, len(self._schema.registry.records), Size((argument,), 1, maximum))
             case Edge():
                 return FieldCost(of, own=1, statements=1)
             case Nested():

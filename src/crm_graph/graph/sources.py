@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
-from sqlalchemy import any_, bindparam, select
+from sqlalchemy import Select, any_, bindparam, select
 
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import Fetch, Planning, Shape
@@ -21,14 +22,19 @@ from crm_graph.kernel.ids import split_id
 from crm_graph.permissions.policy import UUID
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Lookup:
-    """The statement that reads records by the bind `keys`, or one by `key`; the id is the last column."""
+    """Reads records by the bind `keys`, or one by `key`; the id is the last column."""
 
-    statement: Statement
+    found: Select[Any]
     sensitive: SensitiveRows | None
     opened: Opening | None
     """What decrypts the rows; None where nothing in them is encrypted."""
+
+    @cached_property
+    def statement(self) -> Statement:
+        """The statement, compiled on its first use: of all the types that `node` may yield, one is read."""
+        return compile_statement(self.found)
 
     async def rows(self, context: GraphContext, **values: Any) -> Sequence[Any]:
         """Return the rows that the viewer may see."""
@@ -50,8 +56,7 @@ def by_id(record: Record, shape: Shape, planning: Planning, *, one: bool = False
     columns = view.selection(shape, planning)
     found = select(*columns, id_.label("key")).select_from(view.source())
     sensitive = SensitiveRows.at(view.sensitive_ids(shape), {**shape.columns, "id": -1})
-    statement = compile_statement(found.where(*view.conditions(), wanted))
-    return Lookup(statement, sensitive, opening(record, shape))
+    return Lookup(found.where(*view.conditions(), wanted), sensitive, opening(record, shape))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ class Nodes:
     carries: ClassVar[bool] = True
 
     def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
-        """See `executor.fields.Source`. Statements are compiled here, so that withheld coordinates are known."""
+        """See `executor.fields.Source`. All types are looked at here, so that withheld coordinates are known."""
         lookups = {
             record.prefix: (record.name, by_id(record, shapes[record.name], planning))
             for record in self.registry.records.values()

@@ -5,6 +5,9 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 STAMP := .venv/.installed
 
+# Commands that tests start compile nothing anew, whatever the shell asks for.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test check format bench fuzz lock install contracts clean
 
 run: $(STAMP)  ## start everything and serve http://127.0.0.1:8000/graphql

@@ -11,9 +11,8 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import asyncpg
 
@@ -102,7 +101,8 @@ class Hub:
         return max(self.position, await end(self._database.primary_reader()))
 
     @contextmanager
-    def _registered(self, workspace_id: str, entity: str) -> Any:
+    def registered(self, workspace_id: str, entity: str) -> Iterator[Feed]:
+        """Lend a feed of a workspace's events of one entity type from the hub's position on."""
         feed = Feed(self.position, self._queue_size)
         key = workspace_id, entity
         self._feeds[key].add(feed)
@@ -119,15 +119,16 @@ class Hub:
         The feed is registered before the log is read, and the log is read up to the feed's start, so that nothing falls
         between the two and nothing comes twice. Raises FeedOverflow.
         """
-        with self._registered(workspace_id, entity) as feed:
-            async for event in self._replay(workspace_id, entity, after, feed.position):
+        with self.registered(workspace_id, entity) as feed:
+            async for event in self.replay(workspace_id, entity, after, feed.position):
                 yield event
             async for event in feed.events():
                 if event.cursor > after:
                     yield event
 
-    async def _replay(self, workspace_id: str, entity: str, after: LogCursor, to: LogCursor) -> AsyncIterator[Event]:
-        while True:
+    async def replay(self, workspace_id: str, entity: str, after: LogCursor, to: LogCursor) -> AsyncIterator[Event]:
+        """Yield the events after one position up to another one, from the log."""
+        while after < to:
             values = {
                 "workspace_id": workspace_id,
                 "entity": entity,

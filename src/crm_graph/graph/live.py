@@ -8,18 +8,18 @@ mentioned.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
 import strawberry
-from sqlalchemy import BigInteger, ColumnElement, and_, bindparam, column, func, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, Integer, and_, bindparam, column, func, literal_column, select
 from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 
 from crm_graph.db.base import table_of
-from crm_graph.db.statements import Statement, compile_statement
+from crm_graph.db.statements import Statement, compile_for_many
 from crm_graph.events.hub import Hub
 from crm_graph.events.log import Event, EventRow
 from crm_graph.graph.context import GraphContext
@@ -101,28 +101,49 @@ class Watch:
         context: GraphContext = await refresh()
         async for event in hub.events(context.viewer.workspace_id, self.record.name, self.after):
             context = await refresh()
-            kind = await self._kind(context, event)
+            kind = await self.kind(context, event)
             if kind is not None:
                 yield event, context, kind
 
-    async def _kind(self, context: GraphContext, event: Event) -> ChangeKind | None:
+    async def kind(self, context: GraphContext, event: Event) -> ChangeKind | None:
+        """Return what an event means to one viewer; None for one that they do not see."""
+        (found,) = await self.kinds(context, event, [await self.asking(context)])
+        return found
+
+    async def asking(self, context: GraphContext) -> Mapping[str, Any]:
+        """Return the values by which this watch of this viewer differs from others of the same form and grants."""
+        searched = await blind_values(context, self.searches) if self.searches else {}
+        return {**context.binds, **self.values, **searched}
+
+    async def kinds(
+        self, context: GraphContext, event: Event, asking: Sequence[Mapping[str, Any]]
+    ) -> list[ChangeKind | None]:
+        """Return what an event means to each of many who watch so, in one statement.
+
+        All have the grants and the workspace of the context; each is told by what `asking` returned. Nothing is
+        returned where the guard of the context's session fails.
+        """
         values = {
-            **context.binds,
-            **self.values,
+            "workspace_id": context.viewer.workspace_id,
             "id": event.entity_id,
             "seq": event.cursor.seq,
             "own": {"id": event.entity_id, "workspace_id": event.workspace_id},
             "old": {name: change[0] for name, change in event.changes.items()},
+            "asking": [{**each, "number": number} for number, each in enumerate(asking)],
         }
         statement, audited = self._statement(context)
-        if self.searches:
-            values |= await blind_values(context, self.searches)
-        (found,) = await context.reader.fetch(statement, values)
+        rows = await context.reader.fetch(statement, values)
         if audited:
             context.note_reads(audited)
+        found: list[ChangeKind | None] = [None] * len(rows)
+        for row in rows:
+            found[row["number"]] = self._meaning(event, before=row["before"], after=row["after"])
+        return found
+
+    def _meaning(self, event: Event, *, before: bool, after: bool) -> ChangeKind | None:
         created = event.type == f"{self.record.name}Created"
         deleted = event.type == f"{self.record.name}Deleted"
-        before, after = bool(found["before"]) and not created, bool(found["after"]) and not deleted
+        before, after = before and not created, after and not deleted
         if after:
             return ChangeKind.CREATED if created else ChangeKind.UPDATED if before else ChangeKind.ENTERED
         if before:
@@ -137,7 +158,7 @@ class Watch:
             if len(_STATEMENTS) >= MAX_STATEMENTS:
                 _STATEMENTS.clear()
             compared: dict[str, None] = {}
-            statement = compile_statement(self._select(context, compared))
+            statement = compile_for_many(self._select(context, compared), _SHARED, "asking")
             found = _STATEMENTS[key] = statement, tuple(compared)
         return found
 
@@ -159,10 +180,13 @@ class Watch:
         start = select(literal_column("1").label("one")).subquery("start")
         true: ColumnElement[bool] = literal_column("true")
         source = start.outerjoin(current, wanted).join(undone, true).join(after, true).join(before, true)
+        rows = func.jsonb_to_recordset(bindparam("asking", type_=JSONB))
+        asking = rows.table_valued(column("number", Integer), name="asking").render_derived(with_types=True)
         return select(
+            asking.c.number,
             func.coalesce(self._matching(context, before, compared), False).label("before"),
             func.coalesce(self._matching(context, after, compared), False).label("after"),
-        ).select_from(source)
+        ).select_from(source.join(asking, true))
 
     def _matching(self, context: GraphContext, image: Any, compared: dict[str, None]) -> ColumnElement[bool]:
         view = View(self.record, context.access, image, compared)
@@ -171,6 +195,8 @@ class Watch:
 
 
 MAX_STATEMENTS = 2_000
+_SHARED = frozenset({"workspace_id", "id", "seq", "own", "old"})
+"""The binds that are the same for all who ask about an event."""
 _STATEMENTS: dict[Any, tuple[Statement, tuple[str, ...]]] = {}
 EVENTS = table_of(EventRow)
 

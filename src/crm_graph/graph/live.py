@@ -181,7 +181,7 @@ class Watch:
         true: ColumnElement[bool] = literal_column("true")
         source = start.outerjoin(current, wanted).join(undone, true).join(after, true).join(before, true)
         rows = func.jsonb_to_recordset(bindparam("asking", type_=JSONB))
-        asking = rows.table_valued(column("number", Integer), name="asking").render_derived(with_types=True)
+        asking = rows.table_valued(column("number", Integer)).render_derived(name="asking", with_types=True)
         return select(
             asking.c.number,
             func.coalesce(self._matching(context, before, compared), False).label("before"),

@@ -61,6 +61,10 @@ class Subscriber:
     """Up to here the subscriber replays the log by itself; what the queue holds comes after, or is known to it."""
     queue: asyncio.Queue[tuple[LogCursor, float, Answer] | None]
     error: Exception | None = None
+    passed: LogCursor | None = None
+    """Up to here nothing is missing: known where the subscriber was ended with nothing waiting for it."""
+    in_hand: bool = False
+    """Whether an answer was taken that may not have been sent yet."""
 
     def put(self, cursor: LogCursor, now: float, answer: Answer) -> None:
         """Queue an answer; a full queue ends the subscriber, once what it holds was taken."""
@@ -71,8 +75,10 @@ class Subscriber:
         except asyncio.QueueFull:
             self.error = FeedOverflow(cursor)
 
-    def end(self, error: Exception | None = None) -> None:
+    def end(self, passed: LogCursor, error: Exception | None = None) -> None:
         """End at once: answers that wait are not for somebody whose rights have changed."""
+        if self.error is None and self.queue.empty() and not self.in_hand:
+            self.passed = passed
         self.error = error
         while not self.queue.empty():
             self.queue.get_nowait()
@@ -89,7 +95,9 @@ class Subscriber:
                 if self.error is not None:
                     raise self.error
                 return
+            self.in_hand = True
             yield item
+            self.in_hand = False
 
 
 @dataclass(slots=True)
@@ -111,6 +119,8 @@ class Family:
         self.watch = watch
         self.taken = position
         """The event that is being judged, or was judged last."""
+        self.done = position
+        """The event that was judged last."""
         self.groups: dict[Key, Group] = {}
 
     def end(self, error: Exception | None = None) -> None:
@@ -118,7 +128,7 @@ class Family:
         groups, self.groups = self.groups, {}
         for group in groups.values():
             for each in group.subscribers:
-                each.end(error)
+                each.end(self.done, error)
 
 
 class Groups:
@@ -187,6 +197,7 @@ class Groups:
                 family.taken = event.cursor
                 if not await self._taken(family, event):
                     return
+                family.done = event.cursor
             error = None
         except FeedOverflow:  # each replays the log by itself, and joins again
             return
@@ -228,5 +239,5 @@ class Groups:
             if answer is not None and each.viewer.standing in confirmed:
                 each.put(event.cursor, now, answer)
             else:
-                each.end(Moved())
+                each.end(family.done, Moved())
         return True

@@ -41,9 +41,9 @@ STALE_S = 0.1
 Stream = AsyncIterator["tuple[str, Answer]"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Subscription:
-    """What one client asked for."""
+    """What one client asked for, and how far it has come."""
 
     request: GraphQLRequest
     operation: Operation
@@ -55,6 +55,8 @@ class Subscription:
     asked: Key
     """What decides, beside the rights of whoever asks, what is answered to an event."""
     origin: Origin
+    position: LogCursor
+    """Behind it lies nothing that is still to be answered."""
 
 
 class Subscriptions:
@@ -62,7 +64,7 @@ class Subscriptions:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._groups = Groups(
+        self.groups = Groups(
             engine.hub, engine.live_context, engine.authenticator, engine.settings.subscription_queue_size
         )
         self._viewers: DataLoader[Claims, Viewer] = DataLoader(self._read_viewers, cache=False)
@@ -109,7 +111,9 @@ class Subscriptions:
         except GraphQLError as error:
             return engine.refuse([error], "BAD_USER_INPUT", request_id), empty
         asked = _asked(request, operation, node, current().client_id)
-        return None, self._counted(Subscription(request, operation, current, watch, field.type, asked, origin))
+        return None, self._counted(
+            Subscription(request, operation, current, watch, field.type, asked, origin, watch.after)
+        )
 
     async def _counted(self, subscription: Subscription) -> Stream:
         self._engine.requests.open_subscriptions += 1
@@ -120,26 +124,25 @@ class Subscriptions:
             self._engine.requests.open_subscriptions -= 1
 
     async def _stream(self, of: Subscription) -> AsyncIterator[tuple[LogCursor, Answer]]:
-        position = of.watch.after
         while True:
             try:
-                async for cursor, answer in self._go_on(of, position):
-                    position = cursor
-                    yield cursor, answer
+                async for answer in self._go_on(of):
+                    yield of.position, answer
             except Moved:
                 continue
             except FeedOverflow:
-                raise FeedOverflow(position) from None
+                raise FeedOverflow(of.position) from None
             return
 
-    async def _go_on(self, of: Subscription, position: LogCursor) -> AsyncIterator[tuple[LogCursor, Answer]]:
-        """Yield what comes after a position. Raises Moved when the subscriber is to be read anew, FeedOverflow when it
-        does not keep up, and RequestError when it may not go on."""
+    async def _go_on(self, of: Subscription) -> AsyncIterator[Answer]:
+        """Yield what comes after the position, which moves on. Raises Moved when the subscriber is to be read anew,
+        FeedOverflow when it does not keep up, and RequestError when it may not go on."""
         context = await self._refreshed(of)
         of.watch.check(context)
+        hub, workspace_id, record = self._engine.hub, context.viewer.workspace_id, of.watch.record.name
         if context.access.audits:
-            async for found in self._alone(of, position, context.viewer.workspace_id):
-                yield found
+            async for answer in self._alone(of, hub.events(workspace_id, record, of.position)):
+                yield answer
             return
 
         async def execute(event: Event, context: GraphContext, kind: ChangeKind) -> Answer | None:
@@ -149,32 +152,31 @@ class Subscriptions:
                 return None
             return await self._answer(of, event, context, kind)
 
-        hub, record = self._engine.hub, of.watch.record.name
-        with self._groups.joined(context, of.watch, of.asked, execute) as subscriber:
-            async for event in hub.replay(context.viewer.workspace_id, record, position, subscriber.start):
-                context = await self._refreshed(of)
-                kind = await of.watch.kind(context, event)
-                if kind is not None:
-                    yield event.cursor, await self._answer(of, event, context, kind)
-                position = event.cursor
-            async for cursor, since, answer in subscriber.answers():
-                if cursor <= position:
-                    continue
-                if asyncio.get_running_loop().time() - since > STALE_S:
-                    context = await self._refreshed(of)
-                    if context.viewer != subscriber.viewer:
-                        raise Moved
-                position = cursor
-                yield cursor, answer
+        with self.groups.joined(context, of.watch, of.asked, execute) as subscriber:
+            async for answer in self._alone(of, hub.replay(workspace_id, record, of.position, subscriber.start)):
+                yield answer
+            try:
+                async for cursor, since, answer in subscriber.answers():
+                    if cursor <= of.position:
+                        continue
+                    if asyncio.get_running_loop().time() - since > STALE_S:
+                        context = await self._refreshed(of)
+                        if context.viewer != subscriber.viewer:
+                            raise Moved
+                    of.position = cursor
+                    yield answer
+            finally:
+                if subscriber.passed is not None:
+                    of.position = max(of.position, subscriber.passed)
 
-    async def _alone(
-        self, of: Subscription, position: LogCursor, workspace_id: str
-    ) -> AsyncIterator[tuple[LogCursor, Answer]]:
-        async for event in self._engine.hub.events(workspace_id, of.watch.record.name, position):
+    async def _alone(self, of: Subscription, events: AsyncIterator[Event]) -> AsyncIterator[Answer]:
+        async for event in events:
             context = await self._refreshed(of)
             kind = await of.watch.kind(context, event)
-            if kind is not None:
-                yield event.cursor, await self._answer(of, event, context, kind)
+            answer = None if kind is None else await self._answer(of, event, context, kind)
+            of.position = event.cursor
+            if answer is not None:
+                yield answer
 
     async def _answer(self, of: Subscription, event: Event, context: GraphContext, kind: ChangeKind) -> Answer:
         return await self._engine.answer_change(

@@ -151,7 +151,7 @@ class Groups:
     def joined(self, context: GraphContext, watch: Watch, asked: Key, execute: Execute) -> Iterator[Subscriber]:
         """Lend a subscriber's place in the group of what was `asked` by whoever sees what the context's viewer sees."""
         viewer, access = context.viewer, context.access
-        within = viewer.workspace_id, watch.record.name, watch.form, access.fingerprint, viewer.version
+        within = viewer.workspace_id, watch.record.name, watch.judge.form, access.fingerprint, viewer.version
         family = self._families.get(within)
         if family is None:
             family = self._begin(within, context, watch)
@@ -222,11 +222,11 @@ class Groups:
         moved since the family's were read."""
         groups = list(family.groups.values())
         guarded = self._contexts(family.viewer, Trust(self._authenticator.stands(family.viewer)))
-        asking = [await each.watch.asking(self._contexts(each.viewer)) for each in groups]
-        kinds = await family.watch.kinds(guarded, event, asking)
+        asking = [await each.watch.judge.asking(self._contexts(each.viewer)) for each in groups]
+        kinds = await family.watch.judge.kinds_for(guarded, [event], asking)
         if len(kinds) < len(groups):
             return False
-        matched = [(group, kind) for group, kind in zip(groups, kinds, strict=True) if kind is not None]
+        matched = [(group, kind) for group, (kind,) in zip(groups, kinds, strict=True) if kind is not None]
         answers = await asyncio.gather(
             *(group.execute(event, self._contexts(group.viewer), kind) for group, kind in matched)
         )

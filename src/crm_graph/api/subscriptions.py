@@ -172,7 +172,7 @@ class Subscriptions:
     async def _alone(self, of: Subscription, events: AsyncIterator[Event]) -> AsyncIterator[Answer]:
         async for event in events:
             context = await self._refreshed(of)
-            kind = await of.watch.kind(context, event)
+            (kind,) = await of.watch.judge.kinds(context, [event])
             answer = None if kind is None else await self._answer(of, event, context, kind)
             of.position = event.cursor
             if answer is not None:

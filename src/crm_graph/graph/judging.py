@@ -1,0 +1,190 @@
+"""Judging: what an event of the log means to one viewer, asked for many events of a record type, and
+for many viewers, in one statement.
+
+Each event is judged by the permissions of that moment. Whether a record was visible and matched *before* the change
+is asked of its old image: the row with the event's old values put back, under the same compiled predicates. So a
+record that leaves the viewer's sight, or their filter, is said to have left, and one that they never saw is never
+mentioned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import strawberry
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Integer, and_, bindparam, column, func, literal_column, select
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on
+
+from crm_graph.db.base import table_of
+from crm_graph.db.statements import Statement, compile_for_many
+from crm_graph.events.log import Event, EventRow
+from crm_graph.graph.context import GraphContext
+from crm_graph.graph.filters import EVERYTHING, Form, predicate
+from crm_graph.graph.records import Record
+from crm_graph.graph.registry import Registry
+from crm_graph.graph.sealed import Search, blind_values
+from crm_graph.graph.views import View
+from crm_graph.permissions.policy import UUID, workspace
+
+
+@strawberry.enum(description="What a change means for whoever keeps a list of the records.")
+class ChangeKind(Enum):
+    """Told from the visibility before and after the event."""
+
+    CREATED = strawberry.enum_value("CREATED", description="The record is new.")
+    UPDATED = strawberry.enum_value("UPDATED", description="The record changed and still matches.")
+    ENTERED = strawberry.enum_value("ENTERED", description="The record now matches, or may now be seen: add it.")
+    LEFT = strawberry.enum_value("LEFT", description="The record no longer matches, or may no longer be seen: drop it.")
+    DELETED = strawberry.enum_value("DELETED", description="The record is gone: drop it.")
+
+
+@dataclass(slots=True)
+class Judge:
+    """Judges the events of one record type, within a filter."""
+
+    record: Record
+    registry: Registry
+    form: Form = EVERYTHING
+    values: Mapping[str, Any] = field(default_factory=dict)
+    searches: Mapping[str, Search] = field(default_factory=dict)
+
+    async def kinds(self, context: GraphContext, events: Sequence[Event]) -> list[ChangeKind | None]:
+        """Return what each event means to the viewer, None where it means nothing: in one statement."""
+        (found,) = await self.kinds_for(context, events, [await self.asking(context)])
+        return found
+
+    async def asking(self, context: GraphContext) -> Mapping[str, Any]:
+        """Return the values by which this viewer and filter differ from others of the same form and grants."""
+        searched = await blind_values(context, self.searches) if self.searches else {}
+        return {**context.binds, **self.values, **searched}
+
+    async def kinds_for(
+        self, context: GraphContext, events: Sequence[Event], asking: Sequence[Mapping[str, Any]]
+    ) -> list[list[ChangeKind | None]]:
+        """Return, for each who asks, what each event means to them: in one statement.
+
+        All have the workspace and the grants of the context; each is told by what `asking` returned. Nobody is
+        answered where the guard of the context's session fails.
+        """
+        values = {
+            "workspace_id": context.viewer.workspace_id,
+            "ids": [event.entity_id for event in events],
+            "seqs": [event.cursor.seq for event in events],
+            "olds": [{name: change[0] for name, change in event.changes.items()} for event in events],
+            "asking": [{**each, "number": number} for number, each in enumerate(asking)],
+        }
+        statement, audited = self.statement(context)
+        rows = await context.reader.fetch(statement, values)
+        if audited:
+            context.note_reads(audited)
+        if not rows:
+            return []
+        kinds: list[list[ChangeKind | None]] = [[None] * len(events) for _ in asking]
+        for number, place, before, after in rows:
+            if before or after:
+                kinds[number][place - 1] = self._kind(events[place - 1], before=before, after=after)
+        return kinds
+
+    def _kind(self, event: Event, *, before: bool, after: bool) -> ChangeKind | None:
+        created = event.type in {f"{self.record.name}Created", f"{self.record.name}Added"}
+        deleted = event.type in {f"{self.record.name}Deleted", f"{self.record.name}Removed"}
+        before, after = before and not created, after and not deleted
+        if after:
+            return ChangeKind.CREATED if created else ChangeKind.UPDATED if before else ChangeKind.ENTERED
+        if before:
+            return ChangeKind.DELETED if deleted else ChangeKind.LEFT
+        return None
+
+    def statement(self, context: GraphContext) -> tuple[Statement, tuple[str, ...]]:
+        """Return the statement of events, and what it compares whose reading is to be written down. Raises Forbidden
+        when the viewer may not filter so."""
+        key = self.record.name, self.form, context.access.fingerprint
+        found = _STATEMENTS.get(key)
+        if found is None:
+            if len(_STATEMENTS) >= MAX_STATEMENTS:
+                _STATEMENTS.clear()
+            compared: dict[str, None] = {}
+            statement = compile_for_many(self._select(context, compared), _SHARED, "asking")
+            found = _STATEMENTS[key] = statement, tuple(compared)
+        return found
+
+    def _select(self, context: GraphContext, compared: dict[str, None]) -> Any:
+        """Return the statement that tells whether each record matched before and after its event.
+
+        The row as it is now, with the old values of all later events put back, is the row after this event; with this
+        event's old values as well it is the row before. The later events of a record are those with a larger `seq`:
+        each was written under the row's lock.
+        """
+        table = self.record.table
+        given = _given()
+        current = table.alias("current")
+        wanted = (current.c.workspace_id == workspace()) & (current.c.id == given.c.id)
+        own = func.jsonb_build_object("id", given.c.id, "workspace_id", workspace())
+        undone = select(_later(given).label("changes")).correlate(given).lateral("undone")
+        after = _image(table, literal_column('"current"'), own, undone.c.changes, name="after")
+        before = _image(table, literal_column('"after"'), given.c.old, name="before")
+        true: ColumnElement[bool] = literal_column("true")
+        source = given.outerjoin(current, wanted).join(undone, true).join(after, true).join(before, true)
+        rows = func.jsonb_to_recordset(bindparam("asking", type_=JSONB))
+        asking = rows.table_valued(column("number", Integer)).render_derived(name="asking", with_types=True)
+        return select(
+            asking.c.number,
+            given.c.place,
+            func.coalesce(self._matching(context, before, compared), False).label("before"),
+            func.coalesce(self._matching(context, after, compared), False).label("after"),
+        ).select_from(source.join(asking, true))
+
+    def _matching(self, context: GraphContext, image: Any, compared: dict[str, None]) -> ColumnElement[bool]:
+        view = View(self.record, context.access, image, compared)
+        matching = predicate(self.form, view, self.registry, context.access)
+        return and_(*view.conditions(), matching)
+
+
+MAX_STATEMENTS = 2_000
+_SHARED = frozenset({"workspace_id", "ids", "seqs", "olds"})
+"""The binds that are the same for all who ask."""
+_STATEMENTS: dict[Any, tuple[Statement, tuple[str, ...]]] = {}
+EVENTS = table_of(EventRow)
+
+
+def _given() -> Any:
+    """Return the events that are to be judged as a table: record, position, old values, and the place in the list."""
+    lists = func.unnest(
+        bindparam("ids", type_=ARRAY(UUID)),
+        bindparam("seqs", type_=ARRAY(BigInteger)),
+        bindparam("olds", type_=ARRAY(JSONB)),
+    )
+    columns = column("id", UUID), column("seq", BigInteger), column("old", JSONB)
+    return lists.table_valued(*columns, with_ordinality="place", name="given").render_derived()
+
+
+def _later(given: Any) -> ColumnElement[Any]:
+    """Return, as a JSON object, each column that later events changed with its value before the first of them."""
+    change = func.jsonb_each(EVENTS.c.changes).table_valued("key", column("value", JSONB), name="change")
+    earliest = (
+        select(change.c.key, change.c.value.op("->")(literal_column("0")).label("old"))
+        .ext(distinct_on(change.c.key))
+        .select_from(EVENTS.join(change, literal_column("true")))
+        .where(
+            EVENTS.c.workspace_id == workspace(),
+            EVENTS.c.entity_id == given.c.id,
+            EVENTS.c.seq > given.c.seq,
+        )
+        .order_by(change.c.key, EVENTS.c.seq)
+        .correlate(given)
+        .subquery("earliest")
+    )
+    merged = func.coalesce(func.jsonb_object_agg(earliest.c.key, earliest.c.old), literal_column("'{}'::jsonb"))
+    return select(merged).select_from(earliest).correlate(given).scalar_subquery()
+
+
+def _image(table: Any, row: Any, *changes: Any, name: str) -> Any:
+    """Return the row with the values of JSON objects put over its own, as a lateral table of its columns."""
+    columns = [column(each.name, each.type) for each in table.columns]
+    merged = changes[0]
+    for each in changes[1:]:
+        merged = merged.op("||")(each)
+    return func.jsonb_populate_record(row, merged).table_valued(*columns, name=name).lateral(name)

@@ -22,7 +22,8 @@ from crm_graph.db.session import Trust
 from crm_graph.events.hub import Feed, FeedOverflow, Hub
 from crm_graph.events.log import Event
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.live import ChangeKind, Watch
+from crm_graph.graph.judging import ChangeKind
+from crm_graph.graph.live import Watch
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import LogCursor

@@ -24,7 +24,8 @@ from crm_graph.events.hub import FeedOverflow
 from crm_graph.events.log import Event
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.execution import Operation, coerce_variables
-from crm_graph.graph.live import ChangeKind, Watch, make_change
+from crm_graph.graph.judging import ChangeKind
+from crm_graph.graph.live import Watch, make_change
 from crm_graph.graph.records import WatchSpec, record_of, spec_of
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.tokens import Claims

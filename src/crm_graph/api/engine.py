@@ -15,7 +15,7 @@ import asyncpg
 from graphql import ExecutionResult, GraphQLError, OperationType
 
 from crm_graph.api.admission import Admission
-from crm_graph.api.body import GraphQLRequest
+from crm_graph.api.body import Answer, GraphQLRequest
 from crm_graph.api.credentials import Credentials
 from crm_graph.api.documents import DocumentCache, DocumentError
 from crm_graph.api.errors import format_errors
@@ -55,15 +55,6 @@ from crm_graph.kernel.ids import new_id
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.work import Work
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response to be sent: the body, and whether it answers a request that was not executed."""
-
-    body: dict[str, Any]
-    request_error: bool = False
-    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import asyncpg
 
+from crm_graph.api.body import Answer
 from crm_graph.db.session import Trust
 from crm_graph.events.hub import Feed, FeedOverflow, Hub
 from crm_graph.events.log import Event
@@ -28,9 +29,6 @@ from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import LogCursor
 
-if TYPE_CHECKING:
-    from crm_graph.api.engine import Answer
-
 log = logging.getLogger(__name__)
 
 RETRIES = 50
@@ -39,7 +37,7 @@ RETRY_S = 0.2
 AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 Key = tuple[Any, ...]
-Execute = Callable[[Event, GraphContext, ChangeKind], "Awaitable[Answer | None]"]
+Execute = Callable[[Event, GraphContext, ChangeKind], Awaitable[Answer | None]]
 """Returns the answer that a group's subscribers get for an event; None where they may not ask so any more."""
 
 

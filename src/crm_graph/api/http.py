@@ -14,9 +14,9 @@ from starlette.types import Receive, Scope, Send
 
 from crm_graph.api.admission import Admitted
 from crm_graph.api.answers import STATUS, Stream, frame, respond
-from crm_graph.api.body import BadRequest, GraphQLRequest, parse_json, parse_request
+from crm_graph.api.body import Answer, BadRequest, GraphQLRequest, parse_json, parse_request
 from crm_graph.api.documents import DocumentError
-from crm_graph.api.engine import Answer, Engine
+from crm_graph.api.engine import Engine
 from crm_graph.api.held import Held
 from crm_graph.api.incoming import Incoming, Reply
 from crm_graph.api.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, choose

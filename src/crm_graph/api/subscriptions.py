@@ -8,9 +8,9 @@ reading is to be written down stays by itself: each who reads is named in the lo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import orjson
 from aiodataloader import DataLoader
@@ -18,28 +18,68 @@ from graphql import FieldNode, GraphQLError, VariableNode, Visitor, visit
 from graphql.execution.collect_fields import FragmentDetails, collect_fields
 from graphql.execution.values import get_argument_values
 
-from crm_graph.api.body import GraphQLRequest
+from crm_graph.api.body import Answer, GraphQLRequest
 from crm_graph.api.groups import Groups, Key, Moved
-from crm_graph.events.hub import FeedOverflow
+from crm_graph.api.metrics import Requests
+from crm_graph.api.trusted import TrustedDocuments
+from crm_graph.db.pool import Database
+from crm_graph.db.session import Trust
+from crm_graph.events.hub import FeedOverflow, Hub
 from crm_graph.events.log import Event
+from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.execution import Operation, coerce_variables
 from crm_graph.graph.judging import ChangeKind
-from crm_graph.graph.live import Watch, make_change
+from crm_graph.graph.live import Change, Watch, make_change
 from crm_graph.graph.records import WatchSpec, record_of, spec_of
-from crm_graph.identity.origin import Origin
+from crm_graph.identity.authenticate import Authenticator
+from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import RequestError
 from crm_graph.kernel.ids import new_id
-
-if TYPE_CHECKING:
-    from crm_graph.api.engine import Answer, Engine
+from crm_graph.kernel.settings import Settings
 
 STALE_S = 0.1
 """Before an answer that waited longer for its client is sent, its receiver is confirmed once more."""
-Stream = AsyncIterator["tuple[str, Answer]"]
+Stream = AsyncIterator[tuple[str, Answer]]
+
+
+class Executing(Protocol):
+    """What subscriptions need of the engine."""
+
+    schema: BuiltSchema
+    hub: Hub
+    database: Database
+    authenticator: Authenticator
+    settings: Settings
+    requests: Requests
+    trusted: TrustedDocuments
+
+    def refuse(self, errors: Sequence[GraphQLError], code: str, request_id: str | None = None, /) -> Answer:
+        """Return the answer to a request that is not executed."""
+        ...
+
+    def refuse_error(self, error: RequestError, request_id: str | None = None, /) -> Answer:
+        """Return the answer to a request that one of our errors stopped before execution."""
+        ...
+
+    async def context(self, claims: Claims, origin: Origin, /) -> GraphContext:
+        """Return a context that outlives an operation, its viewer read anew."""
+        ...
+
+    def live_context(
+        self, viewer: Viewer, trust: Trust | None = None, claims: Claims | None = None, origin: Origin = NOWHERE, /
+    ) -> GraphContext:
+        """Return a context of a viewer who was just read, or whom a trust guards."""
+        ...
+
+    async def answer_change(
+        self, request: GraphQLRequest, operation: Operation, context: GraphContext, change: Change, /
+    ) -> Answer:
+        """Return the answer of a subscription's operation to a change."""
+        ...
 
 
 @dataclass(slots=True)
@@ -63,7 +103,7 @@ class Subscription:
 class Subscriptions:
     """The subscriptions of a process."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Executing) -> None:
         self._engine = engine
         self.groups = Groups(
             engine.hub, engine.live_context, engine.authenticator, engine.settings.subscription_queue_size

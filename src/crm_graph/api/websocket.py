@@ -20,10 +20,10 @@ import orjson
 from graphql import GraphQLError, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from crm_graph.api.body import BadRequest, GraphQLRequest, parse_json, parse_request
+from crm_graph.api.body import Answer, BadRequest, GraphQLRequest, parse_json, parse_request
 from crm_graph.api.credentials import authorization as authorization_of
 from crm_graph.api.documents import DocumentError
-from crm_graph.api.engine import Answer, Engine
+from crm_graph.api.engine import Engine
 from crm_graph.api.held import Held
 from crm_graph.api.rates import network_of
 from crm_graph.events.hub import FeedOverflow

@@ -19,6 +19,7 @@ from crm_graph.api import account_pages, graphiql
 from crm_graph.api.credentials import Credentials
 from crm_graph.api.engine import Engine
 from crm_graph.api.examples import EXAMPLES
+from crm_graph.api.exports import export_response
 from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.metrics import metrics_response
 from crm_graph.api.negotiation import HTML, JSON, choose
@@ -36,6 +37,9 @@ from crm_graph.domains.workspace.accounts.resets import answer_request
 from crm_graph.domains.workspace.audit.chain import seal_keys
 from crm_graph.domains.workspace.audit.chainer import Chainer
 from crm_graph.domains.workspace.clients.keys import ApiKeys
+from crm_graph.domains.workspace.jobs.exports import EXPORT, Exporter
+from crm_graph.domains.workspace.jobs.keeping import SCHEDULES, chores
+from crm_graph.domains.workspace.jobs.running import Runner
 from crm_graph.domains.workspace.providers.bearer import ProviderTokens
 from crm_graph.events.hub import Hub
 from crm_graph.events.relay import Relay
@@ -48,7 +52,9 @@ from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.origin import parse_networks
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import TokenAuthority
+from crm_graph.jobs.worker import Worker
 from crm_graph.kernel.settings import Settings
+from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.vault.master import MasterKeys
 from crm_graph.vault.service import KeyService
 from crm_graph.vault.vault import Vault
@@ -113,18 +119,27 @@ def make_outbox(services: Services, mailer: Mailer) -> Outbox:
     return Outbox(services, mailer, {RESET_REQUEST: answer_request})
 
 
+def make_worker(schema: BuiltSchema, services: Services) -> Worker:
+    """Return what runs the jobs of an installation."""
+    compiler = AccessCompiler(schema.policies, schema.vocabulary.inherent)
+    runner = Runner(services, {EXPORT: Exporter(services, schema.registry, compiler)})
+    return Worker(services.database, services.settings, runner.tasks(), chores(services), SCHEDULES)
+
+
 @asynccontextmanager
 async def background_work(
-    installation: Installation, settings: Settings, schema: BuiltSchema, services: Services
+    installation: Installation, settings: Settings, schema: BuiltSchema, services: Services, *, jobs: bool = True
 ) -> AsyncIterator[None]:
     """Do the work of an installation beside requests, in API processes and workers alike, each of which may do it: the
-    relay of live events, the chainer of the audit trail, mails. Raises OperatorError for a mail server that cannot be
-    meant."""
+    relay of live events, the chainer of the audit trail, mails, jobs. Raises OperatorError for a mail server that
+    cannot be meant."""
     mailer = make_mailer(settings)
     tasks = [
         asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run()),
         asyncio.create_task(chainer(installation, settings, schema).run()),
     ]
+    if jobs:
+        tasks.append(asyncio.create_task(make_worker(schema, services).run()))
     if mailer is not None:
         tasks.append(asyncio.create_task(make_outbox(services, mailer).run()))
     try:
@@ -167,7 +182,7 @@ async def running_engine(
     keys = ApiKeys(database, services.clock)
     issuers = issuers or Issuers.of(settings)
     try:
-        async with background_work(installation, settings, schema, services):
+        async with background_work(installation, settings, schema, services, jobs=settings.jobs):
             await hub.start()
             yield Engine(
                 schema,
@@ -218,6 +233,7 @@ class Application:
             Route("/health", self._health),
             Route("/ready", self._ready),
             Route("/metrics", self._metrics),
+            Route("/exports/{job}", self._export),
             Route("/sso/{provider}/start", self._sso_start),
             Route("/sso/{provider}/callback", self._sso_callback),
             *oauth_routes(self._running),
@@ -284,6 +300,9 @@ class Application:
     async def _sso_callback(self, request: Request) -> Response:
         assert self._sign_on is not None
         return await self._sign_on.callback(request)
+
+    async def _export(self, request: Request) -> Response:
+        return await export_response(request, self._running())
 
     async def _metrics(self, request: Request) -> Response:
         assert self._engine is not None

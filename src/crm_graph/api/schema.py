@@ -14,6 +14,7 @@ from crm_graph.domains.workspace.accounts.graph import SLICE as ACCOUNTS
 from crm_graph.domains.workspace.audit.graph import SLICE as AUDIT
 from crm_graph.domains.workspace.authorizations.graph import SLICE as AUTHORIZATIONS
 from crm_graph.domains.workspace.clients.graph import SLICE as CLIENTS
+from crm_graph.domains.workspace.jobs.graph import SLICE as JOBS
 from crm_graph.domains.workspace.members.graph import SLICE as MEMBERS
 from crm_graph.domains.workspace.providers.graph import SLICE as PROVIDERS
 from crm_graph.domains.workspace.workspaces.graph import SLICE as WORKSPACE
@@ -41,6 +42,7 @@ SLICES = (
     PROVIDERS,
     AUTHORIZATIONS,
     AUDIT,
+    JOBS,
     PRODUCTS,
     CUSTOMERS,
     CONTACTS,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import click
-import orjson
 from asyncpg import Connection
 
 from crm_graph.api.schema import make_schema
@@ -22,6 +20,7 @@ from crm_graph.cli.place import Place, console, data_option, find_place, opened,
 from crm_graph.db.pool import Database, connect
 from crm_graph.domains.workspace.audit.events import RecordsExported, SensitiveFieldsRead
 from crm_graph.domains.workspace.audit.operations import record_reading
+from crm_graph.graph.export_lines import guarded, lines_of
 from crm_graph.graph.exports import Export, export_rows, plan_export
 from crm_graph.graph.records import Record
 from crm_graph.identity.origin import NOWHERE
@@ -33,28 +32,6 @@ from crm_graph.permissions.roles import BUILT_IN
 from crm_graph.vault.vault import Vault
 
 BOM = "\ufeff"
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-_NUMBER = re.compile(r"-?\d+(\.\d+)?\Z", re.ASCII)
-
-
-def guarded(text: str) -> str:
-    """Return a text that a spreadsheet shows and does not run: what starts like a formula gets an apostrophe before it.
-
-    So does what starts with apostrophes and then like a formula, so that an import, which takes one away, gets back the
-    text as it was. Numbers stay numbers.
-    """
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.match(text) else text
-
-
-def csv_cell(value: Any) -> str:
-    """Return a value as a cell of a CSV file."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return guarded(";".join(map(str, value)))
-    return guarded(value) if isinstance(value, str) else str(value)
 
 
 @click.command(short_help="Write all rows that a member may see to CSV or NDJSON.")
@@ -178,9 +155,10 @@ async def write_rows(
 ) -> int:
     """Write the rows of an export to a file; returns how many. `reached` is told after each row."""
     count = 0
-    write = _writer(export, form, file)
+    head, line = lines_of(export, form)
+    file.write(head)
     async for values in export_rows(connection, export, viewer, vault):
-        write(values)
+        file.write(line(values))
         count += 1
         reached(count)
     return count
@@ -193,15 +171,6 @@ def _record(records: Any, entity: str) -> Record:
         names = (re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() for name in records)
         raise OperatorError(f"there is no {entity!r} to export", f"there are: {', '.join(sorted(names))}")
     return by_name[wanted]
-
-
-def _writer(export: Export, form: str, file: TextIO) -> Any:
-    headers = [column.header for column in export.columns]
-    if form == "ndjson":
-        return lambda values: file.write(orjson.dumps(dict(zip(headers, values, strict=True))).decode() + "\n")
-    rows = csv.writer(file, lineterminator="\r\n")
-    rows.writerow(headers)
-    return lambda values: rows.writerow([csv_cell(value) for value in values])
 
 
 @contextmanager
@@ -221,3 +190,6 @@ def _opened(out: Path | None) -> Iterator[TextIO]:
         raise OperatorError(f"cannot write {out}: {error.strerror or error}", "choose another --out") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+__all__ = ["export", "guarded", "write_rows"]

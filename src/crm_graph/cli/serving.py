@@ -192,8 +192,8 @@ async def _serve_place(place: Place, listener: socket.socket) -> None:
 @click.command()
 @data_option
 def worker(data: Path | None) -> None:
-    """Run the background work of an installation: the relay of live events, the chainer of the audit trail, mails.
-    SIGTERM stops it."""
+    """Run the background work of an installation: jobs, the relay of live events, the chainer of the audit trail,
+    mails. SIGTERM stops it: a job that runs gives its place back."""
     run(_worker(find_place(data)))
 
 

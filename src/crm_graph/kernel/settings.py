@@ -160,6 +160,26 @@ class Settings:
     """Events that get their audit entries in one transaction."""
     audit_max_ids: int = 200
     """Records that one event about sensitive reads names; beyond these it counts."""
+    jobs: bool = True
+    """Whether `serve` runs jobs too; without it, `crm-graph worker` must."""
+    job_concurrency: int = 4
+    """Jobs that a process runs at once."""
+    job_poll_ms: int = 500
+    """How often a process looks for jobs."""
+    job_lease_seconds: int = 30
+    """How long a job is left to a process that has not been heard of, which says three times as often that it lives."""
+    job_max_attempts: int = 5
+    job_backoff_ms: int = 2_000
+    """How long a job waits after its first attempt failed, at most, and half as long at least; then twice as long."""
+    job_backoff_max_ms: int = 3_600_000
+    job_keep_days: int = 7
+    """How long a job that has ended is kept, with the file that it made."""
+    max_jobs_per_member: int = 10
+    """Jobs of a member that wait or run."""
+    export_max_bytes: int = 1024 * 1024 * 1024
+    """Of the file of one export job."""
+    export_part_bytes: int = 256 * 1024
+    """Of the pieces in which it is stored."""
     allowed_origins: str = ""
     """Where browser applications may call from, `https://app.example.com,https://other.example.com`, or `*`."""
     cookies: bool = False

@@ -1,0 +1,66 @@
+"""`GET /exports/{job}`: the file of an export job, streamed from its parts to whoever may see the job."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from crm_graph.api.engine import Engine
+from crm_graph.db.pool import Database
+from crm_graph.db.statements import Statement
+from crm_graph.domains.workspace.jobs.exports import EXPORT, PREFIX
+from crm_graph.domains.workspace.jobs.model import Job, JobStatus
+from crm_graph.domains.workspace.jobs.policy import JOB
+from crm_graph.kernel.errors import Forbidden, Refused, Unauthenticated
+from crm_graph.kernel.ids import decode_id
+from crm_graph.work import READ
+
+_PART = Statement(
+    "SELECT content FROM job_part WHERE workspace_id = $1 AND job_id = $2 AND run = $3 AND number = $4",
+    ("workspace_id", "job_id", "run", "number"),
+    {},
+)
+MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
+
+
+async def export_response(request: Request, engine: Engine) -> Response:
+    """Return the file. A job that may not be seen is answered as one that does not exist."""
+    try:
+        claims = await engine.authenticator.authenticate(request.headers.get("authorization"))
+        context = await engine.context(claims)
+    except Unauthenticated as error:
+        return _refusal(401, error.code, error.message, {"WWW-Authenticate": "Bearer"})
+    key = decode_id(PREFIX, request.path_params["job"])
+    try:
+        async with context.begin() as work:
+            job = await work.get(Job, JOB, key, READ)
+    except (Refused, Forbidden):
+        return _refusal(404, "NOT_FOUND", "There is no such export.")
+    if job.kind != EXPORT:
+        return _refusal(404, "NOT_FOUND", "There is no such export.")
+    if job.status != JobStatus.DONE.value:
+        return _refusal(409, "NOT_DONE", f"This export has no file: its job is {job.status}.")
+    form = job.arguments["format"]
+    binds = {"workspace_id": job.workspace_id, "job_id": job.id, "run": job.run}
+    headers = {
+        "Cache-Control": "private, no-store",
+        "Content-Disposition": f'attachment; filename="{job.arguments["type"].lower()}.{form}"',
+        "Content-Length": str((job.result or {})["bytes"]),
+        "X-Content-Type-Options": "nosniff",
+    }
+    return StreamingResponse(_parts(engine.database, binds), headers=headers, media_type=MEDIA_TYPES[form])
+
+
+async def _parts(database: Database, binds: Mapping[str, Any]) -> AsyncIterator[bytes]:
+    """Yield the parts, each read when the one before has left: no connection is held meanwhile."""
+    number = 0
+    while (row := await database.primary_reader().fetch_row(_PART, {**binds, "number": number})) is not None:
+        yield row[0]
+        number += 1
+
+
+def _refusal(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)

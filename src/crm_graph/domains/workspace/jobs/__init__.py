@@ -1,0 +1,1 @@
+"""Jobs: larger work that goes on behind a request, and what became of it."""

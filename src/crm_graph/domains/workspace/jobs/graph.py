@@ -1,0 +1,159 @@
+"""Jobs in the schema."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+
+import strawberry
+
+from crm_graph.domains.workspace.jobs import events, model, operations, policy
+from crm_graph.domains.workspace.jobs.exports import PREFIX, export_records
+from crm_graph.domains.workspace.jobs.model import JobStatus
+from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, Member, MemberChange
+from crm_graph.graph import roots
+from crm_graph.graph.build import Slice
+from crm_graph.graph.context import Info
+from crm_graph.graph.enums import describe
+from crm_graph.graph.payloads import Payload, key_of, perform
+from crm_graph.graph.records import Node, by_key, column, record, to_one, watch
+from crm_graph.graph.scalars import JSON
+from crm_graph.graph.types import Connection
+
+
+class ExportFormat(Enum):
+    """The forms of an export's file."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+
+
+describe(
+    JobStatus,
+    "How far a job is.",
+    {
+        "QUEUED": "It waits for a worker, for the first time or after an attempt that failed.",
+        "RUNNING": "A worker is at it.",
+        "DONE": "It is done; `result` says what came of it.",
+        "FAILED": "It was given up; `error` says why. It can be queued again.",
+        "CANCELLED": "A member called it off. It can be queued again.",
+    },
+)
+describe(
+    ExportFormat,
+    "The form of an export's file.",
+    {
+        "CSV": "Comma-separated values with a line of headers, in UTF-8.",
+        "NDJSON": "A JSON object a line.",
+    },
+)
+
+
+@record(PREFIX, model.Job, policy.JOB)
+class Job(Node):
+    """Work that goes on behind a request: an export, say."""
+
+    kind: str = column("What it does: `exportRecords`.")
+    status: JobStatus = column("How far it is.")
+    done: int = column("How much of it is done: of an export, rows.")
+    total: int | None = column("How much there is to do, where that is known.")
+    message: str | None = column("What it is at, or waits for, in words.")
+    attempts: int = column("How often it was taken up since it was queued.")
+    error: str | None = column("Why the last attempt failed, in words.")
+    created_by: Member | None = to_one("created_by_id", "Who asked for it, under whose permissions it runs.")
+    arguments: JSON = column("What was asked for: of an export, `type` and `format`.")
+    result: JSON | None = column(
+        "What came of it. Of an export: `url`, where GET with a bearer token gets its file; `cursor`, a position of"
+        " the log before the file's rows were read, to go on from with `after` of subscriptions; `bytes`; `withheld`."
+    )
+    started_at: datetime | None = column("When a worker last took it up.")
+    ended_at: datetime | None = column("When it was done, given up or called off; some days later it is removed.")
+    version: int = column("Counts the changes; give it as `ifVersion`.")
+    created_at: datetime = column("When it was queued.")
+    updated_at: datetime = column("When the record last changed.")
+
+
+class Queries:
+    """Fields of Query."""
+
+    job: Job | None = roots.one("A job by id.")
+    jobs: Connection[Job] = roots.many("Jobs: one's own, and for administrators all.")
+
+
+@strawberry.input(description="An export of all records of a type that you may see when it runs.")
+class ExportRecordsInput:
+    """See `exports.export_records`."""
+
+    type: str = strawberry.field(description="The type of the records: `Customer`.")
+    format: ExportFormat = strawberry.field(description="The form of the file.", default=ExportFormat.CSV)
+
+
+@strawberry.input(description="A job to call off.")
+class CancelJobInput:
+    """See `operations.cancel_job`."""
+
+    id: strawberry.ID = strawberry.field(description="The job.")
+    if_version: int | None = strawberry.field(description="Refuse if the job is at another version.", default=None)
+
+
+@strawberry.input(description="A job to queue again.")
+class RequeueJobInput:
+    """See `operations.requeue_job`."""
+
+    id: strawberry.ID = strawberry.field(description="The job.")
+    if_version: int | None = strawberry.field(description="Refuse if the job is at another version.", default=None)
+
+
+@strawberry.type(description="A job, or why not.")
+class JobPayload(Payload):
+    """What mutations of jobs return."""
+
+    job: Job | None = by_key("record_id", "The job; null when refused.")
+
+
+class Mutations:
+    """Fields of Mutation."""
+
+    @strawberry.mutation(description="Queues an export; its job tells how far it is, and at the end where its file is.")
+    async def export_records(self, info: Info, input: ExportRecordsInput) -> JobPayload:
+        context = info.context
+        limit = context.services.settings.max_jobs_per_member
+        form = ExportFormat(input.format).value
+        return await perform(
+            info, JobPayload, lambda work: export_records(work, context.registry, input.type, form, limit)
+        )
+
+    @strawberry.mutation(description="Calls a job off. One that runs ends at its next step.")
+    async def cancel_job(self, info: Info, input: CancelJobInput) -> JobPayload:
+        return await perform(
+            info, JobPayload, lambda work: operations.cancel_job(work, key_of(Job, input.id), input.if_version)
+        )
+
+    @strawberry.mutation(description="Queues a job again that failed or was called off.")
+    async def requeue_job(self, info: Info, input: RequeueJobInput) -> JobPayload:
+        return await perform(
+            info, JobPayload, lambda work: operations.requeue_job(work, key_of(Job, input.id), input.if_version)
+        )
+
+
+@strawberry.type(description="Something that happened to a job that you may see.")
+class JobChange(MemberChange):
+    """One event of the log with the current record."""
+
+    job: Job | None = by_key("key", f"The job {AS_IT_IS}")
+
+
+class Subscriptions:
+    """Fields of Subscription."""
+
+    job_changed: JobChange = watch(Job, f"Every change of the jobs {THAT_MATCH}")
+
+
+SLICE = Slice(
+    "jobs",
+    records=(Job,),
+    queries=(Queries,),
+    mutations=(Mutations,),
+    subscriptions=(Subscriptions,),
+    events=events.EVENTS,
+)

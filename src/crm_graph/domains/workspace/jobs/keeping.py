@@ -1,0 +1,47 @@
+"""What is done with jobs once per tick: those that ended long ago are removed, with what they stored."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+
+from crm_graph.db.rows import load
+from crm_graph.db.statements import Statement
+from crm_graph.domains.workspace.accounts.meter import forget_old
+from crm_graph.domains.workspace.jobs.events import JobDeleted
+from crm_graph.domains.workspace.jobs.model import Job
+from crm_graph.domains.workspace.jobs.policy import JOB
+from crm_graph.identity.services import Services
+from crm_graph.identity.viewer import Viewer
+from crm_graph.jobs.queue import Schedule, forget_log
+from crm_graph.permissions.access import Access
+from crm_graph.work import Work
+
+PRUNE, CLEAN = "pruneJobs", "cleanAttempts"
+SCHEDULES: Sequence[Schedule] = (Schedule(PRUNE, timedelta(hours=1)), Schedule(CLEAN, timedelta(minutes=10)))
+BATCH = 200
+_OLD = Statement(
+    "SELECT * FROM job WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED", ("before", "limit"), {}
+)
+
+
+def chores(services: Services) -> Mapping[str, Callable[[], Awaitable[None]]]:
+    """Return what is done at the ticks of `SCHEDULES`."""
+    return {PRUNE: partial(prune, services), CLEAN: partial(forget_old, services)}
+
+
+async def prune(services: Services) -> None:
+    """Remove the jobs of all workspaces that ended longer ago than they are kept, and the queue's own notes."""
+    keep = timedelta(days=services.settings.job_keep_days)
+    removed = BATCH
+    while removed == BATCH:
+        async with services.database.transaction() as session:
+            now = services.clock()
+            old = [load(Job, row) for row in await session.fetch(_OLD, {"before": now - keep, "limit": BATCH})]
+            for job in old:
+                viewer = Viewer(job.workspace_id, job.created_by_id, (), ())
+                await Work(session, viewer, Access({}, ""), lambda at=now: at).delete(job, JOB, JobDeleted())  # type: ignore[misc]
+            removed = len(old)
+    async with services.database.transaction() as session:
+        await forget_log(session, keep)

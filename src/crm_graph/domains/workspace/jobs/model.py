@@ -1,0 +1,71 @@
+"""Jobs, and the parts of the files that they make."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_graph.db.base import Base, Id, Row, indexed, refers
+
+
+class JobStatus(Enum):
+    """How far a job is."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class Job(Row):
+    """Work behind a request. `run` counts how often it was taken up, for good: a worker that was given up for dead, and
+    is not, finds another number here and stops. `attempts` starts again when the job is queued again."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        refers("workspace_id", "workspace"),
+        refers("created_by_id", "member"),
+        indexed("job", "created_by_id"),
+        indexed("job", "status"),
+        Index("ix_job_ended_at", "workspace_id", "ended_at"),
+        CheckConstraint("status IN ('QUEUED', 'RUNNING', 'DONE', 'FAILED', 'CANCELLED')", name="status"),
+    )
+
+    kind: Mapped[str]
+    status: Mapped[str]
+    done: Mapped[int] = mapped_column(BigInteger)
+    total: Mapped[int | None] = mapped_column(BigInteger)
+    message: Mapped[str | None]
+    attempts: Mapped[int]
+    error: Mapped[str | None]
+    created_by_id: Mapped[Id]
+    client_id: Mapped[Id | None]
+    """The API client that asked for it: the roles that it lacks the job lacks too."""
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    arguments: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    queue_id: Mapped[int | None] = mapped_column(BigInteger)
+    """The entry of the queue; None once the job has ended."""
+    run: Mapped[int]
+
+
+class JobPart(Base):
+    """A piece of the file that one run of a job wrote."""
+
+    __tablename__ = "job_part"
+    __table_args__ = (
+        ForeignKeyConstraint(["workspace_id", "job_id"], ["job.workspace_id", "job.id"], ondelete="CASCADE"),
+    )
+
+    workspace_id: Mapped[Id] = mapped_column(primary_key=True)
+    job_id: Mapped[Id] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    content: Mapped[bytes]

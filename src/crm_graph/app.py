@@ -52,7 +52,7 @@ from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.origin import parse_networks
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import TokenAuthority
-from crm_graph.jobs.worker import Worker
+from crm_graph.jobs.worker import Outcomes, Worker
 from crm_graph.kernel.settings import Settings
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.vault.master import MasterKeys
@@ -119,16 +119,21 @@ def make_outbox(services: Services, mailer: Mailer) -> Outbox:
     return Outbox(services, mailer, {RESET_REQUEST: answer_request})
 
 
-def make_worker(schema: BuiltSchema, services: Services) -> Worker:
+def make_worker(schema: BuiltSchema, services: Services, outcomes: Outcomes | None = None) -> Worker:
     """Return what runs the jobs of an installation."""
+    outcomes = outcomes or Outcomes()
     compiler = AccessCompiler(schema.policies, schema.vocabulary.inherent)
-    runner = Runner(services, {EXPORT: Exporter(services, schema.registry, compiler)})
-    return Worker(services.database, services.settings, runner.tasks(), chores(services), SCHEDULES)
+    runner = Runner(services, {EXPORT: Exporter(services, schema.registry, compiler)}, outcomes)
+    return Worker(services.database, services.settings, runner.tasks(), chores(services), SCHEDULES, outcomes)
 
 
 @asynccontextmanager
 async def background_work(
-    installation: Installation, settings: Settings, schema: BuiltSchema, services: Services, *, jobs: bool = True
+    installation: Installation,
+    settings: Settings,
+    schema: BuiltSchema,
+    services: Services,
+    worker: Worker | None,
 ) -> AsyncIterator[None]:
     """Do the work of an installation beside requests, in API processes and workers alike, each of which may do it: the
     relay of live events, the chainer of the audit trail, mails, jobs. Raises OperatorError for a mail server that
@@ -138,8 +143,8 @@ async def background_work(
         asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run()),
         asyncio.create_task(chainer(installation, settings, schema).run()),
     ]
-    if jobs:
-        tasks.append(asyncio.create_task(make_worker(schema, services).run()))
+    if worker is not None:
+        tasks.append(asyncio.create_task(worker.run()))
     if mailer is not None:
         tasks.append(asyncio.create_task(make_outbox(services, mailer).run()))
     try:
@@ -182,7 +187,9 @@ async def running_engine(
     keys = ApiKeys(database, services.clock)
     issuers = issuers or Issuers.of(settings)
     try:
-        async with background_work(installation, settings, schema, services, jobs=settings.jobs):
+        outcomes = Outcomes() if settings.jobs else None
+        worker = None if outcomes is None else make_worker(schema, services, outcomes)
+        async with background_work(installation, settings, schema, services, worker):
             await hub.start()
             yield Engine(
                 schema,
@@ -191,6 +198,7 @@ async def running_engine(
                 Authenticator(services.authority, MemberDirectory(), [keys, ProviderTokens(services, issuers)]),
                 CursorSealer(services.keys("cursor sealing", 64)[0]),
                 services,
+                outcomes,
             )
     finally:
         await hub.stop()

@@ -82,7 +82,7 @@ class Desk:
     async def until(self, id_: str, holds: Callable[[Any], bool]) -> Any:
         """Wait until something holds of a job, and return it."""
         async with asyncio.timeout(WAIT_S):
-            while not holds(row := await self.job(id_)):
+            while not holds(row := await self.job(id_)):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         return row
 

@@ -74,7 +74,7 @@ async def test_a_job_is_done_once_by_many_workers(desk: Desk) -> None:
 
 async def test_a_killed_worker_s_job_is_taken_up_again(desk: Desk, jobs_url: str) -> None:
     id_ = await desk.queue("slow")
-    process = subprocess.Popen([sys.executable, "-m", "tests.jobs.slow_worker", jobs_url])
+    process = subprocess.Popen([sys.executable, "-m", "tests.jobs.slow_worker", jobs_url])  # noqa: ASYNC220
     try:
         await desk.until(id_, lambda job: job["status"] == "RUNNING" and job["done"] == 1)
     finally:
@@ -105,7 +105,7 @@ async def test_a_worker_that_is_too_late_changes_nothing(desk: Desk) -> None:
         await desk.until(id_, lambda job: job["done"] == 7)
         await desk.rows("UPDATE job SET run = run + 1, done = 0 WHERE id = $1 RETURNING 1", id_)
         async with asyncio.timeout(20):
-            while await _parts(desk, id_):
+            while await _parts(desk, id_):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
     row = await desk.job(id_)
     assert (row["status"], row["done"], row["run"]) == ("RUNNING", 0, 2)
@@ -119,7 +119,7 @@ async def test_cancelling_ends_a_running_job(desk: Desk) -> None:
         async with desk.work() as work:
             await cancel_job(work, id_, None)
         async with asyncio.timeout(20):
-            while await _parts(desk, id_):
+            while await _parts(desk, id_):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
     assert (await desk.job(id_))["status"] == "CANCELLED"
     assert await _entries(desk) == 0
@@ -176,9 +176,9 @@ async def test_a_tick_is_one_worker_s(desk: Desk) -> None:
     async with running(workers[0]), running(workers[1]):
         for tick in range(1, 6):
             async with asyncio.timeout(20):
-                while not await desk.rows("UPDATE crm_jobs.pgqueuer_schedules SET next_run = now() RETURNING 1"):
+                while not await desk.rows("UPDATE crm_jobs.pgqueuer_schedules SET next_run = now() RETURNING 1"):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
-                while len(ran) < tick or await _entries(desk):
+                while len(ran) < tick or await _entries(desk):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
     (row,) = await desk.rows("SELECT count(*) FROM crm_jobs.pgqueuer_log WHERE status = 'queued'")
     assert (len(ran), row[0]) == (5, 5)

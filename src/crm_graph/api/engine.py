@@ -50,6 +50,7 @@ from crm_graph.identity.origin import MAX_USER_AGENT_LENGTH, NOWHERE, Origin, cl
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer
+from crm_graph.jobs.worker import Outcomes
 from crm_graph.kernel.errors import RequestError, Unauthenticated
 from crm_graph.kernel.ids import new_id
 from crm_graph.permissions.access import Access
@@ -78,6 +79,7 @@ class Engine:
         authenticator: Authenticator,
         sealer: CursorSealer,
         services: Services,
+        jobs: Outcomes | None = None,
     ) -> None:
         self.schema = schema
         self.database = database
@@ -95,7 +97,7 @@ class Engine:
         caches: dict[str, Cache] = {"documents": self.documents}
         if isinstance(self.executor, PlannedExecutor):
             caches["plans"] = self.executor.cache
-        self.metrics = Metrics(self.requests, caches, database)
+        self.metrics = Metrics(self.requests, caches, database, jobs)
         self.trusted = TrustedDocuments(database, self.documents, schema, settings)
         self.admission = Admission(authenticator, self.trusted, schema.public, settings)
         self.origins = Origins(settings)

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from crm_graph.db.pool import Database
+from crm_graph.jobs.worker import Outcomes
 
 OK, CANCELLED = "OK", "CANCELLED"
 """Outcomes beside the codes of errors: answered without an error; given up, since the client has left."""
@@ -64,7 +65,10 @@ class Cache(Protocol):
 class Metrics(Collector):
     """All metrics of one engine's process."""
 
-    def __init__(self, requests: Requests, caches: Mapping[str, Cache], database: Database) -> None:
+    def __init__(
+        self, requests: Requests, caches: Mapping[str, Cache], database: Database, jobs: Outcomes | None = None
+    ) -> None:
+        self._jobs = jobs
         self._requests = requests
         self._caches = caches
         self._database = database
@@ -87,8 +91,22 @@ class Metrics(Collector):
         yield GaugeMetricFamily(
             "crm_graph_subscriptions_open", "Subscriptions that are open now.", self._requests.open_subscriptions
         )
+        if self._jobs is not None:
+            yield from self._job_metrics()
         yield from self._cache_metrics()
         yield from self._pool_metrics()
+
+    def _job_metrics(self) -> Iterable[Metric]:
+        assert self._jobs is not None
+        now = GaugeMetricFamily(
+            "crm_graph_jobs", "Jobs: those that wait anywhere, those that run here.", labels=["state"]
+        )
+        now.add_metric(["queued"], self._jobs.queued)
+        now.add_metric(["running"], self._jobs.running)
+        ended = CounterMetricFamily("crm_graph_jobs_ended", "How jobs ended in this process.", labels=["outcome"])
+        ended.add_metric(["done"], self._jobs.done)
+        ended.add_metric(["failed"], self._jobs.failed)
+        return now, ended
 
     def _cache_metrics(self) -> Iterable[Metric]:
         hits = CounterMetricFamily("crm_graph_cache_hits", "Found in the cache.", labels=["cache"])

@@ -18,7 +18,7 @@ import click
 import uvicorn
 
 from crm_graph.api.schema import make_schema
-from crm_graph.app import Application, Installation, background_work, make_mailer, make_services
+from crm_graph.app import Application, Installation, background_work, make_mailer, make_services, make_worker
 from crm_graph.cli.accounts import Account, demo_accounts
 from crm_graph.cli.bootstrap import ensure_workspace
 from crm_graph.cli.passwords import demo_password
@@ -206,7 +206,8 @@ async def _worker(place: Place) -> None:
         options = settings()
         async with opened(Place(None, url)) as database:
             made = await installation(database)
-            async with background_work(made, options, make_schema(), make_services(made, options, database)):
+            schema, services = make_schema(), make_services(made, options, database)
+            async with background_work(made, options, schema, services, make_worker(schema, services)):
                 console.print("crm-graph worker runs; what one process does for all is elected")
                 await stop.wait()
 

@@ -111,6 +111,13 @@ async def take(session: Session, worker: UUID, kinds: Sequence[str], limit: int,
     return [Taken(int(job.id), str(job.entrypoint), orjson.loads(job.payload or b"{}"), job.attempts) for job in jobs]
 
 
+async def waiting(session: ReadSession, kinds: Sequence[str]) -> int:
+    """Return how many entries wait to be taken."""
+    text = f"SELECT count(*) AS waiting FROM {SCHEMA}.pgqueuer WHERE entrypoint = ANY($1) AND status = 'queued'"  # noqa: S608
+    (row,) = await session.connection.fetch(text, list(kinds))
+    return int(row["waiting"])
+
+
 async def beat(session: Session, ids: Sequence[int]) -> None:
     """Say that these entries are being worked on."""
     _, queue, _ = _BUILDERS

@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 import asyncpg
 
 from crm_graph.db.pool import Database
-from crm_graph.jobs.queue import Schedule, Taken, beat, due, enqueue, know, put_back, settle, take
+from crm_graph.jobs.queue import Schedule, Taken, beat, due, enqueue, know, put_back, settle, take, waiting
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
 
@@ -28,6 +29,16 @@ MAX_CHORE_ATTEMPTS = 5
 
 
 @dataclass(slots=True)
+class Outcomes:
+    """What a process counts of jobs. `queued` is how many were due in the whole queue when it last looked."""
+
+    queued: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True)
 class Worker:
     """One a process. `tasks` are run under their entry's lease; `chores` too, but these the worker settles itself."""
 
@@ -36,6 +47,7 @@ class Worker:
     tasks: Mapping[str, Task]
     chores: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     schedules: Sequence[Schedule] = ()
+    outcomes: Outcomes = field(default_factory=Outcomes)
     id: UUID = field(default_factory=uuid4)
     _running: dict[int, asyncio.Task[None]] = field(default_factory=dict)
 
@@ -74,6 +86,8 @@ class Worker:
 
     async def _fill(self) -> None:
         """Take as much as there is room for."""
+        async with self.database.transaction() as session:
+            self.outcomes.queued = await waiting(session, [*self.tasks, *self.chores])
         room = self.settings.job_concurrency - len(self._running)
         if room <= 0:
             return
@@ -84,7 +98,12 @@ class Worker:
             if each.id not in self._running:  # a late sign of life lets us take what runs here
                 task = asyncio.create_task(self._one(each))
                 self._running[each.id] = task
-                task.add_done_callback(lambda _, id_=each.id: self._running.pop(id_, None))  # type: ignore[misc]
+                self.outcomes.running = len(self._running)
+                task.add_done_callback(partial(self._ended, each.id))
+
+    def _ended(self, id_: int, _: asyncio.Task[None]) -> None:
+        self._running.pop(id_, None)
+        self.outcomes.running = len(self._running)
 
     async def _one(self, taken: Taken) -> None:
         try:

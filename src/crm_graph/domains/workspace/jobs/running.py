@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -28,7 +28,7 @@ from crm_graph.domains.workspace.jobs.policy import JOB
 from crm_graph.identity.services import Services
 from crm_graph.identity.viewer import Viewer
 from crm_graph.jobs.queue import Taken, put_back, settle
-from crm_graph.jobs.worker import Task
+from crm_graph.jobs.worker import Outcomes, Task
 from crm_graph.kernel.errors import CrmError, RequestError
 from crm_graph.permissions.access import Access
 from crm_graph.work import DomainEvent, Work
@@ -102,6 +102,7 @@ class Runner:
 
     services: Services
     handlers: Mapping[str, Handler]
+    outcomes: Outcomes = field(default_factory=Outcomes)
 
     def tasks(self) -> Mapping[str, Task]:
         """Return the tasks for a worker."""
@@ -171,6 +172,7 @@ class Runner:
         done = result.pop("rows", run.job.done)
         values = {"result": result, "done": done, "total": done, "message": None, "error": None}
         await self.change(run, JobSucceeded(), values, end)
+        self.outcomes.done += 1
 
     async def _failed(self, run: Run, error: Exception) -> None:
         """Try again later, or give up."""
@@ -192,6 +194,7 @@ class Runner:
             await settle(session, run.entry.id, "exception")
 
         await self.change(run, JobFailed(), {"error": text}, end)
+        self.outcomes.failed += 1
 
     async def _put_back(
         self, run: Run, delay: timedelta, message: str, *, attempts: int = 0, error: str | None = None

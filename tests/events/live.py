@@ -10,8 +10,8 @@ from typing import Any
 
 import asyncpg
 
-from crm_graph.api.body import GraphQLRequest
-from crm_graph.api.engine import Answer, Engine
+from crm_graph.api.body import Answer, GraphQLRequest
+from crm_graph.api.engine import Engine
 from crm_graph.identity.tokens import Claims
 
 SELECTION = "{ cursor kind event changedFields recordId opportunity { id name owner { name } } }"

@@ -15,7 +15,7 @@ import asyncpg
 from graphql import ExecutionResult, GraphQLError, OperationType
 
 from crm_graph.api.admission import Admission
-from crm_graph.api.body import GraphQLRequest
+from crm_graph.api.body import Answer, GraphQLRequest
 from crm_graph.api.credentials import Credentials
 from crm_graph.api.documents import DocumentCache, DocumentError
 from crm_graph.api.errors import format_errors
@@ -25,7 +25,7 @@ from crm_graph.api.metrics import CANCELLED, Cache, Metrics, Requests
 from crm_graph.api.origins import Origins
 from crm_graph.api.rates import Spending
 from crm_graph.api.selections import Selections
-from crm_graph.api.subscriptions import Subscriptions
+from crm_graph.api.subscriptions import Live, Subscriptions
 from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.pool import Database, Lease
 from crm_graph.db.session import ReadSession, Session, Trust, Unconfirmed
@@ -57,15 +57,6 @@ from crm_graph.kernel.ids import new_id
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.work import Work
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response to be sent: the body, and whether it answers a request that was not executed."""
-
-    body: dict[str, Any]
-    request_error: bool = False
-    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +334,7 @@ class Engine:
         current: Callable[[], Claims],
         resume: str | None = None,
         origin: Origin = NOWHERE,
-    ) -> tuple[Answer | None, AsyncIterator[tuple[str, Answer]]]:
+    ) -> tuple[Answer | None, Live]:
         """Start a subscription: returns a refusal, or the stream of `(cursor, answer)`. `resume` stands for `after`.
         `current` returns the claims as of now: a socket's can be renewed while it streams.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import strawberry
 
-from crm_graph.events.hub import Hub
 from crm_graph.events.log import Event
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.filters import EVERYTHING, Normaliser

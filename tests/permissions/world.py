@@ -47,7 +47,7 @@ ANCHORS: Mapping[str, str] = {
 UNOWNED = frozenset(
     {
         *("Workspace", "Member", "Team", "ApiClient", "ApiKey", "IdentityProvider", "MemberIdentity"),
-        *("Product", "Pipeline", "Stage"),
+        *("Product", "Pipeline", "Stage", "WebhookEndpoint", "WebhookDelivery"),
     }
 )
 _PINNED = {("member", "team_id"): {"own": "own", "team": "own"}, ("team", "manager_id"): {"own": "outside"}}

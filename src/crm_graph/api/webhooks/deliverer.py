@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import asyncpg
 import orjson
 
 from crm_graph.api.engine import Engine
 from crm_graph.api.selections import BrokenSelection, Selections
 from crm_graph.api.webhooks import queue
-from crm_graph.api.webhooks.fanout import FanOut
+from crm_graph.api.webhooks.fanout import AWAY, FanOut
 from crm_graph.api.webhooks.payloads import Payloads
 from crm_graph.api.webhooks.stopping import stop
 from crm_graph.db.session import Record
@@ -84,7 +83,7 @@ class Deliverer:
         while True:
             try:
                 pause_s = await once()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except AWAY as error:
                 log.warning("webhooks: the database cannot be read: %s", type(error).__name__)
                 pause_s = 1.0
             except Exception:

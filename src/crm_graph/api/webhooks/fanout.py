@@ -3,9 +3,12 @@ its roles may know of, in one transaction with the endpoint's position. Any proc
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import asyncpg
 
 from crm_graph.api.engine import Engine
 from crm_graph.db.session import Session
@@ -20,6 +23,10 @@ from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.ids import encode_id, new_id
 
+log = logging.getLogger(__name__)
+
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What says that the database cannot be reached, and nothing of an endpoint."""
 ENDPOINTS = 50
 """Endpoints that one round reads the log for."""
 _HEX = "('x' || lpad(split_part(cursor, '-', {0}), 16, '0'))::bit(64)::bigint"
@@ -68,12 +75,21 @@ class FanOut:
     engine: Engine
 
     async def round(self) -> int:
-        """Take endpoints on by a batch of events each; return for how many there may be more to do."""
+        """Take endpoints on by a batch of events each; return for how many there may be more to do. One that cannot be
+        taken on keeps no other from it."""
         reader = self.engine.database.primary_reader()
         behind = await reader.fetch(_BEHIND, {"limit": ENDPOINTS})
+        taken = 0
         for row in behind:
-            await self.take(row["workspace_id"], row["id"])
-        return len(behind)
+            try:
+                await self.take(row["workspace_id"], row["id"])
+            except AWAY:
+                raise
+            except Exception:
+                log.exception("webhooks: the events of endpoint %s cannot be read", row["id"])
+            else:
+                taken += 1
+        return taken
 
     async def take(self, workspace_id: str, endpoint_id: str) -> int:
         """Write the deliveries of the next events for one endpoint; return how many. None where another process is

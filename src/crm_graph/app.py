@@ -27,6 +27,7 @@ from crm_graph.api.origins import Origins
 from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
 from crm_graph.api.sso import SingleSignOn
+from crm_graph.api.webhooks.deliverer import Deliverer
 from crm_graph.api.websocket import WebSocketEndpoint
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database, PoolSettings
@@ -42,7 +43,7 @@ from crm_graph.events.relay import Relay
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.pages import PageLimits
-from crm_graph.identity.authenticate import Authenticator
+from crm_graph.identity.authenticate import Authenticator, Resolver
 from crm_graph.identity.mailer import Mailer
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.origin import parse_networks
@@ -113,17 +114,26 @@ def make_outbox(services: Services, mailer: Mailer) -> Outbox:
     return Outbox(services, mailer, {RESET_REQUEST: answer_request})
 
 
+def make_engine(schema: BuiltSchema, services: Services, hub: Hub, resolvers: Sequence[Resolver] = ()) -> Engine:
+    """Return what executes operations; without resolvers, for viewers who bring no credential: webhooks."""
+    authenticator = Authenticator(services.authority, MemberDirectory(), resolvers)
+    sealer = CursorSealer(services.keys("cursor sealing", 64)[0])
+    return Engine(schema, services.database, hub, authenticator, sealer, services)
+
+
 @asynccontextmanager
 async def background_work(
     installation: Installation, settings: Settings, schema: BuiltSchema, services: Services
 ) -> AsyncIterator[None]:
     """Do the work of an installation beside requests, in API processes and workers alike, each of which may do it: the
-    relay of live events, the chainer of the audit trail, mails. Raises OperatorError for a mail server that cannot be
-    meant."""
+    relay of live events, the chainer of the audit trail, webhooks, mails. Raises OperatorError for a mail server, and
+    for networks of webhooks, that cannot be meant."""
     mailer = make_mailer(settings)
+    deliverer = Deliverer(make_engine(schema, services, Hub(services.database)))
     tasks = [
         asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run()),
         asyncio.create_task(chainer(installation, settings, schema).run()),
+        asyncio.create_task(deliverer.run()),
     ]
     if mailer is not None:
         tasks.append(asyncio.create_task(make_outbox(services, mailer).run()))
@@ -144,6 +154,7 @@ def check_settings(settings: Settings) -> None:
     """Raise OperatorError for settings of the edge that cannot be meant: before anything starts."""
     Credentials(settings, Origins(settings))
     parse_networks(settings.trusted_proxies)
+    parse_networks(settings.webhook_private, "CRM_WEBHOOK_PRIVATE")
 
 
 @asynccontextmanager
@@ -169,14 +180,7 @@ async def running_engine(
     try:
         async with background_work(installation, settings, schema, services):
             await hub.start()
-            yield Engine(
-                schema,
-                database,
-                hub,
-                Authenticator(services.authority, MemberDirectory(), [keys, ProviderTokens(services, issuers)]),
-                CursorSealer(services.keys("cursor sealing", 64)[0]),
-                services,
-            )
+            yield make_engine(schema, services, hub, [keys, ProviderTokens(services, issuers)])
     finally:
         await hub.stop()
         await keys.close()

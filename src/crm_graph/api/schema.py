@@ -16,6 +16,7 @@ from crm_graph.domains.workspace.authorizations.graph import SLICE as AUTHORIZAT
 from crm_graph.domains.workspace.clients.graph import SLICE as CLIENTS
 from crm_graph.domains.workspace.members.graph import SLICE as MEMBERS
 from crm_graph.domains.workspace.providers.graph import SLICE as PROVIDERS
+from crm_graph.domains.workspace.webhooks.graph import SLICE as WEBHOOKS
 from crm_graph.domains.workspace.workspaces.graph import SLICE as WORKSPACE
 from crm_graph.graph import roots
 from crm_graph.graph.build import BuiltSchema, Slice, build_schema
@@ -41,6 +42,7 @@ SLICES = (
     PROVIDERS,
     AUTHORIZATIONS,
     AUDIT,
+    WEBHOOKS,
     PRODUCTS,
     CUSTOMERS,
     CONTACTS,

@@ -98,6 +98,28 @@ class Settings:
     max_provider_token_bytes: int = 16 * 1024
     max_providers: int = 20
     """Identity providers of a workspace."""
+    webhook_private: str = ""
+    """Networks that webhook endpoints may be in although they are not public; see `provider_private`."""
+    webhook_timeout_ms: int = 15_000
+    """How long an endpoint may take to answer."""
+    webhook_response_bytes: int = 16 * 1024
+    """Of an endpoint's answer, so much is read and kept."""
+    webhook_retry_ms: int = 5_000
+    """After how long a request that failed is sent again; twice as long each time, a part of it by chance."""
+    webhook_retry_max_ms: int = 3 * 3_600_000
+    webhook_retry_hours: int = 72
+    """How long a request is sent again and again; an endpoint that failed all the while is disabled then."""
+    webhook_poll_ms: int = 200
+    webhook_batch_size: int = 500
+    """Events that are read for an endpoint in one transaction."""
+    webhook_concurrency: int = 50
+    """Requests to webhook endpoints that a process sends at once."""
+    webhook_endpoint_concurrency: int = 5
+    """Requests that are sent to one endpoint at once, by all processes."""
+    webhook_keep_days: int = 30
+    """How long deliveries are kept that are done with."""
+    max_webhook_endpoints: int = 50
+    """Webhook endpoints of a workspace."""
     max_body_bytes: int = 256 * 1024
     max_source_bytes: int = 64 * 1024
     max_tokens: int = 2_000

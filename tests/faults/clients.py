@@ -44,6 +44,8 @@ class Client:
     endings: list[str] = field(default_factory=list)
     """How each connection ended: a close code, `complete`, an error's code, or the name of what broke."""
     connected: int = 0
+    heartbeats: int = 0
+    """How often it was told a position."""
     addresses: list[str] = field(default_factory=list)
 
     @property
@@ -78,6 +80,12 @@ class Client:
         self.cursor = change["cursor"]
         return True
 
+    def _moves_to(self, cursor: str | None) -> None:
+        """Go on from where the server says that nothing is missing: any client may, and loses what is wrong in it."""
+        if cursor:
+            self.cursor = cursor
+            self.heartbeats += 1
+
     async def _over_websocket(self, address: str) -> AsyncIterator[dict[str, Any]]:
         async with connect(
             address.replace("http", "ws", 1),
@@ -102,6 +110,7 @@ class Client:
                         await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": payload}))
                         self.connected += 1
                     case "ping":
+                        self._moves_to((message.get("payload") or {}).get("cursors", {}).get("1"))
                         await socket.send('{"type": "pong"}')
                     case "next":
                         yield message["payload"]
@@ -130,6 +139,10 @@ class Client:
                     event = value
                 elif name == "id":
                     id_ = value
+                elif not line and event == "":  # a heartbeat: an id alone
+                    self._moves_to(id_)
+                elif not line:
+                    event = ""
                 elif name == "data" and event == "next":
                     answer = json.loads(value)
                     if (answer.get("data") or {}).get("change"):

@@ -24,7 +24,7 @@ from crm_graph.api.manifests import SchemaDocuments
 from crm_graph.api.metrics import CANCELLED, Cache, Metrics, Requests
 from crm_graph.api.origins import Origins
 from crm_graph.api.rates import Spending
-from crm_graph.api.subscriptions import Subscriptions
+from crm_graph.api.subscriptions import Live, Subscriptions
 from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.pool import Database, Lease
 from crm_graph.db.session import ReadSession, Session, Trust, Unconfirmed
@@ -329,7 +329,7 @@ class Engine:
         current: Callable[[], Claims],
         resume: str | None = None,
         origin: Origin = NOWHERE,
-    ) -> tuple[Answer | None, AsyncIterator[tuple[str, Answer]]]:
+    ) -> tuple[Answer | None, Live]:
         """Start a subscription: returns a refusal, or the stream of `(cursor, answer)`. `resume` stands for `after`.
         `current` returns the claims as of now: a socket's can be renewed while it streams.
 

@@ -8,7 +8,7 @@ reading is to be written down stays by itself: each who reads is named in the lo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from graphql.execution.collect_fields import FragmentDetails, collect_fields
 from graphql.execution.values import get_argument_values
 
 from crm_graph.api.body import Answer, GraphQLRequest
-from crm_graph.api.groups import Groups, Key, Moved
+from crm_graph.api.groups import Groups, Key, Moved, Subscriber
 from crm_graph.api.metrics import Requests
 from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.pool import Database
@@ -43,7 +43,7 @@ from crm_graph.kernel.settings import Settings
 
 STALE_S = 0.1
 """Before an answer that waited longer for its client is sent, its receiver is confirmed once more."""
-Stream = AsyncIterator[tuple[str, Answer]]
+Answers = AsyncGenerator[tuple[str, Answer], None]
 
 
 class Executing(Protocol):
@@ -97,7 +97,37 @@ class Subscription:
     """What decides, beside the rights of whoever asks, what is answered to an event."""
     origin: Origin
     position: LogCursor
-    """Behind it lies nothing that is still to be answered."""
+    """What lies at or before it was answered, or is nothing to this client."""
+    place: Subscriber | None = None
+    """Its place in a group, once it has come so far."""
+
+
+class Live:
+    """A running subscription: yields answers with their cursors, and tells how far it has come."""
+
+    def __init__(self, answers: Answers, subscription: Subscription | None, hub: Hub) -> None:
+        self._answers = answers
+        self._subscription = subscription
+        self._hub = hub
+
+    def __aiter__(self) -> Live:
+        return self
+
+    async def __anext__(self) -> tuple[str, Answer]:
+        return await anext(self._answers)
+
+    async def aclose(self) -> None:
+        """End it."""
+        await self._answers.aclose()
+
+    @property
+    def cursor(self) -> str:
+        """Where a client that has received everything so far goes on, also where there was nothing for it."""
+        of = self._subscription
+        if of is None:
+            return ""
+        idle = of.place is not None and of.place.is_idle
+        return (max(of.position, self._hub.position) if idle else of.position).encode()
 
 
 class Subscriptions:
@@ -117,9 +147,10 @@ class Subscriptions:
         current: Callable[[], Claims],
         resume: str | None,
         origin: Origin,
-    ) -> tuple[Answer | None, Stream]:
+    ) -> tuple[Answer | None, Live]:
         """See `Engine.subscribe`."""
-        engine, empty = self._engine, _nothing()
+        engine = self._engine
+        empty = Live(_nothing(), None, engine.hub)
         request_id = new_id()
         coerced = coerce_variables(engine.schema, operation, request.variables)
         if isinstance(coerced, list):
@@ -152,11 +183,10 @@ class Subscriptions:
         except GraphQLError as error:
             return engine.refuse([error], "BAD_USER_INPUT", request_id), empty
         asked = _asked(request, operation, node, current().client_id)
-        return None, self._counted(
-            Subscription(request, operation, current, watch, field.type, asked, origin, watch.after)
-        )
+        found = Subscription(request, operation, current, watch, field.type, asked, origin, watch.after)
+        return None, Live(self._counted(found), found, engine.hub)
 
-    async def _counted(self, subscription: Subscription) -> Stream:
+    async def _counted(self, subscription: Subscription) -> Answers:
         self._engine.requests.open_subscriptions += 1
         try:
             async for cursor, answer in self._stream(subscription):
@@ -196,6 +226,7 @@ class Subscriptions:
         with self.groups.joined(context, of.watch, of.asked, execute) as subscriber:
             async for answer in self._alone(of, hub.replay(workspace_id, record, of.position, subscriber.start)):
                 yield answer
+            of.place = subscriber
             try:
                 async for cursor, since, answer in subscriber.answers():
                     if cursor <= of.position:
@@ -207,6 +238,7 @@ class Subscriptions:
                     of.position = cursor
                     yield answer
             finally:
+                of.place = None
                 if subscriber.passed is not None:
                     of.position = max(of.position, subscriber.passed)
 
@@ -283,6 +315,6 @@ class _Uses(Visitor):
         self._found += node.name.value == self._name
 
 
-async def _nothing() -> Stream:
+async def _nothing() -> Answers:
     return
     yield  # makes this an async generator

@@ -51,6 +51,11 @@ class Feed:
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue(size)
         self._overflowed = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no event waits."""
+        return self._queue.empty() and not self._overflowed
+
     def put(self, event: Event | None) -> None:
         """Queue an event, or None for the end; a full queue marks the feed as overflowed."""
         try:

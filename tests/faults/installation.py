@@ -66,16 +66,24 @@ class Process:
 
     async def ready(self) -> None:
         """Wait until it serves, starting it anew where it ended because the database was away."""
-        async with asyncio.timeout(START_TIMEOUT_S), httpx.AsyncClient() as client:
-            while True:
-                if self.running is None or self.running.poll() is not None:
-                    self.start()
-                if self.port is None:
-                    return
-                with suppress(httpx.HTTPError):
-                    if (await client.get(self.address.replace("/graphql", "/ready"))).status_code == 200:
+        said = "nothing"
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S), httpx.AsyncClient() as client:
+                while True:
+                    if self.running is None or self.running.poll() is not None:
+                        self.start()
+                    if self.port is None:
                         return
-                await asyncio.sleep(0.1)
+                    try:
+                        answer = await client.get(self.address.replace("/graphql", "/ready"))
+                        said = f"{answer.status_code} {answer.text}"
+                        if answer.status_code == 200:
+                            return
+                    except httpx.HTTPError as error:
+                        said = repr(error)
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise AssertionError(f"{self.name} does not get ready: {said}\n{self.said()}") from None
 
     def kill(self) -> None:
         """End it as a crash does."""

@@ -154,7 +154,7 @@ class Client:
                     return
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 30) -> bool:
+async def until(condition: Callable[[], bool], timeout_s: float = 60) -> bool:
     """Wait until something holds; return whether it does."""
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):

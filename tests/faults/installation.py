@@ -37,7 +37,7 @@ SETTINGS = {
     **{f"CRM_RATE_{whose}_{what}": UNLIMITED for whose in ("MEMBER", "ADDRESS") for what in ("REQUESTS", "COST")},
 }
 CUSTOMERS = 10
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 240
 
 
 @dataclass(slots=True)

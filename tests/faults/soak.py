@@ -211,7 +211,7 @@ class _Faults:
         async with asyncio.timeout(seconds * 4 + 600):
             ends = asyncio.get_running_loop().time() + seconds
             coming: list[str] = []
-            while asyncio.get_running_loop().time() < ends:
+            while asyncio.get_running_loop().time() < ends or len(self.report.faults) < len(FAULTS):
                 await asyncio.sleep(self.chance.uniform(0.5, 2.5))
                 if not coming:
                     coming = self.chance.sample(FAULTS, len(FAULTS))

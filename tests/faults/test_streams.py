@@ -1,21 +1,15 @@
-"""Streams that end: a process that drains, rights that are taken away, a client that does not read."""
+"""Streams that end: a process that drains, and rights that are taken away."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import re
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from websockets import Subprotocol
-from websockets.asyncio.client import connect
 
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.ids import new_id
@@ -25,17 +19,12 @@ from tests.faults.installation import Installation, installed
 
 pytestmark = pytest.mark.xdist_group("faults")
 
-QUEUE = 20
-FAT = "x" * 1_000
-ALIASES = 25
-"""So many times a fat field is selected by the client that does not read."""
-
 
 @pytest.fixture(scope="module")
 async def installation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
-    """Two API processes with short queues."""
+    """Two API processes."""
     directory = tmp_path_factory.mktemp("streams")
-    async with installed(directory, 2, CRM_SUBSCRIPTION_QUEUE_SIZE=str(QUEUE)) as running:
+    async with installed(directory, 2) as running:
         yield running
 
 
@@ -172,63 +161,3 @@ async def test_nothing_is_delivered_after_rights_have_ended(
         assert not ids(client) & set(after)
         if ends:
             assert client.endings[0] == ENDS[client.transport]
-
-
-def _memory_kib(pid: int) -> int:
-    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    assert found is not None
-    return int(found[1])
-
-
-async def test_a_client_that_does_not_read_is_told_where_to_go_on(installation: Installation) -> None:
-    """It costs the process a queue, not what it left unread; the others go on meanwhile."""
-    (admin, *_) = await installation.members("admin")
-    api = installation.apis[0]
-    start = await position(installation)
-    selected = " ".join(f"a{number}: nextStep" for number in range(ALIASES))
-    watch = "subscription ($after: Cursor) { opportunityChanged(after: $after) { cursor opportunity { %s } } }"
-    payload = {"query": watch.replace("%s", selected), "variables": {"after": start.encode()}}
-    witness = Client("witness", "ws", "Opportunity", installation.token(admin), start.encode())
-    narrow = socket.create_connection(("127.0.0.1", api.port or 0))
-    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-    protocol = Subprotocol("graphql-transport-ws")
-    async with streaming([witness], lambda: api.address):
-        where = api.address.replace("http", "ws", 1)
-        async with connect(where, sock=narrow, subprotocols=[protocol], max_queue=1, ping_interval=None) as lazy:
-            authorization = {"Authorization": f"Bearer {installation.token(admin)}"}
-            await lazy.send(json.dumps({"type": "connection_init", "payload": authorization}))
-            assert json.loads(await lazy.recv())["type"] == "connection_ack"
-            await lazy.send(json.dumps({"type": "subscribe", "id": "1", "payload": payload}))
-            assert api.running is not None
-            id_ = await create(installation, admin)
-            memory, written = _memory_kib(api.running.pid), 300
-            async with httpx.AsyncClient(headers=authorization, timeout=20) as http:
-                for number in range(written):
-                    input_ = {"id": id_, "nextStep": f"{number}{FAT}"}
-                    query = (
-                        "mutation ($i: UpdateOpportunityInput!) { updateOpportunity(input: $i) { errors { code } } }"
-                    )
-                    body = {"query": query, "variables": {"i": input_}}
-                    answer = (await http.post(installation.apis[1].address, json=body)).json()
-                    assert answer.get("data") == {"updateOpportunity": {"errors": []}}, answer
-            assert await until(lambda: len(witness.received) == written + 1)
-            assert _memory_kib(api.running.pid) - memory < 100 * 1_024
-            told, cursor = await _read_up(lazy)
-    wanted = expected(await read_log(installation, "Opportunity", {}), "Opportunity", start, None)
-    assert 0 < len(told) < len(wanted), "it was ended for being slow"
-    assert told == [each.cursor for each in wanted][: len(told)]
-    assert cursor == told[-1]
-
-
-async def _read_up(lazy: Any) -> tuple[list[str], str]:
-    """Return the cursors that come to a client that reads at last, and the one that it is to resume from."""
-    told: list[str] = []
-    while True:
-        message = json.loads(await asyncio.wait_for(lazy.recv(), 20))
-        if message["type"] == "next":
-            told.append(message["payload"]["data"]["opportunityChanged"]["cursor"])
-        if message["type"] == "error":
-            (error,) = message["payload"]
-            found = re.search('after: "([0-9a-f-]+)"', error["message"])
-            assert found is not None, error
-            return told, found[1]

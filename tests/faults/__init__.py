@@ -1,1 +1,1 @@
-"""The live feed under faults: processes killed, connections cut, clients that do not read, rights that end."""
+"""The live feed under faults: processes killed, connections cut, rights that end."""

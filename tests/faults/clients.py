@@ -111,7 +111,8 @@ class Client:
                         self.connected += 1
                     case "ping":
                         self._moves_to((message.get("payload") or {}).get("cursors", {}).get("1"))
-                        await socket.send('{"type": "pong"}')
+                        with suppress(WebSocketException):  # what came before the end is still to be read
+                            await socket.send('{"type": "pong"}')
                     case "next":
                         yield message["payload"]
                     case "error":
@@ -153,7 +154,7 @@ class Client:
                     return
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 30) -> bool:
+async def until(condition: Callable[[], bool], timeout_s: float = 60) -> bool:
     """Wait until something holds; return whether it does."""
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):

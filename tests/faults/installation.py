@@ -37,7 +37,7 @@ SETTINGS = {
     **{f"CRM_RATE_{whose}_{what}": UNLIMITED for whose in ("MEMBER", "ADDRESS") for what in ("REQUESTS", "COST")},
 }
 CUSTOMERS = 10
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 240
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ class Process:
                         said = repr(error)
                     await asyncio.sleep(0.1)
         except TimeoutError:
-            raise AssertionError(f"{self.name} does not get ready: {said}\n{self.said()}") from None
+            raise AssertionError(f"{self.name} does not get ready: {said}; {self._state()}\n{self.said()}") from None
 
     def kill(self) -> None:
         """End it as a crash does."""
@@ -96,6 +96,12 @@ class Process:
         assert self.running is not None
         self.running.terminate()
         return await asyncio.to_thread(self.running.wait, 30)
+
+    def _state(self) -> str:
+        assert self.running is not None
+        status = Path(f"/proc/{self.running.pid}/status")
+        state = status.read_text().splitlines()[2] if status.exists() else "gone"
+        return f"pid {self.running.pid}, exit code {self.running.poll()}, {state}"
 
     def said(self) -> str:
         """Return the end of its log."""

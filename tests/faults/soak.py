@@ -208,10 +208,10 @@ class _Faults:
 
     async def run(self, seconds: float) -> None:
         """Do harm, then wait until everything runs again. Every kind of fault comes before one comes again."""
-        async with asyncio.timeout(seconds * 4 + 120):
+        async with asyncio.timeout(seconds * 4 + 600):
             ends = asyncio.get_running_loop().time() + seconds
             coming: list[str] = []
-            while asyncio.get_running_loop().time() < ends:
+            while asyncio.get_running_loop().time() < ends or len(self.report.faults) < len(FAULTS):
                 await asyncio.sleep(self.chance.uniform(0.5, 2.5))
                 if not coming:
                     coming = self.chance.sample(FAULTS, len(FAULTS))

@@ -32,6 +32,7 @@ from crm_graph.db.session import ReadSession, Session, Trust, Unconfirmed
 from crm_graph.domains.workspace.audit.events import SensitiveFieldsRead
 from crm_graph.domains.workspace.audit.operations import record_reading
 from crm_graph.domains.workspace.clients.documents import DocumentCheck
+from crm_graph.events.horizon import horizon
 from crm_graph.events.hub import Hub
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
@@ -375,7 +376,8 @@ class Engine:
             if resume is not None:
                 arguments = {**arguments, "after": resume}
             context = await self.context(current(), origin)
-            watch = Watch.of(record, self.schema.registry, arguments, await self.hub.newest())
+            newest, removed = await self.hub.newest(), await horizon(self.database.primary_reader())
+            watch = Watch.of(record, context, arguments, newest, removed)
             watch.check(context)
         except RequestError as error:
             return self.refuse_error(error, request_id), empty

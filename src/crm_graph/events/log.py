@@ -40,6 +40,7 @@ class EventRow(Base):
     __table_args__ = (
         Index("ix_event_position", "xid", "seq"),
         Index("ix_event_entity", "workspace_id", "entity_id", "xid", "seq"),
+        Index("ix_event_workspace", "workspace_id", "xid", "seq"),
     )
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)

@@ -9,13 +9,14 @@ from typing import Any
 
 import strawberry
 
+from crm_graph.events.horizon import require_kept
 from crm_graph.events.hub import Hub
 from crm_graph.events.log import Event
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.filters import EVERYTHING, Normaliser
 from crm_graph.graph.judging import ChangeKind, Judge
+from crm_graph.graph.positions import any_position
 from crm_graph.graph.records import Record, RecordColumn
-from crm_graph.graph.registry import Registry
 from crm_graph.graph.scalars import Cursor
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import BadUserInput
@@ -50,16 +51,26 @@ class Watch:
     between the subscription and its first event."""
 
     @classmethod
-    def of(cls, record: Record, registry: Registry, arguments: Mapping[str, Any], newest: LogCursor) -> Watch:
-        """Return a checked watch. Raises BadUserInput for a cursor that spells no position, or one in the future."""
+    def of(
+        cls,
+        record: Record,
+        context: GraphContext,
+        arguments: Mapping[str, Any],
+        newest: LogCursor,
+        removed: LogCursor,
+    ) -> Watch:
+        """Return a checked watch. Raises BadUserInput for a cursor that spells no position, or one in the future, and
+        CursorTooOld for one before what was `removed`."""
+        registry = context.registry
         normaliser = Normaliser(registry)
         form = EVERYTHING
         if "where" in arguments:
             form = normaliser.normalise(record, arguments["where"], ("where",))
-        after: LogCursor | None = newest
+        after = newest
         if arguments.get("after") is not None:
-            after = LogCursor.decode(arguments["after"])
-        if after is None or after > newest:
+            after = any_position(context, arguments["after"])
+            require_kept(after, removed)
+        if after > newest:
             raise BadUserInput("`after` is not a cursor of this event log.", path=("after",))
         return cls(Judge(record, registry, form, normaliser.binds(), normaliser.searches), after)
 

@@ -128,6 +128,8 @@ class Settings:
     page_size: int = 50
     nested_page_size: int = 10
     max_page_size: int = 200
+    max_feed_page_size: int = 1_000
+    """Changes that one page of `changes` answers at most."""
     max_subscriptions: int = 100
     """Operations that run on one WebSocket at once."""
     max_sockets_per_member: int = 50

@@ -59,7 +59,7 @@ def causes(access: Access, registry: Registry, types: Iterable[str]) -> Mapping[
 def _foreign(of: TypeAccess) -> Iterator[tuple[Table, str]]:
     """Yield the columns of other tables that decide what the viewer sees of a type."""
     for scope in _scopes(of):
-        predicate = of.policy.predicate(scope, of.policy.table.alias())
+        predicate = of.policy.predicate(scope, of.policy.table)
         for element in () if predicate is None else iterate(predicate):
             if isinstance(element, Column):
                 table = element.table.element if isinstance(element.table, Alias) else element.table

@@ -178,6 +178,10 @@ async def test_the_owner_of_a_customer_decides_what_contacts_show(live: Running)
     await live.mutate(admin, "updateCustomer", "customer { id }", id=made["customer"]["id"], name="Acme 2")
     quiet = await feed(live, rep, cursor, types=["Contact"])
     assert (quiet["nodes"], quiet["resync"]) == ([], [])
+    stranger = f"mem_{(await live.member('marketer')).member_id}"
+    await live.mutate(admin, "updateCustomer", "customer { id }", id=made["customer"]["id"], ownerId=stranger)
+    quiet = await feed(live, rep, cursor, types=["Contact"])
+    assert (quiet["nodes"], quiet["resync"]) == ([], []), "neither owner is one of the viewer's circle"
     owner = f"mem_{rep.member_id}"
     await live.mutate(admin, "updateCustomer", "customer { id }", id=made["customer"]["id"], ownerId=owner)
     answer = await feed(live, rep, cursor, types=["Contact"])

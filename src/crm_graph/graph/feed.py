@@ -109,7 +109,8 @@ async def _changes(
         cursor = seal_position(context, max(page.end, position), scope)
         return ChangeFeed(nodes=[], cursor=cursor, has_more=False, resync=followed)
     told = await _judge(context, [event for event in page.events if event.entity in set(followed)])
-    stale = [name for name, of in by.items() if any(each.shows(event) for each in of for event in page.events)]
+    me = context.viewer
+    stale = [name for name, of in by.items() if any(each.shows(event, me) for each in of for event in page.events)]
     return ChangeFeed(
         nodes=[_change(context, event, kind, scope) for event, kind in told],
         cursor=seal_position(context, page.next, scope),

@@ -8,7 +8,7 @@ import orjson
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from crm_graph.api.engine import Answer
+from crm_graph.api.body import Answer
 from crm_graph.api.incoming import Reply
 from crm_graph.api.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON
 

@@ -39,6 +39,15 @@ class GraphQLRequest:
     on_error: OnError = OnError.PROPAGATE
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response to be sent: the body, and whether it answers a request that was not executed."""
+
+    body: dict[str, Any]
+    request_error: bool = False
+    code: str | None = None
+
+
 def parse_json(data: bytes | str, max_depth: int) -> Any:
     """Return the value of JSON text. Raises BadRequest for text that is not JSON, or is nested too deep."""
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data

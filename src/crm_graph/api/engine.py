@@ -7,17 +7,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import asyncpg
 from graphql import ExecutionResult, GraphQLError, OperationType
-from graphql.execution.collect_fields import FragmentDetails, collect_fields
-from graphql.execution.values import get_argument_values
 
 from crm_graph.api.admission import Admission
-from crm_graph.api.body import GraphQLRequest
+from crm_graph.api.body import Answer, GraphQLRequest
 from crm_graph.api.credentials import Credentials
 from crm_graph.api.documents import DocumentCache, DocumentError
 from crm_graph.api.errors import format_errors
@@ -26,13 +24,13 @@ from crm_graph.api.manifests import SchemaDocuments
 from crm_graph.api.metrics import CANCELLED, Cache, Metrics, Requests
 from crm_graph.api.origins import Origins
 from crm_graph.api.rates import Spending
+from crm_graph.api.subscriptions import Live, Subscriptions
 from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.pool import Database, Lease
 from crm_graph.db.session import ReadSession, Session, Trust, Unconfirmed
 from crm_graph.domains.workspace.audit.events import SensitiveFieldsRead
 from crm_graph.domains.workspace.audit.operations import record_reading
 from crm_graph.domains.workspace.clients.documents import DocumentCheck
-from crm_graph.events.horizon import horizon
 from crm_graph.events.hub import Hub
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
@@ -43,11 +41,9 @@ from crm_graph.graph.execution import (
     Outcome,
     PlanCache,
     PlannedExecutor,
-    coerce_variables,
     make_executor,
 )
-from crm_graph.graph.live import Watch, make_change
-from crm_graph.graph.records import WatchSpec, record_of, spec_of
+from crm_graph.graph.live import Change
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.cookies import CookieJar
 from crm_graph.identity.origin import MAX_USER_AGENT_LENGTH, NOWHERE, Origin, client_address, parse_networks
@@ -59,15 +55,6 @@ from crm_graph.kernel.ids import new_id
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.work import Work
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response to be sent: the body, and whether it answers a request that was not executed."""
-
-    body: dict[str, Any]
-    request_error: bool = False
-    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +100,7 @@ class Engine:
         self.admission = Admission(authenticator, self.trusted, schema.public, settings)
         self.origins = Origins(settings)
         self.credentials = Credentials(settings, self.origins)
+        self.subscriptions = Subscriptions(self)
         self._ports: Mapping[type, object] = {DocumentCheck: SchemaDocuments(schema, self.documents)}
 
     def origin(self, peer: str | None, forwarded: str | None, user_agent: str | None) -> Origin:
@@ -273,6 +261,16 @@ class Engine:
         viewer = await self.authenticator.viewer(claims, ReadSession(reader.connection))
         return self._context(viewer, reader, self.database.transaction, _Asking(claims, origin, new_id()))
 
+    def live_context(
+        self, viewer: Viewer, trust: Trust | None = None, claims: Claims | None = None, origin: Origin = NOWHERE
+    ) -> GraphContext:
+        """Return a context of a viewer who was just read, or whom a trust guards, on the primary."""
+        connection = self.database.primary_reader().connection
+        claims = claims or Claims(viewer.workspace_id, viewer.member_id, datetime.max.replace(tzinfo=UTC))
+        return self._context(
+            viewer, ReadSession(connection, trust), self.database.transaction, _Asking(claims, origin, new_id())
+        )
+
     def _lent(self, viewer: Viewer, lease: Lease, asking: _Asking, trust: Trust | None = None) -> GraphContext:
         """Return the context of one operation on the connections that are lent to it."""
         return self._context(viewer, ReadSession(lease, trust), lease.transaction, asking)
@@ -331,93 +329,25 @@ class Engine:
         current: Callable[[], Claims],
         resume: str | None = None,
         origin: Origin = NOWHERE,
-    ) -> tuple[Answer | None, AsyncIterator[tuple[str, Answer]]]:
+    ) -> tuple[Answer | None, Live]:
         """Start a subscription: returns a refusal, or the stream of `(cursor, answer)`. `resume` stands for `after`.
         `current` returns the claims as of now: a socket's can be renewed while it streams.
 
         The stream raises Unauthenticated when the member may not come in any more and FeedOverflow when the client is
         too slow; it ends when the process shuts down.
         """
-        refusal, stream = await self._subscribe(request, operation, current, resume, origin)
+        refusal, stream = await self.subscriptions.subscribe(request, operation, current, resume, origin)
         self.requests.add_answer(OperationType.SUBSCRIPTION, {} if refusal is None else refusal.body)
         return refusal, stream
 
-    async def _subscribe(
-        self,
-        request: GraphQLRequest,
-        operation: Operation,
-        current: Callable[[], Claims],
-        resume: str | None,
-        origin: Origin,
-    ) -> tuple[Answer | None, AsyncIterator[tuple[str, Answer]]]:
-        request_id = new_id()
-        empty = _nothing()
-        coerced = coerce_variables(self.schema, operation, request.variables)
-        if isinstance(coerced, list):
-            return self.refuse(coerced, "BAD_USER_INPUT", request_id), empty
-        root = self.schema.core.subscription_type
-        assert root is not None
-        fragments = {name: FragmentDetails(node) for name, node in operation.fragments.items()}
-        selected = collect_fields(self.schema.core, fragments, coerced, root, operation.definition).grouped_field_set
-        if len(selected) != 1:
-            errors = [GraphQLError("A subscription selects exactly one field.")]
-            return self.refuse(errors, "BAD_USER_INPUT", request_id), empty
-        (details,) = selected.values()
-        node = details[0].node
-        if node.name.value.startswith("__"):
-            errors = [GraphQLError("A subscription cannot select `__typename` alone.")]
-            return self.refuse(errors, "BAD_USER_INPUT", request_id), empty
-        definition = root.fields[node.name.value]
-        spec = spec_of(definition.extensions["strawberry-definition"])
-        assert isinstance(spec, WatchSpec)
-        record = record_of(spec.record)
+    async def answer_change(
+        self, request: GraphQLRequest, operation: Operation, context: GraphContext, change: Change
+    ) -> Answer:
+        """Return the answer of a subscription's operation to a change; its sensitive reads are written down."""
         try:
-            arguments = get_argument_values(definition, node, coerced)
-            if resume is not None:
-                arguments = {**arguments, "after": resume}
-            context = await self.context(current(), origin)
-            newest, removed = await self.hub.newest(), await horizon(self.database.primary_reader())
-            watch = Watch.of(record, context, arguments, newest, removed)
-            watch.check(context)
+            outcome = await self.executor.execute(operation, request.variables, context, change, request.on_error)
         except RequestError as error:
-            return self.refuse_error(error, request_id), empty
-        except GraphQLError as error:
-            return self.refuse([error], "BAD_USER_INPUT", request_id), empty
-        change_type = definition.extensions["strawberry-definition"].type
-        return None, self._stream(request, operation, current, watch, change_type, origin)
-
-    async def _stream(
-        self,
-        request: GraphQLRequest,
-        operation: Operation,
-        current: Callable[[], Claims],
-        watch: Watch,
-        change_type: Any,
-        origin: Origin,
-    ) -> AsyncIterator[tuple[str, Answer]]:
-        async def refresh() -> GraphContext:
-            claims = current()
-            await self.trusted.check(request, claims)
-            return await self.context(claims, origin)
-
-        self.requests.open_subscriptions += 1
-        try:
-            async for event, context, kind in watch.changes(self.hub, refresh):
-                change = make_change(change_type, watch.record, event, context, kind)
-                try:
-                    outcome = await self.executor.execute(
-                        operation, request.variables, context, change, request.on_error
-                    )
-                except RequestError as error:
-                    outcome = Outcome(ExecutionResult(None, [GraphQLError(error.message, original_error=error)]))
-                answer = self._answer(outcome, context.request_id)
-                self._add_cost(answer, request, operation)
-                await self._written_down(answer, operation, context)
-                yield event.cursor.encode(), answer
-        finally:
-            self.requests.open_subscriptions -= 1
-
-
-async def _nothing() -> AsyncIterator[tuple[str, Answer]]:
-    return
-    yield  # makes this an async generator
+            outcome = Outcome(ExecutionResult(None, [GraphQLError(error.message, original_error=error)]))
+        answer = self._answer(outcome, context.request_id)
+        self._add_cost(answer, request, operation)
+        return await self._written_down(answer, operation, context)

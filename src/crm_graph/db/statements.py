@@ -6,6 +6,7 @@ once per plan.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,3 +63,35 @@ def compile_statement(expression: ClauseElement) -> Statement:
     binds = compiled.binds  # type: ignore[attr-defined]
     defaults = {name: binds[name].value for name in names if not binds[name].required}
     return Statement(str(compiled), tuple(names), defaults)
+
+
+def compile_for_many(expression: ClauseElement, shared: frozenset[str], rows: str) -> Statement:
+    """Compile an expression that is asked for many sets of values at once: its binds beyond those that are `shared`
+    become columns of the JSON rows that the bind `rows` holds.
+
+    The expression must select from `func.jsonb_to_recordset(bindparam(rows))`, derived under the name `rows` with the
+    one column `number`, an integer.
+    """
+    compiled = expression.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    names: Sequence[str] = compiled.positiontup or ()  # type: ignore[attr-defined]
+    binds = compiled.binds  # type: ignore[attr-defined]
+    columns = {
+        name: binds[name].type.compile(dialect=_DIALECT)
+        for name in names
+        if binds[name].required and name not in shared and name != rows
+    }
+    kept: dict[str, int] = {}
+
+    def placed(found: re.Match[str]) -> str:
+        name = names[int(found[1]) - 1]
+        return f"{rows}.{name}" if name in columns else f"${kept.setdefault(name, len(kept) + 1)}"
+
+    declared = "".join(f", {name} {of}" for name, of in columns.items())
+    text = _PLACEHOLDER.sub(placed, str(compiled))
+    head = f"AS {rows}(number INTEGER"
+    assert text.count(head) == 1, "the expression selects from its rows once"
+    defaults = {name: binds[name].value for name in kept if not binds[name].required}
+    return Statement(text.replace(head, head + declared), tuple(kept), defaults)
+
+
+_PLACEHOLDER = re.compile(r"\$(\d+)")

@@ -11,9 +11,8 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import asyncpg
 
@@ -52,6 +51,11 @@ class Feed:
         self.position = position
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue(size)
         self._overflowed = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no event waits."""
+        return self._queue.empty() and not self._overflowed
 
     def put(self, event: Event | None) -> None:
         """Queue an event, or None for the end; a full queue marks the feed as overflowed."""
@@ -103,7 +107,8 @@ class Hub:
         return max(self.position, await end(self._database.primary_reader()))
 
     @contextmanager
-    def _registered(self, workspace_id: str, entity: str) -> Any:
+    def registered(self, workspace_id: str, entity: str) -> Iterator[Feed]:
+        """Lend a feed of a workspace's events of one entity type from the hub's position on."""
         feed = Feed(self.position, self._queue_size)
         key = workspace_id, entity
         self._feeds[key].add(feed)
@@ -120,15 +125,16 @@ class Hub:
         The feed is registered before the log is read, and the log is read up to the feed's start, so that nothing falls
         between the two and nothing comes twice. Raises FeedOverflow, and CursorTooOld.
         """
-        with self._registered(workspace_id, entity) as feed:
-            async for event in self._replay(workspace_id, entity, after, feed.position):
+        with self.registered(workspace_id, entity) as feed:
+            async for event in self.replay(workspace_id, entity, after, feed.position):
                 yield event
             async for event in feed.events():
                 if event.cursor > after:
                     yield event
 
-    async def _replay(self, workspace_id: str, entity: str, after: LogCursor, to: LogCursor) -> AsyncIterator[Event]:
-        while True:
+    async def replay(self, workspace_id: str, entity: str, after: LogCursor, to: LogCursor) -> AsyncIterator[Event]:
+        """Yield the events after one position up to another one, from the log."""
+        while after < to:
             values = {
                 "workspace_id": workspace_id,
                 "entity": entity,

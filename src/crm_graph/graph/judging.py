@@ -1,4 +1,5 @@
-"""Judging: what an event of the log means to one viewer, asked for many events of a record type in one statement.
+"""Judging: what an event of the log means to one viewer, asked for many events of a record type, and
+for many viewers, in one statement.
 
 Each event is judged by the permissions of that moment. Whether a record was visible and matched *before* the change
 is asked of its old image: the row with the event's old values put back, under the same compiled predicates. So a
@@ -14,11 +15,11 @@ from enum import Enum
 from typing import Any
 
 import strawberry
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, and_, bindparam, column, func, literal_column, select
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Integer, and_, bindparam, column, func, literal_column, select
 from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 
 from crm_graph.db.base import table_of
-from crm_graph.db.statements import Statement, compile_statement
+from crm_graph.db.statements import Statement, compile_for_many
 from crm_graph.events.log import Event, EventRow
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.filters import EVERYTHING, Form, predicate
@@ -52,23 +53,39 @@ class Judge:
 
     async def kinds(self, context: GraphContext, events: Sequence[Event]) -> list[ChangeKind | None]:
         """Return what each event means to the viewer, None where it means nothing: in one statement."""
+        (found,) = await self.kinds_for(context, events, [await self.asking(context)])
+        return found
+
+    async def asking(self, context: GraphContext) -> Mapping[str, Any]:
+        """Return the values by which this viewer and filter differ from others of the same form and grants."""
+        searched = await blind_values(context, self.searches) if self.searches else {}
+        return {**context.binds, **self.values, **searched}
+
+    async def kinds_for(
+        self, context: GraphContext, events: Sequence[Event], asking: Sequence[Mapping[str, Any]]
+    ) -> list[list[ChangeKind | None]]:
+        """Return, for each who asks, what each event means to them: in one statement.
+
+        All have the workspace and the grants of the context; each is told by what `asking` returned. Nobody is
+        answered where the guard of the context's session fails.
+        """
         values = {
-            **context.binds,
-            **self.values,
+            "workspace_id": context.viewer.workspace_id,
             "ids": [event.entity_id for event in events],
             "seqs": [event.cursor.seq for event in events],
             "olds": [{name: change[0] for name, change in event.changes.items()} for event in events],
+            "asking": [{**each, "number": number} for number, each in enumerate(asking)],
         }
         statement, audited = self.statement(context)
-        if self.searches:
-            values |= await blind_values(context, self.searches)
-        found = await context.reader.fetch(statement, values)
+        rows = await context.reader.fetch(statement, values)
         if audited:
             context.note_reads(audited)
-        kinds: list[ChangeKind | None] = [None] * len(events)
-        for row in found:
-            place = row["place"] - 1
-            kinds[place] = self._kind(events[place], before=bool(row["before"]), after=bool(row["after"]))
+        if not rows:
+            return []
+        kinds: list[list[ChangeKind | None]] = [[None] * len(events) for _ in asking]
+        for number, place, before, after in rows:
+            if before or after:
+                kinds[number][place - 1] = self._kind(events[place - 1], before=before, after=after)
         return kinds
 
     def _kind(self, event: Event, *, before: bool, after: bool) -> ChangeKind | None:
@@ -90,7 +107,7 @@ class Judge:
             if len(_STATEMENTS) >= MAX_STATEMENTS:
                 _STATEMENTS.clear()
             compared: dict[str, None] = {}
-            statement = compile_statement(self._select(context, compared))
+            statement = compile_for_many(self._select(context, compared), _SHARED, "asking")
             found = _STATEMENTS[key] = statement, tuple(compared)
         return found
 
@@ -111,11 +128,14 @@ class Judge:
         before = _image(table, literal_column('"after"'), given.c.old, name="before")
         true: ColumnElement[bool] = literal_column("true")
         source = given.outerjoin(current, wanted).join(undone, true).join(after, true).join(before, true)
+        rows = func.jsonb_to_recordset(bindparam("asking", type_=JSONB))
+        asking = rows.table_valued(column("number", Integer)).render_derived(name="asking", with_types=True)
         return select(
+            asking.c.number,
             given.c.place,
             func.coalesce(self._matching(context, before, compared), False).label("before"),
             func.coalesce(self._matching(context, after, compared), False).label("after"),
-        ).select_from(source)
+        ).select_from(source.join(asking, true))
 
     def _matching(self, context: GraphContext, image: Any, compared: dict[str, None]) -> ColumnElement[bool]:
         view = View(self.record, context.access, image, compared)
@@ -124,6 +144,8 @@ class Judge:
 
 
 MAX_STATEMENTS = 2_000
+_SHARED = frozenset({"workspace_id", "ids", "seqs", "olds"})
+"""The binds that are the same for all who ask."""
 _STATEMENTS: dict[Any, tuple[Statement, tuple[str, ...]]] = {}
 EVENTS = table_of(EventRow)
 

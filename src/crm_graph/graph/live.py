@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import strawberry
 
 from crm_graph.events.horizon import require_kept
-from crm_graph.events.hub import Hub
 from crm_graph.events.log import Event
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.filters import EVERYTHING, Normaliser
@@ -82,16 +81,6 @@ class Watch:
     def check(self, context: GraphContext) -> None:
         """Raise Forbidden when the viewer may not filter so, before the stream starts."""
         self.judge.statement(context)
-
-    async def changes(self, hub: Hub, refresh: Any) -> AsyncIterator[tuple[Event, GraphContext, ChangeKind]]:
-        """Yield the events that the viewer may see. `refresh` returns the context as of now, and raises
-        Unauthenticated when the member may not come in any more. Raises FeedOverflow."""
-        context: GraphContext = await refresh()
-        async for event in hub.events(context.viewer.workspace_id, self.record.name, self.after):
-            context = await refresh()
-            (kind,) = await self.judge.kinds(context, [event])
-            if kind is not None:
-                yield event, context, kind
 
 
 def make_change(cls: type[Change], record: Record, event: Event, context: GraphContext, kind: ChangeKind) -> Change:

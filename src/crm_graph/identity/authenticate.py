@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, runtime_checkable
 
 from crm_graph.db.session import Guard, ReadSession
 from crm_graph.identity.tokens import Claims, TokenAuthority
-from crm_graph.identity.viewer import Viewer
+from crm_graph.identity.viewer import Standing, Viewer
 from crm_graph.kernel.errors import Unauthenticated
 
 
@@ -22,6 +22,14 @@ class Directory(Protocol):
 
     def guard(self, viewer: Viewer, /) -> Guard:
         """Return the condition that a viewer is still what it was."""
+        ...
+
+    def stands(self, viewer: Viewer, /) -> Guard:
+        """Return the condition that nobody's rights in a viewer's workspace have moved."""
+        ...
+
+    async def unchanged(self, session: ReadSession, viewers: Sequence[Viewer], /) -> list[Viewer]:
+        """Return those who are what they were: viewers of one workspace, read at one version of its directory."""
         ...
 
 
@@ -92,6 +100,16 @@ class Authenticator:
     def guard(self, viewer: Viewer) -> Guard:
         """Return the condition that a viewer is still what it was."""
         return self._directory.guard(viewer)
+
+    def stands(self, viewer: Viewer) -> Guard:
+        """Return the condition that nobody's rights in a viewer's workspace have moved."""
+        return self._directory.stands(viewer)
+
+    async def unchanged(self, session: ReadSession, viewers: Iterable[Viewer]) -> set[Standing]:
+        """Return the standings that hold: of viewers of one workspace, read at one version of its directory."""
+        asked = {each.standing: each for each in viewers}
+        found = await self._directory.unchanged(session, list(asked.values())) if asked else []
+        return {each.standing for each in found}
 
     def remembered(self, claims: Claims) -> Viewer | None:
         """Return the viewer as last looked up, to be confirmed, or None."""

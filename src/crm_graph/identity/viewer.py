@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from crm_graph.identity.tokens import NOBODY
+
+Standing: TypeAlias = tuple[str, tuple[str, ...], str | None, str | None, str | None]
+"""Member, roles held, session, key and identity: what must be as it was for a viewer to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,11 @@ class Viewer:
     def is_anonymous(self) -> bool:
         """Whether nobody has shown anything."""
         return self.workspace_id == NOBODY
+
+    @property
+    def standing(self) -> Standing:
+        """What must be as it was, beside the directory's version, for this viewer to be."""
+        return self.member_id, self.held_roles, self.session_id, self.key_id, self.identity_id
 
     @property
     def binds(self) -> Mapping[str, Any]:

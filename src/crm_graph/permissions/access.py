@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, case, false, or_
@@ -146,7 +147,7 @@ class TypeAccess:
         return or_(*found)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Access:
     """What a set of roles may do, over all types; `fingerprint` names it in plan caches."""
 
@@ -156,6 +157,27 @@ class Access:
     def of(self, type_name: str) -> TypeAccess:
         """Return the access to a type. Raises KeyError for a type without a policy: forgetting one fails closed."""
         return self.types[type_name]
+
+    @cached_property
+    def asks_who(self) -> bool:
+        """Whether some predicate depends on who the viewer is, and not only on what is granted to them."""
+        return any(
+            scope not in {ALL, NONE}
+            for each in self.types.values()
+            for grant in each.grants
+            for scope in (*grant.verbs.values(), *(field.scope for of in grant.fields.values() for field in of))
+        )
+
+    @cached_property
+    def audits(self) -> bool:
+        """Whether reading some field is to be written down, by whom it was read."""
+        return any(
+            field.audited
+            for each in self.types.values()
+            for grant in each.grants
+            for of in grant.fields.values()
+            for field in of
+        )
 
     def hides(self, type_name: str, field_name: str) -> bool:
         """Return whether a field is withheld or masked on some rows; a type without a policy hides nothing itself."""

@@ -8,6 +8,7 @@ from typing import Any
 import strawberry
 
 from crm_graph.domains.catalog.products import events, model, operations, policy
+from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, MemberChange
 from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
@@ -23,7 +24,7 @@ from crm_graph.graph.payloads import (
     perform_delete,
     spread_money,
 )
-from crm_graph.graph.records import Node, by_key, column, money, record
+from crm_graph.graph.records import Node, by_key, column, money, record, watch
 from crm_graph.graph.types import AggregateOf, Connection, Money
 from crm_graph.work import Work
 
@@ -129,4 +130,24 @@ def _values(values: dict[str, Any]) -> dict[str, Any]:
     return spread_money(values, "price", "currency")
 
 
-SLICE = Slice("products", records=(Product,), queries=(Queries,), mutations=(Mutations,), events=events.EVENTS)
+@strawberry.type(description="Something that happened to a product that you may see.")
+class ProductChange(MemberChange):
+    """One event of the log with the current record."""
+
+    product: Product | None = by_key("key", f"The product {AS_IT_IS}")
+
+
+class Subscriptions:
+    """Fields of Subscription."""
+
+    product_changed: ProductChange = watch(Product, f"Every change of the products {THAT_MATCH}")
+
+
+SLICE = Slice(
+    "products",
+    records=(Product,),
+    queries=(Queries,),
+    mutations=(Mutations,),
+    subscriptions=(Subscriptions,),
+    events=events.EVENTS,
+)

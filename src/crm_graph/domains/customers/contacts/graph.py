@@ -8,6 +8,7 @@ import strawberry
 
 from crm_graph.domains.customers.contacts import events, model, operations, policy
 from crm_graph.domains.customers.customers.graph import Customer
+from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, MemberChange
 from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
@@ -22,7 +23,7 @@ from crm_graph.graph.payloads import (
     perform_delete,
     refer,
 )
-from crm_graph.graph.records import Node, by_key, column, extend, record, to_many, to_one
+from crm_graph.graph.records import Node, by_key, column, extend, record, to_many, to_one, watch
 from crm_graph.graph.types import AggregateOf, Connection
 from crm_graph.work import Work
 
@@ -140,11 +141,25 @@ class CustomerContacts:
     contacts: Connection[Contact] = to_many("customer_id", "The people at the customer.")
 
 
+@strawberry.type(description="Something that happened to a contact that you may see.")
+class ContactChange(MemberChange):
+    """One event of the log with the current record."""
+
+    contact: Contact | None = by_key("key", f"The contact {AS_IT_IS}")
+
+
+class Subscriptions:
+    """Fields of Subscription."""
+
+    contact_changed: ContactChange = watch(Contact, f"Every change of the contacts {THAT_MATCH}")
+
+
 SLICE = Slice(
     "contacts",
     records=(Contact,),
     queries=(Queries,),
     mutations=(Mutations,),
+    subscriptions=(Subscriptions,),
     extensions=(extend(Customer, CustomerContacts),),
     events=events.EVENTS,
 )

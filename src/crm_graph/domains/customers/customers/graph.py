@@ -8,7 +8,7 @@ from typing import Any
 import strawberry
 
 from crm_graph.domains.customers.customers import account_team, events, model, operations, policy
-from crm_graph.domains.workspace.members.graph import Member
+from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, Member, MemberChange
 from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
@@ -26,7 +26,7 @@ from crm_graph.graph.payloads import (
     refer,
     spread_money,
 )
-from crm_graph.graph.records import Node, by_key, column, extend, money, record, to_many, to_one
+from crm_graph.graph.records import Node, by_key, column, extend, money, record, to_many, to_one, watch
 from crm_graph.graph.types import AggregateOf, Connection, Money
 from crm_graph.work import Work
 
@@ -279,11 +279,25 @@ class MemberCustomers:
     customers: Connection[Customer] = to_many("owner_id", "The customers that the member looks after.")
 
 
+@strawberry.type(description="Something that happened to a customer that you may see.")
+class CustomerChange(MemberChange):
+    """One event of the log with the current record."""
+
+    customer: Customer | None = by_key("key", f"The customer {AS_IT_IS}")
+
+
+class Subscriptions:
+    """Fields of Subscription."""
+
+    customer_changed: CustomerChange = watch(Customer, f"Every change of the customers {THAT_MATCH}")
+
+
 SLICE = Slice(
     "customers",
     records=(Customer, AccountTeamMember),
     queries=(Queries,),
     mutations=(Mutations, AccountTeamMutations),
+    subscriptions=(Subscriptions,),
     extensions=(extend(Member, MemberCustomers),),
     events=events.EVENTS,
 )

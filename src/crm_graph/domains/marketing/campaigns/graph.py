@@ -11,7 +11,7 @@ import strawberry
 from crm_graph.domains.customers.contacts.graph import Contact
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.marketing.campaigns import events, model, operations, policy
-from crm_graph.domains.workspace.members.graph import Member, Team
+from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, Member, MemberChange, Team
 from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
@@ -29,7 +29,7 @@ from crm_graph.graph.payloads import (
     refer,
     spread_money,
 )
-from crm_graph.graph.records import Node, by_key, column, extend, money, record, to_many, to_one
+from crm_graph.graph.records import Node, by_key, column, extend, money, record, to_many, to_one, watch
 from crm_graph.graph.types import AggregateOf, Connection, Money
 from crm_graph.work import Work
 
@@ -364,11 +364,25 @@ class TeamMarketing:
     campaigns: Connection[Campaign] = to_many("team_id", "The campaigns that the team runs together.")
 
 
+@strawberry.type(description="Something that happened to a campaign that you may see.")
+class CampaignChange(MemberChange):
+    """One event of the log with the current record."""
+
+    campaign: Campaign | None = by_key("key", f"The campaign {AS_IT_IS}")
+
+
+class Subscriptions:
+    """Fields of Subscription."""
+
+    campaign_changed: CampaignChange = watch(Campaign, f"Every change of the campaigns {THAT_MATCH}")
+
+
 SLICE = Slice(
     "campaigns",
     records=(Campaign, CampaignMember),
     queries=(Queries,),
     mutations=(Mutations,),
+    subscriptions=(Subscriptions,),
     extensions=(
         extend(Customer, CustomerMarketing),
         extend(Contact, ContactMarketing),

@@ -12,7 +12,7 @@ from crm_graph.domains.catalog.products.graph import Product
 from crm_graph.domains.customers.contacts.graph import Contact
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.service.tickets import events, model, operations, policy
-from crm_graph.domains.workspace.members.graph import Member, Team
+from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, Member, MemberChange, Team
 from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
@@ -28,7 +28,7 @@ from crm_graph.graph.payloads import (
     perform_delete,
     refer,
 )
-from crm_graph.graph.records import Node, by_key, column, extend, record, to_many, to_one
+from crm_graph.graph.records import Node, by_key, column, extend, record, to_many, to_one, watch
 from crm_graph.graph.types import AggregateOf, Connection
 from crm_graph.work import Work
 
@@ -372,11 +372,25 @@ class ProductService:
     tickets: Connection[Ticket] = to_many("product_id", "The tickets about this product.")
 
 
+@strawberry.type(description="Something that happened to a ticket that you may see.")
+class TicketChange(MemberChange):
+    """One event of the log with the current record."""
+
+    ticket: Ticket | None = by_key("key", f"The ticket {AS_IT_IS}")
+
+
+class Subscriptions:
+    """Fields of Subscription."""
+
+    ticket_changed: TicketChange = watch(Ticket, f"Every change of the tickets {THAT_MATCH}")
+
+
 SLICE = Slice(
     "tickets",
     records=(Ticket, TicketReply),
     queries=(Queries,),
     mutations=(Mutations,),
+    subscriptions=(Subscriptions,),
     extensions=(
         extend(Customer, CustomerService),
         extend(Contact, ContactService),

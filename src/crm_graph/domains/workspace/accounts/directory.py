@@ -7,6 +7,7 @@ process: a viewer that a process remembers is confirmed by a guard on the first 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from crm_graph.db.session import Guard, ReadSession
@@ -62,11 +63,31 @@ VIEWER = Statement(
     ("workspace_id", "member_id", "client_id", "session_id", "key_id", "identity_id"),
     {},
 )
+_SAME_DIRECTORY = """EXISTS (SELECT 1 FROM workspace
+    WHERE workspace_id = {0} AND id = {0} AND time_zone = {1} AND directory_version = {2})"""
 _SAME_VIEWER = f"""
 EXISTS (SELECT 1 FROM member WHERE workspace_id = {{0}} AND id = {{1}} AND status = 'ACTIVE')
 AND {_ROLES} = {{2}}::text[]
-AND EXISTS (SELECT 1 FROM workspace
-            WHERE workspace_id = {{0}} AND id = {{0}} AND time_zone = {{3}} AND directory_version = {{4}})"""  # noqa: S608 - constants
+AND {_SAME_DIRECTORY.format("{0}", "{3}", "{4}")}"""  # noqa: S608 - constants
+_SEPARATOR = chr(31)
+
+_UNCHANGED = f"""
+SELECT one.number FROM unnest($4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::uuid[])
+    WITH ORDINALITY AS one(member, roles, session, key, identity, number)
+WHERE {_SAME_VIEWER}
+  AND (one.session IS NULL OR {_SESSION_LIVES}) AND (one.key IS NULL OR {_KEY_LIVES})
+  AND (one.identity IS NULL OR {_IDENTITY_LIVES})"""  # noqa: S608 - constants
+_ROLES_OF_ONE = "string_to_array(one.roles, chr(31))"
+UNCHANGED = Statement(
+    _UNCHANGED.format(
+        *("$1", "one.member", _ROLES_OF_ONE, "$2", "$3"),
+        session="one.session",
+        key="one.key",
+        identity="one.identity",
+    ),
+    ("workspace_id", "time_zone", "version", "members", "roles", "sessions", "keys", "identities"),
+    {},
+)
 
 
 class MemberDirectory:
@@ -128,6 +149,25 @@ class MemberDirectory:
             condition += f" AND {_IDENTITY_LIVES.replace('{identity}', f'{{{len(arguments)}}}')}"
             arguments = (*arguments, viewer.identity_id)
         return Guard(condition, arguments)
+
+    def stands(self, viewer: Viewer) -> Guard:
+        """Return the condition that the directory of a viewer's workspace has not moved."""
+        return Guard(_SAME_DIRECTORY, (viewer.workspace_id, viewer.time_zone, viewer.version))
+
+    async def unchanged(self, session: ReadSession, viewers: Sequence[Viewer]) -> list[Viewer]:
+        """Return those who are what they were: viewers of one workspace, read at one version of its directory."""
+        first = viewers[0]
+        binds = {
+            "workspace_id": first.workspace_id,
+            "time_zone": first.time_zone,
+            "version": first.version,
+            "members": [each.member_id for each in viewers],
+            "roles": [_SEPARATOR.join(each.held_roles) for each in viewers],
+            "sessions": [each.session_id for each in viewers],
+            "keys": [each.key_id for each in viewers],
+            "identities": [each.identity_id for each in viewers],
+        }
+        return [viewers[row[0] - 1] for row in await session.fetch(UNCHANGED, binds)]
 
 
 def _effective(held: tuple[str, ...], of_client: list[str] | None, scope: frozenset[str] | None) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from crm_graph.domains.orders.orders import events
 from crm_graph.domains.orders.orders.graph.mutations import Mutations
+from crm_graph.domains.orders.orders.graph.subscriptions import Subscriptions
 from crm_graph.domains.orders.orders.graph.types import EXTENSIONS, Order, OrderLine, OrderStatusChange, Queries
 from crm_graph.graph.build import Slice
 
@@ -12,6 +13,7 @@ SLICE = Slice(
     records=(Order, OrderLine, OrderStatusChange),
     queries=(Queries,),
     mutations=(Mutations,),
+    subscriptions=(Subscriptions,),
     extensions=EXTENSIONS,
     events=events.EVENTS,
 )

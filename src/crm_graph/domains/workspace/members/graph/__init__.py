@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crm_graph.domains.workspace.members import events
+from crm_graph.domains.workspace.members.graph.changes import AS_IT_IS, THAT_MATCH, MemberChange
 from crm_graph.domains.workspace.members.graph.explaining import PermissionQueries
 from crm_graph.domains.workspace.members.graph.mutations import Mutations
 from crm_graph.domains.workspace.members.graph.roles import RoleMutations, RoleQueries
@@ -20,4 +21,4 @@ SLICE = Slice(
     events=events.EVENTS,
 )
 
-__all__ = ["SLICE", "Member", "Team", "Viewer"]
+__all__ = ["AS_IT_IS", "SLICE", "THAT_MATCH", "Member", "MemberChange", "Team", "Viewer"]

@@ -1,0 +1,324 @@
+"""Subscriptions: from a request to its stream of answers.
+
+A stream first replays the log from the client's position, by itself, and then joins the group of those who see the same
+(`groups.py`). When its rights may have changed it is read anew, and does both again from where it is. A stream whose
+reading is to be written down stays by itself: each who reads is named in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+from aiodataloader import DataLoader
+from graphql import FieldNode, GraphQLError, VariableNode, Visitor, visit
+from graphql.execution.collect_fields import FragmentDetails, collect_fields
+from graphql.execution.values import get_argument_values
+
+from crm_graph.api.body import Answer, GraphQLRequest
+from crm_graph.api.groups import Groups, Key, Moved, Subscriber
+from crm_graph.api.metrics import Requests
+from crm_graph.api.trusted import TrustedDocuments
+from crm_graph.db.pool import Database
+from crm_graph.db.session import Trust
+from crm_graph.events.horizon import horizon
+from crm_graph.events.hub import FeedOverflow, Hub
+from crm_graph.events.log import Event
+from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.context import GraphContext
+from crm_graph.graph.execution import Operation, coerce_variables
+from crm_graph.graph.judging import ChangeKind
+from crm_graph.graph.live import Change, Watch, make_change
+from crm_graph.graph.records import WatchSpec, record_of, spec_of
+from crm_graph.identity.authenticate import Authenticator
+from crm_graph.identity.origin import NOWHERE, Origin
+from crm_graph.identity.tokens import Claims
+from crm_graph.identity.viewer import Viewer
+from crm_graph.kernel.cursor import LogCursor
+from crm_graph.kernel.errors import RequestError
+from crm_graph.kernel.ids import new_id
+from crm_graph.kernel.settings import Settings
+
+STALE_S = 0.1
+"""Before an answer that waited longer for its client is sent, its receiver is confirmed once more."""
+Answers = AsyncGenerator[tuple[str, Answer], None]
+
+
+class Executing(Protocol):
+    """What subscriptions need of the engine."""
+
+    schema: BuiltSchema
+    hub: Hub
+    database: Database
+    authenticator: Authenticator
+    settings: Settings
+    requests: Requests
+    trusted: TrustedDocuments
+
+    def refuse(self, errors: Sequence[GraphQLError], code: str, request_id: str | None = None, /) -> Answer:
+        """Return the answer to a request that is not executed."""
+        ...
+
+    def refuse_error(self, error: RequestError, request_id: str | None = None, /) -> Answer:
+        """Return the answer to a request that one of our errors stopped before execution."""
+        ...
+
+    async def context(self, claims: Claims, origin: Origin, /) -> GraphContext:
+        """Return a context that outlives an operation, its viewer read anew."""
+        ...
+
+    def live_context(
+        self, viewer: Viewer, trust: Trust | None = None, claims: Claims | None = None, origin: Origin = NOWHERE, /
+    ) -> GraphContext:
+        """Return a context of a viewer who was just read, or whom a trust guards."""
+        ...
+
+    async def answer_change(
+        self, request: GraphQLRequest, operation: Operation, context: GraphContext, change: Change, /
+    ) -> Answer:
+        """Return the answer of a subscription's operation to a change."""
+        ...
+
+
+@dataclass(slots=True)
+class Subscription:
+    """What one client asked for, and how far it has come."""
+
+    request: GraphQLRequest
+    operation: Operation
+    current: Callable[[], Claims]
+    """Returns the claims as of now: a socket's can be renewed while it streams."""
+    watch: Watch
+    change: Any
+    """The type of the field: what an event becomes."""
+    asked: Key
+    """What decides, beside the rights of whoever asks, what is answered to an event."""
+    origin: Origin
+    position: LogCursor
+    """What lies at or before it was answered, or is nothing to this client."""
+    place: Subscriber | None = None
+    """Its place in a group, once it has come so far."""
+
+
+class Live:
+    """A running subscription: yields answers with their cursors, and tells how far it has come."""
+
+    def __init__(self, answers: Answers, subscription: Subscription | None, hub: Hub) -> None:
+        self._answers = answers
+        self._subscription = subscription
+        self._hub = hub
+
+    def __aiter__(self) -> Live:
+        return self
+
+    async def __anext__(self) -> tuple[str, Answer]:
+        return await anext(self._answers)
+
+    async def aclose(self) -> None:
+        """End it."""
+        await self._answers.aclose()
+
+    @property
+    def cursor(self) -> str:
+        """Where a client that has received everything so far goes on, also where there was nothing for it."""
+        of = self._subscription
+        if of is None:
+            return ""
+        idle = of.place is not None and of.place.is_idle
+        return (max(of.position, self._hub.position) if idle else of.position).encode()
+
+
+class Subscriptions:
+    """The subscriptions of a process."""
+
+    def __init__(self, engine: Executing) -> None:
+        self._engine = engine
+        self.groups = Groups(
+            engine.hub, engine.live_context, engine.authenticator, engine.settings.subscription_queue_size
+        )
+        self._viewers: DataLoader[Claims, Viewer] = DataLoader(self._read_viewers, cache=False)
+
+    async def subscribe(
+        self,
+        request: GraphQLRequest,
+        operation: Operation,
+        current: Callable[[], Claims],
+        resume: str | None,
+        origin: Origin,
+    ) -> tuple[Answer | None, Live]:
+        """See `Engine.subscribe`."""
+        engine = self._engine
+        empty = Live(_nothing(), None, engine.hub)
+        request_id = new_id()
+        coerced = coerce_variables(engine.schema, operation, request.variables)
+        if isinstance(coerced, list):
+            return engine.refuse(coerced, "BAD_USER_INPUT", request_id), empty
+        root = engine.schema.core.subscription_type
+        assert root is not None
+        fragments = {name: FragmentDetails(node) for name, node in operation.fragments.items()}
+        selected = collect_fields(engine.schema.core, fragments, coerced, root, operation.definition).grouped_field_set
+        if len(selected) != 1:
+            errors = [GraphQLError("A subscription selects exactly one field.")]
+            return engine.refuse(errors, "BAD_USER_INPUT", request_id), empty
+        (details,) = selected.values()
+        node = details[0].node
+        if node.name.value.startswith("__"):
+            errors = [GraphQLError("A subscription cannot select `__typename` alone.")]
+            return engine.refuse(errors, "BAD_USER_INPUT", request_id), empty
+        definition = root.fields[node.name.value]
+        field = definition.extensions["strawberry-definition"]
+        spec = spec_of(field)
+        assert isinstance(spec, WatchSpec)
+        try:
+            arguments = get_argument_values(definition, node, coerced)
+            if resume is not None:
+                arguments = {**arguments, "after": resume}
+            context = await engine.context(current(), origin)
+            newest, removed = await engine.hub.newest(), LogCursor(0, 0)
+            if arguments.get("after") is not None:
+                removed = await horizon(engine.database.primary_reader())
+            watch = Watch.of(record_of(spec.record), context, arguments, newest, removed)
+            watch.check(context)
+        except RequestError as error:
+            return engine.refuse_error(error, request_id), empty
+        except GraphQLError as error:
+            return engine.refuse([error], "BAD_USER_INPUT", request_id), empty
+        asked = _asked(request, operation, node, current().client_id)
+        found = Subscription(request, operation, current, watch, field.type, asked, origin, watch.after)
+        return None, Live(self._counted(found), found, engine.hub)
+
+    async def _counted(self, subscription: Subscription) -> Answers:
+        self._engine.requests.open_subscriptions += 1
+        try:
+            async for cursor, answer in self._stream(subscription):
+                yield cursor.encode(), answer
+        finally:
+            self._engine.requests.open_subscriptions -= 1
+
+    async def _stream(self, of: Subscription) -> AsyncIterator[tuple[LogCursor, Answer]]:
+        while True:
+            try:
+                async for answer in self._go_on(of):
+                    yield of.position, answer
+            except Moved:
+                continue
+            except FeedOverflow:
+                raise FeedOverflow(of.position) from None
+            return
+
+    async def _go_on(self, of: Subscription) -> AsyncIterator[Answer]:
+        """Yield what comes after the position, which moves on. Raises Moved when the subscriber is to be read anew,
+        FeedOverflow when it does not keep up, and RequestError when it may not go on."""
+        context = await self._refreshed(of)
+        of.watch.check(context)
+        hub, workspace_id, record = self._engine.hub, context.viewer.workspace_id, of.watch.record.name
+        if context.access.audits:
+            async for answer in self._alone(of, hub.events(workspace_id, record, of.position)):
+                yield answer
+            return
+
+        async def execute(event: Event, context: GraphContext, kind: ChangeKind) -> Answer | None:
+            try:
+                await self._engine.trusted.check(of.request, of.current())
+            except RequestError:
+                return None
+            return await self._answer(of, event, context, kind)
+
+        with self.groups.joined(context, of.watch, of.asked, execute) as subscriber:
+            async for answer in self._alone(of, hub.replay(workspace_id, record, of.position, subscriber.start)):
+                yield answer
+            of.place = subscriber
+            try:
+                async for cursor, since, answer in subscriber.answers():
+                    if cursor <= of.position:
+                        continue
+                    if asyncio.get_running_loop().time() - since > STALE_S:
+                        context = await self._refreshed(of)
+                        if context.viewer != subscriber.viewer:
+                            raise Moved
+                    of.position = cursor
+                    yield answer
+            finally:
+                of.place = None
+                if subscriber.passed is not None:
+                    of.position = max(of.position, subscriber.passed)
+
+    async def _alone(self, of: Subscription, events: AsyncIterator[Event]) -> AsyncIterator[Answer]:
+        async for event in events:
+            context = await self._refreshed(of)
+            (kind,) = await of.watch.judge.kinds(context, [event])
+            answer = None if kind is None else await self._answer(of, event, context, kind)
+            of.position = event.cursor
+            if answer is not None:
+                yield answer
+
+    async def _answer(self, of: Subscription, event: Event, context: GraphContext, kind: ChangeKind) -> Answer:
+        return await self._engine.answer_change(
+            of.request, of.operation, context, make_change(of.change, of.watch.record, event, context, kind)
+        )
+
+    async def _refreshed(self, of: Subscription) -> GraphContext:
+        """Return the context as of now. Raises Unauthenticated when the member may not come in any more, another
+        RequestError when the client may not ask so."""
+        claims = of.current()
+        await self._engine.trusted.check(of.request, claims)
+        viewer = await self._viewers.load(claims)
+        return self._engine.live_context(viewer, None, claims, of.origin)
+
+    async def _read_viewers(self, asked: list[Claims]) -> list[Viewer]:
+        """Read the viewers of many streams that go on at once, each of them once."""
+        reader = self._engine.database.primary_reader()
+        principals = {each.principal: each for each in asked}
+        found = await asyncio.gather(
+            *(self._engine.authenticator.viewer(each, reader) for each in principals.values()), return_exceptions=True
+        )
+        viewers = dict(zip(principals, found, strict=True))
+        return [viewers[each.principal] for each in asked]  # type: ignore[misc] # the loader raises what is an error
+
+
+def _asked(request: GraphQLRequest, operation: Operation, node: FieldNode, client_id: str | None) -> Key:
+    """Return what makes two requests the same: all but the position that a client resumes from."""
+    variables = dict(request.variables)
+    after = next((each.value for each in node.arguments or () if each.name.value == "after"), None)
+    if isinstance(after, VariableNode) and _Uses.count(operation, after.name.value) == 1:
+        variables.pop(after.name.value, None)
+    return (
+        operation.key,
+        orjson.dumps(variables, option=orjson.OPT_SORT_KEYS, default=str),
+        request.on_error,
+        request.extensions.get("cost") is True,
+        request.document_id,
+        client_id,
+    )
+
+
+class _Uses(Visitor):
+    """Counts the uses of a variable, apart from its definition."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        self._found = 0
+
+    @classmethod
+    def count(cls, operation: Operation, name: str) -> int:
+        """Return how often an operation's document uses a variable."""
+        uses = cls(name)
+        visit(operation.document, uses)
+        return uses._found
+
+    def enter_variable_definition(self, *_: Any) -> Any:
+        """Do not look into definitions."""
+        return self.SKIP
+
+    def enter_variable(self, node: Any, *_: Any) -> None:
+        """Count one."""
+        self._found += node.name.value == self._name
+
+
+async def _nothing() -> Answers:
+    return
+    yield  # makes this an async generator

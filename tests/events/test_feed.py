@@ -161,7 +161,7 @@ async def test_a_new_scope_means_reading_anew(live: Running) -> None:
     admin, rep = await live.member("admin"), await live.member("sales_rep", skip=1)
     id_ = await create(live, admin, "before", ownerId=f"mem_{rep.member_id}")
     cursor = await start(live, rep, types=["Opportunity", "Customer"])
-    roles = {"id": f"mem_{rep.member_id}", "roles": ["marketer"]}
+    roles = {"id": f"mem_{rep.member_id}", "roles": ["support_agent"]}
     await live.mutate(admin, "setMemberRoles", "member { id }", **roles)
     await update(live, admin, id_, name="after")
     answer = await feed(live, rep, cursor, types=["Opportunity", "Customer"])

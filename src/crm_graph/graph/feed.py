@@ -71,7 +71,8 @@ class ChangeFeed:
     resync: list[str] = strawberry.field(
         description="Record types, of those asked for, that you may see differently since `after` for a reason that is"
         " no change of their records: your roles or teams changed, or the owner of what they depend on. Apply `nodes`,"
-        " then read the records of these types anew in place of your copy, and go on from `cursor`. Usually empty."
+        " then read the records of these types anew in place of your copy, which may leave none of a type that you"
+        " may not read any more, and go on from `cursor`. Usually empty."
     )
 
 
@@ -107,7 +108,8 @@ async def _changes(
     await _check(context, position, page)
     if seen != scope:
         cursor = seal_position(context, max(page.end, position), scope)
-        return ChangeFeed(nodes=[], cursor=cursor, has_more=False, resync=followed)
+        asked = list(dict.fromkeys(context.registry.records if types is None else types))
+        return ChangeFeed(nodes=[], cursor=cursor, has_more=False, resync=asked)
     told = await _judge(context, [event for event in page.events if event.entity in set(followed)])
     me = context.viewer
     stale = [name for name, of in by.items() if any(each.shows(event, me) for each in of for event in page.events)]

@@ -32,7 +32,7 @@ from crm_graph.graph.context import GraphContext
 from crm_graph.graph.execution import Operation, coerce_variables
 from crm_graph.graph.judging import ChangeKind
 from crm_graph.graph.live import Change, Watch, make_change
-from crm_graph.graph.records import WatchSpec, record_of, spec_of
+from crm_graph.graph.records import WatchSpec, spec_of
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.tokens import Claims
@@ -180,7 +180,7 @@ class Subscriptions:
             newest, removed = await engine.hub.newest(), LogCursor(0, 0)
             if arguments.get("after") is not None:
                 removed = await horizon(engine.database.primary_reader())
-            watch = Watch.of(record_of(spec.record), context, arguments, newest, removed)
+            watch = Watch.of(spec, context, arguments, newest, removed)
             watch.check(context)
         except RequestError as error:
             return engine.refuse_error(error, request_id), empty
@@ -257,7 +257,7 @@ class Subscriptions:
 
     async def _answer(self, of: Subscription, event: Event, context: GraphContext, kind: ChangeKind) -> Answer:
         return await self._engine.answer_change(
-            of.request, of.operation, context, make_change(of.change, of.watch.record, event, context, kind)
+            of.request, of.operation, context, make_change(of.change, of.watch, event, context, kind)
         )
 
     async def _refreshed(self, of: Subscription) -> GraphContext:

@@ -15,11 +15,11 @@ from crm_graph.graph.context import GraphContext
 from crm_graph.graph.filters import EVERYTHING, Normaliser
 from crm_graph.graph.judging import ChangeKind, Judge
 from crm_graph.graph.positions import any_position
-from crm_graph.graph.records import Record
+from crm_graph.graph.records import Record, WatchSpec, record_of
 from crm_graph.graph.scalars import Cursor
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import BadUserInput
-from crm_graph.kernel.ids import encode_id
+from crm_graph.kernel.ids import decode_id, encode_id
 
 
 @strawberry.type
@@ -39,12 +39,19 @@ class Change:
     at: datetime = strawberry.field(description="When it happened.")
     changed_fields: list[str] = strawberry.field(description="The fields that changed, of those you may read.")
 
+    @classmethod
+    def more(cls, watch: Watch, event: Event, context: GraphContext, *, gone: bool) -> Mapping[str, Any]:  # noqa: ARG003
+        """Return what the subclass of a slice has beside this, as keyword arguments; `gone` is a record that left."""
+        return {}
+
 
 @dataclass(slots=True)
 class Watch:
     """One subscription's arguments, checked: what is watched, where, and from which position."""
 
     judge: Judge
+    within: str | None
+    """The record that all of them are within, where that is asked for."""
     after: LogCursor
     """Where the stream starts: where the client was, else where the log was when it asked, so that nothing falls
     between the subscription and its first event."""
@@ -52,7 +59,7 @@ class Watch:
     @classmethod
     def of(
         cls,
-        record: Record,
+        spec: WatchSpec,
         context: GraphContext,
         arguments: Mapping[str, Any],
         newest: LogCursor,
@@ -61,17 +68,20 @@ class Watch:
         """Return a checked watch. Raises BadUserInput for a cursor that spells no position, or one in the future, and
         CursorTooOld for one before what was `removed`."""
         registry = context.registry
-        normaliser = Normaliser(registry)
-        form = EVERYTHING
-        if "where" in arguments:
-            form = normaliser.normalise(record, arguments["where"], ("where",))
+        record, where, within = record_of(spec.record), arguments.get("where"), None
+        if spec.within is not None:
+            where = {spec.within: {"id": {"eq": arguments["id"]}}}
+            within = decode_id(record.edges[spec.within].target.prefix, arguments["id"])
+        normaliser, form = Normaliser(registry), EVERYTHING
+        if spec.within is not None or "where" in arguments:
+            form = normaliser.normalise(record, where, ("where",))
         after = newest
         if arguments.get("after") is not None:
             after = any_position(context, arguments["after"])
             require_kept(after, removed)
         if after > newest:
             raise BadUserInput("`after` is not a cursor of this event log.", path=("after",))
-        return cls(Judge(record, registry, form, normaliser.binds(), normaliser.searches), after)
+        return cls(Judge(record, registry, form, normaliser.binds(), normaliser.searches), within, after)
 
     @property
     def record(self) -> Record:
@@ -83,9 +93,9 @@ class Watch:
         self.judge.statement(context)
 
 
-def make_change(cls: type[Change], record: Record, event: Event, context: GraphContext, kind: ChangeKind) -> Change:
+def make_change(cls: type[Change], watch: Watch, event: Event, context: GraphContext, kind: ChangeKind) -> Change:
     """Return the plain object that the subscription's selection is executed on."""
-    gone = kind in {ChangeKind.LEFT, ChangeKind.DELETED}
+    record, gone = watch.record, kind in {ChangeKind.LEFT, ChangeKind.DELETED}
     return cls(
         key=None if gone else event.entity_id,
         actor_key=event.actor,
@@ -95,6 +105,7 @@ def make_change(cls: type[Change], record: Record, event: Event, context: GraphC
         record_id=strawberry.ID(encode_id(record.prefix, event.entity_id)),
         at=event.at,  # type: ignore[arg-type] # in output form, as everything from the database
         changed_fields=[] if gone else changed_fields(record, event, context),
+        **cls.more(watch, event, context, gone=gone),
     )
 
 

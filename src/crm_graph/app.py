@@ -35,11 +35,12 @@ from crm_graph.domains.workspace.accounts.directory import MemberDirectory
 from crm_graph.domains.workspace.accounts.outbox import RESET_REQUEST, Outbox
 from crm_graph.domains.workspace.accounts.resets import answer_request
 from crm_graph.domains.workspace.audit.chain import seal_keys
-from crm_graph.domains.workspace.audit.chainer import Chainer
+from crm_graph.domains.workspace.audit.chainer import Chainer, sealed_position
 from crm_graph.domains.workspace.clients.keys import ApiKeys
 from crm_graph.domains.workspace.providers.bearer import ProviderTokens
 from crm_graph.events.hub import Hub
 from crm_graph.events.relay import Relay
+from crm_graph.events.retention import Retention
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.pages import PageLimits
@@ -104,6 +105,17 @@ def chainer(installation: Installation, settings: Settings, schema: BuiltSchema)
     )
 
 
+def retention(installation: Installation, settings: Settings) -> Retention:
+    """Return what removes old events of this installation."""
+    return Retention(
+        installation.url,
+        settings.event_retention_days,
+        sealed_position,
+        batch=settings.event_removal_batch_size,
+        every_s=settings.event_removal_minutes * 60,
+    )
+
+
 def make_mailer(settings: Settings) -> Mailer | None:
     """Return what hands mails over, or None where `CRM_SMTP_URL` names no server. Raises OperatorError."""
     return Mailer.of(settings.smtp_url, settings.mail_from) if settings.smtp_url else None
@@ -126,14 +138,15 @@ async def background_work(
     installation: Installation, settings: Settings, schema: BuiltSchema, services: Services
 ) -> AsyncIterator[None]:
     """Do the work of an installation beside requests, in API processes and workers alike, each of which may do it: the
-    relay of live events, the chainer of the audit trail, webhooks, mails. Raises OperatorError for a mail server, and
-    for networks of webhooks, that cannot be meant."""
+    relay of live events, the chainer of the audit trail, webhooks, the removal of old events, mails. Raises
+    OperatorError for a mail server, and for networks of webhooks, that cannot be meant."""
     mailer = make_mailer(settings)
     deliverer = Deliverer(make_engine(schema, services, Hub(services.database)))
     tasks = [
         asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run()),
         asyncio.create_task(chainer(installation, settings, schema).run()),
         asyncio.create_task(deliverer.run()),
+        asyncio.create_task(retention(installation, settings).run()),
     ]
     if mailer is not None:
         tasks.append(asyncio.create_task(make_outbox(services, mailer).run()))

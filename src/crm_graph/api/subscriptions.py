@@ -24,6 +24,7 @@ from crm_graph.api.metrics import Requests
 from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.pool import Database
 from crm_graph.db.session import Trust
+from crm_graph.events.horizon import horizon
 from crm_graph.events.hub import FeedOverflow, Hub
 from crm_graph.events.log import Event
 from crm_graph.graph.build import BuiltSchema
@@ -176,7 +177,10 @@ class Subscriptions:
             if resume is not None:
                 arguments = {**arguments, "after": resume}
             context = await engine.context(current(), origin)
-            watch = Watch.of(spec, engine.schema.registry, arguments, await engine.hub.newest())
+            newest, removed = await engine.hub.newest(), LogCursor(0, 0)
+            if arguments.get("after") is not None:
+                removed = await horizon(engine.database.primary_reader())
+            watch = Watch.of(spec, context, arguments, newest, removed)
             watch.check(context)
         except RequestError as error:
             return engine.refuse_error(error, request_id), empty

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from crm_graph.kernel.errors import OperatorError
 
+MAY_BE_ZERO = frozenset({"event_retention_days"})
 DOCUMENT_MODES = ("open", "warn", "trusted-only")
 
 
@@ -128,7 +129,7 @@ class Settings:
     max_root_fields: int = 20
     max_fields: int = 5_000
     max_statements: int = 100
-    max_introspected: int = 50_000
+    max_introspected: int = 50_500
     max_values: int = 10_000
     max_cost: int = 10_000
     max_errors: int = 20
@@ -150,6 +151,8 @@ class Settings:
     page_size: int = 50
     nested_page_size: int = 10
     max_page_size: int = 200
+    max_feed_page_size: int = 1_000
+    """Changes that one page of `changes` answers at most."""
     max_subscriptions: int = 100
     """Operations that run on one WebSocket at once."""
     max_sockets_per_member: int = 50
@@ -176,6 +179,13 @@ class Settings:
     heartbeat_ms: int = 15_000
     drain_ms: int = 10_000
     relay_poll_ms: int = 25
+    event_retention_days: int = 30
+    """How long the event log is kept, by which subscriptions and `changes` resume; 0 is for ever. The audit trail is
+    kept for ever anyway."""
+    event_removal_minutes: int = 60
+    """How often events that are too old are removed."""
+    event_removal_batch_size: int = 5_000
+    """Events that are removed in one transaction."""
     audit_poll_ms: int = 200
     """How long an event waits for its audit entry, at most, while there is little to do."""
     audit_batch_size: int = 1_000
@@ -207,6 +217,8 @@ class Settings:
                 raise OperatorError(
                     f"{name}={text!r} is not a whole number", f"set it to one, or unset it (default {each.default})"
                 ) from None
+            if each.name in MAY_BE_ZERO and values[each.name] == 0:
+                continue
             if hints[each.name] is int and values[each.name] <= 0:
                 raise OperatorError(
                     f"{name}={text} must be more than 0", f"unset it to use the default, {each.default}"

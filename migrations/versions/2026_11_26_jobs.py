@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 from crm_graph.jobs.queue import install_statements
 
 revision = "2026_11_26_jobs"
-down_revision = "2026_11_25_authorizations"
+down_revision = "2026_11_26_event_horizon"
 branch_labels = None
 depends_on = None
 

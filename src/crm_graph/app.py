@@ -28,6 +28,7 @@ from crm_graph.api.origins import Origins
 from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
 from crm_graph.api.sso import SingleSignOn
+from crm_graph.api.webhooks.deliverer import Deliverer
 from crm_graph.api.websocket import WebSocketEndpoint
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database, PoolSettings
@@ -35,7 +36,7 @@ from crm_graph.domains.workspace.accounts.directory import MemberDirectory
 from crm_graph.domains.workspace.accounts.outbox import RESET_REQUEST, Outbox
 from crm_graph.domains.workspace.accounts.resets import answer_request
 from crm_graph.domains.workspace.audit.chain import seal_keys
-from crm_graph.domains.workspace.audit.chainer import Chainer
+from crm_graph.domains.workspace.audit.chainer import Chainer, sealed_position
 from crm_graph.domains.workspace.clients.keys import ApiKeys
 from crm_graph.domains.workspace.jobs.exports import EXPORT, Exporter
 from crm_graph.domains.workspace.jobs.keeping import SCHEDULES, chores
@@ -43,10 +44,11 @@ from crm_graph.domains.workspace.jobs.running import Runner
 from crm_graph.domains.workspace.providers.bearer import ProviderTokens
 from crm_graph.events.hub import Hub
 from crm_graph.events.relay import Relay
+from crm_graph.events.retention import Retention
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.pages import PageLimits
-from crm_graph.identity.authenticate import Authenticator
+from crm_graph.identity.authenticate import Authenticator, Resolver
 from crm_graph.identity.mailer import Mailer
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.origin import parse_networks
@@ -109,6 +111,17 @@ def chainer(installation: Installation, settings: Settings, schema: BuiltSchema)
     )
 
 
+def retention(installation: Installation, settings: Settings) -> Retention:
+    """Return what removes old events of this installation."""
+    return Retention(
+        installation.url,
+        settings.event_retention_days,
+        sealed_position,
+        batch=settings.event_removal_batch_size,
+        every_s=settings.event_removal_minutes * 60,
+    )
+
+
 def make_mailer(settings: Settings) -> Mailer | None:
     """Return what hands mails over, or None where `CRM_SMTP_URL` names no server. Raises OperatorError."""
     return Mailer.of(settings.smtp_url, settings.mail_from) if settings.smtp_url else None
@@ -127,6 +140,19 @@ def make_worker(schema: BuiltSchema, services: Services, outcomes: Outcomes | No
     return Worker(services.database, services.settings, runner.tasks(), chores(services), SCHEDULES, outcomes)
 
 
+def make_engine(
+    schema: BuiltSchema,
+    services: Services,
+    hub: Hub,
+    resolvers: Sequence[Resolver] = (),
+    outcomes: Outcomes | None = None,
+) -> Engine:
+    """Return what executes operations; without resolvers, for viewers who bring no credential: webhooks."""
+    authenticator = Authenticator(services.authority, MemberDirectory(), resolvers)
+    sealer = CursorSealer(services.keys("cursor sealing", 64)[0])
+    return Engine(schema, services.database, hub, authenticator, sealer, services, outcomes)
+
+
 @asynccontextmanager
 async def background_work(
     installation: Installation,
@@ -136,12 +162,15 @@ async def background_work(
     worker: Worker | None,
 ) -> AsyncIterator[None]:
     """Do the work of an installation beside requests, in API processes and workers alike, each of which may do it: the
-    relay of live events, the chainer of the audit trail, mails, jobs. Raises OperatorError for a mail server that
-    cannot be meant."""
+    relay of live events, the chainer of the audit trail, webhooks, the removal of old events, mails, jobs. Raises
+    OperatorError for a mail server, and for networks of webhooks, that cannot be meant."""
     mailer = make_mailer(settings)
+    deliverer = Deliverer(make_engine(schema, services, Hub(services.database)))
     tasks = [
         asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run()),
         asyncio.create_task(chainer(installation, settings, schema).run()),
+        asyncio.create_task(deliverer.run()),
+        asyncio.create_task(retention(installation, settings).run()),
     ]
     if worker is not None:
         tasks.append(asyncio.create_task(worker.run()))
@@ -164,6 +193,7 @@ def check_settings(settings: Settings) -> None:
     """Raise OperatorError for settings of the edge that cannot be meant: before anything starts."""
     Credentials(settings, Origins(settings))
     parse_networks(settings.trusted_proxies)
+    parse_networks(settings.webhook_private, "CRM_WEBHOOK_PRIVATE")
 
 
 @asynccontextmanager
@@ -191,15 +221,7 @@ async def running_engine(
         worker = None if outcomes is None else make_worker(schema, services, outcomes)
         async with background_work(installation, settings, schema, services, worker):
             await hub.start()
-            yield Engine(
-                schema,
-                database,
-                hub,
-                Authenticator(services.authority, MemberDirectory(), [keys, ProviderTokens(services, issuers)]),
-                CursorSealer(services.keys("cursor sealing", 64)[0]),
-                services,
-                outcomes,
-            )
+            yield make_engine(schema, services, hub, [keys, ProviderTokens(services, issuers)], outcomes)
     finally:
         await hub.stop()
         await keys.close()

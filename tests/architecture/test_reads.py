@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ ALLOWED = {
     "permissions/policy.py": "predicates of policies",
     "db/": "knows no entity",
     "events/": "the log, cut when it is delivered",
+    "api/webhooks/": "the queue of deliveries, and events that are judged before they are told",
     "identity/secrets.py": "the installation's own table",
     "vault/": "wrapped keys, and what is encrypted while it is encrypted anew; knows no entity",
     "work.py": "locks rows under the compiled predicates",
@@ -42,6 +44,8 @@ ALLOWED = {
     "domains/workspace/providers/operations.py": "names that a configuration may use, and the secret that nobody reads",
     "domains/workspace/clients/documents.py": "the gate before a request has a viewer, and the operator's commands",
     "domains/workspace/clients/operations.py": "counts the keys of a client that was read under permissions",
+    "domains/workspace/webhooks/operations.py": "counts endpoints, and the secret that nobody reads",
+    "domains/workspace/webhooks/rules.py": "the definitions of the roles that an endpoint has",
     "domains/workspace/clients/keys.py": "verifies an API key, before there is a viewer",
     "domains/workspace/authorizations/apps.py": "whom a request to the authorization server names",
     "domains/workspace/authorizations/codes.py": "codes of the authorization server, shown as a credential",
@@ -104,3 +108,12 @@ def test_the_lint_sees_what_it_is_for() -> None:
     assert list(violations("from sqlalchemy import select\nrows = select(customer)")) == ["line 2: select(...)"]
     assert list(violations("FIND = Statement('SELECT 1', (), {})")) == ["line 1: Statement(...)"]
     assert list(violations("from x import y\ny.selection()")) == []
+
+
+def test_advisory_locks_are_for_one_thing_each() -> None:
+    """Two uses of one number would wait for each other: a migration for ever, while a server runs."""
+    numbers = [
+        number for path in SOURCE.rglob("*.py") for number in re.findall(r"\b7_226_101_\d{3}\b", path.read_text())
+    ]
+    assert numbers
+    assert len(numbers) == len(set(numbers)), sorted(numbers)

@@ -6,7 +6,7 @@ Each group is a sales representative with as many connections as the others, who
 one record, so that one group in `LIVE_GROUPS` hears of it. Changes are written by SQL, outside of the server: the
 record and its event in the log, and for PostGraphile the NOTIFY that its `listen` needs, on a topic of the owner, with
 no permission of its own to check. What is delivered tells when it was written; client and writer share a process and a
-clock. Printed: p50 and p99 of the delivery, what was lost or came twice, memory for each subscriber, CPU for each change.
+clock. Printed: p50 and p99 of the delivery, what was lost or came twice, memory a subscriber, CPU a change.
 """
 
 from __future__ import annotations

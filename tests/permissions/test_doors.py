@@ -22,6 +22,7 @@ OPEN = frozenset({"PageInfo", "Money", "UserError", "DeletePayload", "Viewer", "
     *(
         *("Account", "SignedInSession", "AuthorizedApp"),
         *("ClaimConditionInput", "ProvisioningRuleInput", "TrustedDocumentInput"),
+        *("ChangeFeed", "RecordChange"),
         "Role",
         "RecordGrant",
         "VerbGrant",

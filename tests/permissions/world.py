@@ -47,7 +47,7 @@ ANCHORS: Mapping[str, str] = {
 UNOWNED = frozenset(
     {
         *("Workspace", "Member", "Team", "ApiClient", "ApiKey", "IdentityProvider", "MemberIdentity"),
-        *("Product", "Pipeline", "Stage"),
+        *("Product", "Pipeline", "Stage", "WebhookEndpoint", "WebhookDelivery"),
     }
 )
 _PINNED = {("member", "team_id"): {"own": "own", "team": "own"}, ("team", "manager_id"): {"own": "outside"}}
@@ -62,6 +62,13 @@ _FIXED: Mapping[tuple[str, str], Any] = {
     ("api_client", "redirect_uris"): ["https://canary.example/back"],
     ("api_client", "member_id"): None,
     ("api_client", "roles"): ["analyst"],
+    ("webhook_endpoint", "url"): "https://canary.example/hook",
+    ("webhook_endpoint", "selection"): "{ __typename }",
+    ("webhook_endpoint", "event_types"): ["CustomerUpdated"],
+    ("webhook_endpoint", "roles"): ["analyst"],
+    ("webhook_endpoint", "status"): "ACTIVE",
+    ("webhook_endpoint", "cursor"): "ff-ff",
+    ("webhook_delivery", "status"): "DELIVERED",
     ("identity_provider", "scopes"): ["openid"],
     ("identity_provider", "audiences"): ["canary"],
     ("identity_provider", "email_domains"): [],

@@ -24,13 +24,15 @@ from crm_graph.api.manifests import SchemaDocuments
 from crm_graph.api.metrics import CANCELLED, Cache, Metrics, Requests
 from crm_graph.api.origins import Origins
 from crm_graph.api.rates import Spending
-from crm_graph.api.subscriptions import Subscriptions
+from crm_graph.api.selections import Selections
+from crm_graph.api.subscriptions import Live, Subscriptions
 from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.pool import Database, Lease
 from crm_graph.db.session import ReadSession, Session, Trust, Unconfirmed
 from crm_graph.domains.workspace.audit.events import SensitiveFieldsRead
 from crm_graph.domains.workspace.audit.operations import record_reading
 from crm_graph.domains.workspace.clients.documents import DocumentCheck
+from crm_graph.domains.workspace.webhooks.rules import SelectionCheck
 from crm_graph.events.hub import Hub
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
@@ -103,7 +105,10 @@ class Engine:
         self.origins = Origins(settings)
         self.credentials = Credentials(settings, self.origins)
         self.subscriptions = Subscriptions(self)
-        self._ports: Mapping[type, object] = {DocumentCheck: SchemaDocuments(schema, self.documents)}
+        self._ports: Mapping[type, object] = {
+            DocumentCheck: SchemaDocuments(schema, self.documents),
+            SelectionCheck: Selections(schema, self.documents, self.access, settings),
+        }
 
     def origin(self, peer: str | None, forwarded: str | None, user_agent: str | None) -> Origin:
         """Return where a request comes from, by its connection and its headers."""
@@ -331,7 +336,7 @@ class Engine:
         current: Callable[[], Claims],
         resume: str | None = None,
         origin: Origin = NOWHERE,
-    ) -> tuple[Answer | None, AsyncIterator[tuple[str, Answer]]]:
+    ) -> tuple[Answer | None, Live]:
         """Start a subscription: returns a refusal, or the stream of `(cursor, answer)`. `resume` stands for `after`.
         `current` returns the claims as of now: a socket's can be renewed while it streams.
 
@@ -346,8 +351,17 @@ class Engine:
         self, request: GraphQLRequest, operation: Operation, context: GraphContext, change: Change
     ) -> Answer:
         """Return the answer of a subscription's operation to a change; its sensitive reads are written down."""
+        return await self._answer_live(request, operation, context, change)
+
+    async def answer_query(self, request: GraphQLRequest, operation: Operation, context: GraphContext) -> Answer:
+        """Return the answer of a query that nobody sent, a webhook's; its sensitive reads are written down."""
+        return await self._answer_live(request, operation, context, None)
+
+    async def _answer_live(
+        self, request: GraphQLRequest, operation: Operation, context: GraphContext, root_value: Change | None
+    ) -> Answer:
         try:
-            outcome = await self.executor.execute(operation, request.variables, context, change, request.on_error)
+            outcome = await self.executor.execute(operation, request.variables, context, root_value, request.on_error)
         except RequestError as error:
             outcome = Outcome(ExecutionResult(None, [GraphQLError(error.message, original_error=error)]))
         answer = self._answer(outcome, context.request_id)

@@ -56,6 +56,7 @@ class Subscriber:
     """One subscriber's bounded queue of answers."""
 
     viewer: Viewer
+    family: Family
     start: LogCursor
     """Up to here the subscriber replays the log by itself; what the queue holds comes after, or is known to it."""
     queue: asyncio.Queue[tuple[LogCursor, float, Answer] | None]
@@ -64,6 +65,11 @@ class Subscriber:
     """Up to here nothing is missing: known where the subscriber was ended with nothing waiting for it."""
     in_hand: bool = False
     """Whether an answer was taken that may not have been sent yet."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that the hub has read was judged, and what it became was sent."""
+        return self.error is None and not self.in_hand and self.queue.empty() and self.family.is_idle
 
     def put(self, cursor: LogCursor, now: float, answer: Answer) -> None:
         """Queue an answer; a full queue ends the subscriber, once what it holds was taken."""
@@ -75,7 +81,11 @@ class Subscriber:
             self.error = FeedOverflow(cursor)
 
     def end(self, passed: LogCursor, error: Exception | None = None) -> None:
-        """End at once: answers that wait are not for somebody whose rights have changed."""
+        """End with an error, at once: answers that wait are not for somebody whose rights have changed. Or, where the
+        hub stops, behind what waits."""
+        if error is None and self.error is None and not self.queue.full():
+            self.queue.put_nowait(None)
+            return
         if self.error is None and self.queue.empty() and not self.in_hand:
             self.passed = passed
         self.error = error
@@ -113,14 +123,21 @@ class Group:
 class Family:
     """Groups that one statement judges."""
 
-    def __init__(self, context: GraphContext, watch: Watch, position: LogCursor) -> None:
+    def __init__(self, context: GraphContext, watch: Watch, feed: Feed) -> None:
         self.viewer = context.viewer
         self.watch = watch
+        self._feed = feed
+        position = feed.position
         self.taken = position
         """The event that is being judged, or was judged last."""
         self.done = position
         """The event that was judged last."""
         self.groups: dict[Key, Group] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every event of the feed was judged."""
+        return self.taken == self.done and self._feed.is_empty
 
     def end(self, error: Exception | None = None) -> None:
         """End all subscribers."""
@@ -159,7 +176,7 @@ class Groups:
         group = family.groups.get(key)
         if group is None:
             group = family.groups[key] = Group(viewer, watch, execute)
-        subscriber = Subscriber(viewer, family.taken, asyncio.Queue(self._queue_size + 1))
+        subscriber = Subscriber(viewer, family, family.taken, asyncio.Queue(self._queue_size + 1))
         group.subscribers.add(subscriber)
         try:
             yield subscriber
@@ -171,7 +188,7 @@ class Groups:
     def _begin(self, key: Key, context: GraphContext, watch: Watch) -> Family:
         registered = self._hub.registered(context.viewer.workspace_id, watch.record.name)
         feed = registered.__enter__()
-        family = self._families[key] = Family(context, watch, feed.position)
+        family = self._families[key] = Family(context, watch, feed)
 
         async def run() -> None:
             try:

@@ -14,13 +14,14 @@ from starlette.types import Receive, Scope, Send
 
 from crm_graph.api.admission import Admitted
 from crm_graph.api.answers import STATUS, Stream, frame, respond
-from crm_graph.api.body import Answer, BadRequest, GraphQLRequest, parse_json, parse_request
+from crm_graph.api.body import BadRequest, GraphQLRequest, parse_json, parse_request
 from crm_graph.api.documents import DocumentError
 from crm_graph.api.engine import Engine
 from crm_graph.api.held import Held
 from crm_graph.api.incoming import Incoming, Reply
 from crm_graph.api.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, choose
 from crm_graph.api.rates import QuotaExceeded
+from crm_graph.api.subscriptions import Live
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.execution import Operation
 from crm_graph.identity.cookies import CookieJar
@@ -203,11 +204,12 @@ class GraphQLEndpoint:
             return respond(refusal, EVENT_STREAM)
         return Stream(self._frames(stream, claims), lambda: self._streams.give(member))
 
-    async def _frames(self, stream: AsyncIterator[tuple[str, Answer]], claims: Claims) -> AsyncIterator[bytes]:
-        """Yield the frames of a subscription: `next` with the cursor as id, comments as heartbeat, `complete`."""
+    async def _frames(self, stream: Live, claims: Claims) -> AsyncIterator[bytes]:
+        """Yield the frames of a subscription: `next` with the cursor as id, `complete`, and as heartbeats how far the
+        stream has come: an id alone, which moves a client's `Last-Event-ID` and tells it no event."""
         heartbeat = self._engine.settings.heartbeat_ms / 1000
         iterator = stream.__aiter__()
-        yield b":\n\n"
+        yield f"id: {stream.cursor}\n\n".encode()
         pending = asyncio.ensure_future(anext(iterator, None))
         stopping = asyncio.ensure_future(self.shutting_down.wait())
         try:
@@ -228,10 +230,13 @@ class GraphQLEndpoint:
                     yield frame("next", item[1], item[0])
                     pending = asyncio.ensure_future(anext(iterator, None))
                 elif stopping.done():
+                    yield f"id: {stream.cursor}\n\n".encode()
                     break
                 else:
                     await self._engine.confirm(claims)
-                    yield b":\n\n"
+                    if pending.done():  # meanwhile: its cursor is not told before it is
+                        continue
+                    yield f"id: {stream.cursor}\n\n".encode()
         except RequestError as error:
             yield frame("next", self._engine.refuse_error(error))
         except FeedOverflow as error:

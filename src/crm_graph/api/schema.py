@@ -17,9 +17,11 @@ from crm_graph.domains.workspace.clients.graph import SLICE as CLIENTS
 from crm_graph.domains.workspace.jobs.graph import SLICE as JOBS
 from crm_graph.domains.workspace.members.graph import SLICE as MEMBERS
 from crm_graph.domains.workspace.providers.graph import SLICE as PROVIDERS
+from crm_graph.domains.workspace.webhooks.graph import SLICE as WEBHOOKS
 from crm_graph.domains.workspace.workspaces.graph import SLICE as WORKSPACE
 from crm_graph.graph import roots
 from crm_graph.graph.build import BuiltSchema, Slice, build_schema
+from crm_graph.graph.feed import FeedQueries
 from crm_graph.graph.pages import PageLimits
 from crm_graph.graph.records import Node
 
@@ -31,10 +33,12 @@ class NodeQueries:
     nodes: list[Node | None] = roots.nodes("Objects by their ids, in the order of the ids.")
 
 
+FEED = Slice("feed", queries=(FeedQueries,))
 NODES = Slice("nodes", queries=(NodeQueries,))
 
 SLICES = (
     NODES,
+    FEED,
     WORKSPACE,
     MEMBERS,
     CLIENTS,
@@ -43,6 +47,7 @@ SLICES = (
     AUTHORIZATIONS,
     AUDIT,
     JOBS,
+    WEBHOOKS,
     PRODUCTS,
     CUSTOMERS,
     CONTACTS,

@@ -8,7 +8,7 @@ reading is to be written down stays by itself: each who reads is named in the lo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,11 +19,12 @@ from graphql.execution.collect_fields import FragmentDetails, collect_fields
 from graphql.execution.values import get_argument_values
 
 from crm_graph.api.body import Answer, GraphQLRequest
-from crm_graph.api.groups import Groups, Key, Moved
+from crm_graph.api.groups import Groups, Key, Moved, Subscriber
 from crm_graph.api.metrics import Requests
 from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.pool import Database
 from crm_graph.db.session import Trust
+from crm_graph.events.horizon import horizon
 from crm_graph.events.hub import FeedOverflow, Hub
 from crm_graph.events.log import Event
 from crm_graph.graph.build import BuiltSchema
@@ -31,7 +32,7 @@ from crm_graph.graph.context import GraphContext
 from crm_graph.graph.execution import Operation, coerce_variables
 from crm_graph.graph.judging import ChangeKind
 from crm_graph.graph.live import Change, Watch, make_change
-from crm_graph.graph.records import WatchSpec, record_of, spec_of
+from crm_graph.graph.records import WatchSpec, spec_of
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.tokens import Claims
@@ -43,7 +44,7 @@ from crm_graph.kernel.settings import Settings
 
 STALE_S = 0.1
 """Before an answer that waited longer for its client is sent, its receiver is confirmed once more."""
-Stream = AsyncIterator[tuple[str, Answer]]
+Answers = AsyncGenerator[tuple[str, Answer], None]
 
 
 class Executing(Protocol):
@@ -97,7 +98,37 @@ class Subscription:
     """What decides, beside the rights of whoever asks, what is answered to an event."""
     origin: Origin
     position: LogCursor
-    """Behind it lies nothing that is still to be answered."""
+    """What lies at or before it was answered, or is nothing to this client."""
+    place: Subscriber | None = None
+    """Its place in a group, once it has come so far."""
+
+
+class Live:
+    """A running subscription: yields answers with their cursors, and tells how far it has come."""
+
+    def __init__(self, answers: Answers, subscription: Subscription | None, hub: Hub) -> None:
+        self._answers = answers
+        self._subscription = subscription
+        self._hub = hub
+
+    def __aiter__(self) -> Live:
+        return self
+
+    async def __anext__(self) -> tuple[str, Answer]:
+        return await anext(self._answers)
+
+    async def aclose(self) -> None:
+        """End it."""
+        await self._answers.aclose()
+
+    @property
+    def cursor(self) -> str:
+        """Where a client that has received everything so far goes on, also where there was nothing for it."""
+        of = self._subscription
+        if of is None:
+            return ""
+        idle = of.place is not None and of.place.is_idle
+        return (max(of.position, self._hub.position) if idle else of.position).encode()
 
 
 class Subscriptions:
@@ -117,9 +148,10 @@ class Subscriptions:
         current: Callable[[], Claims],
         resume: str | None,
         origin: Origin,
-    ) -> tuple[Answer | None, Stream]:
+    ) -> tuple[Answer | None, Live]:
         """See `Engine.subscribe`."""
-        engine, empty = self._engine, _nothing()
+        engine = self._engine
+        empty = Live(_nothing(), None, engine.hub)
         request_id = new_id()
         coerced = coerce_variables(engine.schema, operation, request.variables)
         if isinstance(coerced, list):
@@ -145,18 +177,20 @@ class Subscriptions:
             if resume is not None:
                 arguments = {**arguments, "after": resume}
             context = await engine.context(current(), origin)
-            watch = Watch.of(record_of(spec.record), engine.schema.registry, arguments, await engine.hub.newest())
+            newest, removed = await engine.hub.newest(), LogCursor(0, 0)
+            if arguments.get("after") is not None:
+                removed = await horizon(engine.database.primary_reader())
+            watch = Watch.of(spec, context, arguments, newest, removed)
             watch.check(context)
         except RequestError as error:
             return engine.refuse_error(error, request_id), empty
         except GraphQLError as error:
             return engine.refuse([error], "BAD_USER_INPUT", request_id), empty
         asked = _asked(request, operation, node, current().client_id)
-        return None, self._counted(
-            Subscription(request, operation, current, watch, field.type, asked, origin, watch.after)
-        )
+        found = Subscription(request, operation, current, watch, field.type, asked, origin, watch.after)
+        return None, Live(self._counted(found), found, engine.hub)
 
-    async def _counted(self, subscription: Subscription) -> Stream:
+    async def _counted(self, subscription: Subscription) -> Answers:
         self._engine.requests.open_subscriptions += 1
         try:
             async for cursor, answer in self._stream(subscription):
@@ -196,6 +230,7 @@ class Subscriptions:
         with self.groups.joined(context, of.watch, of.asked, execute) as subscriber:
             async for answer in self._alone(of, hub.replay(workspace_id, record, of.position, subscriber.start)):
                 yield answer
+            of.place = subscriber
             try:
                 async for cursor, since, answer in subscriber.answers():
                     if cursor <= of.position:
@@ -207,6 +242,7 @@ class Subscriptions:
                     of.position = cursor
                     yield answer
             finally:
+                of.place = None
                 if subscriber.passed is not None:
                     of.position = max(of.position, subscriber.passed)
 
@@ -221,7 +257,7 @@ class Subscriptions:
 
     async def _answer(self, of: Subscription, event: Event, context: GraphContext, kind: ChangeKind) -> Answer:
         return await self._engine.answer_change(
-            of.request, of.operation, context, make_change(of.change, of.watch.record, event, context, kind)
+            of.request, of.operation, context, make_change(of.change, of.watch, event, context, kind)
         )
 
     async def _refreshed(self, of: Subscription) -> GraphContext:
@@ -283,6 +319,6 @@ class _Uses(Visitor):
         self._found += node.name.value == self._name
 
 
-async def _nothing() -> Stream:
+async def _nothing() -> Answers:
     return
     yield  # makes this an async generator

@@ -8,6 +8,10 @@ the connection goes on.
 A token is renewed in place: `{"type": "ping", "payload": {"authorization": "Bearer ..."}}` with a token of the same
 member, workspace and client is answered by `{"type": "pong", "payload": {"expiresAt": ...}}`, and what runs goes on
 under it. Another member's is 4403, one that is no good 4401.
+
+A heartbeat says how far each subscription has come: `{"type": "ping", "payload": {"cursors": {"<id>": "<cursor>"}}}`.
+One is sent when a subscription starts and one before the server leaves, so that a client that never received an event
+can go on elsewhere with `after` and miss nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from crm_graph.api.documents import DocumentError
 from crm_graph.api.engine import Engine
 from crm_graph.api.held import Held
 from crm_graph.api.rates import network_of
+from crm_graph.api.subscriptions import Live
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.execution import Operation
 from crm_graph.identity.tokens import Claims
@@ -82,7 +87,7 @@ class WebSocketEndpoint:
 
     async def drain(self) -> None:
         """Complete all subscriptions and close with 1001, so that clients move over to another process."""
-        await asyncio.gather(*(each.close(1001, "Going away: reconnect") for each in list(self._connections)))
+        await asyncio.gather(*(each.leave() for each in list(self._connections)))
 
 
 class _Connection:
@@ -96,6 +101,7 @@ class _Connection:
         self.origin = engine.origin(peer, websocket.headers.get("x-forwarded-for"), websocket.headers.get("user-agent"))
         self._initialised = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._live: dict[str, Live] = {}
         self._send_lock = asyncio.Lock()
         self._expiry: asyncio.Task[None] | None = None
         self._heartbeat: asyncio.Task[None] | None = None
@@ -118,6 +124,16 @@ class _Connection:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def leave(self) -> None:
+        """Tell the client where to go on, complete what runs, and close: it moves over to another process."""
+        try:
+            await self._tell_cursors()
+            for id_ in list(self._live):
+                await self._send({"type": "complete", "id": id_})
+        except (WebSocketDisconnect, RuntimeError):  # the client has left
+            return
+        await self.close(1001, "Going away: reconnect")
 
     async def close(self, code: int, reason: str) -> None:
         if self._socket.application_state is not WebSocketState.DISCONNECTED:
@@ -259,7 +275,12 @@ class _Connection:
                 if claims is self._claims:  # else it was renewed meanwhile
                     await self.close(4401, error.message)
                     return
-            await self._send({"type": "ping"})
+            await self._tell_cursors()
+
+    async def _tell_cursors(self) -> None:
+        """Send a ping that says where each subscription would go on, also where there was nothing for it."""
+        cursors = {id_: live.cursor for id_, live in self._live.items()}
+        await self._send({"type": "ping", "payload": {"cursors": cursors}} if cursors else {"type": "ping"})
 
     def _id(self, message: dict[str, Any]) -> str:
         id_ = message.get("id")
@@ -317,13 +338,18 @@ class _Connection:
         if refusal is not None:
             await self._error(id_, refusal)
             return
+        self._live[id_] = stream
         try:
+            await self._tell_cursors()
             async for _, answer in stream:
                 await self._next(id_, answer)
         except FeedOverflow as error:
             message = f'The connection was too slow. Resume with `after: "{error.cursor.encode()}"`.'
             await self._error(id_, self._engine.refuse([GraphQLError(message)], "RATE_LIMITED"))
             return
+        finally:
+            if self._live.get(id_) is stream:
+                del self._live[id_]
         await self._send({"type": "complete", "id": id_})
 
     async def _next(self, id_: str, answer: Answer) -> None:

@@ -125,6 +125,12 @@ def _say(chain: _Chain, found: Verified) -> None:
             f" their event, the first is {found.first_late}: events before the trail, or a trail made anew",
             soft_wrap=True,
         )
+    if found.removed:
+        console.print(
+            f"{escape(chain.name)}: the events of {found.removed:,} entries are no longer kept, the newest of them of"
+            f" {found.last_removed}: these entries were held against the chain alone",
+            soft_wrap=True,
+        )
     if found.pending:
         console.print(f"{escape(chain.name)}: {found.pending:,} events wait for their entry", soft_wrap=True)
     click.echo(f"{chain.name}\t{found.head}")

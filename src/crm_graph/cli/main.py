@@ -35,9 +35,9 @@ def commands() -> None:
 
 def main() -> None:
     """Run the command line."""
-    from crm_graph.cli import admin, auditing, clients, data, keys, providers, remote, roles, serving
+    from crm_graph.cli import admin, auditing, clients, data, events, keys, providers, remote, roles, serving
 
-    for module in (serving, admin, clients, roles, providers, auditing, data, keys, remote):
+    for module in (serving, admin, clients, roles, providers, auditing, events, data, keys, remote):
         for command in module.COMMANDS:
             commands.add_command(command)
     try:

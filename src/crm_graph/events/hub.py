@@ -18,6 +18,7 @@ import asyncpg
 
 from crm_graph.db.pool import Database, connect
 from crm_graph.db.statements import Statement
+from crm_graph.events.horizon import horizon, require_kept
 from crm_graph.events.log import COLUMNS, Event, end, read_after
 from crm_graph.events.relay import CHANNEL
 from crm_graph.kernel.cursor import LogCursor
@@ -50,6 +51,11 @@ class Feed:
         self.position = position
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue(size)
         self._overflowed = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no event waits."""
+        return self._queue.empty() and not self._overflowed
 
     def put(self, event: Event | None) -> None:
         """Queue an event, or None for the end; a full queue marks the feed as overflowed."""
@@ -117,7 +123,7 @@ class Hub:
         """Yield a workspace's events of one entity type: those after the cursor from the log, then the live ones.
 
         The feed is registered before the log is read, and the log is read up to the feed's start, so that nothing falls
-        between the two and nothing comes twice. Raises FeedOverflow.
+        between the two and nothing comes twice. Raises FeedOverflow, and CursorTooOld.
         """
         with self.registered(workspace_id, entity) as feed:
             async for event in self.replay(workspace_id, entity, after, feed.position):
@@ -139,6 +145,7 @@ class Hub:
                 "limit": BATCH,
             }
             rows = await self._database.primary_reader().fetch(_REPLAY, values)
+            require_kept(after, await horizon(self._database.primary_reader()))  # it may have moved before the rows
             for row in rows:
                 event = Event(LogCursor(row[0], row[1]), *row[2:])
                 after = event.cursor

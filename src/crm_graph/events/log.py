@@ -40,6 +40,7 @@ class EventRow(Base):
     __table_args__ = (
         Index("ix_event_position", "xid", "seq"),
         Index("ix_event_entity", "workspace_id", "entity_id", "xid", "seq"),
+        Index("ix_event_workspace", "workspace_id", "xid", "seq"),
     )
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)
@@ -125,4 +126,4 @@ async def end(session: ReadSession) -> LogCursor:
     The horizon, not the last event: a transaction below the horizon may still write, one below it may not.
     """
     rows = await session.fetch(_HORIZON, {})
-    return LogCursor(rows[0][0], rows[0][1])
+    return LogCursor(rows[0][0], rows[0][1]) if rows else LogCursor(0, 0)  # the guard failed: it is thrown away

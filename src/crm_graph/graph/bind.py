@@ -26,7 +26,7 @@ from crm_graph.graph.records import (
     spec_of,
 )
 from crm_graph.graph.registry import Registry
-from crm_graph.graph.sources import ById, Nodes, ToOne
+from crm_graph.graph.sources import AnyOf, ById, Nodes, ToOne
 
 _SHARED: dict[tuple[str, str], FieldKind] = {
     ("Money", "amount"): Column("amount", nullable=False),
@@ -104,6 +104,8 @@ def _kind(
         case ToOneSpec():
             assert target is not None, f"{type_.name}.{name} does not name a record"
             return Edge(ToOne(target), name, carried=True)
+        case KeySpec(attribute) if isinstance(get_named_type(definition.type), GraphQLInterfaceType):
+            return Edge(AnyOf(registry), attribute)
         case KeySpec(attribute):
             assert target is not None, f"{type_.name}.{name} does not name a record"
             return Edge(ToOne(target), attribute)

@@ -35,7 +35,7 @@ from crm_graph.executor.fields import Batch, Column, Edge, Nested, Resolver
 from crm_graph.graph.aggregates import Aggregate
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.pages import TOTAL, Page
-from crm_graph.graph.sources import Nodes
+from crm_graph.graph.sources import AnyOf, Nodes
 
 MUTATION_COST = 10
 """A mutation: a transaction with an event, whatever it returns."""
@@ -107,6 +107,30 @@ class FieldCost:
         return is_leaf_type(self.type)
 
 
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """How many objects a resolver's field yields, where that is no list of its own: its arguments say how many rows the
+    `per_row` fields of what it yields have."""
+
+    size: Size | None = None
+    per_row: bool = False
+
+
+SIZED_KEY = "crm_graph.sized"
+PER_ROW: dict[object, Any] = {SIZED_KEY: Sized(per_row=True)}
+"""The metadata of a plain list that holds the rows of its parent."""
+
+
+def paged(argument: str, default: int) -> dict[object, Any]:
+    """Return the metadata of a resolver's field that yields a page of so many rows."""
+    return {SIZED_KEY: Sized(Size((argument,), default, CAP))}
+
+
+def _sized(definition: Any) -> Sized | None:
+    of = definition.extensions.get("strawberry-definition")
+    return None if of is None else of.metadata.get(SIZED_KEY)
+
+
 class FieldCosts:
     """The costs of all fields of a schema."""
 
@@ -139,6 +163,12 @@ class FieldCosts:
             return FieldCost(of, own=MUTATION_COST)
         if type_ is core.subscription_type:
             return FieldCost(of, own=1)
+        said = _sized(definition)
+        if said is not None and said.per_row:
+            return FieldCost(of, own=1, per_row=True)
+        if said is not None:
+            records = len(self._schema.registry.records)
+            return FieldCost(of, 1, 0, 1 + records, said.size, pages=True)
         size = Size((), LIST_SIZE, LIST_SIZE) if is_list_type(get_nullable_type(definition.type)) else None
         match self._schema.bindings.kind(type_.name, name):
             case Edge(Page(parent=parent, limits=limits), _):
@@ -150,6 +180,8 @@ class FieldCosts:
                 if size is None:
                     return FieldCost(of, own=1, statements=1)
                 return FieldCost(of, 0, 1, len(self._schema.registry.records), Size((argument,), 1, maximum))
+            case Edge(AnyOf(), _):
+                return FieldCost(of, own=1, statements=len(self._schema.registry.records))
             case Edge():
                 return FieldCost(of, own=1, statements=1)
             case Nested():

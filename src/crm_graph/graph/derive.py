@@ -215,12 +215,14 @@ def aggregate_arguments(record: Record) -> list[StrawberryArgument]:
     ]
 
 
-def watch_arguments(record: Record) -> list[StrawberryArgument]:
-    """Return the arguments of a subscription to a record."""
+def watch_arguments(record: Record, within: str | None) -> list[StrawberryArgument]:
+    """Return the arguments of a subscription to a record, or to those within another one."""
+    identity = StrawberryAnnotation(strawberry.ID)
+    which = filter_argument(
+        record, "Which records; all that you may see unless given. One that leaves is said to have left."
+    )
     return [
-        filter_argument(
-            record, "Which records; all that you may see unless given. One that leaves is said to have left."
-        ),
+        which if within is None else StrawberryArgument("id", "id", identity, description=f"The id of the {within}."),
         _argument(
             "after",
             "after",

@@ -101,9 +101,11 @@ class RootSpec:
 
 @dataclass(frozen=True, slots=True)
 class WatchSpec:
-    """A field of Subscription that watches a record type."""
+    """A field of Subscription that watches a record type: those that a filter matches, or those `within` a record, the
+    one that this edge of theirs leads to."""
 
     record: type
+    within: str | None = None
 
 
 Spec = (
@@ -178,9 +180,9 @@ def by_key(attribute: str, description: str) -> Any:
     return _field(KeySpec(attribute), description, default=None)
 
 
-def watch(record: type, description: str) -> Any:
+def watch(record: type, description: str, *, within: str | None = None) -> Any:
     """Return a subscription to the changes of a record type; its type is a `live.Change` with the record."""
-    return _field(WatchSpec(record), description)
+    return _field(WatchSpec(record, within), description)
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,3 +131,28 @@ class Nodes:
             return values if isinstance(given, str) else [values]
 
         return fetch
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """An edge to a record of any type: the keys are pairs of a type's name and an id. One statement for each type among
+    the keys."""
+
+    registry: Registry
+    carries: ClassVar[bool] = True
+
+    def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
+        """See `executor.fields.Source`. All types are looked at here, so that withheld coordinates are known."""
+        lookups = {name: by_id(record, shapes[name], planning) for name, record in self.registry.records.items()}
+
+        async def fetch(context: GraphContext, keys: Sequence[tuple[str, str]], _: Mapping[str, Any]) -> Sequence[Any]:
+            wanted: dict[str, dict[str, None]] = {}
+            for name, id_ in keys:
+                wanted.setdefault(name, {})[id_] = None
+            rows: dict[tuple[str, str], Any] = {}
+            for name, ids in wanted.items():
+                found = await lookups[name].by_id(context, list(ids))
+                rows.update({(name, id_): (name, row) for id_, row in found.items()})
+            return [rows.get(key) for key in keys]
+
+        return fetch

@@ -6,6 +6,7 @@
     ├── IssuerFault        somebody else's identity provider does not answer, or not what can be believed
     └── RequestError       the request is wrong or may not be answered. Top-level GraphQL error with a closed code
         ├── BadUserInput
+        ├── CursorTooOld
         ├── Unauthenticated
         ├── Forbidden
         ├── NotFound
@@ -81,6 +82,12 @@ class BadUserInput(RequestError):
     """Raised when an argument is well-typed for GraphQL but cannot be meant: an unknown cursor, `first: -1`."""
 
     code = "BAD_USER_INPUT"
+
+
+class CursorTooOld(RequestError):
+    """Raised for a cursor of the event log behind which events were removed: its client has to read anew."""
+
+    code = "CURSOR_TOO_OLD"
 
 
 class Unauthenticated(RequestError):

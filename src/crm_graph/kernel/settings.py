@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from crm_graph.kernel.errors import OperatorError
 
+MAY_BE_ZERO = frozenset({"event_retention_days"})
 DOCUMENT_MODES = ("open", "warn", "trusted-only")
 
 
@@ -98,6 +99,28 @@ class Settings:
     max_provider_token_bytes: int = 16 * 1024
     max_providers: int = 20
     """Identity providers of a workspace."""
+    webhook_private: str = ""
+    """Networks that webhook endpoints may be in although they are not public; see `provider_private`."""
+    webhook_timeout_ms: int = 15_000
+    """How long an endpoint may take to answer."""
+    webhook_response_bytes: int = 16 * 1024
+    """Of an endpoint's answer, so much is read and kept."""
+    webhook_retry_ms: int = 5_000
+    """After how long a request that failed is sent again; twice as long each time, a part of it by chance."""
+    webhook_retry_max_ms: int = 3 * 3_600_000
+    webhook_retry_hours: int = 72
+    """How long a request is sent again and again; an endpoint that failed all the while is disabled then."""
+    webhook_poll_ms: int = 200
+    webhook_batch_size: int = 500
+    """Events that are read for an endpoint in one transaction."""
+    webhook_concurrency: int = 50
+    """Requests to webhook endpoints that a process sends at once."""
+    webhook_endpoint_concurrency: int = 5
+    """Requests that are sent to one endpoint at once, by all processes."""
+    webhook_keep_days: int = 30
+    """How long deliveries are kept that are done with."""
+    max_webhook_endpoints: int = 50
+    """Webhook endpoints of a workspace."""
     max_body_bytes: int = 256 * 1024
     max_source_bytes: int = 64 * 1024
     max_tokens: int = 2_000
@@ -106,7 +129,7 @@ class Settings:
     max_root_fields: int = 20
     max_fields: int = 5_000
     max_statements: int = 100
-    max_introspected: int = 50_000
+    max_introspected: int = 50_500
     max_values: int = 10_000
     max_cost: int = 10_000
     max_errors: int = 20
@@ -128,6 +151,8 @@ class Settings:
     page_size: int = 50
     nested_page_size: int = 10
     max_page_size: int = 200
+    max_feed_page_size: int = 1_000
+    """Changes that one page of `changes` answers at most."""
     max_subscriptions: int = 100
     """Operations that run on one WebSocket at once."""
     max_sockets_per_member: int = 50
@@ -154,6 +179,13 @@ class Settings:
     heartbeat_ms: int = 15_000
     drain_ms: int = 10_000
     relay_poll_ms: int = 25
+    event_retention_days: int = 30
+    """How long the event log is kept, by which subscriptions and `changes` resume; 0 is for ever. The audit trail is
+    kept for ever anyway."""
+    event_removal_minutes: int = 60
+    """How often events that are too old are removed."""
+    event_removal_batch_size: int = 5_000
+    """Events that are removed in one transaction."""
     audit_poll_ms: int = 200
     """How long an event waits for its audit entry, at most, while there is little to do."""
     audit_batch_size: int = 1_000
@@ -205,6 +237,8 @@ class Settings:
                 raise OperatorError(
                     f"{name}={text!r} is not a whole number", f"set it to one, or unset it (default {each.default})"
                 ) from None
+            if each.name in MAY_BE_ZERO and values[each.name] == 0:
+                continue
             if hints[each.name] is int and values[each.name] <= 0:
                 raise OperatorError(
                     f"{name}={text} must be more than 0", f"unset it to use the default, {each.default}"

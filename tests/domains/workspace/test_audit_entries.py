@@ -204,7 +204,7 @@ async def test_a_subscription_writes_each_event_down(office: Office, executor: s
         for stream, count in zip(streams, (2, 1, 2), strict=True):
             answers = [await anext(stream) for _ in range(count)]
             assert all("errors" not in answer.body for _, answer in answers)
-            await stream.aclose()  # type: ignore[attr-defined]
+            await stream.aclose()
     rows = await office.connection.fetch(
         "SELECT * FROM event WHERE type = 'SensitiveFieldsRead' AND seq > $1 ORDER BY seq", before
     )

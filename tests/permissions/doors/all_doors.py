@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from tests.permissions.doors import comparing, leaving, measuring, reading, writing
+from tests.permissions.doors import comparing, following, leaving, measuring, reading, writing
 from tests.permissions.doors.visit import Visit
 
 DOORS: Mapping[str, Callable[[Visit], Awaitable[None]]] = {
@@ -20,6 +20,7 @@ DOORS: Mapping[str, Callable[[Visit], Awaitable[None]]] = {
     "group": measuring.group,
     "mutation and payload": writing.write,
     "subscription": leaving.subscription,
+    "feed": following.feed,
     "export": leaving.export,
     "schema cut to the role": leaving.cut,
 }

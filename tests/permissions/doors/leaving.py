@@ -8,6 +8,7 @@ from typing import Any
 from graphql import GraphQLObjectType, GraphQLSchema, build_schema, get_named_type, is_required_input_field
 
 from crm_graph.api.body import Answer, GraphQLRequest
+from crm_graph.api.subscriptions import Subscriptions
 from crm_graph.events.hub import Hub
 from crm_graph.graph.cut import cut_to_role
 from crm_graph.graph.exports import HOUSEKEEPING, KNOWN_BY, export_rows, plan_export
@@ -141,16 +142,7 @@ async def _expect_refused(visit: Visit, name: str, what: str, where: Where, mess
 async def _expect_changes(visit: Visit, name: str, record: Record, where: Where, only: str | None = None) -> None:
     """Let every row be changed, the hidden ones first, and expect to be told of those that may be seen."""
     async with visit.world.undone():
-        for place in reversed(PLACES):
-            row = visit.world.row(record.name, place)
-            changes = {column: [value, value] for column, value in row.items() if column not in {"workspace_id", "id"}}
-            insert = (
-                "INSERT INTO event (workspace_id, type, entity, entity_id, actor, at, changes, data, xid)"
-                " VALUES ($1, $2, $3, $4, $5, now(), $6, '{}', '1'::xid8)"
-            )
-            actor = visit.world.row("Member", "team")["id"]
-            keys = row["workspace_id"], f"{record.name}Updated", record.name, row["id"], actor
-            await visit.world.graph.rows(insert, *keys, changes)
+        await change_every_row(visit, record)
         field = next(key for key, each in _members(visit, f"{record.name}Change") if each == record.name)
         selection = f"kind recordId changedFields {field} {{ {visit.selection(record)} }} actor {{ id }}"
         answers = await _subscribe(visit, name, selection, where)
@@ -158,7 +150,7 @@ async def _expect_changes(visit: Visit, name: str, record: Record, where: Where,
             {
                 "kind": "UPDATED",
                 "recordId": visit.world.id(record.name, place),
-                "changedFields": _changed(visit, record),
+                "changedFields": changed(visit, record),
                 field: visit.row(record, place),
                 "actor": {"id": visit.world.id("Member", "team")} if visit.sees("Member", "team") else None,
             }
@@ -174,7 +166,21 @@ def _data(answers: list[Answer], name: str) -> list[Any]:
     return [each.body["data"][name] for each in answers]
 
 
-def _changed(visit: Visit, record: Record) -> set[str]:
+async def change_every_row(visit: Visit, record: Record) -> None:
+    """Write an event of every row, the hidden ones first, as if the first transaction of all had done it."""
+    for place in reversed(PLACES):
+        row = visit.world.row(record.name, place)
+        changes = {column: [value, value] for column, value in row.items() if column not in {"workspace_id", "id"}}
+        insert = (
+            "INSERT INTO event (workspace_id, type, entity, entity_id, actor, at, changes, data, xid)"
+            " VALUES ($1, $2, $3, $4, $5, now(), $6, '{}', '1'::xid8)"
+        )
+        actor = visit.world.row("Member", "team")["id"]
+        keys = row["workspace_id"], f"{record.name}Updated", record.name, row["id"], actor
+        await visit.world.graph.rows(insert, *keys, changes)
+
+
+def changed(visit: Visit, record: Record) -> set[str]:
     """Return the fields that a change of every column tells of: those that may be read in clear on all rows seen."""
     seen = [place for place in PLACES if visit.sees(record.name, place)]
     return {
@@ -195,6 +201,7 @@ async def _subscribe(visit: Visit, name: str, selection: str, where: Where) -> l
     engine = visit.world.graph.engine
     engine.hub = hub = Hub(visit.world.graph.database)
     hub.position = LogCursor(1, 2**62)
+    engine.subscriptions = Subscriptions(engine)
     root = visit.world.graph.schema.core.subscription_type
     assert root is not None
     types = f"$where: {root.fields[name].args['where'].type}, $after: Cursor"

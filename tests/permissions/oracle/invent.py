@@ -143,6 +143,10 @@ class Inventor:
         provider = self.make("IdentityProvider", name="theirs")["id"]
         for member in self.some("Member", 0, 3):
             self.make("MemberIdentity", provider_id=provider, member_id=member, subject=f"subject {member[:4]}")
+        for _ in range(self.dice.randint(1, 3)):
+            hook = self.make("WebhookEndpoint", status="PAUSED", cursor="1-1")["id"]
+            for number in range(self.dice.randint(0, 3)):
+                self.make("WebhookDelivery", endpoint_id=hook, event_seq=number, entity_id=hook)
         for number in range(1, self.dice.randint(2, 6)):
             self.make("AuditEntry", number=number, event_xid=number, event_seq=number)
 

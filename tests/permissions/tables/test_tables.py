@@ -24,8 +24,8 @@ from tests.security.positions import minimal
 from tests.support.bodies import assert_reveals_nothing
 from tests.support.wire import post_anonymously
 
-OF_ALL = ("node", "nodes")
-"""Root fields that read records of any type: every table tries them."""
+OF_ALL = ("node", "nodes", "changes")
+"""Root fields that read records of any type: every table tries the first two, and the door `feed` the third."""
 _DOMAIN = Path(__file__).parents[2] / "domains" / "workspace"
 ELSEWHERE: Mapping[str, Path] = {
     "revokeAuthorizedApp": _DOMAIN.parents[1] / "api" / "oauth" / "test_apps.py",

@@ -394,4 +394,71 @@ IDENTITIES = Table(
     ],
 )
 
-TABLES = (KEYS, DOCUMENTS, PROVIDERS, IDENTITIES, WORKSPACE, MEMBERS, TEAMS, ROLES, ACCOUNTS, AUDIT, CLIENTS)
+_HOOK = {"url": "https://zebra.example/hook", "eventTypes": ["CustomerCreated"], "roles": ["analyst"]}
+
+
+def _hook(name: str, input_: Mapping[str, Any], event: str, *tables: str, verb: str = "update", **more: Any) -> Write:
+    stranger = more.pop("stranger", no_such("webhook endpoint"))
+    return _write(name, verb, "webhook endpoint", input_, [event], tables or ["webhook_endpoint"], stranger, **more)
+
+
+WEBHOOKS = Table(
+    "WebhookEndpoint",
+    reads=("webhookEndpoint", "webhookEndpoints"),
+    seen_by="admin",
+    unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
+    writes=[
+        _hook(
+            "createWebhookEndpoint",
+            _HOOK,
+            "WebhookEndpointCreated",
+            "webhook_endpoint",
+            "webhook_secret",
+            verb="create",
+            stranger=OWN_WORKSPACE,
+            samples={"selection": "{ __typename }"},
+        ),
+        _hook(
+            "updateWebhookEndpoint",
+            {"id": ROW, **_HOOK},
+            "WebhookEndpointUpdated",
+            samples={"selection": "{ __typename }"},
+        ),
+        _hook("deleteWebhookEndpoint", {"id": ROW}, "WebhookEndpointDeleted", verb="delete", fresh=True),
+        _hook("rotateWebhookSecret", {"id": ROW}, "WebhookSecretRotated", "webhook_secret"),
+        _hook("pingWebhookEndpoint", {"id": ROW}, "WebhookEndpointPinged", "webhook_delivery"),
+        _hook("replayWebhookEndpoint", {"id": ROW, "after": "1-1"}, "WebhookEndpointReplayed"),
+    ],
+)
+DELIVERIES = Table(
+    "WebhookDelivery",
+    reads=("webhookDelivery", "webhookDeliveries"),
+    seen_by="admin",
+    unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
+    writes=[
+        _write(
+            "redeliverWebhookDelivery",
+            "update",
+            "webhook delivery",
+            {"id": ROW},
+            ["WebhookRedeliveryRequested"],
+            ["webhook_delivery"],
+            no_such("webhook delivery"),
+        ),
+    ],
+)
+TABLES = (
+    WEBHOOKS,
+    DELIVERIES,
+    KEYS,
+    DOCUMENTS,
+    PROVIDERS,
+    IDENTITIES,
+    WORKSPACE,
+    MEMBERS,
+    TEAMS,
+    ROLES,
+    ACCOUNTS,
+    AUDIT,
+    CLIENTS,
+)

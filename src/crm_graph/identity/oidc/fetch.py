@@ -1,5 +1,5 @@
-"""Fetches from issuers, whose addresses an administrator of one workspace chose: bounded, and never into the network of
-whoever runs the installation.
+"""Fetches from issuers, and posts to webhook endpoints, whose addresses an administrator of one workspace chose:
+bounded, and never into the network of whoever runs the installation.
 
 A name is resolved once, its addresses are checked, and the connection goes to the address that was checked: a name that
 answers differently the second time gains nothing. Redirects are not followed, connections are not kept.
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import httpx
 import orjson
@@ -32,6 +32,11 @@ _TUNNELS = tuple(ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48",
 """IPv6 addresses that carry an IPv4 one, which may be any."""
 
 
+_Answer = TypeVar("_Answer")
+_Content: TypeAlias = "Mapping[str, str] | bytes | None"
+_Reader: TypeAlias = "Callable[[httpx.Response, str], Awaitable[_Answer]]"
+
+
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """An answer of JSON: the HTTP status, and the object."""
@@ -40,12 +45,27 @@ class Fetched:
     body: dict[str, Any]
 
 
-class Fetcher:
-    """Fetches JSON. One a process; `aclose` ends it."""
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """An answer of any kind: the HTTP status, and the beginning of the body."""
 
-    def __init__(self, private: Sequence[Network] = (), timeout_s: float = 5.0, max_bytes: int = 256 * 1024) -> None:
-        """`private` are the networks that are reached although they are not public."""
+    status: int
+    body: bytes
+
+
+class Fetcher:
+    """Fetches JSON, and posts it. One a process; `aclose` ends it."""
+
+    def __init__(
+        self,
+        private: Sequence[Network] = (),
+        timeout_s: float = 5.0,
+        max_bytes: int = 256 * 1024,
+        setting: str = "CRM_PROVIDER_PRIVATE",
+    ) -> None:
+        """`private` are the networks that are reached although they are not public, by the `setting` of this name."""
         self._private = tuple(private)
+        self._setting = setting
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._client: httpx.AsyncClient | None = None
@@ -53,14 +73,19 @@ class Fetcher:
 
     async def get(self, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the object at a URL. Raises IssuerFault, which names the URL."""
-        found = await self._bounded("GET", url, headers or {}, None)
+        found = await self._bounded("GET", url, headers or {}, None, self._read)
         if found.status != 200:
             raise IssuerFault(f"{url} answers {found.status}", temporary=found.status >= 500)
         return found.body
 
     async def post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Fetched:
         """Send a form and return the answer, whatever its status. Raises IssuerFault, which names the URL."""
-        return await self._bounded("POST", url, headers, form)
+        return await self._bounded("POST", url, headers, form, self._read)
+
+    async def deliver(self, url: str, body: bytes, headers: Mapping[str, str]) -> Posted:
+        """Send a body and return whatever is answered, a redirect included, its body cut at the bound. Raises
+        IssuerFault where nothing is."""
+        return await self._bounded("POST", url, {"Accept": "*/*", **headers}, body, self._read_beginning)
 
     async def aclose(self) -> None:
         """Close what is open."""
@@ -69,18 +94,18 @@ class Fetcher:
             await self._client.aclose()
 
     async def _bounded(
-        self, method: str, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None
-    ) -> Fetched:
+        self, method: str, url: str, headers: Mapping[str, str], content: _Content, read: _Reader[_Answer]
+    ) -> _Answer:
         parsed = parse_url(url)
         try:
             async with asyncio.timeout(self._timeout_s):
                 addresses = await self._resolve(parsed, url)
                 for address in addresses[:-1]:
                     try:
-                        return await self._send(method, parsed, address, headers, form)
+                        return await self._send(method, parsed, address, headers, content, read)
                     except (httpx.ConnectError, httpx.ConnectTimeout):
                         continue
-                return await self._send(method, parsed, addresses[-1], headers, form)
+                return await self._send(method, parsed, addresses[-1], headers, content, read)
         except TimeoutError:
             raise IssuerFault(f"{url} did not answer within {self._timeout_s:g} s") from None
         except httpx.HTTPError as error:
@@ -112,13 +137,19 @@ class Fetcher:
         tunnels = any(address in network for network in _TUNNELS if network.version == address.version)
         if not address.is_global or address.is_multicast or tunnels:
             raise IssuerFault(
-                f"{shown}: its address is not a public one; the operator can allow its network by CRM_PROVIDER_PRIVATE",
+                f"{shown}: its address is not a public one; the operator can allow its network by {self._setting}",
                 temporary=False,
             )
 
     async def _send(
-        self, method: str, url: httpx.URL, address: str, headers: Mapping[str, str], form: Mapping[str, str] | None
-    ) -> Fetched:
+        self,
+        method: str,
+        url: httpx.URL,
+        address: str,
+        headers: Mapping[str, str],
+        content: _Content,
+        read: _Reader[_Answer],
+    ) -> _Answer:
         if self._client is None:
             self._client = httpx.AsyncClient(
                 trust_env=False,
@@ -131,7 +162,8 @@ class Fetcher:
         request = self._client.build_request(
             method,
             url.copy_with(host=address),
-            data=form,
+            content=content if isinstance(content, bytes) else None,
+            data=None if isinstance(content, bytes) else content,
             headers={
                 "Accept": "application/json",
                 "Accept-Encoding": "identity",
@@ -143,9 +175,17 @@ class Fetcher:
         )
         response = await self._client.send(request, stream=True)
         try:
-            return await self._read(response, str(url))
+            return await read(response, str(url))
         finally:
             await response.aclose()
+
+    async def _read_beginning(self, response: httpx.Response, _: str) -> Posted:
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) >= self._max_bytes:
+                break
+        return Posted(response.status_code, bytes(body[: self._max_bytes]))
 
     async def _read(self, response: httpx.Response, shown: str) -> Fetched:
         if response.is_redirect:

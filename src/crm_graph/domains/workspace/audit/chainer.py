@@ -54,6 +54,12 @@ _WRITE_HEADS = """
 log = logging.getLogger(__name__)
 
 
+async def sealed_position(connection: asyncpg.Connection[Any]) -> LogCursor:
+    """Return the position up to which every event has its entry."""
+    last = await connection.fetchrow(_LAST_HEAD)
+    return LogCursor(0, 0) if last is None else LogCursor(last["event_xid"], last["event_seq"])
+
+
 class BrokenHead(OperatorError):
     """Raised when the end of a chain is not what this installation sealed: continuing would make that good."""
 

@@ -2,6 +2,8 @@
 
 Entries come in the order of their numbers, events in the order of the log, and both must go in step: an entry has its
 event, an event behind which the chainer has passed has its entry, and the last entry is the one that the head names.
+Entries whose events retention has removed (`event_horizon`) are held against the chain alone, and counted: whoever can
+write to the database can move the horizon, so it is for people to hold that against the time that events are kept.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ _EVENTS = f"""
 """  # noqa: S608 - constants
 _PENDING = "SELECT count(*) FROM event WHERE workspace_id = $1 AND (xid, seq) > ($2::text::xid8, $3)"
 _HEAD = "SELECT workspace_id, number, hash, event_xid, event_seq, key_id, seal FROM audit_head"
+_HORIZON = "SELECT xid, seq FROM event_horizon WHERE id = 1"
 _FIRST = "SELECT min(number) FROM audit_entry WHERE workspace_id = $1"
 _COUNT = "SELECT count(*) FROM audit_entry WHERE workspace_id = $1 AND number > $2"
 _WORKSPACES = """
@@ -87,12 +90,16 @@ BEGINNING = Anchor(0, GENESIS)
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A chain that is whole: its head, how many events have no entry yet, how many entries were sealed late."""
+    """A chain that is whole: its head, how many events have no entry yet, how many entries were sealed late, and of how
+    many the event was removed by retention."""
 
     head: Anchor
     pending: int
     late: int
     first_late: int | None
+    removed: int = 0
+    last_removed: str | None = None
+    """When the newest of the removed events happened."""
 
 
 class Tampered(CrmError):
@@ -149,6 +156,9 @@ class _Verification:
         self._reached = since
         self._late = 0
         self._first_late: int | None = None
+        self._horizon = LogCursor(0, 0)
+        self._removed = 0
+        self._last_removed: str | None = None
         self._events: AsyncIterator[Any]
         self._event: Any = None
 
@@ -162,7 +172,9 @@ class _Verification:
             raise Tampered(first, "the head of the chain is missing")
         passed = LogCursor(0, 0) if last is None else LogCursor(last["event_xid"], last["event_seq"])
         entries = self._cursor(_ENTRIES, self._workspace, max(self._since.number, 1))
-        start = await self._start(entries)
+        if (removed := await self._connection.fetchrow(_HORIZON)) is not None:
+            self._horizon = LogCursor(removed["xid"], removed["seq"])
+        start = max(await self._start(entries), self._horizon)
         self._events = self._cursor(_EVENTS, self._workspace, str(start.xid), start.seq, str(passed.xid), passed.seq)
         self._event = await anext(self._events, None)
         async for entry in entries:
@@ -170,7 +182,8 @@ class _Verification:
             progress(self._reached.number)
         self._check_end(head)
         pending = await self._connection.fetchval(_PENDING, self._workspace, str(passed.xid), passed.seq)
-        return Verified(self._reached, pending, self._late, self._first_late)
+        late = self._late, self._first_late
+        return Verified(self._reached, pending, *late, self._removed, self._last_removed)
 
     def _cursor(self, query: str, *arguments: Any) -> AsyncIterator[Any]:
         return aiter(self._connection.cursor(query, *arguments, prefetch=ROWS_PER_FETCH))
@@ -203,6 +216,21 @@ class _Verification:
             raise Tampered(number, "it does not follow the entry before it")
         self._check_hash(entry, self._reached.hash)
         position = LogCursor(entry["event_xid"], entry["event_seq"])
+        if position <= self._horizon:
+            self._removed += 1
+            self._last_removed = entry["at"]
+        else:
+            self._hold_event(entry, number, position)
+        if self._expect is not None and self._expect.number == number and self._expect.hash != entry["hash"]:
+            raise Tampered(number, "it is not the one whose hash was given as --expect")
+        if _time(entry["sealed_at"]) - _time(entry["at"]) > LATE:
+            self._late += 1
+            self._first_late = self._first_late or number
+        self._reached = Anchor(number, entry["hash"])
+        if position > self._horizon:
+            self._event = await anext(self._events, None)
+
+    def _hold_event(self, entry: Any, number: int, position: LogCursor) -> None:
         event = self._event
         if event is not None and LogCursor(event["xid"], event["seq"]) < position:
             raise Tampered(number, f"an event stands before it that was never sealed: {_named(event)}")
@@ -210,13 +238,6 @@ class _Verification:
             raise Tampered(number, f"its event is gone: {entry['type']} at {position.encode()}")
         if event_digest(event) != entry["digest"]:
             raise Tampered(number, f"its event was altered: {', '.join(differing(entry, event))}")
-        if self._expect is not None and self._expect.number == number and self._expect.hash != entry["hash"]:
-            raise Tampered(number, "it is not the one whose hash was given as --expect")
-        if _time(entry["sealed_at"]) - _time(entry["at"]) > LATE:
-            self._late += 1
-            self._first_late = self._first_late or number
-        self._reached = Anchor(number, entry["hash"])
-        self._event = await anext(self._events, None)
 
     def _check_hash(self, entry: Any, previous: str) -> None:
         key = self._keys.get(entry["key_id"])

@@ -1,0 +1,92 @@
+"""Stored selections: checked when they are stored and before each event, run under an endpoint's roles."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from graphql import OperationType, specified_rules, validate
+
+from crm_graph.api.documents import DocumentCache, DocumentError
+from crm_graph.api.limits import LimitError, check_cost
+from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.cut import CutSchemas
+from crm_graph.graph.execution import Operation
+from crm_graph.identity.viewer import Viewer
+from crm_graph.kernel.errors import CrmError, Refused
+from crm_graph.kernel.settings import Settings
+from crm_graph.permissions.compiler import AccessCompiler
+
+MAX_SHOWN = 3
+"""Of a document's validation errors, so many are told."""
+
+
+class BrokenSelection(CrmError):
+    """Raised for a selection that is not, or not any more, valid for its endpoint's roles; `reason` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Selections:
+    """The stored selections of a process. Implements `SelectionCheck`."""
+
+    def __init__(
+        self, schema: BuiltSchema, documents: DocumentCache, access: AccessCompiler, settings: Settings
+    ) -> None:
+        self._documents = documents
+        self._access = access
+        self._max_cost = settings.max_cost
+        self._cut = CutSchemas(schema)
+        self._types = frozenset(event.__name__ for each in schema.slices for event in each.events)
+
+    @property
+    def event_types(self) -> Collection[str]:
+        """See `SelectionCheck`."""
+        return self._types
+
+    async def check(self, viewer: Viewer, selection: str) -> None:
+        """See `SelectionCheck`."""
+        try:
+            await self.operation(viewer, selection)
+        except BrokenSelection as broken:
+            raise Refused("INVALID", broken.reason, ("selection",)) from None
+
+    async def operation(self, viewer: Viewer, selection: str) -> Operation:
+        """Return a selection's operation. Raises BrokenSelection unless it is a query that the viewer sees the types
+        and fields of, within the limits of queries."""
+        try:
+            document = self._documents.get(selection)
+            operation = document.operation(None)
+        except DocumentError as error:
+            raise BrokenSelection(_told(error.errors)) from None
+        if operation.definition.operation is not OperationType.QUERY:
+            raise BrokenSelection("A selection is a query.")
+        for each in operation.definition.variable_definitions or ():
+            name, type_ = each.variable.name.value, _spelled(each.type)
+            if (name, type_) != ("id", "ID!"):
+                raise BrokenSelection(f"A selection has no variable but `$id: ID!`; this one has `${name}: {type_}`.")
+        try:
+            check_cost(operation.cost, variables_of(operation, "cus_" + "0" * 32), self._max_cost)
+        except LimitError as error:
+            raise BrokenSelection(error.message) from None
+        cut = await self._cut.of(self._access.of(viewer))
+        errors = validate(cut, document.node, specified_rules, max_errors=MAX_SHOWN)
+        if errors:
+            raise BrokenSelection(f"Under the roles of the endpoint: {_told(errors)}")
+        return operation
+
+
+def variables_of(operation: Operation, record_id: str) -> Mapping[str, Any]:
+    """Return the variables that a selection is run with."""
+    return {"id": record_id} if operation.definition.variable_definitions else {}
+
+
+def _told(errors: Collection[Any]) -> str:
+    return " ".join(each.message for each in list(errors)[:MAX_SHOWN])
+
+
+def _spelled(node: Any) -> str:
+    name: str = node.loc.source.body[node.loc.start : node.loc.end] if node.loc else "?"
+    return name

@@ -1,0 +1,1 @@
+"""Webhooks at the edge: what the log says becomes requests to endpoints."""

@@ -1,0 +1,163 @@
+"""The fan-out: reads the log for each endpoint behind the snapshot horizon and writes a delivery for each event that
+its roles may know of, in one transaction with the endpoint's position. Any process does it; an endpoint is locked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from crm_graph.api.engine import Engine
+from crm_graph.db.session import Session
+from crm_graph.db.statements import Statement
+from crm_graph.domains.workspace.webhooks.rules import DEFINITIONS, viewer_of
+from crm_graph.domains.workspace.webhooks.signing import message_id
+from crm_graph.events.log import COLUMNS, Event, end
+from crm_graph.graph.context import GraphContext
+from crm_graph.graph.judging import Judge
+from crm_graph.graph.live import event_name
+from crm_graph.identity.viewer import Viewer
+from crm_graph.kernel.cursor import LogCursor
+from crm_graph.kernel.ids import encode_id, new_id
+
+log = logging.getLogger(__name__)
+
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What says that the database cannot be reached, and nothing of an endpoint."""
+ENDPOINTS = 50
+"""Endpoints that one round reads the log for."""
+_HEX = "('x' || lpad(split_part(cursor, '-', {0}), 16, '0'))::bit(64)::bigint"
+_BEHIND = Statement(
+    f"""
+    SELECT workspace_id, id FROM webhook_endpoint WHERE status = 'ACTIVE' AND EXISTS (
+        SELECT 1 FROM event WHERE (event.xid, event.seq) > ({_HEX.format(1)}::text::xid8, {_HEX.format(2)})
+        AND event.xid < pg_snapshot_xmin(pg_current_snapshot())
+    )
+    ORDER BY random() LIMIT $1
+    """,  # noqa: S608 - constants
+    ("limit",),
+    {},
+)
+_LOCK = Statement(
+    "SELECT event_types, roles, cursor FROM webhook_endpoint WHERE workspace_id = $1 AND id = $2 AND status = 'ACTIVE'"
+    " FOR UPDATE SKIP LOCKED",
+    ("workspace_id", "id"),
+    {},
+)
+_NEXT = Statement(
+    f"SELECT {COLUMNS} FROM event WHERE workspace_id = $1 AND (xid, seq) > ($2::text::xid8, $3)"  # noqa: S608
+    " AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, seq LIMIT $4",
+    ("workspace_id", "xid", "seq", "limit"),
+    {},
+)
+_MOVE = Statement(
+    "UPDATE webhook_endpoint SET cursor = $3 WHERE workspace_id = $1 AND id = $2", ("workspace_id", "id", "cursor"), {}
+)
+_WRITE = Statement(
+    """
+    INSERT INTO webhook_delivery (workspace_id, endpoint_id, id, message_id, event_type, event_cursor, event_seq,
+        entity_id, record_id, status, attempts, next_attempt_at, version, created_at, updated_at)
+    SELECT $1, $2, one.*, 'PENDING', 0, $3, 1, $3, $3
+    FROM unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::uuid[], $10::text[]) AS one
+    """,
+    ("workspace_id", "id", "now", "ids", "messages", "types", "cursors", "seqs", "entities", "records"),
+    {},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """Writes deliveries; `round` is one pass over the endpoints that are behind."""
+
+    engine: Engine
+
+    async def round(self) -> int:
+        """Take endpoints on by a batch of events each; return for how many there may be more to do. One that cannot be
+        taken on keeps no other from it."""
+        reader = self.engine.database.primary_reader()
+        behind = await reader.fetch(_BEHIND, {"limit": ENDPOINTS})
+        taken = 0
+        for row in behind:
+            try:
+                await self.take(row["workspace_id"], row["id"])
+            except AWAY:
+                raise
+            except Exception:
+                log.exception("webhooks: the events of endpoint %s cannot be read", row["id"])
+            else:
+                taken += 1
+        return taken
+
+    async def take(self, workspace_id: str, endpoint_id: str) -> int:
+        """Write the deliveries of the next events for one endpoint; return how many. None where another process is
+        about to."""
+        binds = {"workspace_id": workspace_id, "id": endpoint_id}
+        batch = self.engine.settings.webhook_batch_size
+        async with self.engine.database.transaction() as session:
+            endpoint = await session.fetch_row(_LOCK, binds)
+            if endpoint is None:
+                return 0
+            position = LogCursor.decode(endpoint["cursor"])
+            assert position is not None
+            newest = await end(session)
+            rows = await session.fetch(_NEXT, {**binds, "xid": str(position.xid), "seq": position.seq, "limit": batch})
+            events = [Event(LogCursor(row[0], row[1]), *row[2:]) for row in rows]
+            last = events[-1].cursor if events else position
+            if len(events) < batch:
+                last = max(last, newest)
+            roles = {"workspace_id": workspace_id, "roles": endpoint["roles"]}
+            (found,) = await session.fetch(DEFINITIONS, roles)
+            viewer = viewer_of(workspace_id, endpoint_id, endpoint["roles"], tuple(found))
+            told = await self._told(session, viewer, frozenset(endpoint["event_types"]), events)
+            if told:
+                await session.execute(_WRITE, {**binds, **self._columns(endpoint_id, told)})
+            await session.execute(_MOVE, {**binds, "cursor": last.encode()})
+        return len(told)
+
+    async def _told(
+        self, session: Session, viewer: Viewer, types: frozenset[str], events: Sequence[Event]
+    ) -> list[tuple[Event, str]]:
+        """Return the events that the endpoint is told, in their order, each with the name that it may know it by."""
+        context = self.engine.live_context(viewer)
+        context.reader = session  # nothing waits for a second connection while it holds one
+        found: dict[LogCursor, tuple[Event, str]] = {}
+        records = self.engine.schema.registry.records
+        for entity in dict.fromkeys(each.entity for each in events):
+            record = records.get(entity)
+            if record is None:
+                continue
+            named = [(each, event_name(record, each, context)) for each in events if each.entity == entity]
+            wanted = [(event, name) for event, name in named if name in types]
+            if wanted:
+                kinds = await judged(self.engine, context, entity, [event for event, _ in wanted])
+                found |= {
+                    event.cursor: (event, name)
+                    for (event, name), kind in zip(wanted, kinds, strict=True)
+                    if kind is not None
+                }
+        return [found[each.cursor] for each in events if each.cursor in found]
+
+    def _columns(self, endpoint_id: str, told: Sequence[tuple[Event, str]]) -> dict[str, Any]:
+        records = self.engine.schema.registry.records
+        cursors = [event.cursor.encode() for event, _ in told]
+        return {
+            "now": self.engine.now(),
+            "ids": [new_id() for _ in told],
+            "messages": [message_id(endpoint_id, each) for each in cursors],
+            "types": [name for _, name in told],
+            "cursors": cursors,
+            "seqs": [event.cursor.seq for event, _ in told],
+            "entities": [event.entity_id for event, _ in told],
+            "records": [encode_id(records[event.entity].prefix, event.entity_id) for event, _ in told],
+        }
+
+
+async def judged(engine: Engine, context: GraphContext, entity: str, events: Sequence[Event]) -> list[Any]:
+    """Return what events of a record type mean to the viewer of a context; None where it may not know of them."""
+    record = engine.schema.registry.records[entity]
+    if not context.access.of(entity).allows("read"):
+        return [None] * len(events)
+    return await Judge(record, engine.schema.registry).kinds(context, events)

@@ -1,0 +1,54 @@
+"""Stopping an endpoint: with an event in the log, and a mail to the administrators where it is for long."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from crm_graph.api.engine import Engine
+from crm_graph.api.webhooks import queue
+from crm_graph.db.session import Record, Session
+from crm_graph.domains.workspace.accounts.outbox import enqueue_mail
+from crm_graph.domains.workspace.accounts.texts import Text
+from crm_graph.domains.workspace.webhooks.events import WebhookEndpointDisabled, WebhookEndpointPaused
+from crm_graph.domains.workspace.webhooks.model import EndpointStatus
+from crm_graph.domains.workspace.webhooks.policy import WEBHOOK_ENDPOINT
+from crm_graph.events.log import append
+
+MAIL = "webhook endpoint stopped"
+
+
+async def stop(engine: Engine, session: Session, row: Record, status: EndpointStatus, reason: str) -> None:
+    """Pause or disable the endpoint of a delivery, in this transaction, unless it is not ACTIVE any more."""
+    workspace_id, now = row["workspace_id"], engine.now()
+    binds = {"workspace_id": workspace_id, "endpoint_id": row["endpoint_id"]}
+    stopped = await session.execute(queue.STOP, {**binds, "status": status.value, "reason": reason, "now": now})
+    if not stopped:
+        return
+    event = (WebhookEndpointDisabled if status is EndpointStatus.DISABLED else WebhookEndpointPaused)(reason)
+    await append(
+        session,
+        {
+            "workspace_id": workspace_id,
+            "type": type(event).__name__,
+            "entity": WEBHOOK_ENDPOINT.type,
+            "entity_id": row["endpoint_id"],
+            "actor": None,
+            "at": now,
+            "changes": {"status": (EndpointStatus.ACTIVE.value, status.value), "status_reason": (None, reason)},
+            "data": asdict(event),
+            "client_id": None,
+            "address": None,
+            "request_id": None,
+        },
+    )
+    if not engine.settings.smtp_url:
+        return
+    url = stopped[0]["url"]
+    for member in await session.fetch(queue.ADMINISTRATORS, {"workspace_id": workspace_id}):
+        text = Text(
+            MAIL,
+            f"A webhook of {member['name']} is {status.value}",
+            f"The webhook endpoint {url} is sent nothing any more: {reason}\n\n"
+            "What happens in the meantime is sent when it is ACTIVE again (updateWebhookEndpoint).\n",
+        )
+        await enqueue_mail(engine.services, session, workspace_id, member["id"], member["email"], text)

@@ -1,0 +1,18 @@
+"""Webhooks in the schema."""
+
+from __future__ import annotations
+
+from crm_graph.domains.workspace.webhooks import events
+from crm_graph.domains.workspace.webhooks.graph.mutations import Mutations
+from crm_graph.domains.workspace.webhooks.graph.types import Queries, WebhookDelivery, WebhookEndpoint
+from crm_graph.graph.build import Slice
+
+SLICE = Slice(
+    "webhooks",
+    records=(WebhookEndpoint, WebhookDelivery),
+    queries=(Queries,),
+    mutations=(Mutations,),
+    events=events.EVENTS,
+)
+
+__all__ = ["SLICE", "WebhookDelivery", "WebhookEndpoint"]

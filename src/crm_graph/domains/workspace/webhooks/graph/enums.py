@@ -1,0 +1,30 @@
+"""The enums of webhooks."""
+
+from __future__ import annotations
+
+from crm_graph.domains.workspace.webhooks.model import DeliveryStatus, EndpointStatus
+from crm_graph.graph.enums import describe
+
+describe(
+    EndpointStatus,
+    "Whether a webhook endpoint is told anything.",
+    {
+        "ACTIVE": "It is told what happens.",
+        "PAUSED": "It is told nothing for a while; when it is ACTIVE again it is told what happened in between.",
+        "DISABLED": "It is told nothing: it answered 410, failed for days, or somebody decided so.",
+    },
+    name="WebhookEndpointStatus",
+)
+describe(
+    DeliveryStatus,
+    "What became of a request to a webhook endpoint.",
+    {
+        "PENDING": "It is going to be sent, or sent again.",
+        "DELIVERED": "The endpoint answered with a status of 200 to 299.",
+        "FAILED": "It was given up.",
+        "DROPPED": "It was not sent: the endpoint's roles may not see the record any more.",
+    },
+    name="WebhookDeliveryStatus",
+)
+
+__all__ = ["DeliveryStatus", "EndpointStatus"]

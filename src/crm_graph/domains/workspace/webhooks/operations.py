@@ -1,0 +1,226 @@
+"""The only writers of webhook endpoints, beside the deliverer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from crm_graph.db.base import Row
+from crm_graph.db.statements import Statement
+from crm_graph.domains.workspace.members.operations import refuse_beyond
+from crm_graph.domains.workspace.webhooks import events
+from crm_graph.domains.workspace.webhooks.model import (
+    DeliveryStatus,
+    EndpointStatus,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookSecret,
+)
+from crm_graph.domains.workspace.webhooks.policy import WEBHOOK_DELIVERY, WEBHOOK_ENDPOINT, WEBHOOK_SECRET
+from crm_graph.domains.workspace.webhooks.rules import (
+    DEFINITIONS,
+    MAX_DESCRIPTION_LENGTH,
+    SelectionCheck,
+    check_event_types,
+    check_roles,
+    check_url,
+    viewer_of,
+)
+from crm_graph.domains.workspace.webhooks.signing import message_id, new_secret, seal_secret
+from crm_graph.events.log import end
+from crm_graph.identity.services import Services
+from crm_graph.kernel.cursor import LogCursor
+from crm_graph.kernel.errors import Refused
+from crm_graph.kernel.ids import encode_id, new_id
+from crm_graph.work import CREATE, DELETE, UPDATE, Work
+
+PING = "WebhookPing"
+"""The type of a test request. No event of the log has it."""
+PREFIX = "whe"
+MAX_OVERLAP_HOURS = 720
+_COUNT = Statement("SELECT count(*) FROM webhook_endpoint WHERE workspace_id = $1", ("workspace_id",), {})
+_SECRET = Statement(
+    "SELECT sealed FROM webhook_secret WHERE workspace_id = $1 AND id = $2 FOR UPDATE", ("workspace_id", "id"), {}
+)
+_ROTATE = Statement(
+    "UPDATE webhook_secret SET previous = sealed, previous_until = $4, sealed = $3, version = version + 1,"
+    " updated_at = $5 WHERE workspace_id = $1 AND id = $2",
+    ("workspace_id", "id", "sealed", "until", "now"),
+    {},
+)
+_TRY_AGAIN = Statement(
+    "UPDATE webhook_delivery SET attempts = 0, first_attempt_at = NULL, next_attempt_at = $3"
+    " WHERE workspace_id = $1 AND endpoint_id = $2 AND status = 'PENDING'",
+    ("workspace_id", "id", "now"),
+    {},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What operations on endpoints ask of the process."""
+
+    services: Services
+    check: SelectionCheck
+
+
+async def create_endpoint(work: Work, edge: Edge, values: Mapping[str, Any], given: tuple[str, ...]) -> tuple[str, str]:
+    """Tell events to an address, from now on; returns the endpoint's id and its signing secret. Raises Refused."""
+    work.may(WEBHOOK_ENDPOINT, CREATE, given)
+    limit = edge.services.settings.max_webhook_endpoints
+    (count,) = await work.session.fetch(_COUNT, work.viewer.binds)
+    if count[0] >= limit:
+        raise Refused("INVALID", f"A workspace can have no more than {limit} webhook endpoints.", ())
+    cursor = await end(work.session)
+    endpoint: WebhookEndpoint = WebhookEndpoint.make(
+        **{"description": None, "selection": None, "status": EndpointStatus.ACTIVE.value, **values},
+        status_reason=None,
+        cursor=cursor.encode(),
+    )
+    await _check(work, edge, endpoint)
+    await work.create(endpoint, WEBHOOK_ENDPOINT, events.WebhookEndpointCreated(), given)
+    secret = new_secret()
+    sealed = seal_secret(edge.services, work.viewer.workspace_id, secret)
+    part = WebhookSecret.make(id=endpoint.id, sealed=sealed, previous=None, previous_until=None)
+    await work.add_part(part, WEBHOOK_SECRET)
+    return endpoint.id, secret
+
+
+async def update_endpoint(
+    work: Work, edge: Edge, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
+) -> str:
+    """Change an endpoint; see `create_endpoint`. One that becomes ACTIVE goes on where it was: what happened in between
+    is told, and what waits is tried anew. Raises Refused."""
+    work.may(WEBHOOK_ENDPOINT, UPDATE, given)
+    endpoint = await work.get(WebhookEndpoint, WEBHOOK_ENDPOINT, id_, UPDATE, if_version, given=given)
+    refuse_beyond(work, endpoint.roles, "id")
+    was = endpoint.status
+    for name, value in values.items():
+        setattr(endpoint, name, value)
+    if endpoint.status != was:
+        endpoint.status_reason = None
+    await _check(work, edge, endpoint)
+    await work.save(endpoint, WEBHOOK_ENDPOINT, events.WebhookEndpointUpdated())
+    if endpoint.status == EndpointStatus.ACTIVE.value and was != endpoint.status:
+        await work.session.execute(_TRY_AGAIN, {**work.viewer.binds, "id": endpoint.id, "now": work.now})
+    return endpoint.id
+
+
+async def delete_endpoint(work: Work, id_: str, if_version: int | None) -> None:
+    """Tell an address nothing more; its deliveries go too, those that wait included."""
+    endpoint = await work.get(WebhookEndpoint, WEBHOOK_ENDPOINT, id_, DELETE, if_version)
+    await work.delete(endpoint, WEBHOOK_ENDPOINT, events.WebhookEndpointDeleted())
+
+
+async def rotate_secret(work: Work, edge: Edge, id_: str, overlap_hours: int) -> tuple[str, str]:
+    """Make a new signing secret; for the overlap requests are signed with the old one too. Raises Refused."""
+    if not 0 <= overlap_hours <= MAX_OVERLAP_HOURS:
+        raise Refused("INVALID", f"`overlapHours` must be 0 to {MAX_OVERLAP_HOURS}.", ("overlapHours",))
+    endpoint = await _get(work, id_)
+    secret = new_secret()
+    binds = {**work.viewer.binds, "id": endpoint.id}
+    await work.session.execute(_SECRET, binds)
+    rotated = {
+        "sealed": seal_secret(edge.services, work.viewer.workspace_id, secret),
+        "until": work.now + timedelta(hours=overlap_hours),
+        "now": work.now,
+    }
+    await work.session.execute(_ROTATE, {**binds, **rotated})
+    await work.record(WEBHOOK_ENDPOINT, endpoint.id, events.WebhookSecretRotated(overlap_hours), {})
+    return endpoint.id, secret
+
+
+async def ping(work: Work, id_: str) -> str:
+    """Have a test request sent; returns the delivery's id. Raises Refused ILLEGAL_TRANSITION unless it is ACTIVE."""
+    endpoint = await _get(work, id_)
+    _require_active(endpoint)
+    delivery_id = new_id()
+    row: WebhookDelivery = WebhookDelivery.make(
+        id=delivery_id,
+        **dict.fromkeys(
+            [
+                "event_cursor",
+                "first_attempt_at",
+                "claimed_until",
+                "claim",
+                "response_status",
+                "response_body",
+                "request_body",
+                "duration_ms",
+                "error",
+            ]
+        ),
+        endpoint_id=endpoint.id,
+        message_id=message_id(endpoint.id, delivery_id),
+        event_type=PING,
+        event_seq=0,
+        entity_id=endpoint.id,
+        record_id=encode_id(PREFIX, endpoint.id),
+        status=DeliveryStatus.PENDING.value,
+        attempts=0,
+        next_attempt_at=work.now,
+    )
+    await work.add_part(row, WEBHOOK_DELIVERY)
+    await work.record(WEBHOOK_ENDPOINT, endpoint.id, events.WebhookEndpointPinged(), {})
+    return delivery_id
+
+
+async def replay(work: Work, id_: str, after: str) -> str:
+    """Tell an endpoint again what happened since a position of the log, each with the `webhook-id` that it had. Raises
+    Refused INVALID for what is no position, and for one that is not behind the endpoint's."""
+    endpoint = await _get(work, id_)
+    position, current = LogCursor.decode(after), LogCursor.decode(endpoint.cursor)
+    assert current is not None
+    if position is None:
+        raise Refused("INVALID", "`after` is not a cursor of the event log, `1a2b-3c`.", ("after",))
+    if position > current:
+        raise Refused("INVALID", f"`after` lies ahead of the endpoint, which is at `{endpoint.cursor}`.", ("after",))
+    endpoint.cursor = position.encode()
+    await work.save(endpoint, WEBHOOK_ENDPOINT, events.WebhookEndpointReplayed(after))
+    return endpoint.id
+
+
+async def redeliver(work: Work, id_: str) -> str:
+    """Send a request again, with the permissions and the selection of now. Raises Refused ILLEGAL_TRANSITION while it
+    waits anyway, or its endpoint is not ACTIVE."""
+    delivery = await work.get(WebhookDelivery, WEBHOOK_DELIVERY, id_, UPDATE)
+    endpoint = await work.refer(WebhookEndpoint, WEBHOOK_ENDPOINT, delivery.endpoint_id, "id")
+    refuse_beyond(work, endpoint.roles, "id")
+    _require_active(endpoint)
+    if delivery.status == DeliveryStatus.PENDING.value:
+        raise Refused("ILLEGAL_TRANSITION", "This delivery is still PENDING: it is going to be sent.", ("id",))
+    delivery.status = DeliveryStatus.PENDING.value
+    delivery.attempts, delivery.first_attempt_at, delivery.next_attempt_at = 0, None, work.now
+    await work.save(delivery, WEBHOOK_DELIVERY, events.WebhookRedeliveryRequested())
+    return delivery.id
+
+
+async def _get(work: Work, id_: str) -> WebhookEndpoint:
+    """Return an endpoint that the viewer may update, with roles that they hold."""
+    endpoint: WebhookEndpoint = await work.get(WebhookEndpoint, WEBHOOK_ENDPOINT, id_, UPDATE)
+    refuse_beyond(work, endpoint.roles, "id")
+    return endpoint
+
+
+def _require_active(endpoint: Row) -> None:
+    assert isinstance(endpoint, WebhookEndpoint)
+    if endpoint.status != EndpointStatus.ACTIVE.value:
+        raise Refused(
+            "ILLEGAL_TRANSITION", f"The endpoint is {endpoint.status}: nothing is sent until it is ACTIVE.", ("id",)
+        )
+
+
+async def _check(work: Work, edge: Edge, endpoint: WebhookEndpoint) -> None:
+    """Raise Refused for an endpoint that cannot be meant, at the field that is wrong."""
+    check_url(endpoint.url)
+    check_event_types(endpoint.event_types, edge.check.event_types)
+    await check_roles(work, endpoint.roles)
+    if endpoint.description is not None and len(endpoint.description) > MAX_DESCRIPTION_LENGTH:
+        raise Refused("INVALID", f"`description` may have at most {MAX_DESCRIPTION_LENGTH} letters.", ("description",))
+    if endpoint.selection is not None:
+        workspace_id = work.viewer.workspace_id
+        (row,) = await work.session.fetch(DEFINITIONS, {"workspace_id": workspace_id, "roles": endpoint.roles})
+        viewer = viewer_of(workspace_id, endpoint.id, endpoint.roles, tuple(row))
+        await edge.check.check(viewer, endpoint.selection)

@@ -425,7 +425,14 @@ WEBHOOKS = Table(
             samples={"selection": "{ __typename }"},
         ),
         _hook("deleteWebhookEndpoint", {"id": ROW}, "WebhookEndpointDeleted", verb="delete", fresh=True),
-        _hook("rotateWebhookSecret", {"id": ROW}, "WebhookSecretRotated", "webhook_secret"),
+        _hook(
+            "rotateWebhookSecret",
+            {"id": ROW},
+            "WebhookSecretRotated",
+            "webhook_secret",
+            before="INSERT INTO webhook_secret (workspace_id, id, version, created_at, updated_at, sealed)"
+            " VALUES ($1, $2, 1, now(), now(), 'zebra')",
+        ),
         _hook("pingWebhookEndpoint", {"id": ROW}, "WebhookEndpointPinged", "webhook_delivery"),
         _hook("replayWebhookEndpoint", {"id": ROW, "after": "1-1"}, "WebhookEndpointReplayed"),
     ],

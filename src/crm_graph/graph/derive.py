@@ -221,8 +221,9 @@ def watch_arguments(record: Record, within: str | None) -> list[StrawberryArgume
     which = filter_argument(
         record, "Which records; all that you may see unless given. One that leaves is said to have left."
     )
+    of = "record" if within == "id" else within
     return [
-        which if within is None else StrawberryArgument("id", "id", identity, description=f"The id of the {within}."),
+        which if within is None else StrawberryArgument("id", "id", identity, description=f"The id of the {of}."),
         _argument(
             "after",
             "after",

@@ -69,7 +69,9 @@ class Watch:
         CursorTooOld for one before what was `removed`."""
         registry = context.registry
         record, where, within = record_of(spec.record), arguments.get("where"), None
-        if spec.within is not None:
+        if spec.within == "id":
+            where = {"id": {"eq": arguments["id"]}}
+        elif spec.within is not None:
             where = {spec.within: {"id": {"eq": arguments["id"]}}}
             within = decode_id(record.edges[spec.within].target.prefix, arguments["id"])
         normaliser, form = Normaliser(registry), EVERYTHING

@@ -102,7 +102,7 @@ class RootSpec:
 @dataclass(frozen=True, slots=True)
 class WatchSpec:
     """A field of Subscription that watches a record type: those that a filter matches, or those `within` a record, the
-    one that this edge of theirs leads to."""
+    one that this edge of theirs leads to; `id` is the record itself."""
 
     record: type
     within: str | None = None

@@ -454,7 +454,42 @@ DELIVERIES = Table(
         ),
     ],
 )
+
+_UNDER_WAY = {"status": "QUEUED", "queue_id": None, "ended_at": None}
+_GIVEN_UP = {**_UNDER_WAY, "status": "FAILED"}
+
+
+def _job(name: str, event: str, given: Mapping[str, Any]) -> Write:
+    without = [
+        Without(NOBODY, no_verb("update", "jobs")),
+        Without("analyst", no_such("job"), place="team"),
+    ]
+    return Write(name, "update", {"id": ROW}, "analyst", without, no_such("job"), [event], ["job"], given=given)
+
+
+JOBS = Table(
+    "Job",
+    reads=("job", "jobs"),
+    watches=("jobChanged", "jobProgress"),
+    seen_by="analyst",
+    unseen_by=[(NOBODY, "own"), ("analyst", "team")],
+    writes=[
+        Write(
+            "exportRecords",
+            "create",
+            {"type": "Customer"},
+            "analyst",
+            [Without(NOBODY, no_verb("create", "jobs"))],
+            OWN_WORKSPACE,
+            ["JobCreated"],
+            ["job"],
+        ),
+        _job("cancelJob", "JobCancelled", _UNDER_WAY),
+        _job("requeueJob", "JobRequeued", _GIVEN_UP),
+    ],
+)
 TABLES = (
+    JOBS,
     WEBHOOKS,
     DELIVERIES,
     KEYS,

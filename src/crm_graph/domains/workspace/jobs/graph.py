@@ -147,6 +147,7 @@ class Subscriptions:
     """Fields of Subscription."""
 
     job_changed: JobChange = watch(Job, f"Every change of the jobs {THAT_MATCH}")
+    job_progress: JobChange = watch(Job, "Every change of one job: how far it is, and how it ended.", within="id")
 
 
 SLICE = Slice(

@@ -95,7 +95,7 @@ class Stream:
 
     async def wait_for(self, count: int) -> list[dict[str, Any]]:
         """Return what was received once it is this many."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self.received) < count and not self.task.done():  # noqa: ASYNC110 - polls what others append
                 await asyncio.sleep(0.01)
         return self.received

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -145,7 +146,7 @@ async def test_a_page_takes_a_statement_a_type(live: Running, monkeypatch: pytes
     fetch = ReadSession.fetch
 
     async def counting(self: ReadSession, statement: Any, values: Any) -> Any:
-        if statement is not log._AFTER:  # which the hub reads beside
+        if statement is not log._AFTER and not re.search("webhook_|crm_jobs|advisory", statement.text):  # others
             sent.append(statement.text)
         return await fetch(self, statement, values)
 

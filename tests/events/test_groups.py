@@ -119,7 +119,7 @@ async def test_streams_that_resume_elsewhere_join_one_group(live: Live) -> None:
     await asyncio.sleep(0.2)
     assert live.engine.subscriptions.groups.count == (1, 1)
     made.append(await live.create(admin, "live"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while any(each[-1:] != made[-1:] for each in received):  # noqa: ASYNC110 - polls what others append
             await asyncio.sleep(0.01)
     for task in tasks:

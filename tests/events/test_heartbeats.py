@@ -67,7 +67,7 @@ async def _lines_until_event(engine: Engine, member: Claims) -> list[str]:
     response = await GraphQLEndpoint(engine).respond(Incoming("POST", list(headers.items()), b"", receive))
     assert isinstance(response, StreamingResponse)
     lines: list[str] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for frame in response.body_iterator:
             lines += (frame if isinstance(frame, str) else bytes(frame).decode()).splitlines()
             if any(line.startswith("data: {") for line in lines):

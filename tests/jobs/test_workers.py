@@ -104,7 +104,7 @@ async def test_a_worker_that_is_too_late_changes_nothing(desk: Desk) -> None:
     async with running(desk.worker({"slow": _endless})):
         await desk.until(id_, lambda job: job["done"] == 7)
         await desk.rows("UPDATE job SET run = run + 1, done = 0 WHERE id = $1 RETURNING 1", id_)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await _parts(desk, id_):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
     row = await desk.job(id_)
@@ -118,7 +118,7 @@ async def test_cancelling_ends_a_running_job(desk: Desk) -> None:
         assert (row["total"], row["message"]) == (9, "half way")
         async with desk.work() as work:
             await cancel_job(work, id_, None)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await _parts(desk, id_):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
     assert (await desk.job(id_))["status"] == "CANCELLED"
@@ -175,7 +175,7 @@ async def test_a_tick_is_one_worker_s(desk: Desk) -> None:
     workers = [Worker(desk.database, SETTINGS, {}, {"chore": chore}, schedules) for _ in range(2)]
     async with running(workers[0]), running(workers[1]):
         for tick in range(1, 6):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await desk.rows("UPDATE crm_jobs.pgqueuer_schedules SET next_run = now() RETURNING 1"):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
                 while len(ran) < tick or await _entries(desk):  # noqa: ASYNC110

@@ -147,7 +147,7 @@ class Hooks:
         """Return an endpoint once it has the status, and its deliveries, oldest event first, have theirs."""
         found: Any = None
         with suppress(TimeoutError):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while True:
                     found = await self.seen(endpoint)
                     now = sorted(each["status"] for each in found["deliveries"])

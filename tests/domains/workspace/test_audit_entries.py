@@ -86,7 +86,9 @@ async def office(postgres: str, database_url: str, schema: BuiltSchema) -> Async
     url = await clone(postgres, f"office_{abs(hash(database_url)) % 10**6}")
     connection = await connect(url)
     secrets = await load_secrets(ReadSession(connection), {})
-    async with running_engine(Installation(url, secrets), Settings(audit_poll_ms=10), schema) as engine:
+    async with running_engine(
+        Installation(url, secrets), Settings(audit_poll_ms=10, event_retention_days=0), schema
+    ) as engine:
         yield Office(engine, connection, url)
     await connection.close()
 
@@ -263,7 +265,7 @@ async def test_an_export_that_breaks_off_is_written_down(
             raise OSError(28, "No space left on device")
         return str(value)
 
-    monkeypatch.setattr("crm_graph.cli.exporting.csv_cell", full)
+    monkeypatch.setattr("crm_graph.graph.export_lines.csv_cell", full)
     with pytest.raises(OperatorError, match="No space"):
         await _exported(office, tmp_path / "full.csv", ["name"])
     event = await _newest(office, "RecordsExported")

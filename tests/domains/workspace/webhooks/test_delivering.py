@@ -71,7 +71,7 @@ async def test_what_is_no_success_is_sent_again(hooks: Hooks, said: bytes, why: 
     async with hooks.delivering(webhook_retry_ms=5_000, webhook_retry_max_ms=5_000, webhook_timeout_ms=300):
         await hooks.customer()
         await hooks.receiver.wait(1)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not (error := (await hooks.seen(endpoint))["deliveries"][0]["error"]):
                 await hooks.rest()
         assert why in error
@@ -94,7 +94,7 @@ async def test_a_private_address_is_refused(hooks: Hooks) -> None:
     endpoint, _ = await hooks.endpoint("CustomerCreated")
     async with hooks.delivering(webhook_private="", webhook_retry_ms=60_000):
         await hooks.customer()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not (found := (await hooks.seen(endpoint))["deliveries"]) or not found[0]["error"]:
                 await hooks.rest()
     assert "CRM_WEBHOOK_PRIVATE" in found[0]["error"]

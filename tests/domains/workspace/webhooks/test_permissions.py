@@ -83,7 +83,7 @@ async def test_an_endpoint_is_told_what_its_roles_may_read_and_no_more(hooks: Ho
         await hooks.customer(name="Zebra", phone="+1 555 0100")
         await hooks.until(seen, deliveries=["DELIVERED"])
         position = await hooks.position(seen)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await hooks.position(unseen) < position:
                 await hooks.rest()
     (request,) = hooks.receiver.received

@@ -26,7 +26,7 @@ def _of_edge(edge: PlannedEdge) -> int:
     return below + (_own(edge) if edge.fetch is not None and not edge.per_row else _of_resolver(edge))
 
 
-READS = {"Query.explainAccess": 3, "Query.role": 1, "Query.roles": 1}
+READS = {"Query.changes": 1, "Query.explainAccess": 3, "Query.role": 1, "Query.roles": 1}
 """Plain resolvers that send statements themselves, and how many; all others of these types one."""
 READING_TYPES = frozenset({"Viewer", "RolePayload"})
 

@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 # Commands that tests start compile nothing anew, whatever the shell asks for.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check format bench bench-live fuzz lock install contracts clean
+.PHONY: run test check format bench bench-live fuzz soak lock install contracts clean
 
 run: $(STAMP)  ## start everything and serve http://127.0.0.1:8000/graphql
 	@$(BIN)/crm-graph dev
@@ -34,6 +34,9 @@ bench-live: $(STAMP)  ## many subscribers on one process: LIVE_SUBSCRIBERS, LIVE
 
 fuzz: $(STAMP)  ## 20,000 generated operations under both executors
 	@$(BIN)/python -m tests.executor.fuzz
+
+soak: $(STAMP)  ## writers, clients and faults at once; nothing may be lost: SOAK_SECONDS, SOAK_SEED
+	@$(BIN)/python -m tests.faults
 
 install: $(STAMP)
 

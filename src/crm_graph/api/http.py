@@ -234,6 +234,8 @@ class GraphQLEndpoint:
                     break
                 else:
                     await self._engine.confirm(claims)
+                    if pending.done():  # meanwhile: its cursor is not told before it is
+                        continue
                     yield f"id: {stream.cursor}\n\n".encode()
         except RequestError as error:
             yield frame("next", self._engine.refuse_error(error))

@@ -60,6 +60,15 @@ async def connect(url: str, **options: Any) -> asyncpg.Connection[Any]:
     return connection
 
 
+def _is_closed(connection: Any) -> bool:
+    """Return whether a connection of asyncpg's pool was closed, also by the server while it lay at hand: asyncpg has
+    then taken it back already, and what is left in our hands answers nothing any more."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
+
+
 CLOSE_TIMEOUT_S = 5
 
 
@@ -121,7 +130,7 @@ class Pool:
             if self._idle:
                 connection = self._idle.pop()
                 self.lent += 1
-                if not connection.is_closed():
+                if not _is_closed(connection):
                     return connection
                 await self.drop(connection)
             elif self.lent < self.size:

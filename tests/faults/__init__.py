@@ -1,0 +1,1 @@
+"""The live feed under faults: processes killed, connections cut, rights that end."""

@@ -81,7 +81,11 @@ class Subscriber:
             self.error = FeedOverflow(cursor)
 
     def end(self, passed: LogCursor, error: Exception | None = None) -> None:
-        """End at once: answers that wait are not for somebody whose rights have changed."""
+        """End with an error, at once: answers that wait are not for somebody whose rights have changed. Or, where the
+        hub stops, behind what waits."""
+        if error is None and self.error is None and not self.queue.full():
+            self.queue.put_nowait(None)
+            return
         if self.error is None and self.queue.empty() and not self.in_hand:
             self.passed = passed
         self.error = error

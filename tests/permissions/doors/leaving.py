@@ -8,6 +8,7 @@ from typing import Any
 from graphql import GraphQLObjectType, GraphQLSchema, build_schema, get_named_type, is_required_input_field
 
 from crm_graph.api.body import Answer, GraphQLRequest
+from crm_graph.api.subscriptions import Subscriptions
 from crm_graph.events.hub import Hub
 from crm_graph.graph.cut import cut_to_role
 from crm_graph.graph.exports import HOUSEKEEPING, KNOWN_BY, export_rows, plan_export
@@ -195,6 +196,7 @@ async def _subscribe(visit: Visit, name: str, selection: str, where: Where) -> l
     engine = visit.world.graph.engine
     engine.hub = hub = Hub(visit.world.graph.database)
     hub.position = LogCursor(1, 2**62)
+    engine.subscriptions = Subscriptions(engine)
     root = visit.world.graph.schema.core.subscription_type
     assert root is not None
     types = f"$where: {root.fields[name].args['where'].type}, $after: Cursor"

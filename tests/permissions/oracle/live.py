@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from crm_graph.api.body import GraphQLRequest
+from crm_graph.api.subscriptions import Subscriptions
+from crm_graph.events.hub import Feed
 from crm_graph.events.log import COLUMNS, Event
 from crm_graph.kernel.cursor import LogCursor
 from tests.permissions.oracle.answer import Answer, Oracle
@@ -31,11 +34,24 @@ class WrittenLog:
         self.written = events
 
     async def newest(self) -> LogCursor:
-        """Return a position behind all events."""
-        return LogCursor(2**62, 0)
+        """Return a position before all events."""
+        return LogCursor(0, 0)
+
+    @contextmanager
+    def registered(self, _workspace: str, _entity: str) -> Iterator[Feed]:
+        """Lend a feed of the events, which then ends, as the hub would."""
+        feed = Feed(LogCursor(0, 0), len(self.written) + 1)
+        for event in (*self.written, None):
+            feed.put(event)
+        yield feed
+
+    async def replay(self, _workspace: str, _entity: str, _after: LogCursor, _to: LogCursor) -> AsyncIterator[Event]:
+        """Yield nothing: all of them are live."""
+        for event in self.written[:0]:
+            yield event
 
     async def events(self, _workspace: str, _entity: str, _after: LogCursor) -> AsyncIterator[Event]:
-        """Yield the events, as the hub would."""
+        """Yield the events, as the hub would, to whoever reads alone."""
         for event in self.written:
             yield event
 
@@ -131,7 +147,8 @@ async def _actual(
     engine = told.judge.graph.engine
     claims = claims_of(Sight(told.after, member))
     log: Any = WrittenLog(events[-1:])
-    hub, engine.hub = engine.hub, log
+    hub, subscriptions, engine.hub = engine.hub, engine.subscriptions, log
+    engine.subscriptions = Subscriptions(engine)
     try:
         printer = Printer({})
         selected = f"kind recordId changedFields opportunity {printer.select(select)}"
@@ -146,5 +163,5 @@ async def _actual(
             return refusal.body
         sent = [answer.body async for _, answer in stream]
     finally:
-        engine.hub = hub
+        engine.hub, engine.subscriptions = hub, subscriptions
     return sent[0] if sent else None

@@ -14,7 +14,7 @@ run: $(STAMP)  ## start everything and serve http://127.0.0.1:8000/graphql
 	@$(BIN)/crm-graph dev
 
 test: $(STAMP)  ## the one command that proves everything
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 check: $(STAMP)  ## format, lint, strict types, import contracts
 	@$(BIN)/ruff format --check .

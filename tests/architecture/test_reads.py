@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,3 +101,12 @@ def test_the_lint_sees_what_it_is_for() -> None:
     assert list(violations("from sqlalchemy import select\nrows = select(customer)")) == ["line 2: select(...)"]
     assert list(violations("FIND = Statement('SELECT 1', (), {})")) == ["line 1: Statement(...)"]
     assert list(violations("from x import y\ny.selection()")) == []
+
+
+def test_advisory_locks_are_for_one_thing_each() -> None:
+    """Two uses of one number would wait for each other: a migration for ever, while a server runs."""
+    numbers = [
+        number for path in SOURCE.rglob("*.py") for number in re.findall(r"\b7_226_101_\d{3}\b", path.read_text())
+    ]
+    assert numbers
+    assert len(numbers) == len(set(numbers)), sorted(numbers)

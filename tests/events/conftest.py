@@ -1,17 +1,38 @@
-"""The fixture of live tests."""
+"""A Postgres of their own for tests of the log, and the fixture of live tests.
+
+The log's readers stop at the snapshot horizon, which is the server's and not the database's: the long transactions of
+other tests would keep them waiting.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from crm_graph.app import Installation, running_engine
+from crm_graph.db import embedded
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.kernel.settings import Settings
 from tests.events.live import Live
-from tests.support.database import clone
+from tests.support.database import clone, make_template
+
+
+@pytest.fixture(scope="session")
+def postgres(run_directory: Path) -> Iterator[str]:
+    """The address of the Postgres of these tests."""
+    with embedded.running(run_directory / "events-postgres") as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+async def database_url(postgres: str, run_directory: Path) -> str:
+    """The address of this worker's clone of the template."""
+    await make_template(postgres, run_directory / "events-template-made")
+    return await clone(postgres, f"crm_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")
 
 
 @pytest.fixture(scope="module")

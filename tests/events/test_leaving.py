@@ -64,6 +64,8 @@ def test_clients_move_over_without_a_gap(tmp_path: Path) -> None:
             assert first["type"] == "ping"
             assert first["payload"]["cursors"].keys() == {"a"}
             seen = create(server, "seen by both")
+            while not heard or heard[-1]["type"] != "next":
+                heard.append(json.loads(socket.recv(timeout=20)))
             server.process.send_signal(signal.SIGTERM)
             with suppress(ConnectionClosed):
                 while True:

@@ -236,7 +236,7 @@ WORST: dict[str, Worst] = {
         "{ __schema { types { "
         + "fields { name type { name kind description fields { name type { name ofType { name } } } } }"
         " } } }",
-        LIMIT,
+        None,
     ),
     "introspection of all arguments": Worst(
         "{ __schema { types { fields { args { type { name ofType { name ofType { name } } inputFields {"

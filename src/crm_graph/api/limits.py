@@ -55,7 +55,7 @@ class ShapeLimits:
     root_fields: int = 20
     fields: int = 5_000
     statements: int = 100
-    introspected: int = 50_000
+    introspected: int = 100_000
 
 
 class LimitError(GraphQLError):

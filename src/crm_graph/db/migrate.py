@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from crm_graph.kernel.errors import OperatorError
 
-_LOCK = 7_226_101_002
+_LOCK = 7_226_101_000
 
 
 @dataclass(frozen=True, slots=True)

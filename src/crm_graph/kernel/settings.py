@@ -106,7 +106,7 @@ class Settings:
     max_root_fields: int = 20
     max_fields: int = 5_000
     max_statements: int = 100
-    max_introspected: int = 50_000
+    max_introspected: int = 100_000
     max_values: int = 10_000
     max_cost: int = 10_000
     max_errors: int = 20

@@ -22,6 +22,7 @@ def _without(verb: str, plural: str, *roles: str) -> list[Without]:
 PRODUCTS = Table(
     "Product",
     reads=("product", "products", "productsAggregate"),
+    watches=("productChanged",),
     seen_by="marketer",
     unseen_by=[(NOBODY, "own")],
     writes=[

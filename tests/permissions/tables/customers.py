@@ -18,6 +18,7 @@ from tests.permissions.tables.table import (
 CUSTOMERS = Table(
     "Customer",
     reads=("customer", "customers", "customersAggregate"),
+    watches=("customerChanged",),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "own")],
     writes=[
@@ -85,6 +86,7 @@ CUSTOMERS = Table(
 CONTACTS = Table(
     "Contact",
     reads=("contact", "contacts", "contactsAggregate"),
+    watches=("contactChanged",),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "own")],
     writes=[

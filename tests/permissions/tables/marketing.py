@@ -37,6 +37,7 @@ def _transition(verb: str, before: str, event: str) -> Write:
 CAMPAIGNS = Table(
     "Campaign",
     reads=("campaign", "campaigns", "campaignsAggregate"),
+    watches=("campaignChanged",),
     seen_by="sales_manager",
     unseen_by=[(NOBODY, "own")],
     writes=[

@@ -76,6 +76,7 @@ _DRAFT: Mapping[Id, Mapping[str, Any]] = {
 ORDERS = Table(
     "Order",
     reads=("order", "orders", "ordersAggregate"),
+    watches=("orderChanged",),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "own"), ("sales_rep", "outside")],
     writes=[

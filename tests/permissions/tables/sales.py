@@ -36,7 +36,7 @@ _IN_PIPELINE: Mapping[Id, Mapping[str, Any]] = {Id("Stage", "team"): {"pipeline_
 OPPORTUNITIES = Table(
     "Opportunity",
     reads=("opportunity", "opportunities", "opportunitiesAggregate"),
-    watches=("opportunityChanged",),
+    watches=("opportunityChanged", "pipelineChanged"),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "own"), ("support_agent", "own"), ("sales_rep", "outside")],
     writes=[

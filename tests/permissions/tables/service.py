@@ -35,6 +35,7 @@ def _transition(verb: str, before: str, event: str, **more: Any) -> Write:
 TICKETS = Table(
     "Ticket",
     reads=("ticket", "tickets", "ticketsAggregate"),
+    watches=("ticketChanged",),
     seen_by="sales_manager",
     unseen_by=[(NOBODY, "own")],
     writes=[

@@ -13,7 +13,7 @@ from crm_graph.events.log import Event
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.filters import EVERYTHING, Normaliser
 from crm_graph.graph.judging import ChangeKind, Judge
-from crm_graph.graph.records import Record, RecordColumn, WatchSpec, record_of
+from crm_graph.graph.records import Record, WatchSpec, record_of
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.scalars import Cursor
 from crm_graph.kernel.cursor import LogCursor
@@ -101,10 +101,9 @@ def make_change(cls: type[Change], watch: Watch, event: Event, context: GraphCon
 def event_name(record: Record, event: Event, context: GraphContext) -> str:
     """Return what happened, as far as the viewer may know: `OpportunityWon` would tell a stage that is hidden from
     them, so where a field that changed is hidden on any row, a record was updated, and no more."""
-    general = {f"{record.name}{what}" for what in ("Created", "Updated", "Deleted")}
+    general = {f"{record.name}{what}" for what in ("Created", "Added", "Updated", "Deleted", "Removed")}
     access = context.access.of(record.name)
-    by_column = {each.column: each.field for each in record.columns.values()}
-    if event.type in general or not any(access.partial(by_column[name]) for name in event.changes if name in by_column):
+    if event.type in general or not any(access.partial(name) for name in _fields(record, event)):
         return event.type
     return f"{record.name}Updated"
 
@@ -112,10 +111,12 @@ def event_name(record: Record, event: Event, context: GraphContext) -> str:
 def changed_fields(record: Record, event: Event, context: GraphContext) -> list[str]:
     """Return the fields behind the changed columns that the viewer may read in clear on every row."""
     access = context.access.of(record.name)
-    fields: dict[str, None] = {}
-    by_column: dict[str, RecordColumn] = {each.column: each for each in record.columns.values()}
-    for name in event.changes:
-        found = by_column.get(name)
-        if found is not None and not access.partial(found.field):
-            fields[found.field] = None
-    return list(fields)
+    return [name for name in _fields(record, event) if not access.partial(name)]
+
+
+def _fields(record: Record, event: Event) -> list[str]:
+    """Return the fields behind the changed columns; several read the currency that amounts share."""
+    by_column: dict[str, dict[str, None]] = {}
+    for each in record.columns.values():
+        by_column.setdefault(each.column, {})[each.field] = None
+    return list(dict.fromkeys(name for column in event.changes for name in by_column.get(column, ())))

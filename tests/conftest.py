@@ -11,7 +11,7 @@ import pytest
 from crm_graph.api.schema import make_schema
 from crm_graph.db import embedded
 from crm_graph.graph.build import BuiltSchema
-from tests.support.database import clone, make_template, savepoint
+from tests.support.database import clone_of_worker, savepoint
 from tests.support.graph import Graph
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -35,8 +35,7 @@ def postgres(run_directory: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 async def database_url(postgres: str, run_directory: Path) -> str:
     """The address of this worker's clone of the template."""
-    await make_template(postgres, run_directory / "template-made")
-    return await clone(postgres, f"crm_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")
+    return await clone_of_worker(postgres, run_directory / "template-made")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ other tests would keep them waiting.
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from crm_graph.db import embedded
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.kernel.settings import Settings
 from tests.events.live import Live
-from tests.support.database import clone, make_template
+from tests.support.database import clone, clone_of_worker
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +30,7 @@ def postgres(run_directory: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 async def database_url(postgres: str, run_directory: Path) -> str:
     """The address of this worker's clone of the template."""
-    await make_template(postgres, run_directory / "events-template-made")
-    return await clone(postgres, f"crm_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")
+    return await clone_of_worker(postgres, run_directory / "events-template-made")
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ DERIVED = (
 OPEN = frozenset({"PageInfo", "Money", "UserError", "DeletePayload", "Viewer", "MoneyInput"}) | {
     *(
         *("Account", "SignedInSession", "AuthorizedApp"),
+        "StageTotals",  # tests/events/test_boards.py
         *("ClaimConditionInput", "ProvisioningRuleInput", "TrustedDocumentInput"),
         *("ChangeFeed", "RecordChange"),
         "Role",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -55,6 +56,12 @@ async def clone(url: str, name: str) -> str:
     finally:
         await server.close()
     return with_database(url, name)
+
+
+async def clone_of_worker(url: str, marker: Path) -> str:
+    """Return the address of this worker's clone of a server's template, which the first worker makes."""
+    await make_template(url, marker)
+    return await clone(url, f"crm_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")
 
 
 class OneConnection:

@@ -264,19 +264,17 @@ class Engine:
     async def context(self, claims: Claims, origin: Origin = NOWHERE) -> GraphContext:
         """Return a context that outlives an operation, its viewer read anew, on the primary: it reads what was just
         written. Raises Unauthenticated."""
-        reader = self.database.primary_reader()
-        viewer = await self.authenticator.viewer(claims, ReadSession(reader.connection))
-        return self._context(viewer, reader, self.database.transaction, _Asking(claims, origin, new_id()))
+        viewer = await self.authenticator.viewer(claims, self.database.primary_reader())
+        return self.live_context(viewer, None, claims, origin)
 
     def live_context(
         self, viewer: Viewer, trust: Trust | None = None, claims: Claims | None = None, origin: Origin = NOWHERE
     ) -> GraphContext:
         """Return a context of a viewer who was just read, or whom a trust guards, on the primary."""
-        connection = self.database.primary_reader().connection
+        reader = self.database.primary_reader()
+        reader.trust = trust
         claims = claims or Claims(viewer.workspace_id, viewer.member_id, datetime.max.replace(tzinfo=UTC))
-        return self._context(
-            viewer, ReadSession(connection, trust), self.database.transaction, _Asking(claims, origin, new_id())
-        )
+        return self._context(viewer, reader, self.database.transaction, _Asking(claims, origin, new_id()))
 
     def _lent(self, viewer: Viewer, lease: Lease, asking: _Asking, trust: Trust | None = None) -> GraphContext:
         """Return the context of one operation on the connections that are lent to it."""

@@ -238,7 +238,8 @@ class Groups:
         moved since the family's were read."""
         groups = list(family.groups.values())
         guarded = self._contexts(family.viewer, Trust(self._authenticator.stands(family.viewer)))
-        asking = [await each.watch.judge.asking(self._contexts(each.viewer)) for each in groups]
+        plain = self._contexts(family.viewer)
+        asking = [await each.watch.judge.asking(plain, each.viewer) for each in groups]
         kinds = await family.watch.judge.kinds_for(guarded, [event], asking)
         if len(kinds) < len(groups):
             return False

@@ -58,11 +58,16 @@ class Statement:
 
 def compile_statement(expression: ClauseElement) -> Statement:
     """Compile an expression for asyncpg. Binds made with `bindparam(name)` are filled in at run time."""
+    text, names, binds = _compiled(expression)
+    defaults = {name: binds[name].value for name in names if not binds[name].required}
+    return Statement(text, tuple(names), defaults)
+
+
+def _compiled(expression: ClauseElement) -> tuple[str, Sequence[str], Mapping[str, Any]]:
+    """Return the text of an expression, the names of its binds in placeholder order, and the binds by name."""
     compiled = expression.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     names: Sequence[str] = compiled.positiontup or ()  # type: ignore[attr-defined]
-    binds = compiled.binds  # type: ignore[attr-defined]
-    defaults = {name: binds[name].value for name in names if not binds[name].required}
-    return Statement(str(compiled), tuple(names), defaults)
+    return str(compiled), names, compiled.binds  # type: ignore[attr-defined]
 
 
 def compile_for_many(expression: ClauseElement, shared: frozenset[str], rows: str) -> Statement:
@@ -72,9 +77,7 @@ def compile_for_many(expression: ClauseElement, shared: frozenset[str], rows: st
     The expression must select from `func.jsonb_to_recordset(bindparam(rows))`, derived under the name `rows` with the
     one column `number`, an integer.
     """
-    compiled = expression.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-    names: Sequence[str] = compiled.positiontup or ()  # type: ignore[attr-defined]
-    binds = compiled.binds  # type: ignore[attr-defined]
+    text, names, binds = _compiled(expression)
     columns = {
         name: binds[name].type.compile(dialect=_DIALECT)
         for name in names
@@ -87,7 +90,7 @@ def compile_for_many(expression: ClauseElement, shared: frozenset[str], rows: st
         return f"{rows}.{name}" if name in columns else f"${kept.setdefault(name, len(kept) + 1)}"
 
     declared = "".join(f", {name} {of}" for name, of in columns.items())
-    text = _PLACEHOLDER.sub(placed, str(compiled))
+    text = _PLACEHOLDER.sub(placed, text)
     head = f"AS {rows}(number INTEGER"
     assert text.count(head) == 1, "the expression selects from its rows once"
     defaults = {name: binds[name].value for name in kept if not binds[name].required}

@@ -27,6 +27,7 @@ from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.sealed import Search, blind_values
 from crm_graph.graph.views import View
+from crm_graph.identity.viewer import Viewer
 from crm_graph.permissions.policy import UUID, workspace
 
 
@@ -53,13 +54,14 @@ class Judge:
 
     async def kinds(self, context: GraphContext, events: Sequence[Event]) -> list[ChangeKind | None]:
         """Return what each event means to the viewer, None where it means nothing: in one statement."""
-        (found,) = await self.kinds_for(context, events, [await self.asking(context)])
+        (found,) = await self.kinds_for(context, events, [await self.asking(context, context.viewer)])
         return found
 
-    async def asking(self, context: GraphContext) -> Mapping[str, Any]:
-        """Return the values by which this viewer and filter differ from others of the same form and grants."""
+    async def asking(self, context: GraphContext, viewer: Viewer) -> Mapping[str, Any]:
+        """Return the values by which a viewer, of the context's workspace, and this filter differ from others of the
+        same form and grants."""
         searched = await blind_values(context, self.searches) if self.searches else {}
-        return {**context.binds, **self.values, **searched}
+        return {**viewer.binds, **self.values, **searched}
 
     async def kinds_for(
         self, context: GraphContext, events: Sequence[Event], asking: Sequence[Mapping[str, Any]]

@@ -303,18 +303,18 @@ async def test_the_command_verifies_and_says_what_is_wrong(office: Office, monke
     assert "demo: entry 1: it is not the one whose hash was given as --expect" in " ".join(err.split())
     assert (await run("--expect", heads["demo"]))[0] == 2
     assert (await run("--workspace", "demo", "--expect", "nonsense"))[0] == 2
-    workspace = (await office.claims(ADMIN)).workspace_id
+    workspace, number = (await office.claims(ADMIN)).workspace_id, int(heads["demo"].partition(":")[0])
     sql = (
         "UPDATE event SET actor = $3 WHERE workspace_id = $1 AND seq ="
         " (SELECT event_seq FROM audit_entry WHERE workspace_id = $1 AND number = $2) RETURNING $3::uuid"
     )
     actor = await office.connection.fetchval(
-        "SELECT actor_id FROM audit_entry WHERE workspace_id = $1 AND number = 2", workspace
+        "SELECT actor_id FROM audit_entry WHERE workspace_id = $1 AND number = $2", workspace, number
     )
-    await office.connection.execute(sql, workspace, 2, "0" * 32)
+    await office.connection.execute(sql, workspace, number, "0" * 32)
     code, out, err = await run()
     assert code == 1
-    assert "demo: entry 2: its event was altered: actor" in " ".join(err.split())
+    assert f"demo: entry {number}: its event was altered: actor" in " ".join(err.split())
     assert out.startswith("other\t"), "the others are verified all the same"
-    await office.connection.execute(sql, workspace, 2, actor)
+    await office.connection.execute(sql, workspace, number, actor)
     assert (await run())[0] == 0

@@ -113,6 +113,8 @@ async def subscription(visit: Visit) -> None:
         definition = field.extensions["strawberry-definition"]
         spec = spec_of(definition)
         assert isinstance(spec, WatchSpec)
+        if spec.within is not None:  # tests/events/test_boards.py
+            continue
         record = record_of(spec.record)
         await _expect_changes(visit, name, record, {})
         leaves = conditions(visit, record)

@@ -42,6 +42,7 @@ ANCHORS: Mapping[str, str] = {
     "CampaignMember": "campaign_id",
     "Ticket": "assignee_id",
     "TicketReply": "ticket_id",
+    "Job": "created_by_id",
 }
 """The column that says whose a row is. Members are each their own; the other types belong to the whole workspace."""
 UNOWNED = frozenset(

@@ -33,6 +33,8 @@ IN_THE_SCHEMA: dict[str, set[str]] = {
     "updateCustomer": {"ownerId"},
     "createApiClient": {"roles"},
     "updateApiClient": {"roles"},
+    "createWebhookEndpoint": {"roles"},
+    "updateWebhookEndpoint": {"roles", "status"},
     "linkMemberIdentity": {"memberId"},
     "addAccountTeamMember": {"memberId"},
     "createStage": {"pipelineId"},
@@ -117,6 +119,8 @@ ROLES: dict[str, dict[str, Any]] = {
     "inviteMember": {"name": "x", "email": "x@new.example", "roles": ["admin"]},
     "setMemberRoles": {"roles": ["admin"]},
     "createApiClient": {"name": "x", "roles": ["admin"]},
+    "createWebhookEndpoint": {"url": "https://x.example", "eventTypes": ["CustomerCreated"], "roles": ["admin"]},
+    "updateWebhookEndpoint": {"roles": ["admin"]},
 }
 
 
@@ -124,13 +128,13 @@ ROLES: dict[str, dict[str, Any]] = {
 async def test_whoever_may_change_members_gives_no_rights_beyond_their_own(world: World, name: str) -> None:
     """A role that keeps the directory but may not give roles makes nobody an administrator, itself included."""
     whole = {"read": "ALL", "create": "ALL", "update": "ALL", "default": "WRITE"}
-    grants = {"Member": {**whole, "setRoles": "NONE"}, "ApiClient": whole}
+    grants = {"Member": {**whole, "setRoles": "NONE"}, "ApiClient": whole, "WebhookEndpoint": whole}
     await world.define("clerk", grants)
     claims = await world.become("clerk")
-    _, write = next(each for each in WRITES if each[1].name == name)
+    table, write = next(each for each in WRITES if each[1].name == name)
     before = await world.digest()
     for place in ("own", "team"):
-        sent = {**ROLES[name], **({"id": world.id("Member", place)} if name == "setMemberRoles" else {})}
+        sent = {**ROLES[name], **({} if write.verb == "create" else {"id": world.id(table.type, place)})}
         body = await world.graph.execute(mutation(world, write), {"input": sent}, claims=claims)
         refused = [error["extensions"]["code"] for error in body.get("errors", ())]
         refused += [error["code"] for error in ((body["data"] or {}).get(name) or {}).get("errors", ())]

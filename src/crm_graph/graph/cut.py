@@ -37,7 +37,7 @@ from crm_graph.graph.orders import enum_name, order_keys
 from crm_graph.graph.records import Record
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.permissions.access import Access, compile_access
-from crm_graph.permissions.grants import READ, UPDATE, Level
+from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE, Level
 from crm_graph.permissions.roles import built_in_roles
 
 ROOTS = ("Query", "Mutation", "Subscription")
@@ -162,12 +162,13 @@ class _Cut:
 
     def _verb_of(self, mutation: str) -> tuple[str, str] | None:
         """Return the type and the verb in a mutation's name: `changeCustomerLifecycle` is `changeLifecycle` of
-        Customer. A part is changed by the `update` of its whole."""
+        Customer. A part is changed by the `update` of its whole, and what is no verb of its type is an update."""
         found = max((each for each in self._schema.vocabulary.policies if each in mutation), key=len, default=None)
         if found is None:
             return None
-        part = self._access.of(found).policy.parent is not None
-        return found, UPDATE if part else mutation.replace(found, "", 1)
+        policy, verb = self._access.of(found).policy, mutation.replace(found, "", 1)
+        known = policy.parent is None and verb in {CREATE, DELETE, *policy.transitions}
+        return found, verb if known else UPDATE
 
     def _may_mutate(self, name: str) -> bool:
         """Return whether the verb in a mutation's name is granted on any row of its type."""

@@ -48,11 +48,15 @@ async def node(visit: Visit) -> None:
     wanted = [visit.row(record, place, record.name) for record, place in rows]
     source = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ {fragments} }} }}"
     ids = [world.id(record.name, place) for record, place in rows]
-    body = await visit.ask(source, {"ids": ids})
+    answers: list[object] = []
+    found: set[str] = set()
+    for start in range(0, len(ids), 100):
+        body = await visit.ask(source, {"ids": ids[start : start + 100]})
+        answers += body["data"]["nodes"]
+        found |= set(body.get("extensions", {}).get("withheld", ()))
     for index, (record, place) in enumerate(rows):
         tried = len(visit.fields(record))
-        visit.expect("nodes", f"{record.name} {place}", body["data"]["nodes"][index], wanted[index], tried)
-    found = set(body.get("extensions", {}).get("withheld", ()))
+        visit.expect("nodes", f"{record.name} {place}", answers[index], wanted[index], tried)
     readable = {record.name for record in world.records if visit.grants(record.name).allows("read")}
     kept_back = {each for record in world.records for each in visit.withheld(record)}
     visit.expect(

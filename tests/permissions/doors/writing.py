@@ -25,7 +25,10 @@ from tests.permissions.tables.actions import input_of, mutation, prepare
 from tests.permissions.tables.table import Id, Table, Write
 
 NOT_FIELDS = frozenset(
-    {"id", "ifVersion", "roles", "reason", "resolution", "to", "lines", "public", "clientSecret", "overlapHours"}
+    {
+        *("id", "ifVersion", "roles", "reason", "resolution", "to", "lines", "public", "clientSecret", "overlapHours"),
+        *("type", "format", "after"),
+    }
 )
 """Inputs that are no field of the record, or that a named transition is about: the verb is what grants them."""
 

@@ -426,7 +426,7 @@ WEBHOOKS = Table(
         ),
         _hook("deleteWebhookEndpoint", {"id": ROW}, "WebhookEndpointDeleted", verb="delete", fresh=True),
         _hook(
-            "rotateWebhookSecret",
+            "rotateWebhookEndpointSecret",
             {"id": ROW},
             "WebhookSecretRotated",
             "webhook_secret",

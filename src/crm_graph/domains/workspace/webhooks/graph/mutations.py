@@ -66,7 +66,7 @@ class DeleteWebhookEndpointInput:
 
 
 @strawberry.input(description="A webhook endpoint that is to have a new signing secret.")
-class RotateWebhookSecretInput:
+class RotateWebhookEndpointSecretInput:
     """See `operations.rotate_secret`."""
 
     id: strawberry.ID = strawberry.field(description="The endpoint.")
@@ -164,7 +164,9 @@ class Mutations:
     @strawberry.mutation(
         description="Makes a new signing secret. For the overlap each request has two signatures, one by the old one."
     )
-    async def rotate_webhook_secret(self, info: Info, input: RotateWebhookSecretInput) -> WebhookSecretPayload:
+    async def rotate_webhook_endpoint_secret(
+        self, info: Info, input: RotateWebhookEndpointSecretInput
+    ) -> WebhookSecretPayload:
         return await _secret(
             info,
             lambda work: operations.rotate_secret(

@@ -47,14 +47,15 @@ async function lastEventId() {
     });
     let text = "";
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    while ((text.match(/^id: /gm) ?? []).length < count) {
+    const next = /^id: (.*)\nevent: next\ndata: (.*)\n\n/gm; // beside them, heartbeats have an id alone
+    while ((text.match(next) ?? []).length < count) {
       const { value, done } = await within(5_000, "an event", reader.read());
       if (done) break;
       text += value;
     }
     abort.abort();
     check("frames end in LF alone", !text.includes("\r"), text);
-    return [...text.matchAll(/^id: (.*)\nevent: next\ndata: (.*)\n\n/gm)].map(([, id, data]) => [id, JSON.parse(data)]);
+    return [...text.matchAll(next)].map(([, id, data]) => [id, JSON.parse(data)]);
   };
   const all = await listen({ "Last-Event-ID": "0-0" }, 4);
   check("the id of an event is its cursor", all.every(([id, result]) => id === result.data.opportunityChanged.cursor), all);

@@ -36,6 +36,7 @@ async def live(postgres: str, database_url: str, schema: BuiltSchema) -> AsyncIt
 
 
 async def feed(live: Running, claims: Claims, after: str | None = None, **more: Any) -> Any:
+    await live.settled()
     return (await live.data(claims, FEED, {"after": after, **more}))["changes"]
 
 

@@ -205,6 +205,7 @@ async def test_a_copy_is_what_a_fresh_read_answers(live: Running, seed: int) -> 
         if step == 2:  # whom the viewer's team counts as its own changes, and no record does
             await live.mutate(admin, "updateMember", "member { id }", id=members[1], teamId=rng.choice(teams))
         await asyncio.gather(*(writer.write(3) for writer in writers))
+        await live.settled()
         await copy.catch_up()
         for name in RECORDS:
             assert copy.rows[name] == await read(live, viewer, name), name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,12 @@ class Running:
         )
         assert row is not None
         return Claims(row[0], row[1], datetime.now(UTC) + timedelta(hours=1))
+
+    async def settled(self) -> None:
+        """Wait until the log holds nothing back: its horizon is the server's, and neighbours have transactions too."""
+        held = "SELECT EXISTS (SELECT FROM event WHERE xid >= pg_snapshot_xmin(pg_current_snapshot()))"
+        while await self.connection.fetchval(held):  # noqa: ASYNC110 - nobody tells when a snapshot ends
+            await asyncio.sleep(0.01)
 
     async def answer(self, claims: Claims, source: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Execute an operation and return the response."""

@@ -28,7 +28,7 @@ from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.permissions.policy import UUID
 
-ROWS, CURSOR, TOTAL = "rows", "cursor", "totalCount"
+ROWS, CURSOR, TOTAL = "rows", "$cursor", "totalCount"  # beside columns of rows, one of which may be called `cursor`
 HAS_NEXT, HAS_PREVIOUS, START, END = "hasNextPage", "hasPreviousPage", "startCursor", "endCursor"
 MAX_STATEMENTS_PER_PLAN = 32
 """Forms of `where` and `orderBy` whose statements one plan keeps; the oldest is dropped."""

@@ -32,7 +32,8 @@ async def test_an_event_arrives_signed_with_the_selection(hooks: Hooks) -> None:
 
 async def test_a_rotated_secret_signs_beside_the_old_one(hooks: Hooks) -> None:
     endpoint, old = await hooks.endpoint("CustomerCreated")
-    source = """mutation($input: RotateWebhookEndpointSecretInput!) { rotateWebhookEndpointSecret(input: $input) { secret } }"""
+    source = """mutation ($input: RotateWebhookEndpointSecretInput!) {
+      rotateWebhookEndpointSecret(input: $input) { secret } }"""
     new = (await hooks.data(source, {"input": {"id": endpoint}}))["secret"]
     async with hooks.delivering():
         await hooks.customer()

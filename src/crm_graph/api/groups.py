@@ -167,7 +167,7 @@ class Groups:
     def joined(self, context: GraphContext, watch: Watch, asked: Key, execute: Execute) -> Iterator[Subscriber]:
         """Lend a subscriber's place in the group of what was `asked` by whoever sees what the context's viewer sees."""
         viewer, access = context.viewer, context.access
-        within = viewer.workspace_id, watch.record.name, watch.judge.form, access.fingerprint, viewer.version
+        within = viewer.workspace_id, watch.record.name, watch.form, access.fingerprint, viewer.version
         family = self._families.get(within)
         if family is None:
             family = self._begin(within, context, watch)
@@ -186,7 +186,7 @@ class Groups:
                 del family.groups[key]
 
     def _begin(self, key: Key, context: GraphContext, watch: Watch) -> Family:
-        registered = self._hub.registered(context.viewer.workspace_id, watch.record.name)
+        registered = self._hub.registered(context.viewer.workspace_id, watch.told(context))
         feed = registered.__enter__()
         family = self._families[key] = Family(context, watch, feed)
 
@@ -239,8 +239,8 @@ class Groups:
         groups = list(family.groups.values())
         guarded = self._contexts(family.viewer, Trust(self._authenticator.stands(family.viewer)))
         plain = self._contexts(family.viewer)
-        asking = [await each.watch.judge.asking(plain, each.viewer) for each in groups]
-        kinds = await family.watch.judge.kinds_for(guarded, [event], asking)
+        asking = [await each.watch.judges[event.entity].asking(plain, each.viewer) for each in groups]
+        kinds = await family.watch.judges[event.entity].kinds_for(guarded, [event], asking)
         if len(kinds) < len(groups):
             return False
         matched = [(group, kind) for group, (kind,) in zip(groups, kinds, strict=True) if kind is not None]

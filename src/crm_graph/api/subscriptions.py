@@ -181,7 +181,7 @@ class Subscriptions:
             if arguments.get("after") is not None:
                 removed = await horizon(engine.database.primary_reader())
             watch = Watch.of(spec, context, arguments, newest, removed)
-            watch.check(context)
+            watch.told(context)
         except RequestError as error:
             return engine.refuse_error(error, request_id), empty
         except GraphQLError as error:
@@ -213,10 +213,10 @@ class Subscriptions:
         """Yield what comes after the position, which moves on. Raises Moved when the subscriber is to be read anew,
         FeedOverflow when it does not keep up, and RequestError when it may not go on."""
         context = await self._refreshed(of)
-        of.watch.check(context)
-        hub, workspace_id, record = self._engine.hub, context.viewer.workspace_id, of.watch.record.name
+        hub, workspace_id, told = self._engine.hub, context.viewer.workspace_id, of.watch.told(context)
+        rights = context.access.fingerprint
         if context.access.audits:
-            async for answer in self._alone(of, hub.events(workspace_id, record, of.position)):
+            async for answer in self._alone(of, rights, hub.events(workspace_id, told, of.position)):
                 yield answer
             return
 
@@ -228,7 +228,8 @@ class Subscriptions:
             return await self._answer(of, event, context, kind)
 
         with self.groups.joined(context, of.watch, of.asked, execute) as subscriber:
-            async for answer in self._alone(of, hub.replay(workspace_id, record, of.position, subscriber.start)):
+            missed = hub.replay(workspace_id, told, of.position, subscriber.start)
+            async for answer in self._alone(of, rights, missed):
                 yield answer
             of.place = subscriber
             try:
@@ -246,10 +247,13 @@ class Subscriptions:
                 if subscriber.passed is not None:
                     of.position = max(of.position, subscriber.passed)
 
-    async def _alone(self, of: Subscription, events: AsyncIterator[Event]) -> AsyncIterator[Answer]:
+    async def _alone(self, of: Subscription, rights: str, events: AsyncIterator[Event]) -> AsyncIterator[Answer]:
+        """Yield answers to events; Moved where the rights are others than those by which these events were chosen."""
         async for event in events:
             context = await self._refreshed(of)
-            (kind,) = await of.watch.judge.kinds(context, [event])
+            if context.access.fingerprint != rights:
+                raise Moved
+            (kind,) = await of.watch.judges[event.entity].kinds(context, [event])
             answer = None if kind is None else await self._answer(of, event, context, kind)
             of.position = event.cursor
             if answer is not None:

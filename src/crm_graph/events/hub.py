@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 
 import asyncpg
@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 
 BATCH = 1_000
 _REPLAY = Statement(
-    f"SELECT {COLUMNS} FROM event WHERE workspace_id = $1 AND entity = $2 AND (xid, seq) > ($3::text::xid8, $4)"  # noqa: S608
+    f"SELECT {COLUMNS} FROM event WHERE workspace_id = $1 AND entity = ANY($2) AND (xid, seq) > ($3::text::xid8, $4)"  # noqa: S608
     " AND (xid, seq) <= ($5::text::xid8, $6) AND xid < pg_snapshot_xmin(pg_current_snapshot())"
     " ORDER BY event.xid, seq LIMIT $7",
-    ("workspace_id", "entity", "xid", "seq", "to_xid", "to_seq", "limit"),
+    ("workspace_id", "entities", "xid", "seq", "to_xid", "to_seq", "limit"),
     {},
 )
 
@@ -107,37 +107,41 @@ class Hub:
         return max(self.position, await end(self._database.primary_reader()))
 
     @contextmanager
-    def registered(self, workspace_id: str, entity: str) -> Iterator[Feed]:
-        """Lend a feed of a workspace's events of one entity type from the hub's position on."""
+    def registered(self, workspace_id: str, entities: Sequence[str]) -> Iterator[Feed]:
+        """Lend a feed of a workspace's events of some entity types from the hub's position on."""
         feed = Feed(self.position, self._queue_size)
-        key = workspace_id, entity
-        self._feeds[key].add(feed)
+        keys = [(workspace_id, entity) for entity in entities]
+        for key in keys:
+            self._feeds[key].add(feed)
         try:
             yield feed
         finally:
-            self._feeds[key].discard(feed)
-            if not self._feeds[key]:
-                del self._feeds[key]
+            for key in keys:
+                self._feeds[key].discard(feed)
+                if not self._feeds[key]:
+                    del self._feeds[key]
 
-    async def events(self, workspace_id: str, entity: str, after: LogCursor) -> AsyncIterator[Event]:
-        """Yield a workspace's events of one entity type: those after the cursor from the log, then the live ones.
+    async def events(self, workspace_id: str, entities: Sequence[str], after: LogCursor) -> AsyncIterator[Event]:
+        """Yield a workspace's events of some entity types: those after the cursor from the log, then the live ones.
 
         The feed is registered before the log is read, and the log is read up to the feed's start, so that nothing falls
         between the two and nothing comes twice. Raises FeedOverflow, and CursorTooOld.
         """
-        with self.registered(workspace_id, entity) as feed:
-            async for event in self.replay(workspace_id, entity, after, feed.position):
+        with self.registered(workspace_id, entities) as feed:
+            async for event in self.replay(workspace_id, entities, after, feed.position):
                 yield event
             async for event in feed.events():
                 if event.cursor > after:
                     yield event
 
-    async def replay(self, workspace_id: str, entity: str, after: LogCursor, to: LogCursor) -> AsyncIterator[Event]:
+    async def replay(
+        self, workspace_id: str, entities: Sequence[str], after: LogCursor, to: LogCursor
+    ) -> AsyncIterator[Event]:
         """Yield the events after one position up to another one, from the log."""
         while after < to:
             values = {
                 "workspace_id": workspace_id,
-                "entity": entity,
+                "entities": list(entities),
                 "xid": str(after.xid),
                 "seq": after.seq,
                 "to_xid": str(to.xid),

@@ -84,7 +84,7 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
     for each in subscription.__strawberry_definition__.fields:  # type: ignore[attr-defined]
         spec = spec_of(each)
         assert isinstance(spec, WatchSpec), f"Subscription.{each.python_name} does not say what it watches"
-        each.arguments = watch_arguments(record_of(spec.record), spec.within)
+        each.arguments = watch_arguments(spec)
     schema = strawberry.Schema(
         query=query,
         mutation=mutation,

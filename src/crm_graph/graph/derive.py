@@ -20,7 +20,7 @@ from crm_graph.executor.fields import BEYOND
 from crm_graph.graph.aggregates import COUNT, EXTREMES, SUMS, aggregate_fields, derive_aggregates
 from crm_graph.graph.comparators import comparator
 from crm_graph.graph.orders import NullsOrder, OrderDirection, order_keys
-from crm_graph.graph.records import MoneySpec, Record, ToManySpec, graphql_name, spec_of
+from crm_graph.graph.records import MoneySpec, Record, ToManySpec, WatchSpec, graphql_name, own_name, record_of, spec_of
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.scalars import Currency, Cursor
 
@@ -215,15 +215,19 @@ def aggregate_arguments(record: Record) -> list[StrawberryArgument]:
     ]
 
 
-def watch_arguments(record: Record, within: str | None) -> list[StrawberryArgument]:
-    """Return the arguments of a subscription to a record, or to those within another one."""
-    identity = StrawberryAnnotation(strawberry.ID)
-    which = filter_argument(
-        record, "Which records; all that you may see unless given. One that leaves is said to have left."
-    )
-    of = "record" if within == "id" else within
+def watch_arguments(spec: WatchSpec) -> list[StrawberryArgument]:
+    """Return the arguments of a subscription to the records of a type, or to those within another one."""
+    record = record_of(spec.record)
+    if spec.argument is None:
+        which = filter_argument(
+            record, "Which records; all that you may see unless given. One that leaves is said to have left."
+        )
+    else:
+        whole = own_name(record) if spec.within in {None, "id"} else spec.within
+        identity = StrawberryAnnotation(strawberry.ID)
+        which = StrawberryArgument(spec.argument, spec.argument, identity, description=f"The id of the {whole}.")
     return [
-        which if within is None else StrawberryArgument("id", "id", identity, description=f"The id of the {of}."),
+        which,
         _argument(
             "after",
             "after",

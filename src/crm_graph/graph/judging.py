@@ -28,6 +28,7 @@ from crm_graph.graph.registry import Registry
 from crm_graph.graph.sealed import Search, blind_values
 from crm_graph.graph.views import View
 from crm_graph.identity.viewer import Viewer
+from crm_graph.kernel.errors import Forbidden
 from crm_graph.permissions.policy import UUID, workspace
 
 
@@ -100,6 +101,20 @@ class Judge:
             return ChangeKind.DELETED if deleted else ChangeKind.LEFT
         return None
 
+    def may_ask(self, context: GraphContext) -> bool:
+        """Return whether the viewer may filter so."""
+        key = self.record.name, self.form, context.access.fingerprint
+        if key in _FORBIDDEN:
+            return False
+        try:
+            self.statement(context)
+        except Forbidden:
+            if len(_FORBIDDEN) >= MAX_STATEMENTS:
+                _FORBIDDEN.clear()
+            _FORBIDDEN.add(key)
+            return False
+        return True
+
     def statement(self, context: GraphContext) -> tuple[Statement, tuple[str, ...]]:
         """Return the statement of events, and what it compares whose reading is to be written down. Raises Forbidden
         when the viewer may not filter so."""
@@ -149,6 +164,7 @@ MAX_STATEMENTS = 2_000
 _SHARED = frozenset({"workspace_id", "ids", "seqs", "olds"})
 """The binds that are the same for all who ask."""
 _STATEMENTS: dict[Any, tuple[Statement, tuple[str, ...]]] = {}
+_FORBIDDEN: set[Any] = set()
 EVENTS = table_of(EventRow)
 
 

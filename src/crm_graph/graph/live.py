@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,10 +12,11 @@ import strawberry
 from crm_graph.events.horizon import require_kept
 from crm_graph.events.log import Event
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.filters import EVERYTHING, Normaliser
+from crm_graph.graph.filters import EVERYTHING, Form, Normaliser
 from crm_graph.graph.judging import ChangeKind, Judge
 from crm_graph.graph.positions import any_position
-from crm_graph.graph.records import Record, WatchSpec, record_of
+from crm_graph.graph.records import Record, WatchSpec, own_name, record_of
+from crm_graph.graph.registry import Registry
 from crm_graph.graph.scalars import Cursor
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import BadUserInput
@@ -49,7 +50,10 @@ class Change:
 class Watch:
     """One subscription's arguments, checked: what is watched, where, and from which position."""
 
-    judge: Judge
+    record: Record
+    """The record type that is watched; of a timeline, the one that all others belong to."""
+    judges: Mapping[str, Judge]
+    """By the name of the record type; a timeline has many."""
     within: str | None
     """The record that all of them are within, where that is asked for."""
     after: LogCursor
@@ -67,37 +71,92 @@ class Watch:
     ) -> Watch:
         """Return a checked watch. Raises BadUserInput for a cursor that spells no position, or one in the future, and
         CursorTooOld for one before what was `removed`."""
-        registry = context.registry
-        record, where, within = record_of(spec.record), arguments.get("where"), None
-        if spec.within == "id":
-            where = {"id": {"eq": arguments["id"]}}
-        elif spec.within is not None:
-            where = {spec.within: {"id": {"eq": arguments["id"]}}}
-            within = decode_id(record.edges[spec.within].target.prefix, arguments["id"])
-        normaliser, form = Normaliser(registry), EVERYTHING
-        if spec.within is not None or "where" in arguments:
-            form = normaliser.normalise(record, where, ("where",))
+        record, registry = record_of(spec.record), context.registry
+        if spec.argument is not None:
+            id_ = arguments[spec.argument]
+            whole, paths = _whole(spec, registry)
+            judges = {name: _judge(registry.records[name], registry, _at(path, id_)) for name, path in paths}
+            within = decode_id(whole.prefix, id_)
+        else:
+            given = [arguments["where"]] if "where" in arguments else []
+            judges, within = {record.name: _judge(record, registry, *given)}, None
         after = newest
         if arguments.get("after") is not None:
             after = any_position(context, arguments["after"])
             require_kept(after, removed)
         if after > newest:
             raise BadUserInput("`after` is not a cursor of this event log.", path=("after",))
-        return cls(Judge(record, registry, form, normaliser.binds(), normaliser.searches), within, after)
+        return cls(record, judges, within, after)
 
     @property
-    def record(self) -> Record:
-        """The record type that is watched."""
-        return self.judge.record
+    def form(self) -> tuple[Form, ...]:
+        """What is asked for, without its values."""
+        return tuple(each.form for each in self.judges.values())
 
-    def check(self, context: GraphContext) -> None:
-        """Raise Forbidden when the viewer may not filter so, before the stream starts."""
-        self.judge.statement(context)
+    def told(self, context: GraphContext) -> tuple[str, ...]:
+        """Return the record types of which the viewer may be told: of a timeline those that they may look for. Raises
+        Forbidden when they may not filter so."""
+        self.judges[self.record.name].statement(context)
+        return tuple(name for name, judge in self.judges.items() if judge.may_ask(context))
+
+
+def paths_to(record: Record, registry: Registry) -> Mapping[str, tuple[str, ...]]:
+    """Return the types whose records belong to one of `record`, each with the edges that lead there: the edge that is
+    called as the record is, and for a part of another type (`Policy.parent`) the edges of its whole."""
+    found: dict[str, tuple[str, ...]] = {record.name: ()}
+    own = own_name(record)
+
+    def path_of(each: Record) -> tuple[str, ...] | None:
+        if each.name in found:
+            return found[each.name]
+        edge = each.edges.get(own)
+        if edge is not None and not edge.many and edge.target is record:
+            return (own,)
+        if each.policy.parent is None:
+            return None
+        whole, column = each.policy.parent
+        for edge in each.edges.values():
+            if edge.column == column and not edge.many and edge.target.name == whole.type:
+                beyond = path_of(edge.target)
+                return None if beyond is None else (edge.name, *beyond)
+        return None
+
+    for each in registry.records.values():
+        path = path_of(each)
+        if path is not None:
+            found[each.name] = path
+    return found
+
+
+def _whole(spec: WatchSpec, registry: Registry) -> tuple[Record, Iterable[tuple[str, tuple[str, ...]]]]:
+    """Return the record type that all that is watched is within, and the edges that lead there, by type."""
+    record = record_of(spec.record)
+    if spec.timeline:
+        return record, paths_to(record, registry).items()
+    if spec.within is None or spec.within == "id":
+        return record, [(record.name, ())]
+    return record.edges[spec.within].target, [(record.name, (spec.within,))]
+
+
+def _at(path: Sequence[str], id_: str) -> Mapping[str, Any]:
+    """Return the condition that these edges lead to the record of an id."""
+    where: Mapping[str, Any] = {"id": {"eq": id_}}
+    for edge in reversed(path):
+        where = {edge: where}
+    return where
+
+
+def _judge(record: Record, registry: Registry, *where: Any) -> Judge:
+    """Return the judge of a filter; without one, of every record."""
+    normaliser, form = Normaliser(registry), EVERYTHING
+    for each in where:
+        form = normaliser.normalise(record, each, ("where",))
+    return Judge(record, registry, form, normaliser.binds(), normaliser.searches)
 
 
 def make_change(cls: type[Change], watch: Watch, event: Event, context: GraphContext, kind: ChangeKind) -> Change:
     """Return the plain object that the subscription's selection is executed on."""
-    record, gone = watch.record, kind in {ChangeKind.LEFT, ChangeKind.DELETED}
+    record, gone = context.registry.records[event.entity], kind in {ChangeKind.LEFT, ChangeKind.DELETED}
     return cls(
         key=None if gone else event.entity_id,
         actor_key=event.actor,

@@ -102,10 +102,19 @@ class RootSpec:
 @dataclass(frozen=True, slots=True)
 class WatchSpec:
     """A field of Subscription that watches a record type: those that a filter matches, or those `within` a record, the
-    one that this edge of theirs leads to; `id` is the record itself."""
+    one that this edge of theirs leads to; `id` is the record itself. A `timeline` is of a record with all that belongs
+    to it, of whatever type."""
 
     record: type
     within: str | None = None
+    timeline: bool = False
+
+    @property
+    def argument(self) -> str | None:
+        """The argument that names the record which all that is watched is within."""
+        if self.timeline:
+            return f"{own_name(record_of(self.record))}Id"
+        return None if self.within is None else "id"
 
 
 Spec = (
@@ -183,6 +192,12 @@ def by_key(attribute: str, description: str) -> Any:
 def watch(record: type, description: str, *, within: str | None = None) -> Any:
     """Return a subscription to the changes of a record type; its type is a `live.Change` with the record."""
     return _field(WatchSpec(record, within), description)
+
+
+def timeline(record: type, description: str) -> Any:
+    """Return a subscription to the changes of a record and of all that belongs to it, of whatever type; the type of the
+    field is a `live.Change` with a node."""
+    return _field(WatchSpec(record, timeline=True), description)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +301,11 @@ class Record:
 def graphql_name(of: StrawberryField) -> str:
     """Return the GraphQL name of a field."""
     return of.graphql_name or to_camel_case(of.python_name)
+
+
+def own_name(of: Record) -> str:
+    """Return what a field is called that is a record of this type: `orderLine`."""
+    return of.name[:1].lower() + of.name[1:]
 
 
 def spec_of(of: StrawberryField) -> Spec | None:

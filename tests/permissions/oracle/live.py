@@ -38,19 +38,21 @@ class WrittenLog:
         return LogCursor(0, 0)
 
     @contextmanager
-    def registered(self, _workspace: str, _entity: str) -> Iterator[Feed]:
+    def registered(self, _workspace: str, _entities: Sequence[str]) -> Iterator[Feed]:
         """Lend a feed of the events, which then ends, as the hub would."""
         feed = Feed(LogCursor(0, 0), len(self.written) + 1)
         for event in (*self.written, None):
             feed.put(event)
         yield feed
 
-    async def replay(self, _workspace: str, _entity: str, _after: LogCursor, _to: LogCursor) -> AsyncIterator[Event]:
+    async def replay(
+        self, _workspace: str, _entities: Sequence[str], _after: LogCursor, _to: LogCursor
+    ) -> AsyncIterator[Event]:
         """Yield nothing: all of them are live."""
         for event in self.written[:0]:
             yield event
 
-    async def events(self, _workspace: str, _entity: str, _after: LogCursor) -> AsyncIterator[Event]:
+    async def events(self, _workspace: str, _entities: Sequence[str], _after: LogCursor) -> AsyncIterator[Event]:
         """Yield the events, as the hub would, to whoever reads alone."""
         for event in self.written:
             yield event

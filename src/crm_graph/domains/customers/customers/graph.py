@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -9,10 +10,12 @@ import strawberry
 
 from crm_graph.domains.customers.customers import account_team, events, model, operations, policy
 from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, Member, MemberChange
+from crm_graph.events.log import Event
 from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
-from crm_graph.graph.context import Info
+from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.enums import describe
+from crm_graph.graph.live import Watch
 from crm_graph.graph.payloads import (
     DeletePayload,
     MoneyInput,
@@ -26,7 +29,7 @@ from crm_graph.graph.payloads import (
     refer,
     spread_money,
 )
-from crm_graph.graph.records import Node, by_key, column, extend, money, record, to_many, to_one, watch
+from crm_graph.graph.records import Node, by_key, column, extend, money, record, timeline, to_many, to_one, watch
 from crm_graph.graph.types import AggregateOf, Connection, Money
 from crm_graph.work import Work
 
@@ -286,8 +289,29 @@ class CustomerChange(MemberChange):
     customer: Customer | None = by_key("key", f"The customer {AS_IT_IS}")
 
 
+@strawberry.type(description="Something that happened to a customer, or to what belongs to it, that you may see.")
+class TimelineChange(MemberChange):
+    """One event of the log with the current record, of whatever type."""
+
+    node_key: strawberry.Private[tuple[str, str] | None]
+    type: str = strawberry.field(description="The type of the record: `Ticket`.")
+    node: Node | None = by_key("node_key", f"The record {AS_IT_IS}")
+
+    @classmethod
+    def more(cls, watch: Watch, event: Event, context: GraphContext, *, gone: bool) -> Mapping[str, Any]:  # noqa: ARG003
+        """Return the type of the record, and the record."""
+        return {"type": event.entity, "node_key": None if gone else (event.entity, event.entity_id)}
+
+
 class Subscriptions:
     """Fields of Subscription."""
+
+    timeline_changed: TimelineChange = timeline(
+        Customer,
+        "Every change of a customer and of all that belongs to it: its contacts, deals, orders, tickets, campaign "
+        "memberships, and their parts (lines, replies), each where you may see it and may filter by its customer. In "
+        "the order of the log: none lost, none twice. Resume with `after`.",
+    )
 
     customer_changed: CustomerChange = watch(Customer, f"Every change of the customers {THAT_MATCH}")
 

@@ -11,6 +11,7 @@ import pytest
 from crm_graph.domains.workspace.audit.chainer import sealed_position
 from crm_graph.events.retention import Retention, remove_batch
 from crm_graph.kernel.cursor import LogCursor
+from tests.support.database import log_settled
 from tests.support.trail import Trail, now, trail_of
 
 
@@ -21,6 +22,7 @@ async def trail(postgres: str, database_url: str) -> AsyncIterator[Trail]:
     async with trail_of(postgres, "retention") as made:
         for _ in range(6):
             await made.write()
+        await log_settled(made.connection)
         yield made
 
 

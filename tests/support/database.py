@@ -64,6 +64,13 @@ async def clone_of_worker(url: str, marker: Path) -> str:
     return await clone(url, f"crm_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")
 
 
+async def log_settled(connection: asyncpg.Connection[Any]) -> None:
+    """Wait until the log holds nothing back: its horizon is the server's, and neighbours have transactions too."""
+    held = "SELECT EXISTS (SELECT FROM event WHERE xid >= pg_snapshot_xmin(pg_current_snapshot()))"
+    while await connection.fetchval(held):  # noqa: ASYNC110 - nobody tells when a snapshot ends
+        await asyncio.sleep(0.01)
+
+
 class OneConnection:
     """A connection that many tasks may use: one statement at a time. Keeps what was sent, to be counted."""
 

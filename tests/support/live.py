@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,7 @@ from crm_graph.app import Installation, running_engine
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.settings import Settings
-from tests.support.database import clone
+from tests.support.database import clone, log_settled
 
 
 class Running:
@@ -41,10 +40,8 @@ class Running:
         return Claims(row[0], row[1], datetime.now(UTC) + timedelta(hours=1))
 
     async def settled(self) -> None:
-        """Wait until the log holds nothing back: its horizon is the server's, and neighbours have transactions too."""
-        held = "SELECT EXISTS (SELECT FROM event WHERE xid >= pg_snapshot_xmin(pg_current_snapshot()))"
-        while await self.connection.fetchval(held):  # noqa: ASYNC110 - nobody tells when a snapshot ends
-            await asyncio.sleep(0.01)
+        """See `log_settled`."""
+        await log_settled(self.connection)
 
     async def answer(self, claims: Claims, source: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Execute an operation and return the response."""

@@ -21,7 +21,7 @@ DERIVED = (
 OPEN = frozenset({"PageInfo", "Money", "UserError", "DeletePayload", "Viewer", "MoneyInput"}) | {
     *(
         *("Account", "SignedInSession", "AuthorizedApp"),
-        "StageTotals",  # tests/events/test_boards.py
+        *("StageTotals", "TimelineChange"),  # tests/events/test_boards.py, test_timelines.py
         *("ClaimConditionInput", "ProvisioningRuleInput", "TrustedDocumentInput"),
         *("ChangeFeed", "RecordChange"),
         "Role",

@@ -18,7 +18,7 @@ from tests.permissions.tables.table import (
 CUSTOMERS = Table(
     "Customer",
     reads=("customer", "customers", "customersAggregate"),
-    watches=("customerChanged",),
+    watches=("customerChanged", "timelineChanged"),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "own")],
     writes=[

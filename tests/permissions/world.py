@@ -64,6 +64,7 @@ _FIXED: Mapping[tuple[str, str], Any] = {
     ("api_client", "member_id"): None,
     ("api_client", "roles"): ["analyst"],
     ("webhook_endpoint", "url"): "https://canary.example/hook",
+    ("webhook_endpoint", "filter"): {},
     ("webhook_endpoint", "selection"): "{ __typename }",
     ("webhook_endpoint", "event_types"): ["CustomerUpdated"],
     ("webhook_endpoint", "roles"): ["analyst"],

@@ -186,7 +186,7 @@ class Groups:
                 del family.groups[key]
 
     def _begin(self, key: Key, context: GraphContext, watch: Watch) -> Family:
-        registered = self._hub.registered(context.viewer.workspace_id, watch.told(context))
+        registered = self._hub.registered(context.viewer.workspace_id, watch.told(context.access))
         feed = registered.__enter__()
         family = self._families[key] = Family(context, watch, feed)
 

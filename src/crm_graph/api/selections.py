@@ -1,4 +1,4 @@
-"""Stored selections: checked when they are stored and before each event, run under an endpoint's roles."""
+"""Stored selections and filters: checked when they are stored and before each event, under an endpoint's roles."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from crm_graph.api.limits import LimitError, check_cost
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cut import CutSchemas
 from crm_graph.graph.execution import Operation
+from crm_graph.graph.stored import require_askable, stored_judges
 from crm_graph.identity.viewer import Viewer
-from crm_graph.kernel.errors import CrmError, Refused
+from crm_graph.kernel.errors import CrmError, Forbidden, Refused, RequestError
 from crm_graph.kernel.settings import Settings
 from crm_graph.permissions.compiler import AccessCompiler
 
@@ -35,6 +36,7 @@ class Selections:
     def __init__(
         self, schema: BuiltSchema, documents: DocumentCache, access: AccessCompiler, settings: Settings
     ) -> None:
+        self._schema = schema
         self._documents = documents
         self._access = access
         self._max_cost = settings.max_cost
@@ -45,6 +47,15 @@ class Selections:
     def event_types(self) -> Collection[str]:
         """See `SelectionCheck`."""
         return self._types
+
+    def check_filter(self, viewer: Viewer, filter_: Any) -> None:
+        """See `SelectionCheck`."""
+        try:
+            require_askable(stored_judges(self._schema, filter_), self._access.of(viewer))
+        except Forbidden as error:
+            raise Refused("INVALID", f"Under the roles of the endpoint: {error.message}", ("filter",)) from None
+        except RequestError as error:
+            raise Refused("INVALID", error.message, ("filter", *map(str, error.path))) from None
 
     async def check(self, viewer: Viewer, selection: str) -> None:
         """See `SelectionCheck`."""

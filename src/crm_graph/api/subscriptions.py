@@ -181,7 +181,7 @@ class Subscriptions:
             if arguments.get("after") is not None:
                 removed = await horizon(engine.database.primary_reader())
             watch = Watch.of(spec, context, arguments, newest, removed)
-            watch.told(context)
+            watch.told(context.access)
         except RequestError as error:
             return engine.refuse_error(error, request_id), empty
         except GraphQLError as error:
@@ -213,7 +213,7 @@ class Subscriptions:
         """Yield what comes after the position, which moves on. Raises Moved when the subscriber is to be read anew,
         FeedOverflow when it does not keep up, and RequestError when it may not go on."""
         context = await self._refreshed(of)
-        hub, workspace_id, told = self._engine.hub, context.viewer.workspace_id, of.watch.told(context)
+        hub, workspace_id, told = self._engine.hub, context.viewer.workspace_id, of.watch.told(context.access)
         rights = context.access.fingerprint
         if context.access.audits:
             async for answer in self._alone(of, rights, hub.events(workspace_id, told, of.position)):

@@ -29,6 +29,7 @@ from crm_graph.graph.sealed import Search, blind_values
 from crm_graph.graph.views import View
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import Forbidden
+from crm_graph.permissions.access import Access
 from crm_graph.permissions.policy import UUID, workspace
 
 
@@ -79,7 +80,7 @@ class Judge:
             "olds": [{name: change[0] for name, change in event.changes.items()} for event in events],
             "asking": [{**each, "number": number} for number, each in enumerate(asking)],
         }
-        statement, audited = self.statement(context)
+        statement, audited = self.statement(context.access)
         rows = await context.reader.fetch(statement, values)
         if audited:
             context.note_reads(audited)
@@ -101,13 +102,13 @@ class Judge:
             return ChangeKind.DELETED if deleted else ChangeKind.LEFT
         return None
 
-    def may_ask(self, context: GraphContext) -> bool:
-        """Return whether the viewer may filter so."""
-        key = self.record.name, self.form, context.access.fingerprint
+    def may_ask(self, access: Access) -> bool:
+        """Return whether one may filter so."""
+        key = self.record.name, self.form, access.fingerprint
         if key in _FORBIDDEN:
             return False
         try:
-            self.statement(context)
+            self.statement(access)
         except Forbidden:
             if len(_FORBIDDEN) >= MAX_STATEMENTS:
                 _FORBIDDEN.clear()
@@ -115,20 +116,20 @@ class Judge:
             return False
         return True
 
-    def statement(self, context: GraphContext) -> tuple[Statement, tuple[str, ...]]:
+    def statement(self, access: Access) -> tuple[Statement, tuple[str, ...]]:
         """Return the statement of events, and what it compares whose reading is to be written down. Raises Forbidden
-        when the viewer may not filter so."""
-        key = self.record.name, self.form, context.access.fingerprint
+        where one may not filter so."""
+        key = self.record.name, self.form, access.fingerprint
         found = _STATEMENTS.get(key)
         if found is None:
             if len(_STATEMENTS) >= MAX_STATEMENTS:
                 _STATEMENTS.clear()
             compared: dict[str, None] = {}
-            statement = compile_for_many(self._select(context, compared), _SHARED, "asking")
+            statement = compile_for_many(self._select(access, compared), _SHARED, "asking")
             found = _STATEMENTS[key] = statement, tuple(compared)
         return found
 
-    def _select(self, context: GraphContext, compared: dict[str, None]) -> Any:
+    def _select(self, access: Access, compared: dict[str, None]) -> Any:
         """Return the statement that tells whether each record matched before and after its event.
 
         The row as it is now, with the old values of all later events put back, is the row after this event; with this
@@ -150,13 +151,13 @@ class Judge:
         return select(
             asking.c.number,
             given.c.place,
-            func.coalesce(self._matching(context, before, compared), False).label("before"),
-            func.coalesce(self._matching(context, after, compared), False).label("after"),
+            func.coalesce(self._matching(access, before, compared), False).label("before"),
+            func.coalesce(self._matching(access, after, compared), False).label("after"),
         ).select_from(source.join(asking, true))
 
-    def _matching(self, context: GraphContext, image: Any, compared: dict[str, None]) -> ColumnElement[bool]:
-        view = View(self.record, context.access, image, compared)
-        matching = predicate(self.form, view, self.registry, context.access)
+    def _matching(self, access: Access, image: Any, compared: dict[str, None]) -> ColumnElement[bool]:
+        view = View(self.record, access, image, compared)
+        matching = predicate(self.form, view, self.registry, access)
         return and_(*view.conditions(), matching)
 
 

@@ -21,6 +21,7 @@ from crm_graph.graph.scalars import Cursor
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.kernel.ids import decode_id, encode_id
+from crm_graph.permissions.access import Access
 
 
 @strawberry.type
@@ -93,11 +94,11 @@ class Watch:
         """What is asked for, without its values."""
         return tuple(each.form for each in self.judges.values())
 
-    def told(self, context: GraphContext) -> tuple[str, ...]:
-        """Return the record types of which the viewer may be told: of a timeline those that they may look for. Raises
-        Forbidden when they may not filter so."""
-        self.judges[self.record.name].statement(context)
-        return tuple(name for name, judge in self.judges.items() if judge.may_ask(context))
+    def told(self, access: Access) -> tuple[str, ...]:
+        """Return the record types of which one may be told: of a timeline those that one may look for. Raises Forbidden
+        where one may not filter so."""
+        self.judges[self.record.name].statement(access)
+        return tuple(name for name, judge in self.judges.items() if judge.may_ask(access))
 
 
 def paths_to(record: Record, registry: Registry) -> Mapping[str, tuple[str, ...]]:

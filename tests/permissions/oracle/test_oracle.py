@@ -15,7 +15,7 @@ from tests.support.database import savepoint
 from tests.support.graph import Graph
 
 CHUNKS = 5
-CASES_PER_CHUNK = 4
+CASES_PER_CHUNK = 6
 SEED = "test"
 
 # graphql-core leaves coroutines behind when it gives up the fields beside one that failed.

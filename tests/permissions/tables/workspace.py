@@ -416,13 +416,13 @@ WEBHOOKS = Table(
             "webhook_secret",
             verb="create",
             stranger=OWN_WORKSPACE,
-            samples={"selection": "{ __typename }"},
+            samples={"selection": "{ __typename }", "filter": {"Customer": {}}},
         ),
         _hook(
             "updateWebhookEndpoint",
             {"id": ROW, **_HOOK},
             "WebhookEndpointUpdated",
-            samples={"selection": "{ __typename }"},
+            samples={"selection": "{ __typename }", "filter": {"Customer": {}}},
         ),
         _hook("deleteWebhookEndpoint", {"id": ROW}, "WebhookEndpointDeleted", verb="delete", fresh=True),
         _hook(

@@ -21,7 +21,7 @@ from crm_graph.api.webhooks import queue
 from crm_graph.api.webhooks.fanout import AWAY, FanOut
 from crm_graph.api.webhooks.payloads import Payloads
 from crm_graph.api.webhooks.stopping import stop
-from crm_graph.db.session import Record
+from crm_graph.db.session import Record, Session
 from crm_graph.domains.workspace.webhooks.model import DeliveryStatus, EndpointStatus
 from crm_graph.domains.workspace.webhooks.signing import open_secret, signatures
 from crm_graph.identity.oidc.fetch import Fetcher
@@ -213,14 +213,17 @@ class Deliverer:
                 },
             )
             if gone:
-                await stop(self._engine, session, row, EndpointStatus.DISABLED, "The endpoint answered 410 (Gone).")
+                await self._stop(session, row, EndpointStatus.DISABLED, "The endpoint answered 410 (Gone).")
             elif written and status is DeliveryStatus.FAILED:
                 since = {**_key(row), "since": first}
                 if not await session.fetch(queue.ANY_DELIVERED, since):
                     why = f"It failed for {self._settings.webhook_retry_hours} hours; last: {attempt.error}"
-                    await stop(self._engine, session, row, EndpointStatus.DISABLED, why)
+                    await self._stop(session, row, EndpointStatus.DISABLED, why)
         if gone:
             self._gone.discard(row["endpoint_id"])
+
+    async def _stop(self, session: Session, row: Record, status: EndpointStatus, reason: str) -> None:
+        await stop(self._engine, session, row["workspace_id"], row["endpoint_id"], status, reason)
 
     def _delay(self, attempts: int) -> timedelta:
         longest = self._settings.webhook_retry_max_ms
@@ -229,11 +232,11 @@ class Deliverer:
 
     async def _pause(self, row: Record, reason: str) -> None:
         async with self._engine.database.transaction() as session:
-            await stop(self._engine, session, row, EndpointStatus.PAUSED, reason)
+            await self._stop(session, row, EndpointStatus.PAUSED, reason)
             await session.execute(queue.RELEASE, _key(row))
 
     async def _drop(self, row: Record) -> None:
-        why = "The endpoint's roles may not know of it, or it is not told events of this name, any more."
+        why = "The endpoint's roles may not know of it, or it is not told such events, any more."
         fields = ("next_attempt_at", "response_status", "response_body", "request_body", "duration_ms")
         nothing = dict.fromkeys(fields)
         dropped = {"status": DeliveryStatus.DROPPED.value, "error": why, "now": self._clock()}

@@ -11,17 +11,22 @@ from typing import Any
 import asyncpg
 
 from crm_graph.api.engine import Engine
-from crm_graph.db.session import Session
+from crm_graph.api.webhooks.stopping import stop
+from crm_graph.db.session import Record, Session
 from crm_graph.db.statements import Statement
+from crm_graph.domains.workspace.webhooks.model import EndpointStatus
 from crm_graph.domains.workspace.webhooks.rules import DEFINITIONS, viewer_of
 from crm_graph.domains.workspace.webhooks.signing import message_id
 from crm_graph.events.log import COLUMNS, Event, end
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.judging import Judge
 from crm_graph.graph.live import event_name
+from crm_graph.graph.stored import judge_of, stored_judges
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import LogCursor
+from crm_graph.kernel.errors import RequestError
 from crm_graph.kernel.ids import encode_id, new_id
+from crm_graph.permissions.grants import READ
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +47,8 @@ _BEHIND = Statement(
     {},
 )
 _LOCK = Statement(
-    "SELECT event_types, roles, cursor FROM webhook_endpoint WHERE workspace_id = $1 AND id = $2 AND status = 'ACTIVE'"
-    " FOR UPDATE SKIP LOCKED",
+    "SELECT event_types, filter, roles, cursor FROM webhook_endpoint"
+    " WHERE workspace_id = $1 AND id = $2 AND status = 'ACTIVE' FOR UPDATE SKIP LOCKED",
     ("workspace_id", "id"),
     {},
 )
@@ -111,20 +116,27 @@ class FanOut:
             roles = {"workspace_id": workspace_id, "roles": endpoint["roles"]}
             (found,) = await session.fetch(DEFINITIONS, roles)
             viewer = viewer_of(workspace_id, endpoint_id, endpoint["roles"], tuple(found))
-            told = await self._told(session, viewer, frozenset(endpoint["event_types"]), events)
+            try:
+                told = await self._told(session, viewer, endpoint, events)
+            except RequestError as error:  # roles or schema are others than when the filter was stored
+                why = f"Its filter does not work under its roles any more: {error.message}"
+                await stop(self.engine, session, workspace_id, endpoint_id, EndpointStatus.PAUSED, why)
+                return 0
             if told:
                 await session.execute(_WRITE, {**binds, **self._columns(endpoint_id, told)})
             await session.execute(_MOVE, {**binds, "cursor": last.encode()})
         return len(told)
 
     async def _told(
-        self, session: Session, viewer: Viewer, types: frozenset[str], events: Sequence[Event]
+        self, session: Session, viewer: Viewer, endpoint: Record, events: Sequence[Event]
     ) -> list[tuple[Event, str]]:
-        """Return the events that the endpoint is told, in their order, each with the name that it may know it by."""
+        """Return the events that the endpoint is told, in their order, each with the name that it may know it by.
+        Raises a RequestError for a filter that does not work any more."""
         context = self.engine.live_context(viewer)
         context.reader = session  # nothing waits for a second connection while it holds one
         found: dict[LogCursor, tuple[Event, str]] = {}
-        records = self.engine.schema.registry.records
+        schema, types = self.engine.schema, frozenset(endpoint["event_types"])
+        records, judges = schema.registry.records, stored_judges(schema, endpoint["filter"])
         for entity in dict.fromkeys(each.entity for each in events):
             record = records.get(entity)
             if record is None:
@@ -132,7 +144,8 @@ class FanOut:
             named = [(each, event_name(record, each, context)) for each in events if each.entity == entity]
             wanted = [(event, name) for event, name in named if name in types]
             if wanted:
-                kinds = await judged(self.engine, context, entity, [event for event, _ in wanted])
+                judge = judge_of(schema, judges, entity)
+                kinds = await judged(judge, context, [event for event, _ in wanted])
                 found |= {
                     event.cursor: (event, name)
                     for (event, name), kind in zip(wanted, kinds, strict=True)
@@ -155,9 +168,9 @@ class FanOut:
         }
 
 
-async def judged(engine: Engine, context: GraphContext, entity: str, events: Sequence[Event]) -> list[Any]:
-    """Return what events of a record type mean to the viewer of a context; None where it may not know of them."""
-    record = engine.schema.registry.records[entity]
-    if not context.access.of(entity).allows("read"):
+async def judged(judge: Judge, context: GraphContext, events: Sequence[Event]) -> list[Any]:
+    """Return what events of a record type mean to the viewer of a context; None where it may not know of them. Raises
+    Forbidden where it may not filter so."""
+    if not context.access.of(judge.record.name).allows(READ):
         return [None] * len(events)
-    return await Judge(record, engine.schema.registry).kinds(context, events)
+    return await judge.kinds(context, events)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from crm_graph.api.engine import Engine
 from crm_graph.api.webhooks import queue
-from crm_graph.db.session import Record, Session
+from crm_graph.db.session import Session
 from crm_graph.domains.workspace.accounts.outbox import enqueue_mail
 from crm_graph.domains.workspace.accounts.texts import Text
 from crm_graph.domains.workspace.webhooks.events import WebhookEndpointDisabled, WebhookEndpointPaused
@@ -17,10 +17,12 @@ from crm_graph.events.log import append
 MAIL = "webhook endpoint stopped"
 
 
-async def stop(engine: Engine, session: Session, row: Record, status: EndpointStatus, reason: str) -> None:
-    """Pause or disable the endpoint of a delivery, in this transaction, unless it is not ACTIVE any more."""
-    workspace_id, now = row["workspace_id"], engine.now()
-    binds = {"workspace_id": workspace_id, "endpoint_id": row["endpoint_id"]}
+async def stop(
+    engine: Engine, session: Session, workspace_id: str, endpoint_id: str, status: EndpointStatus, reason: str
+) -> None:
+    """Pause or disable an endpoint, in this transaction, unless it is not ACTIVE any more."""
+    now = engine.now()
+    binds = {"workspace_id": workspace_id, "endpoint_id": endpoint_id}
     stopped = await session.execute(queue.STOP, {**binds, "status": status.value, "reason": reason, "now": now})
     if not stopped:
         return
@@ -31,7 +33,7 @@ async def stop(engine: Engine, session: Session, row: Record, status: EndpointSt
             "workspace_id": workspace_id,
             "type": type(event).__name__,
             "entity": WEBHOOK_ENDPOINT.type,
-            "entity_id": row["endpoint_id"],
+            "entity_id": endpoint_id,
             "actor": None,
             "at": now,
             "changes": {"status": (EndpointStatus.ACTIVE.value, status.value), "status_reason": (None, reason)},

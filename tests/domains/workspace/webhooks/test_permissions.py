@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from crm_graph.kernel.cursor import LogCursor
 from tests.support.hooks import CREATE, UPDATE, Hooks
 
 OK_INPUT = {"url": "https://hooks.example.com/x", "eventTypes": ["CustomerCreated"], "roles": ["analyst"]}
@@ -82,7 +83,8 @@ async def test_an_endpoint_is_told_what_its_roles_may_read_and_no_more(hooks: Ho
     async with hooks.delivering():
         await hooks.customer(name="Zebra", phone="+1 555 0100")
         await hooks.until(seen, deliveries=["DELIVERED"])
-        position = await hooks.position(seen)
+        position = LogCursor.decode(hooks.receiver.received[0].body["data"]["cursor"])
+        assert position is not None
         async with asyncio.timeout(60):
             while await hooks.position(unseen) < position:
                 await hooks.rest()
@@ -142,3 +144,66 @@ async def test_ping_replay_and_redelivery(hooks: Hooks) -> None:
         await hooks.until(endpoint, deliveries=["DELIVERED"] * 3)
     assert hooks.receiver.received[0].body["type"] == "WebhookPing"
     assert len({each.id for each in hooks.receiver.received[1:]}) == 1
+
+
+@pytest.mark.parametrize(
+    ("filter_", "field", "says"),
+    [
+        ([], ["filter"], "by record type"),
+        ({"Customers": {}}, ["filter", "Customers"], "no record type"),
+        ({"Customer": None}, ["filter", "Customer"], "null"),
+        ({"Customer": {"nme": {"eq": "x"}}}, ["filter", "Customer"], "nme"),
+        ({"Customer": {"employees": {"gt": "many"}}}, ["filter", "Customer", "employees", "gt"], "many"),
+        ({"Contact": {"nationalId": {"eq": "x"}}}, ["filter"], "Contact.nationalId"),
+        ({"ApiClient": {"name": {"eq": "x"}}}, ["filter"], "ApiClient"),
+        ({"Customer": {"name": {"in": ["x" * 100] * 300}}}, ["filter"], "20000 bytes"),
+    ],
+)
+async def test_a_filter_that_cannot_be_meant_is_refused(
+    hooks: Hooks, filter_: Any, field: list[str], says: str
+) -> None:
+    found = await hooks.data(CREATE, {"input": {**OK_INPUT, "filter": filter_}})
+    (error,) = found["errors"]
+    assert (error["code"], error["field"], found["secret"]) == ("INVALID", field, None)
+    assert says in error["message"]
+
+
+async def test_an_endpoint_is_told_of_the_records_that_its_filter_matches(hooks: Hooks) -> None:
+    """What begins to match has entered, what ceases to has left; a type that is not named is told whole."""
+    types = ("CustomerCreated", "CustomerUpdated", "ContactCreated")
+    filter_ = {"Customer": {"city": {"in": ["Bremen", "Ulm"]}}}
+    endpoint, _ = await hooks.endpoint(*types, filter=filter_)
+    contact = """mutation($input: CreateContactInput!) { createContact(input: $input) { contact { id } } }"""
+    change = """mutation($input: UpdateCustomerInput!) { updateCustomer(input: $input) { errors { message } } }"""
+    async with hooks.delivering():
+        elsewhere, here = await hooks.customer(city="Kiel"), await hooks.customer(city="Ulm")
+        made = await hooks.data(contact, {"input": {"customerId": elsewhere, "name": "Ann"}})
+        for id_, city in ((elsewhere, "Bonn"), (elsewhere, "Bremen"), (here, "Bonn"), (here, "Kiel")):
+            assert (await hooks.data(change, {"input": {"id": id_, "city": city}}))["errors"] == []
+        await hooks.until(endpoint, deliveries=["DELIVERED"] * 4)
+    found = {(each.body["data"]["recordId"], each.body["data"]["kind"]) for each in hooks.receiver.received}
+    assert found == {(here, "CREATED"), (made["contact"]["id"], "CREATED"), (elsewhere, "ENTERED"), (here, "LEFT")}
+
+
+async def test_a_role_that_may_not_filter_so_any_more_pauses_the_endpoint(hooks: Hooks) -> None:
+    workspace = (await hooks.claims()).workspace_id
+    await hooks.sql(
+        "INSERT INTO role (workspace_id, id, name, grants, version, created_at, updated_at)"
+        " VALUES ($1, gen_random_uuid(), 'filtering', $2, 1, now(), now())",
+        workspace,
+        {"Customer": {"read": "ALL"}},
+    )
+    filter_ = {"Customer": {"phone": {"startsWith": "+1"}}}
+    endpoint, _ = await hooks.endpoint("CustomerCreated", roles=("filtering",), filter=filter_)
+    await hooks.sql(
+        "UPDATE role SET grants = $1 WHERE name = 'filtering'",
+        {"Customer": {"read": "ALL", "fields": {"phone": "NONE ALL"}}},
+    )
+    async with hooks.delivering():
+        await hooks.customer(phone="+1 555 0100")
+        found = await hooks.until(endpoint, status="PAUSED", deliveries=[])
+        assert "filter by Customer.phone" in found["statusReason"]
+        assert hooks.receiver.received == []
+        change = {"id": endpoint, "status": "ACTIVE", "filter": None}
+        assert (await hooks.data(UPDATE, {"input": change}))["errors"] == []
+        await hooks.until(endpoint, deliveries=["DELIVERED"])

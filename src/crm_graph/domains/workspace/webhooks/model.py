@@ -42,6 +42,8 @@ class WebhookEndpoint(Row):
     url: Mapped[str]
     description: Mapped[str | None]
     event_types: Mapped[list[str]]
+    filter: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """Of which records, by their type (`graph.stored`)."""
     selection: Mapped[str | None]
     roles: Mapped[list[str]]
     """Under which events are judged and the selection is executed."""

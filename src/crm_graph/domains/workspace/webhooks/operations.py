@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import orjson
+
 from crm_graph.db.base import Row
 from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.members.operations import refuse_beyond
@@ -22,6 +24,7 @@ from crm_graph.domains.workspace.webhooks.policy import WEBHOOK_DELIVERY, WEBHOO
 from crm_graph.domains.workspace.webhooks.rules import (
     DEFINITIONS,
     MAX_DESCRIPTION_LENGTH,
+    MAX_FILTER_LENGTH,
     SelectionCheck,
     check_event_types,
     check_roles,
@@ -75,7 +78,7 @@ async def create_endpoint(work: Work, edge: Edge, values: Mapping[str, Any], giv
         raise Refused("INVALID", f"A workspace can have no more than {limit} webhook endpoints.", ())
     cursor = await end(work.session)
     endpoint: WebhookEndpoint = WebhookEndpoint.make(
-        **{"description": None, "selection": None, "status": EndpointStatus.ACTIVE.value, **values},
+        **{"description": None, "filter": None, "selection": None, "status": EndpointStatus.ACTIVE.value, **values},
         status_reason=None,
         cursor=cursor.encode(),
     )
@@ -219,8 +222,11 @@ async def _check(work: Work, edge: Edge, endpoint: WebhookEndpoint) -> None:
     await check_roles(work, endpoint.roles)
     if endpoint.description is not None and len(endpoint.description) > MAX_DESCRIPTION_LENGTH:
         raise Refused("INVALID", f"`description` may have at most {MAX_DESCRIPTION_LENGTH} letters.", ("description",))
+    if len(orjson.dumps(endpoint.filter)) > MAX_FILTER_LENGTH:
+        raise Refused("INVALID", f"`filter` may have at most {MAX_FILTER_LENGTH} bytes as JSON.", ("filter",))
+    workspace_id = work.viewer.workspace_id
+    (row,) = await work.session.fetch(DEFINITIONS, {"workspace_id": workspace_id, "roles": endpoint.roles})
+    viewer = viewer_of(workspace_id, endpoint.id, endpoint.roles, tuple(row))
+    edge.check.check_filter(viewer, endpoint.filter)
     if endpoint.selection is not None:
-        workspace_id = work.viewer.workspace_id
-        (row,) = await work.session.fetch(DEFINITIONS, {"workspace_id": workspace_id, "roles": endpoint.roles})
-        viewer = viewer_of(workspace_id, endpoint.id, endpoint.roles, tuple(row))
         await edge.check.check(viewer, endpoint.selection)

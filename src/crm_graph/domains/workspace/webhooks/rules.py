@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
-from typing import Protocol
+from typing import Any, Protocol
 
 from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.members.operations import known_roles, refuse_beyond
@@ -16,6 +16,7 @@ from crm_graph.work import Work
 MAX_EVENT_TYPES = 200
 MAX_ROLES = 50
 MAX_DESCRIPTION_LENGTH = 500
+MAX_FILTER_LENGTH = 20_000
 DEFINITIONS = Statement(
     "SELECT workspace.time_zone, workspace.directory_version,"
     " ARRAY(SELECT ARRAY[role.name, role.grants::text] FROM role"
@@ -33,6 +34,10 @@ class SelectionCheck(Protocol):
     @property
     def event_types(self) -> Collection[str]:
         """The names of the events that all slices declare."""
+        ...
+
+    def check_filter(self, viewer: Viewer, filter_: Any, /) -> None:
+        """Check that a stored filter is one that a viewer may filter by. Raises Refused INVALID at what is wrong."""
         ...
 
     async def check(self, viewer: Viewer, selection: str, /) -> None:

@@ -15,12 +15,16 @@ from crm_graph.domains.workspace.webhooks.rules import SelectionCheck
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import DeletePayload, Payload, field_names, given, key_of, perform, perform_delete
 from crm_graph.graph.records import by_key
+from crm_graph.graph.scalars import JSON
 from crm_graph.work import Work
 
 _TEXTS = {
     "url": "Where requests are sent: https; its address must be a public one unless the operator allows others.",
     "description": "What it is for.",
     "event_types": "The events to tell, as listed in schema/events.json.",
+    "filter": "Of which records, by their type, as `where` of their lists: "
+    '`{"Opportunity": {"source": {"eq": "fair"}}}`. '
+    "Of a type that is not named all are told. A record that begins or ceases to match is told too: see `kind`.",
     "selection": "A query to run for each event under the endpoint's roles; its one variable, if any, is `$id: ID!`, "
     "the record's id.",
     "roles": "The roles whose permissions decide what is sent; you must hold them.",
@@ -40,6 +44,7 @@ class CreateWebhookEndpointInput:
     event_types: list[str] = _maybe("event_types")
     roles: list[str] = _maybe("roles")
     description: str | None = strawberry.field(description=_TEXTS["description"], default=None)
+    filter: JSON | None = strawberry.field(description=_TEXTS["filter"], default=None)
     selection: str | None = strawberry.field(description=_TEXTS["selection"], default=None)
 
 
@@ -53,6 +58,7 @@ class UpdateWebhookEndpointInput:
     event_types: strawberry.Maybe[list[str]] = _maybe("event_types")
     roles: strawberry.Maybe[list[str]] = _maybe("roles")
     description: strawberry.Maybe[str | None] = _maybe("description")
+    filter: strawberry.Maybe[JSON | None] = _maybe("filter")
     selection: strawberry.Maybe[str | None] = _maybe("selection")
     status: strawberry.Maybe[EndpointStatus] = _maybe("status")
 

@@ -23,6 +23,7 @@ class WebhookEndpoint(Node):
     url: str = column("Where requests are sent.")
     description: str | None = column("What it is for.")
     event_types: list[str] | None = column("The events that it is told, as listed in schema/events.json.")
+    filter: JSON | None = column("Of which records, by their type, as `where` of their lists; null for all.")
     selection: str | None = column("The query that is run for each event with the record's id as `$id`.")
     roles: list[str] | None = column(
         "The roles whose permissions decide what is sent. It is nobody's own: of what a role grants for rows of one's "

@@ -15,7 +15,10 @@ from tests.support.server import COMMAND, RunningServer, environment, free_port,
 
 HERE = Path(__file__).parent
 SCHEMA = HERE.parents[1] / "schema" / "schema.graphql"
-SCRIPTS = ("audits", "ws", "sse", "apollo", "urql", "relay", "trusted", "codegen", "lint", "graphiql", "browser")
+SCRIPTS = (
+    *("audits", "ws", "sse", "apollo", "urql", "relay", "webhooks", "trusted", "codegen", "lint"),
+    *("graphiql", "browser"),
+)
 CHROMIUM = os.environ.get("CRM_TEST_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 PAGE_PORT = free_port()
 """Of a page on another origin that may call the server."""
@@ -36,6 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     data = tmp_path_factory.mktemp("clients") / "data"
     allowed = f"http://127.0.0.1:{PAGE_PORT}"
     settings = {"CRM_CONNECTION_INIT_MS": "1000", "CRM_ALLOWED_ORIGINS": allowed, "CRM_COOKIES": "1"}
+    settings["CRM_WEBHOOK_PRIVATE"] = "127.0.0.0/8"
     with running_server(data, "--no-demo", **settings) as running:
         yield running
 

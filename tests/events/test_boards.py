@@ -98,10 +98,14 @@ async def test_whoever_may_not_see_amounts_is_told_no_sums(live: Live) -> None:
 
 
 @pytest.mark.parametrize("id_", ["", "cus_01a21586d01276e48f1b89d6e03ef123", "nonsense"])
-async def test_what_is_no_pipeline_shows_nothing(live: Live, id_: str) -> None:
-    """As an unknown pipeline does: an id tells nobody whether it exists."""
+async def test_what_is_no_pipeline_s_id_is_refused(live: Live, id_: str) -> None:
+    """Which tells of no pipeline whether it exists: a well-formed id that is unknown shows nothing."""
     admin = await live.member("admin")
-    request = GraphQLRequest(BOARD, None, {"id": id_})
-    refusal, stream = await live.engine.subscribe(request, await live.engine.operation(request, admin), lambda: admin)
-    assert refusal is None
-    await stream.aclose()
+    for given, refused in ((id_, True), ("pip_01a21586d01276e48f1b89d6e03ef123", False)):
+        request = GraphQLRequest(BOARD, None, {"id": given})
+        operation = await live.engine.operation(request, admin)
+        refusal, stream = await live.engine.subscribe(request, operation, lambda: admin)
+        await stream.aclose()
+        assert (refusal is not None) is refused
+        if refusal is not None:
+            assert refusal.body["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"

@@ -163,3 +163,13 @@ async def test_a_type_is_told_from_when_it_may_be_read(live: Live) -> None:
     assert (third["event"], third["changedFields"]) == ("CustomerUpdated", ["city"])
     await stream.aclose()
     await live.mutate(admin, "setMemberRoles", {**member, "roles": ["analyst"]}, "member { id }")
+
+
+@pytest.mark.parametrize("id_", ["cus_1", "opp_01a216186ee17377a61cdb1655a4602a", ""])
+async def test_what_is_no_customer_s_id_is_refused(live: Live, id_: str) -> None:
+    """Unlike one that may not be seen, which nothing is told of."""
+    refusal, _ = await timeline(live, await live.member("admin"), id_)
+    assert refusal is not None
+    (error,) = refusal.body["errors"]
+    assert (error["extensions"]["code"], error["extensions"]["argument"]) == ("BAD_USER_INPUT", ["customerId"])
+    assert "`cus_...`" in error["message"]

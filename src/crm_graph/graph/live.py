@@ -70,14 +70,17 @@ class Watch:
         newest: LogCursor,
         removed: LogCursor,
     ) -> Watch:
-        """Return a checked watch. Raises BadUserInput for a cursor that spells no position, or one in the future, and
-        CursorTooOld for one before what was `removed`."""
+        """Return a checked watch. Raises BadUserInput for an id of another type, and for a cursor that spells no
+        position, or one in the future; CursorTooOld for one before what was `removed`."""
         record, registry = record_of(spec.record), context.registry
         if spec.argument is not None:
             id_ = arguments[spec.argument]
             whole, paths = _whole(spec, registry)
-            judges = {name: _judge(registry.records[name], registry, _at(path, id_)) for name, path in paths}
             within = decode_id(whole.prefix, id_)
+            if within is None:
+                message = f"`{spec.argument}` is not the id of a {whole.name}, `{whole.prefix}_...`."
+                raise BadUserInput(message, path=(spec.argument,))
+            judges = {name: _judge(registry.records[name], registry, _at(path, id_)) for name, path in paths}
         else:
             given = [arguments["where"]] if "where" in arguments else []
             judges, within = {record.name: _judge(record, registry, *given)}, None

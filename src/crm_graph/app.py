@@ -25,6 +25,7 @@ from crm_graph.api.metrics import metrics_response
 from crm_graph.api.negotiation import HTML, JSON, choose
 from crm_graph.api.oauth.routes import routes as oauth_routes
 from crm_graph.api.origins import Origins
+from crm_graph.api.patience import SocketProtocol
 from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
 from crm_graph.api.sso import SingleSignOn
@@ -244,7 +245,11 @@ class Application:
 
     def protocol(self, **uvicorn: Any) -> GraphQLProtocol:
         """Return the protocol of a new connection, for uvicorn: GraphQL requests do not pass through ASGI."""
-        return GraphQLProtocol(lambda: self._http, b"/graphql", **uvicorn)
+        return GraphQLProtocol(lambda: self._http, b"/graphql", self._settings.send_timeout_ms / 1000, **uvicorn)
+
+    def socket_protocol(self, **uvicorn: Any) -> SocketProtocol:
+        """Return the protocol of a connection that becomes a WebSocket, for uvicorn."""
+        return SocketProtocol(self._settings.send_timeout_ms / 1000, **uvicorn)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as ASGI: GraphQL requests directly, all else through Starlette's router."""

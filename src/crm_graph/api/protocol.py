@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.incoming import Incoming, Reply, too_long
+from crm_graph.api.patience import Impatient
 
 log = logging.getLogger("crm_graph.errors")
 
@@ -25,11 +26,14 @@ _LONG_HEAD = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close
 _FAILED = b"Internal Server Error"
 
 
-class GraphQLProtocol(HttpToolsProtocol):
+class GraphQLProtocol(Impatient, HttpToolsProtocol):
     """uvicorn's protocol of one connection; `endpoint` returns None until the application has started."""
 
-    def __init__(self, endpoint: Callable[[], GraphQLEndpoint | None], path: bytes, **uvicorn: Any) -> None:
+    def __init__(
+        self, endpoint: Callable[[], GraphQLEndpoint | None], path: bytes, send_timeout_s: float, **uvicorn: Any
+    ) -> None:
         super().__init__(**uvicorn)
+        self.send_timeout_s = send_timeout_s
         self._endpoint = endpoint
         self._path = path
         self._head_size = 0

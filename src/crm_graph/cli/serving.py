@@ -75,7 +75,7 @@ async def _serve(made: Installation, sockets: list[socket.socket]) -> None:
         access_log=False,
         http=application.protocol,  # type: ignore[arg-type] # called as the class is
         proxy_headers=False,
-        ws="websockets-sansio",
+        ws=application.socket_protocol,  # type: ignore[arg-type] # called as the class is
         ws_max_size=options.max_body_bytes,
         timeout_graceful_shutdown=max(1, options.drain_ms // 1000),
         server_header=False,

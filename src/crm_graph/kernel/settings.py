@@ -177,6 +177,8 @@ class Settings:
     subscription_queue_size: int = 1_000
     connection_init_ms: int = 5_000
     heartbeat_ms: int = 15_000
+    send_timeout_ms: int = 30_000
+    """A client that takes nothing of what it is sent for so long is cut off."""
     drain_ms: int = 10_000
     relay_poll_ms: int = 25
     event_retention_days: int = 30

@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 # Commands that tests start compile nothing anew, whatever the shell asks for.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check format bench bench-live fuzz soak lock install contracts clean
+.PHONY: run test check format bench bench-live bench-writers fuzz soak lock install contracts clean
 
 run: $(STAMP)  ## start everything and serve http://127.0.0.1:8000/graphql
 	@$(BIN)/crm-graph dev
@@ -31,6 +31,9 @@ bench: $(STAMP)  ## measure every server on one data set: BENCH_CUSTOMERS, BENCH
 
 bench-live: $(STAMP)  ## many subscribers on one process: LIVE_SUBSCRIBERS, LIVE_GROUPS, LIVE_RATE, LIVE_SECONDS, LIVE_SERVERS
 	@$(BIN)/python -m tests.benchmarks.live
+
+bench-writers: $(STAMP)  ## what subscribers cost writers: LIVE_SUBSCRIBERS, LIVE_GROUPS, WRITERS, WRITERS_SECONDS, WRITERS_ROUNDS
+	@$(BIN)/python -m tests.benchmarks.writers
 
 fuzz: $(STAMP)  ## 20,000 generated operations under both executors
 	@$(BIN)/python -m tests.executor.fuzz

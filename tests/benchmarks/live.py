@@ -44,6 +44,7 @@ RATE = int(os.environ.get("LIVE_RATE", "50"))
 SECONDS = float(os.environ.get("LIVE_SECONDS", "15"))
 SERVERS = os.environ.get("LIVE_SERVERS", "crm-graph,postgraphile").split(",")
 CUSTOMERS = 1_000
+ROOM = {"CRM_MAX_SOCKETS_PER_ADDRESS": "100000", "CRM_MAX_SOCKETS_PER_MEMBER": "100000"}
 STEPS_AT_ONCE = 50
 """Connections that are opened at the same time."""
 OURS = "subscription { opportunityChanged { kind opportunity { id name } } }"
@@ -133,7 +134,7 @@ class Socket:
         self._writer.close()
 
 
-async def _groups(data: DataSet) -> list[Group]:
+async def make_groups(data: DataSet) -> list[Group]:
     """Return the groups: as many representatives as there are to be, each with a record."""
     database, connection = await Database.open(data.url), await asyncpg.connect(data.url)
     issuer = authority(await installation(database), Settings())
@@ -162,7 +163,8 @@ async def _groups(data: DataSet) -> list[Group]:
     return found
 
 
-async def _subscribe(port: int, number: int, group: Group, received: Received, *, ours: bool) -> asyncio.Task[None]:
+async def subscribe(port: int, number: int, group: Group, received: Received, *, ours: bool) -> asyncio.Task[None]:
+    """Open a connection, subscribe, and return the task that notes what comes."""
     socket = await Socket.open(port)
     socket.send({"type": "connection_init", "payload": {"authorization": f"Bearer {group.token}"}})
     assert (await socket.receive())["type"] == "connection_ack"
@@ -212,7 +214,7 @@ async def _measure(name: str, server: Server, data: DataSet, groups: list[Group]
     for first in range(0, SUBSCRIBERS, STEPS_AT_ONCE):
         numbers = range(first, min(first + STEPS_AT_ONCE, SUBSCRIBERS))
         tasks += await asyncio.gather(
-            *(_subscribe(server.port, each, groups[each % len(groups)], received, ours=ours) for each in numbers)
+            *(subscribe(server.port, each, groups[each % len(groups)], received, ours=ours) for each in numbers)
         )
     opened_s = time.monotonic() - start
     await asyncio.sleep(2)
@@ -245,8 +247,8 @@ async def _measure(name: str, server: Server, data: DataSet, groups: list[Group]
 
 async def _main(url: str, stack: ExitStack) -> None:
     data = await prepare(url, CUSTOMERS)
-    groups = await _groups(data)
-    variables = {**environment(data), "CRM_MAX_SOCKETS_PER_ADDRESS": "100000", "CRM_MAX_SOCKETS_PER_MEMBER": "100000"}
+    groups = await make_groups(data)
+    variables = {**environment(data), **ROOM}
     on_node = install_peers() if "postgraphile" in SERVERS else set()
     for name in SERVERS:
         if name == "postgraphile" and name not in on_node:

@@ -18,6 +18,8 @@ from crm_graph.kernel.cursor import LogCursor
 CHANNEL = "crm_events"
 ADVISORY_LOCK = 7_226_101_001
 """The lock that makes a relay the only one; any number that nothing else in the database uses."""
+SOONER, BUSY_S = 3, 2.0
+"""So much more often it looks for a while after an event: changes come in bursts, and who watches them waits."""
 
 _NEWEST = """
     SELECT xid::text::bigint, seq FROM event
@@ -39,10 +41,13 @@ class Relay:
         await run_elected("relay", self._url, ADVISORY_LOCK, self._election_ms, self._relay)
 
     async def _relay(self, connection: asyncpg.Connection[Any]) -> None:
-        cursor = LogCursor(0, 0)
+        cursor, quiet_s = LogCursor(0, 0), BUSY_S
         while True:
             newest = await connection.fetchrow(_NEWEST, str(cursor.xid), cursor.seq)
             if newest is not None:
                 cursor = LogCursor(newest[0], newest[1])
                 await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, cursor.encode())
-            await asyncio.sleep(self._poll)
+                quiet_s = 0
+            pause_s = self._poll / SOONER if quiet_s < BUSY_S else self._poll
+            quiet_s += pause_s
+            await asyncio.sleep(pause_s)

@@ -73,6 +73,7 @@ class Installation:
     url: str
     secrets: Sequence[bytes]
     read_url: str | None = None
+    pool_url: str | None = None
     key_service: KeyService | None = None
     """What wraps the keys of workspaces; None derives it from the secrets."""
     retired_secrets: Sequence[bytes] = ()
@@ -212,7 +213,7 @@ async def running_engine(
         settings.query_timeout_ms + STATEMENT_MARGIN_MS,
         settings.mutation_timeout_ms + STATEMENT_MARGIN_MS,
     )
-    database = await Database.open(installation.url, installation.read_url, pool)
+    database = await Database.open(installation.url, installation.read_url, pool, installation.pool_url)
     hub = Hub(database, settings.subscription_queue_size)
     services = make_services(installation, settings, database)
     keys = ApiKeys(database, services.clock)

@@ -10,6 +10,7 @@ import asyncpg
 
 from crm_graph.api.graphiql import asset_directory
 from crm_graph.app import check_settings, make_mailer
+from crm_graph.cli.addresses import check_others, check_session
 from crm_graph.cli.place import Place
 from crm_graph.db.migrate import state
 from crm_graph.db.pool import connect
@@ -46,6 +47,9 @@ async def examine(place: Place) -> list[Finding]:
                 Finding(f"Postgres answers ({'embedded, ' + str(place.data) if place.data else 'DATABASE_URL'})")
             )
             findings += await _database(url)
+            if place.data is None:
+                told = [await check_session(url), *[each async for each in check_others(url, os.environ)]]
+                findings += [Finding(what, not fix, fix) for what, fix in told]
     except OperatorError as error:
         findings.append(_problem(error))
     return findings

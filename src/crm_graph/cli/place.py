@@ -146,8 +146,10 @@ async def installation(database: Database, **options: Any) -> Installation:
     secrets = await load_secrets(database.primary_reader(), os.environ)
     service = load_service(os.environ, secrets)
     retired = secrets_of_environment(os.environ, RETIRED_SECRETS)
-    read_url = os.environ.get("DATABASE_READ_URL")
-    return Installation(database.url, secrets, read_url, service, retired, **options)
+    others: tuple[str | None, str | None] = None, None
+    if database.url == os.environ.get("DATABASE_URL"):  # and not an embedded one, which has no others
+        others = os.environ.get("DATABASE_READ_URL") or None, os.environ.get("DATABASE_POOL_URL") or None
+    return Installation(database.url, secrets, *others, service, retired, **options)
 
 
 async def vault_of(database: Database) -> Vault:

@@ -35,7 +35,11 @@ async def _leave_as_is(connection: Any) -> None:
     """
 
 
-def _server_settings(settings: PoolSettings, timeout_ms: int, *, read_only: bool) -> dict[str, str]:
+def _server_settings(
+    settings: PoolSettings, timeout_ms: int, *, read_only: bool, pooler: bool = False
+) -> dict[str, str]:
+    if pooler:  # what PgBouncer follows; it refuses all others, which the role is to have (`ALTER ROLE .. SET`)
+        return {"application_name": "crm-graph", "TimeZone": "UTC", "DateStyle": "ISO, YMD"}
     return {
         "application_name": "crm-graph",
         "TimeZone": "UTC",
@@ -267,7 +271,8 @@ class Lease:
 
 
 class Database:
-    """The two pools of a process. `read_url` may name a replica."""
+    """The two pools of a process. `url` is for sessions: LISTEN, locks, migrations. `read_url` may name a replica, and
+    `pool_url` PgBouncer in transaction mode, which both pools then are behind."""
 
     def __init__(self, read: Pool, write: Pool, url: str) -> None:
         self._read = read
@@ -275,26 +280,34 @@ class Database:
         self.url = url
 
     @classmethod
-    async def open(cls, url: str, read_url: str | None = None, settings: PoolSettings | None = None) -> Database:
+    async def open(
+        cls,
+        url: str,
+        read_url: str | None = None,
+        settings: PoolSettings | None = None,
+        pool_url: str | None = None,
+    ) -> Database:
         """Open both pools. Raises OperatorError when a database does not answer."""
-        settings = settings or PoolSettings()
-        with _explained(url):
+        settings, pooler = settings or PoolSettings(), pool_url is not None
+        write_url = pool_url or url
+        read_url = read_url or write_url
+        with _explained(write_url):
             write = await asyncpg.create_pool(
-                url,
+                write_url,
                 min_size=1,
                 max_size=settings.write_size,
                 init=set_codecs,
                 reset=_leave_as_is,
-                server_settings=_server_settings(settings, settings.write_timeout_ms, read_only=False),
+                server_settings=_server_settings(settings, settings.write_timeout_ms, read_only=False, pooler=pooler),
             )
-        with _explained(read_url or url):
+        with _explained(read_url):
             read = await asyncpg.create_pool(
-                read_url or url,
+                read_url,
                 min_size=1,
                 max_size=settings.read_size,
                 init=set_codecs,
                 reset=_leave_as_is,
-                server_settings=_server_settings(settings, settings.read_timeout_ms, read_only=True),
+                server_settings=_server_settings(settings, settings.read_timeout_ms, read_only=True, pooler=pooler),
             )
         return cls(Pool(read), Pool(write), url)
 
@@ -356,6 +369,9 @@ class _explained:  # noqa: N801 - reads as a statement
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, asyncpg.ProtocolViolationError) and "startup parameter" in str(error):
+            fix = "name Postgres itself, and a pooler in transaction mode in DATABASE_POOL_URL"
+            raise OperatorError(f"{self.where} is a pooler: {error}", fix) from error
         if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
             raise OperatorError(f"{self.where}: {error}", "check user and password in DATABASE_URL") from error
         if isinstance(error, asyncpg.InvalidCatalogNameError):

@@ -19,6 +19,10 @@ _NO_TIME: tuple[Any, ...] = (
     *("1899-12-31T23:59:59Z", "2200-01-01T00:00:01Z", "0001-01-01T00:00:00+23:59", "1800-01-01"),
 )
 
+_DEEP: Any = []
+for _ in range(17):
+    _DEEP = [_DEEP]
+
 BAD: Mapping[str, tuple[Any, ...]] = {
     "String": _NO_TEXT,
     "Cursor": _NO_TEXT,
@@ -29,6 +33,7 @@ BAD: Mapping[str, tuple[Any, ...]] = {
     "DateTime": (*_NO_TIME, "2026-11-22"),
     "Date": (*_NO_TIME, "2026-11-22T00:00:00Z"),
     "Currency": (5, True, {}, "", "cny", "CNYX", "CN\0", SURROGATE, "ＣＮＹ"),
+    "JSON": (NAN, -INFINITY, HUGE, -HUGE, "a\0b", SURROGATE, {"a": {"b": "\0"}}, [[{"a": [NAN]}]], _DEEP),
 }
 """By scalar."""
 BAD_MEMBER: tuple[Any, ...] = ("NOPE", "", 1, True, NAN, {}, HUGE, "a\0b", SURROGATE)
@@ -53,5 +58,22 @@ ABSURD: Mapping[str, tuple[Any, ...]] = {
     "DateTime": ("1900-01-01T00:00:00Z", "2199-12-31T23:59:59.999999Z", "2000-02-29T23:59:59-23:59"),
     "Date": ("1900-01-01", "2199-12-31", "2000-02-29"),
     "Currency": ("XXX", "ZZZ"),
+    "JSON": (
+        *(
+            5,
+            -(2**63),
+            True,
+            "",
+            "x",
+            [],
+            {},
+            {"": {}},
+            {"__proto__": {}},
+            {"Customer": []},
+            {"Customer": {"and": [{}] * 90}},
+        ),
+        *({"Customer": {"employees": {"eq": 2**62}}}, {"Customer": {"annualRevenue": {"gt": "1e99999"}}}),
+        *({"Customer": {"not": {"not": {"not": {"not": {"not": {"not": {}}}}}}}}, {"Workspace": {}}, {"Query": {}}),
+    ),
 }
 """Values that a scalar takes, and nobody means: a rule may refuse them, nothing may break."""

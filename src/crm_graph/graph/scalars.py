@@ -110,7 +110,7 @@ def parse_currency(value: Any) -> str:
 
 
 def parse_json(value: Any) -> object:
-    """Return a JSON value of bounded depth without NaN, NUL or surrogates."""
+    """Return a JSON value of bounded depth without NaN, NUL, surrogates or numbers that no float or int64 is."""
     _check_json(value, 0)
     return value
 
@@ -148,6 +148,8 @@ def _check_json(value: Any, depth: int) -> None:
             _check_json(item, depth + 1)
     elif isinstance(value, float) and not float("-inf") < value < float("inf"):
         raise GraphQLError("JSON cannot represent NaN or infinity.")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise GraphQLError("JSON cannot represent integers of more than 64 bits here: write them as strings.")
 
 
 def _shown(value: Any) -> str:

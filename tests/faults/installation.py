@@ -163,7 +163,7 @@ class Installation:
         """End connections of the processes, as a network does; return how many."""
         rows = await self.rows(
             "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity"
-            " WHERE application_name = 'crm-graph' ORDER BY random() LIMIT $1) AS some",
+            " WHERE application_name = 'crm-graph' ORDER BY random() LIMIT $1) AS chosen",
             at_most,
         )
         return len(rows)

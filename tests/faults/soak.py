@@ -26,6 +26,11 @@ from tests.faults.writers import Writer, Written
 APIS, WRITERS = 4, 16
 OWN_READER = "own_reader"
 CATCH_UP_S = 90
+AWAY = (
+    *(OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError),
+    asyncpg.TooManyConnectionsError,
+)
+"""What says that the database is away: the fault comes another time."""
 FAULTS = ("api killed", "relay killed", "postgres killed", "connections cut", "network stalled", "worker killed")
 
 
@@ -216,7 +221,7 @@ class _Faults:
                 if not coming:
                     coming = self.chance.sample(FAULTS, len(FAULTS))
                 name = coming.pop()
-                with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):  # the database is away
+                with suppress(*AWAY):
                     await self._do(name)
                     self.report.faults[name] += 1
             await asyncio.gather(*self._reviving)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.faults.soak import FAULTS, soak
 
-pytestmark = [
-    pytest.mark.xdist_group("faults"),
-    pytest.mark.skipif(
-        "CRM_TEST_SOAK" not in os.environ, reason="starts a dozen processes: `make soak`, CRM_TEST_SOAK=1"
-    ),
-]
+pytestmark = pytest.mark.xdist_group("faults")
 
 
 async def test_nothing_is_lost_nor_doubled_under_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

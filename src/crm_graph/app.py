@@ -134,11 +134,16 @@ def make_outbox(services: Services, mailer: Mailer) -> Outbox:
     return Outbox(services, mailer, {RESET_REQUEST: answer_request})
 
 
+def make_sealer(services: Services) -> CursorSealer:
+    """Return what seals cursors, and opens those of every process of an installation."""
+    return CursorSealer(services.keys("cursor sealing", 64)[0])
+
+
 def make_worker(schema: BuiltSchema, services: Services, outcomes: Outcomes | None = None) -> Worker:
     """Return what runs the jobs of an installation."""
     outcomes = outcomes or Outcomes()
     compiler = AccessCompiler(schema.policies, schema.vocabulary.inherent)
-    runner = Runner(services, {EXPORT: Exporter(services, schema.registry, compiler)}, outcomes)
+    runner = Runner(services, {EXPORT: Exporter(services, schema.registry, compiler, make_sealer(services))}, outcomes)
     return Worker(services.database, services.settings, runner.tasks(), chores(services), SCHEDULES, outcomes)
 
 
@@ -151,8 +156,7 @@ def make_engine(
 ) -> Engine:
     """Return what executes operations; without resolvers, for viewers who bring no credential: webhooks."""
     authenticator = Authenticator(services.authority, MemberDirectory(), resolvers)
-    sealer = CursorSealer(services.keys("cursor sealing", 64)[0])
-    return Engine(schema, services.database, hub, authenticator, sealer, services, outcomes)
+    return Engine(schema, services.database, hub, authenticator, make_sealer(services), services, outcomes)
 
 
 @asynccontextmanager

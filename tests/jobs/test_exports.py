@@ -12,7 +12,6 @@ import httpx
 import orjson
 import pytest
 
-from crm_graph.kernel.cursor import LogCursor
 from tests.jobs.desk import Desk, running
 from tests.support.graph import Graph
 from tests.support.server import RunningServer, crm_graph, running_server
@@ -63,7 +62,6 @@ def test_an_export_end_to_end(server: RunningServer) -> None:
         id_, job = _exported(server, "Customer", form)
         result = job["result"]
         assert result["url"] == f"/exports/{id_}"
-        assert LogCursor.decode(result["cursor"]) is not None
         got = _file(server, result["url"], server.token)
         assert got.status_code == 200, got.text
         assert len(got.content) == result["bytes"]
@@ -80,6 +78,34 @@ def test_an_export_end_to_end(server: RunningServer) -> None:
     metrics = httpx.get(f"http://127.0.0.1:{server.port}/metrics").text
     assert 'crm_graph_jobs_ended_total{outcome="done"} 2.0' in metrics
     assert 'crm_graph_jobs{state="running"}' in metrics
+
+
+def test_a_copy_starts_from_an_export(server: RunningServer) -> None:
+    """Its file and then the changes after its cursor are what the server has."""
+    create = "mutation ($input: CreateProductInput!) { done: createProduct(input: $input) { product { id } } }"
+    rename = "mutation ($input: UpdateProductInput!) { done: updateProduct(input: $input) { product { id } } }"
+    made = [_ask(server, create, input={"name": f"before {number}"}) for number in range(3)]
+    ids = [each["data"]["done"]["product"]["id"] for each in made]
+    _, job = _exported(server, "Product", "NDJSON")
+    _ask(server, rename, input={"id": ids[0], "name": "renamed"})
+    _ask(server, "mutation ($id: ID!) { deleteProduct(input: {id: $id}) { deletedId } }", id=ids[1])
+    _ask(server, create, input={"name": "after"})
+    rows = [orjson.loads(line) for line in _file(server, job["result"]["url"], server.token).text.splitlines()]
+    copy = {row["id"]: row["name"] for row in rows}
+    changes = """query ($after: Cursor) { changes(after: $after, types: ["Product"], first: 2) { cursor hasMore resync
+        nodes { recordId node { ... on Product { name } } } } }"""
+    after, more = job["result"]["cursor"], True
+    while more:
+        page = _ask(server, changes, after=after)["data"]["changes"]
+        after, more = page["cursor"], page["hasMore"]
+        assert page["resync"] == []
+        for each in page["nodes"]:
+            copy.pop(each["recordId"], None)
+            if each["node"] is not None:
+                copy[each["recordId"]] = each["node"]["name"]
+    now = _ask(server, "{ products(first: 200) { nodes { id name } } }")["data"]["products"]["nodes"]
+    assert copy == {each["id"]: each["name"] for each in now}
+    assert {"renamed", "after"} <= set(copy.values())
 
 
 def test_who_may_have_the_file(server: RunningServer) -> None:

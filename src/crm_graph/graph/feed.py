@@ -97,17 +97,19 @@ async def _changes(
     context = info.context
     followed = _followed(context, types)
     size = _size(context, first)
-    scope = scope_of(context)
+    scope = scope_of(context.access, context.viewer)
     if after is None:
         start = await end(context.reader)
-        return ChangeFeed(nodes=[], cursor=seal_position(context, start, scope), has_more=False, resync=[])
+        return ChangeFeed(
+            nodes=[], cursor=seal_position(context.sealer, context.viewer, start, scope), has_more=False, resync=[]
+        )
     position, seen = open_position(context, after)
     by = causes(context.access, context.registry, followed)
     entities = {*followed, *(cause.entity for each in by.values() for cause in each)}
     page = await read_page(context.reader, context.viewer.workspace_id, position, sorted(entities), size)
     await _check(context, position, page)
     if seen != scope:
-        cursor = seal_position(context, max(page.end, position), scope)
+        cursor = seal_position(context.sealer, context.viewer, max(page.end, position), scope)
         asked = list(dict.fromkeys(context.registry.records if types is None else types))
         return ChangeFeed(nodes=[], cursor=cursor, has_more=False, resync=asked)
     told = await _judge(context, [event for event in page.events if event.entity in set(followed)])
@@ -115,7 +117,7 @@ async def _changes(
     stale = [name for name, of in by.items() if any(each.shows(event, me) for each in of for event in page.events)]
     return ChangeFeed(
         nodes=[_change(context, event, kind, scope) for event, kind in told],
-        cursor=seal_position(context, page.next, scope),
+        cursor=seal_position(context.sealer, context.viewer, page.next, scope),
         has_more=page.has_more,
         resync=stale,
     )
@@ -170,7 +172,7 @@ def _change(context: GraphContext, event: Event, kind: ChangeKind, scope: str) -
     gone = kind in GONE
     return RecordChange(
         key=None if gone else (record.name, event.entity_id),
-        cursor=seal_position(context, event.cursor, scope),
+        cursor=seal_position(context.sealer, context.viewer, event.cursor, scope),
         kind=kind,
         event=event_name(record, event, context),
         record_id=strawberry.ID(encode_id(record.prefix, event.entity_id)),

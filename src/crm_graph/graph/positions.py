@@ -1,4 +1,5 @@
-"""The feed's cursors: a position of the log and what the viewer could see when it was given out, sealed.
+"""The feed's cursors: a position of the log and what the viewer could see when it was given out, sealed. Exports have
+one too.
 
 `changes` compares the two: whoever sees other rows or fields by now has records that no event brought or took, and is
 told to read anew. Subscriptions take these cursors as well as their own, for whoever catches up before going live.
@@ -11,29 +12,31 @@ import hashlib
 import orjson
 
 from crm_graph.graph.context import GraphContext
+from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.scalars import Cursor
+from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import BadUserInput
+from crm_graph.permissions.access import Access
 
 SCOPE_DIGITS = 16
 
 
-def scope_of(context: GraphContext) -> str:
+def scope_of(access: Access, viewer: Viewer) -> str:
     """Return what names the rows and fields that the viewer may see: their grants, who they are, and their teams."""
-    viewer = context.viewer
-    parts = [context.access.fingerprint, viewer.member_id, sorted(viewer.circle), sorted(viewer.teams)]
+    parts = [access.fingerprint, viewer.member_id, sorted(viewer.circle), sorted(viewer.teams)]
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:SCOPE_DIGITS]
 
 
-def seal_position(context: GraphContext, position: LogCursor, scope: str) -> Cursor:
+def seal_position(sealer: CursorSealer, viewer: Viewer, position: LogCursor, scope: str) -> Cursor:
     """Return the cursor of a position."""
-    return Cursor(context.sealer.seal([position.xid, position.seq, scope], _list(context)))
+    return Cursor(sealer.seal([position.xid, position.seq, scope], _list(viewer)))
 
 
 def open_position(context: GraphContext, cursor: str) -> tuple[LogCursor, str]:
     """Return the position of a cursor and the scope that it was given out under. Raises BadUserInput."""
     try:
-        xid, seq, scope = context.sealer.open(cursor, _list(context), "after")
+        xid, seq, scope = context.sealer.open(cursor, _list(context.viewer), "after")
     except BadUserInput:
         raise BadUserInput(
             "`after` is not a cursor that `changes` answered in this workspace.", path=("after",)
@@ -52,5 +55,5 @@ def any_position(context: GraphContext, cursor: str) -> LogCursor:
         raise BadUserInput("`after` is not a cursor of this event log.", path=("after",)) from None
 
 
-def _list(context: GraphContext) -> bytes:
-    return b"changes of " + context.viewer.workspace_id.encode()
+def _list(viewer: Viewer) -> bytes:
+    return b"changes of " + viewer.workspace_id.encode()

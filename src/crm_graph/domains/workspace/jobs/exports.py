@@ -15,8 +15,10 @@ from crm_graph.domains.workspace.jobs.operations import create_job
 from crm_graph.domains.workspace.jobs.policy import JOB
 from crm_graph.domains.workspace.jobs.running import Given, Run
 from crm_graph.events.log import end
+from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.export_lines import lines_of
 from crm_graph.graph.exports import Export, export_rows, plan_export
+from crm_graph.graph.positions import scope_of, seal_position
 from crm_graph.graph.registry import Registry
 from crm_graph.identity.origin import NOWHERE
 from crm_graph.identity.services import Services
@@ -49,11 +51,13 @@ class Exporter:
     services: Services
     registry: Registry
     compiler: AccessCompiler
+    sealer: CursorSealer
 
     async def __call__(self, run: Run) -> dict[str, Any]:
         """Write the file of an export. Raises Given where the member may not have it, or it is too long."""
         viewer = await self._viewer(run.job)
-        export = self._plan(run.job, self.compiler.of(viewer))
+        access = self.compiler.of(viewer)
+        export = self._plan(run.job, access)
         form: str = run.job.arguments["format"]
         database = self.services.database
         file = _File(run, self.services.settings.export_part_bytes, self.services.settings.export_max_bytes)
@@ -80,7 +84,7 @@ class Exporter:
             )
         return {
             "url": f"/exports/{encode_id(PREFIX, run.job.id)}",
-            "cursor": cursor.encode(),
+            "cursor": seal_position(self.sealer, viewer, cursor, scope_of(access, viewer)),
             "rows": file.rows,
             "bytes": file.bytes,
             "format": form.upper(),

@@ -64,7 +64,8 @@ class Job(Node):
     arguments: JSON = column("What was asked for: of an export, `type` and `format`.")
     result: JSON | None = column(
         "What came of it. Of an export: `url`, where GET with a bearer token gets its file; `cursor`, a position of"
-        " the log before the file's rows were read, to go on from with `after` of subscriptions; `bytes`; `withheld`."
+        " the log before the file's rows were read, to go on from with `after` of `changes` or of subscriptions;"
+        " `bytes`; `withheld`."
     )
     started_at: datetime | None = column("When a worker last took it up.")
     ended_at: datetime | None = column("When it was done, given up or called off; some days later it is removed.")

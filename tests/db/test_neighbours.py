@@ -17,7 +17,9 @@ from crm_graph.cli.addresses import check_others, check_session
 from crm_graph.db import embedded
 from crm_graph.db.embedded.cluster import Cluster
 from crm_graph.db.migrate import upgrade
-from crm_graph.db.pool import Database
+from crm_graph.db.pool import Database, PoolSettings
+from crm_graph.db.session import ReadSession
+from crm_graph.db.statements import Statement
 from crm_graph.demo.seed import seed
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.kernel.errors import OperatorError
@@ -88,6 +90,28 @@ async def test_through_pgbouncer(url: str, cluster: Cluster, schema: BuiltSchema
             assert (await doctor(url, DATABASE_POOL_URL=pool_url))[1][1] == ""
         with pytest.raises(OperatorError, match="DATABASE_POOL_URL"):
             await check_session(pool_url)
+
+
+@pytest.mark.skipif(PGBOUNCER is None, reason="needs PgBouncer 1.21 or later, or CRM_TEST_PGBOUNCER")
+async def test_a_large_statement_is_never_anothers(url: str, cluster: Cluster) -> None:
+    """asyncpg gives a statement above 15 KiB no name: were it parsed on one server and bound on another, it would be
+    whatever somebody else parsed there last. It is parsed without a sync, and PgBouncer leaves the server to it."""
+    assert PGBOUNCER is not None
+    with pooler(cluster, PGBOUNCER) as pool_url:
+        database = await Database.open(url, None, PoolSettings(read_size=10, write_size=2), pool_url)
+
+        async def ask(number: int) -> None:
+            statement = Statement(f"SELECT {number}, $1::int /* {'x' * 20_000} */", ("value",), {})
+            for value in range(20):
+                lease = database.lease()
+                found = await ReadSession(lease).fetch(statement, {"value": value})
+                lease.release()
+                assert [tuple(row) for row in found] == [(number, value)]
+
+        try:
+            await asyncio.gather(*(ask(number) for number in range(10)))
+        finally:
+            await database.close()
 
 
 @asynccontextmanager

@@ -45,7 +45,10 @@ def _running(cluster: Cluster, command: list[str | Path], home: Path, ready: Pat
         yield
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(30)
+        try:
+            process.wait(30)
+        finally:
+            process.kill()  # one that waits for its clients is not left behind
 
 
 @contextmanager

@@ -151,7 +151,7 @@ class Hub:
             rows = await self._database.primary_reader().fetch(_REPLAY, values)
             require_kept(after, await horizon(self._database.primary_reader()))  # it may have moved before the rows
             for row in rows:
-                event = Event(LogCursor(row[0], row[1]), *row[2:])
+                event = Event.of(row)
                 after = event.cursor
                 yield event
             if len(rows) < BATCH:

@@ -73,6 +73,11 @@ class Event:
     changes: Mapping[str, tuple[Any, Any]]
     data: Mapping[str, Any]
 
+    @classmethod
+    def of(cls, row: Any) -> Event:
+        """Return the event of a row of `COLUMNS`."""
+        return cls(LogCursor(row[0], row[1]), *row[2:])
+
 
 EVENT_COLUMNS = (
     "workspace_id",
@@ -117,7 +122,7 @@ async def read_after(session: ReadSession, cursor: LogCursor, limit: int) -> lis
     permissions when it is delivered.
     """
     rows = await session.fetch(_AFTER, {"xid": str(cursor.xid), "seq": cursor.seq, "limit": limit})
-    return [Event(LogCursor(row[0], row[1]), *row[2:]) for row in rows]
+    return [Event.of(row) for row in rows]
 
 
 async def end(session: ReadSession) -> LogCursor:

@@ -67,9 +67,7 @@ async def read_page(
     end = LogCursor(rows[0]["end_xid"], (1 << 63) - 1)
     removed = LogCursor(rows[0]["removed_xid"] or 0, rows[0]["removed_seq"] or 0)
     found = [row for row in rows if row["number"] is not None]
-    events = tuple(
-        Event(LogCursor(row[_BEFORE], row[_BEFORE + 1]), *row[_BEFORE + 2 : _NUMBER]) for row in found if row["wanted"]
-    )
+    events = tuple(Event.of(row[_BEFORE:_NUMBER]) for row in found if row["wanted"])
     has_more = len(found) >= limit or bool(found and found[-1]["number"] == SCANNED)
     last = LogCursor(found[-1][_BEFORE], found[-1][_BEFORE + 1]) if has_more and found else max(after, end)
     return LogPage(events, end, last, has_more, removed)

@@ -72,7 +72,7 @@ async def check_told(told: Told) -> list[str]:
     """Return what some members are told otherwise than they must be of the changes of opportunities."""
     graph, kind = told.judge.graph, kinds()["Opportunity"]
     rows = await graph.rows(_NEW, told.after.workspace, kind.name)
-    events = [Event(LogCursor(row[0], row[1]), *row[2:]) for row in rows]
+    events = [Event.of(row) for row in rows]
     if not events:
         return []
     event = events[-1]

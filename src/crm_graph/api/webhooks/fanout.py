@@ -109,7 +109,7 @@ class FanOut:
             assert position is not None
             newest = await end(session)
             rows = await session.fetch(_NEXT, {**binds, "xid": str(position.xid), "seq": position.seq, "limit": batch})
-            events = [Event(LogCursor(row[0], row[1]), *row[2:]) for row in rows]
+            events = [Event.of(row) for row in rows]
             last = events[-1].cursor if events else position
             if len(events) < batch:
                 last = max(last, newest)

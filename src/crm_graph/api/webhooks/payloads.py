@@ -21,7 +21,6 @@ from crm_graph.graph.judging import ChangeKind
 from crm_graph.graph.live import changed_fields, event_name
 from crm_graph.graph.stored import judge_of, stored_judges
 from crm_graph.identity.viewer import Viewer
-from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import RequestError
 
 _EVENT = Statement(
@@ -92,7 +91,7 @@ class Payloads:
     async def _event(self, workspace_id: str, seq: int) -> Event | None:
         reader = self.engine.database.primary_reader()
         row = await reader.fetch_row(_EVENT, {"workspace_id": workspace_id, "seq": seq})
-        return None if row is None else Event(LogCursor(row[0], row[1]), *row[2:])
+        return None if row is None else Event.of(row)
 
     def _check_roles(self, viewer: Viewer) -> None:
         defined = {name for name, _ in viewer.definitions}

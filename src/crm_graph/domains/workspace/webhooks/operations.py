@@ -224,6 +224,8 @@ async def _check(work: Work, edge: Edge, endpoint: WebhookEndpoint) -> None:
         raise Refused("INVALID", f"`description` may have at most {MAX_DESCRIPTION_LENGTH} letters.", ("description",))
     if len(orjson.dumps(endpoint.filter)) > MAX_FILTER_LENGTH:
         raise Refused("INVALID", f"`filter` may have at most {MAX_FILTER_LENGTH} bytes as JSON.", ("filter",))
+    if endpoint.filter is None and endpoint.selection is None:
+        return
     workspace_id = work.viewer.workspace_id
     (row,) = await work.session.fetch(DEFINITIONS, {"workspace_id": workspace_id, "roles": endpoint.roles})
     viewer = viewer_of(workspace_id, endpoint.id, endpoint.roles, tuple(row))

@@ -23,7 +23,7 @@ MAX_SHOWN = 3
 
 
 class BrokenSelection(CrmError):
-    """Raised for a selection that is not, or not any more, valid for its endpoint's roles; `reason` says why."""
+    """Raised for a selection or filter that is not, or not any more, valid for its endpoint's roles, with a reason."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

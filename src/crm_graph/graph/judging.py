@@ -22,7 +22,7 @@ from crm_graph.db.base import table_of
 from crm_graph.db.statements import Statement, compile_for_many
 from crm_graph.events.log import Event, EventRow
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.filters import EVERYTHING, Form, predicate
+from crm_graph.graph.filters import EVERYTHING, Form, Normaliser, predicate
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.sealed import Search, blind_values
@@ -53,6 +53,13 @@ class Judge:
     form: Form = EVERYTHING
     values: Mapping[str, Any] = field(default_factory=dict)
     searches: Mapping[str, Search] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, record: Record, registry: Registry, where: Any, path: tuple[str | int, ...]) -> Judge:
+        """Return the judge of a coerced `where`. Raises BadUserInput and LimitExceeded at the path of what is wrong."""
+        normaliser = Normaliser(registry)
+        form = normaliser.normalise(record, where, path)
+        return cls(record, registry, form, normaliser.binds(), normaliser.searches)
 
     async def kinds(self, context: GraphContext, events: Sequence[Event]) -> list[ChangeKind | None]:
         """Return what each event means to the viewer, None where it means nothing: in one statement."""
@@ -104,15 +111,9 @@ class Judge:
 
     def may_ask(self, access: Access) -> bool:
         """Return whether one may filter so."""
-        key = self.record.name, self.form, access.fingerprint
-        if key in _FORBIDDEN:
-            return False
         try:
             self.statement(access)
         except Forbidden:
-            if len(_FORBIDDEN) >= MAX_STATEMENTS:
-                _FORBIDDEN.clear()
-            _FORBIDDEN.add(key)
             return False
         return True
 
@@ -125,8 +126,14 @@ class Judge:
             if len(_STATEMENTS) >= MAX_STATEMENTS:
                 _STATEMENTS.clear()
             compared: dict[str, None] = {}
-            statement = compile_for_many(self._select(access, compared), _SHARED, "asking")
-            found = _STATEMENTS[key] = statement, tuple(compared)
+            try:
+                statement = compile_for_many(self._select(access, compared), _SHARED, "asking")
+                found = statement, tuple(compared)
+            except Forbidden as error:
+                found = error.message
+            _STATEMENTS[key] = found
+        if isinstance(found, str):
+            raise Forbidden(found)
         return found
 
     def _select(self, access: Access, compared: dict[str, None]) -> Any:
@@ -164,8 +171,8 @@ class Judge:
 MAX_STATEMENTS = 2_000
 _SHARED = frozenset({"workspace_id", "ids", "seqs", "olds"})
 """The binds that are the same for all who ask."""
-_STATEMENTS: dict[Any, tuple[Statement, tuple[str, ...]]] = {}
-_FORBIDDEN: set[Any] = set()
+_STATEMENTS: dict[Any, tuple[Statement, tuple[str, ...]] | str] = {}
+"""A text says why one may not filter so."""
 EVENTS = table_of(EventRow)
 
 

@@ -12,7 +12,7 @@ import strawberry
 from crm_graph.events.horizon import require_kept
 from crm_graph.events.log import Event
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.filters import EVERYTHING, Form, Normaliser
+from crm_graph.graph.filters import Form
 from crm_graph.graph.judging import ChangeKind, Judge
 from crm_graph.graph.positions import any_position
 from crm_graph.graph.records import Record, WatchSpec, own_name, record_of
@@ -80,10 +80,15 @@ class Watch:
             if within is None:
                 message = f"`{spec.argument}` is not the id of a {whole.name}, `{whole.prefix}_...`."
                 raise BadUserInput(message, path=(spec.argument,))
-            judges = {name: _judge(registry.records[name], registry, _at(path, id_)) for name, path in paths}
+            judges = {
+                name: Judge.of(registry.records[name], registry, _at(path, id_), (spec.argument,))
+                for name, path in paths
+            }
         else:
-            given = [arguments["where"]] if "where" in arguments else []
-            judges, within = {record.name: _judge(record, registry, *given)}, None
+            judge = Judge(record, registry)
+            if "where" in arguments:
+                judge = Judge.of(record, registry, arguments["where"], ("where",))
+            judges, within = {record.name: judge}, None
         after = newest
         if arguments.get("after") is not None:
             after = any_position(context, arguments["after"])
@@ -148,14 +153,6 @@ def _at(path: Sequence[str], id_: str) -> Mapping[str, Any]:
     for edge in reversed(path):
         where = {edge: where}
     return where
-
-
-def _judge(record: Record, registry: Registry, *where: Any) -> Judge:
-    """Return the judge of a filter; without one, of every record."""
-    normaliser, form = Normaliser(registry), EVERYTHING
-    for each in where:
-        form = normaliser.normalise(record, each, ("where",))
-    return Judge(record, registry, form, normaliser.binds(), normaliser.searches)
 
 
 def make_change(cls: type[Change], watch: Watch, event: Event, context: GraphContext, kind: ChangeKind) -> Change:

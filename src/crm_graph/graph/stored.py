@@ -13,7 +13,6 @@ from graphql import GraphQLError
 from graphql.utilities import coerce_input_value, validate_input_value
 
 from crm_graph.graph.build import BuiltSchema
-from crm_graph.graph.filters import Normaliser
 from crm_graph.graph.judging import Judge
 from crm_graph.kernel.errors import BadUserInput, Forbidden
 from crm_graph.permissions.access import Access
@@ -28,11 +27,6 @@ def stored_judges(schema: BuiltSchema, stored: Any) -> Mapping[str, Judge]:
     if not isinstance(stored, dict):
         raise BadUserInput('A filter is an object by record type: `{"Customer": {...}}`.')
     return {name: _judge(schema, name, where) for name, where in stored.items()}
-
-
-def judge_of(schema: BuiltSchema, judges: Mapping[str, Judge], name: str) -> Judge:
-    """Return who judges the events of a type: of one that is not named, every event."""
-    return judges.get(name) or Judge(schema.registry.records[name], schema.registry)
 
 
 def require_askable(judges: Mapping[str, Judge], access: Access) -> None:
@@ -55,7 +49,4 @@ def _judge(schema: BuiltSchema, name: str, where: Any) -> Judge:
     if where is None:
         raise BadUserInput("This is null. Leave the type out to be told all of it.", path=(name,))
     validate_input_value(where, type_, refuse, hide_suggestions=True)
-    coerced: Any = coerce_input_value(where, type_)
-    normaliser = Normaliser(schema.registry)
-    form = normaliser.normalise(record, coerced, (name,))
-    return Judge(record, schema.registry, form, normaliser.binds(), normaliser.searches)
+    return Judge.of(record, schema.registry, coerce_input_value(where, type_), (name,))

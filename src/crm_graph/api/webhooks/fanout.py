@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from crm_graph.api.engine import Engine
+from crm_graph.api.selections import BrokenSelection
 from crm_graph.api.webhooks.stopping import stop
 from crm_graph.db.session import Record, Session
 from crm_graph.db.statements import Statement
@@ -18,10 +19,11 @@ from crm_graph.domains.workspace.webhooks.model import EndpointStatus
 from crm_graph.domains.workspace.webhooks.rules import DEFINITIONS, viewer_of
 from crm_graph.domains.workspace.webhooks.signing import message_id
 from crm_graph.events.log import COLUMNS, Event, end
+from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.judging import Judge
 from crm_graph.graph.live import event_name
-from crm_graph.graph.stored import judge_of, stored_judges
+from crm_graph.graph.stored import stored_judges
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import RequestError
@@ -118,9 +120,8 @@ class FanOut:
             viewer = viewer_of(workspace_id, endpoint_id, endpoint["roles"], tuple(found))
             try:
                 told = await self._told(session, viewer, endpoint, events)
-            except RequestError as error:  # roles or schema are others than when the filter was stored
-                why = f"Its filter does not work under its roles any more: {error.message}"
-                await stop(self.engine, session, workspace_id, endpoint_id, EndpointStatus.PAUSED, why)
+            except BrokenSelection as broken:
+                await stop(self.engine, session, workspace_id, endpoint_id, EndpointStatus.PAUSED, broken.reason)
                 return 0
             if told:
                 await session.execute(_WRITE, {**binds, **self._columns(endpoint_id, told)})
@@ -131,12 +132,12 @@ class FanOut:
         self, session: Session, viewer: Viewer, endpoint: Record, events: Sequence[Event]
     ) -> list[tuple[Event, str]]:
         """Return the events that the endpoint is told, in their order, each with the name that it may know it by.
-        Raises a RequestError for a filter that does not work any more."""
+        Raises BrokenSelection for a filter that does not work any more."""
         context = self.engine.live_context(viewer)
         context.reader = session  # nothing waits for a second connection while it holds one
         found: dict[LogCursor, tuple[Event, str]] = {}
         schema, types = self.engine.schema, frozenset(endpoint["event_types"])
-        records, judges = schema.registry.records, stored_judges(schema, endpoint["filter"])
+        records = schema.registry.records
         for entity in dict.fromkeys(each.entity for each in events):
             record = records.get(entity)
             if record is None:
@@ -144,8 +145,7 @@ class FanOut:
             named = [(each, event_name(record, each, context)) for each in events if each.entity == entity]
             wanted = [(event, name) for event, name in named if name in types]
             if wanted:
-                judge = judge_of(schema, judges, entity)
-                kinds = await judged(judge, context, [event for event, _ in wanted])
+                kinds = await judged(schema, context, endpoint["filter"], entity, [event for event, _ in wanted])
                 found |= {
                     event.cursor: (event, name)
                     for (event, name), kind in zip(wanted, kinds, strict=True)
@@ -168,9 +168,15 @@ class FanOut:
         }
 
 
-async def judged(judge: Judge, context: GraphContext, events: Sequence[Event]) -> list[Any]:
-    """Return what events of a record type mean to the viewer of a context; None where it may not know of them. Raises
-    Forbidden where it may not filter so."""
-    if not context.access.of(judge.record.name).allows(READ):
-        return [None] * len(events)
-    return await judge.kinds(context, events)
+async def judged(
+    schema: BuiltSchema, context: GraphContext, filter_: Any, entity: str, events: Sequence[Event]
+) -> list[Any]:
+    """Return what events of a record type mean to the viewer of a context, within an endpoint's filter; None where it
+    may not know of them. Raises BrokenSelection where roles or schema are others than when the filter was stored."""
+    try:
+        judge = stored_judges(schema, filter_).get(entity) or Judge(schema.registry.records[entity], schema.registry)
+        if not context.access.of(entity).allows(READ):
+            return [None] * len(events)
+        return await judge.kinds(context, events)
+    except RequestError as error:
+        raise BrokenSelection(f"Its filter does not work under its roles any more: {error.message}") from None

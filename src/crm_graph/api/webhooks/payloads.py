@@ -19,9 +19,7 @@ from crm_graph.domains.workspace.webhooks.rules import DEFINITIONS, viewer_of
 from crm_graph.events.log import COLUMNS, Event
 from crm_graph.graph.judging import ChangeKind
 from crm_graph.graph.live import changed_fields, event_name
-from crm_graph.graph.stored import judge_of, stored_judges
 from crm_graph.identity.viewer import Viewer
-from crm_graph.kernel.errors import RequestError
 
 _EVENT = Statement(
     f"SELECT {COLUMNS} FROM event WHERE workspace_id = $1 AND seq = $2",  # noqa: S608 - constants
@@ -67,11 +65,7 @@ class Payloads:
         context = self.engine.live_context(viewer)
         record = self.engine.schema.registry.records[event.entity]
         name = event_name(record, event, context)
-        try:
-            judges = stored_judges(self.engine.schema, endpoint["filter"])
-            (kind,) = await judged(judge_of(self.engine.schema, judges, event.entity), context, [event])
-        except RequestError as error:
-            raise BrokenSelection(f"Its filter does not work under its roles any more: {error.message}") from None
+        (kind,) = await judged(self.engine.schema, context, endpoint["filter"], event.entity, [event])
         if kind is None or name not in endpoint["event_types"]:
             return None
         gone = kind in {ChangeKind.LEFT, ChangeKind.DELETED}

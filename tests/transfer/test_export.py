@@ -8,8 +8,8 @@ import json
 
 import pytest
 
-from crm_graph.cli.exporting import guarded
 from crm_graph.cli.importing import SPECS
+from crm_graph.graph.export_lines import guarded
 from tests.transfer.desk import Desk
 
 DANGEROUS = ("=1+1", "+86 10 1234", "-cmd", "@sum", "\ttab", "'=quoted", "''=twice", "'plain", "ordinary")

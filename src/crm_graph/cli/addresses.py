@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from crm_graph.db.pool import Database, PoolSettings, connect
+from crm_graph.db.pool import NOT_A_POOLER, Database, PoolSettings, connect
 from crm_graph.kernel.errors import OperatorError
 
 MAX_LAG_S = 10.0
@@ -18,18 +18,15 @@ _LIMIT = "statement_timeout"
 
 async def check_session(url: str) -> tuple[str, str]:
     """Return what DATABASE_URL is, and how to mend it: a pooler in transaction mode swallows LISTEN."""
-    connection = await connect(url)
+    heard = asyncio.Event()
     try:
-        heard = asyncio.Event()
-        await connection.add_listener("crm_doctor", lambda *_: heard.set())
-        await connection.execute("NOTIFY crm_doctor")
-        async with asyncio.timeout(_LISTEN_TIMEOUT_S):
-            await heard.wait()
+        async with _one(url) as connection:
+            await connection.add_listener("crm_doctor", lambda *_: heard.set())
+            await connection.execute("NOTIFY crm_doctor")
+            async with asyncio.timeout(_LISTEN_TIMEOUT_S):
+                await heard.wait()
     except TimeoutError:
-        fix = "name Postgres itself, and a pooler in transaction mode in DATABASE_POOL_URL"
-        return "DATABASE_URL does not hear what it listens to", fix
-    finally:
-        await connection.close()
+        return "DATABASE_URL does not hear what it listens to", NOT_A_POOLER
     return "DATABASE_URL hears what it listens to", ""
 
 

@@ -20,7 +20,7 @@ from crm_graph.cli.place import Place, console, data_option, find_place, opened,
 from crm_graph.db.pool import Database, connect
 from crm_graph.domains.workspace.audit.events import RecordsExported, SensitiveFieldsRead
 from crm_graph.domains.workspace.audit.operations import record_reading
-from crm_graph.graph.export_lines import guarded, lines_of
+from crm_graph.graph.export_lines import lines_of
 from crm_graph.graph.exports import Export, export_rows, plan_export
 from crm_graph.graph.records import Record
 from crm_graph.identity.origin import NOWHERE
@@ -190,6 +190,3 @@ def _opened(out: Path | None) -> Iterator[TextIO]:
         raise OperatorError(f"cannot write {out}: {error.strerror or error}", "choose another --out") from error
     finally:
         partial.unlink(missing_ok=True)
-
-
-__all__ = ["export", "guarded", "write_rows"]

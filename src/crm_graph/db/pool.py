@@ -270,6 +270,10 @@ class Lease:
         self._turns.hand(None)
 
 
+NOT_A_POOLER = "name Postgres itself, and a pooler in transaction mode in DATABASE_POOL_URL"
+"""How to mend DATABASE_URL."""
+
+
 class Database:
     """The two pools of a process. `url` is for sessions: LISTEN, locks, migrations. `read_url` may name a replica, and
     `pool_url` PgBouncer in transaction mode, which both pools then are behind."""
@@ -370,8 +374,7 @@ class _explained:  # noqa: N801 - reads as a statement
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, asyncpg.ProtocolViolationError) and "startup parameter" in str(error):
-            fix = "name Postgres itself, and a pooler in transaction mode in DATABASE_POOL_URL"
-            raise OperatorError(f"{self.where} is a pooler: {error}", fix) from error
+            raise OperatorError(f"{self.where} is a pooler: {error}", NOT_A_POOLER) from error
         if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
             raise OperatorError(f"{self.where}: {error}", "check user and password in DATABASE_URL") from error
         if isinstance(error, asyncpg.InvalidCatalogNameError):

@@ -51,7 +51,7 @@ async def cancel_job(work: Work, id_: str, if_version: int | None) -> str:
         raise Refused("ILLEGAL_TRANSITION", f"This job has ended already: it is {job.status}.", ("id",))
     if job.queue_id is not None:
         await settle(work.session, job.queue_id, "canceled")
-    job.status, job.queue_id, job.ended_at = JobStatus.CANCELLED.value, None, work.now
+    end(job, work, JobStatus.CANCELLED)
     await work.save(job, JOB, JobCancelled())
     return job.id
 
@@ -67,6 +67,11 @@ async def requeue_job(work: Work, id_: str, if_version: int | None) -> str:
     job.queue_id = await _enqueue(work, job)
     await work.save(job, JOB, JobRequeued())
     return job.id
+
+
+def end(job: Job, work: Work, status: JobStatus) -> None:
+    """Let a job have ended; saving it, and settling its entry, is its caller's."""
+    job.status, job.ended_at, job.queue_id = status.value, work.now, None
 
 
 async def _enqueue(work: Work, job: Job) -> int | None:

@@ -24,6 +24,7 @@ from crm_graph.domains.workspace.jobs.events import (
     JobSucceeded,
 )
 from crm_graph.domains.workspace.jobs.model import Job, JobStatus
+from crm_graph.domains.workspace.jobs.operations import end
 from crm_graph.domains.workspace.jobs.policy import JOB
 from crm_graph.identity.services import Services
 from crm_graph.identity.viewer import Viewer
@@ -135,7 +136,7 @@ class Runner:
             most = self.services.settings.job_max_attempts
             if job.attempts >= most:  # it was running and nobody said how it ended, each time
                 job.error = f"Its worker died {job.attempts} times while it ran."
-                _end(job, work, JobStatus.FAILED)
+                end(job, work, JobStatus.FAILED)
                 await settle(session, taken.id, "exception")
                 await work.save(job, JOB, JobFailed())
                 return None
@@ -164,14 +165,14 @@ class Runner:
             await work.save(job, JOB, event)
 
     async def _done(self, run: Run, result: dict[str, Any]) -> None:
-        async def end(session: Session, job: Job, work: Work) -> None:
-            _end(job, work, JobStatus.DONE)
-            await session.execute(_KEEP_PARTS, {**run.key, "run": run.number, "kept": run.number})
+        async def then(session: Session, job: Job, work: Work) -> None:
+            end(job, work, JobStatus.DONE)
+            await _keep_parts(session, run, run.number)
             await settle(session, run.entry.id)
 
         done = result.pop("rows", run.job.done)
         values = {"result": result, "done": done, "total": done, "message": None, "error": None}
-        await self.change(run, JobSucceeded(), values, end)
+        await self.change(run, JobSucceeded(), values, then)
         self.outcomes.done += 1
 
     async def _failed(self, run: Run, error: Exception) -> None:
@@ -188,19 +189,19 @@ class Runner:
             await self._put_back(run, delay, "It failed and is tried again.", error=text)
             return
 
-        async def end(session: Session, job: Job, work: Work) -> None:
-            _end(job, work, JobStatus.FAILED)
-            await session.execute(_KEEP_PARTS, {**run.key, "run": run.number, "kept": NO_RUN})
+        async def then(session: Session, job: Job, work: Work) -> None:
+            end(job, work, JobStatus.FAILED)
+            await _keep_parts(session, run)
             await settle(session, run.entry.id, "exception")
 
-        await self.change(run, JobFailed(), {"error": text}, end)
+        await self.change(run, JobFailed(), {"error": text}, then)
         self.outcomes.failed += 1
 
     async def _put_back(
         self, run: Run, delay: timedelta, message: str, *, attempts: int = 0, error: str | None = None
     ) -> None:
         async def again(session: Session, _: Job, __: Work) -> None:
-            await session.execute(_KEEP_PARTS, {**run.key, "run": run.number, "kept": NO_RUN})
+            await _keep_parts(session, run)
             await put_back(session, run.entry.id, delay)
 
         values = {"status": JobStatus.QUEUED.value, "message": message, "attempts": run.job.attempts + attempts}
@@ -208,7 +209,7 @@ class Runner:
 
     async def _forget_parts(self, run: Run) -> None:
         async with self.services.database.transaction() as session:
-            await session.execute(_KEEP_PARTS, {**run.key, "run": run.number, "kept": NO_RUN})
+            await _keep_parts(session, run)
 
     def _work(self, session: Session, job: Job) -> Work:
         """Return a unit of work in the name of whom a job is for; only what nobody needs a right for is done in it."""
@@ -217,10 +218,11 @@ class Runner:
         return Work(session, viewer, Access({}, ""), lambda: now)
 
 
+async def _keep_parts(session: Session, run: Run, kept: int = NO_RUN) -> None:
+    """Delete what runs up to this one wrote, but for that of the run to be kept."""
+    await session.execute(_KEEP_PARTS, {**run.key, "run": run.number, "kept": kept})
+
+
 async def _locked(session: Session, workspace_id: str, id_: str) -> Job | None:
     row = await session.fetch_row(_LOCK, {"workspace_id": workspace_id, "id": id_})
     return None if row is None else load(Job, row)
-
-
-def _end(job: Job, work: Work, status: JobStatus) -> None:
-    job.status, job.ended_at, job.queue_id = status.value, work.now, None

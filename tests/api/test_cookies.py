@@ -90,7 +90,7 @@ class Browser:
 
 
 @pytest.fixture
-def browser(schema: BuiltSchema, graph: Graph) -> Browser:
+async def browser(schema: BuiltSchema, graph: Graph) -> Browser:
     """A browser of an installation with cookies."""
     settings = Settings(cookies=True, allowed_origins="https://app.example.com,*", public_url=f"https://{HOST}")
     return Browser(schema, graph.database, settings)

@@ -11,7 +11,6 @@ from typing import Any
 import asyncpg
 import pytest
 
-from crm_graph.api.body import GraphQLRequest
 from crm_graph.app import Installation, running_engine
 from crm_graph.cli.addresses import check_others, check_session
 from crm_graph.db import embedded
@@ -138,13 +137,6 @@ async def answering(url: str) -> asyncpg.Connection[Any]:
                 await asyncio.sleep(0.05)
 
 
-async def _data(live: Live, claims: Any, source: str, variables: dict[str, Any]) -> Any:
-    request = GraphQLRequest(source, None, variables)
-    answer = await live.engine.execute(request, await live.engine.operation(request, claims), claims)
-    assert "errors" not in answer.body, answer.body
-    return answer.body["data"]
-
-
 async def test_queries_on_a_replica(url: str, cluster: Cluster, schema: BuiltSchema) -> None:
     """A replica that is behind answers what was; mutations, subscriptions and cursors of the feed are not behind."""
     if not (cluster.binaries.bin / "pg_basebackup").exists():
@@ -153,7 +145,7 @@ async def test_queries_on_a_replica(url: str, cluster: Cluster, schema: BuiltSch
         replica = await answering(read_url)
         async with living(Installation(url, [SECRET], read_url), schema) as live:
             admin = await live.member("admin")
-            cursor = (await _data(live, admin, "{ changes { cursor } }", {}))["changes"]["cursor"]
+            cursor = (await live.data(admin, "{ changes { cursor } }"))["changes"]["cursor"]
             await replica.execute("SELECT pg_wal_replay_pause()")
             async with live.watching(admin) as stream:
                 made = await live.mutate(admin, "createCustomer", {"name": "Zebra"}, "customer { id name }")
@@ -161,17 +153,17 @@ async def test_queries_on_a_replica(url: str, cluster: Cluster, schema: BuiltSch
                 (told,) = await stream.wait_for(1)
             assert (made["customer"]["name"], told["recordId"]) == ("Zebra", deal)
             id_ = {"id": made["customer"]["id"]}
-            assert await _data(live, admin, CUSTOMER, id_) == {"customer": None}
+            assert await live.data(admin, CUSTOMER, id_) == {"customer": None}
             feed = "query ($after: Cursor) { changes(after: $after) { cursor nodes { recordId } } }"
-            behind = (await _data(live, admin, feed, {"after": cursor}))["changes"]
+            behind = (await live.data(admin, feed, {"after": cursor}))["changes"]
             assert behind["nodes"] == []
             await replica.execute("SELECT pg_wal_replay_resume()")
             async with asyncio.timeout(30):
-                while await _data(live, admin, CUSTOMER, id_) != {"customer": {"name": "Zebra"}}:  # noqa: ASYNC110
+                while await live.data(admin, CUSTOMER, id_) != {"customer": {"name": "Zebra"}}:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
                 found: set[str] = set()
                 while not found >= {id_["id"], deal}:
-                    page = (await _data(live, admin, feed, {"after": behind["cursor"]}))["changes"]
+                    page = (await live.data(admin, feed, {"after": behind["cursor"]}))["changes"]
                     found |= {each["recordId"] for each in page["nodes"]}
         assert (await doctor(url, DATABASE_READ_URL=read_url))[1] == (
             "DATABASE_READ_URL is a replica that keeps up",

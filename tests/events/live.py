@@ -5,49 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
-
 from crm_graph.api.body import Answer, GraphQLRequest
-from crm_graph.api.engine import Engine
 from crm_graph.identity.tokens import Claims
+from tests.support.live import Running
 
 SELECTION = "{ cursor kind event changedFields recordId opportunity { id name owner { name } } }"
 
 
-class Live:
-    """An engine with relay and hub on a database of its own."""
-
-    def __init__(self, engine: Engine, connection: asyncpg.Connection[Any]) -> None:
-        self.engine = engine
-        self.connection = connection
-
-    async def member(self, role: str, skip: int = 0) -> Claims:
-        """Return the claims of a member with a role."""
-        row = await self.connection.fetchrow(
-            "SELECT replace(workspace_id::text, '-', ''), replace(member_id::text, '-', '') FROM member_role"
-            " WHERE role = $1 AND workspace_id = (SELECT id FROM workspace WHERE slug = 'demo')"
-            " ORDER BY member_id OFFSET $2 LIMIT 1",
-            role,
-            skip,
-        )
-        assert row is not None
-        return Claims(row[0], row[1], datetime.now(UTC) + timedelta(hours=1))
-
-    async def mutate(self, claims: Claims, field: str, input_: dict[str, Any], selection: str) -> Any:
-        """Run one mutation that must succeed and return its payload."""
-        type_ = field[0].upper() + field[1:] + "Input!"
-        request = GraphQLRequest(
-            f"mutation ($input: {type_}) {{ {field}(input: $input) {{ {selection} errors {{ code message }} }} }}",
-            None,
-            {"input": input_},
-        )
-        answer = await self.engine.execute(request, await self.engine.operation(request, claims), claims)
-        payload = answer.body["data"][field]
-        assert payload["errors"] == [], payload
-        return payload
+class Live(Running):
+    """An engine with relay and hub on a database of its own, and whoever watches."""
 
     async def create(self, claims: Claims, name: str, **more: Any) -> str:
         """Open an opportunity and return its id."""

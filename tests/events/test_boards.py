@@ -20,18 +20,10 @@ TOTALS = """query($id: ID!) { pipeline(id: $id) { stages { nodes { id opportunit
     totalCount nodes { amount { amount currency } } } } } } }"""
 
 
-async def ask(live: Live, claims: Claims, source: str, variables: dict[str, Any] | None = None) -> Any:
-    """Return the data of a query."""
-    request = GraphQLRequest(source, None, variables or {})
-    answer = await live.engine.execute(request, await live.engine.operation(request, claims), claims)
-    assert "errors" not in answer.body, answer.body
-    return answer.body["data"]
-
-
 async def counted(live: Live, claims: Claims, pipeline: str) -> dict[str, tuple[int, dict[str, Decimal]]]:
     """Return what a board shows, counted by hand."""
     found = {}
-    for stage in (await ask(live, claims, TOTALS, {"id": pipeline}))["pipeline"]["stages"]["nodes"]:
+    for stage in (await live.data(claims, TOTALS, {"id": pipeline}))["pipeline"]["stages"]["nodes"]:
         sums: dict[str, Decimal] = {}
         for each in stage["opportunities"]["nodes"]:
             if each["amount"] is not None:
@@ -56,7 +48,7 @@ async def test_a_board(live: Live, role: str) -> None:
     other = await live.mutate(admin, "createPipeline", {"name": f"Other {role}"}, "pipeline { id }")
     stage = {"pipelineId": other["pipeline"]["id"], "name": "New", "kind": "OPEN", "probability": 10, "position": 0}
     elsewhere = (await live.mutate(admin, "createStage", stage, "stage { id }"))["stage"]["id"]
-    pipelines = (await ask(live, admin, STAGES))["pipelines"]["nodes"]
+    pipelines = (await live.data(admin, STAGES))["pipelines"]["nodes"]
     first = next(each for each in pipelines if len(each["stages"]["nodes"]) > 2)
     here, there = [each["id"] for each in first["stages"]["nodes"] if each["kind"] == "OPEN"][:2]
     request = GraphQLRequest(BOARD, None, {"id": first["id"]})
@@ -83,7 +75,7 @@ async def test_a_board(live: Live, role: str) -> None:
 
 async def test_whoever_may_not_see_amounts_is_told_no_sums(live: Live) -> None:
     admin, marketer = await live.member("admin"), await live.member("marketer")
-    first = (await ask(live, admin, STAGES))["pipelines"]["nodes"][0]
+    first = (await live.data(admin, STAGES))["pipelines"]["nodes"][0]
     request = GraphQLRequest(BOARD, None, {"id": first["id"]})
     refusal, stream = await live.engine.subscribe(
         request, await live.engine.operation(request, marketer), lambda: marketer

@@ -47,12 +47,12 @@ async def start(live: Running, claims: Claims, **more: Any) -> str:
 
 
 async def create(live: Running, claims: Claims, name: str, **more: Any) -> str:
-    made = await live.mutate(claims, "createOpportunity", "opportunity { id }", name=name, **more)
+    made = await live.mutate(claims, "createOpportunity", {"name": name, **more}, "opportunity { id }")
     return str(made["opportunity"]["id"])
 
 
 async def update(live: Running, claims: Claims, id_: str, **more: Any) -> None:
-    await live.mutate(claims, "updateOpportunity", "opportunity { id }", id=id_, **more)
+    await live.mutate(claims, "updateOpportunity", {"id": id_, **more}, "opportunity { id }")
 
 
 async def test_changes_since_a_cursor_in_pages(live: Running) -> None:
@@ -61,7 +61,7 @@ async def test_changes_since_a_cursor_in_pages(live: Running) -> None:
     id_ = await create(live, admin, "one")
     await update(live, admin, id_, name="two")
     kept = await create(live, admin, "kept")
-    await live.mutate(admin, "deleteOpportunity", "deletedId", id=id_)
+    await live.mutate(admin, "deleteOpportunity", {"id": id_}, "deletedId")
     first = await feed(live, admin, cursor, first=3)
     assert [(each["kind"], each["recordId"], each["type"]) for each in first["nodes"]] == [
         ("CREATED", id_, "Opportunity"),
@@ -141,7 +141,7 @@ async def test_a_page_takes_a_statement_a_type(live: Running, monkeypatch: pytes
     cursor = await start(live, admin)
     for index in range(30):
         await create(live, admin, f"many {index}")
-        await live.mutate(admin, "createCustomer", "customer { id }", name=f"many {index}")
+        await live.mutate(admin, "createCustomer", {"name": f"many {index}"}, "customer { id }")
     await feed(live, admin, cursor)  # the viewer is remembered from here on
     sent: list[str] = []
     fetch = ReadSession.fetch
@@ -164,28 +164,29 @@ async def test_a_new_scope_means_reading_anew(live: Running) -> None:
     id_ = await create(live, admin, "before", ownerId=f"mem_{rep.member_id}")
     cursor = await start(live, rep, types=["Opportunity", "Customer"])
     roles = {"id": f"mem_{rep.member_id}", "roles": ["support_agent"]}
-    await live.mutate(admin, "setMemberRoles", "member { id }", **roles)
+    await live.mutate(admin, "setMemberRoles", roles, "member { id }")
     await update(live, admin, id_, name="after")
     answer = await feed(live, rep, cursor, types=["Opportunity", "Customer"])
     assert (answer["nodes"], answer["resync"]) == ([], ["Opportunity", "Customer"])
     again = await feed(live, rep, answer["cursor"], types=["Opportunity", "Customer"])
     assert (again["nodes"], again["resync"]) == ([], [])
-    await live.mutate(admin, "setMemberRoles", "member { id }", **{**roles, "roles": ["sales_rep"]})
+    await live.mutate(admin, "setMemberRoles", {**roles, "roles": ["sales_rep"]}, "member { id }")
 
 
 async def test_the_owner_of_a_customer_decides_what_contacts_show(live: Running) -> None:
     admin, rep = await live.member("admin"), await live.member("sales_rep")
-    made = await live.mutate(admin, "createCustomer", "customer { id }", name="Acme", ownerId=f"mem_{admin.member_id}")
+    acme = {"name": "Acme", "ownerId": f"mem_{admin.member_id}"}
+    id_ = {"id": (await live.mutate(admin, "createCustomer", acme, "customer { id }"))["customer"]["id"]}
     cursor = await start(live, rep, types=["Contact"])
-    await live.mutate(admin, "updateCustomer", "customer { id }", id=made["customer"]["id"], name="Acme 2")
+    await live.mutate(admin, "updateCustomer", {**id_, "name": "Acme 2"}, "customer { id }")
     quiet = await feed(live, rep, cursor, types=["Contact"])
     assert (quiet["nodes"], quiet["resync"]) == ([], [])
     stranger = f"mem_{(await live.member('marketer')).member_id}"
-    await live.mutate(admin, "updateCustomer", "customer { id }", id=made["customer"]["id"], ownerId=stranger)
+    await live.mutate(admin, "updateCustomer", {**id_, "ownerId": stranger}, "customer { id }")
     quiet = await feed(live, rep, cursor, types=["Contact"])
     assert (quiet["nodes"], quiet["resync"]) == ([], []), "neither owner is one of the viewer's circle"
     owner = f"mem_{rep.member_id}"
-    await live.mutate(admin, "updateCustomer", "customer { id }", id=made["customer"]["id"], ownerId=owner)
+    await live.mutate(admin, "updateCustomer", {**id_, "ownerId": owner}, "customer { id }")
     answer = await feed(live, rep, cursor, types=["Contact"])
     assert (answer["nodes"], answer["resync"]) == ([], ["Contact"])
     assert (await feed(live, admin, await start(live, admin)))["resync"] == []

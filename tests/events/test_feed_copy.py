@@ -120,7 +120,7 @@ class Writer:
         return self.rng.choice(list(self.made))
 
     async def _do(self, field: str, selection: str, **given: Any) -> Any:
-        return await self.live.mutate(self.claims, field, selection, **given)
+        return await self.live.mutate(self.claims, field, given, selection)
 
     async def _create(self) -> None:
         kind, name = self._kind(), f"made {self.rng.random()}"
@@ -187,8 +187,8 @@ async def test_a_copy_is_what_a_fresh_read_answers(live: Running, seed: int) -> 
     rng = random.Random(seed)
     admin, viewer = await live.member("admin"), await live.member("sales_rep")
     role = f"random_{seed}"
-    await live.mutate(admin, "createRole", "role { name }", name=role, grants=random_grants(rng))
-    await live.mutate(admin, "setMemberRoles", "member { id }", id=f"mem_{viewer.member_id}", roles=[role])
+    await live.mutate(admin, "createRole", {"name": role, "grants": random_grants(rng)}, "role { name }")
+    await live.mutate(admin, "setMemberRoles", {"id": f"mem_{viewer.member_id}", "roles": [role]}, "member { id }")
     ids = (await live.data(admin, "{ members(first: 100) { nodes { id team { id } } } }"))["members"]["nodes"]
     members = [f"mem_{viewer.member_id}", *(rng.sample([each["id"] for each in ids], 5))]
     teams = [each["team"]["id"] for each in ids if each["team"]]
@@ -203,11 +203,13 @@ async def test_a_copy_is_what_a_fresh_read_answers(live: Running, seed: int) -> 
     await writing
     for step in range(4):
         if step == 2:  # whom the viewer's team counts as its own changes, and no record does
-            await live.mutate(admin, "updateMember", "member { id }", id=members[1], teamId=rng.choice(teams))
+            await live.mutate(admin, "updateMember", {"id": members[1], "teamId": rng.choice(teams)}, "member { id }")
         await asyncio.gather(*(writer.write(3) for writer in writers))
         await live.settled()
         await copy.catch_up()
         for name in RECORDS:
             assert copy.rows[name] == await read(live, viewer, name), name
     assert copy.applied + copy.resynced > 0
-    await live.mutate(admin, "setMemberRoles", "member { id }", id=f"mem_{viewer.member_id}", roles=["sales_rep"])
+    await live.mutate(
+        admin, "setMemberRoles", {"id": f"mem_{viewer.member_id}", "roles": ["sales_rep"]}, "member { id }"
+    )

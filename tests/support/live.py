@@ -21,10 +21,9 @@ from tests.support.database import clone, log_settled
 class Running:
     """The engine, and a connection past it."""
 
-    def __init__(self, engine: Engine, connection: asyncpg.Connection[Any], url: str) -> None:
+    def __init__(self, engine: Engine, connection: asyncpg.Connection[Any]) -> None:
         self.engine = engine
         self.connection = connection
-        self.url = url
 
     async def member(self, role: str, skip: int = 0, workspace: str = "demo") -> Claims:
         """Return the claims of a member with a role."""
@@ -61,7 +60,7 @@ class Running:
         assert isinstance(error, dict)
         return error
 
-    async def mutate(self, claims: Claims, field: str, selection: str, **input_: Any) -> Any:
+    async def mutate(self, claims: Claims, field: str, input_: Mapping[str, Any], selection: str) -> Any:
         """Run one mutation that must succeed and return its payload."""
         type_ = field[0].upper() + field[1:] + "Input!"
         source = f"mutation ($input: {type_}) {{ {field}(input: $input) {{ {selection} errors {{ code message }} }} }}"
@@ -79,6 +78,6 @@ async def running(
     async with running_engine(Installation(url, [b"s" * 32]), settings or Settings(), schema) as engine:
         connection = await asyncpg.connect(url)
         try:
-            yield Running(engine, connection, url)
+            yield Running(engine, connection)
         finally:
             await connection.close()

@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
@@ -20,6 +20,7 @@ from crm_graph.api.credentials import Credentials
 from crm_graph.api.engine import Engine
 from crm_graph.api.examples import EXAMPLES
 from crm_graph.api.exports import export_response
+from crm_graph.api.hosts import MISDIRECTED, Hosts, is_near
 from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.metrics import metrics_response
 from crm_graph.api.negotiation import HTML, JSON, choose
@@ -52,7 +53,7 @@ from crm_graph.graph.pages import PageLimits
 from crm_graph.identity.authenticate import Authenticator, Resolver
 from crm_graph.identity.mailer import Mailer
 from crm_graph.identity.oidc.issuers import Issuers
-from crm_graph.identity.origin import parse_networks
+from crm_graph.identity.origin import is_one_of, parse_networks
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import TokenAuthority
 from crm_graph.jobs.worker import Outcomes, Worker
@@ -79,8 +80,8 @@ class Installation:
     retired_secrets: Sequence[bytes] = ()
     """Secrets that only verify what the audit trail sealed under them."""
     demo_token: Callable[[], str | None] = lambda: None
-    open_metrics: bool = False
-    """Whether `/metrics` needs no token: on one's own machine."""
+    hosts: Hosts | None = None
+    """In `dev`, the only hosts that are answered; who is near is shown the token, and `/metrics` without one."""
 
 
 def authority(installation: Installation, settings: Settings) -> TokenAuthority:
@@ -250,7 +251,8 @@ class Application:
 
     def protocol(self, **uvicorn: Any) -> GraphQLProtocol:
         """Return the protocol of a new connection, for uvicorn: GraphQL requests do not pass through ASGI."""
-        return GraphQLProtocol(lambda: self._http, b"/graphql", self._settings.send_timeout_ms / 1000, **uvicorn)
+        send_timeout_s, hosts = self._settings.send_timeout_ms / 1000, self._installation.hosts
+        return GraphQLProtocol(lambda: self._http, b"/graphql", send_timeout_s, hosts, **uvicorn)
 
     def socket_protocol(self, **uvicorn: Any) -> SocketProtocol:
         """Return the protocol of a connection that becomes a WebSocket, for uvicorn."""
@@ -258,6 +260,10 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as ASGI: GraphQL requests directly, all else through Starlette's router."""
+        hosts = self._installation.hosts
+        if hosts is not None and scope["type"] != "lifespan" and not hosts.allow(scope["headers"]):
+            await Response(MISDIRECTED, 421, media_type="text/plain")(scope, receive, send)
+            return
         if self._http is not None and scope["type"] == "http" and scope["path"] == "/graphql":
             method = scope["method"]
             if method in {"POST", "OPTIONS"} or (method in {"GET", "HEAD"} and not _wants_page(scope)):
@@ -267,6 +273,7 @@ class Application:
 
     def _routes(self) -> list[BaseRoute]:
         return [
+            Route("/", self._start, methods=["GET"]),
             Route("/graphql", self._page, methods=["GET", "POST"]),
             WebSocketRoute("/graphql", self._socket),
             *account_pages.routes("/graphql"),
@@ -277,12 +284,7 @@ class Application:
             Route("/sso/{provider}/start", self._sso_start),
             Route("/sso/{provider}/callback", self._sso_callback),
             *oauth_routes(self._running),
-            *graphiql.routes(
-                endpoint="/graphql",
-                subscription_url="/graphql",
-                token=self._installation.demo_token,
-                examples=EXAMPLES,
-            ),
+            *graphiql.routes(self._page),
         ]
 
     @asynccontextmanager
@@ -313,20 +315,29 @@ class Application:
             self._http.shutting_down.set()
             await self._websocket.drain()
 
-    async def _page(self, _: Request) -> Response:
-        return graphiql.response(
-            endpoint="/graphql",
-            subscription_url="/graphql",
-            token=self._installation.demo_token(),
-            examples=EXAMPLES,
-        )
+    async def _start(self, _: Request) -> Response:
+        return RedirectResponse("/graphql", 307)
+
+    async def _page(self, request: Request) -> Response:
+        token = self._installation.demo_token() if self._is_near(request) else None
+        return graphiql.response(endpoint="/graphql", subscription_url="/graphql", token=token, examples=EXAMPLES)
+
+    def _is_near(self, request: Request) -> bool:
+        """Return whether a request to `dev` comes from this very machine."""
+        peer = request.client.host if request.client is not None else None
+        return self._installation.hosts is not None and is_near(request.headers.get("host"), peer)
 
     async def _socket(self, websocket: object) -> None:
         assert self._websocket is not None
         await self._websocket(websocket)  # type: ignore[arg-type] # Starlette types endpoints loosely
 
-    async def _health(self, _: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+    async def _health(self, request: Request) -> Response:
+        """Say that the process lives, and to who came through a proxy whether it is trusted: `doctor` asks so."""
+        told = {"status": "ok"}
+        if "x-forwarded-for" in request.headers and request.client is not None:
+            trusted = is_one_of(request.client.host, parse_networks(self._settings.trusted_proxies))
+            told["forwarded"] = "used" if trusted else "ignored"
+        return JSONResponse(told)
 
     async def _ready(self, _: Request) -> Response:
         assert self._http is not None
@@ -346,7 +357,7 @@ class Application:
 
     async def _metrics(self, request: Request) -> Response:
         assert self._engine is not None
-        is_open = self._installation.open_metrics
+        is_open = self._is_near(request)
         return metrics_response(request, self._engine.metrics, self._settings.metrics_token, is_open=is_open)
 
 

@@ -118,3 +118,21 @@ def test_spellings() -> None:
     assert normal("http://example.com:00080") == "http://example.com:80"
     assert normal("capacitor://localhost") == "capacitor://localhost"
     assert normal("http:evil") is None
+
+
+LOOPBACKS = ("http://localhost:5173", "http://127.0.0.1:3000", "http://[::1]:4200", "https://app.localhost")
+
+
+@pytest.mark.parametrize("origin", LOOPBACKS)
+def test_every_port_of_this_machine_where_the_setting_says_so(origin: str) -> None:
+    origins = Origins(Settings(allowed_origins="loopback"))
+    assert origins.is_allowed(origin, HOST)
+    assert (b"access-control-allow-origin", origin.encode()) in origins.preflight(origin, HOST)
+    assert not Origins(Settings(allowed_origins=LISTED)).is_allowed(origin, HOST)
+
+
+@pytest.mark.parametrize("origin", [each for each in FOREIGN if each != "*"] + ["http://localhost.evil.example"])
+def test_nobody_else_where_the_setting_says_so(origin: str) -> None:
+    origins = Origins(Settings(allowed_origins="loopback", cookies=True))
+    assert not origins.is_allowed(origin, HOST)
+    assert origins.headers(origin, HOST) == [(b"vary", b"Origin")]

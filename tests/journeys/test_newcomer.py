@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import httpx
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+from crm_graph.api.examples import EXAMPLES
 from tests.support.server import RunningServer, crm_graph, running_server
 
 pytestmark = pytest.mark.xdist_group("newcomer")
@@ -50,6 +53,65 @@ async def test_graphiql_is_served_to_a_browser(server: RunningServer) -> None:
     assert page.status_code == 200
     assert "GraphiQL" in page.text
     assert "https://" not in page.text.replace("https://spec.", ""), "nothing comes from elsewhere"
+
+
+async def test_the_address_alone_leads_to_graphiql(server: RunningServer) -> None:
+    async with httpx.AsyncClient() as browser:
+        start = await browser.get(server.address.removesuffix("/graphql"))
+    assert (start.status_code, start.headers["location"]) == (307, "/graphql")
+
+
+async def test_a_page_elsewhere_gets_no_token_by_the_name_it_has_resolve_to_us(server: RunningServer) -> None:
+    async with httpx.AsyncClient() as browser:
+        for path in ("/graphql", "/graphiql", "/metrics", "/", "/health", "/oauth/jwks"):
+            address = server.address.replace("/graphql", path)
+            stolen = await browser.get(address, headers={"Host": "evil.example:8000", "Accept": "text/html"})
+            assert stolen.status_code == 421, path
+            assert server.token not in stolen.text
+        query = {"json": {"query": "{ __typename }"}, "headers": {"Host": "evil.example", **server.headers}}
+        assert (await browser.post(server.address, **query)).status_code == 421
+        own = await browser.get(server.address, headers={"Host": "localhost:8000", "Accept": "text/html"})
+        assert "token" in own.text
+    with pytest.raises(InvalidStatus, match="421"):
+        await connect(server.address.replace("http", "ws"), additional_headers={"Host": "evil.example"})
+
+
+async def test_a_frontend_on_another_port_of_this_machine_may_call(server: RunningServer) -> None:
+    origin = {"Origin": "http://localhost:5173"}
+    async with httpx.AsyncClient(headers=origin) as browser:
+        asked = await browser.options(server.address, headers={"Access-Control-Request-Method": "POST"})
+        assert asked.headers["access-control-allow-origin"] == origin["Origin"]
+        page = await browser.get(server.address, headers={"Accept": "text/html"})
+    assert "access-control-allow-origin" not in page.headers, "it holds a token"
+
+
+async def test_signing_in_as_the_example_does(server: RunningServer) -> None:
+    (sign_in,) = [each for each in EXAMPLES if "signIn" in each.operation]
+    password = re.search(r"data directory: (\S+)", "".join(server.said))
+    assert password is not None
+    async with httpx.AsyncClient() as nobody:
+        body = {"query": sign_in.operation, "variables": {**sign_in.variables, "password": password[1]}}
+        answer = (await nobody.post(server.address, json=body)).json()
+    assert answer["data"]["signIn"]["errors"] == []
+    assert answer["data"]["signIn"]["accessToken"]
+
+
+def test_a_command_that_only_reads_makes_no_database(tmp_path: Path) -> None:
+    for command in (
+        ("token", "--role", "admin"),
+        ("doctor",),
+        ("user", "list"),
+        ("export", "customer"),
+        ("client", "list"),
+        ("audit", "verify"),
+        ("seed", "--customers", "1"),
+        ("serve",),
+        ("worker",),
+    ):
+        found = crm_graph(*command, "--data", str(tmp_path / "nothing"))
+        assert found.returncode != 0, command
+        assert "there is no database in" in found.stderr, (command, found.stderr)
+        assert list(tmp_path.iterdir()) == [], command
 
 
 async def test_a_deal_from_opening_to_delivery(server: RunningServer, client: httpx.AsyncClient) -> None:
@@ -181,7 +243,7 @@ def test_bad_commands_say_what_and_how(server: RunningServer, tmp_path: Path) ->
         (("token", "--role", "admin", "--workspace", "none", "--data", data), {}, 2, "there are: demo"),
         (("token", "--role", "admin"), nowhere, 2, "DATABASE_URL"),
         (("token", "--role", "admin"), {"DATABASE_URL": "nonsense"}, 2, "DATABASE_URL"),
-        (("token", "--role", "admin", "--data", str(tmp_path / "empty")), {}, 2, "crm-graph migrate"),
+        (("token", "--role", "admin", "--data", str(tmp_path / "empty")), {}, 2, "there is no database"),
         (("serve", "--data", str(tmp_path / "old")), {}, 2, "created by Postgres 15"),
         (("user", "create", "--email", "x", "--role", "admin", "--data", data), {}, 2, "e-mail"),
         (("user", "create", "--email", "a@b.c", "--role", "king", "--data", data), {}, 1, "no role 'king'"),

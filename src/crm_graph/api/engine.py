@@ -4,6 +4,7 @@ here."""
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -59,6 +60,12 @@ from crm_graph.permissions.access import Access
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.work import Work
 
+log = logging.getLogger(__name__)
+_UNTRUSTED = (
+    "a request from %s has X-Forwarded-For, and CRM_TRUSTED_PROXIES is not set: if a proxy is in front, all clients"
+    " count as one address"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Asking:
@@ -93,6 +100,7 @@ class Engine:
         self._sealer = sealer
         self._clock = services.clock
         self._proxies = parse_networks(settings.trusted_proxies)
+        self._warned = False
         self.executor: Executor = make_executor(settings.executor, schema, PlanCache(settings.plan_cache_bytes))
         self.documents = DocumentCache.of(schema, settings)
         self.requests = Requests()
@@ -113,6 +121,9 @@ class Engine:
     def origin(self, peer: str | None, forwarded: str | None, user_agent: str | None) -> Origin:
         """Return where a request comes from, by its connection and its headers."""
         address = client_address(peer, forwarded, self._proxies)
+        if forwarded is not None and not self._proxies and not self._warned:
+            self._warned = True
+            log.warning(_UNTRUSTED, peer)
         return Origin(address, None if user_agent is None else user_agent[:MAX_USER_AGENT_LENGTH])
 
     def now(self) -> datetime:

@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
-EXAMPLES: list[tuple[str, str]] = [
-    (
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A tab of GraphiQL. `fill` finds its variables: a query with a list of records under the name of each, whose first
+    one's id it is. What nothing was found for stays as in `variables`, for a person to fill in."""
+
+    title: str
+    operation: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    fill: str = ""
+
+
+EXAMPLES: tuple[Example, ...] = (
+    Example(
         "Who am I",
         """
 query WhoAmI {
@@ -15,8 +30,8 @@ query WhoAmI {
 }
 """,
     ),
-    (
-        "Sign in (the banner of `crm-graph dev` has the password; the headers need no token for this)",
+    Example(
+        "Sign in (the banner of `crm-graph dev` has the password; this needs no token)",
         """
 mutation SignIn($password: String!) {
   signIn(input: {email: "rep@example.com", password: $password}) {
@@ -28,8 +43,9 @@ mutation SignIn($password: String!) {
   }
 }
 """,
+        {"password": "the password that the banner shows"},
     ),
-    (
+    Example(
         "Customers with their deals, orders and tickets, in one request",
         """
 query Customers {
@@ -55,7 +71,7 @@ query Customers {
 }
 """,
     ),
-    (
+    Example(
         "The pipeline, filtered across edges",
         """
 query OpenDeals {
@@ -70,7 +86,7 @@ query OpenDeals {
 }
 """,
     ),
-    (
+    Example(
         "How much lies in each stage",
         """
 query ByStage {
@@ -80,8 +96,8 @@ query ByStage {
 }
 """,
     ),
-    (
-        "Any object by its id (fill one in)",
+    Example(
+        "Any object by its id",
         """
 query AnyObject($id: ID!) {
   node(id: $id) {
@@ -89,13 +105,15 @@ query AnyObject($id: ID!) {
     id
     ... on Customer { name lifecycle }
     ... on Opportunity { name status stage { name } stageMoves { nodes { movedAt toStage { name } member { name } } } }
-    ... on Order { number status }
-    ... on Ticket { number subject }
+    ... on Order { number orderStatus: status }
+    ... on Ticket { ticketNumber: number subject }
   }
 }
 """,
+        {"id": "cus_..."},
+        "{ id: customers(first: 1) { nodes { id } } }",
     ),
-    (
+    Example(
         "Open a deal",
         """
 mutation OpenDeal {
@@ -106,8 +124,8 @@ mutation OpenDeal {
 }
 """,
     ),
-    (
-        "Move a deal to another stage (fill in the ids)",
+    Example(
+        "Move a deal to another stage",
         """
 mutation MoveDeal($id: ID!, $stage: ID!) {
   moveOpportunity(input: {id: $id, stageId: $stage}) {
@@ -116,18 +134,27 @@ mutation MoveDeal($id: ID!, $stage: ID!) {
   }
 }
 """,
+        {"id": "opp_...", "stage": "stg_..."},
+        """
+{
+  id: opportunities(first: 1, where: {stage: {position: {eq: 1}}, status: {eq: OPEN}}) { nodes { id } }
+  stage: stages(first: 1, where: {position: {eq: 2}}) { nodes { id } }
+}
+""",
     ),
-    (
-        "Orders: submit and approve (fill in the id)",
+    Example(
+        "Orders: submit and approve",
         """
 mutation SubmitOrder($id: ID!) {
   submitOrder(input: {id: $id}) { order { number status total { amount currency } } errors { code message field } }
   approveOrder(input: {id: $id}) { order { number status approvedBy { name } } errors { code message field } }
 }
 """,
+        {"id": "ord_..."},
+        "{ id: orders(first: 1, where: {status: {eq: DRAFT}, lines: {some: {}}}) { nodes { id } } }",
     ),
-    (
-        "Tickets: resolve (fill in the id)",
+    Example(
+        "Tickets: resolve",
         """
 mutation ResolveTicket($id: ID!) {
   resolveTicket(input: {id: $id, resolution: "Sent a replacement."}) {
@@ -136,8 +163,10 @@ mutation ResolveTicket($id: ID!) {
   }
 }
 """,
+        {"id": "tic_..."},
+        "{ id: tickets(first: 1, where: {status: {in: [NEW, OPEN]}}) { nodes { id } } }",
     ),
-    (
+    Example(
         "Watch deals live: run it, then move a deal in another tab",
         """
 subscription WatchDeals {
@@ -152,4 +181,4 @@ subscription WatchDeals {
 }
 """,
     ),
-]
+)

@@ -59,6 +59,24 @@
     return GraphiQL.createFetcher({ url: settings.endpoint, wsClient })(params, { ...options, headers });
   };
 
+  // The variables of a tab, with the ids of records that its viewer can see in the place of those that a person would
+  // have to look for.
+  const filled = async ({ query, variables, fill }) => {
+    const found = { ...variables };
+    if (fill) {
+      const response = await fetch(settings.endpoint, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", ...withToken(settings.token) },
+        body: JSON.stringify({ query: fill }),
+      });
+      const { data } = await response.json();
+      for (const [name, list] of Object.entries(data ?? {})) found[name] = list?.nodes?.[0]?.id ?? found[name];
+    }
+    return { query, variables: Object.keys(found).length ? JSON.stringify(found, null, 2) : undefined };
+  };
+
+  let tabs = [];
+
   const App = ({ fetcher }) => {
     // The Explorer plugin of this version wants the query as a controlled value.
     const [query, setQuery] = React.useState(undefined);
@@ -69,7 +87,7 @@
       onEditQuery: setQuery,
       plugins: [explorer],
       storage,
-      defaultTabs: settings.tabs.length ? settings.tabs : undefined,
+      defaultTabs: tabs.length ? tabs : undefined,
       defaultEditorToolsVisibility: "variables",
       shouldPersistHeaders: false, // a token in the Headers tab is not written to localStorage
     });
@@ -86,5 +104,10 @@
     storage.clear();
     location.reload();
   });
-  render();
+  // Without a token nothing is found, and the tabs show what belongs in them.
+  Promise.all(settings.tabs.map((tab) => filled(settings.token ? tab : { ...tab, fill: "" }).catch(() => ({ query: tab.query }))))
+    .then((all) => {
+      tabs = all;
+      render();
+    });
 })();

@@ -12,14 +12,17 @@ import hashlib
 import html
 import json
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
+
+from crm_graph.api.examples import Example
 
 PATH = "/graphiql"
 
@@ -67,9 +70,9 @@ def asset_directory() -> Path | None:
 
 
 def page(
-    *, endpoint: str, subscription_url: str, token: str | None, examples: Sequence[tuple[str, str]], path: str = PATH
+    *, endpoint: str, subscription_url: str, token: str | None, examples: Sequence[Example], path: str = PATH
 ) -> str:
-    """Return the page: one tab per example `(title, operation)`, the token box filled with `token`.
+    """Return the page: one tab per example, the token box filled with `token`.
 
     `endpoint` and `subscription_url` are paths (or URLs) of this origin; the script turns the latter into ws: or wss:.
     `path` is where `routes` put the assets. Only give a token in development: whoever loads the page reads it.
@@ -79,8 +82,7 @@ def page(
         "endpoint": endpoint,
         "subscriptionUrl": subscription_url,
         "token": token or "",
-        # A comment above the operation leaves GraphiQL's own tab title, the operation's name, as it is.
-        "tabs": [{"query": f"# {' '.join(title.split())}\n{query.strip()}\n"} for title, query in examples],
+        "tabs": [_tab(example) for example in examples],
     }
     # A browser ends a data block at "</script" and mistreats "<!--"; JSON can spell both without the "<".
     data = json.dumps(settings).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
@@ -99,7 +101,7 @@ def page(
 
 
 def response(
-    *, endpoint: str, subscription_url: str, token: str | None, examples: Sequence[tuple[str, str]], path: str = PATH
+    *, endpoint: str, subscription_url: str, token: str | None, examples: Sequence[Example], path: str = PATH
 ) -> Response:
     """Return `page` with the headers that it is safe under, or say what is missing."""
     if asset_directory() is None:
@@ -113,23 +115,8 @@ def response(
     return HTMLResponse(body, headers=_PAGE_HEADERS)
 
 
-def routes(
-    *,
-    endpoint: str,
-    subscription_url: str,
-    token: Callable[[], str | None],
-    examples: Sequence[tuple[str, str]],
-    path: str = PATH,
-) -> list[BaseRoute]:
-    """Return the routes of the page (`path`) and of its files (`path`/assets/...).
-
-    `token` is called for each page, so that one which expires can be replaced while the server runs.
-    """
-
-    async def show(_: Request) -> Response:
-        return response(
-            endpoint=endpoint, subscription_url=subscription_url, token=token(), examples=examples, path=path
-        )
+def routes(show: Callable[[Request], Awaitable[Response]], path: str = PATH) -> list[BaseRoute]:
+    """Return the routes of the page (`path`), which `show` answers, and of its files (`path`/assets/...)."""
 
     async def asset(request: Request) -> Response:
         # A table of known names rather than a joined path: there is nothing to traverse.
@@ -139,6 +126,12 @@ def routes(
         return FileResponse(file, media_type=_MEDIA_TYPES[file.suffix], headers=_ASSET_HEADERS)
 
     return [Route(path, show, methods=["GET"]), Route(f"{path}/assets/{{file}}", asset, methods=["GET"])]
+
+
+def _tab(example: Example) -> dict[str, Any]:
+    # A comment above the operation leaves GraphiQL's own tab title, the operation's name, as it is.
+    query = f"# {' '.join(example.title.split())}\n{example.operation.strip()}\n"
+    return {"query": query, "variables": dict(example.variables), "fill": example.fill}
 
 
 def _files() -> dict[str, Path]:

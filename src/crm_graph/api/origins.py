@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 
+from crm_graph.api.hosts import host_of, is_loopback
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
 
 Header = tuple[bytes, bytes]
 ANY = "*"
+LOOPBACK = "loopback"
+"""Stands in `CRM_ALLOWED_ORIGINS` for every port of this machine: the frontends that people develop on it."""
 PREFLIGHT_S = 7_200
 _HTTP = re.compile(r"(https?)://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?\Z")
 _OTHER = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9_.-]*\Z")
@@ -28,14 +31,17 @@ class Origins:
     def __init__(self, settings: Settings) -> None:
         names = [each.strip() for each in settings.allowed_origins.split(",") if each.strip()]
         self._any = ANY in names
+        self._loopback = LOOPBACK in names
         self._cookies = settings.cookies
-        self._listed = frozenset(_required("CRM_ALLOWED_ORIGINS", name) for name in names if name != ANY)
+        self._listed = frozenset(
+            _required("CRM_ALLOWED_ORIGINS", name) for name in names if name not in {ANY, LOOPBACK}
+        )
         self._own = _required("CRM_PUBLIC_URL", _of_url(settings.public_url)) if settings.public_url else None
 
     @property
     def vary(self) -> bool:
         """Whether answers differ by the origin that asks, so that every one must say so to caches."""
-        return bool(self._listed)
+        return bool(self._listed) or self._loopback
 
     def is_own(self, origin: str, host: str | None) -> bool:
         """Return whether a request comes from a page of ours: of `CRM_PUBLIC_URL`, or without that of the host that
@@ -50,7 +56,7 @@ class Origins:
 
     def is_trusted(self, origin: str, host: str | None) -> bool:
         """Return whether an origin may use a member's cookies: ours, or one that is listed by name."""
-        return self.is_own(origin, host) or normal(origin) in self._listed
+        return self.is_own(origin, host) or self._is_listed(origin)
 
     def is_allowed(self, origin: str | None, host: str | None) -> bool:
         """Return whether a WebSocket may come from here; without an Origin it is no browser's."""
@@ -58,19 +64,24 @@ class Origins:
 
     def headers(self, origin: str | None, host: str | None) -> list[Header]:
         """Return what lets a browser's page of another origin read an answer (CORS). Never `*` with credentials."""
+        vary = [(b"vary", b"Origin")] if self.vary else []
         if origin is None or self.is_own(origin, host):
-            return [(b"vary", b"Origin")] if self._listed else []
-        if normal(origin) in self._listed:
-            found = [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin")]
+            return vary
+        if self._is_listed(origin):
+            found = [(b"access-control-allow-origin", origin.encode("latin-1")), *vary]
             if self._cookies:
                 found.append((b"access-control-allow-credentials", b"true"))
         elif self._any:
-            found = [(b"access-control-allow-origin", b"*")]
-            if self._listed:
-                found.append((b"vary", b"Origin"))
+            found = [(b"access-control-allow-origin", b"*"), *vary]
         else:
-            return [(b"vary", b"Origin")] if self._listed else []
+            return vary
         return [*found, (b"access-control-expose-headers", _ANSWER_HEADERS)]
+
+    def _is_listed(self, origin: str) -> bool:
+        found = normal(origin)
+        if found is None:
+            return False
+        return found in self._listed or (self._loopback and is_loopback(host_of(found.partition("://")[2])))
 
     def preflight(self, origin: str | None, host: str | None) -> list[Header]:
         """Return the answer to a browser that asks before it sends."""

@@ -15,6 +15,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from crm_graph.api.hosts import Hosts
 from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.incoming import Incoming, Reply, too_long
 from crm_graph.api.patience import Impatient
@@ -30,12 +31,18 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
     """uvicorn's protocol of one connection; `endpoint` returns None until the application has started."""
 
     def __init__(
-        self, endpoint: Callable[[], GraphQLEndpoint | None], path: bytes, send_timeout_s: float, **uvicorn: Any
+        self,
+        endpoint: Callable[[], GraphQLEndpoint | None],
+        path: bytes,
+        send_timeout_s: float,
+        hosts: Hosts | None = None,
+        **uvicorn: Any,
     ) -> None:
         super().__init__(**uvicorn)
         self.send_timeout_s = send_timeout_s
         self._endpoint = endpoint
         self._path = path
+        self._hosts = hosts
         self._head_size = 0
         self._in_head = True
 
@@ -59,6 +66,8 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
         self.cycle = _Direct(self, endpoint, self.headers, keep_alive=keep_alive)  # type: ignore[assignment]
 
     def _takes_short_way(self, most: int) -> bool:
+        if self._hosts is not None and not self._hosts.allow(self.headers):
+            return False  # the application refuses it
         if self.parser.get_method() != b"POST" or self.expect_100_continue or self.parser.should_upgrade():
             return False
         cycle: RequestResponseCycle | _Direct | None = self.cycle

@@ -42,7 +42,7 @@ from crm_graph.permissions.roles import ADMIN, BUILT_IN
 )
 def migrate(data: Path | None, revision: str) -> None:
     """Bring the database to the schema of this version."""
-    run(_migrate(find_place(data), revision))
+    run(_migrate(find_place(data, makes=True), revision))
 
 
 async def _migrate(place: Place, revision: str) -> None:

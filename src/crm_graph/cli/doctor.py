@@ -12,6 +12,7 @@ from crm_graph.api.graphiql import asset_directory
 from crm_graph.app import check_settings, make_mailer
 from crm_graph.cli.addresses import check_others, check_session
 from crm_graph.cli.place import Place
+from crm_graph.cli.reach import check_reach
 from crm_graph.db.migrate import state
 from crm_graph.db.pool import connect
 from crm_graph.db.session import ReadSession
@@ -40,7 +41,7 @@ def _problem(error: OperatorError) -> Finding:
 
 async def examine(place: Place) -> list[Finding]:
     """Look at everything that does not need the one before to be right; returns what was found, in order."""
-    findings = [_python(), *_configuration(place)]
+    findings = [_python(), *_configuration(place), *await _reach(place)]
     try:
         with place.database_url() as url:
             findings.append(
@@ -53,6 +54,17 @@ async def examine(place: Place) -> list[Finding]:
     except OperatorError as error:
         findings.append(_problem(error))
     return findings
+
+
+async def _reach(place: Place) -> list[Finding]:
+    """Look at how clients come in, except on one's own machine."""
+    if place.data is not None:
+        return []
+    try:
+        told = await check_reach(Settings.from_environment())
+    except OperatorError:
+        return []  # `_configuration` says what is wrong
+    return [Finding(what, not fix, fix, warning=works) for what, fix, works in told]
 
 
 def _python() -> Finding:

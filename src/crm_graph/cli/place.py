@@ -42,10 +42,12 @@ console = Console(stderr=True, highlight=False)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where to find the database; exactly one of both is set."""
+    """Where to find the database; exactly one of `data` and `url` is set. `makes`: whether the command may make a
+    cluster where there is none. A token asked for in the wrong folder made one of 46 MB there."""
 
     data: Path | None
     url: str | None
+    makes: bool = False
 
     @contextmanager
     def database_url(self) -> Iterator[str]:
@@ -54,17 +56,23 @@ class Place:
             yield self.url
             return
         assert self.data is not None
+        if not self.makes and not embedded.exists(self.data):
+            raise OperatorError(
+                f"there is no database in {self.data}",
+                "go to the folder where `crm-graph dev` runs, or name its data directory by `--data`, or a server by "
+                "DATABASE_URL; `crm-graph dev` and `crm-graph migrate` make a new one",
+            )
         with embedded.running(self.data, log=lambda line: console.print(f"[dim]{line}[/dim]")) as server:
             yield server.url
 
 
-def find_place(data: Path | None) -> Place:
+def find_place(data: Path | None, *, makes: bool = False) -> Place:
     """Return where to work: `--data` or CRM_DATA_DIR, else DATABASE_URL, else `.crm` in the current directory."""
     chosen = data or (Path(os.environ["CRM_DATA_DIR"]) if os.environ.get("CRM_DATA_DIR") else None)
     if chosen is not None:
-        return Place(chosen, None)
+        return Place(chosen, None, makes)
     url = os.environ.get("DATABASE_URL")
-    return Place(None, url) if url else Place(DEFAULT_DATA, None)
+    return Place(None, url) if url else Place(DEFAULT_DATA, None, makes)
 
 
 def data_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,6 +17,8 @@ from pathlib import Path
 import click
 import uvicorn
 
+from crm_graph.api.hosts import Hosts
+from crm_graph.api.origins import LOOPBACK
 from crm_graph.api.schema import make_schema
 from crm_graph.app import Application, Installation, background_work, make_mailer, make_services, make_worker
 from crm_graph.cli.accounts import Account, demo_accounts
@@ -25,6 +27,7 @@ from crm_graph.cli.passwords import demo_password
 from crm_graph.cli.place import Place, console, data_option, find_place, installation, opened, run, settings
 from crm_graph.db.migrate import upgrade
 from crm_graph.kernel.errors import OperatorError
+from crm_graph.kernel.settings import Settings
 
 DEMO_TOKEN_LIFETIME = timedelta(hours=12)
 
@@ -65,8 +68,7 @@ class _WithoutQueries(logging.Filter):
         return True
 
 
-async def _serve(made: Installation, sockets: list[socket.socket]) -> None:
-    options = settings()
+async def _serve(made: Installation, sockets: list[socket.socket], options: Settings) -> None:
     make_mailer(options)  # a configuration that is wrong stops it here, with one line
     application = Application(made, options)
     config = uvicorn.Config(
@@ -117,12 +119,12 @@ def dev(port: int, host: str, data: Path | None, no_demo: bool) -> None:
 
     Prints the address, the demo accounts and a token to paste. Ctrl-C stops it all; the data stays.
     """
-    place = find_place(data)
+    place = find_place(data, makes=True)
     with _listen(host, port) as listener:
-        run(_dev(place, listener, demo=not no_demo))
+        run(_dev(place, listener, Hosts.listening_on(host), demo=not no_demo))
 
 
-async def _dev(place: Place, listener: socket.socket, *, demo: bool) -> None:
+async def _dev(place: Place, listener: socket.socket, hosts: Hosts, *, demo: bool) -> None:
     with place.database_url() as url:
         await upgrade(url)
         async with opened(Place(None, url)) as database:
@@ -137,10 +139,13 @@ async def _dev(place: Place, listener: socket.socket, *, demo: bool) -> None:
             return issuer.issue(workspace, account.member_id, DEMO_TOKEN_LIFETIME)
 
         demo_token = partial(token, accounts[0]) if accounts else lambda: None
-        made = replace(made, demo_token=demo_token, open_metrics=True)
+        made = replace(made, demo_token=demo_token, hosts=hosts)
         host, port = listener.getsockname()[:2]
         _banner(f"http://{host}:{port}", place, accounts, token(accounts[0]) if accounts else None, password)
-        await _serve(made, [listener])
+        options = settings()
+        if not options.allowed_origins:  # a frontend's own dev server, on whatever port
+            options = replace(options, allowed_origins=LOOPBACK)
+        await _serve(made, [listener], options)
 
 
 def _banner(address: str, place: Place, accounts: list[Account], token: str | None, password: str | None) -> None:
@@ -186,7 +191,7 @@ async def _serve_place(place: Place, listener: socket.socket) -> None:
             made = await installation(database)
         host, port = listener.getsockname()[:2]
         console.print(f"crm-graph serves http://{host}:{port}/graphql", soft_wrap=True)
-        await _serve(made, [listener])
+        await _serve(made, [listener], settings())
 
 
 @click.command()

@@ -36,6 +36,7 @@ Decisions:
 
 from __future__ import annotations
 
+from crm_graph.db.embedded.cluster import exists
 from crm_graph.db.embedded.server import Server, running, start
 
-__all__ = ["Server", "running", "start"]
+__all__ = ["Server", "exists", "running", "start"]

@@ -45,6 +45,11 @@ class Cluster:
         return self.data / "postgres.log"
 
 
+def exists(data_dir: Path) -> bool:
+    """Return whether a data directory holds a cluster, of whatever major version; nothing is made or touched."""
+    return any(data_dir.glob("pg-*/PG_VERSION"))
+
+
 def own_name(directory: Path, account: Account) -> Path:
     """Return the name under which a Postgres process that was started in `directory` should know it.
 

@@ -43,22 +43,24 @@ soak: $(STAMP)  ## writers, clients and faults at once; nothing may be lost: SOA
 
 install: $(STAMP)
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements-dev.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "crm-graph needs Python 3.11, 3.12 or 3.13 on the PATH"; exit 2; }
 	@if command -v uv >/dev/null; then \
 		uv venv -q --allow-existing --python $(PYTHON) .venv && \
-		uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock && \
+		uv pip install -q --python $(BIN)/python --require-hashes -r requirements-dev.lock && \
 		uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .; \
 	else \
 		$(PYTHON) -m venv .venv && \
-		$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock && \
+		$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock && \
 		$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
 	fi
 	@touch $(STAMP)
 
-lock:  ## write requirements.lock anew, for every supported Python
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--group dev pyproject.toml -o requirements.lock
+LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+lock:  ## write the locks anew, for every supported Python: what runs, and with it what builds and tests
+	$(LOCK) pyproject.toml -o requirements.lock
+	$(LOCK) --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 contracts: $(STAMP)  ## write schema/ anew
 	@$(BIN)/python -m crm_graph.api.contracts

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -25,6 +25,7 @@ from crm_graph.cli.accounts import Account, demo_accounts
 from crm_graph.cli.bootstrap import ensure_workspace
 from crm_graph.cli.passwords import demo_password
 from crm_graph.cli.place import Place, console, data_option, find_place, installation, opened, run, settings
+from crm_graph.cli.probes import answering
 from crm_graph.db.migrate import upgrade
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
@@ -195,14 +196,17 @@ async def _serve_place(place: Place, listener: socket.socket) -> None:
 
 
 @click.command()
+@click.option("--port", type=click.IntRange(1, 65535), envvar="CRM_WORKER_PORT", help="Answer /health and /ready here.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to answer on.")
 @data_option
-def worker(data: Path | None) -> None:
+def worker(port: int | None, host: str, data: Path | None) -> None:
     """Run the background work of an installation: jobs, the relay of live events, the chainer of the audit trail,
     mails. SIGTERM stops it: a job that runs gives its place back."""
-    run(_worker(find_place(data)))
+    with _listen(host, port) if port is not None else nullcontext() as listener:
+        run(_worker(find_place(data), listener))
 
 
-async def _worker(place: Place) -> None:
+async def _worker(place: Place, listener: socket.socket | None) -> None:
     with place.database_url() as url:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -212,7 +216,10 @@ async def _worker(place: Place) -> None:
         async with opened(Place(None, url)) as database:
             made = await installation(database)
             schema, services = make_schema(), make_services(made, options, database)
-            async with background_work(made, options, schema, services, make_worker(schema, services)):
+            async with (
+                background_work(made, options, schema, services, make_worker(schema, services)),
+                answering(database, listener),
+            ):
                 console.print("crm-graph worker runs; what one process does for all is elected")
                 await stop.wait()
 

@@ -13,11 +13,11 @@ from crm_graph.app import authority
 from crm_graph.cli.accounts import find_account, list_accounts
 from crm_graph.cli.bootstrap import make_workspace
 from crm_graph.cli.clients import find_client_id
+from crm_graph.cli.console import console
 from crm_graph.cli.doctor import examine
 from crm_graph.cli.passwords import invite, set_member_password
 from crm_graph.cli.place import (
     Place,
-    console,
     data_option,
     find_place,
     find_workspace,
@@ -207,6 +207,3 @@ def doctor(data: Path | None) -> None:
             console.print(f"       fix: {finding.fix}", soft_wrap=True)
     if any(not finding.ok and not finding.warning for finding in findings):
         raise click.exceptions.Exit(1)
-
-
-COMMANDS = (migrate, token, user, schema, doctor)

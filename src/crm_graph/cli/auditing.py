@@ -10,7 +10,8 @@ import click
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from crm_graph.cli.place import Place, console, data_option, find_place, installation, opened, run, workspace_option
+from crm_graph.cli.console import console
+from crm_graph.cli.place import Place, data_option, find_place, installation, opened, run, workspace_option
 from crm_graph.cli.place import find_workspace as find_workspace_id
 from crm_graph.db.pool import Database, connect
 from crm_graph.domains.workspace.audit.chain import seal_keys
@@ -160,6 +161,3 @@ class _bar:  # noqa: N801 - reads as a statement
     def finish(self) -> None:
         """Take the bar away."""
         self._progress.stop()
-
-
-COMMANDS: tuple[click.Command, ...] = (audit,)

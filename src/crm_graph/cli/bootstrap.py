@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from crm_graph.cli.place import console, operator_work
+from crm_graph.cli.console import console
+from crm_graph.cli.place import operator_work
 from crm_graph.db.pool import Database
 from crm_graph.domains.sales.pipelines.operations import create_pipeline
 from crm_graph.domains.workspace.members.operations import create_member

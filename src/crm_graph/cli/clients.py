@@ -18,9 +18,9 @@ from crm_graph.api.schema import make_schema
 from crm_graph.api.trusted import schema_sha256
 from crm_graph.app import page_limits
 from crm_graph.cli.accounts import find_account
+from crm_graph.cli.console import console
 from crm_graph.cli.place import (
     Place,
-    console,
     data_option,
     find_place,
     find_workspace,
@@ -352,6 +352,3 @@ def remove(ids: tuple[str, ...], client: str | None, workspace: str | None, data
 
 def _mode_name(mode: DocumentMode) -> str:
     return next(name for name, each in MODES.items() if each is mode)
-
-
-COMMANDS: tuple[click.Command, ...] = (client, documents)

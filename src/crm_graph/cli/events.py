@@ -12,17 +12,8 @@ from typing import BinaryIO, cast
 import click
 from rich.markup import escape
 
-from crm_graph.cli.place import (
-    Place,
-    console,
-    data_option,
-    find_place,
-    find_workspace,
-    opened,
-    run,
-    settings,
-    workspace_option,
-)
+from crm_graph.cli.console import console
+from crm_graph.cli.place import Place, data_option, find_place, find_workspace, opened, run, settings, workspace_option
 from crm_graph.db.pool import connect
 from crm_graph.domains.workspace.audit.chainer import sealed_position
 from crm_graph.events.retention import remove_batch
@@ -141,6 +132,3 @@ async def _prune(place: Place, before: datetime) -> tuple[int, int]:
             return total, int(await connection.fetchval(_LEFT, before))
         finally:
             await connection.close()
-
-
-COMMANDS: tuple[click.Command, ...] = (events,)

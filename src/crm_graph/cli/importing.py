@@ -14,17 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from crm_graph.api.schema import SLICES
 from crm_graph.cli.accounts import find_account
-from crm_graph.cli.place import (
-    Place,
-    console,
-    data_option,
-    find_place,
-    find_workspace,
-    opened,
-    run,
-    vault_of,
-    workspace_option,
-)
+from crm_graph.cli.console import console
+from crm_graph.cli.place import Place, data_option, find_place, find_workspace, opened, run, vault_of, workspace_option
 from crm_graph.db.pool import Database, connect
 from crm_graph.db.session import Session
 from crm_graph.domains.catalog.products.imports import IMPORTS as PRODUCTS

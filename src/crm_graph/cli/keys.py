@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from crm_graph.api.schema import SLICES
-from crm_graph.cli.place import Place, console, data_option, find_place, find_workspace, opened, run, vault_of
+from crm_graph.cli.console import console
+from crm_graph.cli.place import Place, data_option, find_place, find_workspace, opened, run, vault_of
 from crm_graph.db.base import Base
 from crm_graph.db.pool import Database
 from crm_graph.domains.workspace.workspaces.operations import LIST
@@ -139,6 +140,3 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(tasks[what], completed=done, total=total)
 
         yield show
-
-
-COMMANDS = (keys,)

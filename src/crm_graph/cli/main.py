@@ -3,18 +3,69 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from importlib import import_module
 
 import click
 
 from crm_graph import __version__
-from crm_graph.cli.place import console
+from crm_graph.cli.console import console
 from crm_graph.kernel.errors import CrmError, OperatorError, Refused
 
 EXIT_FAILED = 1
 EXIT_MISUSED = 2
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+COMMANDS: Mapping[str, tuple[str, str, str]] = {
+    "api": ("remote", "api", "Send an operation as the member who logged in."),
+    "audit": ("auditing", "audit", "The audit trail: who did and read what, in a hash chain."),
+    "client": ("clients", "client", "Make API clients and their keys, and list them."),
+    "dev": ("serving", "dev", "Start everything in one process, with demo data."),
+    "doctor": ("admin", "doctor", "Say what is wrong with the installation, and how to fix it."),
+    "documents": ("clients", "documents", "Trust documents, and hold clients to them."),
+    "events": ("events", "events", "Archive and prune the event log."),
+    "export": ("exporting", "export", "Write rows that a member may see to CSV or NDJSON."),
+    "import": ("importing", "import_", "Bring in rows from CSV or NDJSON files."),
+    "keys": ("keys", "keys", "The keys that personal data and secrets are encrypted under."),
+    "login": ("remote", "login", "Sign in to the installation at a URL."),
+    "logout": ("remote", "logout", "Sign out of the installation at a URL."),
+    "migrate": ("admin", "migrate", "Bring the database to the schema of this version."),
+    "provider": ("providers", "provider", "List and test identity providers."),
+    "roles": ("roles", "roles", "Write roles to a file, and make them what a file says."),
+    "schema": ("admin", "schema", "Print the GraphQL schema, whole or cut to a role."),
+    "seed": ("seeding", "seed", "Make a workspace with demo data."),
+    "serve": ("serving", "serve", "Serve the API, for production."),
+    "token": ("admin", "token", "Print a bearer token of a member, for scripts."),
+    "user": ("admin", "user", "Create, invite and list members; set passwords."),
+    "worker": ("serving", "worker", "Run the background work of an installation."),
+}
+"""Each command: its module, its name there, and what the list of commands says of it. A module is imported when its
+command runs: all of them take two seconds, which `--help` need not."""
+
+
+class _Commands(click.Group):
+    """The group of all commands."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        """Return the names of the commands."""
+        return list(COMMANDS)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        """Return a command by its name; None for what is none."""
+        if name not in COMMANDS:
+            return None
+        module, attribute, _help = COMMANDS[name]
+        found = getattr(import_module(f"crm_graph.cli.{module}"), attribute)
+        assert isinstance(found, click.Command)
+        return found
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands, importing none."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, _, about) in COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="crm-graph")
 def commands() -> None:
     """A headless CRM: one typed GraphQL graph over Postgres.
@@ -35,11 +86,6 @@ def commands() -> None:
 
 def main() -> None:
     """Run the command line."""
-    from crm_graph.cli import admin, auditing, clients, data, events, keys, providers, remote, roles, serving
-
-    for module in (serving, admin, clients, roles, providers, auditing, events, data, keys, remote):
-        for command in module.COMMANDS:
-            commands.add_command(command)
     try:
         # Not standalone, click returns the code that a command exits with instead of exiting.
         code = commands.main(standalone_mode=False)

@@ -10,9 +10,9 @@ import click
 
 from crm_graph.app import make_services
 from crm_graph.cli.accounts import find_account
+from crm_graph.cli.console import console
 from crm_graph.cli.place import (
     Place,
-    console,
     data_option,
     find_place,
     find_workspace,

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
 
 from crm_graph.api.schema import SLICES
 from crm_graph.app import Installation, make_vault
+from crm_graph.cli.console import console
 from crm_graph.db import embedded
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database
@@ -35,9 +35,6 @@ DEFAULT_DATA = Path(".crm")
 RETIRED_SECRETS = "CRM_AUDIT_SECRETS"
 """Secrets that were in CRM_SECRET once and left it: they verify the audit trail, and nothing else."""
 T = TypeVar("T")
-
-console = Console(stderr=True, highlight=False)
-"""Everything for people goes to stderr; stdout carries what a script asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import click
 from rich.table import Table
 
 from crm_graph.app import make_services
+from crm_graph.cli.console import console
 from crm_graph.cli.place import (
-    console,
     data_option,
     find_place,
     find_workspace,
@@ -120,6 +120,3 @@ def _fix(found: Provider, fault: IssuerFault) -> str:
     if fault.temporary:
         return f"open {well_known(found.issuer)} from this machine: name, firewall, certificate"
     return "tell whoever runs the provider; until then nobody can sign in with it"
-
-
-COMMANDS = (provider,)

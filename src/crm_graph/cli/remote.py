@@ -11,8 +11,8 @@ import click
 import orjson
 from rich.markup import escape
 
+from crm_graph.cli.console import console
 from crm_graph.cli.credentials import Credentials, forget, held, load, save
-from crm_graph.cli.place import console
 from crm_graph.cli.web import WebError, get_json, post_form, post_json
 from crm_graph.kernel.errors import OperatorError
 
@@ -153,6 +153,3 @@ def _endpoint(server: dict[str, Any], name: str) -> str:
     if not isinstance(found, str) or not found.startswith(("https://", "http://")):
         raise OperatorError(f"the server's metadata has no {name}", "check the URL: is it a crm-graph installation?")
     return found
-
-
-COMMANDS: tuple[click.Command, ...] = (login, logout, api)

@@ -12,9 +12,9 @@ import tomli_w
 
 from crm_graph.api.schema import make_schema
 from crm_graph.cli.accounts import find_account
+from crm_graph.cli.console import console
 from crm_graph.cli.place import (
     Place,
-    console,
     data_option,
     find_place,
     find_workspace,
@@ -164,6 +164,3 @@ async def _apply_one(
     for line in lines or ["the description"]:
         click.echo(f"{name}: {line}")
     return True
-
-
-COMMANDS: tuple[click.Command, ...] = (roles,)

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from crm_graph.cli.place import Place, console, data_option, find_place, opened, run
+from crm_graph.cli.console import console
+from crm_graph.cli.place import Place, data_option, find_place, opened, run
 from crm_graph.db.pool import Database
 from crm_graph.demo.seed import Seeded, make
 from crm_graph.domains.workspace.workspaces.operations import FIND

@@ -23,8 +23,9 @@ from crm_graph.api.schema import make_schema
 from crm_graph.app import Application, Installation, background_work, make_mailer, make_services, make_worker
 from crm_graph.cli.accounts import Account, demo_accounts
 from crm_graph.cli.bootstrap import ensure_workspace
+from crm_graph.cli.console import console
 from crm_graph.cli.passwords import demo_password
-from crm_graph.cli.place import Place, console, data_option, find_place, installation, opened, run, settings
+from crm_graph.cli.place import Place, data_option, find_place, installation, opened, run, settings
 from crm_graph.cli.probes import answering
 from crm_graph.db.migrate import upgrade
 from crm_graph.kernel.errors import OperatorError
@@ -222,6 +223,3 @@ async def _worker(place: Place, listener: socket.socket | None) -> None:
             ):
                 console.print("crm-graph worker runs; what one process does for all is elected")
                 await stop.wait()
-
-
-COMMANDS = (dev, serve, worker)

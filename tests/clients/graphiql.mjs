@@ -55,6 +55,12 @@ async function subscriptionExample(page) {
   await page.click("button.graphiql-execute-button"); // stops it
 }
 
+async function variablesAreFilled(page) {
+  await openTab(page, "MoveDeal");
+  const shown = (await text(page, ".graphiql-editor-tool .cm-s-graphiql, .graphiql-editor-tools + section")).replaceAll("\u00a0", " ");
+  check("an example's variables are ids of records", /opp_[0-9a-f]{32}/.test(shown) && /stg_[0-9a-f]{32}/.test(shown), shown);
+}
+
 async function otherToken(page) {
   await openTab(page, "WhoAmI");
   await page.fill("#token", "nonsense");
@@ -84,10 +90,12 @@ await main(async () => {
     page.on("pageerror", (error) => complaints.push(String(error)));
     page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
 
+    await createOpportunity(unique("an open deal"));
     const response = await page.goto(url);
     same("GET as a browser is a page", [response.status(), response.headers()["content-type"]], [200, "text/html; charset=utf-8"]);
     await page.waitForSelector("button.graphiql-execute-button");
     await firstExample(page);
+    await variablesAreFilled(page);
     await subscriptionExample(page);
     if (process.env.CRM_TEST_SCREENSHOT) await page.screenshot({ path: process.env.CRM_TEST_SCREENSHOT });
     same("no complaint in the console", complaints, []);

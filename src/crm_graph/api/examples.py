@@ -137,8 +137,8 @@ mutation MoveDeal($id: ID!, $stage: ID!) {
         {"id": "opp_...", "stage": "stg_..."},
         """
 {
-  id: opportunities(first: 1, where: {stage: {position: {eq: 1}}, status: {eq: OPEN}}) { nodes { id } }
-  stage: stages(first: 1, where: {position: {eq: 2}}) { nodes { id } }
+  id: opportunities(first: 1, where: {status: {eq: OPEN}}, orderBy: [{field: STAGE_POSITION}]) { nodes { id } }
+  stage: stages(first: 1, where: {kind: {eq: OPEN}}, orderBy: [{field: POSITION, direction: DESC}]) { nodes { id } }
 }
 """,
     ),

@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 # Commands that tests start compile nothing anew, whatever the shell asks for.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check format bench bench-live bench-writers fuzz soak lock install contracts clean
+.PHONY: run test check format bench bench-live bench-writers bench-attacks fuzz soak lock install contracts clean
 
 run: $(STAMP)  ## start everything and serve http://127.0.0.1:8000/graphql
 	@$(BIN)/crm-graph dev
@@ -34,6 +34,9 @@ bench-live: $(STAMP)  ## many subscribers on one process: LIVE_SUBSCRIBERS, LIVE
 
 bench-writers: $(STAMP)  ## what subscribers cost writers: LIVE_SUBSCRIBERS, LIVE_GROUPS, WRITERS, WRITERS_SECONDS, WRITERS_ROUNDS
 	@$(BIN)/python -m tests.benchmarks.writers
+
+bench-attacks: $(STAMP)  ## what others notice of somebody who does their worst: ATTACK_SECONDS, ATTACK_ONLY, ATTACK_COMMAND
+	@$(BIN)/python -m tests.benchmarks.attacks
 
 fuzz: $(STAMP)  ## 20,000 generated operations under both executors
 	@$(BIN)/python -m tests.executor.fuzz

@@ -19,7 +19,7 @@ from graphql.validation import validation_context
 from graphql.validation.rules import overlapping_fields_can_be_merged
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
-from crm_graph.api.limits import LimitError, ShapeLimits, check_shape
+from crm_graph.api.limits import INTROSPECTION_ROOM, LimitError, ShapeLimits, check_shape, introspected_by_tools
 from crm_graph.api.literals import LocatedValuesRule
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.costs import FieldCosts
@@ -104,17 +104,18 @@ class DocumentCache:
     @classmethod
     def of(cls, schema: BuiltSchema, settings: Settings) -> DocumentCache:
         """Return the cache of a schema's documents, within the limits of the settings."""
+        costs = FieldCosts(schema)
         limits = ShapeLimits(
             settings.max_depth,
             settings.max_aliases,
             settings.max_root_fields,
             settings.max_fields,
             settings.max_statements,
-            settings.max_introspected,
+            settings.max_introspected or INTROSPECTION_ROOM * introspected_by_tools(costs),
         )
         return cls(
             schema.core,
-            FieldCosts(schema),
+            costs,
             limits,
             settings.max_source_bytes,
             settings.max_tokens,

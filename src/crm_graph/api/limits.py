@@ -26,6 +26,8 @@ from graphql import (
     SelectionNode,
     SelectionSetNode,
     VariableNode,
+    get_introspection_query,
+    parse,
 )
 
 from crm_graph.graph.costs import (
@@ -144,6 +146,22 @@ def check_shape(
         cost = Cost(shape.cost, measure.steps.steps, defaults(node), _explained(node, fragments, costs))
         found.append((node, cost))
     return found
+
+
+def introspected_by_tools(costs: FieldCosts) -> int:
+    """Return how many objects the query yields that all tools send, with all of its options: it grows with the schema,
+    and a limit that does not would shut tools out with some later record type."""
+    source = get_introspection_query(
+        specified_by_url=True, directive_is_repeatable=True, schema_description=True, input_value_deprecation=True
+    )
+    document = parse(source)
+    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+    (operation,) = (node for node in document.definitions if isinstance(node, OperationDefinitionNode))
+    return _Measure(fragments, costs).selections(operation.selection_set, costs.root(operation)).introspected
+
+
+INTROSPECTION_ROOM = 2
+"""How many times as much an introspection may yield as the one that tools send."""
 
 
 def _explained(

@@ -1,48 +1,42 @@
 """The schema cut to what somebody may reach: the rest is not in it, neither fields nor the inputs that name them.
 
 By `crm-graph schema --role`, and by introspection, which answers each member with the schema cut to their roles.
+
+A cut says which members of which types stay (`graph/pruning.py` makes a schema of that). It hides by permissions alone:
+grants that hide the same have one cut.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from weakref import WeakKeyDictionary
 
 from graphql import (
-    DocumentNode,
-    EnumTypeDefinitionNode,
     GraphQLField,
     GraphQLInputObjectType,
     GraphQLSchema,
-    InputObjectTypeDefinitionNode,
-    InterfaceTypeDefinitionNode,
-    ListTypeNode,
-    NamedTypeNode,
-    NonNullTypeNode,
-    ObjectTypeDefinitionNode,
-    TypeNode,
-    build_schema,
     get_named_type,
     is_required_input_field,
-    parse,
-    print_ast,
 )
 
 from crm_graph.executor.fields import BEYOND
 from crm_graph.graph.aggregates import aggregate_fields
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.orders import enum_name, order_keys
+from crm_graph.graph.pruning import Kept, printed, prune, weight
 from crm_graph.graph.records import Record
+from crm_graph.kernel.caches import ByteCache
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.permissions.access import Access, compile_access
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE, Level
 from crm_graph.permissions.roles import built_in_roles
 
-ROOTS = ("Query", "Mutation", "Subscription")
-MAX_CUT_SCHEMAS = 30
-"""Cut schemas that a process keeps, about 10 MB each."""
+MAX_BYTES = 64 * 1024 * 1024
+"""What all cut schemas of a process may take together."""
+MAX_ACCESSES = 10_000
+"""Sets of grants whose cut is remembered, 100 bytes each."""
 
 
 def cut_to_role(schema: BuiltSchema, role: str) -> str:
@@ -50,35 +44,58 @@ def cut_to_role(schema: BuiltSchema, role: str) -> str:
     roles = built_in_roles(schema.policies)
     if role not in roles:
         raise OperatorError(f"there is no role {role!r}", f"there are: {', '.join(roles)}")
-    return _Cut(schema, compile_access([roles[role]], schema.policies, schema.vocabulary.inherent)).sdl()
+    cut = _Cut(schema, compile_access([roles[role]], schema.policies, schema.vocabulary.inherent))
+    return printed(schema.strawberry.as_str(), cut.kept())
 
 
 class CutSchemas:
-    """The schema as each set of permissions sees it; made when it is first asked for, which takes 0.4 s in a thread."""
+    """The schema as each set of permissions sees it; made in a thread when it is first asked for.
 
-    def __init__(self, schema: BuiltSchema) -> None:
+    The schemas are weighed, and bounded together: a workspace that makes ever more roles makes others wait for theirs
+    to be made again, and takes no more memory.
+    """
+
+    def __init__(self, schema: BuiltSchema, max_bytes: int = MAX_BYTES) -> None:
         self._schema = schema
-        self._cut: OrderedDict[str, GraphQLSchema] = OrderedDict()
+        self.cache: ByteCache[str, GraphQLSchema] = ByteCache(max_bytes)
+        self._digests: ByteCache[str, str] = ByteCache(MAX_ACCESSES)
         self._making = asyncio.Lock()
+
+    @classmethod
+    def shared(cls, schema: BuiltSchema) -> CutSchemas:
+        """Return the one of a schema, for all who cut it in this process."""
+        found = _SHARED.get(schema.core)
+        if found is None:
+            found = _SHARED[schema.core] = cls(schema)
+        return found
 
     async def of(self, access: Access) -> GraphQLSchema:
         """Return the schema cut to an access; the whole one, as it is, for whoever may do everything."""
-        found = self._cut.get(access.fingerprint)
+        found = self._found(access)
         if found is not None:
-            self._cut.move_to_end(access.fingerprint)
             return found
         async with self._making:
-            if access.fingerprint not in self._cut:
-                self._cut[access.fingerprint] = await asyncio.to_thread(self._make, access)
-                if len(self._cut) > MAX_CUT_SCHEMAS:
-                    self._cut.popitem(last=False)
-        return self._cut[access.fingerprint]
+            found = self._found(access)
+            return found if found is not None else await asyncio.to_thread(self._make, access)
+
+    def _found(self, access: Access) -> GraphQLSchema | None:
+        digest = self._digests.get(access.fingerprint)
+        return None if digest is None else self._schema.core if digest == "" else self.cache.get(digest)
 
     def _make(self, access: Access) -> GraphQLSchema:
         cut = _Cut(self._schema, access)
-        if cut.leaves_all:
+        digest = "" if cut.leaves_all else cut.digest
+        self._digests.put(access.fingerprint, digest, 1)
+        if digest == "":
             return self._schema.core
-        return build_schema(cut.sdl(), assume_valid=True, assume_valid_sdl=True)
+        found = self.cache.get(digest)
+        if found is None:
+            found = prune(self._schema.core, cut.kept())
+            self.cache.put(digest, found, weight(found, self._schema.core))
+        return found
+
+
+_SHARED: WeakKeyDictionary[GraphQLSchema, CutSchemas] = WeakKeyDictionary()
 
 
 class _Cut:
@@ -86,27 +103,24 @@ class _Cut:
         self._schema = schema
         self._access = access
         self._hidden_types = {name for name in schema.vocabulary.policies if not access.of(name).allows(READ)}
-        self._hidden_members = dict(self._members())
+        self._hidden_members: dict[str, set[str]] = {}
+        for name, hidden in self._members():
+            self._hidden_members.setdefault(name, set()).update(hidden)
 
     @property
     def leaves_all(self) -> bool:
         """Whether nothing is hidden."""
         return not self._hidden_types and not any(self._hidden_members.values())
 
-    def sdl(self) -> str:
-        document = parse(self._schema.strawberry.as_str())
-        definitions: dict[str, Any] = {}
-        others: list[Any] = []
-        for node in document.definitions:
-            name = getattr(getattr(node, "name", None), "value", None)
-            if name is None or not hasattr(node, "kind") or "directive_definition" in node.kind:
-                others.append(node)
-            elif not self._is_hidden(name):
-                definitions[name] = self._without_hidden(node, name)
-        _drop_empty(definitions)
-        reachable = _reachable(definitions)
-        kept = [node for name, node in definitions.items() if name in reachable]
-        return print_ast(DocumentNode(definitions=(*others, *kept)))
+    @property
+    def digest(self) -> str:
+        """What is hidden, as a hash: grants that differ in rows alone hide the same."""
+        members = sorted((name, sorted(hidden)) for name, hidden in self._hidden_members.items() if hidden)
+        return hashlib.sha256(repr((sorted(self._hidden_types), members)).encode()).hexdigest()
+
+    def kept(self) -> Kept:
+        """Return what stays of each type that stays."""
+        return Kept.of(self._schema.core, self._is_hidden, self._hidden_members)
 
     def _is_hidden(self, name: str) -> bool:
         """Return whether a type is one that the role may not see, or is derived from one."""
@@ -187,89 +201,8 @@ class _Cut:
             if field in fields and not self._access.of(record.name).may_write(field, found[1]):
                 yield key
 
-    def _without_hidden(self, node: Any, name: str) -> Any:
-        hidden = self._hidden_members.get(name, set())
-        if isinstance(node, ObjectTypeDefinitionNode | InterfaceTypeDefinitionNode | InputObjectTypeDefinitionNode):
-            fields = [
-                each for each in node.fields or () if each.name.value not in hidden and not self._names_hidden(each)
-            ]
-            return _replaced(node, fields=tuple(fields))
-        if isinstance(node, EnumTypeDefinitionNode):
-            values = tuple(each for each in node.values or () if each.name.value not in hidden)
-            return _replaced(node, values=values)
-        return node
-
-    def _names_hidden(self, field: Any) -> bool:
-        return self._is_hidden(_named(field.type))
-
 
 def _input_of(mutation: GraphQLField) -> GraphQLInputObjectType:
     """Return the type of a mutation's one argument; one without any takes nothing that could be hidden."""
     found = next((get_named_type(each.type) for each in mutation.args.values()), None)
     return found if isinstance(found, GraphQLInputObjectType) else GraphQLInputObjectType("None", {})
-
-
-def _drop_empty(definitions: dict[str, Any]) -> None:
-    """Drop types without members, which are no types, and the fields and arguments that name them."""
-    while True:
-        empty = {
-            name
-            for name, node in definitions.items()
-            for members in ("fields", "values")
-            if hasattr(node, members) and not getattr(node, members)
-        }
-        if not empty:
-            return
-        for name in empty:
-            del definitions[name]
-        for name, node in definitions.items():
-            if hasattr(node, "fields"):
-                definitions[name] = _without_types(node, empty)
-
-
-def _without_types(node: Any, names: set[str]) -> Any:
-    fields = []
-    for field in node.fields or ():
-        if _named(field.type) in names:
-            continue
-        arguments = getattr(field, "arguments", None)
-        if arguments:
-            kept = tuple(each for each in arguments if _named(each.type) not in names)
-            field = _replaced(field, arguments=kept)
-        fields.append(field)
-    return _replaced(node, fields=tuple(fields))
-
-
-def _reachable(definitions: Mapping[str, Any]) -> set[str]:
-    """Return the names of the types that the root types lead to, and of the objects of their interfaces."""
-    found: set[str] = set()
-    waiting = [name for name in ROOTS if name in definitions]
-    while waiting:
-        name = waiting.pop()
-        if name in found or name not in definitions:
-            continue
-        found.add(name)
-        node = definitions[name]
-        for field in getattr(node, "fields", None) or ():
-            waiting.append(_named(field.type))
-            waiting += [_named(argument.type) for argument in getattr(field, "arguments", None) or ()]
-        waiting += [each.name.value for each in getattr(node, "interfaces", None) or ()]
-        waiting += [each.name.value for each in getattr(node, "types", None) or ()]
-        if isinstance(node, InterfaceTypeDefinitionNode):
-            waiting += [other for other, of in definitions.items() if _implements(of, name)]
-    return found
-
-
-def _implements(node: Any, interface: str) -> bool:
-    return any(each.name.value == interface for each in getattr(node, "interfaces", None) or ())
-
-
-def _named(type_: TypeNode) -> str:
-    while isinstance(type_, NonNullTypeNode | ListTypeNode):
-        type_ = type_.type
-    assert isinstance(type_, NamedTypeNode)
-    return type_.name.value
-
-
-def _replaced(node: Any, **changes: Any) -> Any:
-    return type(node)(**{**{key: getattr(node, key, None) for key in node.keys}, **changes})

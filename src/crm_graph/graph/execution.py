@@ -122,7 +122,7 @@ class ReferenceExecutor:
 
     def __init__(self, schema: BuiltSchema) -> None:
         self.schema = schema
-        self.schemas = CutSchemas(schema)
+        self.schemas = CutSchemas.shared(schema)
         attach_reference(schema)
 
     async def execute(

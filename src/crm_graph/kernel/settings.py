@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from crm_graph.kernel.errors import OperatorError
 
-MAY_BE_ZERO = frozenset({"event_retention_days"})
+MAY_BE_ZERO = frozenset({"event_retention_days", "max_introspected"})
 DOCUMENT_MODES = ("open", "warn", "trusted-only")
 
 
@@ -129,7 +129,8 @@ class Settings:
     max_root_fields: int = 20
     max_fields: int = 5_000
     max_statements: int = 100
-    max_introspected: int = 100_000
+    max_introspected: int = 0
+    """Objects that one introspection may yield; 0 for twice as many as the query that all tools send yields here."""
     max_values: int = 10_000
     max_cost: int = 10_000
     max_errors: int = 20

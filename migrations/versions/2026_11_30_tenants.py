@@ -30,6 +30,7 @@ def upgrade() -> None:
         " WHERE member.workspace_id = credential.workspace_id AND member.id = credential.member_id"
         " AND credential.password_hash IS NOT NULL"
     )
+    op.add_column("member_identity", sa.Column("proved_at", sa.DateTime(timezone=True), nullable=True))
     op.execute("DELETE FROM device_code WHERE expires_at < now()")
     for name in ("fk_device_code_client_id", "fk_device_code_member_id"):
         op.drop_constraint(op.f(name), "device_code", type_="foreignkey")
@@ -80,5 +81,6 @@ def downgrade() -> None:
             ["workspace_id", "id"],
             ondelete="CASCADE",
         )
+    op.drop_column("member_identity", "proved_at")
     op.drop_column("credential", "email_at")
     op.drop_column("credential", "email")

@@ -10,6 +10,7 @@ from sqlalchemy import Column, ForeignKeyConstraint, Index, MetaData, Table, Tex
 import crm_graph.api.schema  # noqa: F401 - so that every table of a slice is in the metadata
 from crm_graph.db.base import Base
 from crm_graph.domains.workspace.accounts.model import Attempt
+from crm_graph.domains.workspace.authorizations.model import DeviceCode
 from crm_graph.events.horizon import EventHorizon
 from crm_graph.identity.secrets import InstallationSecret
 
@@ -17,6 +18,7 @@ NOT_OF_A_WORKSPACE = {
     EventHorizon.__tablename__: "how far the installation's log was removed, which has one order over all workspaces",
     InstallationSecret.__tablename__: "the installation's own",
     Attempt.__tablename__: "counts attempts to sign in, before it is known who and where",
+    DeviceCode.__tablename__: "waits for a member, before it is known of which workspace",
 }
 UNIQUE_IN_THE_INSTALLATION = {
     "uq_workspace_slug": "names a workspace on the command line, so it must be unique among all of them",

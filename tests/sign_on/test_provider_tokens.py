@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from crm_graph.kernel.errors import Unauthenticated
+from tests.sign_on.flow import answered
 from tests.support.issuers import AUDIENCE, EC, ED25519, OTHER_RSA, RSA, Answer, Liar, liar
 from tests.support.sign_on import Desk
 
@@ -234,7 +235,7 @@ async def test_an_end_of_trust_is_in_force_with_the_next_request(
 
 
 async def test_two_workspaces_with_one_issuer(at: Desk, issuer: Liar) -> None:
-    """The audience decides, or a claim; where neither does, nobody is let in."""
+    """The audience decides, or a claim; where neither does, the link does, and the older one."""
     await accepting(at, issuer)
     other = await at.provider(
         issuer.address, workspace="other", **{**ACCEPTING, "audiences": ["https://other.example"]}
@@ -242,12 +243,68 @@ async def test_two_workspaces_with_one_issuer(at: Desk, issuer: Liar) -> None:
     await at.link(other, "eve", f"mem_{await at.member('sales_rep', 'other')}", "other")
     assert await viewer_roles(at, issuer.token()) == ("analyst",)
     assert "sales_rep" in await viewer_roles(at, issuer.token(aud="https://other.example"))
-    several = "The bearer token is for several workspaces: its audience must name one."
-    assert await refusal(at, issuer.token(aud=[AUDIENCE, "https://other.example"])) == several
+    assert await viewer_roles(at, issuer.token(aud=[AUDIENCE, "https://other.example"])) == ("analyst",)
     tenant = {"claim": "tenant", "operator": "EQUALS", "value": "other"}
     await at.update(other, workspace="other", audiences=[AUDIENCE], required=[tenant])
     assert await viewer_roles(at, issuer.token()) == ("analyst",)
-    assert await refusal(at, issuer.token(tenant="other")) == several
+    assert await viewer_roles(at, issuer.token(tenant="other")) == ("analyst",)
+
+
+async def test_another_workspace_takes_nobody_away(at: Desk, issuer: Liar) -> None:
+    """The attack: the issuer and audience of somebody else, anybody may sign up, and the same subject linked. Only
+    whoever is nobody elsewhere is taken."""
+    await accepting(at, issuer, required=[{"claim": "azp", "operator": "EQUALS", "value": "app"}])
+    token, stranger = issuer.token(azp="app"), issuer.token(azp="app", sub="stranger")
+    nobody = "The bearer token is of nobody who is a member here: sign in with the provider first."
+    assert await viewer_roles(at, token) == ("analyst",)
+    assert await refusal(at, stranger) == nobody
+    other = await at.provider(issuer.address, workspace="other", **ACCEPTING, **OPEN)
+    assert await viewer_roles(at, token) == ("analyst",)
+    for subject, role in (("eve", "sales_rep"), ("stranger", "admin")):
+        await at.link(other, subject, f"mem_{await at.member(role, 'other')}", "other")
+    assert await viewer_roles(at, token) == ("analyst",)
+    await suspend(at, token)
+    claims = await at.authenticator.authenticate(f"Bearer {token}")
+    with pytest.raises(Unauthenticated):
+        await at.authenticator.viewer(claims, at.graph.database.primary_reader())
+
+
+async def suspend(at: Desk, token: str) -> None:
+    """Suspend the member of a token."""
+    claims = await at.authenticator.authenticate(f"Bearer {token}")
+    mutation = "mutation ($id: ID!) { suspendMember(input: {id: $id}) { errors { code } } }"
+    await at.graph.data(mutation, {"id": f"mem_{claims.member_id}"})
+
+
+OPEN: dict[str, Any] = {"allowSignUp": True, "defaultRoles": ["sales_rep"]}
+
+
+async def workspace_of(at: Desk, token: str) -> str:
+    """Return the short name of the workspace that a token is taken for."""
+    claims = await at.authenticator.authenticate(f"Bearer {token}")
+    slug: str = await at.graph.value("SELECT slug FROM workspace WHERE id = $1", claims.workspace_id)
+    return slug
+
+
+async def test_who_signed_in_by_a_link_is_not_taken_by_an_older_one(at: Desk, issuer: Liar) -> None:
+    """The attack: to have been there first, with a link to somebody who was going to come."""
+    squatter = await at.provider(issuer.address, workspace="other", **ACCEPTING)
+    await at.link(squatter, "eve", f"mem_{await at.member('admin', 'other')}", "other")
+    provider_id = await accepting(at, issuer, emailDomains=["new.example"])
+    assert await workspace_of(at, issuer.token()) == "other"
+    response = await answered(at, issuer, provider_id, claims={"sub": "eve"})
+    assert response.status_code == 302, response.text
+    assert await workspace_of(at, issuer.token()) == "demo"
+    assert await at.graph.value("SELECT count(*) FROM member_identity WHERE proved_at IS NOT NULL") == 1
+
+
+async def test_who_is_new_goes_where_others_have_signed_in(at: Desk, issuer: Liar) -> None:
+    """The attack: to have been there first, open to everybody: the issuer knows nothing of it, so nobody signs in."""
+    await at.provider(issuer.address, workspace="other", **ACCEPTING, **OPEN)
+    provider_id = await accepting(at, issuer, **OPEN)
+    assert (await answered(at, issuer, provider_id, claims={"sub": "first"})).status_code == 302
+    person = {"email": "new2@new.example", "email_verified": True}
+    assert await workspace_of(at, issuer.token(sub="new", **person)) == "demo"
 
 
 async def test_who_is_new_is_admitted_only_where_anybody_may_sign_up(at: Desk, issuer: Liar) -> None:

@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from crm_graph.db.session import Session
-from crm_graph.domains.workspace.providers.directory import PREFIX, Provider, find_provider
+from crm_graph.domains.workspace.providers.directory import PREFIX, Provider, find_provider, prove_link
 from crm_graph.domains.workspace.providers.events import MemberSignedInWithProvider
 from crm_graph.domains.workspace.providers.policy import MEMBER_IDENTITY
 from crm_graph.domains.workspace.providers.provisioning import Admitted, NotAdmitted, admit, make_work
@@ -205,6 +205,7 @@ class SingleSignOn:
     ) -> None:
         work = make_work(session, provider, self._services.clock, origin, request_id, admitted.member_id)
         event = MemberSignedInWithProvider(provider.id, admitted.member_id)
+        await prove_link(session, provider.workspace_id, admitted.identity_id, self._services.clock())
         # Past `Work.record`, which would make every process look all members up anew.
         await append(session, work.entry(MEMBER_IDENTITY, admitted.identity_id, event, {}))
 

@@ -25,7 +25,7 @@ MAX_VARIABLES_BYTES = 1_000_000
 
 @click.command()
 @click.argument("url")
-@click.option("--workspace", help="The workspace's short name; may be left out where there is one only.")
+@click.option("--workspace", help="The short name of the workspace whose members may let it in; any otherwise.")
 @click.option("--client-id", help="Sign in as this OAuth client, instead of the command line's own.")
 @click.option("--read-only", is_flag=True, help="For reading alone.")
 def login(url: str, workspace: str | None, client_id: str | None, read_only: bool) -> None:
@@ -45,8 +45,8 @@ def login(url: str, workspace: str | None, client_id: str | None, read_only: boo
     except WebError as error:
         if error.code == "invalid_client" and client_id is None:
             raise OperatorError(
-                f"{url} lets no command line in{'' if workspace else ' without the name of a workspace'}",
-                "give `--workspace`, or ask its operator whether CRM_COMMAND_LINE_CLIENT is on",
+                f"{url} lets no command line in",
+                "ask its operator whether CRM_COMMAND_LINE_CLIENT is on, or give a `--client-id` of a workspace",
             ) from None
         raise
     console.print(

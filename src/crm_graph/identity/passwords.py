@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,13 +83,25 @@ class Passwords:
         return await self._in_thread(lambda: self._hasher.hash(secret))
 
     async def verify(self, hashed: str | None, password: str) -> bool:
-        """Return whether a password is the one of a hash. None, for who has none or is not there, costs the same and
-        is false. Raises RateLimited where too many wait."""
-        self.verifications += 1
+        """Return whether a password is the one of a hash; see `verify_each`."""
+        (right,) = await self.verify_each((hashed,), password)
+        return right
+
+    async def verify_each(self, hashes: Sequence[str | None], password: str) -> list[bool]:
+        """Return of each of some hashes whether a password is the one of it: all are verified, whichever fit. None,
+        for who has none or is not there, costs the same and is false. Raises RateLimited where too many wait: each
+        hash takes a place in the queue, and either all get one or none."""
+        self._refuse_beyond(len(hashes))
+        self.verifications += len(hashes)
         too_long = len(password) > self._settings.password_max_length
         secret = b"" if too_long else _normal(password).encode()
-        right = await self._in_thread(lambda: self._verify(self._decoy if hashed is None else hashed, secret))
-        return right and hashed is not None and not too_long
+
+        def verify(hashed: str | None) -> bool:
+            return self._verify(self._decoy if hashed is None else hashed, secret)
+
+        running = [self._start(partial(verify, hashed)) for hashed in hashes]
+        found = [await asyncio.shield(each) for each in running]
+        return [right and hashed is not None and not too_long for right, hashed in zip(found, hashes, strict=True)]
 
     def _verify(self, hashed: str, secret: bytes) -> bool:
         try:
@@ -103,12 +115,19 @@ class Passwords:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         """Run something on one of the threads, also to its end when whoever waits for it is gone."""
-        if self._running >= self._settings.argon2_threads + self._settings.argon2_queue_size:
-            raise RateLimited(BUSY, 1)
+        self._refuse_beyond(1)
+        return await asyncio.shield(self._start(work))
+
+    def _start(self, work: Callable[[], T]) -> asyncio.Future[T]:
         self._running += 1
         running = asyncio.get_running_loop().run_in_executor(self._threads, work)
         running.add_done_callback(self._finished)
-        return await asyncio.shield(running)
+        return running
+
+    def _refuse_beyond(self, more: int) -> None:
+        """Raise RateLimited where so many more would be too many."""
+        if self._running + more > self._settings.argon2_threads + self._settings.argon2_queue_size:
+            raise RateLimited(BUSY, 1)
 
     def _finished(self, running: asyncio.Future[Any]) -> None:
         self._running -= 1

@@ -54,6 +54,9 @@ class Settings:
     """Passwords that a process hashes at a time."""
     argon2_queue_size: int = 100
     """Passwords that wait for one of the threads; who comes then is told to come back."""
+    sign_in_candidates: int = 3
+    """Accounts of an address whose passwords are tried where no workspace is named: always so many verifications, and
+    no more than there are workspaces."""
     breached_passwords: str = ""
     """A file of SHA-1 hashes of passwords that are known, sorted, as Have I Been Pwned ships it: none is accepted."""
     attempt_window_seconds: int = 300
@@ -252,6 +255,11 @@ class Settings:
         if settings.command_line_client not in {"on", "off"}:
             value = settings.command_line_client
             raise OperatorError(f"CRM_COMMAND_LINE_CLIENT={value!r} is unknown", "set it to `on` or `off`")
+        if settings.sign_in_candidates > settings.argon2_threads + settings.argon2_queue_size:
+            raise OperatorError(
+                f"CRM_SIGN_IN_CANDIDATES={settings.sign_in_candidates}: so many passwords never fit into the queue",
+                "set it to no more than CRM_ARGON2_THREADS and CRM_ARGON2_QUEUE_SIZE together",
+            )
         if settings.document_mode not in DOCUMENT_MODES:
             known = ", ".join(f"`{mode}`" for mode in DOCUMENT_MODES)
             raise OperatorError(f"CRM_DOCUMENT_MODE={settings.document_mode!r} is unknown", f"set it to one of {known}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
+import httpx
 import pyotp
 
 from crm_graph.domains.workspace.accounts.credentials import read_credential, set_password
@@ -151,3 +152,49 @@ async def test_providers_are_linked_to(database_url: str, schema: BuiltSchema) -
         continue_ = quote(hidden(page)["continue"], safe="")
         assert f'href="/sso/idp_{client.workspace_id}/start?continue={continue_}"' in page.text
         assert "Sign in with Key &amp; Cloak" in page.text
+
+
+async def test_a_page_that_knows_no_workspace_asks_for_one(site: Site) -> None:
+    """At `/oauth/device` an account signs in by its password, whoever else has the address, or by its workspace's name;
+    an app's page is of the app's workspace, whatever a form says."""
+    accounts = {}
+    for slug, password in (("demo", PASSWORD), ("other", "another horse battery staple")):
+        claims = await site.graph.claims("sales_rep", slug)
+        await site.graph.rows("UPDATE member SET email = 'both@example.com' WHERE id = $1", claims.member_id)
+        hashed = await site.services.passwords.hash(password)
+        async with site.services.database.transaction() as session:
+            await set_password(site.services, session, claims.workspace_id, claims.member_id, hashed, 0)
+        accounts[slug] = password
+
+    async def enter(workspace: str, password: str, link: str = "/oauth/device") -> httpx.Response:
+        site.http.cookies.clear()
+        page = await site.http.get(link)
+        found = await site.submit(page, email="both@example.com", password=password, workspace=workspace)
+        if found.status_code == 303:
+            found = await site.http.get(found.headers["location"])
+        return found
+
+    for slug, password in accounts.items():
+        other = next(each for each in accounts if each != slug)
+        assert 'name="user_code"' in (await enter("", password)).text
+        assert 'name="user_code"' in (await enter(f" {slug} ", password)).text
+        refused = [await enter(name, password) for name in (other, "nowhere")]
+        assert [each.status_code for each in refused] == [403, 403]
+        pages = [blank(page.text, name) for page, name in zip(refused, (other, "nowhere"), strict=True)]
+        assert pages[0] == pages[1]
+        link = f"/oauth/device?workspace={slug}&user_code=BCDF-GHJK"
+        site.http.cookies.clear()
+        assert 'name="workspace"' in (await site.http.get(link)).text
+        assert f'value="{slug}"' in (await site.http.get(link)).text
+        assert "BCDF-GHJK" in (await enter(slug, password, link)).text
+    client = await site.client(first_party=True)
+    page = await site.authorize(client, Pkce())
+    assert 'name="workspace"' not in page.text
+    given = {"email": "both@example.com", "password": accounts["other"], "workspace": "other"}
+    assert (await site.submit(page, **given)).status_code == 403
+
+
+def blank(text: str, workspace: str) -> str:
+    """Return a page without what it was given and what differs for each browser."""
+    text = re.sub(r'name="form_token" value="[^"]*"', "", text)
+    return text.replace(f'value="{workspace}"', "")

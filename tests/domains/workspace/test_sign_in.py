@@ -62,32 +62,50 @@ CASES: dict[str, dict[str, Any]] = {
     "a service": {"email": "rep4@example.com", "password": PASSWORD},
     "another workspace": {"email": "rep@example.com", "password": PASSWORD, "workspace": "other"},
     "an unknown workspace": {"email": "rep@example.com", "password": PASSWORD, "workspace": "nowhere"},
-    "an address of two workspaces": {"email": "rep@example.com", "password": PASSWORD, "workspace": None},
     "no address": {"email": ""},
     "an empty password": {"email": "rep@example.com", "password": ""},
     "a very long password": {"email": "rep@example.com", "password": "x" * 10_000},
     "the hash as password": {"email": "rep@example.com", "password": "$argon2id$v=19$m=64,t=1,p=1$c2FsdA$aGFzaA"},
 }
+NOWHERE = {
+    "of two workspaces, both with a password": {"email": "rep5@example.com"},
+    "of two workspaces, one with a password": {"email": "rep@example.com"},
+    "of two workspaces, none with a password": {"email": "rep2@example.com"},
+    "a suspended member": {"email": "rep3@example.com", "password": PASSWORD},
+    "a service": {"email": "rep4@example.com", "password": PASSWORD},
+    "an unknown address": {"email": "nobody@example.com"},
+    "no address": {"email": ""},
+    "an empty password": {"email": "rep@example.com", "password": ""},
+}
+"""Without a workspace."""
 
 
-async def test_nobody_learns_who_is_there(accounts: Accounts) -> None:
-    """The same bytes, one verification, the same statements, for every reason why somebody cannot come in."""
+@pytest.mark.parametrize(
+    ("cases", "workspace", "verifications"), [(CASES, "demo", 1), (NOWHERE, None, 2)], ids=["named", "nowhere"]
+)
+async def test_nobody_learns_who_is_there(
+    accounts: Accounts, cases: dict[str, dict[str, Any]], workspace: str | None, verifications: int
+) -> None:
+    """The same bytes, verifications and statements, for every reason why somebody cannot come in: one verification in a
+    workspace, without one as many as there are workspaces."""
     await accounts.give_password("rep@example.com")
+    for slug in ("demo", "other"):
+        await accounts.give_password("rep5@example.com", workspace=slug)
     for email in ("rep3@example.com", "rep4@example.com"):
         await accounts.give_password(email)
     await accounts.rows("UPDATE member SET status = 'SUSPENDED' WHERE email = 'rep3@example.com'")
     await accounts.rows("UPDATE member SET kind = 'SERVICE' WHERE email = 'rep4@example.com'")
     payloads, statements = [], []
-    for name, given in CASES.items():
+    for name, given in cases.items():
         before = accounts.services.passwords.verifications
         accounts.database.one.sent.clear()  # type: ignore[attr-defined]
-        payloads.append(await accounts.sign_in(**{"password": WRONG, **given}))
+        payloads.append(await accounts.sign_in(**{"password": WRONG, "workspace": workspace, **given}))
         statements.append(list(accounts.database.one.sent))  # type: ignore[attr-defined]
-        assert accounts.services.passwords.verifications == before + 1, name
+        assert accounts.services.passwords.verifications == before + verifications, name
     assert all(each == payloads[0] for each in payloads)
     assert payloads[0]["errors"][0]["code"] == "INVALID"
     assert all(each == statements[0] for each in statements)
-    assert await accounts.events() == ["SignInFailed"] * len(CASES)
+    assert await accounts.events() == ["SignInFailed"] * len(cases) * verifications
 
 
 async def test_the_log_keeps_no_address_and_no_password(accounts: Accounts, caplog: pytest.LogCaptureFixture) -> None:
@@ -218,7 +236,7 @@ async def test_signing_in_rightly_is_not_counted(accounts: Accounts) -> None:
 
 async def test_a_counter_outlives_a_failed_operation(accounts: Accounts) -> None:
     """What is counted is committed apart: a later field that fails takes nothing back."""
-    source = """mutation { signIn(input: {email: "rep@example.com", password: "x"}) { accessToken }
+    source = """mutation { signIn(input: {email: "rep@example.com", password: "x", workspace: "demo"}) { accessToken }
         refreshSession(input: {refreshToken: "x"}) { accessToken } }"""
     body = await accounts.ask(source)
     assert body["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"

@@ -7,7 +7,7 @@ from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 
 from crm_graph.api.oauth.exchange import CLIENT_PREFIX, Exchange
 from crm_graph.domains.workspace.accounts.directory import FULL_SCOPE, READ_SCOPE
-from crm_graph.domains.workspace.authorizations.apps import App
+from crm_graph.domains.workspace.authorizations.apps import App, find_app_in
 from crm_graph.domains.workspace.clients.keys import note_use, verify_key
 from crm_graph.domains.workspace.clients.model import ClientKind
 from crm_graph.domains.workspace.clients.redirects import matches
@@ -27,12 +27,22 @@ class OAuthClient(ClientMixin):  # type: ignore[misc] # Authlib is untyped
 
     def __init__(self, exchange: Exchange, app: App) -> None:
         self._exchange = exchange
+        self._asked_as = app.asked_as
         self.app = app
 
     @property
     def client_id(self) -> str:
         """The client's id as requests and answers spell it."""
-        return encode_id(CLIENT_PREFIX, self.app.id)
+        return self._asked_as or encode_id(CLIENT_PREFIX, self.app.id)
+
+    def is_one(self, workspace_id: str, client_id: str | None) -> bool:
+        """Return whether this is the client of a workspace under an inner id. The command line, which asks without
+        being any yet, is from now on that workspace's client of it."""
+        if client_id is not None and self.app.asked_as is not None:
+            app = self._exchange.wait(find_app_in(self._exchange.reader(), workspace_id, client_id))
+            if app is not None and self.app.is_settled(app):
+                self.app = app
+        return (workspace_id, client_id) == (self.app.workspace_id, self.app.id)
 
     @property
     def is_public(self) -> bool:

@@ -24,8 +24,19 @@ from crm_graph.api.oauth.requests import parse_parameters, read_form
 from crm_graph.api.oauth.sign_in import SignIn, problem_page, too_many_page
 from crm_graph.api.oauth.texts import texts_for
 from crm_graph.api.oauth.visits import Desk
-from crm_graph.domains.workspace.authorizations.apps import find_app
-from crm_graph.domains.workspace.authorizations.devices import answer_device, find_waiting, normalize_user_code
+from crm_graph.domains.workspace.authorizations.apps import (
+    COMMAND_LINE,
+    MAX_ASKED_LENGTH,
+    App,
+    command_line,
+    find_app_in,
+)
+from crm_graph.domains.workspace.authorizations.devices import (
+    WaitingDevice,
+    answer_device,
+    find_waiting,
+    normalize_user_code,
+)
 from crm_graph.kernel.errors import RateLimited
 
 
@@ -61,7 +72,9 @@ class DevicePages:
         if request.method == "GET":
             code = normalize_user_code(query.get("user_code", ""))
             if owner is None or "switch" in query:
-                here = f"{PATH}?{urlencode({'user_code': code})}" if code else PATH
+                kept = {"user_code": code, "workspace": query.get("workspace", "")[:MAX_ASKED_LENGTH]}
+                kept = {name: value for name, value in kept.items() if value}
+                here = f"{PATH}?{urlencode(kept)}" if kept else PATH
                 return await self._sign_in.page(request, exchange, here)
             return self._form(request, exchange, code)
         form = await read_form(request, max_bytes)
@@ -79,7 +92,7 @@ class DevicePages:
         """Show what the device wants."""
         services, workspace_id = self._desk.services, owner.person.workspace_id
         waiting = await find_waiting(services, exchange.reader(), workspace_id, code)
-        app = None if waiting is None else await find_app(exchange.reader(), waiting.client_id)
+        app = None if waiting is None else await _app(exchange, workspace_id, waiting)
         if waiting is None or app is None:
             return self._form(request, exchange, code, "device_unknown")
         browser_id = forms.browser_of(request)
@@ -87,7 +100,7 @@ class DevicePages:
             "consent",
             _texts(request),
             app=app.name,
-            workspace=app.workspace,
+            workspace=owner.person.workspace,
             scopes=waiting.scope.split(),
             person=owner.person,
             code=code,
@@ -132,6 +145,12 @@ class DevicePages:
         )
         forms.set_cookie(response, exchange.issuer, forms.COOKIE, browser_id)
         return response
+
+
+async def _app(exchange: Exchange, workspace_id: str, waiting: WaitingDevice) -> App | None:
+    if waiting.client_id is None:
+        return command_line(COMMAND_LINE)
+    return await find_app_in(exchange.reader(), workspace_id, waiting.client_id)
 
 
 def _texts(request: Request) -> Mapping[str, str]:

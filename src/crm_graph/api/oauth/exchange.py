@@ -22,14 +22,7 @@ from sqlalchemy.util.concurrency import await_, greenlet_spawn
 from crm_graph.api.oauth.limits import Limiter
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.domains.workspace.accounts.sessions import TokenPair
-from crm_graph.domains.workspace.authorizations.apps import (
-    COMMAND_LINE,
-    App,
-    add_command_line,
-    find_app,
-    find_named_app,
-    find_one_workspace,
-)
+from crm_graph.domains.workspace.authorizations.apps import App, command_line, find_app
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
 from crm_graph.kernel.ids import decode_id
@@ -84,23 +77,8 @@ class Exchange:
         return self._apps[client_id]
 
     async def _find(self, client_id: str) -> App | None:
-        name, _, slug = client_id.partition("@")
-        if name == COMMAND_LINE:
-            return await self._command_line(slug or None)
+        waiting = command_line(client_id)
+        if waiting is not None:
+            return waiting if self.services.settings.command_line_client == "on" else None
         id_ = decode_id(CLIENT_PREFIX, client_id)
         return None if id_ is None else await find_app(self.reader(), id_)
-
-    async def _command_line(self, slug: str | None) -> App | None:
-        """Return the client of the command line in a workspace, or in the only one there is; made when it is first
-        asked for, so that `crm-graph login` needs no preparation."""
-        if self.services.settings.command_line_client != "on":
-            return None
-        workspace_id = await find_one_workspace(self.reader(), slug)
-        if workspace_id is None:
-            return None
-        found = await find_named_app(self.reader(), workspace_id, COMMAND_LINE)
-        if found is None:
-            async with self.services.database.transaction() as session:
-                await add_command_line(session, workspace_id, self.origin, self.services.clock())
-            found = await find_named_app(self.reader(), workspace_id, COMMAND_LINE)
-        return found

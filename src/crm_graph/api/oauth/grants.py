@@ -124,7 +124,7 @@ class ShownToken:
 
     def check_client(self, client: OAuthClient) -> bool:
         """Return whether it is this client's."""
-        return (self.shown.workspace_id, self.shown.client_id) == (client.app.workspace_id, client.app.id)
+        return client.is_one(self.shown.workspace_id, self.shown.client_id)
 
     def get_scope(self) -> str:
         """Return what the member agreed to."""
@@ -188,7 +188,7 @@ class Device:
 
     def get_client_id(self) -> str:
         """Return whose device it is."""
-        return encode_id(CLIENT_PREFIX, self.found.client_id)
+        return self.found.asked_as or encode_id(CLIENT_PREFIX, self.found.client_id or "")
 
     def get_scope(self) -> str:
         """Return what it asked for."""
@@ -209,17 +209,21 @@ class DeviceGrant(DeviceCodeGrant):  # type: ignore[misc] # Authlib is untyped
     TOKEN_ENDPOINT_AUTH_METHODS = ALL_METHODS
 
     def query_device_credential(self, device_code: str) -> Device | None:
-        """Return a device of the client's workspace by its code."""
-        exchange: Exchange = self.server.exchange
-        workspace_id = self.request.client.app.workspace_id
-        found = exchange.wait(take_device(exchange.services, exchange.session(), workspace_id, device_code))
+        """Return a device of the client's workspace by its code; of the command line, one that asks as it does."""
+        exchange, app = self.server.exchange, self.request.client.app
+        found = exchange.wait(
+            take_device(exchange.services, exchange.session(), app.workspace_id, app.asked_as, device_code)
+        )
         return None if found is None else Device(found)
 
     def query_user_grant(self, user_code: FoundDevice) -> tuple[Owner | None, bool] | None:
         """Return who answered, and what; None while nobody has. A member who may not come in any more has said no."""
         found, exchange = user_code, self.server.exchange
-        if found.approved is None or found.member_id is None or found.auth_time is None:
+        if found.approved is None or found.member_id is None or found.auth_time is None or found.workspace_id is None:
             return None
+        client: OAuthClient = self.request.client
+        if not client.is_one(found.workspace_id, found.client_id):
+            return None, False  # the workspace has removed it since
         person = exchange.wait(find_person(exchange.session(), found.workspace_id, found.member_id))
         return (None, False) if person is None else (Owner(person, found.auth_time), found.approved)
 

@@ -35,6 +35,11 @@ class _Issuer(IssuerParameter):  # type: ignore[misc] # Authlib is untyped
         return self._issuer
 
 
+def _key(client: OAuthClient) -> str:
+    """Return what tells a client from all others: its id does so in its workspace alone."""
+    return f"{client.app.workspace_id} {client.app.id}"
+
+
 class Server(AuthorizationServer):  # type: ignore[misc] # Authlib is untyped
     """The authorization server."""
 
@@ -75,7 +80,7 @@ class Server(AuthorizationServer):  # type: ignore[misc] # Authlib is untyped
         named = request.form.get("client_id")
         if basic and named is not None and named != client.client_id:
             raise InvalidClientError("The request names two clients.", status_code=401)
-        if not client.is_public and self.exchange.limiter.retry_after_s("client", client.app.id):
+        if not client.is_public and self.exchange.limiter.retry_after_s("client", _key(client)):
             raise OAuth2Error("There were too many requests.", error="temporarily_unavailable", status_code=429)
         request.client = client
         return client

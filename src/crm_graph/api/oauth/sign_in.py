@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -36,6 +36,8 @@ class _Target:
     continue_: str
     app: App | None
     redirect_uri: str | None
+    workspace: str | None
+    """The short name of the one where they sign in: the client's, or what they say, there or not."""
 
 
 class SignIn:
@@ -63,10 +65,11 @@ class SignIn:
         if not forms.is_own_form(services, request, form.get(forms.FIELD), _page(target.continue_)):
             return self.expired(request)
         email, texts = form.get("email", ""), texts_for(request.headers.get("accept-language"))
-        workspace = None if target.app is None else target.app.workspace
+        if target.app is None:
+            target = replace(target, workspace=form.get("workspace", "").strip() or None)
         try:
             found = await authenticate(
-                services, email, form.get("password", ""), form.get("code"), workspace, exchange.origin
+                services, email, form.get("password", ""), form.get("code"), target.workspace, exchange.origin
             )
         except SignInFailure:
             return await self._page(request, exchange, target, email, 403, texts["sign_in_failed"])
@@ -112,6 +115,7 @@ class SignIn:
             app=None if app is None else app.name,
             problem=problem,
             email=email,
+            workspace=target.workspace or "",
             second_factor=second_factor,
             continue_=target.continue_,
             providers=[_link(id_, name, target.continue_) for id_, name in providers],
@@ -126,14 +130,14 @@ class SignIn:
         is_ours = continue_.isascii() and "\\" not in continue_ and not (parts.scheme or parts.netloc or parts.fragment)
         if not is_ours or parts.path not in {AUTHORIZE, device.PATH}:
             raise InvalidRequestError("There is no such page to continue to.")
-        if parts.path == device.PATH:
-            return _Target(continue_, None, None)
         parameters = parse_parameters(parts.query, self._desk.services.settings.oauth_max_bytes)
+        if parts.path == device.PATH:
+            return _Target(continue_, None, None, parameters.get("workspace"))
         app = await exchange.app(parameters.get("client_id", ""))
         uri = parameters.get("redirect_uri", "")
         if app is None or not OAuthClient(exchange, app).check_redirect_uri(uri):
             raise InvalidRequestError("There is no such client.")
-        return _Target(continue_, app, uri)
+        return _Target(continue_, app, uri, app.workspace)
 
 
 def problem_page(request: Request, error: OAuth2Error) -> Response:

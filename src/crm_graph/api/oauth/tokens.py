@@ -21,7 +21,7 @@ from crm_graph.domains.workspace.accounts.sessions import (
     revoke_by_refresh_token,
     revoke_session,
 )
-from crm_graph.domains.workspace.authorizations.apps import Person, find_person
+from crm_graph.domains.workspace.authorizations.apps import Person, find_app_in, find_person
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import Unauthenticated
 from crm_graph.kernel.ids import encode_id
@@ -45,9 +45,10 @@ class AccessToken:
 
     def get_client(self) -> OAuthClient | None:
         """Return the client that it was given to."""
-        if self.claims.client_id is None:
+        workspace_id, client_id = self.claims.workspace_id, self.claims.client_id
+        if client_id is None:
             return None
-        app = self._exchange.wait(self._exchange.app(encode_id(CLIENT_PREFIX, self.claims.client_id)))
+        app = self._exchange.wait(find_app_in(self._exchange.reader(), workspace_id, client_id))
         return None if app is None else OAuthClient(self._exchange, app)
 
     def get_user(self) -> Person | None:
@@ -57,7 +58,7 @@ class AccessToken:
 
     def check_client(self, client: OAuthClient) -> bool:
         """Return whether it was given to this client."""
-        return (self.claims.workspace_id, self.claims.client_id) == (client.app.workspace_id, client.app.id)
+        return client.is_one(self.claims.workspace_id, self.claims.client_id)
 
     def is_expired(self) -> bool:
         """Return False: one that is over is not found."""

@@ -13,12 +13,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, TypeAlias, TypeVar
 
 import httpx
 import orjson
 
+from crm_graph.identity.oidc.addresses import is_public
 from crm_graph.identity.origin import Network
 from crm_graph.kernel.errors import IssuerFault
 
@@ -28,9 +29,6 @@ MAX_URL_LENGTH = 500
 MAX_CONNECTIONS = 100
 RESOLVING_THREADS = 16
 """Of our own: a name server that answers late must not take the threads that others in this process resolve in."""
-_TUNNELS = tuple(ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
-"""IPv6 addresses that carry an IPv4 one, which may be any."""
-
 
 _Answer = TypeVar("_Answer")
 _Content: TypeAlias = "Mapping[str, str] | bytes | None"
@@ -134,8 +132,7 @@ class Fetcher:
             raise IssuerFault(f"{shown}: must be https", temporary=False)
         if any(address in network for network in self._private if network.version == address.version):
             return
-        tunnels = any(address in network for network in _TUNNELS if network.version == address.version)
-        if not address.is_global or address.is_multicast or tunnels:
+        if not is_public(address):
             raise IssuerFault(
                 f"{shown}: its address is not a public one; the operator can allow its network by {self._setting}",
                 temporary=False,

@@ -10,7 +10,7 @@ from crm_graph.db.session import ReadSession, Session
 from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.accounts.events import PasswordChanged
 from crm_graph.domains.workspace.accounts.journal import By, record
-from crm_graph.domains.workspace.accounts.meter import Kind, count, take_back
+from crm_graph.domains.workspace.accounts.meter import Kind, count, of_member, take_back
 from crm_graph.domains.workspace.accounts.model import RevokedReason
 from crm_graph.domains.workspace.accounts.sessions import revoke_all
 from crm_graph.identity.services import Services
@@ -31,10 +31,11 @@ _READ = Statement(
 # As one statement, so that a first password is set once, also by two at once.
 _SET = Statement(
     """
-    INSERT INTO credential (workspace_id, member_id, generation, password_hash, password_at)
-    VALUES ($1, $2, $5 + 1, $3, $4)
+    INSERT INTO credential (workspace_id, member_id, generation, password_hash, password_at, email, email_at)
+    SELECT workspace_id, id, $5 + 1, $3, $4, lower(email), $4 FROM member WHERE workspace_id = $1 AND id = $2
     ON CONFLICT (workspace_id, member_id) DO UPDATE
-    SET generation = credential.generation + 1, password_hash = $3, password_at = $4
+    SET generation = credential.generation + 1, password_hash = $3, password_at = $4, email = excluded.email,
+        email_at = CASE WHEN credential.email = excluded.email THEN credential.email_at ELSE excluded.email_at END
     WHERE credential.generation = $5
     RETURNING generation
     """,
@@ -44,6 +45,14 @@ _SET = Statement(
 _REHASH = Statement(
     "UPDATE credential SET password_hash = $3 WHERE workspace_id = $1 AND member_id = $2 AND password_hash = $4",
     ("workspace_id", "member_id", "password_hash", "before"),
+    {},
+)
+_NOTE_EMAIL = Statement(
+    """
+    UPDATE credential SET email = $3, email_at = $4
+    WHERE workspace_id = $1 AND member_id = $2 AND email IS DISTINCT FROM $3
+    """,
+    ("workspace_id", "member_id", "email", "now"),
     {},
 )
 
@@ -73,12 +82,15 @@ async def read_credential(session: ReadSession, workspace_id: str, member_id: st
     return None if row is None else Held(**dict(row.items()))
 
 
-async def check_password(services: Services, held: Held, member_id: str, password: str, field: str) -> None:
+async def check_password(
+    services: Services, held: Held, workspace_id: str, member_id: str, password: str, field: str
+) -> None:
     """Check the password of a member who is signed in and changes how they sign in. Metered per member.
 
     Raises RateLimited, and Refused for a wrong one, and for a member who has none.
     """
-    counted = await count(services, Kind.PASSWORD, member_id, services.settings.attempts_per_account)
+    member = of_member(workspace_id, member_id)
+    counted = await count(services, Kind.PASSWORD, member, services.settings.attempts_per_account)
     counted.check()
     if held.password_hash is None:
         raise Refused("INVALID", "There is no password yet: ask for a link by `requestPasswordReset`.", (field,))
@@ -115,6 +127,13 @@ async def replace_password(
     await set_password(services, session, workspace_id, member_id, hashed, generation)
     await record(services, session, workspace_id, member_id, PasswordChanged(), by)
     await revoke_all(services, session, workspace_id, member_id, RevokedReason.PASSWORD_CHANGED, but, by=by)
+
+
+async def note_email(services: Services, workspace_id: str, member_id: str, email: str) -> None:
+    """Keep that a password works under an address from now on: its member was given another one meanwhile."""
+    values = {"workspace_id": workspace_id, "member_id": member_id, "email": email, "now": services.clock()}
+    async with services.database.transaction() as session:
+        await session.execute(_NOTE_EMAIL, values)
 
 
 async def rehash(services: Services, workspace_id: str, member_id: str, before: str, password: str) -> None:

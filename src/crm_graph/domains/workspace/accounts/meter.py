@@ -5,17 +5,26 @@ Windows are fixed and short. A long lock would be a weapon: whoever knows an add
 account is shut for the rest of a window of minutes only, an address that is shut does not count against the accounts
 it goes on to name, and attempts from where a member signed in before are counted apart (`sign_in.py`): the owner at
 their usual place is not locked out by a crowd elsewhere. Sessions that exist go on in any case.
+
+What is counted is a `Subject`, and all of those that are not the network somebody comes from name a workspace: ids are
+unique in one only, and the same address may have an account in each, so that otherwise who administers one workspace
+could use up the attempts of somebody in another.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from ipaddress import IPv6Address, ip_address, ip_network
+from typing import NewType
 
+import orjson
+
+from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import RateLimited
@@ -27,12 +36,16 @@ _IPV6_PREFIX = 64
 DAY_S = 24 * 60 * 60
 HOUR_S = 60 * 60
 
+Subject = NewType("Subject", str)
+"""What attempts are counted by, or at: made by one of the functions below, none of which forgets the workspace."""
+
+# In the order of the subjects, so that two who count the same ones do not wait for each other in a circle.
 _COUNT = Statement(
     """
-    INSERT INTO attempt (subject, ends_at, attempts) VALUES ($1, $2, 1)
-    ON CONFLICT (subject, ends_at) DO UPDATE SET attempts = attempt.attempts + 1 RETURNING attempts
+    INSERT INTO attempt (subject, ends_at, attempts) SELECT unnest($1::bytea[]), $2, 1
+    ON CONFLICT (subject, ends_at) DO UPDATE SET attempts = attempt.attempts + 1 RETURNING subject, attempts
     """,
-    ("subject", "ends_at"),
+    ("subjects", "ends_at"),
     {},
 )
 _REFUND = Statement(
@@ -72,28 +85,89 @@ class Counted:
         """Whether this is the attempt with which the limit was passed: the one worth an entry in the log."""
         return self.attempts == self.limit + 1
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the limit is passed."""
+        return self.attempts > self.limit
+
     def check(self) -> None:
         """Raise RateLimited when the limit is passed."""
-        if self.attempts > self.limit:
+        if self.is_over:
             raise RateLimited(TOO_MANY, self.retry_after_s)
 
 
-async def count(services: Services, kind: Kind, value: str, limit: int, window_s: int | None = None) -> Counted:
-    """Count one attempt of a kind by, or at, `value`, and commit. Windows are of `CRM_ATTEMPT_WINDOW_SECONDS` unless
-    given."""
+def of_member(workspace_id: str, member_id: str) -> Subject:
+    """Return the subject of a member who is known."""
+    return _subject("member", workspace_id, member_id)
+
+
+def of_link(workspace_id: str, link_id: str) -> Subject:
+    """Return the subject of a link that was shown."""
+    return _subject("link", workspace_id, link_id)
+
+
+def of_account(workspace: str | None, email: str, network: str | None = None) -> Subject:
+    """Return the subject of whoever has an address in a workspace, by its short name, there or not; None for who names
+    none. `network` counts those who come from it apart."""
+    return _subject("account", workspace or "", email, network or "")
+
+
+def of_nobody(number: int, email: str) -> Subject:
+    """Return a subject that is counted in the place of an account that is not there."""
+    return _subject("nobody", str(number), email)
+
+
+def of_network(network: str) -> Subject:
+    """Return the subject of a network, as `network_of` has it: the one kind that is of no workspace."""
+    return _subject("network", network)
+
+
+def _subject(*parts: str) -> Subject:
+    """Return parts as one text: as JSON, so that no part can be written to end like the next one begins."""
+    return Subject(orjson.dumps(parts).decode())
+
+
+async def tally(
+    services: Services,
+    session: Session,
+    kind: Kind,
+    subjects: Sequence[Subject],
+    limit: int,
+    window_s: int | None = None,
+) -> list[Counted]:
+    """Count one attempt of a kind at each of several subjects, all different, in the transaction of `session`: one
+    statement. Windows are of `CRM_ATTEMPT_WINDOW_SECONDS` unless given."""
     window_s = window_s or services.settings.attempt_window_seconds
     now = services.clock().timestamp()
     ends_at = (int(now) // window_s + 1) * window_s
-    subject = hmac.digest(services.keys(_PURPOSE)[0], f"{kind.value}\0{value}".encode(), hashlib.sha256)
+    key = services.keys(_PURPOSE)[0]
+    hashes = [hmac.digest(key, f"{kind.value}\0{subject}".encode(), hashlib.sha256) for subject in subjects]
     until = datetime.fromtimestamp(ends_at, UTC)
+    rows = await session.execute(_COUNT, {"subjects": sorted(hashes), "ends_at": until})
+    attempts = {bytes(row["subject"]): int(row["attempts"]) for row in rows}
+    wait_s = max(1, round(ends_at - now))
+    return [Counted(hashed, until, attempts[hashed], limit, wait_s) for hashed in hashes]
+
+
+async def count_each(
+    services: Services, kind: Kind, subjects: Sequence[Subject], limit: int, window_s: int | None = None
+) -> list[Counted]:
+    """Count one attempt of a kind at each of several subjects, and commit."""
     async with services.database.transaction() as session:
-        (row,) = await session.execute(_COUNT, {"subject": subject, "ends_at": until})
-    return Counted(subject, until, int(row["attempts"]), limit, max(1, round(ends_at - now)))
+        return await tally(services, session, kind, subjects, limit, window_s)
 
 
-async def count_and_check(services: Services, kind: Kind, value: str, limit: int, window_s: int | None = None) -> None:
+async def count(services: Services, kind: Kind, subject: Subject, limit: int, window_s: int | None = None) -> Counted:
+    """Count one attempt of a kind at a subject, and commit."""
+    (counted,) = await count_each(services, kind, (subject,), limit, window_s)
+    return counted
+
+
+async def count_and_check(
+    services: Services, kind: Kind, subject: Subject, limit: int, window_s: int | None = None
+) -> None:
     """Count one attempt that is never taken back. Raises RateLimited over the limit."""
-    (await count(services, kind, value, limit, window_s)).check()
+    (await count(services, kind, subject, limit, window_s)).check()
 
 
 async def count_address(services: Services, kind: Kind, address: str | None) -> Counted | None:
@@ -101,15 +175,15 @@ async def count_address(services: Services, kind: Kind, address: str | None) -> 
     network = network_of(address)
     if network is None:
         return None
-    return await count(services, kind, f"address {network}", services.settings.attempts_per_address)
+    return await count(services, kind, of_network(network), services.settings.attempts_per_address)
 
 
 async def take_back(services: Services, *counted: Counted | None) -> None:
     """Take attempts back: they were right."""
+    given = sorted((each for each in counted if each is not None), key=lambda each: each.subject)
     async with services.database.transaction() as session:
-        for each in counted:
-            if each is not None:
-                await session.execute(_REFUND, {"subject": each.subject, "ends_at": each.ends_at})
+        for each in given:
+            await session.execute(_REFUND, {"subject": each.subject, "ends_at": each.ends_at})
 
 
 async def forget_old(services: Services) -> None:

@@ -92,6 +92,11 @@ class Credential(Base):
     password_hash: Mapped[str | None]
     """Argon2id in its own notation, parameters and salt included."""
     password_at: Mapped[datetime | None]
+    email: Mapped[str | None]
+    """The address under which the password was chosen, or last worked; who signs in without naming a workspace is
+    looked for among those first whose address is still that one."""
+    email_at: Mapped[datetime | None]
+    """Since when there has been a password under that address, whichever: the oldest account comes first."""
     totp_secret: Mapped[str | None]
     """Sealed; set once a code has confirmed it."""
     totp_pending: Mapped[str | None]

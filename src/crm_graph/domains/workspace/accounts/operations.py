@@ -20,7 +20,7 @@ from crm_graph.domains.workspace.accounts.credentials import (
     replace_password,
 )
 from crm_graph.domains.workspace.accounts.journal import By
-from crm_graph.domains.workspace.accounts.meter import Kind, count_and_check
+from crm_graph.domains.workspace.accounts.meter import Kind, count_and_check, of_member
 from crm_graph.domains.workspace.accounts.model import RevokedReason
 from crm_graph.domains.workspace.accounts.sessions import revoke_all, revoke_session
 from crm_graph.domains.workspace.members.model import Member
@@ -74,7 +74,7 @@ class Me:
     async def proved(self, password: str) -> Held:
         """Return the same after my password was checked once more. Raises Refused and RateLimited."""
         held = await self.held()
-        await check_password(self.services, held, self.viewer.member_id, password, "password")
+        await check_password(self.services, held, self.viewer.workspace_id, self.viewer.member_id, password, "password")
         return held
 
 
@@ -88,7 +88,7 @@ async def sessions(me: Me) -> list[Record]:
 async def change_password(me: Me, current: str, new: str) -> None:
     """Change my password; all my other sessions end. Raises Refused and RateLimited."""
     held = await me.held()
-    await check_password(me.services, held, me.viewer.member_id, current, "currentPassword")
+    await check_password(me.services, held, me.viewer.workspace_id, me.viewer.member_id, current, "currentPassword")
     await me.services.passwords.check_new(new, held.email, "newPassword")
     hashed = await me.services.passwords.hash(new)
     async with me.begin() as work:
@@ -117,7 +117,8 @@ async def confirm_second_factor(me: Me, code: str) -> list[str]:
     """Take the second factor into use, and return recovery codes."""
     held = await me.held()
     limit = me.services.settings.attempts_per_account
-    await count_and_check(me.services, Kind.SECOND_FACTOR, me.viewer.member_id, limit)
+    member = of_member(me.viewer.workspace_id, me.viewer.member_id)
+    await count_and_check(me.services, Kind.SECOND_FACTOR, member, limit)
     async with me.begin() as work:
         return await second_factor.confirm(
             me.services, work.session, me.viewer.workspace_id, me.viewer.member_id, held, code, me.by

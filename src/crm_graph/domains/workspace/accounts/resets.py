@@ -18,7 +18,16 @@ from crm_graph.domains.workspace.accounts.credentials import canonical_email, se
 from crm_graph.domains.workspace.accounts.events import PasswordReset, PasswordResetRequested
 from crm_graph.domains.workspace.accounts.journal import By, record
 from crm_graph.domains.workspace.accounts.links import Link, find_link, make_link, parse, use_link
-from crm_graph.domains.workspace.accounts.meter import HOUR_S, Kind, count_address, count_and_check
+from crm_graph.domains.workspace.accounts.meter import (
+    HOUR_S,
+    Kind,
+    count_address,
+    count_and_check,
+    of_account,
+    of_link,
+    of_member,
+    tally,
+)
 from crm_graph.domains.workspace.accounts.model import LinkPurpose, RevokedReason
 from crm_graph.domains.workspace.accounts.outbox import RESET_REQUEST, enqueue, enqueue_mail
 from crm_graph.domains.workspace.accounts.sessions import revoke_all
@@ -31,14 +40,16 @@ log = logging.getLogger(__name__)
 
 LINK_REFUSED = "The link is not good any more: it was used, is too old, or the password has changed since."
 MAX_MAILS = 10
+"""For one request, to the accounts that have stood for longest, as signing in tries them."""
 _FIND = Statement(
     """
     SELECT member.workspace_id, member.id, member.name, member.email, workspace.name AS workspace_name
     FROM member
     JOIN workspace ON workspace.workspace_id = member.workspace_id AND workspace.id = member.workspace_id
+    LEFT JOIN credential ON credential.workspace_id = member.workspace_id AND credential.member_id = member.id
     WHERE lower(member.email) = $1 AND ($2::text IS NULL OR workspace.slug = $2)
       AND member.status = 'ACTIVE' AND member.kind = 'PERSON'
-    ORDER BY member.workspace_id LIMIT $3
+    ORDER BY coalesce(credential.email = $1, false) DESC, credential.email_at, member.workspace_id LIMIT $3
     """,
     ("email", "workspace", "limit"),
     {},
@@ -59,7 +70,8 @@ async def request_reset(
     counted = await count_address(services, Kind.RESET, origin.address)
     if counted is not None:
         counted.check()
-    await count_and_check(services, Kind.RESET, canonical, services.settings.mails_per_hour, HOUR_S)
+    subject, limit = of_account(workspace, canonical), services.settings.mails_per_hour
+    await count_and_check(services, Kind.RESET, subject, limit, HOUR_S)
     if not services.settings.smtp_url:
         log.warning("somebody asks for a new password, and CRM_SMTP_URL is not set: no mail can be sent")
         return
@@ -76,12 +88,17 @@ async def request_reset(
 
 
 async def answer_request(services: Services, session: Session, content: Mapping[str, Any]) -> None:
-    """Put mails with links into the queue for the accounts of an address that a reset was requested for."""
+    """Put mails with links into the queue for the accounts of an address that a reset was requested for: each to
+    its own limit, by whichever workspace, or none, the requests were."""
     origin = Origin(content["address"], content["user_agent"])
     by = By(None, origin, content["request_id"])
     values = {"email": content["email"], "workspace": content["workspace"], "limit": MAX_MAILS}
     for row in await session.fetch(_FIND, values):
         workspace_id, member_id = row["workspace_id"], row["id"]
+        limit, member = services.settings.mails_per_hour, of_member(workspace_id, member_id)
+        (mails,) = await tally(services, session, Kind.MAIL, (member,), limit, HOUR_S)
+        if mails.is_over:
+            continue
         url = await make_link(services, session, workspace_id, member_id, LinkPurpose.RESET)
         mail = texts.reset(
             texts.Language(content["language"]), row["name"], row["workspace_name"], url, services.settings
@@ -98,8 +115,8 @@ async def good_link(services: Services, token: str, purpose: LinkPurpose, origin
     shown = parse(token)
     if shown is None:
         raise Refused("INVALID", LINK_REFUSED, ("token",))
-    place = f"{shown.workspace_id}{shown.id}"
-    await count_and_check(services, Kind.LINK, place, services.settings.attempts_per_account)
+    subject = of_link(shown.workspace_id, shown.id)
+    await count_and_check(services, Kind.LINK, subject, services.settings.attempts_per_account)
     async with services.database.transaction() as session:
         link = await find_link(services, session, shown, purpose)
     if link is None:

@@ -24,7 +24,7 @@ from crm_graph.domains.workspace.accounts.events import (
     SecondFactorEnabled,
 )
 from crm_graph.domains.workspace.accounts.journal import By, record
-from crm_graph.domains.workspace.accounts.meter import DAY_S, Kind, count, take_back
+from crm_graph.domains.workspace.accounts.meter import DAY_S, Kind, count, of_member, take_back
 from crm_graph.identity.sealing import seal, unseal
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import Refused
@@ -143,10 +143,11 @@ async def check_code(
     Metered per member, by the window and by the day: a million codes are few. Raises RateLimited.
     """
     settings = services.settings
-    counted = await count(services, Kind.SECOND_FACTOR, member_id, settings.attempts_per_account)
+    member = of_member(workspace_id, member_id)
+    counted = await count(services, Kind.SECOND_FACTOR, member, settings.attempts_per_account)
     counted.check()
     of_day = await count(
-        services, Kind.SECOND_FACTOR_DAY, member_id, settings.second_factor_attempts_per_day, window_s=DAY_S
+        services, Kind.SECOND_FACTOR_DAY, member, settings.second_factor_attempts_per_day, window_s=DAY_S
     )
     of_day.check()
     found = await _use(services, workspace_id, member_id, totp_secret, code, by)

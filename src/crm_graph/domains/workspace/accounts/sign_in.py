@@ -1,22 +1,42 @@
 """Signing in with e-mail and password: the same answer, and the same work, for who is there and who is not.
 
-In this order: the attempt is counted, at the address and at the account, and committed; then one statement looks the
-account up; then exactly one password is verified, that of a member who may come in or a decoy; a failure writes one
-event. Unknown, suspended, without a password, of another workspace, in two workspaces: all of them are that one case.
+In this order: the attempt is counted, at the address, and committed; one statement looks the accounts up; the attempt
+is counted at each of them; then the passwords are verified, those of members who may come in or decoys; a failure
+writes its events. Unknown, suspended, without a password, of another workspace: all of them are that one case.
+
+Who names a workspace is looked for there: one account, one verification. Who names none is looked for in all of them,
+and so many accounts are tried as `CRM_SIGN_IN_CANDIDATES` says, as there are workspaces at most: always so many
+verifications, and the first account whose password fits is the one. Which ones, and in which order, nobody can change
+who administers another workspace: first those whose password was chosen under the very address, the longest-standing
+before the others. A member who was invited and has no password yet is not tried at all. Of two accounts with the same
+password the older one is signed in to, and the other by its workspace's name: asking which one is meant would let the
+later account change what the earlier one is answered.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from crm_graph.db.session import Record
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.accounts.credentials import canonical_email, rehash
+from crm_graph.domains.workspace.accounts.credentials import canonical_email, note_email, rehash
 from crm_graph.domains.workspace.accounts.events import SignInFailed
 from crm_graph.domains.workspace.accounts.journal import By, record
-from crm_graph.domains.workspace.accounts.meter import Counted, Kind, count, count_address, network_of, take_back
+from crm_graph.domains.workspace.accounts.meter import (
+    Counted,
+    Kind,
+    Subject,
+    count_address,
+    count_each,
+    network_of,
+    of_account,
+    of_nobody,
+    take_back,
+)
 from crm_graph.domains.workspace.accounts.model import SignInMethod
 from crm_graph.domains.workspace.accounts.second_factor import check_code
 from crm_graph.domains.workspace.accounts.sessions import TokenPair, start_session
@@ -26,8 +46,8 @@ from crm_graph.identity.tokens import NOBODY
 from crm_graph.kernel.errors import CrmError, RateLimited
 
 FAILED = (
-    "The e-mail address, the password or the workspace is not right. An address that is used in several workspaces"
-    " needs the short name of one."
+    "The e-mail address, the password or the workspace is not right. Where the address is used in several workspaces,"
+    " give the short name of one."
 )
 CODE_NEEDED = "This account has a second factor: send its code too."
 CODE_WRONG = "The code is wrong, or was used before."
@@ -36,8 +56,9 @@ _ACCOUNT_PURPOSE = "accounts in the log"
 # `familiar`: whether this account was signed in to before from the network that asks now.
 _FIND = Statement(
     """
-    SELECT member.workspace_id, member.id, credential.password_hash, credential.totp_secret,
-           member.status = 'ACTIVE' AND member.kind = 'PERSON' AS welcome,
+    SELECT member.workspace_id, member.id, workspace.slug, credential.password_hash, credential.totp_secret,
+           credential.email AS email_known,
+           member.status = 'ACTIVE' AND member.kind = 'PERSON' AND credential.password_hash IS NOT NULL AS welcome,
            EXISTS (SELECT 1 FROM member_session AS session
                    WHERE session.workspace_id = member.workspace_id AND session.member_id = member.id
                      AND session.address::inet <<= $3::text::inet
@@ -46,11 +67,14 @@ _FIND = Statement(
     JOIN workspace ON workspace.workspace_id = member.workspace_id AND workspace.id = member.workspace_id
     LEFT JOIN credential ON credential.workspace_id = member.workspace_id AND credential.member_id = member.id
     WHERE lower(member.email) = $1 AND ($2::text IS NULL OR workspace.slug = $2)
-    LIMIT 2
+    ORDER BY member.status = 'ACTIVE' AND member.kind = 'PERSON' AND credential.password_hash IS NOT NULL DESC,
+             coalesce(credential.email = $1, false) DESC, credential.email_at, member.workspace_id
+    LIMIT $4
     """,
-    ("email", "workspace", "network"),
+    ("email", "workspace", "network", "limit"),
     {},
 )
+_WORKSPACES = Statement("SELECT count(*) AS found FROM (SELECT 1 FROM workspace LIMIT $1) AS workspace", ("limit",), {})
 
 
 class SignInFailure(CrmError):
@@ -66,6 +90,38 @@ class SecondFactorRequired(CrmError):
     def __init__(self, *, wrong: bool) -> None:
         super().__init__(CODE_WRONG if wrong else CODE_NEEDED)
         self.wrong = wrong
+
+
+_Failure: TypeAlias = "tuple[Record | None, str]"
+"""Of which account, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """An account whose password is tried, or None in the place of one, and how often it was tried lately."""
+
+    account: Record | None
+    counted: Counted
+
+    @property
+    def password_hash(self) -> str | None:
+        """What the password must fit; None where nothing fits: nobody may come in, or it was tried too often."""
+        if self.account is None or not self.account["welcome"] or self.counted.is_over:
+            return None
+        hashed: str = self.account["password_hash"]
+        return hashed
+
+    @property
+    def was_shut(self) -> bool:
+        """Whether this attempt is the one that shut an account."""
+        return self.account is not None and self.counted.is_first_over
+
+    @property
+    def failure(self) -> _Failure:
+        """What is recorded of it; of an account that has been shut for longer, as much as of nobody."""
+        if self.was_shut:
+            return self.account, "TOO_MANY_ATTEMPTS"
+        return None if self.counted.is_over else self.account, "PASSWORD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +150,28 @@ async def authenticate(
     canonical, by = canonical_email(email), By(None, origin, request_id)
     at_address = await count_address(services, Kind.SIGN_IN, origin.address)
     if at_address is not None:
-        await _check(services, at_address, None, canonical, by)
-    found, familiar = await _find(services, canonical, workspace, origin)
-    place = f" at {network_of(origin.address)}" if familiar else ""
-    settings = services.settings
-    at_account = await count(services, Kind.SIGN_IN, f"account {canonical}{place}", settings.attempts_per_account)
-    await _check(services, at_account, found, canonical, by)
-    hashed = found["password_hash"] if found is not None and found["welcome"] else None
-    if not await services.passwords.verify(hashed, password):
-        await _record_failure(services, found, canonical, "PASSWORD", by)
+        await _check(services, at_address, (), canonical, by)
+    accounts = await _find(services, canonical, workspace, origin)
+    at_door, candidates = await _count(services, accounts, canonical, workspace, origin)
+    await _check(services, at_door, candidates, canonical, by)
+    fits = await services.passwords.verify_each([each.password_hash for each in candidates], password)
+    if not any(fits):
+        await _record_failures(services, [each.failure for each in candidates], canonical, by)
         raise SignInFailure
-    assert found is not None
-    identified = Identified(found["workspace_id"], found["id"])
-    if found["totp_secret"] is not None:
-        await _check_second(services, found, canonical, code, by, (at_address, at_account))
-    await take_back(services, at_address, at_account)
-    if services.passwords.is_outdated(found["password_hash"]):
-        await rehash(services, identified.workspace_id, identified.member_id, found["password_hash"], password)
+    right = candidates[fits.index(True)]
+    account = right.account
+    assert account is not None
+    identified = Identified(account["workspace_id"], account["id"])
+    own = tuple(dict.fromkeys((at_address, at_door, right.counted)))
+    if account["totp_secret"] is not None:
+        await _check_second(services, account, canonical, code, by, own)
+    await take_back(services, *own)
+    # Whoever signs in here may have been guessing at the others, whose attempts are not taken back.
+    await _record_failures(services, [each.failure for each in candidates if each.was_shut], canonical, by)
+    if account["email_known"] != canonical:
+        await note_email(services, identified.workspace_id, identified.member_id, canonical)
+    if services.passwords.is_outdated(account["password_hash"]):
+        await rehash(services, identified.workspace_id, identified.member_id, account["password_hash"], password)
     return identified
 
 
@@ -138,20 +199,43 @@ async def sign_in(
         )
 
 
-async def _find(
-    services: Services, canonical: str, workspace: str | None, origin: Origin
-) -> tuple[Record | None, bool]:
-    """Return the one account of an address, or None, and whether its member was here before."""
-    values = {"email": canonical, "workspace": workspace, "network": network_of(origin.address)}
-    rows = await services.database.primary_reader().fetch(_FIND, values)
-    if len(rows) != 1:
-        return None, False
-    return rows[0], bool(rows[0]["familiar"])
+async def _find(services: Services, canonical: str, workspace: str | None, origin: Origin) -> list[Record | None]:
+    """Return the accounts whose passwords are tried, in order; None in the place of each that is not there."""
+    reader, limit = services.database.primary_reader(), 1
+    if workspace is None:
+        (row,) = await reader.fetch(_WORKSPACES, {"limit": services.settings.sign_in_candidates})
+        limit = max(1, row["found"])
+    values = {"email": canonical, "workspace": workspace, "network": network_of(origin.address), "limit": limit}
+    rows: list[Record | None] = [*await reader.fetch(_FIND, values)]
+    return rows + [None] * (limit - len(rows))
+
+
+async def _count(
+    services: Services, accounts: Sequence[Record | None], canonical: str, workspace: str | None, origin: Origin
+) -> tuple[Counted, list[_Candidate]]:
+    """Count the attempt at the door, which is that of the workspace or of those who name none, and at each account.
+
+    An account has one counter, whichever door leads to it, and each its own: the attempts at it in one workspace say
+    nothing of another, and who guesses without naming one has no more guesses at each than who does.
+    """
+
+    def subject(account: Record | None, slug: str | None) -> Subject:
+        familiar = account is not None and account["familiar"]
+        return of_account(slug, canonical, network_of(origin.address) if familiar else None)
+
+    subjects = [subject(accounts[0], workspace)]
+    if workspace is None:
+        subjects += [
+            of_nobody(number, canonical) if account is None else subject(account, account["slug"])
+            for number, account in enumerate(accounts)
+        ]
+    counted = await count_each(services, Kind.SIGN_IN, subjects, services.settings.attempts_per_account)
+    return counted[0], [_Candidate(*pair) for pair in zip(accounts, counted[-len(accounts) :], strict=True)]
 
 
 async def _check_second(
     services: Services,
-    found: Record,
+    account: Record,
     canonical: str,
     code: str | None,
     by: By,
@@ -161,29 +245,36 @@ async def _check_second(
     if not code:
         await take_back(services, *counted)
         raise SecondFactorRequired(wrong=False)
-    workspace_id, member_id = found["workspace_id"], found["id"]
+    workspace_id, member_id = account["workspace_id"], account["id"]
     try:
-        right = await check_code(services, workspace_id, member_id, found["totp_secret"], code, by)
+        right = await check_code(services, workspace_id, member_id, account["totp_secret"], code, by)
     except RateLimited:
-        await _record_failure(services, found, canonical, "TOO_MANY_CODES", by)
+        await _record_failures(services, [(account, "TOO_MANY_CODES")], canonical, by)
         raise
     if not right:
-        await _record_failure(services, found, canonical, "SECOND_FACTOR", by)
+        await _record_failures(services, [(account, "SECOND_FACTOR")], canonical, by)
         raise SecondFactorRequired(wrong=True)
 
 
-async def _check(services: Services, counted: Counted, found: Record | None, canonical: str, by: By) -> None:
+async def _check(
+    services: Services, counted: Counted, candidates: Sequence[_Candidate], canonical: str, by: By
+) -> None:
     """Raise RateLimited over the limit. The first attempt over it is recorded, those behind it are not: the log is
     not what an attacker fills."""
     if counted.is_first_over:
-        await _record_failure(services, found, canonical, "TOO_MANY_ATTEMPTS", by)
+        accounts = [each.account for each in candidates] or [None]
+        await _record_failures(services, [(account, "TOO_MANY_ATTEMPTS") for account in accounts], canonical, by)
     counted.check()
 
 
-async def _record_failure(services: Services, found: Record | None, canonical: str, reason: str, by: By) -> None:
-    """Record a failure: in the member's workspace, or under the nil id where there is none. One event either way."""
-    key = services.keys(_ACCOUNT_PURPOSE)[0]
-    event = SignInFailed(reason, hmac.digest(key, canonical.encode(), hashlib.sha256).hex()[:16])
-    workspace_id, account_id = (NOBODY, NOBODY) if found is None else (found["workspace_id"], found["id"])
+async def _record_failures(services: Services, failures: Sequence[_Failure], canonical: str, by: By) -> None:
+    """Record failures: in the member's workspace, or under the nil id where there is none. One event each either
+    way."""
+    if not failures:
+        return
+    account_hash = hmac.digest(services.keys(_ACCOUNT_PURPOSE)[0], canonical.encode(), hashlib.sha256).hex()[:16]
     async with services.database.transaction() as session:
-        await record(services, session, workspace_id, account_id, event, by)
+        for account, reason in failures:
+            workspace_id = NOBODY if account is None else account["workspace_id"]
+            account_id = NOBODY if account is None else account["id"]
+            await record(services, session, workspace_id, account_id, SignInFailed(reason, account_hash), by)

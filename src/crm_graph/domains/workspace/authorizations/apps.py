@@ -7,14 +7,18 @@ from datetime import datetime
 
 from crm_graph.db.session import ReadSession, Record, Session
 from crm_graph.db.statements import Statement
+from crm_graph.domains.workspace.accounts.journal import By
 from crm_graph.domains.workspace.clients.events import ApiClientCreated
 from crm_graph.domains.workspace.clients.model import ClientKind
 from crm_graph.events.log import append
-from crm_graph.identity.origin import Origin
+from crm_graph.identity.tokens import NOBODY
 from crm_graph.kernel.ids import new_id
 
 COMMAND_LINE = "crm-graph-cli"
-"""The client id and the name of the command line, which has a client in each workspace that it signs in to."""
+"""The name of the command line's client, which each workspace has that it signed in to, and the client id by which it
+asks: alone, or with the short name of a workspace behind an `@`. That names no row, so that it says, and makes, nothing
+of a workspace before a member of it lets the command line in."""
+MAX_ASKED_LENGTH = 200
 
 _COLUMNS = "client.workspace_id, client.id, client.name, kind, client.member_id, redirect_uris, first_party, slug"
 _FIND = Statement(
@@ -27,15 +31,21 @@ _FIND = Statement(
 )
 """Across workspaces: a client id is all that a request brings. An id is made once; where somebody made a client of
 another workspace under the same one, the older client keeps it."""
-_FIND_NAMED = Statement(
+_FIND_IN = Statement(
     f"""
     SELECT {_COLUMNS} FROM api_client AS client JOIN workspace ON workspace.workspace_id = client.workspace_id
-    WHERE client.workspace_id = $1 AND client.name = $2 AND kind = 'PUBLIC'
+    WHERE client.workspace_id = $1 AND client.id = $2
     """,  # noqa: S608 - constants
+    ("workspace_id", "id"),
+    {},
+)
+_FIND_NAMED = Statement(
+    """
+    SELECT id FROM api_client WHERE workspace_id = $1 AND name = $2 AND kind = 'PUBLIC'
+    """,
     ("workspace_id", "name"),
     {},
 )
-_WORKSPACES = Statement("SELECT workspace_id FROM workspace WHERE $1::text IS NULL OR slug = $1 LIMIT 2", ("slug",), {})
 _ADD = Statement(
     """
     INSERT INTO api_client (workspace_id, id, name, kind, first_party, redirect_uris, version, created_at, updated_at)
@@ -45,7 +55,11 @@ _ADD = Statement(
     {},
 )
 _MEMBER = Statement(
-    "SELECT name, email FROM member WHERE workspace_id = $1 AND id = $2 AND status = 'ACTIVE'",
+    """
+    SELECT member.name, email, slug FROM member
+    JOIN workspace ON workspace.workspace_id = member.workspace_id AND workspace.id = member.workspace_id
+    WHERE member.workspace_id = $1 AND member.id = $2 AND status = 'ACTIVE'
+    """,
     ("workspace_id", "id"),
     {},
 )
@@ -63,7 +77,19 @@ class App:
     redirect_uris: tuple[str, ...]
     first_party: bool
     workspace: str
-    """The workspace's short name."""
+    """The workspace's short name; of the command line while it waits, the one that it asks for, or none."""
+
+    @property
+    def asked_as(self) -> str | None:
+        """As what the command line asks, while it waits for a member of whichever workspace; None for any other."""
+        if self.workspace_id != NOBODY:
+            return None
+        return f"{COMMAND_LINE}@{self.workspace}" if self.workspace else COMMAND_LINE
+
+    def is_settled(self, app: App) -> bool:
+        """Return whether a client of a workspace is the command line, and in the workspace that this one asks for."""
+        is_command_line = (app.name, app.kind) == (COMMAND_LINE, ClientKind.PUBLIC)
+        return is_command_line and self.asked_as in {COMMAND_LINE, f"{COMMAND_LINE}@{app.workspace}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +100,16 @@ class Person:
     member_id: str
     name: str
     email: str
+    workspace: str
+    """The workspace's short name."""
+
+
+def command_line(asked_as: str) -> App | None:
+    """Return the command line as it waits, whatever workspace it asks for; None for another client id."""
+    name, _, slug = asked_as.partition("@")
+    if name != COMMAND_LINE or len(asked_as) > MAX_ASKED_LENGTH:
+        return None
+    return App(NOBODY, NOBODY, COMMAND_LINE, ClientKind.PUBLIC, None, (), True, slug)
 
 
 async def find_app(reader: ReadSession, client_id: str) -> App | None:
@@ -82,44 +118,46 @@ async def find_app(reader: ReadSession, client_id: str) -> App | None:
     return None if row is None else _app(row)
 
 
-async def find_named_app(reader: ReadSession, workspace_id: str, name: str) -> App | None:
-    """Return the public client of a workspace by its name, or None."""
-    row = await reader.fetch_row(_FIND_NAMED, {"workspace_id": workspace_id, "name": name})
+async def find_app_in(reader: ReadSession, workspace_id: str, client_id: str) -> App | None:
+    """Return the client of a workspace by its inner id, or None."""
+    row = await reader.fetch_row(_FIND_IN, {"workspace_id": workspace_id, "id": client_id})
     return None if row is None else _app(row)
 
 
-async def find_one_workspace(reader: ReadSession, slug: str | None) -> str | None:
-    """Return the workspace of a short name, or the only one there is; None where that is not one."""
-    rows = await reader.fetch(_WORKSPACES, {"slug": slug})
-    return rows[0]["workspace_id"] if len(rows) == 1 else None
+async def find_command_line(reader: ReadSession, workspace_id: str) -> str | None:
+    """Return the inner id of the client that the command line has in a workspace, or None."""
+    row = await reader.fetch_row(_FIND_NAMED, {"workspace_id": workspace_id, "name": COMMAND_LINE})
+    return None if row is None else row["id"]
 
 
-async def add_command_line(session: Session, workspace_id: str, origin: Origin, now: datetime) -> None:
-    """Make the client of the command line in a workspace, where there is none of its name."""
+async def add_command_line(session: Session, workspace_id: str, by: By, now: datetime) -> str | None:
+    """Make the client of the command line in a workspace, where there is none yet, and return its inner id; None where
+    the name is that of another kind of client."""
     id_ = new_id()
     values = {"workspace_id": workspace_id, "id": id_, "name": COMMAND_LINE, "now": now}
     if not await session.execute(_ADD, values):
-        return
+        return await find_command_line(session, workspace_id)
     event = {
         "workspace_id": workspace_id,
         "type": ApiClientCreated.__name__,
         "entity": "ApiClient",
         "entity_id": id_,
-        "actor": None,
+        "actor": by.actor,
         "at": now,
         "changes": {"name": (None, COMMAND_LINE), "kind": (None, ClientKind.PUBLIC.value)},
         "data": {},
         "client_id": None,
-        "address": origin.address,
-        "request_id": None,
+        "address": by.origin.address,
+        "request_id": by.request_id,
     }
     await append(session, event)
+    return id_
 
 
 async def find_person(reader: ReadSession, workspace_id: str, member_id: str) -> Person | None:
     """Return a member who may come in, as of now, or None."""
     row = await reader.fetch_row(_MEMBER, {"workspace_id": workspace_id, "id": member_id})
-    return None if row is None else Person(workspace_id, member_id, row["name"], row["email"])
+    return None if row is None else Person(workspace_id, member_id, row["name"], row["email"], row["slug"])
 
 
 def _app(row: Record) -> App:

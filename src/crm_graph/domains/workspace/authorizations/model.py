@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint
-from sqlalchemy.orm import Mapped
+from sqlalchemy import BigInteger, CheckConstraint, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Id, Row, indexed, refers, unique
+from crm_graph.db.base import Base, Id, Row, indexed, refers, unique
 
 
 class AuthorizationCode(Row):
@@ -41,22 +41,27 @@ class AuthorizationCode(Row):
     """The session that was made from it, to be ended when it is shown again."""
 
 
-class DeviceCode(Row):
-    """A device without a browser that waits for a member to let it in (RFC 8628)."""
+class DeviceCode(Base):
+    """A device without a browser that waits for a member to let it in (RFC 8628).
+
+    Of no workspace, and local (undistributed) on Citus: whoever asks is nobody yet, and writes nothing into one.
+    """
 
     __tablename__ = "device_code"
     __table_args__ = (
-        refers("client_id", "api_client", on_delete="CASCADE"),
-        refers("member_id", "member", on_delete="CASCADE"),
-        unique("sha256"),
-        unique("user_code"),
-        indexed("device_code", "client_id"),
-        indexed("device_code", "member_id"),
-        indexed("device_code", "expires_at"),
-        CheckConstraint("approved IS NULL OR member_id IS NOT NULL", name="answered_by"),
+        UniqueConstraint("sha256"),
+        UniqueConstraint("user_code"),
+        Index("ix_device_code_expires_at", "expires_at"),
+        CheckConstraint("approved IS NULL OR member_id IS NOT NULL AND workspace_id IS NOT NULL", name="answered_by"),
+        CheckConstraint("client_id IS NOT NULL OR asked_as IS NOT NULL", name="asked_by"),
     )
 
-    client_id: Mapped[Id]
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    workspace_id: Mapped[Id | None]
+    """Of its client, or of the member who answered; None for the command line while nobody has."""
+    client_id: Mapped[Id | None]
+    asked_as: Mapped[str | None]
+    """The command line's client id as it was sent, which names no row; None for any other client."""
     sha256: Mapped[str]
     user_code: Mapped[str]
     """What the member types, in letters without vowels; good for nothing but to be shown what asks."""
@@ -69,6 +74,9 @@ class DeviceCode(Row):
     approved: Mapped[bool | None]
     auth_time: Mapped[datetime | None]
     used_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
 
 
 class Consent(Row):

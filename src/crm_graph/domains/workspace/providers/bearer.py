@@ -16,9 +16,15 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.accounts.directory import FULL_SCOPE, READ_SCOPE
-from crm_graph.domains.workspace.providers.directory import Provider, accepted_issuers, providers_of_issuer
+from crm_graph.domains.workspace.providers.directory import (
+    Linked,
+    Provider,
+    accepted_issuers,
+    find_link,
+    most_trusted,
+    providers_of_issuer,
+)
 from crm_graph.domains.workspace.providers.provisioning import NotAdmitted, admit
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.oidc.tokens import Verified, peek, verify
@@ -36,11 +42,6 @@ _JWT = "eyJ"
 """How a JSON object begins in base64url, and so a JWT."""
 MAX_REMEMBERED = 10_000
 MAX_CONFIGURATIONS = 1_000
-_LINKED = Statement(
-    "SELECT id, member_id FROM member_identity WHERE workspace_id = $1 AND provider_id = $2 AND subject = $3",
-    ("workspace_id", "provider_id", "subject"),
-    {},
-)
 _log = logging.getLogger(__name__)
 
 
@@ -90,34 +91,34 @@ class ProviderTokens:
             raise Unauthenticated(f"The {_WHAT} cannot be checked: its issuer does not answer. Try again.") from None
         if _OF_ID_TOKENS & verified.claims.keys():
             raise Unauthenticated(f"The {_WHAT} is of another kind.")
-        provider = self._choose(await self._providers(issuer), verified)
-        identity_id, member_id = await self._member(provider, verified)
+        linked = await self._member(self._meant(await self._providers(issuer), verified), verified)
         return Claims(
-            provider.workspace_id,
-            member_id,
+            linked.workspace_id,
+            linked.member_id,
             verified.expires_at,
             verified.issued_at,
             scope=_scope(verified.claims),
-            identity_id=identity_id,
+            identity_id=linked.id,
         )
 
-    def _choose(self, providers: list[Provider], verified: Verified) -> Provider:
-        """Return the one provider that a token is for: by its audience, and by the claims that must be there."""
+    def _meant(self, providers: list[Provider], verified: Verified) -> list[Provider]:
+        """Return the providers that a token may be for: by its audience, and by the claims that must be there. They may
+        be of several workspaces, since nobody has to show that an audience is theirs."""
         audiences = frozenset(verified.audiences)
         found = [each for each in providers if each.audiences & audiences and each.requires(verified.claims)]
         if not found:
             raise Unauthenticated(f"The {_WHAT} is for somebody else.")
-        if len(found) > 1:
-            raise Unauthenticated(f"The {_WHAT} is for several workspaces: its audience must name one.")
-        return found[0]
+        return found
 
-    async def _member(self, provider: Provider, verified: Verified) -> tuple[str, str]:
-        """Return link and member of a token's subject; one who is new is admitted where anybody may sign up."""
-        binds = {"workspace_id": provider.workspace_id, "provider_id": provider.id, "subject": verified.subject}
-        row = await self._services.database.primary_reader().fetch_row(_LINKED, binds)
-        if row is not None:
-            return row["id"], row["member_id"]
-        if not provider.allow_sign_up:
+    async def _member(self, providers: list[Provider], verified: Verified) -> Linked:
+        """Return link and member of a token's subject: of the workspace where it has one. One who is new is admitted
+        where anybody may sign up."""
+        reader = self._services.database.primary_reader()
+        linked = await find_link(reader, providers, verified.subject)
+        if linked is not None:
+            return linked
+        provider = await most_trusted(reader, [each for each in providers if each.allow_sign_up])
+        if provider is None:
             raise Unauthenticated(f"The {_WHAT} is of nobody who is a member here: sign in with the provider first.")
         try:
             async with self._services.database.transaction() as session:
@@ -128,7 +129,7 @@ class ProviderTokens:
             reason = error.reason if isinstance(error, NotAdmitted) else error.code
             _log.info("provider %s: nobody was admitted by a bearer token: %s", provider.api_id, reason)
             raise Unauthenticated(f"The {_WHAT} is of somebody who cannot become a member here.") from None
-        return admitted.identity_id, admitted.member_id
+        return Linked(provider.workspace_id, admitted.identity_id, admitted.member_id)
 
     async def _issuers_accepted(self) -> frozenset[str]:
         now = self._clock()

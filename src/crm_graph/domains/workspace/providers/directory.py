@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from crm_graph.db.session import ReadSession, Record
+from crm_graph.db.session import ReadSession, Record, Session
 from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.providers.rules import Condition, Rule, parse_conditions, parse_rules
 from crm_graph.kernel.ids import encode_id
@@ -25,12 +26,16 @@ _BY_NAME = Statement(
     {},
 )
 _BY_ISSUER = Statement(
-    f"SELECT {_COLUMNS} WHERE issuer = $1 AND enabled AND accept_tokens ORDER BY provider.id LIMIT $2",
+    f"SELECT {_COLUMNS} WHERE issuer = $1 AND enabled AND accept_tokens"
+    " ORDER BY provider.created_at, provider.id LIMIT $2",
     ("issuer", "limit"),
     {},
 )
 _ISSUERS = Statement(
-    "SELECT DISTINCT issuer FROM identity_provider WHERE enabled AND accept_tokens LIMIT $1", ("limit",), {}
+    "SELECT issuer FROM identity_provider WHERE enabled AND accept_tokens"
+    " GROUP BY issuer ORDER BY min(created_at), issuer LIMIT $1",
+    ("limit",),
+    {},
 )
 _FOR_SIGN_IN = Statement(
     """SELECT id, name FROM identity_provider
@@ -39,9 +44,30 @@ _FOR_SIGN_IN = Statement(
     ("workspace_id",),
     {},
 )
+_LINKED = Statement(
+    """SELECT workspace_id, id, member_id FROM member_identity
+    WHERE workspace_id = ANY($1) AND provider_id = ANY($2) AND subject = $3
+    ORDER BY proved_at NULLS LAST, created_at, id LIMIT 1""",
+    ("workspace_ids", "provider_ids", "subject"),
+    {},
+)
+_PROVED = Statement(
+    """SELECT provider.id FROM identity_provider AS provider
+    WHERE provider.workspace_id = ANY($1) AND provider.id = ANY($2) AND EXISTS (
+        SELECT 1 FROM member_identity AS identity WHERE identity.workspace_id = provider.workspace_id
+        AND identity.provider_id = provider.id AND identity.proved_at IS NOT NULL)""",
+    ("workspace_ids", "provider_ids"),
+    {},
+)
+_PROVE = Statement(
+    "UPDATE member_identity SET proved_at = $3 WHERE workspace_id = $1 AND id = $2 AND proved_at IS NULL",
+    ("workspace_id", "id", "now"),
+    {},
+)
 MAX_ISSUERS = 10_000
 MAX_PER_ISSUER = 1_000
-"""Workspaces that accept the tokens of one issuer: a directory service that has one issuer for all of its customers."""
+"""Workspaces that accept the tokens of one issuer: a directory service that has one issuer for all of its customers.
+Those that were there first are kept, of providers as of issuers: who comes later pushes nobody out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +119,7 @@ async def provider_named(session: ReadSession, workspace_id: str, name: str) -> 
 
 
 async def providers_of_issuer(session: ReadSession, issuer: str) -> list[Provider]:
-    """Return the providers, of all workspaces, that accept the tokens of an issuer."""
+    """Return the providers, of all workspaces, that accept the tokens of an issuer, the oldest first."""
     rows = await session.fetch(_BY_ISSUER, {"issuer": issuer, "limit": MAX_PER_ISSUER})
     return [_provider(row) for row in rows]
 
@@ -101,6 +127,44 @@ async def providers_of_issuer(session: ReadSession, issuer: str) -> list[Provide
 async def accepted_issuers(session: ReadSession) -> frozenset[str]:
     """Return the issuers whose tokens some workspace accepts."""
     return frozenset(row["issuer"] for row in await session.fetch(_ISSUERS, {"limit": MAX_ISSUERS}))
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A link, and whose it is."""
+
+    workspace_id: str
+    id: str
+    member_id: str
+
+
+async def find_link(session: ReadSession, providers: Sequence[Provider], subject: str) -> Linked | None:
+    """Return the link of a subject of one of these providers, which are of one issuer; None where it has none.
+
+    Of several, in as many workspaces, the one by which the subject signed in first, then the one that was made first:
+    what an administrator says of somebody, in a workspace of theirs, takes nobody away from another.
+    """
+    row = await session.fetch_row(_LINKED, {**_keys(providers), "subject": subject})
+    return None if row is None else Linked(row["workspace_id"], row["id"], row["member_id"])
+
+
+async def most_trusted(session: ReadSession, providers: Sequence[Provider]) -> Provider | None:
+    """Return the provider, of some of one issuer, the oldest first, that speaks for it: the first by which anybody has
+    signed in, to which the issuer must know it; otherwise the first."""
+    if len(providers) < 2:
+        return providers[0] if providers else None
+    proved = {row["id"] for row in await session.fetch(_PROVED, _keys(providers))}
+    return min(providers, key=lambda provider: provider.id not in proved)
+
+
+async def prove_link(session: Session, workspace_id: str, id_: str, now: datetime) -> None:
+    """Keep that a subject has signed in by its link."""
+    await session.execute(_PROVE, {"workspace_id": workspace_id, "id": id_, "now": now})
+
+
+def _keys(providers: Sequence[Provider]) -> dict[str, Any]:
+    workspace_ids = list({provider.workspace_id for provider in providers})
+    return {"workspace_ids": workspace_ids, "provider_ids": [provider.id for provider in providers]}
 
 
 async def providers_for_sign_in(session: ReadSession, workspace_id: str | None = None) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Index, false, text, true
@@ -69,3 +70,5 @@ class MemberIdentity(Row):
     provider_id: Mapped[Id]
     subject: Mapped[str]
     member_id: Mapped[Id]
+    proved_at: Mapped[datetime | None]
+    """When the subject first signed in by it: until then it is an administrator's word alone. Never in an event."""

@@ -6,7 +6,7 @@ import strawberry
 
 from crm_graph.domains.workspace.accounts import invitations, texts
 from crm_graph.domains.workspace.accounts.graph.asking import rested
-from crm_graph.domains.workspace.accounts.meter import HOUR_S, Kind, count_and_check
+from crm_graph.domains.workspace.accounts.meter import HOUR_S, Kind, count_and_check, of_member
 from crm_graph.domains.workspace.members.graph.types import Member, Team
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import Payload, given, key_of, new_key, refer, user_error
@@ -75,8 +75,8 @@ class InvitationMutations:
         services = rested(info).services
         try:
             member_id = key_of(Member, input.id)
-            place = f"{info.context.viewer.workspace_id}{member_id}"
-            await count_and_check(services, Kind.MAIL, place, services.settings.mails_per_hour, HOUR_S)
+            member = of_member(info.context.viewer.workspace_id, member_id)
+            await count_and_check(services, Kind.MAIL, member, services.settings.mails_per_hour, HOUR_S)
             async with info.context.begin() as work:
                 link = await invitations.resend_invitation(work, services, member_id, input.language)
         except Refused as refused:

@@ -27,7 +27,9 @@ class SignInInput:
         description="The code of the second factor, or a recovery code, where the member has one.", default=None
     )
     workspace: str | None = strawberry.field(
-        description="The short name of the workspace; needed where the address is used in several.", default=None
+        description="The short name of the workspace. Without it, the account of this address whose password fits: of"
+        " several with one password, the one that has been there for longest.",
+        default=None,
     )
 
 

@@ -34,6 +34,7 @@ from crm_graph.domains.workspace.audit.operations import record_reading
 from crm_graph.domains.workspace.clients.documents import DocumentCheck
 from crm_graph.domains.workspace.webhooks.rules import SelectionCheck
 from crm_graph.events.hub import Hub
+from crm_graph.executor.results import OnError
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.cursors import CursorSealer
@@ -226,13 +227,22 @@ class Engine:
 
     async def _attempt(self, request: GraphQLRequest, operation: Operation, context: GraphContext) -> Answer:
         try:
-            outcome = await self.executor.execute(operation, request.variables, context, on_error=request.on_error)
+            on_error = request.on_error or OnError.PROPAGATE
+            if request.on_error is None and context.viewer.client_id is not None:
+                on_error = await self._default_on_error(context.viewer)
+            outcome = await self.executor.execute(operation, request.variables, context, on_error=on_error)
         except RequestError as error:
             return self.refuse_error(error, context.request_id)
         answer = self._answer(outcome, context.request_id)
         if request.extensions:
             self._add_cost(answer, request, operation)
         return answer
+
+    async def _default_on_error(self, viewer: Viewer) -> OnError:
+        """Return what an error does to the answers of the viewer's client, which the edge has read with the client's
+        document mode: at no statement more, and as old as that."""
+        default = (await self.trusted.client(viewer)).on_error
+        return OnError.PROPAGATE if default is None else OnError[default.value]
 
     def _add_cost(self, answer: Answer, request: GraphQLRequest, operation: Operation) -> None:
         """Tell the cost in `extensions.cost` when the request asks for it by `extensions: {"cost": true}`."""
@@ -359,7 +369,10 @@ class Engine:
         self, request: GraphQLRequest, operation: Operation, context: GraphContext, root_value: Change | None
     ) -> Answer:
         try:
-            outcome = await self.executor.execute(operation, request.variables, context, root_value, request.on_error)
+            on_error = request.on_error or OnError.PROPAGATE
+            if request.on_error is None and context.viewer.client_id is not None:
+                on_error = await self._default_on_error(context.viewer)
+            outcome = await self.executor.execute(operation, request.variables, context, root_value, on_error)
         except RequestError as error:
             outcome = Outcome(ExecutionResult(None, [GraphQLError(error.message, original_error=error)]))
         answer = self._answer(outcome, context.request_id)

@@ -247,6 +247,7 @@ async def import_steps(
                     encoding=options.encoding,
                     start=start,
                 )
+            await work.session.finish()
             if options.dry_run or (any(each.error_count for each in reports) and not options.skip_errors):
                 raise _TakeBack
     return reports

@@ -129,10 +129,8 @@ def at_line(index: int) -> Iterator[None]:
 
 async def _get(work: Work, id_: str, if_version: int | None, given: tuple[str, ...] = ()) -> tuple[Order, OrderLine]:
     """Return a line that the viewer may change, with its draft, both locked: the order first."""
-    work.may(ORDER_LINE, UPDATE)
-    seen = await work.refer(OrderLine, ORDER_LINE, id_, "id")
-    order = await work.get(Order, ORDER, seen.order_id, UPDATE)
     line = await work.get(OrderLine, ORDER_LINE, id_, UPDATE, if_version, given=given)
+    order = await work.get(Order, ORDER, line.order_id, UPDATE)
     order.check_draft("The lines of an order", "id")
     return order, line
 

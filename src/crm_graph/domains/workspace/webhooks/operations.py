@@ -131,7 +131,7 @@ async def rotate_secret(work: Work, edge: Edge, id_: str, overlap_hours: int) ->
         "now": work.now,
     }
     await work.session.execute(_ROTATE, {**binds, **rotated})
-    await work.record(WEBHOOK_ENDPOINT, endpoint.id, events.WebhookSecretRotated(overlap_hours), {})
+    await work.save(endpoint, WEBHOOK_ENDPOINT, events.WebhookSecretRotated(overlap_hours), beside={})
     return endpoint.id, secret
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from sqlalchemy import FromClause, and_, bindparam, delete, false, insert, select, update
 
@@ -11,6 +12,7 @@ from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import READ
 from crm_graph.permissions.policy import UUID, Policy, workspace
+from crm_graph.referring import Copied, selected
 
 
 @cache
@@ -80,4 +82,27 @@ def get_statement(
         if len(_GET_STATEMENTS) >= MAX_GET_STATEMENTS:
             _GET_STATEMENTS.clear()
         _GET_STATEMENTS[key] = found
+    return found
+
+
+_REFER_STATEMENTS: dict[Any, Statement] = {}
+
+
+def refer_statement(
+    policy: Policy, access: Access, needs: tuple[str, ...], reads: tuple[tuple[str, Copied], ...]
+) -> Statement:
+    """Return the statement that reads columns of a row that must be visible (`referring.py`), without locking it."""
+    key = policy.type, access.fingerprint, needs, reads
+    found = _REFER_STATEMENTS.get(key)
+    if found is None:
+        may, table = access.of(policy.type), policy.table
+        conditions = [table.c.workspace_id == workspace(), table.c.id == bindparam("id", type_=UUID)]
+        readable = may.rows(table)
+        if readable is not None:
+            conditions.append(readable)
+        columns = selected(may, table, dict.fromkeys(("id", *needs)), dict(reads))
+        found = compile_statement(select(*columns).where(*conditions))
+        if len(_REFER_STATEMENTS) >= MAX_GET_STATEMENTS:
+            _REFER_STATEMENTS.clear()
+        _REFER_STATEMENTS[key] = found
     return found

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
-from functools import cache
-from typing import Any, ClassVar, Protocol, TypeVar
+from functools import cache, partial
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -29,7 +29,14 @@ from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
 from crm_graph.permissions.policy import Policy
-from crm_graph.statements import delete_statement, get_statement, insert_statement, update_statement
+from crm_graph.referring import NOTHING, Reads, Referred
+from crm_graph.statements import (
+    delete_statement,
+    get_statement,
+    insert_statement,
+    refer_statement,
+    update_statement,
+)
 from crm_graph.vault.columns import encrypted_columns
 from crm_graph.vault.rows import encrypted_values
 from crm_graph.vault.vault import Vault
@@ -60,6 +67,8 @@ class Work:
     request_id: str | None = None
     vault: Vault | None = None
     """None for the operator's commands that write nothing encrypted."""
+    noted: dict[tuple[str, str, str], None] = field(default_factory=dict)
+    """The audited reads of operations, by type, GraphQL field and id: the edge writes them down before it answers."""
     wholes: Wholes = field(default_factory=Wholes)
     _directory_touched: bool = False
 
@@ -110,13 +119,30 @@ class Work:
             )
         return row
 
-    async def refer(self, model: type[R], policy: Policy, id_: str, path: str) -> R:
-        """Return a row that another one is to point to: it must be visible. Raises Refused NOT_FOUND at `path`."""
-        statement = get_statement(model, policy, self.access, READ)
+    async def refer(
+        self,
+        model: type[R],
+        policy: Policy,
+        id_: str,
+        path: str,
+        reads: Reads = NOTHING,
+        needs: tuple[str, ...] = (),
+    ) -> R:
+        """Return a row that another one is to point to: it must be visible. Of its columns it has the id, those that
+        a rule `needs`, and those that it `reads` to copy or tell (`referring.py`); any other raises AttributeError.
+
+        Raises Refused NOT_FOUND at `path`; using a column that the viewer may not read raises Withheld.
+        """
+        statement = refer_statement(policy, self.access, needs, tuple(reads.items()))
         found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": id_})
         if found is None:
             raise Refused("NOT_FOUND", f"There is no such {_words(policy.type)}.", (path,))
-        return load(model, found)
+        access = self.access.of(policy.type)
+        return cast(R, Referred(model, found, access, reads, path, partial(self.note, policy, id_)))
+
+    def note(self, policy: Policy, id_: str, *fields: str) -> None:
+        """Note that this unit of work read fields of a record whose reading is written down."""
+        self.noted.update(((policy.type, field, id_), None) for field in fields)
 
     def may(self, policy: Policy, verb: str, given: Iterable[str] = ()) -> None:
         """Check a verb, and the write level on the GraphQL fields given. Raises Forbidden naming what is missing."""

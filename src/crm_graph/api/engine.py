@@ -55,8 +55,7 @@ from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer
 from crm_graph.jobs.worker import Outcomes
 from crm_graph.kernel.errors import RequestError, Unauthenticated
-from crm_graph.kernel.ids import new_id
-from crm_graph.permissions.access import Access
+from crm_graph.kernel.ids import encode_id, new_id
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.work import Work
 
@@ -297,14 +296,12 @@ class Engine:
         transaction: Callable[[], AbstractAsyncContextManager[Session]],
         asking: _Asking,
     ) -> GraphContext:
-        access = self.access.of(viewer)
-        begin = partial(self._begin, viewer, access, transaction, reader.trust, asking)
-        return GraphContext(
+        context = GraphContext(
             viewer,
-            access,
+            self.access.of(viewer),
             reader,
             self._sealer,
-            begin,
+            lambda: self._begin(context, transaction, asking),
             self.services,
             self.access,
             partial(self.authenticator.look_up, viewer.workspace_id, reader),
@@ -315,27 +312,31 @@ class Engine:
             cookies=asking.cookies,
             ports=self._ports,
         )
+        return context
 
     @asynccontextmanager
     async def _begin(
         self,
-        viewer: Viewer,
-        access: Access,
+        context: GraphContext,
         transaction: Callable[[], AbstractAsyncContextManager[Session]],
-        trust: Trust | None,
         asking: _Asking,
     ) -> AsyncIterator[Work]:
+        viewer = context.viewer
         if viewer.is_anonymous:
             raise Unauthenticated("Send a bearer token: `Authorization: Bearer <token>`.")
         async with transaction() as session:
-            session.trust = trust
-            now = self._clock()
+            session.trust = context.reader.trust
+            now, vault = self._clock(), self.services.vault
+            work = Work(session, viewer, context.access, lambda: now, asking.origin, asking.request_id, vault)
             try:
-                vault = self.services.vault
-                yield Work(session, viewer, access, lambda: now, asking.origin, asking.request_id, vault)
+                yield work
                 await session.confirm()
             except Unconfirmed:
                 raise Unauthenticated("The member's roles or teams changed at this very moment.") from None
+            finally:
+                for type_, field, id_ in work.noted:  # of what was refused too: a message may tell what was read
+                    prefix = self.schema.registry.records[type_].prefix
+                    context.note_reads((f"{type_}.{field}",), (encode_id(prefix, id_),))
 
     async def subscribe(
         self,

@@ -100,7 +100,7 @@ async def delete_api_client(work: Work, id_: str, if_version: int | None) -> Non
     client = await work.get(ApiClient, API_CLIENT, id_, DELETE, if_version)
     await work.delete(client, API_CLIENT, ApiClientDeleted())
     if client.member_id is not None:
-        member = await work.refer(Member, MEMBER, client.member_id, "id")
+        member = await work.refer(Member, MEMBER, client.member_id, "id", needs=("status",))
         if member.status == MemberStatus.ACTIVE.value:
             await suspend_member(work, member.id, None)
 

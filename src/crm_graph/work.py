@@ -8,30 +8,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
-from functools import cache
-from typing import Any, ClassVar, Protocol, TypeVar
+from functools import cache, partial
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import asyncpg
-from sqlalchemy import String, UniqueConstraint, and_, bindparam, delete, false, insert, select, update
+from sqlalchemy import String, UniqueConstraint
 
-from crm_graph.db.base import Row, columns_of, table_of
+from crm_graph.db.base import Row, table_of
 from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.session import Record, Session
-from crm_graph.db.statements import Statement, compile_statement
-from crm_graph.events.log import append
+from crm_graph.db.statements import Statement
+from crm_graph.events.log import append, append_all
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
-from crm_graph.permissions.policy import UUID, Policy, workspace
+from crm_graph.permissions.policy import Policy
+from crm_graph.referring import NOTHING, Reads, Referred
+from crm_graph.statements import (
+    delete_statement,
+    get_statement,
+    insert_statement,
+    refer_statement,
+    update_statement,
+)
 from crm_graph.vault.columns import encrypted_columns
 from crm_graph.vault.rows import encrypted_values
 from crm_graph.vault.vault import Vault
+from crm_graph.wholes import Entry, Wholes
 
 R = TypeVar("R", bound=Row)
 
@@ -58,6 +67,10 @@ class Work:
     request_id: str | None = None
     vault: Vault | None = None
     """None for the operator's commands that write nothing encrypted."""
+    noted: dict[tuple[str, str, str], None] = field(default_factory=dict)
+    """The audited reads of operations, by type, GraphQL field and id: the edge writes them down before it answers."""
+    wholes: Wholes = field(default_factory=Wholes)
+    _directory_touched: bool = False
 
     @property
     def now(self) -> datetime:
@@ -90,7 +103,7 @@ class Work:
         self.may(policy, verb, given)
         found = None
         if id_ is not None:
-            statement = _get_statement(model, policy, self.access, verb, given)
+            statement = get_statement(model, policy, self.access, verb, given)
             found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": id_})
         if found is None:
             raise Refused("NOT_FOUND", f"There is no such {_words(policy.type)}.", (path,))
@@ -106,13 +119,30 @@ class Work:
             )
         return row
 
-    async def refer(self, model: type[R], policy: Policy, id_: str, path: str) -> R:
-        """Return a row that another one is to point to: it must be visible. Raises Refused NOT_FOUND at `path`."""
-        statement = _get_statement(model, policy, self.access, READ)
+    async def refer(
+        self,
+        model: type[R],
+        policy: Policy,
+        id_: str,
+        path: str,
+        reads: Reads = NOTHING,
+        needs: tuple[str, ...] = (),
+    ) -> R:
+        """Return a row that another one is to point to: it must be visible. Of its columns it has the id, those that
+        a rule `needs`, and those that it `reads` to copy or tell (`referring.py`); any other raises AttributeError.
+
+        Raises Refused NOT_FOUND at `path`; using a column that the viewer may not read raises Withheld.
+        """
+        statement = refer_statement(policy, self.access, needs, tuple(reads.items()))
         found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": id_})
         if found is None:
             raise Refused("NOT_FOUND", f"There is no such {_words(policy.type)}.", (path,))
-        return load(model, found)
+        access = self.access.of(policy.type)
+        return cast(R, Referred(model, found, access, reads, path, partial(self.note, policy, id_)))
+
+    def note(self, policy: Policy, id_: str, *fields: str) -> None:
+        """Note that this unit of work read fields of a record whose reading is written down."""
+        self.noted.update(((policy.type, field, id_), None) for field in fields)
 
     def may(self, policy: Policy, verb: str, given: Iterable[str] = ()) -> None:
         """Check a verb, and the write level on the GraphQL fields given. Raises Forbidden naming what is missing."""
@@ -130,14 +160,17 @@ class Work:
         written on such a row. Raises Forbidden for a row that its creator's own scope would not reach: an owner outside
         the team, say.
         """
-        await self.add_part(row, policy)
+        await self._insert(row, policy)
         verb, given = CREATE if policy.parent is None else UPDATE, tuple(given)
-        statement = _get_statement(type(row), policy, self.access, verb, given, made=True)
+        statement = get_statement(type(row), policy, self.access, verb, given, made=True)
         found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": row.id})
         if found is None or not found["permitted"]:
             raise Forbidden(f"Your roles do not allow to create this {_words(policy.type)} for this owner.")
         _refuse_unwritable(found, policy, given)
-        await self.record(policy, row.id, event, {name: (None, value) for name, value in _own(values(row)).items()})
+        if policy.parent is None:
+            self.wholes.moved.add((policy.type, row.id))
+            self.wholes.ended.add((policy.type, row.id))
+        await self.tell(row, policy, event, {name: (None, value) for name, value in _own(values(row)).items()})
 
     async def check_written(self, row: Row, policy: Policy, verb: str, given: Iterable[str]) -> None:
         """Check that the GraphQL fields `given` may be written, by a verb, on a row that was just inserted. Raises
@@ -145,38 +178,48 @@ class Work:
         given, of = tuple(given), self.access.of(policy.type)
         if all(of.writable(name, verb, policy.table) is None for name in given):
             return
-        statement = _get_statement(type(row), policy, self.access, verb, given, made=True)
+        statement = get_statement(type(row), policy, self.access, verb, given, made=True)
         found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": row.id})
         assert found is not None
         _refuse_unwritable(found, policy, given)
 
     async def add_part(self, row: Row, policy: Policy) -> None:
         """Insert a row that another event of this unit of work tells about: a history entry, a line of a new order."""
+        await self._insert(row, policy)
+        self._touch(policy, row)
+
+    async def _insert(self, row: Row, policy: Policy) -> None:
         row.workspace_id, row.version = self.viewer.workspace_id, 1
         row.created_at = row.updated_at = self.now
         await self._encrypt(row)
         _refuse_unfit(row)
-        await self._write(_insert_statement(type(row)), values(row), policy)
+        await self._write(insert_statement(type(row)), values(row), policy)
         remember(row)
 
-    async def save(self, row: Row, policy: Policy, event: DomainEvent) -> bool:
-        """Update a loaded row with its event, if anything changed; returns whether it did."""
+    async def save(
+        self, row: Row, policy: Policy, event: DomainEvent, beside: Mapping[str, tuple[Any, Any]] | None = None
+    ) -> bool:
+        """Update a loaded row with its event, if anything changed; returns whether it did. `beside` are changes of it
+        that lie elsewhere, a member's roles: with them, even none, its version moves and its event is written."""
         await self._encrypt(row)
         changed = changes(row)
-        if not changed:
+        if not changed and beside is None:
             return False
         _refuse_unfit(row)
-        before = row.version
-        row.version, row.updated_at = before + 1, self.now
+        before, key = row.version, (policy.type, row.id)
+        if key not in self.wholes.moved:
+            self.wholes.moved.add(key)
+            row.version = before + 1
+        row.updated_at = self.now
         names = tuple(sorted({*changed, "version", "updated_at"}))
         bound = {f"v_{name}": getattr(row, name) for name in names}
         await self._write(
-            _update_statement(type(row), names),
+            update_statement(type(row), names),
             {**bound, "workspace_id": row.workspace_id, "b_id": row.id, "b_version": before},
             policy,
         )
         remember(row)
-        await self.record(policy, row.id, event, changed)
+        await self.tell(row, policy, event, {**changed, **(beside or {})})
         return True
 
     async def delete(self, row: Row, policy: Policy, event: DomainEvent) -> None:
@@ -185,20 +228,44 @@ class Work:
         Raises Refused IN_USE when others need it.
         """
         bound = {"workspace_id": row.workspace_id, "b_id": row.id}
-        await self._write(_delete_statement(type(row)), bound, policy)
-        await self.record(policy, row.id, event, {name: (value, None) for name, value in values(row).items()})
+        await self._write(delete_statement(type(row)), bound, policy)
+        await self.tell(row, policy, event, {name: (value, None) for name, value in values(row).items()})
+        self.wholes.ended.add((policy.type, row.id))
+
+    async def tell(self, row: Row, policy: Policy, event: DomainEvent, changed: Mapping[str, tuple[Any, Any]]) -> None:
+        """Write the event of a row that was just written: of a whole with those of its parts, which wait for it; of a
+        part, together with its whole's when the transaction ends."""
+        entry = self.entry(policy, row.id, event, changed)
+        if policy.directory:
+            await self.touch_directory()
+        if self._touch(policy, row, entry):
+            return
+        waiting = self.wholes.take(policy, row.id)
+        await append_all(self.session, [entry] if waiting is None else waiting.told_with(entry))
+
+    def _touch(self, policy: Policy, row: Row, entry: Entry | None = None) -> bool:
+        waits = self.wholes.touch(policy, row, entry)
+        if waits and self._finish not in self.session.finishing:
+            self.session.finishing.append(self._finish)
+        return waits
+
+    async def _finish(self) -> None:
+        if any(touched.policy.directory for touched in self.wholes.waiting.values()):
+            await self.touch_directory()
+        await self.wholes.finish(self.session, self.entry)
 
     async def record(
         self, policy: Policy, entity_id: str, event: DomainEvent, changed: Mapping[str, tuple[Any, Any]]
     ) -> None:
-        """Write one event in this transaction."""
+        """Write one event of what is no row, or of a row that stays as it is."""
+        assert not policy.in_version, f"a {policy.type} has a whole, whose version moves: say it by `tell`"
         if policy.directory:
             await self.touch_directory()
         await append(self.session, self.entry(policy, entity_id, event, changed))
 
     def entry(
         self, policy: Policy, entity_id: str, event: DomainEvent, changed: Mapping[str, tuple[Any, Any]]
-    ) -> dict[str, Any]:
+    ) -> Entry:
         """Return an entry of the log: what happened to what, by whom, from where, under which request."""
         return {
             "workspace_id": self.viewer.workspace_id,
@@ -215,7 +282,10 @@ class Work:
         }
 
     async def touch_directory(self) -> None:
-        """Let every process look members up again: one of them, a team or a role changes in this transaction."""
+        """Let every process look members up again, once: one of them, a team or a role changes in this transaction."""
+        if self._directory_touched:
+            return
+        self._directory_touched = True
         await self.session.confirm()
         await self.session.execute(_TOUCH_DIRECTORY, self.viewer.binds)
 
@@ -256,67 +326,6 @@ _TOUCH_DIRECTORY = Statement(
     ("workspace_id",),
     {},
 )
-
-
-@cache
-def _insert_statement(model: type[Row]) -> Statement:
-    return compile_statement(insert(table_of(model)).values({name: bindparam(name) for name in columns_of(model)}))
-
-
-@cache
-def _update_statement(model: type[Row], names: tuple[str, ...]) -> Statement:
-    table = table_of(model)
-    return compile_statement(
-        update(table)
-        .where(
-            table.c.workspace_id == workspace(),
-            table.c.id == bindparam("b_id", type_=UUID),
-            table.c.version == bindparam("b_version"),
-        )
-        .values({name: bindparam(f"v_{name}") for name in names})
-    )
-
-
-@cache
-def _delete_statement(model: type[Row]) -> Statement:
-    table = table_of(model)
-    return compile_statement(
-        delete(table).where(table.c.workspace_id == workspace(), table.c.id == bindparam("b_id", type_=UUID))
-    )
-
-
-_GET_STATEMENTS: dict[tuple[str, str, str, tuple[str, ...], bool], Statement] = {}
-MAX_GET_STATEMENTS = 2_000
-
-
-def _get_statement(
-    model: type[Row], policy: Policy, access: Access, verb: str, given: tuple[str, ...] = (), *, made: bool = False
-) -> Statement:
-    """Return the statement that locks a row and says whether `verb` is permitted on it, and whether writing each of the
-    fields `given` by it is (`write_<field>`).
-
-    The row must be visible, unless this unit of work has just `made` it: who may only create sees nothing, and yet
-    creates.
-    """
-    may = access.of(policy.type)
-    table = table_of(model)
-    limited = {name: rows for name in given if (rows := may.writable(name, verb, table)) is not None}
-    key = (policy.type, access.fingerprint, verb, tuple(limited), made)
-    found = _GET_STATEMENTS.get(key)
-    if found is None:
-        readable, permitted = may.rows(table), may.rows(table, verb)
-        conditions = [table.c.workspace_id == workspace(), table.c.id == bindparam("id", type_=UUID)]
-        if readable is not None and not made:
-            conditions.append(readable)
-        permitted = and_(table.c.workspace_id == workspace()) if permitted is None else permitted
-        columns = [rows.label(f"write_{name}") for name, rows in limited.items()]
-        selected = select(*table.c, (permitted if may.allows(verb) else false()).label("permitted"), *columns)
-        selected = selected.where(*conditions)
-        found = compile_statement(selected if verb == READ else selected.with_for_update(of=table))
-        if len(_GET_STATEMENTS) >= MAX_GET_STATEMENTS:
-            _GET_STATEMENTS.clear()
-        _GET_STATEMENTS[key] = found
-    return found
 
 
 def _refuse_unwritable(found: Record, policy: Policy, given: Iterable[str]) -> None:

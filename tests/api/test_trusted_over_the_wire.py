@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from websockets import Subprotocol
+from websockets import ConnectionClosed, Subprotocol
 from websockets.sync.client import ClientConnection, connect
 
 from crm_graph.cli.main import main
@@ -27,6 +27,7 @@ WATCH = "subscription Watch { opportunityChanged { event } }"
 DOCUMENTS = {
     "who": "query Who { viewer { member { name } } }",
     "watch": WATCH,
+    "half": "query Half { viewer { member { name } } customers(first: -1) { totalCount } }",
     "create": "mutation Add($input: CreateOpportunityInput!) { createOpportunity(input: $input) { errors { code } } }",
 }
 WHO = {"data": {"viewer": {"member": {"name": "Admin"}}}}
@@ -139,6 +140,65 @@ def test_what_is_not_trusted_is_refused_by_every_way(wire: Wire, body: dict[str,
         socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": body}))
         refused = json.loads(socket.recv(5))
         assert (refused["type"], code({"errors": refused["payload"]})) == ("error", NOT_FOUND)
+
+
+HALF = {"NULL": {**WHO["data"], "customers": None}, "PROPAGATE": None, "HALT": None}
+"""What is left of the data where one of two fields fails, by what an error does."""
+
+
+@pytest.mark.parametrize("value", HALF)
+def test_on_error_in_extensions_by_every_way(wire: Wire, value: str) -> None:
+    """All that Apollo, urql and gql can set; of trusted documents too."""
+    body = {"documentId": "half", "extensions": {"onError": value}}
+    parameters = {"documentId": "half", "extensions": json.dumps(body["extensions"])}
+    for media in MEDIA:
+        for response in (wire.post(body, accept=media), wire.get(accept=media, **parameters)):
+            assert response.json()["data"] == HALF[value]
+            assert code(response.json()) == "BAD_USER_INPUT"
+    for response in (wire.post(body, accept="text/event-stream"), wire.get("text/event-stream", **parameters)):
+        assert json.loads(response.text.split("\n")[1].removeprefix("data: "))["data"] == HALF[value]
+    with wire.socket() as socket:
+        socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": body}))
+        assert json.loads(socket.recv(5))["payload"]["data"] == HALF[value]
+
+
+def test_the_default_of_a_client_by_every_way(wire: Wire) -> None:
+    """In force within the time that a document mode takes; what a request says goes before it."""
+    assert wire.command("client", "on-error", "web") == "propagate\n"
+    assert wire.post({"documentId": "half"}).json()["data"] is None
+    assert wire.command("client", "on-error", "web", "null") == "null\n"
+    time.sleep(CACHE_S)
+    body = {"documentId": "half"}
+    for response in (wire.post(body), wire.get(documentId="half")):
+        assert response.json()["data"] == HALF["NULL"]
+    response = wire.post(body, accept="text/event-stream")
+    assert json.loads(response.text.split("\n")[1].removeprefix("data: "))["data"] == HALF["NULL"]
+    with wire.socket() as socket:
+        socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": body}))
+        assert json.loads(socket.recv(5))["payload"]["data"] == HALF["NULL"]
+    for said in ({"onError": "PROPAGATE"}, {"extensions": {"onError": "PROPAGATE"}}):
+        assert wire.post({**body, **said}).json()["data"] is None
+    wire.command("client", "on-error", "web", "propagate")
+    time.sleep(CACHE_S)
+    assert wire.post(body).json()["data"] is None
+
+
+def test_on_error_is_refused_by_every_way(wire: Wire) -> None:
+    body: dict[str, Any] = {"documentId": "half", "extensions": {"onError": "IGNORE"}}
+    reason = "The extension `onError` must be `NULL`, `PROPAGATE` or `HALT`."
+    for media in MEDIA:
+        for response in (
+            wire.post(body, accept=media),
+            wire.get(documentId="half", extensions='{"onError": "IGNORE"}'),
+        ):
+            assert response.status_code == 400
+            assert response.json()["errors"][0]["message"] == reason
+    with wire.socket() as socket:
+        socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": body}))
+        with pytest.raises(ConnectionClosed) as closed:  # as any message that is no request
+            socket.recv(5)
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4400, reason)
 
 
 def test_get_runs_no_trusted_mutation(wire: Wire) -> None:

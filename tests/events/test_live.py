@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from crm_graph.domains.workspace.accounts.sessions import revoke_session, start_
 from crm_graph.identity.origin import NOWHERE
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import Unauthenticated
+from crm_graph.kernel.ids import decode_id
 from tests.events.live import Live
 
 
@@ -162,3 +164,30 @@ async def test_another_workspace_hears_nothing(live: Live) -> None:
     async with live.watching(other) as stream:
         await live.create(admin, "not theirs")
         assert await stream.settle() == []
+
+
+async def test_the_default_of_a_client_holds_for_subscriptions(live: Live) -> None:
+    """As of each event: a default that is changed in mid-stream counts with the next one."""
+    admin = await live.member("admin")
+    made = await live.mutate(admin, "createApiClient", {"name": "watcher"}, "apiClient { id }")
+    id_ = made["apiClient"]["id"]
+    web = replace(admin, client_id=decode_id("apc", id_))
+    clients, offset_s = live.engine.trusted._clients, [0.0]
+    clock = clients._clock
+    clients._clock = lambda: clock() + offset_s[0]
+    source = "subscription { opportunityChanged { event opportunity { name lines(first: -1) { totalCount } } } }"
+    request = GraphQLRequest(source)
+    refusal, stream = await live.engine.subscribe(request, await live.engine.operation(request, web), lambda: web)
+    assert refusal is None
+    try:
+        for value, left in ((None, None), ("NULL", {"name": "NULL", "lines": None}), ("PROPAGATE", None)):
+            await live.mutate(admin, "updateApiClient", {"id": id_, "onError": value}, "apiClient { id }")
+            offset_s[0] += 60
+            await live.create(admin, str(value))
+            async with asyncio.timeout(60):
+                _, answer = await anext(stream)
+            assert answer.body["data"]["opportunityChanged"]["opportunity"] == left
+            assert answer.body["errors"][0]["path"] == ["opportunityChanged", "opportunity", "lines"]
+    finally:
+        clients._clock = clock
+        await stream.aclose()

@@ -17,7 +17,7 @@ DEALS = Table(
 )
 LINES = Table("line", METADATA, *(Column(name, UUID) for name in ("workspace_id", "id", "deal_id")))
 DEAL = Policy("Deal", DEALS, owned_by("owner_id"), {"name": mask_text})
-LINE = Policy("Line", LINES, parent=(DEAL, "deal_id"))
+LINE = Policy("Line", LINES, parent=(DEAL, "deal_id"), in_version=False)
 
 
 def rows(*grants: Grant, of: str = "Deal", verb: str = "read") -> str:

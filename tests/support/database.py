@@ -131,7 +131,9 @@ class OneLease(Lease):
     async def transaction(self) -> AsyncIterator[Session]:
         """Lend a session in a savepoint: as a transaction, it is rolled back by an exception."""
         async with self._one.savepoint():
-            yield Session(self._one)
+            session = Session(self._one)
+            yield session
+            await session.finish()
 
     def release(self) -> None:
         """Keep the connection: it is the test's."""

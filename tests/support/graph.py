@@ -75,7 +75,7 @@ class Graph:
         role: str = "admin",
         workspace: str = "demo",
         operation: str | None = None,
-        on_error: OnError = OnError.PROPAGATE,
+        on_error: OnError | None = None,
         claims: Claims | None = None,
     ) -> dict[str, Any]:
         """Execute an operation as the first member with a role, or by these claims, and return the response."""

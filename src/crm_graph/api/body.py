@@ -36,7 +36,8 @@ class GraphQLRequest:
     extensions: Mapping[str, Any] = field(default_factory=dict)
     document_id: str | None = None
     """The id of a trusted document, in whichever spelling it came."""
-    on_error: OnError = OnError.PROPAGATE
+    on_error: OnError | None = None
+    """What an error does to the response; None where the client's default decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +72,26 @@ def parse_request(value: Any) -> GraphQLRequest:
         query = query or None
     elif query is None:
         raise BadRequest("The parameter `query` is missing, and no `documentId` stands for it.")
-    return GraphQLRequest(query, name, _object(value, "variables"), extensions, document_id, _on_error(value))
+    on_error = _on_error(value, extensions)
+    return GraphQLRequest(query, name, _object(value, "variables"), extensions, document_id, on_error)
 
 
-def _on_error(value: Mapping[str, Any]) -> OnError:
-    given = value.get("onError")
+def _on_error(value: Mapping[str, Any], extensions: Mapping[str, Any]) -> OnError | None:
+    """Return what `onError` says beside `query`, or within `extensions`, which is all that many clients can set."""
+    beside = _on_error_of(value.get("onError"), "parameter `onError`")
+    within = _on_error_of(extensions.get("onError"), "extension `onError`")
+    if beside is not None and within is not None and beside is not within:
+        raise BadRequest(
+            f"The parameter `onError` is {beside.value} and the extension {within.value}: send one of them."
+        )
+    return beside if within is None else within
+
+
+def _on_error_of(given: Any, what: str) -> OnError | None:
     if given is None:
-        return OnError.PROPAGATE
+        return None
     if not isinstance(given, str) or given not in OnError.__members__:
-        raise BadRequest("The parameter `onError` must be `NULL`, `PROPAGATE` or `HALT`.")
+        raise BadRequest(f"The {what} must be `NULL`, `PROPAGATE` or `HALT`.")
     return OnError[given]
 
 

@@ -35,6 +35,7 @@ from crm_graph.domains.workspace.audit.operations import record_reading
 from crm_graph.domains.workspace.clients.documents import DocumentCheck
 from crm_graph.domains.workspace.webhooks.rules import SelectionCheck
 from crm_graph.events.hub import Hub
+from crm_graph.executor.results import OnError
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.cursors import CursorSealer
@@ -55,8 +56,7 @@ from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer
 from crm_graph.jobs.worker import Outcomes
 from crm_graph.kernel.errors import RequestError, Unauthenticated
-from crm_graph.kernel.ids import new_id
-from crm_graph.permissions.access import Access
+from crm_graph.kernel.ids import encode_id, new_id
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.work import Work
 
@@ -237,13 +237,22 @@ class Engine:
 
     async def _attempt(self, request: GraphQLRequest, operation: Operation, context: GraphContext) -> Answer:
         try:
-            outcome = await self.executor.execute(operation, request.variables, context, on_error=request.on_error)
+            on_error = request.on_error or OnError.PROPAGATE
+            if request.on_error is None and context.viewer.client_id is not None:
+                on_error = await self._default_on_error(context.viewer)
+            outcome = await self.executor.execute(operation, request.variables, context, on_error=on_error)
         except RequestError as error:
             return self.refuse_error(error, context.request_id)
         answer = self._answer(outcome, context.request_id)
         if request.extensions:
             self._add_cost(answer, request, operation)
         return answer
+
+    async def _default_on_error(self, viewer: Viewer) -> OnError:
+        """Return what an error does to the answers of the viewer's client, which the edge has read with the client's
+        document mode: at no statement more, and as old as that."""
+        default = (await self.trusted.client(viewer)).on_error
+        return OnError.PROPAGATE if default is None else OnError[default.value]
 
     def _add_cost(self, answer: Answer, request: GraphQLRequest, operation: Operation) -> None:
         """Tell the cost in `extensions.cost` when the request asks for it by `extensions: {"cost": true}`."""
@@ -298,14 +307,12 @@ class Engine:
         transaction: Callable[[], AbstractAsyncContextManager[Session]],
         asking: _Asking,
     ) -> GraphContext:
-        access = self.access.of(viewer)
-        begin = partial(self._begin, viewer, access, transaction, reader.trust, asking)
-        return GraphContext(
+        context = GraphContext(
             viewer,
-            access,
+            self.access.of(viewer),
             reader,
             self._sealer,
-            begin,
+            lambda: self._begin(context, transaction, asking),
             self.services,
             self.access,
             partial(self.authenticator.look_up, viewer.workspace_id, reader),
@@ -316,27 +323,31 @@ class Engine:
             cookies=asking.cookies,
             ports=self._ports,
         )
+        return context
 
     @asynccontextmanager
     async def _begin(
         self,
-        viewer: Viewer,
-        access: Access,
+        context: GraphContext,
         transaction: Callable[[], AbstractAsyncContextManager[Session]],
-        trust: Trust | None,
         asking: _Asking,
     ) -> AsyncIterator[Work]:
+        viewer = context.viewer
         if viewer.is_anonymous:
             raise Unauthenticated("Send a bearer token: `Authorization: Bearer <token>`.")
         async with transaction() as session:
-            session.trust = trust
-            now = self._clock()
+            session.trust = context.reader.trust
+            now, vault = self._clock(), self.services.vault
+            work = Work(session, viewer, context.access, lambda: now, asking.origin, asking.request_id, vault)
             try:
-                vault = self.services.vault
-                yield Work(session, viewer, access, lambda: now, asking.origin, asking.request_id, vault)
+                yield work
                 await session.confirm()
             except Unconfirmed:
                 raise Unauthenticated("The member's roles or teams changed at this very moment.") from None
+            finally:
+                for type_, field, id_ in work.noted:  # of what was refused too: a message may tell what was read
+                    prefix = self.schema.registry.records[type_].prefix
+                    context.note_reads((f"{type_}.{field}",), (encode_id(prefix, id_),))
 
     async def subscribe(
         self,
@@ -370,7 +381,10 @@ class Engine:
         self, request: GraphQLRequest, operation: Operation, context: GraphContext, root_value: Change | None
     ) -> Answer:
         try:
-            outcome = await self.executor.execute(operation, request.variables, context, root_value, request.on_error)
+            on_error = request.on_error or OnError.PROPAGATE
+            if request.on_error is None and context.viewer.client_id is not None:
+                on_error = await self._default_on_error(context.viewer)
+            outcome = await self.executor.execute(operation, request.variables, context, root_value, on_error)
         except RequestError as error:
             outcome = Outcome(ExecutionResult(None, [GraphQLError(error.message, original_error=error)]))
         answer = self._answer(outcome, context.request_id)

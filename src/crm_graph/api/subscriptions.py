@@ -27,6 +27,7 @@ from crm_graph.db.session import Trust
 from crm_graph.events.horizon import horizon
 from crm_graph.events.hub import FeedOverflow, Hub
 from crm_graph.events.log import Event
+from crm_graph.executor.fields import present
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.execution import Operation, coerce_variables
@@ -173,7 +174,7 @@ class Subscriptions:
         spec = spec_of(field)
         assert isinstance(spec, WatchSpec)
         try:
-            arguments = get_argument_values(definition, node, coerced)
+            arguments = present(get_argument_values(definition, node, coerced))
             if resume is not None:
                 arguments = {**arguments, "after": resume}
             context = await engine.context(current(), origin)

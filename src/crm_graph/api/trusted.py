@@ -33,6 +33,7 @@ from crm_graph.domains.workspace.clients.model import DocumentMode
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.execution import Operation
 from crm_graph.identity.tokens import Claims
+from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import BadUserInput, DocumentNotFound, RequestError, Unauthenticated
 from crm_graph.kernel.settings import Settings
 
@@ -157,7 +158,7 @@ class TrustedDocuments:
         if found is not None or sha256 is not None or alias is None:
             raise BadUserInput("The `query` is not the document that the id of the request names.")
 
-    async def client(self, claims: Claims) -> Client:
+    async def client(self, claims: Claims | Viewer) -> Client:
         """Return the client that a credential names; without one, what holds for those without. Raises Unauthenticated
         where the client is gone."""
         client_id = claims.client_id

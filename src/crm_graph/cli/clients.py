@@ -36,13 +36,14 @@ from crm_graph.domains.workspace.clients.documents import (
     ListedDocument,
     NewDocument,
     Pushed,
+    find_client,
     list_clients,
     list_documents,
     push_documents,
     remove_documents,
 )
 from crm_graph.domains.workspace.clients.keys import ListedKey, list_keys
-from crm_graph.domains.workspace.clients.model import ClientKind, DocumentMode
+from crm_graph.domains.workspace.clients.model import ClientKind, DocumentMode, OnError
 from crm_graph.domains.workspace.clients.operations import (
     create_api_client,
     create_api_key,
@@ -55,6 +56,7 @@ from crm_graph.permissions.roles import ADMIN
 from crm_graph.work import Work
 
 MODES = {mode.value.lower().replace("_", "-"): mode for mode in DocumentMode}
+ON_ERROR = {each.value.lower(): each for each in OnError}
 MAX_SHOWN_PROBLEMS = 50
 FIRST_KEY = "command line"
 KEY_PREFIX = "apk"
@@ -114,6 +116,7 @@ def client() -> None:
 )
 @click.option("--public", is_flag=True, help="It runs with its users and cannot keep a secret.")
 @click.option("--redirect-uri", "redirect_uris", multiple=True, help="Where members may be sent back to.")
+@click.option("--on-error", type=click.Choice(list(ON_ERROR)), help="See `crm-graph client on-error`.")
 @click.option("--key", "with_key", is_flag=True, help="Make a key too, and print it.")
 @workspace_option
 @data_option
@@ -124,6 +127,7 @@ def create_client(
     member_roles: tuple[str, ...],
     public: bool,
     redirect_uris: tuple[str, ...],
+    on_error: str | None,
     with_key: bool,
     workspace: str | None,
     data: Path | None,
@@ -138,6 +142,7 @@ def create_client(
         "kind": (ClientKind.PUBLIC if public else ClientKind.CONFIDENTIAL).value,
         "roles": list(member_roles) or None,
         "redirect_uris": list(redirect_uris),
+        "on_error": None if on_error is None else ON_ERROR[on_error].value,
     }
 
     async def create() -> str | None:
@@ -203,6 +208,35 @@ def revoke(key_id: str, workspace: str | None, data: Path | None) -> None:
 
     run(write())
     console.print(f"revoked {key_id}", soft_wrap=True)
+
+
+@client.command("on-error")
+@click.argument("name")
+@click.argument("value", metavar="VALUE", type=click.Choice(list(ON_ERROR)), required=False)
+@workspace_option
+@data_option
+def on_error_(name: str, value: str | None, workspace: str | None, data: Path | None) -> None:
+    """Print or set what an error does to the answers of the client NAME, where a request does not say it by `onError`.
+
+    \b
+      propagate  null rises to the nearest position that may be null: GraphQL's own, and the default
+      null       the failed position is null, also where its type forbids it, and nothing else is
+      halt       the first error ends the operation: no data, and that error
+
+    It is in force in every process within CRM_TRUSTED_CACHE_MS.
+    """
+
+    async def change() -> str:
+        async with _where(find_place(data), workspace, name) as where:
+            assert where.client_id is not None
+            if value is not None:
+                async with where.work() as work:
+                    await update_api_client(work, where.client_id, {"on_error": ON_ERROR[value].value}, (), None)
+            found = await find_client(where.database.primary_reader(), where.workspace_id, where.client_id)
+        assert found is not None
+        return (found.on_error or OnError.PROPAGATE).value.lower()
+
+    click.echo(run(change()))
 
 
 @client.command("list")

@@ -15,7 +15,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from crm_graph.api.schema import SLICES
 from crm_graph.cli.accounts import find_account
 from crm_graph.cli.console import console
-from crm_graph.cli.place import Place, data_option, find_place, find_workspace, opened, run, vault_of, workspace_option
+from crm_graph.cli.place import (
+    Place,
+    data_option,
+    find_place,
+    find_workspace,
+    opened,
+    run,
+    settings,
+    vault_of,
+    workspace_option,
+)
 from crm_graph.db.pool import Database, connect
 from crm_graph.db.session import Session
 from crm_graph.domains.catalog.products.imports import IMPORTS as PRODUCTS
@@ -26,12 +36,15 @@ from crm_graph.domains.sales.opportunities.imports import IMPORTS as OPPORTUNITI
 from crm_graph.domains.sales.pipelines.imports import IMPORTS as PIPELINES
 from crm_graph.domains.service.tickets.imports import IMPORTS as TICKETS
 from crm_graph.domains.workspace.accounts.directory import MemberDirectory
+from crm_graph.domains.workspace.audit.events import SensitiveFieldsRead
+from crm_graph.domains.workspace.audit.operations import record_reading
 from crm_graph.domains.workspace.members.imports import IMPORTS as MEMBERS
 from crm_graph.graph.records import record_of
 from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import system_clock
 from crm_graph.kernel.errors import OperatorError
+from crm_graph.kernel.ids import encode_id, new_id
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.permissions.roles import ADMIN
@@ -238,9 +251,22 @@ async def import_steps(
                     encoding=options.encoding,
                     start=start,
                 )
+            await _write_down(work)
+            await work.session.finish()
             if options.dry_run or (any(each.error_count for each in reports) and not options.skip_errors):
                 raise _TakeBack
     return reports
+
+
+async def _write_down(work: Work) -> None:
+    """Write down the sensitive reads of an import, in its transaction: a list price that it copied, say."""
+    if not work.noted:
+        return
+    prefixes = {record_of(cls).name: record_of(cls).prefix for each in SLICES for cls in each.records}
+    records = tuple(dict.fromkeys(encode_id(prefixes[type_], id_) for type_, _, id_ in work.noted))
+    fields = tuple(sorted({f"{type_}.{field}" for type_, field, _ in work.noted}))
+    event = SensitiveFieldsRead(fields, None, None, records[: settings().audit_max_ids], len(records))
+    await record_reading(work.session, work.viewer, work.origin, new_id(), work.now, event)
 
 
 @contextmanager

@@ -217,7 +217,9 @@ class Lease:
         connection = self._free.pop() if self._free else await self._take()
         try:
             async with connection.transaction():
-                yield Session(connection)
+                session = Session(connection)
+                yield session
+                await session.finish()
         except BaseException:
             await self._drop(connection)
             raise
@@ -344,7 +346,9 @@ class Database:
         connection = await connect(self.url)
         try:
             async with connection.transaction():
-                yield Session(connection)
+                session = Session(connection)
+                yield session
+                await session.finish()
         finally:
             await connection.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -45,6 +45,15 @@ def load(cls: type[T], record: Mapping[str, Any] | asyncpg.Record) -> T:
         snapshot[name] = value
     row.__dict__[_SNAPSHOT] = snapshot
     return row
+
+
+def typed(cls: type[Base], record: asyncpg.Record, names: Collection[str]) -> dict[str, Any]:
+    """Return some columns of a fetched row of `cls`, typed as an instance would have them."""
+    converters = dict(_converters(cls))
+    return {
+        name: convert(value) if (convert := converters[name]) is not None and value is not None else value
+        for name, value in ((name, record[name]) for name in names)
+    }
 
 
 def remember(row: Base) -> None:

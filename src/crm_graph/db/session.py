@@ -5,7 +5,7 @@ Both run compiled statements on asyncpg. Neither commits: the unit of work of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -91,7 +91,19 @@ class ReadSession:
 
 
 class Session(ReadSession):
-    """Runs reading and writing statements inside the transaction of one unit of work."""
+    """Runs reading and writing statements inside the transaction of one unit of work.
+
+    Whoever opens it calls `finish` before the transaction commits; `finishing` is what is to be done then.
+    """
+
+    def __init__(self, connection: Connection, trust: Trust | None = None) -> None:
+        super().__init__(connection, trust)
+        self.finishing: list[Callable[[], Awaitable[None]]] = []
+
+    async def finish(self) -> None:
+        """Do what units of work have left for the end of the transaction."""
+        for finish in self.finishing:
+            await finish()
 
     async def execute(self, statement: Statement, values: Mapping[str, Any]) -> list[Record]:
         """Run a compiled writing statement; the rows are those of its RETURNING clause."""

@@ -126,6 +126,7 @@ async def _set_up_workspace(
     access = compile_access([built_in_roles([WORKSPACE])[ADMIN]], [WORKSPACE])
     work = Work(Session(connection), viewer, access, lambda: moment(START))
     await create_workspace(work, name, slug, BASE_CURRENCY, TIME_ZONE)
+    await work.session.finish()
 
 
 def _batches(sheets: Sheets, organisation: Organisation, dice: Dice, count: int) -> Iterator[tuple[int, Batch]]:

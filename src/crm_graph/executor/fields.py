@@ -172,3 +172,14 @@ class Bindings(Protocol):
 def coordinate(type_name: str, field_name: str) -> str:
     """Return the schema coordinate of a field."""
     return f"{type_name}.{field_name}"
+
+
+def present(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arguments of a source without those that are null: a null argument is an absent one.
+
+    Relay sends null for every variable that is not set, and no client can leave out an argument that its document
+    names. 0.1 us where none is null.
+    """
+    if None not in arguments.values():
+        return arguments
+    return {name: value for name, value in arguments.items() if value is not None}

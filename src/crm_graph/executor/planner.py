@@ -47,6 +47,7 @@ from crm_graph.executor.fields import (
     Resolver,
     Same,
     Shape,
+    present,
 )
 from crm_graph.executor.plans import Arguments, ObjectPlan, Plan, PlannedEdge, PlannedField
 from crm_graph.executor.resolvers import batch_fetch, guarded, resolver_fetch, viewed, where_present
@@ -270,7 +271,7 @@ class Planner:
             read_key,
             fetch,
             per_row,
-            _arguments(planned, self.variables),
+            _arguments(planned, self.variables, from_source=from_source),
             depth,
             is_abstract_type(type_),
             non_null[0],
@@ -304,14 +305,18 @@ def _object_type(planned: PlannedField) -> GraphQLObjectType:
     return named
 
 
-def _arguments(planned: PlannedField, variables: VariableValues) -> Arguments:
-    """Return the way to the field's coerced arguments; found once where no variable is in them."""
+def _arguments(planned: PlannedField, variables: VariableValues, *, from_source: bool) -> Arguments:
+    """Return the way to the field's coerced arguments; found once where no variable is in them. A source is given those
+    that are not null; a resolver is given what GraphQL says."""
     definition, node = planned.definition, planned.nodes[0]
     if not definition.args:
         return lambda _: {}
     if _mentions_variable(node):
+        if from_source:
+            return lambda values: present(get_argument_values(definition, node, values))
         return lambda values: get_argument_values(definition, node, values)
-    constant = get_argument_values(definition, node, variables)
+    constant: Mapping[str, Any] = get_argument_values(definition, node, variables)
+    constant = present(constant) if from_source else constant
     return lambda _: constant
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import strawberry
-from graphql import GraphQLNonNull, GraphQLObjectType, GraphQLSchema
+from graphql import GraphQLNonNull, GraphQLObjectType, GraphQLSchema, get_nullable_type
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.arguments import StrawberryArgument
@@ -30,6 +30,15 @@ from crm_graph.permissions.definitions import Vocabulary
 from crm_graph.permissions.policy import Policy
 
 EventTypes = Mapping[str, Sequence[type]]
+_QUERY = (
+    "What can be asked. An argument that is null is an absent one, everywhere. Within a filter null is refused, since a"
+    " condition that was dropped would match too much: `isNull` asks for what has no value."
+)
+_MUTATION = (
+    "What can be changed. Each field commits by itself, in the order of the document, and is null when it is refused at"
+    " the top level (`errors`); those before it are done, and answered. In the input of an update null clears a value"
+    " and an absent one stays; `ifVersion: null` is an absent one."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +86,9 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
         apply_extension(extension)
     registry = Registry.of(record_of(cls) for each in slices for cls in each.records)
     derive(registry)
-    query = _root("Query", "What can be asked.", (cls for each in slices for cls in each.queries))
+    query = _root("Query", _QUERY, (cls for each in slices for cls in each.queries))
     _add_root_arguments(query, registry)
-    mutation = _root("Mutation", "What can be changed.", (cls for each in slices for cls in each.mutations))
+    mutation = _root("Mutation", _MUTATION, (cls for each in slices for cls in each.mutations))
     subscription = _root("Subscription", "What can be watched.", (c for each in slices for c in each.subscriptions))
     for each in subscription.__strawberry_definition__.fields:  # type: ignore[attr-defined]
         spec = spec_of(each)
@@ -93,7 +102,7 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
     )
     core = schema._schema
-    _describe_inputs(core)
+    _finish_mutations(core)
     assert core.subscription_type is not None
     for definition in core.subscription_type.fields.values():
         definition.resolve = lambda event, _info, **_: event
@@ -150,10 +159,12 @@ def _add_root_arguments(query: type, registry: Registry) -> None:
             each.arguments = arguments[spec.how](each)
 
 
-def _describe_inputs(core: GraphQLSchema) -> None:
-    """Give the one argument of each mutation its description, which would be the same sentence forty times."""
+def _finish_mutations(core: GraphQLSchema) -> None:
+    """Give the one argument of each mutation its description, which would be the same sentence forty times, and make
+    each nullable: mutations commit one by one, and one that is refused must not take the answers of those before it."""
     assert core.mutation_type is not None
     for definition in core.mutation_type.fields.values():
+        definition.type = get_nullable_type(definition.type)
         for argument in definition.args.values():
             argument.description = argument.description or "What to do, and with what."
 

@@ -158,8 +158,8 @@ def _order(record: Record, registry: Registry) -> type:
         "__module__": MODULE,
         "__annotations__": {
             "field": f"{record.name}OrderField",
-            "direction": OrderDirection,
-            "nulls": NullsOrder,
+            "direction": OrderDirection | None,
+            "nulls": NullsOrder | None,
         },
         "field": strawberry.field(name="field", description="What to order by."),
         "direction": field("direction", "Ascending unless said otherwise.", OrderDirection.ASC),

@@ -70,7 +70,7 @@ class Normaliser:
     def combined(self, given: Mapping[str, Any] | None, path: Path, entry: Entry, depth: int = 0) -> Form:
         """Return the form of an object with `and`, `or`, `not` and fields that `entry` reads. Raises as `normalise`."""
         if given is None:
-            raise BadUserInput(f"`{_dotted(path)}` is null. Leave it out to match everything.", path=path)
+            raise BadUserInput(f"`{_dotted(path)}` is null. `{{}}` matches everything.", path=path)
         if depth > self.limits.depth:
             raise LimitExceeded(f"`{_dotted(path)}` is nested deeper than {self.limits.depth} levels.", path=path)
         self.objects += 1

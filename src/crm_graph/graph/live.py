@@ -15,13 +15,15 @@ from crm_graph.graph.context import GraphContext
 from crm_graph.graph.filters import Form
 from crm_graph.graph.judging import ChangeKind, Judge
 from crm_graph.graph.positions import any_position
-from crm_graph.graph.records import Record, WatchSpec, own_name, record_of
+from crm_graph.graph.records import Record, RecordEdge, WatchSpec, own_name, record_of
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.scalars import Cursor
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.kernel.ids import decode_id, encode_id
 from crm_graph.permissions.access import Access
+from crm_graph.permissions.grants import READ
+from crm_graph.wholes import PARTS
 
 
 @strawberry.type
@@ -182,9 +184,26 @@ def event_name(record: Record, event: Event, context: GraphContext) -> str:
 
 
 def changed_fields(record: Record, event: Event, context: GraphContext) -> list[str]:
-    """Return the fields behind the changed columns that the viewer may read in clear on every row."""
+    """Return the fields behind the changed columns that the viewer may read in clear on every row, and the connections
+    to the parts that changed with them, where these may be read."""
     access = context.access.of(record.name)
-    return [name for name in _fields(record, event) if not access.partial(name)]
+    parts = event.data.get(PARTS, ())
+    connections = [
+        edge.name
+        for edge in context.registry.edges(record).values()
+        if edge.many and edge.target.name in parts and _is_part(edge, record) and _may_follow(edge, context)
+    ]
+    return [*(name for name in _fields(record, event) if not access.partial(name)), *connections]
+
+
+def _is_part(edge: RecordEdge, record: Record) -> bool:
+    parent = edge.target.policy.parent
+    return parent is not None and parent[0].type == record.name and parent[1] == edge.column
+
+
+def _may_follow(edge: RecordEdge, context: GraphContext) -> bool:
+    access = context.access.of(edge.target.name)
+    return access.allows(READ) and not access.partial(edge.target.edge_along(edge.column))
 
 
 def _fields(record: Record, event: Event) -> list[str]:

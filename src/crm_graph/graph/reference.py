@@ -45,6 +45,7 @@ from crm_graph.executor.fields import (
     Resolver,
     Same,
     Shape,
+    present,
 )
 from crm_graph.executor.resolvers import check_batch
 from crm_graph.executor.rows import column_key, value_or_raise
@@ -125,7 +126,7 @@ class Reference:
                     key_value = ROOT_KEY if key is None else _read(row, key)
                     if key_value is None:
                         return None
-                    loader = self._loader(info, source, arguments, is_root=key is None)
+                    loader = self._loader(info, source, present(arguments), is_root=key is None)
                     # Other fields wait for the same record: this one may be given up, and must not take it with it.
                     return await asyncio.shield(loader.load(key_value))
 

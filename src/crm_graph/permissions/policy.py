@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import (
     ARRAY,
@@ -27,6 +27,7 @@ from sqlalchemy import (
 from crm_graph.permissions.grants import ALL, OWN, TEAM, Grant
 
 UUID = Uuid(as_uuid=False)
+EventClass = type[Any]
 Predicate = Callable[[FromClause], ColumnElement[bool]]
 Mask = Callable[[ColumnElement[Any]], ColumnElement[Any]]
 
@@ -118,12 +119,22 @@ class Policy:
     transitions: tuple[str, ...] = ()
     """The verbs of this type beyond the four that all types have."""
     parent: tuple[Policy, str] | None = None
+    in_version: EventClass | Literal[False] | None = None
+    """Of a part, which must say it: the event of its whole that a change of the part is, by which the version of the
+    whole moves; or False where nobody edits the whole and its parts as one: a history, a list that others add to."""
     directory: bool = False
     """Whether a change of this type may change what somebody else may do: members and teams."""
     around_own: frozenset[str] = frozenset({TEAM})
     """The scopes that hold every row of OWN: a member is in their own circle."""
     defaults: Mapping[str, Grant] = field(default_factory=dict)
     """The grants of the built-in roles, by role name. Empty for a part: it takes its parent's."""
+
+    def __post_init__(self) -> None:
+        if (self.parent is None) != (self.in_version is None):
+            problem = "must say by `in_version`" if self.parent is not None else "is no part and cannot say"
+            raise ValueError(f"{self.type} {problem} whether the version of its whole covers it")
+        if self.in_version and self.parent is not None and self.parent[0].in_version:
+            raise ValueError(f"{self.type} is a part of a part: only the version of {self.parent[0].type} would move")
 
     def predicate(self, scope: str, rows: FromClause) -> ColumnElement[bool] | None:
         """Return the predicate of one scope on these rows; None for ALL. Raises KeyError for an unknown scope."""

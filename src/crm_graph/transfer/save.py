@@ -12,6 +12,7 @@ from crm_graph.transfer.report import StepReport
 from crm_graph.transfer.resolve import Resolver
 from crm_graph.transfer.spec import Draft, ImportSpec, Part
 from crm_graph.transfer.write import all_of, delete_rows, event_row, insert_rows, update_rows, write_events
+from crm_graph.wholes import PARTS
 from crm_graph.work import Work
 
 
@@ -32,7 +33,7 @@ class Saver:
     ) -> None:
         """Write drafts that are complete; `changes` are those of stored rows, by id."""
         new = [draft for draft in drafts if draft.is_new()]
-        changed = [draft for draft in drafts if changes.get(draft.id)]
+        changed = [draft for draft in drafts if self._moves(draft, changes, parts)]
         await self._insert(self.spec.model, [draft.values for draft in new])
         await self._update(changed, changes)
         await self._save_parts([part for draft in drafts for part in parts.get(draft.id, ())])
@@ -48,13 +49,38 @@ class Saver:
 
     async def _update(self, drafts: Sequence[Draft], changes: Mapping[str, Mapping[str, tuple[Any, Any]]]) -> None:
         """Update changed rows together: each gets all columns that any of them changes, with its own value."""
-        names = {name for draft in drafts for name in changes[draft.id]}
+        names = {name for draft in drafts for name in changes.get(draft.id, ())}
         rows = []
         for draft in drafts:
             assert draft.before is not None
             values = {name: draft.get(name) for name in names}
             rows.append({"id": draft.id, "version": draft.before["version"], **values})
         await update_rows(self.work, self.spec.model, sorted(names), rows)
+
+    def _moves(
+        self,
+        draft: Draft,
+        changes: Mapping[str, Mapping[str, tuple[Any, Any]]],
+        parts: Mapping[str, Sequence[Part]],
+    ) -> bool:
+        """Return whether the version of a stored row moves: it changes, or something that its version covers."""
+        covered = any(
+            part.policy is not None and (part.policy is self.spec.policy or part.policy.in_version)
+            for part in parts.get(draft.id, ())
+        )
+        return not draft.is_new() and (covered or bool(changes.get(draft.id)))
+
+    def _told(
+        self, draft: Draft, changes: Mapping[str, tuple[Any, Any]], parts: Sequence[Part]
+    ) -> list[dict[str, Any]]:
+        """Return the event of a stored row, which names the parts that its version covers; none where nothing is to be
+        told."""
+        covered = {part.policy.type: part.policy.in_version for part in parts if part.policy and part.policy.in_version}
+        if not changes and not covered:
+            return []
+        event = self.spec.updated(draft, changes) if changes else next(iter(covered.values()))()
+        row = event_row(self.work, self.spec.policy, draft.id, event, changes)
+        return [{**row, "data": {**row["data"], PARTS: list(covered)}} if covered else row]
 
     async def _save_parts(self, parts: Sequence[Part]) -> None:
         rows: dict[type[Base], list[Mapping[str, Any]]] = defaultdict(list)
@@ -84,9 +110,8 @@ class Saver:
             if draft.is_new():
                 event, changed = self.spec.created(draft), all_of(draft.values)
                 rows.append(event_row(self.work, self.spec.policy, draft.id, event, changed))
-            elif changes.get(draft.id):
-                event = self.spec.updated(draft, changes[draft.id])
-                rows.append(event_row(self.work, self.spec.policy, draft.id, event, changes[draft.id]))
+            else:
+                rows += self._told(draft, changes.get(draft.id, {}), parts.get(draft.id, ()))
             rows += [
                 event_row(self.work, part.policy, part.entity_id, part.event, part.changes)
                 for part in parts.get(draft.id, ())

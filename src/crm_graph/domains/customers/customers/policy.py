@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, FromClause, or_, select
 
 from crm_graph.db.base import table_of
+from crm_graph.domains.customers.customers.events import CustomerUpdated
 from crm_graph.domains.customers.customers.model import AccountTeamMember, Customer
 from crm_graph.permissions.grants import ALL, HIDDEN, MASKED, OWN, TEAM, FieldGrant, Level, grant
 from crm_graph.permissions.policy import (
@@ -51,4 +52,4 @@ CUSTOMER = Policy(
         INTEGRATION: grant(read=ALL, create=ALL, update=ALL),
     },
 )
-ACCOUNT_TEAM_MEMBER = Policy("AccountTeamMember", _TEAM, parent=(CUSTOMER, "customer_id"))
+ACCOUNT_TEAM_MEMBER = Policy("AccountTeamMember", _TEAM, parent=(CUSTOMER, "customer_id"), in_version=CustomerUpdated)

@@ -20,7 +20,7 @@ from crm_graph.domains.catalog.products.policy import PRODUCT
 from crm_graph.domains.orders.orders.events import OrderLineAdded, OrderLineRemoved, OrderLineUpdated
 from crm_graph.domains.orders.orders.model import AMOUNT_LIMIT, MAX_LINES, Order, OrderLine
 from crm_graph.domains.orders.orders.policy import ORDER, ORDER_LINE
-from crm_graph.domains.sales.opportunities.lines import line_total, list_price
+from crm_graph.domains.sales.opportunities.lines import LIST_PRICE, line_total, list_price
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.money import round_amount
 from crm_graph.permissions.policy import UUID, workspace
@@ -75,7 +75,7 @@ async def remove_order_line(work: Work, id_: str, if_version: int | None) -> Non
 
 async def new_line(work: Work, order: Order, values: Mapping[str, Any]) -> OrderLine:
     """Return a line for an order, not written yet. Raises Refused with the path within the line's input."""
-    product = await work.refer(Product, PRODUCT, values["product_id"], "productId")
+    product = await work.refer(Product, PRODUCT, values["product_id"], "productId", reads=LIST_PRICE)
     unit_price = values.get("unit_price")
     line: OrderLine = OrderLine.make(
         **{
@@ -129,10 +129,8 @@ def at_line(index: int) -> Iterator[None]:
 
 async def _get(work: Work, id_: str, if_version: int | None, given: tuple[str, ...] = ()) -> tuple[Order, OrderLine]:
     """Return a line that the viewer may change, with its draft, both locked: the order first."""
-    work.may(ORDER_LINE, UPDATE)
-    seen = await work.refer(OrderLine, ORDER_LINE, id_, "id")
-    order = await work.get(Order, ORDER, seen.order_id, UPDATE)
     line = await work.get(OrderLine, ORDER_LINE, id_, UPDATE, if_version, given=given)
+    order = await work.get(Order, ORDER, line.order_id, UPDATE)
     order.check_draft("The lines of an order", "id")
     return order, line
 

@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, null, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_graph.db.base import table_of
@@ -30,9 +30,10 @@ from crm_graph.domains.sales.opportunities.model import Opportunity
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, OPPORTUNITY_LINE
 from crm_graph.domains.workspace.members.model import Member
 from crm_graph.domains.workspace.members.policy import MEMBER
-from crm_graph.domains.workspace.workspaces.operations import base_currency
+from crm_graph.domains.workspace.workspaces.operations import shown_base_currency
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.policy import UUID, Policy, workspace
+from crm_graph.referring import Copied, Reads, audited, selected
 from crm_graph.work import CREATE, DELETE, UPDATE, Work
 
 SUBMIT, APPROVE, REJECT, REVISE = "submit", "approve", "reject", "revise"
@@ -49,14 +50,14 @@ _COUNT = compile_statement(
 _NUMBER_TAKEN = compile_statement(
     select(_ORDERS.c.id).where(_ORDERS.c.workspace_id == workspace(), _ORDERS.c.number == bindparam("number"))
 )
-_COPIED = {"customer": "customer_id", "owner": "owner_id"}
+_COPIED = {"customer_id": Copied("customer"), "owner_id": Copied("owner")}
 _COPIED_OF_LINES = {
-    "product": "product_id",
-    "quantity": "quantity",
-    "unitPrice": "unit_price",
-    "discountPercent": "discount_percent",
+    "product_id": Copied("product"),
+    "quantity": Copied("quantity"),
+    "unit_price": Copied("unitPrice"),
+    "discount_percent": Copied("discountPercent"),
 }
-"""What is copied of an opportunity and its lines beside the currency: GraphQL field and column."""
+"""What is copied of an opportunity and its lines beside the currency, which tells no amount."""
 
 
 async def create_order(
@@ -84,13 +85,14 @@ async def create_order_from_opportunity(
     """
     given = (*given, "customer", "opportunity", "owner", "currency")
     work.may(ORDER, CREATE, given)
-    of_lines = may_write_lines(work, CREATE, _COPIED_OF_LINES.values())
+    of_lines = may_write_lines(work, CREATE, _COPIED_OF_LINES)
     found = await _read(work, OPPORTUNITY, _COPIED, id=opportunity_id)
     if not found:
         raise Refused("NOT_FOUND", "There is no such opportunity.", ("opportunityId",))
     copied = {name: found[0][name] for name in ("customer_id", "owner_id", "currency") if found[0][name] is not None}
     if "customer_id" not in copied:
-        raise Refused("REQUIRED", "This opportunity has no customer: give it one first.", ("opportunityId",))
+        message = "This opportunity has no customer that you may see: give it one first."
+        raise Refused("REQUIRED", message, ("opportunityId",))
     await work.refer(Customer, CUSTOMER, copied["customer_id"], "opportunityId")
     order = await _draft(work, {**values, **copied, "opportunity_id": opportunity_id})
     return await _open(work, order, await _copied_lines(work, order, opportunity_id), given, of_lines)
@@ -182,7 +184,7 @@ async def _draft(work: Work, values: Mapping[str, Any]) -> Order:
         }
     )
     if "currency" not in values:
-        order.currency = await base_currency(work)
+        order.currency = await shown_base_currency(work, "currency")
     return order
 
 
@@ -221,17 +223,14 @@ async def _copied_lines(work: Work, order: Order, opportunity_id: str) -> list[O
     check_count(len(rows), "opportunityId")
     made: list[OrderLine] = []
     for row in rows:
-        for name, column in _COPIED_OF_LINES.items():
+        for column, read in _COPIED_OF_LINES.items():
             if row[column] is None:
                 raise Forbidden(
-                    f"Your roles do not allow to read {OPPORTUNITY_LINE.type}.{name}, which would be copied."
+                    f"Your roles do not allow to read {OPPORTUNITY_LINE.type}.{read.field}, which would be copied."
                 )
         if row["currency"] != order.currency:
-            raise Refused(
-                "INVALID",
-                f"This opportunity is in {order.currency} but has a line in {row['currency']}: make them one first.",
-                ("opportunityId",),
-            )
+            message = "This opportunity has a line in another currency than its own: make them one first."
+            raise Refused("INVALID", message, ("opportunityId",))
         line: OrderLine = OrderLine.make(
             order_id=order.id,
             product_id=row["product_id"],
@@ -245,21 +244,19 @@ async def _copied_lines(work: Work, order: Order, opportunity_id: str) -> list[O
     return made
 
 
-async def _read(work: Work, policy: Policy, fields: Mapping[str, str], **where: str) -> list[Record]:
-    """Return the rows of a type that the viewer may see, oldest first; a field they may not read in clear is null.
-
-    `fields` maps GraphQL fields to columns, `where` columns to ids. The currency comes along: it tells no amount.
-    """
+async def _read(work: Work, policy: Policy, reads: Reads, **where: str) -> list[Record]:
+    """Return the rows of a type that the viewer may see, oldest first; what they may not read in clear is null, and
+    what is audited is noted. `where` maps columns to ids. The currency comes along."""
     access, rows = work.access.of(policy.type), policy.table
-    columns: list[ColumnElement[Any]] = [rows.c.currency]
-    for name, column in fields.items():
-        shown = access.column(name, rows, rows.c[column], masks=False)
-        columns.append((null() if shown is None else shown).label(column))
     readable = access.rows(rows)
     conditions = [rows.c.workspace_id == workspace(), *([] if readable is None else [readable])]
     conditions += [rows.c[name] == bindparam(f"w_{name}", type_=UUID) for name in where]
+    columns = selected(access, rows, ("id", "currency"), reads)
     query = select(*columns).where(*conditions).order_by(rows.c.id)
-    return await work.session.query(query, **work.viewer.binds, **{f"w_{name}": id_ for name, id_ in where.items()})
+    found = await work.session.query(query, **work.viewer.binds, **{f"w_{name}": id_ for name, id_ in where.items()})
+    for row in found:
+        work.note(policy, row["id"], *audited(access, row, reads))
+    return found
 
 
 async def _save_status(work: Work, order: Order, event: StatusEvent) -> str:

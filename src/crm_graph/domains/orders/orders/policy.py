@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crm_graph.db.base import table_of
+from crm_graph.domains.orders.orders.events import OrderUpdated
 from crm_graph.domains.orders.orders.model import Order, OrderLine, OrderStatusChange
 from crm_graph.permissions.grants import ALL, HIDDEN, NONE, OWN, TEAM, Level, grant
 from crm_graph.permissions.policy import Policy, mask_amount, owned_by
@@ -27,6 +28,9 @@ ORDER_LINE = Policy(
     "OrderLine",
     table_of(OrderLine),
     parent=(ORDER, "order_id"),
+    in_version=OrderUpdated,
     defaults={MARKETER: grant()},  # prices would tell the totals that are hidden from them
 )
-ORDER_STATUS_CHANGE = Policy("OrderStatusChange", table_of(OrderStatusChange), parent=(ORDER, "order_id"))
+ORDER_STATUS_CHANGE = Policy(
+    "OrderStatusChange", table_of(OrderStatusChange), parent=(ORDER, "order_id"), in_version=False
+)

@@ -13,7 +13,6 @@ from decimal import Decimal
 from typing import Any
 
 from crm_graph.domains.catalog.products.imports import PRODUCT_TARGET
-from crm_graph.domains.catalog.products.model import Product
 from crm_graph.domains.catalog.products.policy import PRODUCT
 from crm_graph.domains.customers.customers.imports import CUSTOMER_TARGET
 from crm_graph.domains.sales.opportunities.events import (
@@ -25,17 +24,18 @@ from crm_graph.domains.sales.opportunities.events import (
     OpportunityUpdated,
     OpportunityWon,
 )
-from crm_graph.domains.sales.opportunities.lines import line_total
+from crm_graph.domains.sales.opportunities.lines import LIST_PRICE, line_total
 from crm_graph.domains.sales.opportunities.model import Opportunity, OpportunityLine, OpportunityStatus, StageMove
 from crm_graph.domains.sales.opportunities.operations import MOVE
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, OPPORTUNITY_LINE
 from crm_graph.domains.sales.pipelines.imports import PIPELINE_TARGET, STAGE_TARGET
-from crm_graph.domains.sales.pipelines.model import Stage, StageKind
+from crm_graph.domains.sales.pipelines.model import StageKind
 from crm_graph.domains.sales.pipelines.policy import STAGE
 from crm_graph.domains.workspace.members.imports import MEMBER_TARGET
 from crm_graph.domains.workspace.workspaces.operations import base_currency
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.ids import new_id
+from crm_graph.referring import Copied
 from crm_graph.transfer.facts import visible_rows
 from crm_graph.transfer.spec import (
     Changes,
@@ -55,6 +55,7 @@ from crm_graph.transfer.write import all_of
 from crm_graph.work import DomainEvent, Work
 
 ONE = Decimal(1)
+_STAGE = {"probability": Copied("probability", give="probability")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +69,17 @@ class _Facts:
 
 
 async def _gather(work: Work, drafts: Sequence[Draft]) -> _Facts:
-    stages = await visible_rows(work, Stage, STAGE, ("id", "pipeline_id", "name", "kind", "probability"))
+    stages = await visible_rows(work, STAGE, ("pipeline_id", "name", "kind"), _STAGE)
     named = {draft.extra["product"] for draft in drafts if draft.extra.get("product")}
     stored = [draft.id for draft in drafts if not draft.is_new()]
     prices: dict[str, tuple[Decimal | None, str | None]] = {}
     on: dict[str, set[str]] = {}
     if named:
-        for row in await visible_rows(work, Product, PRODUCT, ("id", "price", "currency"), id=list(named)):
+        for row in await visible_rows(work, PRODUCT, (), LIST_PRICE, id=list(named)):
             prices[row["id"]] = (None if row["price"] is None else Decimal(row["price"]), row["currency"])
     if named and stored:
-        columns = ("opportunity_id", "product_id")
-        for row in await visible_rows(work, OpportunityLine, OPPORTUNITY_LINE, columns, opportunity_id=stored):
+        on_lines = await visible_rows(work, OPPORTUNITY_LINE, ("opportunity_id", "product_id"), opportunity_id=stored)
+        for row in on_lines:
             on.setdefault(row["opportunity_id"], set()).add(row["product_id"])
     return _Facts({row["id"]: row for row in stages}, await base_currency(work), prices, on)
 
@@ -95,6 +96,9 @@ def _complete(work: Work, draft: Draft, facts: _Facts) -> None:
     enters = draft.is_new() or draft.changes_to("stage_id")
     if enters:
         values.setdefault("probability", stage["probability"])
+        if values["probability"] is None:
+            reason = "is not given, and your roles do not allow to read the stage's, which would be copied"
+            raise Refused("REQUIRED", reason, ("probability",))
     if draft.is_new():
         values.setdefault("currency", facts.currency)
         values.setdefault("owner_id", work.viewer.member_id)

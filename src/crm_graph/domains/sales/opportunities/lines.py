@@ -15,9 +15,11 @@ from crm_graph.domains.sales.opportunities.model import Opportunity, Opportunity
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, OPPORTUNITY_LINE
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.money import MAX_AMOUNT, round_amount
+from crm_graph.referring import Copied
 from crm_graph.work import UPDATE, Work
 
 HUNDRED = Decimal(100)
+LIST_PRICE = {"price": Copied("price", give="unitPrice"), "currency": Copied("price", give="unitPrice")}
 _FIELDS = ("product", "quantity", "unitPrice", "discountPercent")
 
 
@@ -27,7 +29,7 @@ async def add_line(
     """Put a product on an opportunity, at its list price unless another is given."""
     work.may(OPPORTUNITY_LINE, UPDATE, _FIELDS)
     opportunity = await work.get(Opportunity, OPPORTUNITY, opportunity_id, UPDATE, path="opportunityId")
-    product = await work.refer(Product, PRODUCT, product_id, "productId")
+    product = await work.refer(Product, PRODUCT, product_id, "productId", reads=LIST_PRICE)
     unit_price = list_price(product, opportunity.currency) if unit_price is None else round_amount(unit_price)
     line: OpportunityLine = OpportunityLine.make(
         opportunity_id=opportunity.id,
@@ -69,9 +71,10 @@ async def remove_line(work: Work, id_: str, if_version: int | None) -> None:
 
 
 def list_price(product: Product, currency: str) -> Decimal:
-    """Return a product's price in a currency. Raises Refused REQUIRED when it has none in this one."""
+    """Return a product's price in a currency; the product was read by `LIST_PRICE`. Raises Refused REQUIRED when it has
+    none in this one, or none that the viewer may read: whoever sees the line would be told it."""
     if product.price is None or product.currency != currency:
-        raise Refused("REQUIRED", f"{product.name} has no list price in {currency}: give a unit price.", ("unitPrice",))
+        raise Refused("REQUIRED", f"This product has no list price in {currency}: give a unit price.", ("unitPrice",))
     return product.price
 
 

@@ -67,8 +67,9 @@ class Opportunity(Row):
     owner_id: Mapped[Id | None]
     external_id: Mapped[str | None]
 
-    def move(self, to: Stage, at: datetime, today: date) -> StageEvent:
-        """Move to another stage of the pipeline, taking its probability; `today` is the workspace's date.
+    def move(self, to: Stage, at: datetime, today: date, probability: int | None = None) -> StageEvent:
+        """Move to another stage of the pipeline, taking its probability unless another is given; `today` is the
+        workspace's date.
 
         Raises Refused: ILLEGAL_TRANSITION out of a closed stage or to where it is, INVALID into another pipeline,
         REQUIRED for a field that the stage asks for.
@@ -78,7 +79,7 @@ class Opportunity(Row):
                 "ILLEGAL_TRANSITION", f"This opportunity is {self.status}: reopen it before moving it.", ("id",)
             )
         self._check_enter(to)
-        before, seconds = self._enter(to, at)
+        before, seconds = self._enter(to, at, probability)
         match StageKind(to.kind):
             case StageKind.WON:
                 self.closed_on = today
@@ -89,14 +90,14 @@ class Opportunity(Row):
             case StageKind.OPEN:
                 return OpportunityStageChanged(before, to.id, seconds)
 
-    def reopen(self, to: Stage, at: datetime) -> OpportunityReopened:
+    def reopen(self, to: Stage, at: datetime, probability: int | None = None) -> OpportunityReopened:
         """Open a won or lost opportunity again. Raises Refused ILLEGAL_TRANSITION when it is open, or `to` is not."""
         if self.status == OpportunityStatus.OPEN.value:
             raise Refused("ILLEGAL_TRANSITION", "This opportunity is open: move it instead.", ("id",))
         if to.kind != StageKind.OPEN.value:
             raise Refused("ILLEGAL_TRANSITION", f"Reopen into an open stage; {to.name} is {to.kind}.", ("stageId",))
         self._check_enter(to)
-        before, seconds = self._enter(to, at)
+        before, seconds = self._enter(to, at, probability)
         self.closed_on = self.lost_reason = None
         return OpportunityReopened(before, to.id, seconds)
 
@@ -118,11 +119,12 @@ class Opportunity(Row):
                 path = f"{name}Id" if name == "customer" else name
                 raise Refused("REQUIRED", f"The stage {to.name} requires `{name}`.", (path,))
 
-    def _enter(self, to: Stage, at: datetime) -> tuple[str, int]:
+    def _enter(self, to: Stage, at: datetime, probability: int | None) -> tuple[str, int]:
         """Take the stage and return the one before, with the seconds spent in it."""
         before, seconds = self.stage_id, max(0, int((at - self.stage_since).total_seconds()))
         self.stage_id, self.stage_since = to.id, at
-        self.status, self.probability = to.kind, to.probability
+        self.status = to.kind
+        self.probability = to.probability if probability is None else probability
         return before, seconds
 
 

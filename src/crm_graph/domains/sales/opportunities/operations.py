@@ -26,9 +26,18 @@ from crm_graph.domains.workspace.members.policy import MEMBER
 from crm_graph.domains.workspace.workspaces.operations import base_currency
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import workspace
+from crm_graph.referring import Copied
 from crm_graph.work import CREATE, DELETE, UPDATE, Work
 
 MOVE = "move"
+_STAGE = {
+    "name": Copied("name"),
+    "kind": Copied("kind"),
+    "probability": Copied("probability", give="probability"),
+}
+"""What an opportunity takes of a stage, and what messages call it."""
+_RULES = ("pipeline_id", "required_fields")
+"""What decides whether it may enter a stage."""
 _HAS_LINES = Statement(
     "SELECT 1 FROM opportunity_line WHERE workspace_id = $1 AND opportunity_id = $2 LIMIT 1", ("workspace_id", "id"), {}
 )
@@ -40,6 +49,9 @@ async def create_opportunity(work: Work, values: Mapping[str, Any], given: tuple
     await _check_references(work, values)
     stage = await _entry_stage(work, values.get("stage_id"))
     rest = {name: value for name, value in values.items() if name != "stage_id"}
+    rest.setdefault("probability", None)
+    if rest["probability"] is None:
+        rest["probability"] = stage.probability
     opportunity: Opportunity = Opportunity.make(
         **{
             "owner_id": work.viewer.member_id,
@@ -47,7 +59,6 @@ async def create_opportunity(work: Work, values: Mapping[str, Any], given: tuple
             "stage_id": stage.id,
             "stage_since": work.now,
             "status": stage.kind,
-            "probability": stage.probability,
             "opened_on": work.today,
             "currency": await base_currency(work),
             **rest,
@@ -75,17 +86,22 @@ async def move_opportunity(
 ) -> str:
     """Move an opportunity to another stage of its pipeline; `values` may supply what the stage requires."""
     opportunity = await work.get(Opportunity, OPPORTUNITY, id_, MOVE, if_version, given=given)
-    stage = await work.refer(Stage, STAGE, stage_id, "stageId")
+    stage = await work.refer(Stage, STAGE, stage_id, "stageId", _STAGE, _RULES)
     await _set(work, opportunity, values)
-    await _save_move(work, opportunity, opportunity.move(stage, work.now, work.today))
+    await _save_move(work, opportunity, opportunity.move(stage, work.now, work.today, values.get("probability")))
     return opportunity.id
 
 
-async def reopen_opportunity(work: Work, id_: str, stage_id: str, if_version: int | None) -> str:
-    """Open a won or lost opportunity again, in an open stage."""
-    opportunity = await work.get(Opportunity, OPPORTUNITY, id_, "reopen", if_version, given=("stage",))
-    stage = await work.refer(Stage, STAGE, stage_id, "stageId")
-    await _save_move(work, opportunity, opportunity.reopen(stage, work.now))
+async def reopen_opportunity(
+    work: Work, id_: str, stage_id: str, probability: int | None, if_version: int | None
+) -> str:
+    """Open a won or lost opportunity again, in an open stage, with its probability unless another is given."""
+    given = ("stage",) if probability is None else ("stage", "probability")
+    opportunity = await work.get(Opportunity, OPPORTUNITY, id_, "reopen", if_version, given=given)
+    stage = await work.refer(Stage, STAGE, stage_id, "stageId", _STAGE, _RULES)
+    event = opportunity.reopen(stage, work.now, probability)
+    _check(opportunity)
+    await _save_move(work, opportunity, event)
     return opportunity.id
 
 
@@ -122,7 +138,8 @@ async def _entry_stage(work: Work, stage_id: str | None) -> Stage:
         if not rows:
             raise Refused("REQUIRED", "This workspace has no pipeline yet: create one first.", ("stageId",))
         stage_id = str(rows[0]["id"])
-    stage = await work.refer(Stage, STAGE, stage_id, "stageId")
+    reads = {**_STAGE, "pipeline_id": Copied("pipeline")}
+    stage = await work.refer(Stage, STAGE, stage_id, "stageId", reads)
     if stage.kind != "OPEN":
         raise Refused(
             "ILLEGAL_TRANSITION", f"An opportunity starts in an open stage; {stage.name} is {stage.kind}.", ("stageId",)
@@ -146,7 +163,8 @@ async def _set(work: Work, opportunity: Opportunity, values: Mapping[str, Any]) 
     if opportunity.currency != before and await work.session.fetch(
         _HAS_LINES, {**work.viewer.binds, "id": opportunity.id}
     ):
-        raise Refused("INVALID", f"Its lines are in {before}: take them off first.", ("amount", "currency"))
+        message = "It has lines in another currency: take them off first."
+        raise Refused("INVALID", message, ("amount", "currency"))
 
 
 def _check(opportunity: Opportunity) -> None:

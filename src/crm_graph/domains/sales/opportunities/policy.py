@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crm_graph.db.base import table_of
+from crm_graph.domains.sales.opportunities.events import OpportunityUpdated
 from crm_graph.domains.sales.opportunities.model import Opportunity, OpportunityLine, StageMove
 from crm_graph.permissions.grants import ALL, HIDDEN, OWN, TEAM, Level, grant
 from crm_graph.permissions.policy import Policy, mask_amount, owned_by
@@ -26,6 +27,7 @@ OPPORTUNITY_LINE = Policy(
     "OpportunityLine",
     table_of(OpportunityLine),
     parent=(OPPORTUNITY, "opportunity_id"),
+    in_version=OpportunityUpdated,
     defaults={MARKETER: grant()},  # prices would tell the amount that is hidden from them
 )
-STAGE_MOVE = Policy("StageMove", table_of(StageMove), parent=(OPPORTUNITY, "opportunity_id"))
+STAGE_MOVE = Policy("StageMove", table_of(StageMove), parent=(OPPORTUNITY, "opportunity_id"), in_version=False)

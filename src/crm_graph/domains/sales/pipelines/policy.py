@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crm_graph.db.base import table_of
+from crm_graph.domains.sales.pipelines.events import PipelineUpdated
 from crm_graph.domains.sales.pipelines.model import Pipeline, Stage
 from crm_graph.permissions.grants import ALL, Level, grant
 from crm_graph.permissions.policy import Policy
@@ -16,4 +17,4 @@ _DEFAULTS = {
 }
 
 PIPELINE = Policy("Pipeline", table_of(Pipeline), defaults=_DEFAULTS)
-STAGE = Policy("Stage", table_of(Stage), parent=(PIPELINE, "pipeline_id"))
+STAGE = Policy("Stage", table_of(Stage), parent=(PIPELINE, "pipeline_id"), in_version=PipelineUpdated)

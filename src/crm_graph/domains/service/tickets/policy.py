@@ -31,6 +31,7 @@ TICKET_REPLY = Policy(
     "TicketReply",
     table_of(TicketReply),
     parent=(TICKET, "ticket_id"),
+    in_version=False,  # others answer while an agent edits the ticket; what the first answer does to it, moves it
     defaults=dict.fromkeys(
         (MARKETER, ANALYST), _COUNT_REPLIES
     ),  # replies quote the description that is hidden from them

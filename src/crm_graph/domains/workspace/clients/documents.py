@@ -17,7 +17,7 @@ from crm_graph.db.base import table_of
 from crm_graph.db.session import ReadSession
 from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.clients.events import TrustedDocumentAdded, TrustedDocumentRemoved
-from crm_graph.domains.workspace.clients.model import DocumentMode, TrustedDocument, TrustedDocumentAlias
+from crm_graph.domains.workspace.clients.model import DocumentMode, OnError, TrustedDocument, TrustedDocumentAlias
 from crm_graph.domains.workspace.clients.policy import API_CLIENT, TRUSTED_DOCUMENT
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import workspace
@@ -27,7 +27,7 @@ SHA256_PREFIX = "sha256:"
 
 _DOCUMENTS, _ALIASES = table_of(TrustedDocument), table_of(TrustedDocumentAlias)
 _CLIENT = Statement(
-    "SELECT name, document_mode, member_id, requests_per_minute, cost_per_minute FROM api_client"
+    "SELECT name, document_mode, member_id, requests_per_minute, cost_per_minute, on_error FROM api_client"
     " WHERE workspace_id = $1 AND id = $2",
     ("workspace_id", "client_id"),
     {},
@@ -83,6 +83,7 @@ class Client:
     """Whom it acts as by itself."""
     requests_per_minute: int | None = None
     cost_per_minute: int | None = None
+    on_error: OnError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,8 @@ async def find_client(session: ReadSession, workspace_id: str, client_id: str) -
     if row is None:
         return None
     mode, limits = DocumentMode(row["document_mode"]), (row["requests_per_minute"], row["cost_per_minute"])
-    return Client(row["name"], mode, row["member_id"], *limits)
+    on_error = None if row["on_error"] is None else OnError(row["on_error"])
+    return Client(row["name"], mode, row["member_id"], *limits, on_error)
 
 
 async def list_clients(session: ReadSession, workspace_id: str) -> Mapping[str, tuple[str, DocumentMode]]:

@@ -26,6 +26,14 @@ class ClientKind(Enum):
     PUBLIC = "PUBLIC"
 
 
+class OnError(Enum):
+    """What an error does to the answers of a client that does not say it itself."""
+
+    NULL = "NULL"
+    PROPAGATE = "PROPAGATE"
+    HALT = "HALT"
+
+
 class ApiClient(Row):
     """A program that uses the API: a web application, a mobile one, an integration.
 
@@ -41,6 +49,7 @@ class ApiClient(Row):
         Index("ix_api_client_id", "id"),  # OAuth names a client by its id alone
         CheckConstraint("document_mode IN ('OPEN', 'WARN', 'TRUSTED_ONLY')", name="document_mode"),
         CheckConstraint("kind IN ('CONFIDENTIAL', 'PUBLIC')", name="kind"),
+        CheckConstraint("on_error IN ('NULL', 'PROPAGATE', 'HALT')", name="on_error"),
         CheckConstraint("requests_per_minute > 0", name="requests_per_minute"),
         CheckConstraint("cost_per_minute > 0", name="cost_per_minute"),
     )
@@ -57,6 +66,8 @@ class ApiClient(Row):
     """Whether it is the workspace's own: then members are not asked for their consent."""
     requests_per_minute: Mapped[int | None]
     cost_per_minute: Mapped[int | None]
+    on_error: Mapped[str | None]
+    """Null is PROPAGATE, which is GraphQL's own."""
 
 
 class ApiKey(Row):

@@ -100,7 +100,7 @@ async def delete_api_client(work: Work, id_: str, if_version: int | None) -> Non
     client = await work.get(ApiClient, API_CLIENT, id_, DELETE, if_version)
     await work.delete(client, API_CLIENT, ApiClientDeleted())
     if client.member_id is not None:
-        member = await work.refer(Member, MEMBER, client.member_id, "id")
+        member = await work.refer(Member, MEMBER, client.member_id, "id", needs=("status",))
         if member.status == MemberStatus.ACTIVE.value:
             await suspend_member(work, member.id, None)
 
@@ -137,7 +137,7 @@ async def rotate_api_key(
     if until is None or over < until:
         old.expires_at = over
     if not await work.save(old, API_KEY, ApiKeyRotated(successor_id)):
-        await work.record(API_KEY, old.id, ApiKeyRotated(successor_id), {})
+        await work.tell(old, API_KEY, ApiKeyRotated(successor_id), {})
     return successor_id, text
 
 
@@ -164,7 +164,7 @@ async def _add_key(work: Work, client: ApiClient, name: str, expires_at: datetim
     key.prefix, key.sha256 = made.prefix, made.sha256
     await work.add_part(key, API_KEY)
     changes = {name: (None, getattr(key, name)) for name in ("client_id", "name", "prefix", "expires_at")}
-    await work.record(API_KEY, key.id, ApiKeyCreated(made.prefix), changes)
+    await work.tell(key, API_KEY, ApiKeyCreated(made.prefix), changes)
     return key.id, made.text
 
 

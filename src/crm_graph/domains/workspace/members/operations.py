@@ -68,7 +68,7 @@ async def set_member_roles(work: Work, id_: str, roles: Iterable[str]) -> str:
     )
     await _write_roles(work, id_, roles)
     event = MemberRolesChanged(before, roles)
-    await work.record(MEMBER, member.id, event, {"roles": (list(before), list(roles))})
+    await work.save(member, MEMBER, event, beside={"roles": (list(before), list(roles))})
     return id_
 
 

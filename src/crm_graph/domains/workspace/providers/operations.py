@@ -77,7 +77,7 @@ async def create_provider(
     await _check(work, provider, limit)
     await work.create(provider, IDENTITY_PROVIDER, IdentityProviderCreated())
     if secret.sealed is not None:
-        await _write_secret(work, provider.id, secret)
+        await _write_secret(work, provider, secret)
     return provider.id
 
 
@@ -98,7 +98,7 @@ async def update_provider(
     await _check(work, provider)
     await work.save(provider, IDENTITY_PROVIDER, IdentityProviderUpdated())
     if secret is not None:
-        await _write_secret(work, provider.id, secret)
+        await _write_secret(work, provider, secret)
     return provider.id
 
 
@@ -135,14 +135,13 @@ def _require_administrator(work: Work) -> None:
         raise Forbidden("Only administrators configure identity providers: who does can sign in as anybody.")
 
 
-async def _write_secret(work: Work, provider_id: str, secret: NewSecret) -> None:
-    removed = await work.session.execute(_SECRET, {**work.viewer.binds, "id": provider_id})
+async def _write_secret(work: Work, provider: IdentityProvider, secret: NewSecret) -> None:
+    removed = await work.session.execute(_SECRET, {**work.viewer.binds, "id": provider.id})
     if secret.sealed is not None:
-        await work.add_part(ProviderSecret.make(id=provider_id, sealed=secret.sealed), PROVIDER_SECRET)
+        await work.add_part(ProviderSecret.make(id=provider.id, sealed=secret.sealed), PROVIDER_SECRET)
     elif not removed:
         return
-    event = IdentityProviderSecretChanged(secret.sealed is None)
-    await work.record(IDENTITY_PROVIDER, provider_id, event, {})
+    await work.save(provider, IDENTITY_PROVIDER, IdentityProviderSecretChanged(secret.sealed is None), beside={})
 
 
 async def _check(work: Work, provider: IdentityProvider, limit: int | None = None) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 
-from crm_graph.db.base import Row
 from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.members.operations import refuse_beyond
 from crm_graph.domains.workspace.webhooks import events
@@ -37,6 +36,7 @@ from crm_graph.identity.services import Services
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.ids import encode_id, new_id
+from crm_graph.referring import Copied
 from crm_graph.work import CREATE, DELETE, UPDATE, Work
 
 PING = "WebhookPing"
@@ -131,7 +131,7 @@ async def rotate_secret(work: Work, edge: Edge, id_: str, overlap_hours: int) ->
         "now": work.now,
     }
     await work.session.execute(_ROTATE, {**binds, **rotated})
-    await work.record(WEBHOOK_ENDPOINT, endpoint.id, events.WebhookSecretRotated(overlap_hours), {})
+    await work.save(endpoint, WEBHOOK_ENDPOINT, events.WebhookSecretRotated(overlap_hours), beside={})
     return endpoint.id, secret
 
 
@@ -189,7 +189,8 @@ async def redeliver(work: Work, id_: str) -> str:
     """Send a request again, with the permissions and the selection of now. Raises Refused ILLEGAL_TRANSITION while it
     waits anyway, or its endpoint is not ACTIVE."""
     delivery = await work.get(WebhookDelivery, WEBHOOK_DELIVERY, id_, UPDATE)
-    endpoint = await work.refer(WebhookEndpoint, WEBHOOK_ENDPOINT, delivery.endpoint_id, "id")
+    reads = {"status": Copied("status")}
+    endpoint = await work.refer(WebhookEndpoint, WEBHOOK_ENDPOINT, delivery.endpoint_id, "id", reads, ("roles",))
     refuse_beyond(work, endpoint.roles, "id")
     _require_active(endpoint)
     if delivery.status == DeliveryStatus.PENDING.value:
@@ -207,8 +208,7 @@ async def _get(work: Work, id_: str) -> WebhookEndpoint:
     return endpoint
 
 
-def _require_active(endpoint: Row) -> None:
-    assert isinstance(endpoint, WebhookEndpoint)
+def _require_active(endpoint: WebhookEndpoint) -> None:
     if endpoint.status != EndpointStatus.ACTIVE.value:
         raise Refused(
             "ILLEGAL_TRANSITION", f"The endpoint is {endpoint.status}: nothing is sent until it is ACTIVE.", ("id",)

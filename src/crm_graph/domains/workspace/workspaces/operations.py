@@ -9,8 +9,9 @@ from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.workspaces.events import WorkspaceCreated
 from crm_graph.domains.workspace.workspaces.model import Workspace
 from crm_graph.domains.workspace.workspaces.policy import WORKSPACE
-from crm_graph.kernel.errors import OperatorError
+from crm_graph.kernel.errors import OperatorError, Refused
 from crm_graph.kernel.money import CURRENCY
+from crm_graph.referring import Copied, Withheld
 from crm_graph.work import Work
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
@@ -22,9 +23,20 @@ _CURRENCY = Statement("SELECT base_currency FROM workspace WHERE workspace_id = 
 
 
 async def base_currency(work: Work) -> str:
-    """Return the workspace's base currency."""
+    """Return the workspace's base currency, for what shows it to nobody: that of a record without an amount."""
     rows = await work.session.fetch(_CURRENCY, work.viewer.binds)
     return str(rows[0]["base_currency"])
+
+
+async def shown_base_currency(work: Work, give: str) -> str:
+    """Return the workspace's base currency, to be copied to where the viewer sees it. Raises Refused REQUIRED at `give`
+    where they may not read it: they say one."""
+    reads = {"base_currency": Copied("baseCurrency", give)}
+    try:
+        workspace = await work.refer(Workspace, WORKSPACE, work.viewer.workspace_id, give, reads)
+    except Refused:
+        raise Withheld(f"{WORKSPACE.type}.baseCurrency", give, give) from None
+    return workspace.base_currency
 
 
 async def create_workspace(work: Work, name: str, slug: str, base_currency: str, time_zone: str) -> str:

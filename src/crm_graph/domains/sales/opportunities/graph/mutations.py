@@ -31,6 +31,8 @@ from crm_graph.graph.payloads import (
 from crm_graph.graph.records import by_key
 from crm_graph.work import Work
 
+_PROBABILITY = "How likely it is to be won, in percent; the stage's unless given. Needed where you may not read that."
+
 
 @strawberry.input(description="A new opportunity.")
 class CreateOpportunityInput:
@@ -46,9 +48,7 @@ class CreateOpportunityInput:
     )
     owner_id: strawberry.ID | None = strawberry.field(description="Who works on it; you unless given.", default=None)
     amount: MoneyInput | None = strawberry.field(description="What the deal is worth.", default=None)
-    probability: int | None = strawberry.field(
-        description="How likely it is to be won, in percent; the stage's unless given.", default=None
-    )
+    probability: int | None = strawberry.field(description=_PROBABILITY, default=None)
     expected_close: date | None = strawberry.field(description="When it is expected to be decided.", default=None)
     next_step: str | None = strawberry.field(description="What is to be done next.", default=None)
     source: str | None = strawberry.field(description="Where the opportunity came from.", default=None)
@@ -80,6 +80,7 @@ class MoveOpportunityInput:
     if_version: int | None = strawberry.field(description="Refuse if it is at another version.", default=None)
     stage_id: strawberry.ID = strawberry.field(description="The stage it moves to, of the same pipeline.")
     amount: strawberry.Maybe[MoneyInput] = strawberry.field(description="What the deal is worth.")
+    probability: int | None = strawberry.field(description=_PROBABILITY, default=None)
     expected_close: strawberry.Maybe[date] = strawberry.field(description="When it is expected to be decided.")
     next_step: strawberry.Maybe[str] = strawberry.field(description="What is to be done next.")
     lost_reason: strawberry.Maybe[str] = strawberry.field(description="Why it was lost; lost stages require it.")
@@ -92,6 +93,7 @@ class ReopenOpportunityInput:
     id: strawberry.ID = strawberry.field(description="The opportunity.")
     if_version: int | None = strawberry.field(description="Refuse if it is at another version.", default=None)
     stage_id: strawberry.ID = strawberry.field(description="The open stage it goes back to.")
+    probability: int | None = strawberry.field(description=_PROBABILITY, default=None)
 
 
 @strawberry.input(description="An opportunity to delete.")
@@ -169,7 +171,11 @@ class Mutations:
             info,
             OpportunityPayload,
             lambda work: operations.reopen_opportunity(
-                work, key_of(Opportunity, input.id), key_of(Stage, input.stage_id, "stageId"), input.if_version
+                work,
+                key_of(Opportunity, input.id),
+                key_of(Stage, input.stage_id, "stageId"),
+                input.probability,
+                input.if_version,
             ),
         )
 

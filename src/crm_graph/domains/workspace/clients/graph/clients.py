@@ -7,7 +7,7 @@ from typing import Any
 import strawberry
 
 from crm_graph.domains.workspace.clients import operations
-from crm_graph.domains.workspace.clients.graph.enums import ClientKind, DocumentMode
+from crm_graph.domains.workspace.clients.graph.enums import ClientKind, DocumentMode, OnError
 from crm_graph.domains.workspace.clients.graph.types import ApiClient
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import (
@@ -31,6 +31,7 @@ _MEMBER_ROLES = "The roles that it may use, of those that whom it acts for has; 
 _REDIRECT_URIS = "Where members may be sent back to with an authorization code, letter by letter."
 _FIRST_PARTY = "Whether it is the workspace's own: then members are not asked for consent."
 _REQUESTS = "How often it may ask; null is the installation's limit."
+_ON_ERROR = "What an error does to its answers unless a request says it by `onError`; null is PROPAGATE."
 _COST = "What its operations may cost together; null is the installation's limit."
 
 
@@ -50,6 +51,7 @@ class CreateApiClientInput:
     first_party: bool = strawberry.field(description=_FIRST_PARTY, default=False)
     requests_per_minute: int | None = strawberry.field(description=_REQUESTS, default=None)
     cost_per_minute: int | None = strawberry.field(description=_COST, default=None)
+    on_error: OnError | None = strawberry.field(description=_ON_ERROR, default=None)
 
 
 @strawberry.input(description="Changes to a client of the API; what is left out stays.")
@@ -67,6 +69,7 @@ class UpdateApiClientInput:
     first_party: strawberry.Maybe[bool] = strawberry.field(description=_FIRST_PARTY)
     requests_per_minute: strawberry.Maybe[int | None] = strawberry.field(description=_REQUESTS)
     cost_per_minute: strawberry.Maybe[int | None] = strawberry.field(description=_COST)
+    on_error: strawberry.Maybe[OnError | None] = strawberry.field(description=_ON_ERROR)
 
 
 @strawberry.input(description="A client of the API to delete.")

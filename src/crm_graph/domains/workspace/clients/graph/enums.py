@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crm_graph.domains.workspace.clients.model import ClientKind, DocumentMode
+from crm_graph.domains.workspace.clients.model import ClientKind, DocumentMode, OnError
 from crm_graph.graph.enums import describe
 
 describe(
@@ -22,5 +22,14 @@ describe(
         "PUBLIC": "It runs with its users, in a browser or on a telephone, and has none.",
     },
 )
+describe(
+    OnError,
+    "What an error does to the response.",
+    {
+        "NULL": "The failed position is null, also where its type forbids it, and nothing else is.",
+        "PROPAGATE": "Null rises to the nearest position that may be null.",
+        "HALT": "The first error ends the operation: no data, and that error. Mutations after it do not run.",
+    },
+)
 
-__all__ = ["ClientKind", "DocumentMode"]
+__all__ = ["ClientKind", "DocumentMode", "OnError"]

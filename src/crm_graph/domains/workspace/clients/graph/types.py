@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from crm_graph.domains.workspace.clients import model, policy
-from crm_graph.domains.workspace.clients.graph.enums import ClientKind, DocumentMode
+from crm_graph.domains.workspace.clients.graph.enums import ClientKind, DocumentMode, OnError
 from crm_graph.domains.workspace.members.graph.types import Member
 from crm_graph.graph import roots
 from crm_graph.graph.records import Node, column, record, to_many, to_one
@@ -29,6 +29,9 @@ class ApiClient(Node):
     first_party: bool | None = column("Whether it is the workspace's own: then members are not asked for consent.")
     requests_per_minute: int | None = column("How often it may ask; null is the installation's limit.")
     cost_per_minute: int | None = column("What its operations may cost together; null is the installation's limit.")
+    on_error: OnError | None = column(
+        "What an error does to its answers unless a request says it by `onError`; null is PROPAGATE."
+    )
     keys: Connection[ApiKey] = to_many("client_id", "Its keys, those that are over included.")
     version: int = column("Counts the changes; give it as `ifVersion`.")
     created_at: datetime = column("When the record was made.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from functools import cache
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -29,6 +29,7 @@ from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
 from crm_graph.permissions.policy import UUID, Policy, workspace
+from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.vault.columns import encrypted_columns
 from crm_graph.vault.rows import encrypted_values
 from crm_graph.vault.vault import Vault
@@ -58,6 +59,9 @@ class Work:
     request_id: str | None = None
     vault: Vault | None = None
     """None for the operator's commands that write nothing encrypted."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What rules about rights have read and go on from (`permissions/rights.py`)."""
+    _held: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def now(self) -> datetime:
@@ -88,6 +92,8 @@ class Work:
         """
         given = tuple(given)
         self.may(policy, verb, given)
+        if policy.directory and verb != READ:
+            await self.alone()
         found = None
         if id_ is not None:
             statement = _get_statement(model, policy, self.access, verb, given)
@@ -105,6 +111,23 @@ class Work:
                 ("ifVersion",),
             )
         return row
+
+    async def alone(self, policy: Policy | None = None, id_: str | None = None) -> None:
+        """Wait until no other unit of work holds this row, then hold it until this one ends: those that check and then
+        write go through one after another. By default the row is the workspace's, for what is checked over all of it:
+        counts, circles, who may do what; else the row of what is counted, a member's jobs say.
+
+        Call it before reading what is to be checked, and before locking other rows, or two units of work could wait for
+        each other. Costs a statement, once; rows that only refer to the one that is held do not wait (FOR NO KEY
+        UPDATE).
+        """
+        table, key = ("workspace", self.viewer.workspace_id) if policy is None else (policy.table.name, id_)
+        assert key is not None
+        if (table, key) in self._held:
+            return
+        if not await self.session.fetch(_alone_statement(table), {**self.viewer.binds, "id": key}):
+            await self.session.confirm()  # no row: it may be the guard that failed, and then there is no more to do
+        self._held.add((table, key))
 
     async def refer(self, model: type[R], policy: Policy, id_: str, path: str) -> R:
         """Return a row that another one is to point to: it must be visible. Raises Refused NOT_FOUND at `path`."""
@@ -154,6 +177,10 @@ class Work:
         """Insert a row that another event of this unit of work tells about: a history entry, a line of a new order."""
         row.workspace_id, row.version = self.viewer.workspace_id, 1
         row.created_at = row.updated_at = self.now
+        if policy.directory:
+            await self.alone()
+        if policy.decides:
+            await hold_to_rights(self, policy, None, values(row))
         await self._encrypt(row)
         _refuse_unfit(row)
         await self._write(_insert_statement(type(row)), values(row), policy)
@@ -165,6 +192,9 @@ class Work:
         changed = changes(row)
         if not changed:
             return False
+        if policy.decides:
+            after = values(row)
+            await hold_to_rights(self, policy, {**after, **{name: old for name, (old, _) in changed.items()}}, after)
         _refuse_unfit(row)
         before = row.version
         row.version, row.updated_at = before + 1, self.now
@@ -182,8 +212,10 @@ class Work:
     async def delete(self, row: Row, policy: Policy, event: DomainEvent) -> None:
         """Delete a loaded row with its event, which keeps all of its values: who could see it is asked of them.
 
-        Raises Refused IN_USE when others need it.
+        Raises Refused IN_USE when others need it, FORBIDDEN for a right that is not the viewer's to take.
         """
+        if policy.decides:
+            await hold_to_rights(self, policy, values(row), None)
         bound = {"workspace_id": row.workspace_id, "b_id": row.id}
         await self._write(_delete_statement(type(row)), bound, policy)
         await self.record(policy, row.id, event, {name: (value, None) for name, value in values(row).items()})
@@ -256,6 +288,12 @@ _TOUCH_DIRECTORY = Statement(
     ("workspace_id",),
     {},
 )
+
+
+@cache
+def _alone_statement(table: str) -> Statement:
+    text = f"SELECT id FROM {table} WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE"  # noqa: S608 - tables of ours
+    return Statement(text, ("workspace_id", "id"), {})
 
 
 @cache

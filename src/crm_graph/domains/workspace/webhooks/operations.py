@@ -11,7 +11,6 @@ import orjson
 
 from crm_graph.db.base import Row
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.members.operations import refuse_beyond
 from crm_graph.domains.workspace.webhooks import events
 from crm_graph.domains.workspace.webhooks.model import (
     DeliveryStatus,
@@ -37,6 +36,7 @@ from crm_graph.identity.services import Services
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.ids import encode_id, new_id
+from crm_graph.permissions.rights import refuse_beyond
 from crm_graph.work import CREATE, DELETE, UPDATE, Work
 
 PING = "WebhookPing"
@@ -72,6 +72,7 @@ class Edge:
 async def create_endpoint(work: Work, edge: Edge, values: Mapping[str, Any], given: tuple[str, ...]) -> tuple[str, str]:
     """Tell events to an address, from now on; returns the endpoint's id and its signing secret. Raises Refused."""
     work.may(WEBHOOK_ENDPOINT, CREATE, given)
+    await work.alone()
     limit = edge.services.settings.max_webhook_endpoints
     (count,) = await work.session.fetch(_COUNT, work.viewer.binds)
     if count[0] >= limit:

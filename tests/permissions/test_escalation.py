@@ -239,7 +239,7 @@ async def test_all_verbs_of_all_types_but_the_role_admin_make_nobody_more(world:
 
 
 async def test_an_administrator_does_it_all_and_the_judge_sees_it(world: World) -> None:
-    """What others are refused is refused for their rights alone; and judged as if by another, much of it is too much."""
+    """What others are refused is refused for their rights alone; judged as if by another, it is too much."""
     await _place(world, world.everything())
     await world.become("admin")
     done, wrong = await attacked(world)

@@ -122,27 +122,22 @@ class TypeAccess:
         """Return whether all that another access shows of the fields, this one shows: the rows, and on each row each
         field at that level at least. `of_the_same`: both are asked by one member with one circle, so that a scope is
         the same rows in both; otherwise only what this one shows on all rows counts."""
-        if not self._hold(other.scopes(READ), self.scopes(READ), of_the_same=of_the_same):
-            return False
-        return all(
-            level == Level.NONE
-            or any(
-                mine >= min(level, Level.READ) and (not inner if not of_the_same else self._within(scopes, inner))
-                for mine, inner in self._levels(name)
+
+        def lies_in(scope: str, outer: str) -> bool:
+            return of_the_same and self.policy.lies_in(scope, outer)
+
+        read = self.scopes(READ)
+        rows = ALL in read or all(any(lies_in(scope, outer) for outer in read) for scope in other.scopes(READ))
+        return rows and all(
+            any(
+                mine >= min(level, Level.READ)
+                and all(any(lies_in(scope, outer) for scope in scopes) for outer in outers)
+                for mine, outers in self._levels(name)
             )
             for name in fields
             for level, scopes in other._levels(name)
+            if level > Level.NONE
         )
-
-    def _hold(self, scopes: Iterable[str], mine: frozenset[str], *, of_the_same: bool) -> bool:
-        """Return whether the rows of each scope are rows of one of `mine`."""
-        return ALL in mine or (
-            of_the_same and all(any(self.policy.lies_in(scope, each) for each in mine) for scope in scopes)
-        )
-
-    def _within(self, scopes: frozenset[str], outer: frozenset[str]) -> bool:
-        """Return whether the rows that lie in all of the scopes lie in all of the outer ones."""
-        return all(any(self.policy.lies_in(scope, each) for scope in scopes) for each in outer)
 
     def audited(self, name: str) -> bool:
         """Return whether reading a field is to be written to the log: some role that shows it asks for that."""

@@ -20,7 +20,7 @@ from sqlalchemy import String, UniqueConstraint, and_, bindparam, delete, false,
 from crm_graph.db.base import Row, columns_of, table_of
 from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.session import Record, Session
-from crm_graph.db.statements import Statement, compile_statement
+from crm_graph.db.statements import Statement, compile_statement, hold_row
 from crm_graph.events.log import append
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.viewer import Viewer
@@ -113,20 +113,17 @@ class Work:
         return row
 
     async def alone(self, policy: Policy | None = None, id_: str | None = None) -> None:
-        """Wait until no other unit of work holds this row, then hold it until this one ends: those that check and then
-        write go through one after another. By default the row is the workspace's, for what is checked over all of it:
-        counts, circles, who may do what; else the row of what is counted, a member's jobs say.
+        """Hold a row until this unit of work ends: those that check and then write go through one after another. By
+        default the workspace's, for what is checked over all of it; else that of what is counted, a member's jobs say.
 
-        Call it before reading what is to be checked, and before locking other rows, or two units of work could wait for
-        each other. Costs a statement, once; rows that only refer to the one that is held do not wait (FOR NO KEY
-        UPDATE).
+        Called before what is checked is read, and before other rows are locked, or two could wait for each other.
         """
         table, key = ("workspace", self.viewer.workspace_id) if policy is None else (policy.table.name, id_)
         assert key is not None
         if (table, key) in self._held:
             return
-        if not await self.session.fetch(_alone_statement(table), {**self.viewer.binds, "id": key}):
-            await self.session.confirm()  # no row: it may be the guard that failed, and then there is no more to do
+        if not await self.session.fetch(hold_row(table), {**self.viewer.binds, "id": key}):
+            await self.session.confirm()  # without a row, the guard has failed
         self._held.add((table, key))
 
     async def refer(self, model: type[R], policy: Policy, id_: str, path: str) -> R:
@@ -288,12 +285,6 @@ _TOUCH_DIRECTORY = Statement(
     ("workspace_id",),
     {},
 )
-
-
-@cache
-def _alone_statement(table: str) -> Statement:
-    text = f"SELECT id FROM {table} WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE"  # noqa: S608 - tables of ours
-    return Statement(text, ("workspace_id", "id"), {})
 
 
 @cache

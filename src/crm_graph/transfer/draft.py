@@ -133,7 +133,9 @@ class Drafts:
         try:
             await hold_to_rights(self.work, self.spec.policy, draft.before, after)
         except Refused as refused:
-            self.fail_stored(draft, _snake(refused.field[0]) if refused.field else "", refused.message)
+            stored = _snake(refused.field[0]) if refused.field else ""
+            in_file = any(column.stored == stored for column in self.bound.columns)
+            self.fail_stored(draft, stored if in_file else "", refused.message)
         except Forbidden as forbidden:
             self.fail(draft, "", forbidden.message)
 

@@ -7,26 +7,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crm_graph.api.body import GraphQLRequest
+from crm_graph.domains.workspace.accounts.model import SignInMethod
+from crm_graph.domains.workspace.accounts.sessions import start_session
 from crm_graph.domains.workspace.clients.operations import MAX_LIVE_KEYS
 from crm_graph.graph.build import BuiltSchema
+from crm_graph.identity.origin import NOWHERE
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.ids import new_id
 from tests.support.accounts import Accounts, real_accounts
-from tests.support.database import clone
+from tests.support.database import clone, make_template
 
 TRIES = 25
 LIMITS = {"max_jobs_per_member": 5, "max_webhook_endpoints": 5, "max_providers": 5}
 
 
 @pytest.fixture
-async def real(postgres: str, schema: BuiltSchema, request: pytest.FixtureRequest) -> AsyncIterator[Accounts]:
+async def real(
+    postgres: str, run_directory: Path, schema: BuiltSchema, request: pytest.FixtureRequest
+) -> AsyncIterator[Accounts]:
     """Accounts over real pools, on a database that is the test's alone."""
+    await make_template(postgres, run_directory / "template-made")
     url = await clone(postgres, f"crm_at_once_{abs(hash(request.node.nodeid)) % 10**8}")
     async with real_accounts(schema, url, **LIMITS) as found:
         yield found
@@ -186,3 +194,18 @@ async def test_changes_of_the_directory_do_not_lock_each_other_out(real: Account
         at_once(real, ADMIN, "CreateTeam", [{"name": f"x{index}", "parentId": team} for index in range(4)]),
     )
     assert [code for codes in rounds for one in codes for code in one] == []
+
+
+async def test_a_member_has_so_many_sessions_who_signs_in_at_once(real: Accounts) -> None:
+    workspace_id, member_id = await real.member("rep@example.com")
+    services = replace(real.services, settings=replace(real.services.settings, max_sessions=3))
+
+    async def sign_in() -> None:
+        async with real.database.transaction() as session:
+            await start_session(
+                services, session, workspace_id, member_id, method=SignInMethod.PASSWORD, origin=NOWHERE
+            )
+
+    await asyncio.gather(*(sign_in() for _ in range(TRIES)))
+    live = "SELECT count(*) FROM member_session WHERE member_id = $1 AND revoked_at IS NULL"
+    assert await real.value(live, member_id) == 3

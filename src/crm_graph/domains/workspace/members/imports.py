@@ -51,7 +51,7 @@ def _complete(work: Work, draft: Draft, before: Roles) -> None:
         raise Refused(
             "INVALID", "takes the role admin away, which an import does not do: use setMemberRoles", ("roles",)
         )
-    if was_admin and draft.changes_to("status"):
+    if was_admin and draft.changes_to("status") and draft.get("status") == MemberStatus.SUSPENDED.value:
         raise Refused(
             "INVALID", "suspends an administrator, which an import does not do: use suspendMember", ("status",)
         )

@@ -20,7 +20,7 @@ from sqlalchemy import String, UniqueConstraint
 from crm_graph.db.base import Row, table_of
 from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.session import Record, Session
-from crm_graph.db.statements import Statement
+from crm_graph.db.statements import Statement, hold_row
 from crm_graph.events.log import append, append_all
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.viewer import Viewer
@@ -29,6 +29,7 @@ from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
 from crm_graph.permissions.policy import Policy
+from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.referring import NOTHING, Reads, Referred
 from crm_graph.statements import (
     delete_statement,
@@ -67,10 +68,13 @@ class Work:
     request_id: str | None = None
     vault: Vault | None = None
     """None for the operator's commands that write nothing encrypted."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What rules about rights have read and go on from (`permissions/rights.py`)."""
     noted: dict[tuple[str, str, str], None] = field(default_factory=dict)
     """The audited reads of operations, by type, GraphQL field and id: the edge writes them down before it answers."""
     wholes: Wholes = field(default_factory=Wholes)
     _directory_touched: bool = False
+    _held: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def now(self) -> datetime:
@@ -101,6 +105,8 @@ class Work:
         """
         given = tuple(given)
         self.may(policy, verb, given)
+        if policy.directory and verb != READ:
+            await self.alone()
         found = None
         if id_ is not None:
             statement = get_statement(model, policy, self.access, verb, given)
@@ -118,6 +124,20 @@ class Work:
                 ("ifVersion",),
             )
         return row
+
+    async def alone(self, policy: Policy | None = None, id_: str | None = None) -> None:
+        """Hold a row until this unit of work ends: those that check and then write go through one after another. By
+        default the workspace's, for what is checked over all of it; else that of what is counted, a member's jobs say.
+
+        Called before what is checked is read, and before other rows are locked, or two could wait for each other.
+        """
+        table, key = ("workspace", self.viewer.workspace_id) if policy is None else (policy.table.name, id_)
+        assert key is not None
+        if (table, key) in self._held:
+            return
+        if not await self.session.fetch(hold_row(table), {**self.viewer.binds, "id": key}):
+            await self.session.confirm()  # without a row, the guard has failed
+        self._held.add((table, key))
 
     async def refer(
         self,
@@ -191,6 +211,10 @@ class Work:
     async def _insert(self, row: Row, policy: Policy) -> None:
         row.workspace_id, row.version = self.viewer.workspace_id, 1
         row.created_at = row.updated_at = self.now
+        if policy.directory:
+            await self.alone()
+        if policy.decides:
+            await hold_to_rights(self, policy, None, values(row))
         await self._encrypt(row)
         _refuse_unfit(row)
         await self._write(insert_statement(type(row)), values(row), policy)
@@ -205,6 +229,9 @@ class Work:
         changed = changes(row)
         if not changed and beside is None:
             return False
+        if policy.decides:
+            after = values(row)
+            await hold_to_rights(self, policy, {**after, **{name: old for name, (old, _) in changed.items()}}, after)
         _refuse_unfit(row)
         before, key = row.version, (policy.type, row.id)
         if key not in self.wholes.moved:
@@ -225,8 +252,10 @@ class Work:
     async def delete(self, row: Row, policy: Policy, event: DomainEvent) -> None:
         """Delete a loaded row with its event, which keeps all of its values: who could see it is asked of them.
 
-        Raises Refused IN_USE when others need it.
+        Raises Refused IN_USE when others need it, FORBIDDEN for a right that is not the viewer's to take.
         """
+        if policy.decides:
+            await hold_to_rights(self, policy, values(row), None)
         bound = {"workspace_id": row.workspace_id, "b_id": row.id}
         await self._write(delete_statement(type(row)), bound, policy)
         await self.tell(row, policy, event, {name: (value, None) for name, value in values(row).items()})

@@ -53,6 +53,7 @@ ALLOWED = {
     "domains/workspace/authorizations/devices.py": "devices that wait for a member; shown to whoever has the code",
     "domains/workspace/authorizations/consents.py": "what a member let apps do: their own rows alone",
     "domains/workspace/workspaces/operations.py": "the operator's commands, and the workspace's own currency",
+    "domains/workspace/members/reach.py": "the organisation, to judge a change of it; told to nobody",
     "domains/workspace/members/operations.py": "roles of a member that was read under permissions; the last admin",
     "domains/customers/customers/policy.py": "a predicate of a policy",
     "domains/workspace/members/roles.py": "the definitions of roles, for administrators",

@@ -149,7 +149,7 @@ async def test_dead_letters_stay_and_can_be_queued_again(desk: Desk) -> None:
     found = await desk.rows("SELECT type FROM event WHERE entity_id = $1 ORDER BY seq", id_)
     assert [each[0] for each in found] == ["JobCreated", "JobStarted", "JobPostponed", "JobStarted", "JobFailed"]
     async with desk.work() as work:
-        await requeue_job(work, id_, None)
+        await requeue_job(work, id_, None, 100)
     async with running(desk.worker({"odd": _once})):
         row = await desk.until(id_, lambda job: job["status"] == "DONE")
     assert (row["attempts"], row["error"]) == (1, None)

@@ -16,6 +16,7 @@ from crm_graph.domains.workspace.jobs.model import Job, JobStatus
 from crm_graph.domains.workspace.jobs.policy import JOB
 from crm_graph.kernel.errors import Forbidden, Refused, Unauthenticated
 from crm_graph.kernel.ids import decode_id
+from crm_graph.permissions.sight import sees_all
 from crm_graph.work import READ
 
 _PART = Statement(
@@ -23,11 +24,17 @@ _PART = Statement(
     ("workspace_id", "job_id", "run", "number"),
     {},
 )
+_SIGHT = Statement(
+    "SELECT sight FROM job_sight WHERE workspace_id = $1 AND job_id = $2 AND run = $3",
+    ("workspace_id", "job_id", "run"),
+    {},
+)
 MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 
 
 async def export_response(request: Request, engine: Engine) -> Response:
-    """Return the file. A job that may not be seen is answered as one that does not exist."""
+    """Return the file, to a credential that sees now all that it was made from. A job that may not be seen is answered
+    as one that does not exist."""
     try:
         claims = await engine.authenticator.authenticate(request.headers.get("authorization"))
         context = await engine.context(claims)
@@ -45,6 +52,11 @@ async def export_response(request: Request, engine: Engine) -> Response:
         return _refusal(409, "NOT_DONE", f"This export has no file: its job is {job.status}.")
     form = job.arguments["format"]
     binds = {"workspace_id": job.workspace_id, "job_id": job.id, "run": job.run}
+    sight = await engine.database.primary_reader().fetch_row(_SIGHT, binds)
+    if sight is None or not sees_all(context.access, context.viewer, sight["sight"]):
+        return _refusal(
+            403, "FORBIDDEN", "This file was made from more than this credential may see now: export it again."
+        )
     headers = {
         "Cache-Control": "private, no-store",
         "Content-Disposition": f'attachment; filename="{job.arguments["type"].lower()}.{form}"',

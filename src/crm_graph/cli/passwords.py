@@ -140,5 +140,5 @@ async def _invite(
         workspace_id = await find_workspace(database, workspace)
         actor = await find_account(database, workspace_id, None, ADMIN)
         async with operator_work(database, workspace_id, actor.member_id) as work:
-            _, link = await invite_member(work, services, {"name": name, "email": email}, roles, language)
+            _, link = await invite_member(work, services, {"name": name, "email": email}, roles, language, ())
     return link

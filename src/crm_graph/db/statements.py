@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ClauseElement
@@ -61,6 +62,14 @@ def compile_statement(expression: ClauseElement) -> Statement:
     text, names, binds = _compiled(expression)
     defaults = {name: binds[name].value for name in names if not binds[name].required}
     return Statement(text, tuple(names), defaults)
+
+
+@cache
+def hold_row(table: str) -> Statement:
+    """Return the statement by which a transaction holds a row of a workspace: others that hold it wait until this one
+    ends. Rows that only refer to it do not (FOR NO KEY UPDATE)."""
+    text = f"SELECT id FROM {table} WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE"  # noqa: S608 - tables of ours
+    return Statement(text, ("workspace_id", "id"), {})
 
 
 def _compiled(expression: ClauseElement) -> tuple[str, Sequence[str], Mapping[str, Any]]:

@@ -7,7 +7,7 @@ that names one record only; else as its id.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,16 @@ class Export:
     """For each edge that may be written by a name that several records share: what reads those names."""
     audited: tuple[str, ...]
     """The coordinates that it reads and whose reading is to be written down."""
+
+    @property
+    def reads(self) -> Mapping[str, frozenset[str]]:
+        """The fields that it reads, by type: of the record, and of those that its edges are written by."""
+        found: dict[str, set[str]] = {self.record.name: {self.record.columns[each.key].field for each in self.columns}}
+        for each, keys in zip(self.columns, self.names, strict=True):
+            if each.target is not None:
+                fields = found.setdefault(each.target.name, set())
+                fields |= {each.target.columns[key].field for key in keys}
+        return {type_: frozenset(fields) for type_, fields in found.items()}
 
     @property
     def fields(self) -> tuple[str, ...]:

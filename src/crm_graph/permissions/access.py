@@ -118,6 +118,27 @@ class TypeAccess:
             if granted.scope != NONE and granted.writes(verb)
         ]
 
+    def covers(self, other: TypeAccess, fields: Iterable[str], *, of_the_same: bool) -> bool:
+        """Return whether all that another access shows of the fields, this one shows: the rows, and on each row each
+        field at that level at least. `of_the_same`: both are asked by one member with one circle, so that a scope is
+        the same rows in both; otherwise only what this one shows on all rows counts."""
+
+        def lies_in(scope: str, outer: str) -> bool:
+            return of_the_same and self.policy.lies_in(scope, outer)
+
+        read = self.scopes(READ)
+        rows = ALL in read or all(any(lies_in(scope, outer) for outer in read) for scope in other.scopes(READ))
+        return rows and all(
+            any(
+                mine >= min(level, Level.READ)
+                and all(any(lies_in(scope, outer) for scope in scopes) for outer in outers)
+                for mine, outers in self._levels(name)
+            )
+            for name in fields
+            for level, scopes in other._levels(name)
+            if level > Level.NONE
+        )
+
     def audited(self, name: str) -> bool:
         """Return whether reading a field is to be written to the log: some role that shows it asks for that."""
         return any(

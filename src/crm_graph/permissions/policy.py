@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from sqlalchemy import (
     ARRAY,
@@ -24,12 +24,38 @@ from sqlalchemy import (
     type_coerce,
 )
 
+from crm_graph.db.session import ReadSession
+from crm_graph.identity.viewer import Viewer
 from crm_graph.permissions.grants import ALL, OWN, TEAM, Grant
 
 UUID = Uuid(as_uuid=False)
 EventClass = type[Any]
 Predicate = Callable[[FromClause], ColumnElement[bool]]
 Mask = Callable[[ColumnElement[Any]], ColumnElement[Any]]
+
+
+class Writer(Protocol):
+    """Who writes: of a unit of work, what rules about rights ask for."""
+
+    @property
+    def viewer(self) -> Viewer:
+        """Who it is done as."""
+        ...
+
+    @property
+    def session(self) -> ReadSession:
+        """What rules read by."""
+        ...
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a rule has read and goes on from, for the duration of the unit of work."""
+        ...
+
+
+Rule = Callable[[Writer, Mapping[str, Any] | None, Mapping[str, Any] | None], Awaitable[None]]
+"""Holds the writing of a column to the rights of who writes it. Called with the row as it is and as it is to be, None
+for one that comes or goes, before it is written and never for an administrator. Raises Refused or Forbidden."""
 
 
 def workspace() -> ColumnElement[str]:
@@ -124,6 +150,9 @@ class Policy:
     whole moves; or False where nobody edits the whole and its parts as one: a history, a list that others add to."""
     directory: bool = False
     """Whether a change of this type may change what somebody else may do: members and teams."""
+    decides: Mapping[str, Rule] = field(default_factory=dict)
+    """The columns, and `roles` that stand in a table beside, that decide what somebody may do, each with the rule by
+    which it is written (`rights.py`): these are rights, not data."""
     around_own: frozenset[str] = frozenset({TEAM})
     """The scopes that hold every row of OWN: a member is in their own circle."""
     defaults: Mapping[str, Grant] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from typing import Any
 from crm_graph.db.base import columns_of, table_of
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.grants import CREATE, UPDATE
+from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.transfer.mapping import BoundStep
 from crm_graph.transfer.match import Existing, find_beyond_scope
 from crm_graph.transfer.report import StepReport
@@ -113,6 +114,7 @@ class Drafts:
                 continue
             if draft.is_new():
                 self._complete_new(draft)
+            await self._hold_to_rights(draft)
         new = [draft for draft in drafts if draft.is_new() and not draft.failed]
         beyond = await find_beyond_scope(self.work, self.spec, new, self.fields)
         for draft in new:
@@ -122,6 +124,20 @@ class Drafts:
             elif column:
                 self.fail_stored(draft, column, "your roles do not allow to write this here")
         return facts
+
+    async def _hold_to_rights(self, draft: Draft) -> None:
+        """Report what of a draft decides what somebody may do beyond what the importer may do themselves."""
+        if draft.failed:
+            return
+        after = draft.values if draft.before is None else {**draft.before, **draft.values}
+        try:
+            await hold_to_rights(self.work, self.spec.policy, draft.before, after)
+        except Refused as refused:
+            stored = _snake(refused.field[0]) if refused.field else ""
+            in_file = any(column.stored == stored for column in self.bound.columns)
+            self.fail_stored(draft, stored if in_file else "", refused.message)
+        except Forbidden as forbidden:
+            self.fail(draft, "", forbidden.message)
 
     def _add_defaults(self, draft: Draft) -> None:
         for column in self.spec.columns:
@@ -180,3 +196,7 @@ class Drafts:
         """Return the named transitions that a row of this step may need."""
         columns: Sequence[Column] = self.bound.columns
         return sorted({verb for column in columns for verb in column.verbs.values()})
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)

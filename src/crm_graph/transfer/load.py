@@ -81,6 +81,8 @@ class StepLoader:
         """Take all rows of a table."""
         self.drafts.check_rights()
         self.drafts.check_match(self.match)
+        if self.spec.policy.directory:
+            await self.work.alone()
         await self.resolver.prepare(column.target for column in self.references if column.target is not None)
         for column in self.own:
             assert column.stored is not None

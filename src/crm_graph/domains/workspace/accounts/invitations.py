@@ -21,8 +21,7 @@ from crm_graph.domains.workspace.accounts.outbox import enqueue_mail
 from crm_graph.domains.workspace.accounts.resets import good_link, spend_link
 from crm_graph.domains.workspace.accounts.sessions import TokenPair, start_session
 from crm_graph.domains.workspace.members.events import MemberUpdated
-from crm_graph.domains.workspace.members.model import Member
-from crm_graph.domains.workspace.members.operations import create_member, refuse_beyond, roles_of
+from crm_graph.domains.workspace.members.operations import create_member, member_to_act_on
 from crm_graph.domains.workspace.members.policy import MEMBER
 from crm_graph.identity.mailer import is_address
 from crm_graph.identity.origin import Origin
@@ -43,16 +42,22 @@ _RENAME = Statement(
 
 
 async def invite_member(
-    work: Work, services: Services, values: Mapping[str, Any], roles: Iterable[str], language: texts.Language
+    work: Work,
+    services: Services,
+    values: Mapping[str, Any],
+    roles: Iterable[str],
+    language: texts.Language,
+    given: tuple[str, ...],
 ) -> tuple[str, str | None]:
     """Add a member and invite them. Return their id, and the link where no mail is sent.
 
-    For whoever may create members. Raises Refused: INVALID for an address that is none, TAKEN for one in use.
+    For whoever may create members and write the GraphQL fields `given` of them: as `create_member`, which it is. Raises
+    Refused: INVALID for an address that is none, TAKEN for one in use.
     """
-    work.may(MEMBER, CREATE)
+    work.may(MEMBER, CREATE, given)
     if not is_address(values["email"]):
         raise Refused("INVALID", "This is not an e-mail address.", ("email",))
-    member_id = await create_member(work, values, roles)
+    member_id = await create_member(work, values, roles, given)
     return member_id, await _invite(work, services, member_id, values["name"], values["email"], language)
 
 
@@ -63,8 +68,7 @@ async def resend_invitation(work: Work, services: Services, member_id: str, lang
     Refused.
     """
     work.may(MEMBER, CREATE)
-    member = await work.get(Member, MEMBER, member_id, CREATE)
-    refuse_beyond(work, await roles_of(work, member_id), "id")
+    member = await member_to_act_on(work, member_id, CREATE)
     held = await read_credential(work.session, work.viewer.workspace_id, member_id)
     if held is None or held.password_hash is not None:
         raise Refused("ILLEGAL_TRANSITION", "This member has a password already: they can ask for a reset.", ("id",))

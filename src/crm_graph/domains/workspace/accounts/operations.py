@@ -23,12 +23,11 @@ from crm_graph.domains.workspace.accounts.journal import By
 from crm_graph.domains.workspace.accounts.meter import Kind, count_and_check, of_member
 from crm_graph.domains.workspace.accounts.model import RevokedReason
 from crm_graph.domains.workspace.accounts.sessions import revoke_all, revoke_session
-from crm_graph.domains.workspace.members.model import Member
-from crm_graph.domains.workspace.members.policy import MEMBER
+from crm_graph.domains.workspace.members.operations import member_to_act_on
 from crm_graph.identity.services import Services
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import Forbidden, Refused, Unauthenticated
-from crm_graph.work import UPDATE, Work
+from crm_graph.work import Work
 
 _SESSIONS = Statement(
     """
@@ -188,16 +187,17 @@ def by_viewer(work: Work) -> By:
 
 
 async def end_sessions_of(work: Work, services: Services, member_id: str) -> str:
-    """End all sessions of a member, for whoever may change them."""
-    await work.get(Member, MEMBER, member_id, UPDATE, path="memberId")
+    """End all sessions of a member, for whoever may change them and holds all of their roles."""
+    await member_to_act_on(work, member_id, path="memberId")
     reason = RevokedReason.BY_ADMINISTRATOR
     await revoke_all(services, work.session, work.viewer.workspace_id, member_id, reason, by=by_viewer(work))
     return member_id
 
 
 async def remove_second_factor_of(work: Work, services: Services, member_id: str) -> str:
-    """Remove the second factor of a member who lost it, and end their sessions, for whoever may change them."""
-    await work.get(Member, MEMBER, member_id, UPDATE, path="memberId")
+    """Remove the second factor of a member who lost it, and end their sessions, for whoever may change them and holds
+    all of their roles: without it a password is enough to be them."""
+    await member_to_act_on(work, member_id, path="memberId")
     by = by_viewer(work)
     if not await second_factor.disable(services, work.session, work.viewer.workspace_id, member_id, by):
         raise Refused("ILLEGAL_TRANSITION", "This member has no second factor.", ("memberId",))

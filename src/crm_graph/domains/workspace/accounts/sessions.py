@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from crm_graph.db.session import ReadSession, Record, Session
-from crm_graph.db.statements import Statement
+from crm_graph.db.statements import Statement, hold_row
 from crm_graph.domains.workspace.accounts.events import (
     RefreshTokenReused,
     SessionRevoked,
@@ -181,6 +181,7 @@ async def start_session(
         "created_at": now,
         "updated_at": now,
     }
+    await session.execute(hold_row("member"), {"workspace_id": workspace_id, "id": member_id})  # counts are exact
     await session.execute(_INSERT, values)
     bounds = {"now": now, "reason": RevokedReason.TOO_MANY.value, "kept": services.settings.max_sessions}
     await session.execute(_REVOKE_OLDEST, {"workspace_id": workspace_id, "member_id": member_id, **bounds})

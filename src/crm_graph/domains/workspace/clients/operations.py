@@ -25,15 +25,15 @@ from crm_graph.domains.workspace.members.model import Member, MemberKind, Member
 from crm_graph.domains.workspace.members.operations import (
     create_member,
     known_roles,
-    refuse_beyond,
-    roles_of,
     set_member_roles,
     suspend_member,
     update_member,
 )
 from crm_graph.domains.workspace.members.policy import MEMBER
+from crm_graph.domains.workspace.members.reach import roles_of
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import workspace
+from crm_graph.permissions.rights import holds_all, refuse_beyond
 from crm_graph.work import CREATE, DELETE, UPDATE, Work
 
 SERVICE_DOMAIN = "service.invalid"
@@ -47,12 +47,14 @@ _KEYS = table_of(ApiKey)
 async def create_api_client(
     work: Work, values: Mapping[str, Any], given: tuple[str, ...], roles: Iterable[str] | None = None
 ) -> str:
-    """Make a client known; with `roles` it may act by itself, as a service member that has them.
+    """Make a client known; with `roles` it may act by itself, as a service member that has them. Unless said otherwise
+    it may use all roles of whoever signs in with it where an administrator makes it, else those of its maker.
 
-    Raises Refused TAKEN for a name in use, INVALID for an unknown role or a limit below 1, FORBIDDEN for a role that
-    the viewer does not hold.
+    Raises Refused TAKEN for a name in use, INVALID for an unknown role or a limit below 1, FORBIDDEN for what gives it
+    a role that the viewer does not hold (`policy.hold_power`).
     """
     work.may(API_CLIENT, CREATE, given)
+    await work.alone()
     client: ApiClient = ApiClient.make(
         **{
             "document_mode": DocumentMode.OPEN.value,
@@ -62,6 +64,8 @@ async def create_api_client(
             **values,
         }
     )
+    if client.roles is None and not holds_all(work):
+        client.roles = list(work.viewer.roles)
     await _check(work, client)
     if roles is not None:
         client.member_id = await _add_service_member(work, client, roles)

@@ -1,13 +1,53 @@
-"""Who may see and change API clients: administrators."""
+"""Who may see and change API clients: administrators, and whom a role of the workspace grants it, within the roles that
+they hold themselves."""
 
 from __future__ import annotations
 
 from crm_graph.db.base import table_of
 from crm_graph.domains.workspace.clients.events import ApiClientUpdated
 from crm_graph.domains.workspace.clients.model import ApiClient, ApiKey, TrustedDocument
-from crm_graph.permissions.policy import Policy
+from crm_graph.kernel.errors import Refused
+from crm_graph.permissions.policy import Policy, Writer
+from crm_graph.permissions.rights import Image, refuse_beyond
 
-API_CLIENT = Policy("ApiClient", table_of(ApiClient), directory=True)
+
+async def hold_power(work: Writer, before: Image | None, after: Image | None) -> None:
+    """The rule of what gives a client its power: which roles it may use, and where codes for them are sent, with or
+    without a secret, a consent, a bound to documents or rates. Raises Refused FORBIDDEN unless the writer holds all of
+    these roles, before and after.
+
+    The attack: a client of one's own, or an address of one's own at another's, by which an administrator signs in. A
+    first-party one asks nobody for consent, and acts as people on their own records: administrators alone keep those.
+    """
+    for image in (before, after):
+        if image is None:
+            continue
+        if image["first_party"]:
+            raise Refused(
+                "FORBIDDEN", "Only administrators make or change clients that ask nobody for consent.", ("firstParty",)
+            )
+        if image["roles"] is None:
+            raise Refused(
+                "FORBIDDEN",
+                "This client may use all roles of whoever signs in with it: only administrators make or change such"
+                " ones. Name in `memberRoles` roles that you hold.",
+                ("memberRoles",),
+            )
+        refuse_beyond(work, image["roles"], "memberRoles")
+
+
+API_CLIENT = Policy(
+    "ApiClient",
+    table_of(ApiClient),
+    directory=True,
+    decides=dict.fromkeys(
+        (
+            *("roles", "member_id", "first_party", "redirect_uris", "kind", "document_mode"),
+            *("requests_per_minute", "cost_per_minute"),
+        ),
+        hold_power,
+    ),
+)
 API_KEY = Policy(
     "ApiKey", table_of(ApiKey), parent=(API_CLIENT, "client_id"), in_version=ApiClientUpdated, directory=True
 )

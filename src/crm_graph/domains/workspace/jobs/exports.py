@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from asyncpg import Connection
+
 from crm_graph.db.pool import connect
+from crm_graph.db.session import ReadSession
 from crm_graph.domains.workspace.accounts.directory import MemberDirectory
 from crm_graph.domains.workspace.audit.events import RecordsExported, SensitiveFieldsRead
 from crm_graph.domains.workspace.audit.operations import record_reading
@@ -28,6 +31,7 @@ from crm_graph.kernel.errors import Refused, RequestError
 from crm_graph.kernel.ids import encode_id
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.compiler import AccessCompiler
+from crm_graph.permissions.sight import sight_of
 from crm_graph.work import CREATE, Work
 
 EXPORT = "exportRecords"
@@ -55,33 +59,21 @@ class Exporter:
 
     async def __call__(self, run: Run) -> dict[str, Any]:
         """Write the file of an export. Raises Given where the member may not have it, or it is too long."""
-        viewer = await self._viewer(run.job)
-        access = self.compiler.of(viewer)
-        export = self._plan(run.job, access)
         form: str = run.job.arguments["format"]
         database = self.services.database
         file = _File(run, self.services.settings.export_part_bytes, self.services.settings.export_max_bytes)
         name = f"{encode_id(PREFIX, run.job.id)}.{form}"
-        if export.audited:
-            await self._note(run, viewer, SensitiveFieldsRead(export.audited, "export", None, (), 0))
         cursor = await end(database.primary_reader())  # before the snapshot: what it lacks comes after this position
         connection = await connect(database.url)  # without the time limits of requests
-        complete = False
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                head, line = lines_of(export, form)
-                await file.write(head)
-                async for values in export_rows(connection, export, viewer, self.services.vault):
-                    await file.write(line(values))
-                    file.rows += 1
-                    await run.step(file.rows)
-            await file.flush()
-            complete = True
+                viewer = await self._viewer(run.job, ReadSession(connection))  # of the moment that the rows are of
+                access = self.compiler.of(viewer)
+                export = self._plan(run.job, access)
+                await run.add_sight(sight_of(access, viewer, export.reads))
+                await self._write(run, connection, viewer, export, file, name)
         finally:
             await connection.close()
-            await self._note(
-                run, viewer, RecordsExported(export.record.name, export.fields, file.rows, form, name, complete)
-            )
         return {
             "url": f"/exports/{encode_id(PREFIX, run.job.id)}",
             "cursor": seal_position(self.sealer, viewer, cursor, scope_of(access, viewer)),
@@ -91,10 +83,33 @@ class Exporter:
             "withheld": list(export.withheld),
         }
 
-    async def _viewer(self, job: Job) -> Viewer:
+    async def _write(
+        self, run: Run, connection: Connection[Any], viewer: Viewer, export: Export, file: _File, name: str
+    ) -> None:
+        """Write the rows of an export. What was read is in the log before the first is, and how many there were after
+        the last, also where it ends early."""
+        form: str = run.job.arguments["format"]
+        if export.audited:
+            await self._note(run, viewer, SensitiveFieldsRead(export.audited, "export", None, (), 0))
+        complete = False
+        try:
+            head, line = lines_of(export, form)
+            await file.write(head)
+            async for values in export_rows(connection, export, viewer, self.services.vault):
+                await file.write(line(values))
+                file.rows += 1
+                await run.step(file.rows)
+            await file.flush()
+            complete = True
+        finally:
+            await self._note(
+                run, viewer, RecordsExported(export.record.name, export.fields, file.rows, form, name, complete)
+            )
+
+    async def _viewer(self, job: Job, session: ReadSession) -> Viewer:
         """Return the member as of now, cut to the roles of the client by which they asked."""
         claims = Claims(job.workspace_id, job.created_by_id, datetime.max.replace(tzinfo=UTC), client_id=job.client_id)
-        viewer = await MemberDirectory().find(self.services.database.primary_reader(), claims)
+        viewer = await MemberDirectory().find(session, claims)
         if viewer is None:
             raise Given("The member who asked for it cannot sign in any more, or the API client is gone.")
         return viewer

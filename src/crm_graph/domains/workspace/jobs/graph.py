@@ -60,12 +60,12 @@ class Job(Node):
     message: str | None = column("What it is at, or waits for, in words.")
     attempts: int = column("How often it was taken up since it was queued.")
     error: str | None = column("Why the last attempt failed, in words.")
-    created_by: Member | None = to_one("created_by_id", "Who asked for it, under whose permissions it runs.")
+    created_by: Member | None = to_one("created_by_id", "Who asked for it last, under whose permissions it runs.")
     arguments: JSON = column("What was asked for: of an export, `type` and `format`.")
     result: JSON | None = column(
         "What came of it. Of an export: `url`, where GET with a bearer token gets its file; `cursor`, a position of"
         " the log before the file's rows were read, to go on from with `after` of `changes` or of subscriptions;"
-        " `bytes`; `withheld`."
+        " `bytes`; `withheld`. The file is for whoever may see by then all that it was made from."
     )
     started_at: datetime | None = column("When a worker last took it up.")
     ended_at: datetime | None = column("When it was done, given up or called off; some days later it is removed.")
@@ -130,10 +130,14 @@ class Mutations:
             info, JobPayload, lambda work: operations.cancel_job(work, key_of(Job, input.id), input.if_version)
         )
 
-    @strawberry.mutation(description="Queues a job again that failed or was called off.")
+    @strawberry.mutation(
+        description="Queues a job again that failed or was called off. It is yours then, and runs with your"
+        " permissions."
+    )
     async def requeue_job(self, info: Info, input: RequeueJobInput) -> JobPayload:
+        limit = info.context.services.settings.max_jobs_per_member
         return await perform(
-            info, JobPayload, lambda work: operations.requeue_job(work, key_of(Job, input.id), input.if_version)
+            info, JobPayload, lambda work: operations.requeue_job(work, key_of(Job, input.id), input.if_version, limit)
         )
 
 

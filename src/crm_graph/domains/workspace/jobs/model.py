@@ -1,4 +1,4 @@
-"""Jobs, and the parts of the files that they make."""
+"""Jobs, the parts of the files that they make, and what those who read for them could see."""
 
 from __future__ import annotations
 
@@ -54,6 +54,20 @@ class Job(Row):
     queue_id: Mapped[int | None] = mapped_column(BigInteger)
     """The entry of the queue; None once the job has ended."""
     run: Mapped[int]
+
+
+class JobSight(Base):
+    """What whoever a run read for could see at that moment: its file is for those who see as much (`Sight`)."""
+
+    __tablename__ = "job_sight"
+    __table_args__ = (
+        ForeignKeyConstraint(["workspace_id", "job_id"], ["job.workspace_id", "job.id"], ondelete="CASCADE"),
+    )
+
+    workspace_id: Mapped[Id] = mapped_column(primary_key=True)
+    job_id: Mapped[Id] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    sight: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 
 class JobPart(Base):

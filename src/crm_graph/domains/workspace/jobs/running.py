@@ -43,6 +43,16 @@ _ADD_PART = Statement(
     ("workspace_id", "job_id", "run", "number", "content"),
     {},
 )
+_ADD_SIGHT = Statement(
+    "INSERT INTO job_sight (workspace_id, job_id, run, sight) VALUES ($1, $2, $3, $4)",
+    ("workspace_id", "job_id", "run", "sight"),
+    {},
+)
+_KEEP_SIGHTS = Statement(
+    "DELETE FROM job_sight WHERE workspace_id = $1 AND job_id = $2 AND run <= $3 AND run <> $4",
+    ("workspace_id", "job_id", "run", "kept"),
+    {},
+)
 _KEEP_PARTS = Statement(
     "DELETE FROM job_part WHERE workspace_id = $1 AND job_id = $2 AND run <= $3 AND run <> $4",
     ("workspace_id", "job_id", "run", "kept"),
@@ -86,6 +96,11 @@ class Run:
         async with self.runner.services.database.transaction() as session:
             await session.execute(_ADD_PART, {**self.key, "run": self.number, "number": self.parts, "content": content})
         self.parts += 1
+
+    async def add_sight(self, sight: Mapping[str, Any]) -> None:
+        """Store what whoever the job reads for can see: who sees less by then does not get its file."""
+        async with self.runner.services.database.transaction() as session:
+            await session.execute(_ADD_SIGHT, {**self.key, "run": self.number, "sight": sight})
 
     @property
     def key(self) -> Mapping[str, Any]:
@@ -220,7 +235,8 @@ class Runner:
 
 async def _keep_parts(session: Session, run: Run, kept: int = NO_RUN) -> None:
     """Delete what runs up to this one wrote, but for that of the run to be kept."""
-    await session.execute(_KEEP_PARTS, {**run.key, "run": run.number, "kept": kept})
+    for statement in (_KEEP_PARTS, _KEEP_SIGHTS):
+        await session.execute(statement, {**run.key, "run": run.number, "kept": kept})
 
 
 async def _locked(session: Session, workspace_id: str, id_: str) -> Job | None:

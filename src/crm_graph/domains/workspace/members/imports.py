@@ -15,9 +15,10 @@ from crm_graph.domains.workspace.members.events import (
     TeamUpdated,
 )
 from crm_graph.domains.workspace.members.model import Member, MemberKind, MemberRole, MemberStatus, Team
-from crm_graph.domains.workspace.members.operations import refuse_beyond, roles_by_member
+from crm_graph.domains.workspace.members.operations import roles_by_member
 from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
 from crm_graph.kernel.errors import Refused
+from crm_graph.permissions.rights import refuse_beyond
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
 from crm_graph.transfer.spec import Changes, Draft, ImportSpec, Part, Target, choice, refer, string, texts
 from crm_graph.work import DomainEvent, Work
@@ -40,8 +41,6 @@ def _complete(work: Work, draft: Draft, before: Roles) -> None:
         raise Refused("INVALID", "is no e-mail address", ("email",))
     roles, held = draft.extra.get("roles"), before.get(draft.id, ())
     refuse_beyond(work, set(roles if roles is not None else held) ^ set(held))
-    if draft.changes_to("email") or draft.changes_to("status"):
-        refuse_beyond(work, held, "email")
     if draft.is_new():
         if not roles:
             raise Refused("REQUIRED", "is needed for a new member", ("roles",))
@@ -52,7 +51,7 @@ def _complete(work: Work, draft: Draft, before: Roles) -> None:
         raise Refused(
             "INVALID", "takes the role admin away, which an import does not do: use setMemberRoles", ("roles",)
         )
-    if was_admin and draft.changes_to("status"):
+    if was_admin and draft.changes_to("status") and draft.get("status") == MemberStatus.SUSPENDED.value:
         raise Refused(
             "INVALID", "suspends an administrator, which an import does not do: use suspendMember", ("status",)
         )

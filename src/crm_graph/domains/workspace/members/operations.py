@@ -11,10 +11,12 @@ from crm_graph.db.base import table_of
 from crm_graph.domains.workspace.members.events import MemberCreated, MemberRolesChanged, MemberUpdated
 from crm_graph.domains.workspace.members.model import Member, MemberKind, MemberRole, Team
 from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
+from crm_graph.domains.workspace.members.reach import roles_of
 from crm_graph.domains.workspace.members.roles import role_names
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.grants import SET_ROLES
 from crm_graph.permissions.policy import workspace
+from crm_graph.permissions.rights import hold_to_rights, refuse_beyond
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
 from crm_graph.work import CREATE, UPDATE, Work
 
@@ -28,8 +30,9 @@ async def create_member(
     """Add a member with roles and return their id. Raises Refused INVALID for an unknown role, TAKEN for an e-mail in
     use, FORBIDDEN for roles that the viewer may not give."""
     work.may(MEMBER, CREATE, given)
+    await work.alone()
     roles = await known_roles(work, roles)
-    refuse_beyond(work, roles)
+    await _hold_roles(work, (), roles)
     await _check_references(work, values)
     member: Member = Member.make(**{"status": "ACTIVE", "kind": MemberKind.PERSON.value, **values})
     await work.create(member, MEMBER, MemberCreated(roles), given)
@@ -40,11 +43,10 @@ async def create_member(
 async def update_member(
     work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
 ) -> str:
-    """Change a member's name, e-mail or team. Raises Refused FORBIDDEN for the e-mail of whoever has a role that the
-    viewer has not: who reads their mail resets their password."""
+    """Change a member's name, e-mail, team or manager. Raises Refused FORBIDDEN for the e-mail of whoever has a role
+    that the viewer has not, since who reads their mail resets their password, and for a place in the organisation by
+    which somebody would reach what the viewer does not (`reach.py`)."""
     member = await work.get(Member, MEMBER, id_, UPDATE, if_version, given=given)
-    if "email" in values:
-        refuse_beyond(work, await roles_of(work, id_), "email")
     await _check_references(work, values)
     for name, value in values.items():
         setattr(member, name, value)
@@ -59,7 +61,7 @@ async def set_member_roles(work: Work, id_: str, roles: Iterable[str]) -> str:
     before, roles = await roles_of(work, id_), await known_roles(work, roles)
     if roles == before:
         return id_
-    refuse_beyond(work, set(roles) ^ set(before))
+    await _hold_roles(work, before, roles)
     if ADMIN in before and ADMIN not in roles:
         await _refuse_last_admin(work, id_, "roles")
     await work.session.run(
@@ -75,20 +77,32 @@ async def set_member_roles(work: Work, id_: str, roles: Iterable[str]) -> str:
 async def suspend_member(work: Work, id_: str, if_version: int | None) -> str:
     """Keep a member from signing in. Raises Refused INVALID for the last administrator, FORBIDDEN for whoever has a
     role that the viewer has not."""
-    member = await work.get(Member, MEMBER, id_, SUSPEND, if_version)
-    roles = await roles_of(work, id_)
-    refuse_beyond(work, roles, "id")
-    if ADMIN in roles:
+    member = await member_to_act_on(work, id_, SUSPEND, if_version)
+    if ADMIN in await roles_of(work, id_):
         await _refuse_last_admin(work, id_, "id")
     await work.save(member, MEMBER, member.suspend())
     return id_
 
 
 async def reactivate_member(work: Work, id_: str, if_version: int | None) -> str:
-    """Let a suspended member sign in again."""
-    member = await work.get(Member, MEMBER, id_, REACTIVATE, if_version)
+    """Let a suspended member sign in again. Raises Refused FORBIDDEN for whoever has a role that the viewer has not:
+    nobody brings an administrator back but another one."""
+    member = await member_to_act_on(work, id_, REACTIVATE, if_version)
     await work.save(member, MEMBER, member.reactivate())
     return id_
+
+
+async def member_to_act_on(
+    work: Work, id_: str, verb: str = UPDATE, if_version: int | None = None, path: str = "id"
+) -> Member:
+    """Return a member, locked, whose access the viewer acts on: how they get in, whether they do, for how long.
+
+    For whoever may do `verb` with them and holds all of their roles: what gives or takes access gives or takes what it
+    opens. Raises Forbidden and Refused as `Work.get` does, and Refused FORBIDDEN at `path`.
+    """
+    member = await work.get(Member, MEMBER, id_, verb, if_version, path)
+    refuse_beyond(work, await roles_of(work, member.id), path)
+    return member
 
 
 async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
@@ -108,23 +122,6 @@ async def known_roles(work: Work, roles: Iterable[str], path: str = "roles") -> 
     return roles
 
 
-def refuse_beyond(work: Work, roles: Iterable[str], path: str = "roles") -> None:
-    """Raise Refused FORBIDDEN for a role that the viewer does not hold: who may change members, or make clients, does
-    not become an administrator by that. An administrator holds them all."""
-    beyond = set() if ADMIN in work.viewer.roles else set(roles) - set(work.viewer.roles)
-    if beyond:
-        raise Refused(
-            "FORBIDDEN", f"You cannot give or take roles that you do not hold: {', '.join(sorted(beyond))}.", (path,)
-        )
-
-
-async def roles_of(work: Work, member_id: str) -> tuple[str, ...]:
-    """Return the roles that a member holds, in order."""
-    query = select(_ROLES.c.role).where(_ROLES.c.workspace_id == workspace(), _ROLES.c.member_id == member_id)
-    rows = await work.session.query(query, workspace_id=work.viewer.workspace_id)
-    return tuple(sorted(row["role"] for row in rows))
-
-
 async def roles_by_member(work: Work) -> Mapping[str, tuple[str, ...]]:
     """Return the roles of the workspace's members, by id: for an import, which has read the members already."""
     query = select(_ROLES.c.member_id, _ROLES.c.role).where(_ROLES.c.workspace_id == workspace())
@@ -134,6 +131,10 @@ async def roles_by_member(work: Work) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
+async def _hold_roles(work: Work, before: Iterable[str], after: Iterable[str]) -> None:
+    await hold_to_rights(work, MEMBER, {"roles": tuple(before)}, {"roles": tuple(after)})
+
+
 async def _write_roles(work: Work, member_id: str, roles: tuple[str, ...]) -> None:
     for role in roles:
         values = {"workspace_id": work.viewer.workspace_id, "member_id": member_id, "role": role}
@@ -141,7 +142,8 @@ async def _write_roles(work: Work, member_id: str, roles: tuple[str, ...]) -> No
 
 
 async def _refuse_last_admin(work: Work, member_id: str, path: str) -> None:
-    """Raise Refused when no other active person is an administrator; locks the others against a concurrent change."""
+    """Raise Refused when no other active person is an administrator. The workspace is held: nobody else is suspended,
+    or loses a role, meanwhile."""
     members = table_of(Member)
     query = (
         select(members.c.id)
@@ -153,7 +155,6 @@ async def _refuse_last_admin(work: Work, member_id: str, path: str) -> None:
             _ROLES.c.role == ADMIN,
         )
         .order_by(members.c.id)
-        .with_for_update(of=members)
     )
     rows = await work.session.query(query, workspace_id=work.viewer.workspace_id)
     if all(row["id"] == member_id for row in rows):

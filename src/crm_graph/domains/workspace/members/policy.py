@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from crm_graph.db.base import table_of
 from crm_graph.domains.workspace.members.model import Member, RoleRow, Team
+from crm_graph.domains.workspace.members.reach import (
+    hold_access_of_member,
+    hold_manager_of_member,
+    hold_place_of_team,
+    hold_roles_of_member,
+    hold_team_of_member,
+)
 from crm_graph.permissions.grants import ALL, MASKED, SET_ROLES, Level, grant
 from crm_graph.permissions.policy import Policy, mask_email, owned_by
+from crm_graph.permissions.rights import administrators_only
 from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT
 
 _SEE = grant(read=ALL, default=Level.READ)
@@ -17,6 +25,12 @@ MEMBER = Policy(
     masks={"email": mask_email},
     transitions=(SET_ROLES, "suspend", "reactivate"),
     directory=True,
+    decides={
+        "roles": hold_roles_of_member,
+        "team_id": hold_team_of_member,
+        "manager_id": hold_manager_of_member,
+        **dict.fromkeys(("email", "status", "kind"), hold_access_of_member),
+    },
     defaults={
         **dict.fromkeys((SALES_MANAGER, SALES_REP, MARKETER, SUPPORT_AGENT, INTEGRATION), _SEE),
         ANALYST: grant(read=ALL, default=Level.READ, fields={"email": MASKED}),
@@ -26,7 +40,16 @@ TEAM = Policy(
     "Team",
     table_of(Team),
     directory=True,
+    decides=dict.fromkeys(("parent_id", "manager_id"), hold_place_of_team),
     defaults=dict.fromkeys((SALES_MANAGER, SALES_REP, MARKETER, SUPPORT_AGENT, ANALYST, INTEGRATION), _SEE),
 )
-ROLE = Policy("Role", table_of(RoleRow), directory=True)
+ROLE = Policy(
+    "Role",
+    table_of(RoleRow),
+    directory=True,
+    decides=dict.fromkeys(
+        ("name", "grants", "description"),
+        administrators_only("Only administrators change roles: who changes one may do everything."),
+    ),
+)
 """No record of the schema: built-in roles have no row. Administrators alone change roles (`roles.py`)."""

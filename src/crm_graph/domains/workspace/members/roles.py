@@ -17,9 +17,10 @@ from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.members.events import RoleCreated, RoleDeleted, RoleUpdated
 from crm_graph.domains.workspace.members.model import RoleRow
 from crm_graph.domains.workspace.members.policy import ROLE
-from crm_graph.kernel.errors import Forbidden, Refused
+from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.definitions import BadDefinition, Vocabulary, format_role, parse_role
 from crm_graph.permissions.grants import CREATE, DELETE, UPDATE, Role
+from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.permissions.roles import ADMIN, BUILT_IN, built_in_roles
 from crm_graph.work import Work
 
@@ -86,7 +87,8 @@ async def define_role(
     Raises Refused: NOT_FOUND for a name that is no role, INVALID for grants that cannot be meant, CONFLICT for another
     version.
     """
-    _check_admin(work, UPDATE)
+    await _check_admin(work, UPDATE)
+    await work.alone()
     row = await _locked(work, name)
     if row is None and name not in BUILT_IN:
         raise Refused("NOT_FOUND", f"There is no role {name!r}.", ("name",))
@@ -113,7 +115,8 @@ async def create_role(
 ) -> str:
     """Define a role of the workspace; returns its name. Raises Refused: INVALID for a name or grants that cannot be,
     TAKEN for a name in use."""
-    _check_admin(work, CREATE)
+    await _check_admin(work, CREATE)
+    await work.alone()
     if not _NAME.match(name):
         raise Refused("INVALID", "A role's name is small letters, digits and `_`, at most 63 of them.", ("name",))
     stored = await role_names(work)
@@ -127,7 +130,8 @@ async def create_role(
 async def delete_role(work: Work, name: str, if_version: int | None = None) -> None:
     """Delete a role that nobody has; a redefined built-in one is as it came again. Raises Refused: NOT_FOUND, CONFLICT,
     IN_USE while a member has the role."""
-    _check_admin(work, DELETE)
+    await _check_admin(work, DELETE)
+    await work.alone()
     row = await _locked(work, name)
     if row is None:
         what = "is as it came" if name in BUILT_IN else "is not there"
@@ -138,11 +142,10 @@ async def delete_role(work: Work, name: str, if_version: int | None = None) -> N
     await work.delete(row, ROLE, RoleDeleted(name))
 
 
-def _check_admin(work: Work, verb: str) -> None:
-    """Raise Forbidden for anybody but an administrator: who may change roles may do everything."""
+async def _check_admin(work: Work, verb: str) -> None:
+    """Raise Forbidden for anybody but an administrator, before anything is said of what they ask for."""
     work.may(ROLE, verb)
-    if ADMIN not in work.viewer.roles:
-        raise Forbidden("Only administrators change roles.")
+    await hold_to_rights(work, ROLE, None, None)
 
 
 async def _locked(work: Work, name: str) -> RoleRow | None:

@@ -27,8 +27,10 @@ _ABOVE = Statement(
 
 
 async def create_team(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
-    """Set up a team."""
+    """Set up a team. Raises Refused FORBIDDEN for a place in the tree by which somebody would reach what the viewer
+    does not (`reach.py`)."""
     work.may(TEAM, CREATE, given)
+    await work.alone()
     await _check_references(work, values)
     team: Team = Team.make(**values)
     await work.create(team, TEAM, TeamCreated(), given)
@@ -38,7 +40,8 @@ async def create_team(work: Work, values: Mapping[str, Any], given: tuple[str, .
 async def update_team(
     work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
 ) -> str:
-    """Rename a team, move it in the tree, or give it another manager. Raises Refused INVALID for a circle."""
+    """Rename a team, move it in the tree, or give it another manager. Raises Refused INVALID for a circle, FORBIDDEN
+    as `create_team` does. The workspace is held: nobody else moves a team meanwhile."""
     team = await work.get(Team, TEAM, id_, UPDATE, if_version, given=given)
     await _check_references(work, values)
     if values.get("parent_id") is not None:

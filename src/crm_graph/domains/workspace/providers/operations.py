@@ -23,7 +23,8 @@ from crm_graph.domains.workspace.providers.policy import IDENTITY_PROVIDER, MEMB
 from crm_graph.domains.workspace.providers.rules import parse_conditions, parse_rules
 from crm_graph.identity.oidc.fetch import is_loopback, parse_url
 from crm_graph.identity.oidc.tokens import MAX_SUBJECT_LENGTH
-from crm_graph.kernel.errors import Forbidden, IssuerFault, Refused
+from crm_graph.kernel.errors import IssuerFault, Refused
+from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
 from crm_graph.work import CREATE, DELETE, UPDATE, Work
 
@@ -57,7 +58,8 @@ async def create_provider(
     """Trust a provider. Raises Refused INVALID, REQUIRED or TAKEN for what cannot be configured so, and INVALID where
     the workspace has `limit` of them."""
     work.may(IDENTITY_PROVIDER, CREATE, given)
-    _require_administrator(work)
+    await _require_administrator(work)
+    await work.alone()
     provider: IdentityProvider = IdentityProvider.make(
         **{
             "scopes": [OPENID, "email", "profile"],
@@ -91,7 +93,7 @@ async def update_provider(
 ) -> str:
     """Change how far a provider is trusted; see `create_provider`. Its issuer stays: it is another provider else."""
     work.may(IDENTITY_PROVIDER, UPDATE, given)
-    _require_administrator(work)
+    await _require_administrator(work)
     provider = await work.get(IdentityProvider, IDENTITY_PROVIDER, id_, UPDATE, if_version)
     for name, value in values.items():
         setattr(provider, name, value)
@@ -112,7 +114,7 @@ async def link_identity(work: Work, provider_id: str, subject: str, member_id: s
     """Make an account of a provider a member, on an administrator's word. Raises Refused TAKEN where either is linked,
     NOT_FOUND, and INVALID for what is no subject."""
     work.may(MEMBER_IDENTITY, CREATE)
-    _require_administrator(work)
+    await _require_administrator(work)
     if not 0 < len(subject) <= MAX_SUBJECT_LENGTH or not subject.isprintable():
         raise Refused("INVALID", f"`subject` must be 1 to {MAX_SUBJECT_LENGTH} printable letters.", ("subject",))
     await work.refer(IdentityProvider, IDENTITY_PROVIDER, provider_id, "providerId")
@@ -128,11 +130,9 @@ async def unlink_identity(work: Work, id_: str) -> None:
     await work.delete(identity, MEMBER_IDENTITY, IdentityUnlinked(identity.member_id))
 
 
-def _require_administrator(work: Work) -> None:
-    """Raise Forbidden for anybody else, whatever their roles grant. The attack: a provider of one's own that is trusted
-    with the administrators' domain, a rule that gives `admin`, or a link to an administrator."""
-    if ADMIN not in work.viewer.roles:
-        raise Forbidden("Only administrators configure identity providers: who does can sign in as anybody.")
+async def _require_administrator(work: Work) -> None:
+    """Raise Forbidden for anybody else, before anything is said of what they ask for; the unit of work asks again."""
+    await hold_to_rights(work, IDENTITY_PROVIDER, None, None)
 
 
 async def _write_secret(work: Work, provider: IdentityProvider, secret: NewSecret) -> None:

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from crm_graph.db.base import table_of
+from crm_graph.db.base import columns_of, table_of
 from crm_graph.domains.workspace.providers.events import IdentityProviderUpdated
 from crm_graph.domains.workspace.providers.model import IdentityProvider, MemberIdentity, ProviderSecret
 from crm_graph.permissions.policy import Policy
+from crm_graph.permissions.rights import HOUSEKEEPING, administrators_only
 
-IDENTITY_PROVIDER = Policy("IdentityProvider", table_of(IdentityProvider), directory=True)
-MEMBER_IDENTITY = Policy("MemberIdentity", table_of(MemberIdentity), directory=True)
+_RULE = administrators_only("Only administrators configure identity providers: who does can sign in as anybody.")
+"""The attack: a provider of one's own that is trusted with the administrators' domain, a rule that gives `admin`, a
+link to an administrator; or the one that keeps the others out, removed."""
+
+IDENTITY_PROVIDER = Policy(
+    "IdentityProvider",
+    table_of(IdentityProvider),
+    directory=True,
+    decides={name: _RULE for name in columns_of(IdentityProvider) if name not in HOUSEKEEPING},
+)
+MEMBER_IDENTITY = Policy(
+    "MemberIdentity",
+    table_of(MemberIdentity),
+    directory=True,
+    decides={name: _RULE for name in columns_of(MemberIdentity) if name not in HOUSEKEEPING},
+)
 PROVIDER_SECRET = Policy(
     "IdentityProviderSecret",
     table_of(ProviderSecret),

@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.members.operations import refuse_beyond
 from crm_graph.domains.workspace.webhooks import events
 from crm_graph.domains.workspace.webhooks.model import (
     DeliveryStatus,
@@ -36,6 +35,7 @@ from crm_graph.identity.services import Services
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.ids import encode_id, new_id
+from crm_graph.permissions.rights import refuse_beyond
 from crm_graph.referring import Copied
 from crm_graph.work import CREATE, DELETE, UPDATE, Work
 
@@ -72,6 +72,7 @@ class Edge:
 async def create_endpoint(work: Work, edge: Edge, values: Mapping[str, Any], given: tuple[str, ...]) -> tuple[str, str]:
     """Tell events to an address, from now on; returns the endpoint's id and its signing secret. Raises Refused."""
     work.may(WEBHOOK_ENDPOINT, CREATE, given)
+    await work.alone()
     limit = edge.services.settings.max_webhook_endpoints
     (count,) = await work.session.fetch(_COUNT, work.viewer.binds)
     if count[0] >= limit:

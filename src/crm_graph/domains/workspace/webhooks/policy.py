@@ -3,12 +3,27 @@ they hold themselves (`operations`)."""
 
 from __future__ import annotations
 
-from crm_graph.db.base import table_of
+from crm_graph.db.base import columns_of, table_of
 from crm_graph.domains.workspace.webhooks.events import WebhookEndpointUpdated
 from crm_graph.domains.workspace.webhooks.model import WebhookDelivery, WebhookEndpoint, WebhookSecret
-from crm_graph.permissions.policy import Policy
+from crm_graph.permissions.policy import Policy, Writer
+from crm_graph.permissions.rights import HOUSEKEEPING, Image, refuse_beyond
 
-WEBHOOK_ENDPOINT = Policy("WebhookEndpoint", table_of(WebhookEndpoint))
+
+async def hold_roles(work: Writer, before: Image | None, after: Image | None) -> None:
+    """The rule of what an endpoint is told, and where: it tells what its roles may read, so its writer holds them,
+    before and after. Raises Refused FORBIDDEN."""
+    if before is not None:
+        refuse_beyond(work, before["roles"], "id")
+    if after is not None:
+        refuse_beyond(work, after["roles"])
+
+
+WEBHOOK_ENDPOINT = Policy(
+    "WebhookEndpoint",
+    table_of(WebhookEndpoint),
+    decides={name: hold_roles for name in columns_of(WebhookEndpoint) if name not in HOUSEKEEPING},
+)
 WEBHOOK_DELIVERY = Policy("WebhookDelivery", table_of(WebhookDelivery))
 """Its bodies hold what the endpoint's roles may read: whoever may read deliveries reads that."""
 WEBHOOK_SECRET = Policy(

@@ -7,10 +7,11 @@ from difflib import get_close_matches
 from typing import Any, Protocol
 
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.members.operations import known_roles, refuse_beyond
+from crm_graph.domains.workspace.members.operations import known_roles
 from crm_graph.identity.oidc.fetch import is_loopback, parse_url
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import IssuerFault, Refused
+from crm_graph.permissions.rights import refuse_beyond
 from crm_graph.work import Work
 
 MAX_EVENT_TYPES = 200

@@ -9,7 +9,7 @@ from crm_graph.domains.workspace.accounts.graph.asking import rested
 from crm_graph.domains.workspace.accounts.meter import HOUR_S, Kind, count_and_check, of_member
 from crm_graph.domains.workspace.members.graph.types import Member, Team
 from crm_graph.graph.context import Info
-from crm_graph.graph.payloads import Payload, given, key_of, new_key, refer, user_error
+from crm_graph.graph.payloads import Payload, field_names, given, key_of, new_key, refer, user_error
 from crm_graph.graph.records import by_key
 from crm_graph.kernel.errors import Refused
 from crm_graph.work import Work
@@ -61,7 +61,8 @@ class InvitationMutations:
             refer(values, "team_id", Team)
             refer(values, "manager_id", Member)
             values["id"] = new_key(Member, input.id)
-            return await invitations.invite_member(work, services, values, input.roles, input.language)
+            names = field_names(input, "id", "roles", "language")
+            return await invitations.invite_member(work, services, values, input.roles, input.language, names)
 
         try:
             async with info.context.begin() as work:

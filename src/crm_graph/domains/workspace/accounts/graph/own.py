@@ -138,7 +138,9 @@ class OwnMutations:
         ended, errors = await _tried(operations.end_other_sessions(me(info)))
         return RevokeOtherSessionsPayload(revoked=ended or 0, errors=errors)
 
-    @strawberry.mutation(description="Ends all sessions of a member. For whoever may change members.")
+    @strawberry.mutation(
+        description="Ends all sessions of a member. For whoever may change members and holds all roles of this one."
+    )
     async def revoke_sessions_of_member(self, info: Info, input: OfMemberInput) -> MemberPayload:
         services = rested(info).services
         return await perform(
@@ -149,7 +151,7 @@ class OwnMutations:
 
     @strawberry.mutation(
         description="Removes the second factor of a member who lost it, and ends their sessions. For whoever may"
-        " change members."
+        " change members and holds all roles of this one."
     )
     async def remove_second_factor_of_member(self, info: Info, input: OfMemberInput) -> MemberPayload:
         services = rested(info).services

@@ -27,9 +27,15 @@ _NAME = "What it is called, unique in the workspace."
 _KIND = "Whether it can keep a secret."
 _MODE = "What it may run beside trusted documents."
 _ROLES = "The roles with which it acts by itself, with a key or by client credentials. You must hold them yourself."
-_MEMBER_ROLES = "The roles that it may use, of those that whom it acts for has; null is all of them."
+_MEMBER_ROLES = (
+    "The roles that it may use, of those that whom it acts for has; null is all of them, which only an administrator"
+    " gives. You must hold them yourself."
+)
+_MEMBER_ROLES_OF_NEW = f"{_MEMBER_ROLES} Left out by anybody else it is the roles of who makes the client."
 _REDIRECT_URIS = "Where members may be sent back to with an authorization code, letter by letter."
-_FIRST_PARTY = "Whether it is the workspace's own: then members are not asked for consent."
+_FIRST_PARTY = (
+    "Whether it is the workspace's own: then members are not asked for consent. Only administrators make or change one."
+)
 _REQUESTS = "How often it may ask; null is the installation's limit."
 _ON_ERROR = "What an error does to its answers unless a request says it by `onError`; null is PROPAGATE."
 _COST = "What its operations may cost together; null is the installation's limit."
@@ -46,7 +52,7 @@ class CreateApiClientInput:
     kind: ClientKind = strawberry.field(description=_KIND, default=ClientKind.CONFIDENTIAL)
     document_mode: DocumentMode = strawberry.field(description=_MODE, default=DocumentMode.OPEN)
     roles: list[str] | None = strawberry.field(description=_ROLES, default=None)
-    member_roles: list[str] | None = strawberry.field(description=_MEMBER_ROLES, default=None)
+    member_roles: list[str] | None = strawberry.field(description=_MEMBER_ROLES_OF_NEW, default=None)
     redirect_uris: list[str] | None = strawberry.field(description=_REDIRECT_URIS, default=None)
     first_party: bool = strawberry.field(description=_FIRST_PARTY, default=False)
     requests_per_minute: int | None = strawberry.field(description=_REQUESTS, default=None)

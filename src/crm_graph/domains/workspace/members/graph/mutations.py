@@ -78,7 +78,7 @@ class Mutations:
     async def create_member(self, info: Info, input: CreateMemberInput) -> MemberPayload:
         return await perform(info, MemberPayload, lambda work: _create(work, input))
 
-    @strawberry.mutation(description="Changes a member's name, e-mail address or team.")
+    @strawberry.mutation(description="Changes a member's name, e-mail address, team or manager.")
     async def update_member(self, info: Info, input: UpdateMemberInput) -> MemberPayload:
         return await perform(info, MemberPayload, lambda work: _update(work, input))
 
@@ -88,7 +88,10 @@ class Mutations:
             info, MemberPayload, lambda work: operations.set_member_roles(work, key_of(Member, input.id), input.roles)
         )
 
-    @strawberry.mutation(description="Keeps a member from signing in; their tokens stop working at once.")
+    @strawberry.mutation(
+        description="Keeps a member from signing in; their tokens stop working at once. You must hold all of their"
+        " roles."
+    )
     async def suspend_member(self, info: Info, input: SuspendMemberInput) -> MemberPayload:
         return await perform(
             info,
@@ -96,7 +99,7 @@ class Mutations:
             lambda work: operations.suspend_member(work, key_of(Member, input.id), input.if_version),
         )
 
-    @strawberry.mutation(description="Lets a suspended member sign in again.")
+    @strawberry.mutation(description="Lets a suspended member sign in again. You must hold all of their roles.")
     async def reactivate_member(self, info: Info, input: ReactivateMemberInput) -> MemberPayload:
         return await perform(
             info,

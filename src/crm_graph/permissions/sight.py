@@ -1,0 +1,52 @@
+"""Sights: what somebody could see when something was made for them, kept as data, and compared with what is seen now.
+
+What is made for a member under their rights, a file, is for those alone who see as much when they ask for it. A role
+that is taken, a field that is hidden, a team that is left, a credential that is bound to fewer roles: the file is for
+them no more. What happened to rows since is not asked: the file says how they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from crm_graph.identity.viewer import Viewer
+from crm_graph.permissions.access import Access, TypeAccess
+from crm_graph.permissions.definitions import format_role, parse_role
+from crm_graph.permissions.grants import Role, reading
+
+TYPES, GRANTS, FIELDS = "types", "grants", "fields"
+
+
+def sight_of(access: Access, viewer: Viewer, reads: Mapping[str, Iterable[str]]) -> dict[str, Any]:
+    """Return what a viewer may see of the fields that are read, by type, and who they are."""
+    return {
+        "member": viewer.member_id,
+        "circle": sorted(viewer.circle),
+        "teams": sorted(viewer.teams),
+        TYPES: {
+            type_: {
+                GRANTS: [format_role(Role("", {type_: reading(each)}))[type_] for each in access.of(type_).grants],
+                FIELDS: sorted(fields),
+            }
+            for type_, fields in reads.items()
+        },
+    }
+
+
+def sees_all(access: Access, viewer: Viewer, sight: Mapping[str, Any]) -> bool:
+    """Return whether a viewer sees now all that a sight was of: on all rows, or on the same as whoever it was."""
+    is_the_same = (
+        viewer.member_id == sight["member"]
+        and frozenset(sight["circle"]) <= frozenset(viewer.circle)
+        and frozenset(sight["teams"]) <= frozenset(viewer.teams)
+    )
+    return all(
+        type_ in access.types and _covers(access.of(type_), type_, seen, of_the_same=is_the_same)
+        for type_, seen in sight[TYPES].items()
+    )
+
+
+def _covers(now: TypeAccess, type_: str, seen: Mapping[str, Any], *, of_the_same: bool) -> bool:
+    grants = tuple(parse_role("", {type_: each}).grants[type_] for each in seen[GRANTS])
+    return now.covers(TypeAccess(now.policy, grants, now.inherent), seen[FIELDS], of_the_same=of_the_same)

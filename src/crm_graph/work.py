@@ -6,7 +6,6 @@ no way to write a row and forget the log. Nobody commits here; the edge does, on
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import date, datetime
@@ -15,11 +14,12 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 import asyncpg
-from sqlalchemy import String, UniqueConstraint, and_, bindparam, delete, false, insert, select, update
+from sqlalchemy import and_, bindparam, delete, false, insert, select, update
 
 from crm_graph.db.base import Row, columns_of, table_of
 from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.session import Record, Session
+from crm_graph.db.sizes import sizes_of
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.events.log import append
 from crm_graph.identity.origin import NOWHERE, Origin
@@ -35,8 +35,6 @@ from crm_graph.vault.vault import Vault
 
 R = TypeVar("R", bound=Row)
 
-MAX_INDEXED_LENGTH = 500
-"""Letters of a text in an index: an entry holds 2,700 bytes, and a letter takes up to four."""
 _HOUSEKEEPING = frozenset({"workspace_id", "id", "version", "created_at", "updated_at"})
 
 
@@ -155,7 +153,7 @@ class Work:
         row.workspace_id, row.version = self.viewer.workspace_id, 1
         row.created_at = row.updated_at = self.now
         await self._encrypt(row)
-        _refuse_unfit(row)
+        _refuse_unfit(row, columns_of(type(row)))
         await self._write(_insert_statement(type(row)), values(row), policy)
         remember(row)
 
@@ -165,7 +163,7 @@ class Work:
         changed = changes(row)
         if not changed:
             return False
-        _refuse_unfit(row)
+        _refuse_unfit(row, changed)
         before = row.version
         row.version, row.updated_at = before + 1, self.now
         names = tuple(sorted({*changed, "version", "updated_at"}))
@@ -329,14 +327,16 @@ def _refuse_unwritable(found: Record, policy: Policy, given: Iterable[str]) -> N
             )
 
 
-def _refuse_unfit(row: Row) -> None:
-    """Raise Refused for a value that its column does not take: REQUIRED where there must be one, INVALID where it is
-    blank, or longer than an index takes."""
-    for name in _indexed_texts(type(row)):
-        text = getattr(row, name)
-        if text is not None and len(text) > MAX_INDEXED_LENGTH:
-            message = f"`{_camel(name)}` cannot be longer than {MAX_INDEXED_LENGTH} characters."
-            raise Refused("INVALID", message, (_camel(name),))
+def _refuse_unfit(row: Row, written: Iterable[str]) -> None:
+    """Raise Refused for a value that its column does not take: INVALID where one that is `written` is longer than its
+    declared size, or blank; REQUIRED where there must be one. What was stored when sizes were others stays."""
+    sizes = sizes_of(table_of(type(row)))
+    for name in written:
+        value = getattr(row, name)
+        if value is None or name not in sizes:
+            continue
+        for path, reason in sizes[name].faults(value):
+            raise Refused("INVALID", f"`{_camel(name)}` {reason}.", (_camel(name), *path))
     for column in table_of(type(row)).columns:
         if column.nullable:
             continue
@@ -345,17 +345,6 @@ def _refuse_unfit(row: Row) -> None:
             raise Refused("REQUIRED", f"`{_camel(column.name)}` must have a value.", (_camel(column.name),))
         if isinstance(value, str) and not value.strip() and column.server_default is None:
             raise Refused("INVALID", f"`{_camel(column.name)}` cannot be blank.", (_camel(column.name),))
-
-
-@cache
-def _indexed_texts(model: type[Row]) -> tuple[str, ...]:
-    """Return the text columns that stand in an index or a unique constraint, by themselves or within an expression."""
-    table = table_of(model)
-    unique = [each for each in table.constraints if isinstance(each, UniqueConstraint)]
-    texts = {str(expression) for each in table.indexes for expression in each.expressions}
-    texts |= {column.name for each in unique for column in each.columns}
-    words = {word for text in texts for word in re.findall(r"\w+", text)}
-    return tuple(column.name for column in table.columns if isinstance(column.type, String) and column.name in words)
 
 
 def _own(of: Mapping[str, Any]) -> dict[str, Any]:

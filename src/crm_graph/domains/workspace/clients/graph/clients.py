@@ -6,7 +6,7 @@ from typing import Any
 
 import strawberry
 
-from crm_graph.domains.workspace.clients import operations
+from crm_graph.domains.workspace.clients import model, operations
 from crm_graph.domains.workspace.clients.graph.enums import ClientKind, DocumentMode
 from crm_graph.domains.workspace.clients.graph.types import ApiClient
 from crm_graph.graph.context import Info
@@ -21,6 +21,7 @@ from crm_graph.graph.payloads import (
     perform_delete,
 )
 from crm_graph.graph.records import by_key
+from crm_graph.graph.sizes import ROLES, sized
 from crm_graph.work import Work
 
 _NAME = "What it is called, unique in the workspace."
@@ -34,6 +35,7 @@ _REQUESTS = "How often it may ask; null is the installation's limit."
 _COST = "What its operations may cost together; null is the installation's limit."
 
 
+@sized(model.ApiClient, member_roles=ROLES)
 @strawberry.input(description="A new client of the API.")
 class CreateApiClientInput:
     """See `operations.create_api_client`."""
@@ -52,6 +54,7 @@ class CreateApiClientInput:
     cost_per_minute: int | None = strawberry.field(description=_COST, default=None)
 
 
+@sized(model.ApiClient, member_roles=ROLES)
 @strawberry.input(description="Changes to a client of the API; what is left out stays.")
 class UpdateApiClientInput:
     """See `operations.update_api_client`."""

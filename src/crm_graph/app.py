@@ -48,6 +48,7 @@ from crm_graph.events.relay import Relay
 from crm_graph.events.retention import Retention
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
+from crm_graph.graph.filter_limits import FilterLimits
 from crm_graph.graph.pages import PageLimits
 from crm_graph.identity.authenticate import Authenticator, Resolver
 from crm_graph.identity.mailer import Mailer
@@ -192,7 +193,8 @@ async def background_work(
 
 def page_limits(settings: Settings) -> PageLimits:
     """Return the bounds of pages."""
-    return PageLimits(settings.page_size, settings.nested_page_size, settings.max_page_size)
+    filters = FilterLimits(pattern_letters=settings.max_pattern_letters, letters=settings.max_filter_letters)
+    return PageLimits(settings.page_size, settings.nested_page_size, settings.max_page_size, filters)
 
 
 def check_settings(settings: Settings) -> None:

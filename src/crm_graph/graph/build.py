@@ -77,6 +77,7 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
     for extension in (extension for each in slices for extension in each.extensions):
         apply_extension(extension)
     registry = Registry.of(record_of(cls) for each in slices for cls in each.records)
+    registry.filter_limits = limits.filters
     derive(registry)
     query = _root("Query", "What can be asked.", (cls for each in slices for cls in each.queries))
     _add_root_arguments(query, registry)

@@ -73,7 +73,7 @@ def _filter(record: Record, registry: Registry, comparators: dict[object, type],
     }
 
     def compare(key: str, of: Any, text: str) -> None:
-        made = comparator(of, comparators)
+        made = comparator(of, comparators, registry.filter_limits)
         if made is not None:
             _add(module, made)
             fields[f"f_{key}"] = (f"{made.__name__} | None", key, text)
@@ -122,7 +122,7 @@ def _having(record: Record, registry: Registry, comparators: dict[object, type],
     }
 
     def compare(to: dict[str, tuple[Any, str, str]], key: str, of: Any, text: str) -> None:
-        made = comparator(of, comparators)
+        made = comparator(of, comparators, registry.filter_limits)
         assert made is not None, f"{record.name}.{key} is measured and cannot be compared"
         _add(module, made)
         to[f"f_{key}"] = (f"{made.__name__} | None", key, text)

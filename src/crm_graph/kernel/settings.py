@@ -103,6 +103,8 @@ class Settings:
     """Networks that webhook endpoints may be in although they are not public; see `provider_private`."""
     webhook_timeout_ms: int = 15_000
     """How long an endpoint may take to answer."""
+    webhook_max_bytes: int = 128 * 1024
+    """Of what an endpoint's selection finds: of a longer answer, the error is sent."""
     webhook_response_bytes: int = 16 * 1024
     """Of an endpoint's answer, so much is read and kept."""
     webhook_retry_ms: int = 5_000
@@ -132,6 +134,13 @@ class Settings:
     max_introspected: int = 100_000
     max_values: int = 10_000
     max_cost: int = 10_000
+    max_answer_bytes: int = 16 * 1024 * 1024
+    """Of one answer, and of each of a stream. It bounds the memory of a process; what texts may make of an answer is
+    also counted in its cost."""
+    max_pattern_letters: int = 200
+    """Of a text that `contains` and `startsWith` look for."""
+    max_filter_letters: int = 20_000
+    """Of all texts that one filter compares with."""
     max_errors: int = 20
     max_json_depth: int = 32
     query_timeout_ms: int = 15_000

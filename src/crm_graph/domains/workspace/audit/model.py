@@ -37,8 +37,8 @@ class AuditEntry(Base):
     entity: Mapped[str]
     record_id: Mapped[str]
     """As the API spells it, `cus_...`; the bare digits where the entity is no type of the schema."""
-    record_ids: Mapped[list[str]] = mapped_column(SizedList(10_000, 100))
-    fields: Mapped[list[str]] = mapped_column(SizedList(1_000))
+    record_ids: Mapped[list[str]] = mapped_column(SizedList(200, 40))
+    fields: Mapped[list[str]] = mapped_column(SizedList(200, 100))
     actor_id: Mapped[Id | None]
     client_id: Mapped[Id | None]
     address: Mapped[str | None]

@@ -111,6 +111,6 @@ class WebhookDelivery(Row):
     """Names the claim: who was too slow does not write over what another has found."""
     response_status: Mapped[int | None]
     response_body: Mapped[LongText | None]
-    request_body: Mapped[dict[str, Any] | None] = mapped_column(SizedJson(16 * 1024 * 1024))
+    request_body: Mapped[dict[str, Any] | None] = mapped_column(SizedJson(128 * 1024))
     duration_ms: Mapped[int | None]
     error: Mapped[str | None]

@@ -17,6 +17,7 @@ import asyncpg
 from sqlalchemy import and_, bindparam, delete, false, insert, select, update
 
 from crm_graph.db.base import Row, columns_of, table_of
+from crm_graph.db.quota import Quotas, bytes_of_change
 from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.session import Record, Session
 from crm_graph.db.sizes import sizes_of
@@ -56,6 +57,8 @@ class Work:
     request_id: str | None = None
     vault: Vault | None = None
     """None for the operator's commands that write nothing encrypted."""
+    quotas: Quotas | None = None
+    """None for the operator's commands, and for what the installation does by itself: they store what they must."""
 
     @property
     def now(self) -> datetime:
@@ -154,7 +157,9 @@ class Work:
         row.created_at = row.updated_at = self.now
         await self._encrypt(row)
         _refuse_unfit(row, columns_of(type(row)))
-        await self._write(_insert_statement(type(row)), values(row), policy)
+        inserted = values(row)
+        self._admit(policy, inserted.values())
+        await self._write(_insert_statement(type(row)), inserted, policy)
         remember(row)
 
     async def save(self, row: Row, policy: Policy, event: DomainEvent) -> bool:
@@ -164,6 +169,7 @@ class Work:
         if not changed:
             return False
         _refuse_unfit(row, changed)
+        self._admit(policy, (new for _, new in changed.values()), (old for old, _ in changed.values()))
         before = row.version
         row.version, row.updated_at = before + 1, self.now
         names = tuple(sorted({*changed, "version", "updated_at"}))
@@ -211,6 +217,12 @@ class Work:
             "address": self.origin.address,
             "request_id": self.request_id,
         }
+
+    def _admit(self, policy: Policy, new: Iterable[Any], old: Iterable[Any] = ()) -> None:
+        """Raise Refused LIMIT where the workspace is full, and RateLimited where it writes too fast. Members, roles and
+        keys change in a full one too: who may come in must not depend on it."""
+        if self.quotas is not None:
+            self.quotas.admit(self.viewer.workspace_id, bytes_of_change(new, old), always=policy.directory)
 
     async def touch_directory(self) -> None:
         """Let every process look members up again: one of them, a team or a role changes in this transaction."""

@@ -109,7 +109,7 @@ class Engine:
         caches: dict[str, Cache] = {"documents": self.documents}
         if isinstance(self.executor, PlannedExecutor):
             caches["plans"] = self.executor.cache
-        self.metrics = Metrics(self.requests, caches, database, jobs)
+        self.metrics = Metrics(self.requests, caches, database, jobs, services.quotas)
         self.trusted = TrustedDocuments(database, self.documents, schema, settings)
         self.admission = Admission(authenticator, self.trusted, schema.public, settings)
         self.origins = Origins(settings)
@@ -351,7 +351,8 @@ class Engine:
             now = self._clock()
             try:
                 vault = self.services.vault
-                yield Work(session, viewer, access, lambda: now, asking.origin, asking.request_id, vault)
+                quotas = self.services.quotas
+                yield Work(session, viewer, access, lambda: now, asking.origin, asking.request_id, vault, quotas)
                 await session.confirm()
             except Unconfirmed:
                 raise Unauthenticated("The member's roles or teams changed at this very moment.") from None

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from crm_graph.kernel.errors import OperatorError
 
-MAY_BE_ZERO = frozenset({"event_retention_days"})
+MAY_BE_ZERO = frozenset({"event_retention_days", "workspace_max_bytes"})
 DOCUMENT_MODES = ("open", "warn", "trusted-only")
 
 
@@ -143,6 +143,15 @@ class Settings:
     """Of all texts that one filter compares with."""
     max_errors: int = 20
     max_json_depth: int = 32
+    workspace_max_bytes: int = 20 * 1024 * 1024 * 1024
+    """What a workspace may store, with its event log, its audit trail and the files of its exports; 0 is as much as
+    there is room for. The operator's commands are not held to it."""
+    workspace_write_bytes_per_minute: int = 256 * 1024 * 1024
+    """What a workspace may write through one process, about: so it does not fill up between two measurements."""
+    storage_measure_seconds: int = 300
+    """How often one of all processes measures what workspaces store."""
+    storage_poll_ms: int = 5_000
+    """How often a process reads which workspaces are near their limit."""
     query_timeout_ms: int = 15_000
     mutation_timeout_ms: int = 30_000
     document_cache_bytes: int = 64 * 1024 * 1024

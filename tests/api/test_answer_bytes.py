@@ -62,10 +62,16 @@ def test_what_is_too_long_is_given_up_before_it_is_made() -> None:
 
 def test_an_ordinary_answer_is_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what costs as much as a page of a thousand rows, nothing is looked at twice."""
-    made: list[Any] = []
-    monkeypatch.setattr("crm_graph.api.encoding.orjson.dumps", lambda value: made.append(value) or b"{}")
-    encode({"data": {"customers": {"nodes": [{}] * 1_000}}}, 1_001, Settings().max_answer_bytes)
-    assert len(made) == 1
+    body: dict[str, Any] = {"data": {"customers": {"nodes": [{}] * 1_000}}}
+    written: list[Any] = []
+
+    def dumps(value: Any) -> bytes:
+        written.append(value)
+        return b"{}"
+
+    monkeypatch.setattr("crm_graph.api.encoding.orjson.dumps", dumps)
+    encode(body, 1_001, Settings().max_answer_bytes)
+    assert written == [body]
     assert letters_of(1_001) < Settings().max_answer_bytes
 
 

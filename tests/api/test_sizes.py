@@ -16,6 +16,7 @@ from graphql import (
 )
 from strawberry.utils.str_converters import to_camel_case
 
+from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.schema import make_schema
 from crm_graph.db.sizes import JsonBytes, Letters, Size
 from crm_graph.domains.customers.customers.graph import Customer
@@ -166,6 +167,24 @@ async def test_operands_have_lengths(graph: Graph, executor: str, source: str, l
         (error,) = body["errors"]
         assert error["extensions"]["code"] == "BAD_USER_INPUT"
         assert error["extensions"].get("argument", path) == path or not path
+
+
+@pytest.mark.parametrize("operand", [{"contains": "x" * 201}, {"eq": "x" * 501}, {"in": ["x", "x" * 501]}])
+async def test_filters_that_wait_have_the_same_bounds(graph: Graph, operand: dict[str, Any]) -> None:
+    """A subscription's, which judges every event, and a webhook's, which is stored."""
+    request = GraphQLRequest(
+        "subscription ($v: CustomerFilter) { customerChanged(where: $v) { kind } }", None, {"v": {"name": operand}}
+    )
+    claims = await graph.claims("admin")
+    refusal, _ = await graph.engine.subscribe(request, await graph.engine.operation(request, claims), lambda: claims)
+    assert refusal is not None
+    assert refusal.code == "BAD_USER_INPUT"
+    source = "mutation ($v: CreateWebhookEndpointInput!) { createWebhookEndpoint(input: $v) { errors { code field } } }"
+    endpoint = {"url": "https://example.com/x", "eventTypes": ["CustomerUpdated"], "roles": ["admin"]}
+    done = await graph.data(source, {"v": {**endpoint, "filter": {"Customer": {"name": operand}}}})
+    (error,) = done["createWebhookEndpoint"]["errors"]
+    assert error["code"] == "INVALID"
+    assert error["field"][:3] == ["filter", "Customer", "name"]
 
 
 async def test_texts_of_a_filter_are_bounded_together(graph: Graph) -> None:

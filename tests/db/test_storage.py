@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,9 +25,9 @@ DELETE = "mutation ($v: DeleteCustomerInput!) { deleteCustomer(input: $v) { dele
 STORAGE = "{ viewer { workspace { storage { usedBytes limitBytes measuredAt } } } }"
 
 
-def with_limits(graph: Graph, schema: BuiltSchema, **limits: int) -> Graph:
+def with_limits(graph: Graph, schema: BuiltSchema, **limits: Any) -> Graph:
     """Return the graph of a process that has other limits."""
-    return Graph(schema, graph.database, Settings(**limits))
+    return Graph(schema, graph.database, replace(Settings(), **limits))
 
 
 async def measured(graph: Graph) -> dict[str, int]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, fields
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from graphql import (
@@ -61,7 +62,7 @@ def sized(model: type[Base] | None = None, /, **sizes: Size) -> Callable[[T], T]
             size = known.get(each.python_name)
             if size is not None:  # a field may be inherited, and be another type's too
                 own = definition.fields[index] = copy(each)
-                own.metadata = {**each.metadata, SIZE_KEY: size}
+                own.metadata = MappingProxyType({**each.metadata, SIZE_KEY: size})
         missing = sizes.keys() - {each.python_name for each in definition.fields}
         assert not missing, f"{cls.__name__} has no {', '.join(sorted(missing))}"
         return cls

@@ -1,7 +1,7 @@
 """What an error does to the answers of an API client, as its default
 
 Revision: 2026_11_30_client_on_error
-Follows: 2026_11_26_webhook_filter
+Follows: 2026_11_30_tenants
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_30_client_on_error"
-down_revision = "2026_11_26_webhook_filter"
+down_revision = "2026_11_30_tenants"
 branch_labels = None
 depends_on = None
 

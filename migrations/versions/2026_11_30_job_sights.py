@@ -1,7 +1,7 @@
 """What those who read for a job could see: the file is for whoever sees as much when they ask for it
 
 Revision: 2026_11_30_job_sights
-Follows: 2026_11_26_webhook_filter
+Follows: 2026_11_30_client_on_error
 
 Files that were made before have no sight, and are refused: they are exported again.
 """
@@ -13,7 +13,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "2026_11_30_job_sights"
-down_revision = "2026_11_26_webhook_filter"
+down_revision = "2026_11_30_client_on_error"
 branch_labels = None
 depends_on = None
 

@@ -45,10 +45,12 @@ from crm_graph.domains.workspace.jobs.keeping import SCHEDULES, chores
 from crm_graph.domains.workspace.jobs.running import Runner
 from crm_graph.domains.workspace.providers.bearer import ProviderTokens
 from crm_graph.events.hub import Hub
+from crm_graph.events.metering import StorageMeter
 from crm_graph.events.relay import Relay
 from crm_graph.events.retention import Retention
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
+from crm_graph.graph.filter_limits import FilterLimits
 from crm_graph.graph.pages import PageLimits
 from crm_graph.identity.authenticate import Authenticator, Resolver
 from crm_graph.identity.mailer import Mailer
@@ -169,8 +171,8 @@ async def background_work(
     worker: Worker | None,
 ) -> AsyncIterator[None]:
     """Do the work of an installation beside requests, in API processes and workers alike, each of which may do it: the
-    relay of live events, the chainer of the audit trail, webhooks, the removal of old events, mails, jobs. Raises
-    OperatorError for a mail server, and for networks of webhooks, that cannot be meant."""
+    relay of live events, the chainer of the audit trail, webhooks, the removal of old events, the meter of storage,
+    mails, jobs. Raises OperatorError for a mail server, and for networks of webhooks, that cannot be meant."""
     mailer = make_mailer(settings)
     deliverer = Deliverer(make_engine(schema, services, Hub(services.database)))
     tasks = [
@@ -178,6 +180,8 @@ async def background_work(
         asyncio.create_task(chainer(installation, settings, schema).run()),
         asyncio.create_task(deliverer.run()),
         asyncio.create_task(retention(installation, settings).run()),
+        asyncio.create_task(StorageMeter(installation.url, every_s=settings.storage_measure_seconds).run()),
+        asyncio.create_task(services.quotas.run(services.database)),
     ]
     if worker is not None:
         tasks.append(asyncio.create_task(worker.run()))
@@ -193,7 +197,8 @@ async def background_work(
 
 def page_limits(settings: Settings) -> PageLimits:
     """Return the bounds of pages."""
-    return PageLimits(settings.page_size, settings.nested_page_size, settings.max_page_size)
+    filters = FilterLimits(pattern_letters=settings.max_pattern_letters, letters=settings.max_filter_letters)
+    return PageLimits(settings.page_size, settings.nested_page_size, settings.max_page_size, filters)
 
 
 def check_settings(settings: Settings) -> None:

@@ -6,20 +6,20 @@ no way to write a row and forget the log. Nobody commits here; the edge does, on
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
-from functools import cache, partial
+from functools import partial
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import asyncpg
-from sqlalchemy import String, UniqueConstraint
 
-from crm_graph.db.base import Row, table_of
+from crm_graph.db.base import Row, columns_of, table_of
+from crm_graph.db.quota import Quotas, bytes_of_change
 from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.session import Record, Session
+from crm_graph.db.sizes import sizes_of
 from crm_graph.db.statements import Statement, hold_row
 from crm_graph.events.log import append, append_all
 from crm_graph.identity.origin import NOWHERE, Origin
@@ -45,8 +45,6 @@ from crm_graph.wholes import Entry, Wholes
 
 R = TypeVar("R", bound=Row)
 
-MAX_INDEXED_LENGTH = 500
-"""Letters of a text in an index: an entry holds 2,700 bytes, and a letter takes up to four."""
 _HOUSEKEEPING = frozenset({"workspace_id", "id", "version", "created_at", "updated_at"})
 
 
@@ -75,6 +73,8 @@ class Work:
     wholes: Wholes = field(default_factory=Wholes)
     _directory_touched: bool = False
     _held: set[tuple[str, str]] = field(default_factory=set)
+    quotas: Quotas | None = None
+    """None for the operator's commands, and for what the installation does by itself: they store what they must."""
 
     @property
     def now(self) -> datetime:
@@ -216,8 +216,10 @@ class Work:
         if policy.decides:
             await hold_to_rights(self, policy, None, values(row))
         await self._encrypt(row)
-        _refuse_unfit(row)
-        await self._write(insert_statement(type(row)), values(row), policy)
+        _refuse_unfit(row, columns_of(type(row)))
+        inserted = values(row)
+        self._admit(policy, inserted.values())
+        await self._write(insert_statement(type(row)), inserted, policy)
         remember(row)
 
     async def save(
@@ -232,7 +234,8 @@ class Work:
         if policy.decides:
             after = values(row)
             await hold_to_rights(self, policy, {**after, **{name: old for name, (old, _) in changed.items()}}, after)
-        _refuse_unfit(row)
+        _refuse_unfit(row, changed)
+        self._admit(policy, (new for _, new in changed.values()), (old for old, _ in changed.values()))
         before, key = row.version, (policy.type, row.id)
         if key not in self.wholes.moved:
             self.wholes.moved.add(key)
@@ -310,6 +313,12 @@ class Work:
             "request_id": self.request_id,
         }
 
+    def _admit(self, policy: Policy, new: Iterable[Any], old: Iterable[Any] = ()) -> None:
+        """Raise Refused LIMIT where the workspace is full, and RateLimited where it writes too fast. Members, roles and
+        keys change in a full one too: who may come in must not depend on it."""
+        if self.quotas is not None:
+            self.quotas.admit(self.viewer.workspace_id, bytes_of_change(new, old), always=policy.directory)
+
     async def touch_directory(self) -> None:
         """Let every process look members up again, once: one of them, a team or a role changes in this transaction."""
         if self._directory_touched:
@@ -367,14 +376,16 @@ def _refuse_unwritable(found: Record, policy: Policy, given: Iterable[str]) -> N
             )
 
 
-def _refuse_unfit(row: Row) -> None:
-    """Raise Refused for a value that its column does not take: REQUIRED where there must be one, INVALID where it is
-    blank, or longer than an index takes."""
-    for name in _indexed_texts(type(row)):
-        text = getattr(row, name)
-        if text is not None and len(text) > MAX_INDEXED_LENGTH:
-            message = f"`{_camel(name)}` cannot be longer than {MAX_INDEXED_LENGTH} characters."
-            raise Refused("INVALID", message, (_camel(name),))
+def _refuse_unfit(row: Row, written: Iterable[str]) -> None:
+    """Raise Refused for a value that its column does not take: INVALID where one that is `written` is longer than its
+    declared size, or blank; REQUIRED where there must be one. What was stored when sizes were others stays."""
+    sizes = sizes_of(table_of(type(row)))
+    for name in written:
+        value = getattr(row, name)
+        if value is None or name not in sizes:
+            continue
+        for path, reason in sizes[name].faults(value):
+            raise Refused("INVALID", f"`{_camel(name)}` {reason}.", (_camel(name), *path))
     for column in table_of(type(row)).columns:
         if column.nullable:
             continue
@@ -383,17 +394,6 @@ def _refuse_unfit(row: Row) -> None:
             raise Refused("REQUIRED", f"`{_camel(column.name)}` must have a value.", (_camel(column.name),))
         if isinstance(value, str) and not value.strip() and column.server_default is None:
             raise Refused("INVALID", f"`{_camel(column.name)}` cannot be blank.", (_camel(column.name),))
-
-
-@cache
-def _indexed_texts(model: type[Row]) -> tuple[str, ...]:
-    """Return the text columns that stand in an index or a unique constraint, by themselves or within an expression."""
-    table = table_of(model)
-    unique = [each for each in table.constraints if isinstance(each, UniqueConstraint)]
-    texts = {str(expression) for each in table.indexes for expression in each.expressions}
-    texts |= {column.name for each in unique for column in each.columns}
-    words = {word for text in texts for word in re.findall(r"\w+", text)}
-    return tuple(column.name for column in table.columns if isinstance(column.type, String) and column.name in words)
 
 
 def _own(of: Mapping[str, Any]) -> dict[str, Any]:

@@ -184,3 +184,27 @@ async def test_a_json_line_that_is_none_is_a_row_error(desk: Desk) -> None:
     report = await desk.load("customer", content, "rows.ndjson", skip_errors=True)
     assert [error[0] for error in errors(report)] == [2, 3, 4]
     assert await desk.rows("SELECT name, employees FROM customer WHERE workspace_id = $1") == [("Acme", 12)]
+
+
+async def test_a_text_that_is_longer_than_its_column_is_an_error_of_its_row(desk: Desk) -> None:
+    """Also one that no mutation would have room for: the other rows are judged, and written where that is asked."""
+    content = (
+        f"external_id,name,industry,website,email\nA,{'名' * 500},x,{'w' * 2_000},\n"
+        f"B,{'n' * 501},{'i' * 98_000},{'w' * 2_001},\nC,Gamma,{'i' * 300_000},,\nD,Delta,,,{'e' * 255}\n"
+    )
+    report = await desk.load("customer", content, skip_errors=True)
+    assert sorted((each.row, each.column, each.reason) for each in report.errors) == [
+        (3, "industry", "has 98,000 letters: 500 is the most"),
+        (3, "name", "has 501 letters: 500 is the most"),
+        (3, "website", "has 2,001 letters: 2,000 is the most"),
+        (4, "industry", "is longer than 100000 characters"),
+        (5, "email", "has 255 letters: 254 is the most"),
+    ]
+    assert (report.inserted, report.bad_rows) == (1, 3)
+
+
+async def test_what_is_stored_longer_may_come_again(desk: Desk) -> None:
+    assert (await desk.load("customer", "external_id,name,industry\nA,Acme,x\n")).inserted == 1
+    await desk.rows("UPDATE customer SET industry = repeat('i', 600) WHERE workspace_id = $1 RETURNING name")
+    report = await desk.load("customer", f"external_id,name,industry\nA,Acme Ltd,{'i' * 600}\n")
+    assert (report.updated, report.bad_rows) == (1, 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 
-import orjson
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -31,7 +30,7 @@ async def _single(answer: Answer) -> AsyncIterator[bytes]:
 def frame(event: str, answer: Answer, id_: str | None = None) -> bytes:
     """Return a frame of an event stream."""
     head = f"id: {id_}\n" if id_ is not None else ""
-    return f"{head}event: {event}\ndata: ".encode() + orjson.dumps(answer.body) + b"\n\n"
+    return f"{head}event: {event}\ndata: ".encode() + answer.json() + b"\n\n"
 
 
 class Stream(StreamingResponse):
@@ -68,7 +67,7 @@ def respond(
         if status == 200:
             return Stream(_single(answer))
         media = JSON
-    return Reply(orjson.dumps(answer.body), status, media, headers)
+    return Reply(answer.json(), status, media, headers)
 
 
 def _status(answer: Answer, media: str) -> int:

@@ -47,6 +47,12 @@ class Answer:
     body: dict[str, Any]
     request_error: bool = False
     code: str | None = None
+    content: bytes = b""
+    """The body as JSON, where that was made already."""
+
+    def json(self) -> bytes:
+        """Return the body as JSON."""
+        return self.content or orjson.dumps(self.body)
 
 
 def parse_json(data: bytes | str, max_depth: int) -> Any:

@@ -19,6 +19,7 @@ from crm_graph.api.admission import Admission
 from crm_graph.api.body import Answer, GraphQLRequest
 from crm_graph.api.credentials import Credentials
 from crm_graph.api.documents import DocumentCache, DocumentError
+from crm_graph.api.encoding import AnswerTooLong, encode
 from crm_graph.api.errors import format_errors
 from crm_graph.api.limits import LimitError, check_cost, check_values
 from crm_graph.api.manifests import SchemaDocuments
@@ -65,6 +66,14 @@ _UNTRUSTED = (
     "a request from %s has X-Forwarded-For, and CRM_TRUSTED_PROXIES is not set: if a proxy is in front, all clients"
     " count as one address"
 )
+TOO_LONG = (
+    "The answer to this operation has more than {:,} bytes. Ask for smaller pages, for fewer long texts, and for each"
+    " of them once."
+)
+DONE_BUT_TOO_LONG = (
+    "This mutation was carried out: what it could do is done. Its answer alone has more than {:,} bytes and is not"
+    " sent. Read the records with a query that asks for less."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +116,7 @@ class Engine:
         caches: dict[str, Cache] = {"documents": self.documents}
         if isinstance(self.executor, PlannedExecutor):
             caches["plans"] = self.executor.cache
-        self.metrics = Metrics(self.requests, caches, database, jobs)
+        self.metrics = Metrics(self.requests, caches, database, jobs, services.quotas)
         self.trusted = TrustedDocuments(database, self.documents, schema, settings)
         self.admission = Admission(authenticator, self.trusted, schema.public, settings)
         self.origins = Origins(settings)
@@ -165,7 +174,10 @@ class Engine:
         """Execute a query or mutation and return its answer; what it sets of cookies is in the jar."""
         kind = operation.definition.operation
         try:
-            answer = await self._execute(request, operation, _Asking(claims, origin, new_id(), cookies))
+            asking = _Asking(claims, origin, new_id(), cookies)
+            answer = await self._execute(request, operation, asking)
+            limit = self.settings.max_answer_bytes
+            answer = self._encoded(answer, request, operation, limit, asking.request_id)
         except asyncio.CancelledError:
             self.requests.add(kind, CANCELLED)
             raise
@@ -260,6 +272,22 @@ class Engine:
             cost = {"requested": operation.cost.of(request.variables), "limit": self.settings.max_cost}
             answer.body.setdefault("extensions", {})["cost"] = cost
 
+    def _encoded(
+        self, answer: Answer, request: GraphQLRequest, operation: Operation, limit: int, request_id: str
+    ) -> Answer:
+        """Return an answer with its bytes; an error in the place of one that has more of them than it may have."""
+        if answer.request_error:
+            return answer
+        try:
+            return Answer(answer.body, content=encode(answer.body, operation.cost.of(request.variables), limit))
+        except AnswerTooLong:
+            pass
+        if operation.definition.operation is not OperationType.MUTATION:
+            return self.refuse([GraphQLError(TOO_LONG.format(limit))], "COST_LIMIT_EXCEEDED", request_id)
+        # What it did is committed, which no client may take for undone: it is an answer, and no refusal.
+        told = self.refuse([GraphQLError(DONE_BUT_TOO_LONG.format(limit))], "COST_LIMIT_EXCEEDED", request_id)
+        return Answer({"data": None, **told.body})
+
     def _answer(self, outcome: Outcome, request_id: str) -> Answer:
         result = outcome.result
         if outcome.request_error:
@@ -337,8 +365,17 @@ class Engine:
             raise Unauthenticated("Send a bearer token: `Authorization: Bearer <token>`.")
         async with transaction() as session:
             session.trust = context.reader.trust
-            now, vault = self._clock(), self.services.vault
-            work = Work(session, viewer, context.access, lambda: now, asking.origin, asking.request_id, vault)
+            now, services = self._clock(), self.services
+            work = Work(
+                session,
+                viewer,
+                context.access,
+                lambda: now,
+                asking.origin,
+                asking.request_id,
+                services.vault,
+                quotas=services.quotas,
+            )
             try:
                 yield work
                 await session.confirm()
@@ -371,14 +408,19 @@ class Engine:
         self, request: GraphQLRequest, operation: Operation, context: GraphContext, change: Change
     ) -> Answer:
         """Return the answer of a subscription's operation to a change; its sensitive reads are written down."""
-        return await self._answer_live(request, operation, context, change)
+        return await self._answer_live(request, operation, context, change, self.settings.max_answer_bytes)
 
     async def answer_query(self, request: GraphQLRequest, operation: Operation, context: GraphContext) -> Answer:
         """Return the answer of a query that nobody sent, a webhook's; its sensitive reads are written down."""
-        return await self._answer_live(request, operation, context, None)
+        return await self._answer_live(request, operation, context, None, self.settings.webhook_max_bytes)
 
     async def _answer_live(
-        self, request: GraphQLRequest, operation: Operation, context: GraphContext, root_value: Change | None
+        self,
+        request: GraphQLRequest,
+        operation: Operation,
+        context: GraphContext,
+        root_value: Change | None,
+        limit: int,
     ) -> Answer:
         try:
             on_error = request.on_error or OnError.PROPAGATE
@@ -389,4 +431,5 @@ class Engine:
             outcome = Outcome(ExecutionResult(None, [GraphQLError(error.message, original_error=error)]))
         answer = self._answer(outcome, context.request_id)
         self._add_cost(answer, request, operation)
-        return await self._written_down(answer, operation, context)
+        answer = await self._written_down(answer, operation, context)
+        return self._encoded(answer, request, operation, limit, context.request_id)

@@ -40,6 +40,7 @@ from crm_graph.graph.costs import (
     FieldCosts,
     Steps,
     Variables,
+    cost_of_letters,
     defaults,
     literal,
 )
@@ -99,6 +100,8 @@ class Shape:
     width: int = 0
     statements: int = 0
     introspected: int = 0
+    letters: int = 0
+    """How long the texts may be that are selected of the object itself."""
     cost: Amount = NOTHING
     per_row: Amount = NOTHING
     heaviest: tuple[int, Path] = (0, None)
@@ -112,6 +115,7 @@ class Shape:
         self.width = min(CAP, self.width + other.width)
         self.statements = min(CAP, self.statements + other.statements)
         self.introspected = min(CAP, self.introspected + other.introspected)
+        self.letters = min(CAP, self.letters + other.letters)
         self.cost += other.cost
         self.per_row += other.per_row
         if other.heaviest[0] > self.heaviest[0]:
@@ -226,6 +230,7 @@ class _Measure:
         elif of is not None:
             shape.statements = min(CAP, inner.statements + of.statements)
             shape.introspected = inner.introspected
+            shape.letters = of.letters
             cost, below = self._field_cost(node, of, inner)
             heaviest = cost.base, ((node.alias or node.name).value, below)
             if of.per_row:
@@ -236,10 +241,11 @@ class _Measure:
 
     def _field_cost(self, node: FieldNode, of: FieldCost, inner: Shape) -> tuple[Amount, Path]:
         """Return what a field costs with all below it, and the heaviest path below it."""
+        texts = cost_of_letters(inner.letters)
         if of.size is None:
-            return self.steps.shared(Amount(of.own) + inner.cost), inner.heaviest[1]
+            return self.steps.shared(Amount(of.own) + texts + inner.cost), inner.heaviest[1]
         size = self._known(of.size.of(node))
-        items = inner.per_row if of.pages else Amount(of.each) + inner.cost
+        items = inner.per_row if of.pages else Amount(of.each) + texts + inner.cost
         cost = Amount(of.own) + self.steps.times(items, size)
         if not of.pages:
             return cost, inner.heaviest[1]
@@ -269,9 +275,17 @@ class _Measure:
             if included == 1:
                 continue
             cost, per_row = self.steps.times(shape.cost, included), self.steps.times(shape.per_row, included)
+            letters = 0 if included == 0 else shape.letters
             heaviest = (0, None) if included == 0 else shape.heaviest
             per_row_heaviest = (0, None) if included == 0 else shape.heaviest_per_row
-            shape = replace(shape, cost=cost, per_row=per_row, heaviest=heaviest, heaviest_per_row=per_row_heaviest)
+            shape = replace(
+                shape,
+                letters=letters,
+                cost=cost,
+                per_row=per_row,
+                heaviest=heaviest,
+                heaviest_per_row=per_row_heaviest,
+            )
         return shape
 
     def _known(self, factor: int | Factor) -> int | Factor:

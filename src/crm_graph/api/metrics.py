@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from crm_graph.db.pool import Database
+from crm_graph.db.quota import Quotas
 from crm_graph.jobs.worker import Outcomes
 
 OK, CANCELLED = "OK", "CANCELLED"
@@ -66,8 +67,14 @@ class Metrics(Collector):
     """All metrics of one engine's process."""
 
     def __init__(
-        self, requests: Requests, caches: Mapping[str, Cache], database: Database, jobs: Outcomes | None = None
+        self,
+        requests: Requests,
+        caches: Mapping[str, Cache],
+        database: Database,
+        jobs: Outcomes | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
+        self._quotas = quotas
         self._jobs = jobs
         self._requests = requests
         self._caches = caches
@@ -93,6 +100,8 @@ class Metrics(Collector):
         )
         if self._jobs is not None:
             yield from self._job_metrics()
+        if self._quotas is not None:
+            yield from self._storage_metrics(self._quotas)
         yield from self._cache_metrics()
         yield from self._pool_metrics()
 
@@ -107,6 +116,12 @@ class Metrics(Collector):
         ended.add_metric(["done"], self._jobs.done)
         ended.add_metric(["failed"], self._jobs.failed)
         return now, ended
+
+    def _storage_metrics(self, quotas: Quotas) -> Iterable[Metric]:
+        text = "Which part of what it may store the fullest workspace does; 0 while none stores an eighth."
+        yield GaugeMetricFamily("crm_graph_storage_fullest_ratio", text, quotas.fullest)
+        text = "Changes refused here: the workspace was full, or wrote too much in a minute."
+        yield CounterMetricFamily("crm_graph_storage_refused", text, quotas.refused)
 
     def _cache_metrics(self) -> Iterable[Metric]:
         hits = CounterMetricFamily("crm_graph_cache_hits", "Found in the cache.", labels=["cache"])

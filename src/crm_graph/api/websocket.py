@@ -353,7 +353,7 @@ class _Connection:
         await self._send({"type": "complete", "id": id_})
 
     async def _next(self, id_: str, answer: Answer) -> None:
-        await self._send({"type": "next", "id": id_, "payload": answer.body})
+        await self._send({"type": "next", "id": id_, "payload": orjson.Fragment(answer.json())})
 
     async def _error(self, id_: str, answer: Answer) -> None:
         await self._send({"type": "error", "id": id_, "payload": answer.body["errors"]})

@@ -15,6 +15,7 @@ from crm_graph.cli.place import Place
 from crm_graph.cli.reach import check_reach
 from crm_graph.db.migrate import state
 from crm_graph.db.pool import connect
+from crm_graph.db.quota import shown
 from crm_graph.db.session import ReadSession
 from crm_graph.identity.secrets import load_secrets, secrets_of_environment
 from crm_graph.kernel.errors import OperatorError
@@ -22,6 +23,7 @@ from crm_graph.kernel.settings import Settings
 from crm_graph.vault.master import SERVICE_VARIABLE, VARIABLE, load_service
 from crm_graph.vault.status import wrappings
 
+NEARLY_FULL = 0.9
 SUPPORTED_MAJORS = range(15, 19)
 
 
@@ -159,6 +161,7 @@ async def _database(url: str) -> list[Finding]:
             await _collation(connection),
             await _room(connection),
             *await _keys(connection),
+            *await _storage(connection),
         ]
     finally:
         await connection.close()
@@ -204,6 +207,28 @@ async def _room(connection: asyncpg.Connection[asyncpg.Record]) -> Finding:
         return Finding(f"room for connections: a process takes {needed}, {used} of {allowed} are in use")
     fix = "lower CRM_READ_POOL_SIZE and CRM_WRITE_POOL_SIZE, or raise max_connections"
     return Finding(f"a process takes {needed} connections; {used} of {allowed} are in use", False, fix)
+
+
+async def _storage(connection: asyncpg.Connection[asyncpg.Record]) -> list[Finding]:
+    """Look for workspaces that are about to reach what they may store."""
+    limit = Settings.from_environment().workspace_max_bytes
+    try:
+        row = await connection.fetchrow(
+            "SELECT slug, used_bytes, (SELECT count(*) FROM workspace_usage) AS workspaces FROM workspace_usage"
+            " JOIN workspace ON workspace.workspace_id = workspace_usage.workspace_id ORDER BY used_bytes DESC LIMIT 1"
+        )
+    except asyncpg.UndefinedTableError:
+        return []  # `_schema` says that it is older
+    if row is None:
+        return [Finding("no workspace was measured yet: a process that serves does so every few minutes")]
+    most = f"the largest of {row['workspaces']:,} workspaces, {row['slug']}, stores {shown(row['used_bytes'])}"
+    if not limit:
+        return [Finding(f"{most}; there is no limit (CRM_WORKSPACE_MAX_BYTES)")]
+    text = f"{most} of {shown(limit)}"
+    if row["used_bytes"] < limit * NEARLY_FULL:
+        return [Finding(text)]
+    fix = "its members delete what they do not need, or you raise CRM_WORKSPACE_MAX_BYTES"
+    return [Finding(text, False, fix, warning=True)]
 
 
 async def _schema(url: str) -> Finding:

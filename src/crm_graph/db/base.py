@@ -12,7 +12,6 @@ from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Boolean,
     Date,
@@ -23,19 +22,30 @@ from sqlalchemy import (
     MetaData,
     Numeric,
     Table,
-    Text,
     UniqueConstraint,
     Uuid,
 )
 from sqlalchemy import text as sql_text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from crm_graph.db.sizes import SizedList, SizedText
 from crm_graph.kernel.ids import new_id
 from crm_graph.kernel.money import AMOUNT_DIGITS, AMOUNT_SCALE
 
 Id = Annotated[str, mapped_column(Uuid(as_uuid=False))]
 """A record id: 32 hex digits in Python, `uuid` in Postgres."""
 Amount = Annotated[Decimal, mapped_column(Numeric(AMOUNT_DIGITS, AMOUNT_SCALE))]
+Paragraph = Annotated[str, mapped_column(SizedText(2_000))]
+"""A text of some sentences: a reason, a next step. A text is a line of 500 letters unless its column says otherwise."""
+LongText = Annotated[str, mapped_column(SizedText(20_000))]
+"""A text of some pages: what a customer wrote, a note."""
+Email = Annotated[str, mapped_column(SizedText(254))]
+"""RFC 5321 lets no path, and so no address, be longer."""
+Phone = Annotated[str, mapped_column(SizedText(50))]
+Url = Annotated[str, mapped_column(SizedText(2_000))]
+CurrencyCode = Annotated[str, mapped_column(SizedText(3))]
+RoleName = Annotated[str, mapped_column(SizedText(63))]
+RoleNames = Annotated[list[str], mapped_column(SizedList(50, 63))]
 
 NAMING = {
     "pk": "%(table_name)s_pkey",
@@ -51,13 +61,13 @@ class Base(DeclarativeBase):
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map: ClassVar[dict[Any, Any]] = {
-        str: Text,
+        str: SizedText(),
         bool: Boolean,
         int: Integer,
         date: Date,
         datetime: DateTime(timezone=True),
         Decimal: Numeric,
-        list[str]: ARRAY(Text),
+        list[str]: SizedList(),
     }
 
 

@@ -7,7 +7,7 @@ so a hidden amount cannot be summed and a hidden row is not counted.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -16,16 +16,18 @@ from typing import Any
 import strawberry
 from sqlalchemy import Date, Numeric, String, bindparam, cast, func, literal_column, null, select, type_coerce
 
+from crm_graph.db.sizes import Size
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import Column, Edge, Fetch, FieldKind, Nested, Planning, Same, Shape
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.filters import EVERYTHING, FilterLimits, Form, Normaliser, predicate
+from crm_graph.graph.filters import EVERYTHING, Form, Normaliser, predicate
 from crm_graph.graph.having import having_form, having_predicate
 from crm_graph.graph.orders import enum_name
 from crm_graph.graph.records import MoneySpec, Record
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.scalars import Currency
 from crm_graph.graph.sealed import blind_values
+from crm_graph.graph.sizes import SIZE_KEY, column_size
 from crm_graph.graph.sources import ToOne
 from crm_graph.graph.views import View
 from crm_graph.kernel.errors import BadUserInput
@@ -110,7 +112,6 @@ class Aggregate:
     record: Record
     registry: Registry
     fields: AggregateFields
-    limits: FilterLimits = field(default_factory=FilterLimits)
 
     def plan(self, shapes: Mapping[str, Shape], planning: Planning) -> Fetch:
         """See `executor.fields.Source`."""
@@ -145,14 +146,14 @@ class Aggregate:
     def _conditions(self, context: GraphContext, arguments: Mapping[str, Any]) -> tuple[Form, Form, Normaliser]:
         """Return the forms of `where` and of `having`, and what has the values of both."""
         where = having = EVERYTHING
-        normaliser = Normaliser(self.registry, self.limits)
+        normaliser = Normaliser(self.registry)
         if "where" in arguments:
             where = normaliser.normalise(self.record, arguments["where"], ("where",))
         if "having" in arguments:
             having = having_form(normaliser, arguments["having"], ("having",))
         if normaliser.work:
             argument = "where" if "where" in arguments else "having"
-            context.count_filter(normaliser.work, self.limits.per_operation, argument)
+            context.count_filter(normaliser.work, self.registry.filter_limits.per_operation, argument)
         return where, having, normaliser
 
     def _group_keys(self, given: Sequence[Mapping[str, Any]]) -> GroupKeys:
@@ -217,18 +218,26 @@ class Aggregate:
         return type_coerce(func.round(value, 4), Numeric) if function == "avg" else value
 
 
+_NO_SIZES: Mapping[str, Size | None] = {}
+
+
 def derive_aggregates(record: Record, registry: Registry, module: str, add: Any) -> None:
     """Make the aggregate types of a record in the synthetic module; `add` puts a type there."""
     fields = aggregate_fields(record, registry)
     name = record.name
 
-    def output(type_name: str, description: str, of: Mapping[str, tuple[Any, str]]) -> None:
+    def output(
+        type_name: str,
+        description: str,
+        of: Mapping[str, tuple[Any, str]],
+        sizes: Mapping[str, Size | None] = _NO_SIZES,
+    ) -> None:
         namespace: dict[str, Any] = {
             "__module__": module,
             "__annotations__": {f"f_{key}": annotation for key, (annotation, _) in of.items()},
         }
         for key, (_, text) in of.items():
-            namespace[f"f_{key}"] = strawberry.field(name=key, description=text)
+            namespace[f"f_{key}"] = strawberry.field(name=key, description=text, metadata={SIZE_KEY: sizes.get(key)})
         add(strawberry.type(type(type_name, (), namespace), name=type_name, description=description))
 
     enum: Any = Enum(f"{name}GroupField", {enum_name(key): enum_name(key) for key in fields.groups})  # type: ignore[misc]
@@ -249,6 +258,7 @@ def derive_aggregates(record: Record, registry: Registry, module: str, add: Any)
         f"{name}GroupKey",
         f"What the {name} records of a group have in common. Null where it was not grouped by.",
         {key: (_key_annotation(of), f"The group's `{key}`.") for key, of in fields.groups.items()},
+        {key: column_size(record.table.c[each.column]) for key, each in record.columns.items()},
     )
     measures: dict[str, tuple[Any, str]] = {}
     if fields.sums:

@@ -148,6 +148,6 @@ def _root_source(how: str, name: str, definition: Any, registry: Registry, limit
             return Page(registry.records[named.removesuffix("Connection")], registry, None, limits)
         case "aggregate":
             record = registry.records[named.removesuffix("Aggregate")]
-            return Aggregate(record, registry, aggregate_fields(record, registry), limits.filters)
+            return Aggregate(record, registry, aggregate_fields(record, registry))
         case _:
             raise AssertionError(f"Query.{name}: unknown root kind {how}")

@@ -26,6 +26,7 @@ from crm_graph.graph.pages import PageLimits
 from crm_graph.graph.records import Extension, RootSpec, WatchSpec, apply_extension, record_of, spec_of
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.scalars import SCALARS, tighten_builtin_scalars
+from crm_graph.graph.sizes import guard_sizes, tell_sizes
 from crm_graph.permissions.definitions import Vocabulary
 from crm_graph.permissions.policy import Policy
 
@@ -85,6 +86,7 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
     for extension in (extension for each in slices for extension in each.extensions):
         apply_extension(extension)
     registry = Registry.of(record_of(cls) for each in slices for cls in each.records)
+    registry.filter_limits = limits.filters
     derive(registry)
     query = _root("Query", _QUERY, (cls for each in slices for cls in each.queries))
     _add_root_arguments(query, registry)
@@ -103,6 +105,8 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
     )
     core = schema._schema
     _finish_mutations(core)
+    tell_sizes(core, registry)
+    guard_sizes(core)
     assert core.subscription_type is not None
     for definition in core.subscription_type.fields.values():
         definition.resolve = lambda event, _info, **_: event

@@ -17,6 +17,8 @@ import strawberry
 from sqlalchemy import ARRAY, ColumnElement, Numeric, String, any_, bindparam, func, not_, select
 from sqlalchemy.types import TypeEngine
 
+from crm_graph.db.sizes import Letters
+from crm_graph.graph.filter_limits import FilterLimits
 from crm_graph.graph.scalars import Currency, EncryptedText
 from crm_graph.kernel.errors import BadUserInput
 
@@ -69,7 +71,7 @@ _ENCRYPTED = (
 )
 
 
-def comparator(of: Any, made: dict[object, type]) -> type | None:
+def comparator(of: Any, made: dict[object, type], limits: FilterLimits) -> type | None:
     """Return the input type that compares values of a Python type; None for a type that has no order nor equality."""
     if of in made:
         return made[of]
@@ -95,9 +97,10 @@ def comparator(of: Any, made: dict[object, type]) -> type | None:
             if operator in {"in", "notIn"}
             else operand | None
         )
-        namespace[attribute] = strawberry.field(
-            name=operator, description=_DESCRIPTIONS[operator], default=strawberry.UNSET
-        )
+        text = _DESCRIPTIONS[operator]
+        if operator in _TEXT:
+            text += f" {Letters(limits.pattern_letters)}"
+        namespace[attribute] = strawberry.field(name=operator, description=text, default=strawberry.UNSET)
     description = f"Conditions on a {shown} value; all that are given must hold."
     if of is EncryptedText:
         description = _ENCRYPTED

@@ -1,19 +1,21 @@
 """What a field costs, read off the schema's bindings, and what an operation costs: an expression of its variables.
 
 The unit is an object that may have to be fetched. Objects that come with another's row (money, page information, an
-edge's node) are free. A page counts each of its rows as if it were full.
+edge's node) are free. A page counts each of its rows as if it were full, and an object the texts that are selected of
+it as if they were as long as they may be: the first ten thousand letters are free, and a thousand more cost one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphql import (
     BooleanValueNode,
     FieldNode,
     GraphQLEnumType,
+    GraphQLField,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLNamedType,
@@ -35,6 +37,8 @@ from crm_graph.executor.fields import Batch, Column, Edge, Nested, Resolver
 from crm_graph.graph.aggregates import Aggregate
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.pages import TOTAL, Page
+from crm_graph.graph.records import Record
+from crm_graph.graph.sizes import size_out
 from crm_graph.graph.sources import AnyOf, Nodes
 
 MUTATION_COST = 10
@@ -45,6 +49,10 @@ AGGREGATE_GROUPS = 100
 """How many groups an aggregate is taken to have; each counts as an object."""
 LIST_SIZE = 10
 """How many objects a list of plain objects is taken to have."""
+
+FREE_LETTERS = 10_000
+"""Letters of an object that cost nothing: twenty lines."""
+LETTERS_PER_POINT = 1_000
 
 CAP = 1 << 40
 """Sums are capped here: doubling fragments reach astronomical numbers, which need not be counted out."""
@@ -100,6 +108,8 @@ class FieldCost:
     """How many objects of introspection it yields, about; they are counted apart, since none is fetched."""
     per_row: bool = False
     """Whether it stands for each row of the page that it is selected on: `nodes`, `edges`, `groups`."""
+    letters: int = 0
+    """How long its text may be."""
 
     @property
     def is_leaf(self) -> bool:
@@ -136,8 +146,11 @@ class FieldCosts:
 
     def __init__(self, schema: BuiltSchema) -> None:
         self._schema = schema
+        records = schema.registry.records
         self._costs = {
-            (type_.name, name): self._cost(type_, name, definition)
+            (type_.name, name): replace(
+                self._cost(type_, name, definition), letters=_letters(definition, records.get(type_.name), name)
+            )
             for type_ in schema.core.type_map.values()
             if isinstance(type_, GraphQLObjectType | GraphQLInterfaceType) and not type_.name.startswith("__")
             for name, definition in type_.fields.items()
@@ -196,6 +209,11 @@ class FieldCosts:
                 return FieldCost(of, size=size)
 
 
+def _letters(definition: GraphQLField, record: Record | None, name: str) -> int:
+    size = size_out(definition, record, name)
+    return 0 if size is None else size.letters
+
+
 def _introspection(core: GraphQLSchema) -> dict[tuple[str, str], FieldCost]:
     """Return the costs of introspection's fields: how many objects each yields, where it yields any, on average."""
 
@@ -252,6 +270,17 @@ class Amount:
 
 
 NOTHING = Amount()
+
+
+def cost_of_letters(letters: int) -> Amount:
+    """Return what the texts that are selected of one object cost."""
+    return Amount(-(-(letters - FREE_LETTERS) // LETTERS_PER_POINT)) if letters > FREE_LETTERS else NOTHING
+
+
+def letters_of(cost: int) -> int:
+    """Return how long all texts of an operation of this cost may be together, about: no object has more that is free,
+    and lists of plain objects are taken to be of a usual length."""
+    return (cost + 1) * FREE_LETTERS
 
 
 @dataclass(slots=True)

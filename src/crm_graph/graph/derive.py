@@ -16,13 +16,16 @@ import strawberry
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 
+from crm_graph.db.sizes import Letters
 from crm_graph.executor.fields import BEYOND
 from crm_graph.graph.aggregates import COUNT, EXTREMES, SUMS, aggregate_fields, derive_aggregates
 from crm_graph.graph.comparators import comparator
+from crm_graph.graph.cursors import MAX_CURSOR_LENGTH
 from crm_graph.graph.orders import NullsOrder, OrderDirection, order_keys
 from crm_graph.graph.records import MoneySpec, Record, ToManySpec, WatchSpec, graphql_name, own_name, record_of, spec_of
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.scalars import Currency, Cursor
+from crm_graph.graph.sizes import SIZE_KEY
 
 MODULE = "crm_graph.graph.derived"
 
@@ -70,7 +73,7 @@ def _filter(record: Record, registry: Registry, comparators: dict[object, type],
     }
 
     def compare(key: str, of: Any, text: str) -> None:
-        made = comparator(of, comparators)
+        made = comparator(of, comparators, registry.filter_limits)
         if made is not None:
             _add(module, made)
             fields[f"f_{key}"] = (f"{made.__name__} | None", key, text)
@@ -119,7 +122,7 @@ def _having(record: Record, registry: Registry, comparators: dict[object, type],
     }
 
     def compare(to: dict[str, tuple[Any, str, str]], key: str, of: Any, text: str) -> None:
-        made = comparator(of, comparators)
+        made = comparator(of, comparators, registry.filter_limits)
         assert made is not None, f"{record.name}.{key} is measured and cannot be compared"
         _add(module, made)
         to[f"f_{key}"] = (f"{made.__name__} | None", key, text)
@@ -177,14 +180,22 @@ def derived_annotation(annotation: str) -> StrawberryAnnotation:
     return StrawberryAnnotation(annotation, namespace=vars(sys.modules[MODULE]))
 
 
-def _argument(name: str, graphql: str, annotation: str, description: str) -> StrawberryArgument:
+def _argument(
+    name: str, graphql: str, annotation: str, description: str, size: Letters | None = None
+) -> StrawberryArgument:
     return StrawberryArgument(
-        name, graphql, derived_annotation(annotation), description=description, default=strawberry.UNSET
+        name,
+        graphql,
+        derived_annotation(annotation),
+        description=description,
+        default=strawberry.UNSET,
+        metadata={SIZE_KEY: size},
     )
 
 
 def connection_arguments(record: Record, default: int) -> list[StrawberryArgument]:
     """Return the arguments of a connection of a record."""
+    cursor = Letters(MAX_CURSOR_LENGTH)
     return [
         _argument("where", "where", f"{record.name}Filter | None", "Which records; all that you may see unless given."),
         _argument(
@@ -196,9 +207,9 @@ def connection_arguments(record: Record, default: int) -> list[StrawberryArgumen
         _argument(
             "first", "first", "int | None", f"The size of the page, forward; {default} unless given, at most 200."
         ),
-        _argument("after", "after", "str | None", "The cursor after which the page starts."),
+        _argument("after", "after", "str | None", "The cursor after which the page starts.", cursor),
         _argument("last", "last", "int | None", "The size of the page, backward from the end or from `before`."),
-        _argument("before", "before", "str | None", "The cursor before which the page ends; goes with `last`."),
+        _argument("before", "before", "str | None", "The cursor before which the page ends; goes with `last`.", cursor),
     ]
 
 

@@ -12,10 +12,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, and_, false, or_, select, true
 from sqlalchemy.types import TypeEngine
 
+from crm_graph.db.sizes import Letters, Size
 from crm_graph.graph.comparators import argument, condition, null_condition, refuse_null
+from crm_graph.graph.filter_limits import FilterLimits
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.sealed import Search
+from crm_graph.graph.sizes import column_size
 from crm_graph.graph.views import View
 from crm_graph.kernel.errors import BadUserInput, LimitExceeded
 from crm_graph.kernel.ids import decode_id
@@ -30,21 +33,8 @@ Entry = Callable[[str, Any, Path, int], Form]
 EVERYTHING: Form = ("and",)
 EDGE_WORK = 8
 """What an edge in a filter counts as, in conditions: compiling its subquery takes so much longer."""
+PATTERNS = frozenset({"contains", "startsWith"})
 QUANTIFIERS = ("some", "none", "every")
-
-
-@dataclass(frozen=True, slots=True)
-class FilterLimits:
-    """Bounds of one `where`; a `having` beside it is counted with it."""
-
-    leaves: int = 100
-    objects: int = 200
-    """Every `{}` counts, even an empty one: each is a part of the SQL text, and an edge's is a subquery."""
-    depth: int = 5
-    list_items: int = 500
-    per_operation: int = 1_000
-    """The work of all filters of an operation together: a variable may stand in a hundred places, and each place's
-    statement is compiled before the loop can turn to another request."""
 
 
 @dataclass(slots=True)
@@ -55,13 +45,18 @@ class Normaliser:
     """
 
     registry: Registry
-    limits: FilterLimits = field(default_factory=FilterLimits)
     values: list[Any] = field(default_factory=list)
     searches: dict[str, Search] = field(default_factory=dict)
     """What is looked for in encrypted columns, by the names of the binds: `e0`, `e1`, ... (`sealed.py`)."""
     leaves: int = 0
     objects: int = 0
     edges: int = 0
+    letters: int = 0
+
+    @property
+    def limits(self) -> FilterLimits:
+        """The bounds of every filter, wherever it stands."""
+        return self.registry.filter_limits
 
     def normalise(self, record: Record, where: Mapping[str, Any] | None, path: Path, depth: int = 0) -> Form:
         """Return the form of a filter. Raises BadUserInput or LimitExceeded with the path of what is wrong."""
@@ -105,7 +100,8 @@ class Normaliser:
         key = self.registry.filter_key(record, name)
         found = record.columns[key]
         prefix = self.registry.id_prefix(record, key)
-        return self.compared(key, comparisons, path, record.table.c[found.column].type, prefix, found.encrypted)
+        column = record.table.c[found.column]
+        return self.compared(key, comparisons, path, column.type, prefix, found.encrypted, column_size(column))
 
     def compared(
         self,
@@ -115,9 +111,10 @@ class Normaliser:
         of: TypeEngine[Any],
         prefix: str | None = None,
         mark: Encrypted | None = None,
+        size: Size | None = None,
     ) -> Form:
-        """Return the form of a comparator of what `key` names, whose SQL type is `of`; a `prefix` is that of ids, a
-        `mark` that of an encrypted column."""
+        """Return the form of a comparator of what `key` names, whose SQL type is `of` and which holds so much; a
+        `prefix` is that of ids, a `mark` that of an encrypted column."""
         forms: list[Form] = []
         for operator, value in comparisons.items():
             refuse_null(operator, value, path)
@@ -132,6 +129,7 @@ class Normaliser:
                     f"`{_dotted((*path, operator))}` has {len(value)} items; the limit is {self.limits.list_items}.",
                     path=(*path, operator),
                 )
+            self._check_letters(operator, value, size, (*path, operator))
             if mark is not None:
                 forms.append(self._search(key, operator, value, mark))
                 continue
@@ -139,6 +137,28 @@ class Normaliser:
             forms.append(("leaf", key, operator, f"w{len(self.values)}"))
             self.values.append(argument(operator, value, of, decode))
         return ("and", *forms)
+
+    def _check_letters(self, operator: str, value: Any, size: Size | None, path: Path) -> None:
+        """Raise BadUserInput for an operand that is longer than any value of its column, or than a pattern may be, and
+        LimitExceeded for operands that are too long together: each row is compared with all of them."""
+        if not isinstance(size, Letters):
+            return
+        limit = min(size.at_most, self.limits.pattern_letters) if operator in PATTERNS else size.at_most
+        for index, text in enumerate(value if isinstance(value, list) else (value,)):
+            if not isinstance(text, str):
+                continue
+            self.letters += len(text)
+            if len(text) > limit:
+                at = (*path, index) if isinstance(value, list) else path
+                raise BadUserInput(
+                    f"`{_dotted(at)}` has {len(text):,} letters; {limit:,} is the most that can be compared here.",
+                    path=at,
+                )
+        if self.letters > self.limits.letters:
+            raise LimitExceeded(
+                f"The texts of a filter may have {self.limits.letters:,} letters in all. Compare with less at once.",
+                path=path,
+            )
 
     def _search(self, key: str, operator: str, value: Any, mark: Encrypted) -> Form:
         """Return the form of a comparison with an encrypted column: a text has one blind index, or for a while two."""

@@ -17,7 +17,8 @@ from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import BEYOND, Fetch, Planning, Shape
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.cursors import CursorSealer
-from crm_graph.graph.filters import EVERYTHING, FilterLimits, Form, Normaliser, predicate, present
+from crm_graph.graph.filter_limits import FilterLimits
+from crm_graph.graph.filters import EVERYTHING, Form, Normaliser, predicate, present
 from crm_graph.graph.orders import OrderKey, beyond, order_keys, order_of, ordering
 from crm_graph.graph.reads import SensitiveRows
 from crm_graph.graph.records import Record
@@ -107,7 +108,7 @@ class Page:
     def request(self, names: Mapping[str, str], arguments: Mapping[str, Any]) -> PageRequest:
         """Return the checked arguments; `names` are the keys that can order. Raises BadUserInput and LimitExceeded with
         the argument's path."""
-        normaliser = Normaliser(self.registry, self.limits.filters)
+        normaliser = Normaliser(self.registry)
         form, work = EVERYTHING, 0
         if "where" in arguments:
             form = normaliser.normalise(self.record, arguments["where"], ("where",))
@@ -176,7 +177,7 @@ class _PageFetch:
     async def fetch(self, context: GraphContext, keys: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
         request = self._request(arguments)
         if request.work:
-            context.count_filter(request.work, self.page.limits.filters.per_operation)
+            context.count_filter(request.work, self.page.registry.filter_limits.per_operation)
         values = {**context.binds, **request.values, "keys": keys}
         sealed, null_at = b"", None
         if self.wants_cursors or request.cursor is not None:

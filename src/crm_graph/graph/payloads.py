@@ -37,6 +37,9 @@ class UserErrorCode(Enum):
         "ILLEGAL_TRANSITION", description="The record's state does not allow this transition."
     )
     IN_USE = strawberry.enum_value("IN_USE", description="Other records need this one, so it cannot be deleted.")
+    LIMIT = strawberry.enum_value(
+        "LIMIT", description="A limit of the workspace is reached: the message says which, and how to go on."
+    )
 
 
 @strawberry.type(description="Why a mutation was refused, and which part of its input is the reason.")

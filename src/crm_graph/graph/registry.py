@@ -16,6 +16,7 @@ from strawberry.types.base import (
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
+from crm_graph.graph.filter_limits import FilterLimits
 from crm_graph.graph.records import ColumnSpec, IdSpec, MoneySpec, Record, RecordEdge, ToManySpec, ToOneSpec, record_of
 from crm_graph.graph.scalars import EncryptedText
 from crm_graph.graph.types import Connection
@@ -26,6 +27,8 @@ class Registry:
     """The records by type name, their edges, and the Python type of each leaf."""
 
     records: dict[str, Record] = field(default_factory=dict)
+    filter_limits: FilterLimits = field(default_factory=FilterLimits)
+    """Here, because filters come from everywhere: lists, aggregates, subscriptions, exports, stored webhooks."""
     _leaves: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod

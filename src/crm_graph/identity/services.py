@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from crm_graph.db.pool import Database
+from crm_graph.db.quota import Quotas
 from crm_graph.identity.keys import derive_key
 from crm_graph.identity.passwords import Passwords
 from crm_graph.identity.tokens import TokenAuthority
@@ -25,9 +26,11 @@ class Services:
     settings: Settings
     clock: Clock = system_clock
     passwords: Passwords = field(init=False, repr=False)
+    quotas: Quotas = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "passwords", Passwords(self.settings))
+        object.__setattr__(self, "quotas", Quotas(self.settings))
 
     def keys(self, purpose: str, length: int = 32) -> list[bytes]:
         """Return the keys of one purpose: the first makes, all of them check."""

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from crm_graph.kernel.errors import OperatorError
 
-MAY_BE_ZERO = frozenset({"event_retention_days", "max_introspected"})
+MAY_BE_ZERO = frozenset({"event_retention_days", "max_introspected", "workspace_max_bytes"})
 DOCUMENT_MODES = ("open", "warn", "trusted-only")
 
 
@@ -106,6 +106,8 @@ class Settings:
     """Networks that webhook endpoints may be in although they are not public; see `provider_private`."""
     webhook_timeout_ms: int = 15_000
     """How long an endpoint may take to answer."""
+    webhook_max_bytes: int = 128 * 1024
+    """Of what an endpoint's selection finds: of a longer answer, the error is sent."""
     webhook_response_bytes: int = 16 * 1024
     """Of an endpoint's answer, so much is read and kept."""
     webhook_retry_ms: int = 5_000
@@ -136,8 +138,24 @@ class Settings:
     """Objects that one introspection may yield; 0 for twice as many as the query that all tools send yields here."""
     max_values: int = 10_000
     max_cost: int = 10_000
+    max_answer_bytes: int = 16 * 1024 * 1024
+    """Of one answer, and of each of a stream. It bounds the memory of a process; what texts may make of an answer is
+    also counted in its cost."""
+    max_pattern_letters: int = 200
+    """Of a text that `contains` and `startsWith` look for."""
+    max_filter_letters: int = 20_000
+    """Of all texts that one filter compares with."""
     max_errors: int = 20
     max_json_depth: int = 32
+    workspace_max_bytes: int = 20 * 1024 * 1024 * 1024
+    """What a workspace may store, with its event log, its audit trail and the files of its exports; 0 is as much as
+    there is room for. The operator's commands are not held to it."""
+    workspace_write_bytes_per_minute: int = 256 * 1024 * 1024
+    """What a workspace may write through one process, about: so it does not fill up between two measurements."""
+    storage_measure_seconds: int = 300
+    """How often one of all processes measures what workspaces store."""
+    storage_poll_ms: int = 5_000
+    """How often a process reads which workspaces are near their limit."""
     query_timeout_ms: int = 15_000
     mutation_timeout_ms: int = 30_000
     document_cache_bytes: int = 64 * 1024 * 1024

@@ -13,11 +13,13 @@ from typing import Any, TextIO
 
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.transfer.encoding import encoding_of
-from crm_graph.transfer.values import MAX_TEXT_LENGTH, SEPARATOR
+from crm_graph.transfer.values import SEPARATOR
 
 NDJSON_SUFFIXES = (".ndjson", ".jsonl")
 DELIMITERS = ",;\t|"
-MAX_CELL_LENGTH = 2 * MAX_TEXT_LENGTH
+MAX_CELL_LENGTH = 16 * 1024 * 1024
+"""Letters of a cell: one that is longer is a quote that nobody closed, and the file is no CSV. What a column takes is
+less, and said by row."""
 _GUARDED = re.compile(r"'+[=+\-@\t\r]")
 """What an export writes for a cell that a spreadsheet would run as a formula: a leading apostrophe more than it has."""
 

@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Index, Table, Text
+from sqlalchemy import CheckConstraint, Column, Index, Table
 
 from crm_graph.db.base import Row, table_of
 from crm_graph.db.session import Record
+from crm_graph.db.sizes import Letters, SizedText
 from crm_graph.kernel.errors import Refused
 from crm_graph.vault.keys import Place
 
+CIPHERTEXT_LETTERS, CIPHERTEXT_LETTERS_PER_LETTER = 200, 6
+"""What a ciphertext is at most: nonce, tag and version, and base64 of four bytes for each letter of the text."""
 _MARK, _SECRET = "encrypted", "sealed"
 _CONTROLS = frozenset({"Cc", "Cf", "Zl", "Zp"})
 """Control and format characters, line and paragraph separators, by Unicode category."""
@@ -40,6 +43,11 @@ class Encrypted:
     def name(self) -> str:
         """What its ciphertexts are bound to."""
         return f"{self.table}.{self.column}"
+
+    @property
+    def size(self) -> Letters:
+        """How long a text may be, in clear."""
+        return Letters(self.max_length)
 
     @property
     def blind(self) -> str:
@@ -76,8 +84,8 @@ def encrypted(table: str, column: str, *, max_length: int = 100, ignoring: str =
     """Return what a table has for an encrypted text: the column, its blind index, the constraint that holds both."""
     mark = Encrypted(table, column, max_length, ignoring)
     return (
-        _column(column, info={_MARK: mark}),
-        _column(mark.blind),
+        _column(column, CIPHERTEXT_LETTERS + CIPHERTEXT_LETTERS_PER_LETTER * max_length, info={_MARK: mark}),
+        _column(mark.blind, CIPHERTEXT_LETTERS),
         CheckConstraint(ciphertext_only(mark.column, mark.blind), name=column),
         Index(f"ix_{table}_{mark.blind}", "workspace_id", mark.blind, "id"),
     )
@@ -132,9 +140,9 @@ def ciphertexts(tables: Iterable[Table]) -> list[Ciphertexts]:
     return found
 
 
-def _column(name: str, **options: Any) -> Column[str]:
+def _column(name: str, letters: int, **options: Any) -> Column[str]:
     """Return a column named as the declarative mapping names its own: by a plain str, which JSON takes as a key."""
-    made = Column(Text, **options)
+    made = Column(SizedText(letters), **options)
     made.name = made.key = name
     return made
 

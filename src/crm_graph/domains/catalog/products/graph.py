@@ -25,6 +25,7 @@ from crm_graph.graph.payloads import (
     spread_money,
 )
 from crm_graph.graph.records import Node, by_key, column, money, record, watch
+from crm_graph.graph.sizes import sized
 from crm_graph.graph.types import AggregateOf, Connection, Money
 from crm_graph.work import Work
 
@@ -52,6 +53,7 @@ class Queries:
     products_aggregate: AggregateOf[Product] = roots.aggregate("Measures over products.")
 
 
+@sized(model.Product)
 @strawberry.input(description="A new product.")
 class CreateProductInput:
     """See `operations.create_product`."""
@@ -67,6 +69,7 @@ class CreateProductInput:
     active: bool = strawberry.field(description="Whether it is sold.", default=True)
 
 
+@sized(model.Product)
 @strawberry.input(description="Changes to a product; what is left out stays, null clears.")
 class UpdateProductInput:
     """See `operations.update_product`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import CheckConstraint, true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, Row, refers, unique
+from crm_graph.db.base import Amount, CurrencyCode, LongText, Row, refers, unique
 
 
 class Product(Row):
@@ -21,7 +21,7 @@ class Product(Row):
     name: Mapped[str]
     sku: Mapped[str | None]
     series: Mapped[str | None]
-    description: Mapped[str | None]
+    description: Mapped[LongText | None]
     price: Mapped[Amount | None]
-    currency: Mapped[str | None]
+    currency: Mapped[CurrencyCode | None]
     active: Mapped[bool] = mapped_column(server_default=true())

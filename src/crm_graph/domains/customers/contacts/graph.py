@@ -24,6 +24,7 @@ from crm_graph.graph.payloads import (
     refer,
 )
 from crm_graph.graph.records import Node, by_key, column, extend, record, to_many, to_one, watch
+from crm_graph.graph.sizes import sized
 from crm_graph.graph.types import AggregateOf, Connection
 from crm_graph.work import Work
 
@@ -57,6 +58,7 @@ class Queries:
     contacts_aggregate: AggregateOf[Contact] = roots.aggregate("Measures over contacts.")
 
 
+@sized(model.Contact)
 @strawberry.input(description="A new contact.")
 class CreateContactInput:
     """See `operations.create_contact`."""
@@ -73,6 +75,7 @@ class CreateContactInput:
     external_id: str | None = strawberry.field(description="The contact's id in another system.", default=None)
 
 
+@sized(model.Contact)
 @strawberry.input(description="Changes to a contact; what is left out stays, null clears.")
 class UpdateContactInput:
     """See `operations.update_contact`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Mapped
 
-from crm_graph.db.base import Id, Row, indexed, refers, unique
+from crm_graph.db.base import Email, Id, Phone, Row, indexed, refers, unique
 from crm_graph.vault.columns import encrypted
 
 
@@ -22,6 +22,6 @@ class Contact(Row):
     customer_id: Mapped[Id]
     name: Mapped[str | None]
     title: Mapped[str | None]
-    email: Mapped[str | None]
-    phone: Mapped[str | None]
+    email: Mapped[Email | None]
+    phone: Mapped[Phone | None]
     external_id: Mapped[str | None]

@@ -30,6 +30,7 @@ from crm_graph.graph.payloads import (
     spread_money,
 )
 from crm_graph.graph.records import Node, by_key, column, extend, money, record, timeline, to_many, to_one, watch
+from crm_graph.graph.sizes import sized
 from crm_graph.graph.types import AggregateOf, Connection, Money
 from crm_graph.work import Work
 
@@ -104,6 +105,7 @@ class Queries:
     customers_aggregate: AggregateOf[Customer] = roots.aggregate("Measures over customers.")
 
 
+@sized(model.Customer)
 @strawberry.input(description="A new customer.")
 class CreateCustomerInput:
     """See `operations.create_customer`."""
@@ -133,6 +135,7 @@ class CreateCustomerInput:
     external_id: str | None = strawberry.field(description="The customer's id in another system.", default=None)
 
 
+@sized(model.Customer)
 @strawberry.input(description="Changes to a customer; what is left out stays, null clears.")
 class UpdateCustomerInput:
     """See `operations.update_customer`."""
@@ -173,6 +176,7 @@ class DeleteCustomerInput:
     if_version: int | None = strawberry.field(description="Refuse if the customer is at another version.", default=None)
 
 
+@sized(model.AccountTeamMember)
 @strawberry.input(description="A member to add to a customer's account team.")
 class AddAccountTeamMemberInput:
     """See `account_team.add_account_team_member`."""

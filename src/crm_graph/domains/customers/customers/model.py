@@ -8,7 +8,7 @@ from enum import Enum
 from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, Id, Row, indexed, refers, sorted_by, unique
+from crm_graph.db.base import Amount, CurrencyCode, Email, Id, Phone, Row, Url, indexed, refers, sorted_by, unique
 from crm_graph.domains.customers.customers.events import CustomerLifecycleChanged
 from crm_graph.kernel.errors import Refused
 
@@ -61,15 +61,15 @@ class Customer(Row):
     lifecycle: Mapped[str] = mapped_column(server_default="POTENTIAL")
     lifecycle_since: Mapped[datetime]
     industry: Mapped[str | None]
-    email: Mapped[str | None]
-    phone: Mapped[str | None]
-    website: Mapped[str | None]
+    email: Mapped[Email | None]
+    phone: Mapped[Phone | None]
+    website: Mapped[Url | None]
     city: Mapped[str | None]
     country: Mapped[str | None]
     employees: Mapped[int | None]
     founded_year: Mapped[int | None]
     annual_revenue: Mapped[Amount | None]
-    currency: Mapped[str | None]
+    currency: Mapped[CurrencyCode | None]
     source: Mapped[str | None]
     owner_id: Mapped[Id | None]
     parent_id: Mapped[Id | None]

@@ -30,6 +30,7 @@ from crm_graph.graph.payloads import (
     spread_money,
 )
 from crm_graph.graph.records import Node, by_key, column, extend, money, record, to_many, to_one, watch
+from crm_graph.graph.sizes import sized
 from crm_graph.graph.types import AggregateOf, Connection, Money
 from crm_graph.work import Work
 
@@ -113,6 +114,7 @@ class Queries:
     campaign_member: CampaignMember | None = roots.one("A member of a campaign by id.")
 
 
+@sized(model.Campaign)
 @strawberry.input(description="A new campaign; it starts as PLANNED.")
 class CreateCampaignInput:
     """See `operations.create_campaign`."""
@@ -134,6 +136,7 @@ class CreateCampaignInput:
     external_id: str | None = strawberry.field(description="The campaign's id in another system.", default=None)
 
 
+@sized(model.Campaign)
 @strawberry.input(description="Changes to a campaign; what is left out stays, null clears.")
 class UpdateCampaignInput:
     """See `operations.update_campaign`."""

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, Id, Row, indexed, refers, unique
+from crm_graph.db.base import Amount, CurrencyCode, Id, Paragraph, Row, indexed, refers, unique
 from crm_graph.domains.marketing.campaigns.events import (
     CampaignCancelled,
     CampaignCompleted,
@@ -80,8 +80,8 @@ class Campaign(Row):
     ends_on: Mapped[date | None]
     budget: Mapped[Amount | None]
     cost: Mapped[Amount | None]
-    currency: Mapped[str | None]
-    goal: Mapped[str | None]
+    currency: Mapped[CurrencyCode | None]
+    goal: Mapped[Paragraph | None]
     owner_id: Mapped[Id | None]
     team_id: Mapped[Id | None]
     external_id: Mapped[str | None]

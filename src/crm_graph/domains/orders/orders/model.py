@@ -10,7 +10,7 @@ from enum import Enum
 from sqlalchemy import BigInteger, CheckConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, Base, Id, Row, indexed, refers, unique
+from crm_graph.db.base import Amount, Base, CurrencyCode, Id, LongText, Paragraph, Row, indexed, refers, unique
 from crm_graph.domains.orders.orders.events import (
     OrderApproved,
     OrderCancelled,
@@ -88,7 +88,7 @@ class Order(Row):
     opportunity_id: Mapped[Id | None]
     owner_id: Mapped[Id | None]
     status: Mapped[str]
-    currency: Mapped[str]
+    currency: Mapped[CurrencyCode]
     subtotal: Mapped[Amount]
     discount_percent: Mapped[Decimal]
     total: Mapped[Amount]
@@ -96,12 +96,12 @@ class Order(Row):
     submitted_at: Mapped[datetime | None]
     approved_at: Mapped[datetime | None]
     approved_by_id: Mapped[Id | None]
-    rejected_reason: Mapped[str | None]
-    cancelled_reason: Mapped[str | None]
+    rejected_reason: Mapped[Paragraph | None]
+    cancelled_reason: Mapped[Paragraph | None]
     shipped_at: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
-    notes: Mapped[str | None]
+    notes: Mapped[LongText | None]
     external_id: Mapped[str | None]
 
     def submit(self, lines: int, at: datetime) -> OrderSubmitted:
@@ -226,11 +226,11 @@ class OrderLine(Row):
 
     order_id: Mapped[Id]
     product_id: Mapped[Id]
-    description: Mapped[str | None]
+    description: Mapped[Paragraph | None]
     quantity: Mapped[Decimal]
     unit_price: Mapped[Amount]
     discount_percent: Mapped[Decimal]
-    currency: Mapped[str]
+    currency: Mapped[CurrencyCode]
     total: Mapped[Amount]
 
 
@@ -251,7 +251,7 @@ class OrderStatusChange(Row):
     to_status: Mapped[str]
     member_id: Mapped[Id]
     changed_at: Mapped[datetime]
-    reason: Mapped[str | None]
+    reason: Mapped[Paragraph | None]
 
 
 class OrderCounter(Base):

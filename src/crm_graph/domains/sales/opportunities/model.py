@@ -9,7 +9,7 @@ from enum import Enum
 from sqlalchemy import CheckConstraint
 from sqlalchemy.orm import Mapped
 
-from crm_graph.db.base import Amount, Id, Row, indexed, refers, unique
+from crm_graph.db.base import Amount, CurrencyCode, Id, Paragraph, Row, indexed, refers, unique
 from crm_graph.domains.sales.opportunities.events import (
     OpportunityLost,
     OpportunityReopened,
@@ -56,14 +56,14 @@ class Opportunity(Row):
     stage_since: Mapped[datetime]
     status: Mapped[str]
     amount: Mapped[Amount | None]
-    currency: Mapped[str]
+    currency: Mapped[CurrencyCode]
     probability: Mapped[int]
     expected_close: Mapped[date | None]
     opened_on: Mapped[date | None]
     closed_on: Mapped[date | None]
-    next_step: Mapped[str | None]
+    next_step: Mapped[Paragraph | None]
     source: Mapped[str | None]
-    lost_reason: Mapped[str | None]
+    lost_reason: Mapped[Paragraph | None]
     owner_id: Mapped[Id | None]
     external_id: Mapped[str | None]
 
@@ -146,7 +146,7 @@ class OpportunityLine(Row):
     quantity: Mapped[Decimal]
     unit_price: Mapped[Amount]
     discount_percent: Mapped[Decimal]
-    currency: Mapped[str]
+    currency: Mapped[CurrencyCode]
     total: Mapped[Amount]
 
 

@@ -23,6 +23,7 @@ from crm_graph.graph.payloads import (
     refer,
 )
 from crm_graph.graph.records import Node, by_key, column, record, to_many, to_one
+from crm_graph.graph.sizes import sized
 from crm_graph.graph.types import Connection
 from crm_graph.work import Work
 
@@ -74,6 +75,7 @@ class Queries:
     stages: Connection[Stage] = roots.many("The stages of all pipelines.")
 
 
+@sized(model.Pipeline)
 @strawberry.input(description="A new pipeline; it starts with the usual stages.")
 class CreatePipelineInput:
     """See `operations.create_pipeline`."""
@@ -84,6 +86,7 @@ class CreatePipelineInput:
     name: str = strawberry.field(description="The pipeline's name, unique in the workspace.")
 
 
+@sized(model.Pipeline)
 @strawberry.input(description="Changes to a pipeline.")
 class UpdatePipelineInput:
     """See `operations.update_pipeline`."""
@@ -93,6 +96,7 @@ class UpdatePipelineInput:
     name: str = strawberry.field(description="The pipeline's name.")
 
 
+@sized(model.Stage)
 @strawberry.input(description="A new stage.")
 class CreateStageInput:
     """See `operations.create_stage`."""
@@ -110,6 +114,7 @@ class CreateStageInput:
     )
 
 
+@sized(model.Stage)
 @strawberry.input(description="Changes to a stage; what is left out stays.")
 class UpdateStageInput:
     """See `operations.update_stage`."""

@@ -8,6 +8,7 @@ from sqlalchemy import CheckConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Id, Row, refers, unique
+from crm_graph.db.sizes import SizedList
 
 
 class StageKind(Enum):
@@ -43,7 +44,7 @@ class Stage(Row):
     position: Mapped[int]
     kind: Mapped[str]
     probability: Mapped[int]
-    required_fields: Mapped[list[str]] = mapped_column(server_default="{}")
+    required_fields: Mapped[list[str]] = mapped_column(SizedList(50, 100), server_default="{}")
 
 
 DEFAULT_STAGES = (

@@ -29,6 +29,7 @@ from crm_graph.graph.payloads import (
     refer,
 )
 from crm_graph.graph.records import Node, by_key, column, extend, record, to_many, to_one, watch
+from crm_graph.graph.sizes import sized
 from crm_graph.graph.types import AggregateOf, Connection
 from crm_graph.work import Work
 
@@ -127,6 +128,7 @@ class Queries:
     tickets_aggregate: AggregateOf[Ticket] = roots.aggregate("Measures over tickets.")
 
 
+@sized(model.Ticket)
 @strawberry.input(description="A new ticket; it is NEW, or OPEN when it has an assignee.")
 class CreateTicketInput:
     """See `operations.create_ticket`."""
@@ -153,6 +155,7 @@ class CreateTicketInput:
     external_id: str | None = strawberry.field(description="The ticket's id in another system.", default=None)
 
 
+@sized(model.Ticket)
 @strawberry.input(description="Changes to a ticket; what is left out stays, null clears.")
 class UpdateTicketInput:
     """See `operations.update_ticket`."""
@@ -197,6 +200,7 @@ class ResumeTicketInput(_OneTicket):
     """See `operations.resume_ticket`."""
 
 
+@sized(model.Ticket)
 @strawberry.input(description="A ticket that is settled, and how.")
 class ResolveTicketInput(_OneTicket):
     """See `operations.resolve_ticket`."""
@@ -219,6 +223,7 @@ class DeleteTicketInput(_OneTicket):
     """See `operations.delete_ticket`."""
 
 
+@sized(model.TicketReply)
 @strawberry.input(description="A reply to the customer, or a note among colleagues.")
 class AddTicketReplyInput:
     """See `operations.add_reply`."""

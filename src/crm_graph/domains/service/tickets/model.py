@@ -8,7 +8,7 @@ from enum import Enum
 from sqlalchemy import BigInteger, CheckConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Base, Id, Row, indexed, refers, unique
+from crm_graph.db.base import Base, Id, LongText, Row, indexed, refers, unique
 from crm_graph.domains.service.tickets.events import (
     TicketAnswered,
     TicketAssigned,
@@ -97,7 +97,7 @@ class Ticket(Row):
 
     number: Mapped[str]
     subject: Mapped[str]
-    description: Mapped[str | None]
+    description: Mapped[LongText | None]
     kind: Mapped[str]
     channel: Mapped[str]
     priority: Mapped[str] = mapped_column(server_default="NORMAL")
@@ -111,7 +111,7 @@ class Ticket(Row):
     first_response_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
-    resolution: Mapped[str | None]
+    resolution: Mapped[LongText | None]
     satisfaction: Mapped[int | None]
     external_id: Mapped[str | None]
 
@@ -199,7 +199,7 @@ class TicketReply(Row):
     )
 
     ticket_id: Mapped[Id]
-    body: Mapped[str]
+    body: Mapped[LongText]
     public: Mapped[bool]
     author_id: Mapped[Id]
 

@@ -29,7 +29,6 @@ from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import Refused
 from crm_graph.work import CREATE, Work
 
-MAX_NAME_LENGTH = 200
 _WORKSPACE = Statement("SELECT name FROM workspace WHERE workspace_id = $1 AND id = $1", ("workspace_id",), {})
 _RENAME = Statement(
     """
@@ -103,8 +102,8 @@ async def accept_invitation(
 ) -> TokenPair:
     """Choose a name and a password with the token of an invitation, and sign in. Raises Refused and RateLimited."""
     link = await good_link(services, token, LinkPurpose.INVITATION, origin)
-    if name is not None and not 0 < len(name.strip()) <= MAX_NAME_LENGTH:
-        raise Refused("INVALID", f"A name has 1 to {MAX_NAME_LENGTH} characters.", ("name",))
+    if name is not None and not name.strip():
+        raise Refused("INVALID", "A name cannot be blank.", ("name",))
     await services.passwords.check_new(password, link.email)
     hashed = await services.passwords.hash(password)
     by = By(link.member_id, origin, request_id)

@@ -8,7 +8,7 @@ from enum import Enum
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Base, Id, Row, indexed, refers
+from crm_graph.db.base import Base, Id, LongText, Paragraph, Row, indexed, refers
 
 
 class SignInMethod(Enum):
@@ -57,7 +57,7 @@ class MemberSession(Row):
 
     member_id: Mapped[Id]
     client_id: Mapped[Id | None]
-    scope: Mapped[str | None]
+    scope: Mapped[Paragraph | None]
     """The OAuth scopes, separated by spaces; None where it is not bound to any."""
     method: Mapped[str]
     last_used_at: Mapped[datetime]
@@ -162,7 +162,7 @@ class Mail(Base):
     """The nil id for a request that names no workspace."""
     id: Mapped[Id] = mapped_column(primary_key=True)
     kind: Mapped[str]
-    content: Mapped[str]
+    content: Mapped[LongText]
     created_at: Mapped[datetime]
     next_at: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(server_default="0")

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id, indexed
+from crm_graph.db.sizes import SizedList
 
 
 class AuditEntry(Base):
@@ -36,8 +37,8 @@ class AuditEntry(Base):
     entity: Mapped[str]
     record_id: Mapped[str]
     """As the API spells it, `cus_...`; the bare digits where the entity is no type of the schema."""
-    record_ids: Mapped[list[str]]
-    fields: Mapped[list[str]]
+    record_ids: Mapped[list[str]] = mapped_column(SizedList(200, 40))
+    fields: Mapped[list[str]] = mapped_column(SizedList(200, 100))
     actor_id: Mapped[Id | None]
     client_id: Mapped[Id | None]
     address: Mapped[str | None]

@@ -10,7 +10,8 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Base, Id, Row, indexed, refers, unique
+from crm_graph.db.base import Base, Id, Paragraph, Row, Url, indexed, refers, unique
+from crm_graph.db.sizes import SizedText
 
 
 class AuthorizationCode(Row):
@@ -29,9 +30,9 @@ class AuthorizationCode(Row):
     client_id: Mapped[Id]
     member_id: Mapped[Id]
     sha256: Mapped[str]
-    redirect_uri: Mapped[str]
-    scope: Mapped[str]
-    nonce: Mapped[str | None]
+    redirect_uri: Mapped[Url]
+    scope: Mapped[Paragraph]
+    nonce: Mapped[str | None] = mapped_column(SizedText(512))
     code_challenge: Mapped[str]
     """PKCE's, of method S256: there is no other."""
     auth_time: Mapped[datetime]
@@ -65,7 +66,7 @@ class DeviceCode(Base):
     sha256: Mapped[str]
     user_code: Mapped[str]
     """What the member types, in letters without vowels; good for nothing but to be shown what asks."""
-    scope: Mapped[str]
+    scope: Mapped[Paragraph]
     expires_at: Mapped[datetime]
     interval_seconds: Mapped[int]
     """How long the device waits between two questions; longer each time that it does not."""
@@ -92,5 +93,5 @@ class Consent(Row):
 
     member_id: Mapped[Id]
     client_id: Mapped[Id]
-    scope: Mapped[str]
+    scope: Mapped[Paragraph]
     """The scopes, in order, separated by spaces."""

@@ -8,7 +8,8 @@ from enum import Enum
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Base, Id, Row, indexed, refers, unique
+from crm_graph.db.base import Base, Id, RoleNames, Row, indexed, refers, unique
+from crm_graph.db.sizes import SizedList, SizedText
 
 
 class DocumentMode(Enum):
@@ -59,9 +60,9 @@ class ApiClient(Row):
     kind: Mapped[str] = mapped_column(server_default=ClientKind.CONFIDENTIAL.value)
     member_id: Mapped[Id | None]
     """Whom it acts as by itself, with an API key or by client credentials; None: only for members."""
-    roles: Mapped[list[str] | None]
+    roles: Mapped[RoleNames | None]
     """The roles that it may use, of those that whom it acts for has; None: all of them."""
-    redirect_uris: Mapped[list[str]] = mapped_column(server_default="{}")
+    redirect_uris: Mapped[list[str]] = mapped_column(SizedList(20, 1_000), server_default="{}")
     first_party: Mapped[bool] = mapped_column(server_default=false())
     """Whether it is the workspace's own: then members are not asked for their consent."""
     requests_per_minute: Mapped[int | None]
@@ -112,8 +113,8 @@ class TrustedDocument(Row):
 
     client_id: Mapped[Id | None]
     sha256: Mapped[str]
-    source: Mapped[str]
-    operations: Mapped[list[str]]
+    source: Mapped[str] = mapped_column(SizedText(64 * 1024))
+    operations: Mapped[list[str]] = mapped_column(SizedList(1_000))
     schema_sha256: Mapped[str]
 
 

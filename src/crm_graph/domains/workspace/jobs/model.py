@@ -7,10 +7,10 @@ from enum import Enum
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Base, Id, Row, indexed, refers
+from crm_graph.db.base import Base, Id, Paragraph, Row, indexed, refers
+from crm_graph.db.sizes import SizedJson
 
 
 class JobStatus(Enum):
@@ -41,16 +41,16 @@ class Job(Row):
     status: Mapped[str]
     done: Mapped[int] = mapped_column(BigInteger)
     total: Mapped[int | None] = mapped_column(BigInteger)
-    message: Mapped[str | None]
+    message: Mapped[Paragraph | None]
     attempts: Mapped[int]
-    error: Mapped[str | None]
+    error: Mapped[Paragraph | None]
     created_by_id: Mapped[Id]
     client_id: Mapped[Id | None]
     """The API client that asked for it: the roles that it lacks the job lacks too."""
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
-    arguments: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    result: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    arguments: Mapped[dict[str, Any]] = mapped_column(SizedJson(64 * 1024))
+    result: Mapped[dict[str, Any] | None] = mapped_column(SizedJson(64 * 1024, none_as_null=True))
     queue_id: Mapped[int | None] = mapped_column(BigInteger)
     """The entry of the queue; None once the job has ended."""
     run: Mapped[int]
@@ -67,7 +67,7 @@ class JobSight(Base):
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)
     job_id: Mapped[Id] = mapped_column(primary_key=True)
     run: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    sight: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    sight: Mapped[dict[str, Any]] = mapped_column(SizedJson(256 * 1024))
 
 
 class JobPart(Base):

@@ -6,10 +6,10 @@ from enum import Enum
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, text
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Base, Id, Row, indexed, refers, unique
+from crm_graph.db.base import Base, Email, Id, RoleName, Row, indexed, refers, unique
+from crm_graph.db.sizes import SizedJson, SizedText
 from crm_graph.domains.workspace.members.events import MemberReactivated, MemberSuspended
 from crm_graph.kernel.errors import Refused
 
@@ -48,7 +48,7 @@ class Member(Row):
     )
 
     name: Mapped[str]
-    email: Mapped[str]
+    email: Mapped[Email]
     kind: Mapped[str] = mapped_column(server_default=MemberKind.PERSON.value)
     status: Mapped[str] = mapped_column(server_default="ACTIVE")
     team_id: Mapped[Id | None]
@@ -78,7 +78,7 @@ class MemberRole(Base):
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)
     member_id: Mapped[Id] = mapped_column(primary_key=True)
-    role: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[RoleName] = mapped_column(primary_key=True)
 
 
 class RoleRow(Row):
@@ -87,9 +87,9 @@ class RoleRow(Row):
     __tablename__ = "role"
     __table_args__ = (refers("workspace_id", "workspace"), unique("name"))
 
-    name: Mapped[str]
-    description: Mapped[str | None]
-    grants: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    name: Mapped[RoleName]
+    description: Mapped[str | None] = mapped_column(SizedText(1_000))
+    grants: Mapped[dict[str, Any]] = mapped_column(SizedJson(128 * 1024))
 
 
 class Team(Row):

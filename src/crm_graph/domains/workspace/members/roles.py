@@ -25,7 +25,6 @@ from crm_graph.permissions.roles import ADMIN, BUILT_IN, built_in_roles
 from crm_graph.work import Work
 
 MAX_ROLES = 200
-MAX_DESCRIPTION_LENGTH = 1_000
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _STORED = Statement(
     "SELECT id, name, description, grants, version FROM role WHERE workspace_id = $1 ORDER BY name",
@@ -103,7 +102,7 @@ async def define_role(
             grants = format_role(built_in_roles(vocabulary.policies.values())[name])
         return await _insert(work, name, description, grants)
     if description is not None:
-        row.description = _described(description)
+        row.description = description or None
     if grants is not None:
         row.grants = grants
     await work.save(row, ROLE, RoleUpdated(name))
@@ -154,7 +153,7 @@ async def _locked(work: Work, name: str) -> RoleRow | None:
 
 
 async def _insert(work: Work, name: str, description: str | None, grants: dict[str, Any]) -> str:
-    row: RoleRow = RoleRow.make(name=name, description=_described(description), grants=grants)
+    row: RoleRow = RoleRow.make(name=name, description=description or None, grants=grants)
     await work.create(row, ROLE, RoleCreated(name))
     return name
 
@@ -162,12 +161,6 @@ async def _insert(work: Work, name: str, description: str | None, grants: dict[s
 def _check_version(name: str, version: int, if_version: int | None) -> None:
     if if_version is not None and if_version != version:
         raise Refused("CONFLICT", f"The role {name!r} is at version {version}, not {if_version}.", ("ifVersion",))
-
-
-def _described(text: str | None) -> str | None:
-    if text is not None and len(text) > MAX_DESCRIPTION_LENGTH:
-        raise Refused("INVALID", f"A description has at most {MAX_DESCRIPTION_LENGTH} letters.", ("description",))
-    return text or None
 
 
 def _checked(name: str, definition: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Index, false, text, true
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Id, Row, indexed, refers, unique
+from crm_graph.db.base import Id, LongText, RoleNames, Row, indexed, refers, unique
+from crm_graph.db.sizes import SizedJson, SizedList, SizedText
 
 
 class IdentityProvider(Row):
@@ -31,16 +31,16 @@ class IdentityProvider(Row):
     issuer: Mapped[str]
     client_id: Mapped[str]
     """As which we are registered there; no API client of ours."""
-    scopes: Mapped[list[str]]
+    scopes: Mapped[list[str]] = mapped_column(SizedList(50))
     enabled: Mapped[bool] = mapped_column(server_default=true())
     accept_tokens: Mapped[bool] = mapped_column(server_default=false())
-    audiences: Mapped[list[str]] = mapped_column(server_default="{}")
-    required: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
+    audiences: Mapped[list[str]] = mapped_column(SizedList(50), server_default="{}")
+    required: Mapped[list[dict[str, Any]]] = mapped_column(SizedJson(64 * 1024), server_default=text("'[]'"))
     """The conditions that everybody's claims must meet; see `rules.Condition`."""
-    rules: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
+    rules: Mapped[list[dict[str, Any]]] = mapped_column(SizedJson(64 * 1024), server_default=text("'[]'"))
     """See `rules.Rule`."""
-    email_domains: Mapped[list[str]] = mapped_column(server_default="{}")
-    default_roles: Mapped[list[str]] = mapped_column(server_default="{}")
+    email_domains: Mapped[list[str]] = mapped_column(SizedList(50), server_default="{}")
+    default_roles: Mapped[RoleNames] = mapped_column(server_default="{}")
     allow_sign_up: Mapped[bool] = mapped_column(server_default=false())
     sync_roles: Mapped[bool] = mapped_column(server_default=false())
 
@@ -51,7 +51,7 @@ class ProviderSecret(Row):
     __tablename__ = "identity_provider_secret"
     __table_args__ = (refers("id", "identity_provider", on_delete="CASCADE"),)
 
-    sealed: Mapped[str]
+    sealed: Mapped[LongText]
 
 
 class MemberIdentity(Row):
@@ -68,7 +68,7 @@ class MemberIdentity(Row):
     )
 
     provider_id: Mapped[Id]
-    subject: Mapped[str]
+    subject: Mapped[str] = mapped_column(SizedText(255))
     member_id: Mapped[Id]
     proved_at: Mapped[datetime | None]
     """When the subject first signed in by it: until then it is an administrator's word alone. Never in an event."""

@@ -7,10 +7,10 @@ from enum import Enum
 from typing import Any
 
 from sqlalchemy import BigInteger, Index, text
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Id, Row, indexed, refers
+from crm_graph.db.base import Id, LongText, Paragraph, RoleNames, Row, indexed, refers
+from crm_graph.db.sizes import SizedJson, SizedList
 
 
 class EndpointStatus(Enum):
@@ -41,14 +41,14 @@ class WebhookEndpoint(Row):
 
     url: Mapped[str]
     description: Mapped[str | None]
-    event_types: Mapped[list[str]]
-    filter: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    event_types: Mapped[list[str]] = mapped_column(SizedList(200, 200))
+    filter: Mapped[dict[str, Any] | None] = mapped_column(SizedJson(20_000, none_as_null=True))
     """Of which records, by their type (`graph.stored`)."""
-    selection: Mapped[str | None]
-    roles: Mapped[list[str]]
+    selection: Mapped[LongText | None]
+    roles: Mapped[RoleNames]
     """Under which events are judged and the selection is executed."""
     status: Mapped[str]
-    status_reason: Mapped[str | None]
+    status_reason: Mapped[Paragraph | None]
     cursor: Mapped[str]
     """The position of the log up to which deliveries were written (`LogCursor.encode`). Moved by the deliverer."""
 
@@ -110,7 +110,7 @@ class WebhookDelivery(Row):
     claim: Mapped[Id | None]
     """Names the claim: who was too slow does not write over what another has found."""
     response_status: Mapped[int | None]
-    response_body: Mapped[str | None]
-    request_body: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    response_body: Mapped[LongText | None]
+    request_body: Mapped[dict[str, Any] | None] = mapped_column(SizedJson(128 * 1024))
     duration_ms: Mapped[int | None]
     error: Mapped[str | None]

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import orjson
-
 from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.webhooks import events
 from crm_graph.domains.workspace.webhooks.model import (
@@ -21,8 +19,6 @@ from crm_graph.domains.workspace.webhooks.model import (
 from crm_graph.domains.workspace.webhooks.policy import WEBHOOK_DELIVERY, WEBHOOK_ENDPOINT, WEBHOOK_SECRET
 from crm_graph.domains.workspace.webhooks.rules import (
     DEFINITIONS,
-    MAX_DESCRIPTION_LENGTH,
-    MAX_FILTER_LENGTH,
     SelectionCheck,
     check_event_types,
     check_roles,
@@ -221,10 +217,6 @@ async def _check(work: Work, edge: Edge, endpoint: WebhookEndpoint) -> None:
     check_url(endpoint.url)
     check_event_types(endpoint.event_types, edge.check.event_types)
     await check_roles(work, endpoint.roles)
-    if endpoint.description is not None and len(endpoint.description) > MAX_DESCRIPTION_LENGTH:
-        raise Refused("INVALID", f"`description` may have at most {MAX_DESCRIPTION_LENGTH} letters.", ("description",))
-    if len(orjson.dumps(endpoint.filter)) > MAX_FILTER_LENGTH:
-        raise Refused("INVALID", f"`filter` may have at most {MAX_FILTER_LENGTH} bytes as JSON.", ("filter",))
     if endpoint.filter is None and endpoint.selection is None:
         return
     workspace_id = work.viewer.workspace_id

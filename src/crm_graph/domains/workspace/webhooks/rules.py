@@ -16,8 +16,6 @@ from crm_graph.work import Work
 
 MAX_EVENT_TYPES = 200
 MAX_ROLES = 50
-MAX_DESCRIPTION_LENGTH = 500
-MAX_FILTER_LENGTH = 20_000
 DEFINITIONS = Statement(
     "SELECT workspace.time_zone, workspace.directory_version,"
     " ARRAY(SELECT ARRAY[role.name, role.grants::text] FROM role"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, CheckConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Row
+from crm_graph.db.base import CurrencyCode, Row
 
 
 class Workspace(Row):
@@ -19,7 +19,7 @@ class Workspace(Row):
 
     name: Mapped[str]
     slug: Mapped[str]
-    base_currency: Mapped[str]
+    base_currency: Mapped[CurrencyCode]
     time_zone: Mapped[str]
     directory_version: Mapped[int] = mapped_column(BigInteger, server_default="0")
     """Counts the changes of members and teams: what a process remembers of them is good while this stays."""

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 import strawberry
 
+from crm_graph.db.sizes import Items
 from crm_graph.domains.catalog.products.graph import Product
 from crm_graph.domains.customers.customers.graph import Customer
-from crm_graph.domains.orders.orders import lines, operations
+from crm_graph.domains.orders.orders import lines, model, operations
 from crm_graph.domains.orders.orders.graph.types import Order, OrderLine
 from crm_graph.domains.sales.opportunities.graph import Opportunity
 from crm_graph.domains.workspace.members.graph import Member
@@ -29,9 +30,11 @@ from crm_graph.graph.payloads import (
 )
 from crm_graph.graph.records import by_key
 from crm_graph.graph.scalars import Currency
+from crm_graph.graph.sizes import sized
 from crm_graph.work import Work
 
 
+@sized(model.OrderLine)
 @strawberry.input(description="A line of a new order.")
 class OrderLineInput:
     """See `lines.new_line`."""
@@ -45,6 +48,7 @@ class OrderLineInput:
     discount_percent: Decimal | None = strawberry.field(description="What is taken off, in percent.", default=None)
 
 
+@sized(model.Order, lines=Items(model.MAX_LINES))
 @strawberry.input(description="A new order, with its lines.")
 class CreateOrderInput:
     """See `operations.create_order`."""
@@ -76,6 +80,7 @@ class CreateOrderInput:
     )
 
 
+@sized(model.Order)
 @strawberry.input(description="A new order with the customer, owner, currency and lines of an opportunity.")
 class CreateOrderFromOpportunityInput:
     """See `operations.create_order_from_opportunity`."""
@@ -96,6 +101,7 @@ class CreateOrderFromOpportunityInput:
     external_id: str | None = strawberry.field(description="The order's id in another system.", default=None)
 
 
+@sized(model.Order)
 @strawberry.input(description="Changes to an order; what is left out stays, null clears.")
 class UpdateOrderInput:
     """See `operations.update_order`."""
@@ -130,6 +136,7 @@ class DeleteOrderInput:
     if_version: int | None = strawberry.field(description="Refuse if it is at another version.", default=None)
 
 
+@sized(model.OrderStatusChange)
 @strawberry.input(description="A submitted order to turn down.")
 class RejectOrderInput:
     """See `operations.reject_order`."""
@@ -139,6 +146,7 @@ class RejectOrderInput:
     reason: str = strawberry.field(description="Why, for the one who revises it.")
 
 
+@sized(model.OrderStatusChange)
 @strawberry.input(description="An order to call off.")
 class CancelOrderInput:
     """See `operations.cancel_order`."""
@@ -148,6 +156,7 @@ class CancelOrderInput:
     reason: str = strawberry.field(description="Why it is called off.")
 
 
+@sized(model.OrderLine)
 @strawberry.input(description="A product to put on an order.")
 class AddOrderLineInput:
     """See `lines.add_order_line`."""
@@ -165,6 +174,7 @@ class AddOrderLineInput:
     discount_percent: Decimal | None = strawberry.field(description="What is taken off, in percent.", default=None)
 
 
+@sized(model.OrderLine)
 @strawberry.input(description="Changes to a line of an order in DRAFT; what is left out stays, null clears.")
 class UpdateOrderLineInput:
     """See `lines.update_order_line`."""

@@ -10,7 +10,7 @@ import strawberry
 
 from crm_graph.domains.catalog.products.graph import Product
 from crm_graph.domains.customers.customers.graph import Customer
-from crm_graph.domains.sales.opportunities import lines, operations
+from crm_graph.domains.sales.opportunities import lines, model, operations
 from crm_graph.domains.sales.opportunities.graph.types import Opportunity, OpportunityLine
 from crm_graph.domains.sales.pipelines.graph import Stage
 from crm_graph.domains.workspace.members.graph import Member
@@ -29,11 +29,13 @@ from crm_graph.graph.payloads import (
     spread_money,
 )
 from crm_graph.graph.records import by_key
+from crm_graph.graph.sizes import sized
 from crm_graph.work import Work
 
 _PROBABILITY = "How likely it is to be won, in percent; the stage's unless given. Needed where you may not read that."
 
 
+@sized(model.Opportunity)
 @strawberry.input(description="A new opportunity.")
 class CreateOpportunityInput:
     """See `operations.create_opportunity`."""
@@ -55,6 +57,7 @@ class CreateOpportunityInput:
     external_id: str | None = strawberry.field(description="The opportunity's id in another system.", default=None)
 
 
+@sized(model.Opportunity)
 @strawberry.input(description="Changes to an opportunity; what is left out stays, null clears.")
 class UpdateOpportunityInput:
     """See `operations.update_opportunity`."""
@@ -72,6 +75,7 @@ class UpdateOpportunityInput:
     external_id: strawberry.Maybe[str | None] = strawberry.field(description="The id in another system.")
 
 
+@sized(model.Opportunity)
 @strawberry.input(description="A move to another stage, with what the stage requires.")
 class MoveOpportunityInput:
     """See `operations.move_opportunity`."""

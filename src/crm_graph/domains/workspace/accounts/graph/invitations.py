@@ -8,13 +8,16 @@ from crm_graph.domains.workspace.accounts import invitations, texts
 from crm_graph.domains.workspace.accounts.graph.asking import rested
 from crm_graph.domains.workspace.accounts.meter import HOUR_S, Kind, count_and_check, of_member
 from crm_graph.domains.workspace.members.graph.types import Member, Team
+from crm_graph.domains.workspace.members.model import Member as MemberRow
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import Payload, field_names, given, key_of, new_key, refer, user_error
 from crm_graph.graph.records import by_key
+from crm_graph.graph.sizes import ROLES, sized
 from crm_graph.kernel.errors import Refused
 from crm_graph.work import Work
 
 
+@sized(MemberRow, roles=ROLES)
 @strawberry.input(description="A new member, to be invited by mail.")
 class InviteMemberInput:
     """See `invitations.invite_member`."""

@@ -15,6 +15,7 @@ from crm_graph.domains.workspace.members.graph.mutations import MemberPayload
 from crm_graph.domains.workspace.members.graph.types import Member
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import UserError, key_of, perform, user_error
+from crm_graph.graph.sizes import CODE, PASSWORD, sized
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.ids import decode_id
 
@@ -22,6 +23,7 @@ T = TypeVar("T")
 _PASSWORD = "Your password, once more."  # noqa: S105 - a description
 
 
+@sized(current_password=PASSWORD, new_password=PASSWORD)
 @strawberry.input(description="A new password in place of the one before.")
 class ChangePasswordInput:
     """See `operations.change_password`."""
@@ -30,6 +32,7 @@ class ChangePasswordInput:
     new_password: str = strawberry.field(description="The password from now on.")
 
 
+@sized(password=PASSWORD)
 @strawberry.input(description="The wish for a second factor.")
 class StartSecondFactorInput:
     """See `operations.start_second_factor`."""
@@ -37,6 +40,7 @@ class StartSecondFactorInput:
     password: str = strawberry.field(description=_PASSWORD)
 
 
+@sized(code=CODE)
 @strawberry.input(description="The proof that a device has the secret.")
 class ConfirmSecondFactorInput:
     """See `operations.confirm_second_factor`."""
@@ -44,6 +48,7 @@ class ConfirmSecondFactorInput:
     code: str = strawberry.field(description="The code that the device shows now.")
 
 
+@sized(password=PASSWORD, code=CODE)
 @strawberry.input(description="The proof that it is you who changes the second factor.")
 class ProveSecondFactorInput:
     """See `operations.disable_second_factor`."""

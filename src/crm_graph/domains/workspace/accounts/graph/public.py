@@ -14,9 +14,11 @@ from crm_graph.domains.workspace.accounts.sessions import TokenPair, refresh_ses
 from crm_graph.domains.workspace.accounts.sign_in import SecondFactorRequired, SignInFailure, sign_in
 from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.payloads import UserError, UserErrorCode, user_error
+from crm_graph.graph.sizes import CODE, EMAIL, PASSWORD, sized
 from crm_graph.kernel.errors import BadUserInput, Refused
 
 
+@sized(email=EMAIL, password=PASSWORD, code=CODE)
 @strawberry.input(description="Who signs in, and the proof of it.")
 class SignInInput:
     """See `sign_in.sign_in`."""
@@ -51,6 +53,7 @@ class SignOutInput:
     )
 
 
+@sized(email=EMAIL)
 @strawberry.input(description="Whose password is forgotten.")
 class RequestPasswordResetInput:
     """See `resets.request_reset`."""
@@ -63,6 +66,7 @@ class RequestPasswordResetInput:
     language: texts.Language = strawberry.field(description="The language of the mail.", default=texts.Language.EN)
 
 
+@sized(password=PASSWORD)
 @strawberry.input(description="A new password, and the token that allows to set it.")
 class ResetPasswordInput:
     """See `resets.reset_password`."""
@@ -71,6 +75,7 @@ class ResetPasswordInput:
     password: str = strawberry.field(description="The new password.")
 
 
+@sized(password=PASSWORD)
 @strawberry.input(description="An invitation, and how its member wants to be called and to sign in.")
 class AcceptInvitationInput:
     """See `invitations.accept_invitation`."""

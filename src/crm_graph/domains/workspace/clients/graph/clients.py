@@ -6,7 +6,7 @@ from typing import Any
 
 import strawberry
 
-from crm_graph.domains.workspace.clients import operations
+from crm_graph.domains.workspace.clients import model, operations
 from crm_graph.domains.workspace.clients.graph.enums import ClientKind, DocumentMode, OnError
 from crm_graph.domains.workspace.clients.graph.types import ApiClient
 from crm_graph.graph.context import Info
@@ -21,6 +21,7 @@ from crm_graph.graph.payloads import (
     perform_delete,
 )
 from crm_graph.graph.records import by_key
+from crm_graph.graph.sizes import ROLES, sized
 from crm_graph.work import Work
 
 _NAME = "What it is called, unique in the workspace."
@@ -41,6 +42,7 @@ _ON_ERROR = "What an error does to its answers unless a request says it by `onEr
 _COST = "What its operations may cost together; null is the installation's limit."
 
 
+@sized(model.ApiClient, member_roles=ROLES)
 @strawberry.input(description="A new client of the API.")
 class CreateApiClientInput:
     """See `operations.create_api_client`."""
@@ -60,6 +62,7 @@ class CreateApiClientInput:
     on_error: OnError | None = strawberry.field(description=_ON_ERROR, default=None)
 
 
+@sized(model.ApiClient, member_roles=ROLES)
 @strawberry.input(description="Changes to a client of the API; what is left out stays.")
 class UpdateApiClientInput:
     """See `operations.update_api_client`."""

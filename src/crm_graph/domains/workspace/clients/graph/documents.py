@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import strawberry
 
+from crm_graph.db.sizes import Items, Letters
+from crm_graph.domains.workspace.clients import model
 from crm_graph.domains.workspace.clients.documents import (
     SHA256_PREFIX,
     DocumentCheck,
@@ -19,21 +21,22 @@ from crm_graph.domains.workspace.clients.model import ApiClient as ApiClientRow
 from crm_graph.domains.workspace.clients.policy import API_CLIENT
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import UserError, key_of, user_error
+from crm_graph.graph.sizes import sized
 from crm_graph.kernel.errors import Refused
 from crm_graph.work import UPDATE, Work
 
 MAX_DOCUMENTS = 100
 MAX_ALIASES = 10
+MAX_ALIAS_LETTERS = 200
 
 
+@sized(model.TrustedDocument, aliases=Items(MAX_ALIASES, Letters(MAX_ALIAS_LETTERS)))
 @strawberry.input(description="A document to trust.")
 class TrustedDocumentInput:
     """A text and its other ids."""
 
     source: str = strawberry.field(description="The document, byte by byte: clients send its SHA-256.")
-    aliases: list[str] = strawberry.field(
-        description="Other ids of it that a tool made, at most 10.", default_factory=list
-    )
+    aliases: list[str] = strawberry.field(description="Other ids of it that a tool made.", default_factory=list)
 
 
 @strawberry.input(description="Documents to trust.")

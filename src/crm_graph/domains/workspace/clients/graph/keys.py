@@ -7,14 +7,16 @@ from datetime import datetime
 
 import strawberry
 
-from crm_graph.domains.workspace.clients import operations
+from crm_graph.domains.workspace.clients import model, operations
 from crm_graph.domains.workspace.clients.graph.types import ApiClient, ApiKey
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import Payload, key_of, perform
 from crm_graph.graph.records import by_key
+from crm_graph.graph.sizes import sized
 from crm_graph.work import Work
 
 
+@sized(model.ApiKey)
 @strawberry.input(description="A new key of a client.")
 class CreateApiKeyInput:
     """See `operations.create_api_key`."""

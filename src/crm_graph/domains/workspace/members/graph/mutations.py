@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import strawberry
 
-from crm_graph.domains.workspace.members import operations
+from crm_graph.domains.workspace.members import model, operations
 from crm_graph.domains.workspace.members.graph.types import Member, Team
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import Payload, field_names, given, key_of, new_key, perform, refer
 from crm_graph.graph.records import by_key
+from crm_graph.graph.sizes import ROLES, sized
 from crm_graph.work import Work
 
 
+@sized(model.Member, roles=ROLES)
 @strawberry.input(description="A new member.")
 class CreateMemberInput:
     """See `operations.create_member`."""
@@ -27,6 +29,7 @@ class CreateMemberInput:
     external_id: str | None = strawberry.field(description="The member's id in another system.", default=None)
 
 
+@sized(model.Member)
 @strawberry.input(description="Changes to a member; what is left out stays.")
 class UpdateMemberInput:
     """See `operations.update_member`."""
@@ -40,6 +43,7 @@ class UpdateMemberInput:
     external_id: strawberry.Maybe[str | None] = strawberry.field(description="The member's id in another system.")
 
 
+@sized(roles=ROLES)
 @strawberry.input(description="The roles of a member, all of them.")
 class SetMemberRolesInput:
     """See `operations.set_member_roles`."""

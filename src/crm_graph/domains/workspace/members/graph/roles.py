@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import strawberry
 
-from crm_graph.domains.workspace.members import roles
+from crm_graph.domains.workspace.members import model, roles
 from crm_graph.domains.workspace.members.policy import ROLE
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import DeletePayload, UserError, perform, perform_delete
+from crm_graph.graph.sizes import sized
 from crm_graph.kernel.errors import Forbidden
 from crm_graph.permissions.definitions import scopes_of
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE, FieldGrant, Grant, Level
@@ -119,6 +120,7 @@ class RoleTypeInput:
     )
 
 
+@sized(model.RoleRow)
 @strawberry.input(description="A new role.")
 class CreateRoleInput:
     """See `roles.create_role`."""
@@ -128,6 +130,7 @@ class CreateRoleInput:
     grants: list[RoleTypeInput] = strawberry.field(description="What it grants, by type.")
 
 
+@sized(model.RoleRow)
 @strawberry.input(description="Changes to a role, a built-in one too, but not `admin`; what is left out stays.")
 class UpdateRoleInput:
     """See `roles.define_role`."""
@@ -140,6 +143,7 @@ class UpdateRoleInput:
     )
 
 
+@sized(model.RoleRow)
 @strawberry.input(description="A role to delete; a built-in one goes back to how it came.")
 class DeleteRoleInput:
     """See `roles.delete_role`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import strawberry
 
-from crm_graph.domains.workspace.members import teams
+from crm_graph.domains.workspace.members import model, teams
 from crm_graph.domains.workspace.members.graph.types import Member, Team
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import (
@@ -19,9 +19,11 @@ from crm_graph.graph.payloads import (
     refer,
 )
 from crm_graph.graph.records import by_key
+from crm_graph.graph.sizes import sized
 from crm_graph.work import Work
 
 
+@sized(model.Team)
 @strawberry.input(description="A new team.")
 class CreateTeamInput:
     """See `teams.create_team`."""
@@ -34,6 +36,7 @@ class CreateTeamInput:
     manager_id: strawberry.ID | None = strawberry.field(description="Who leads the team.", default=None)
 
 
+@sized(model.Team)
 @strawberry.input(description="Changes to a team; what is left out stays, null clears.")
 class UpdateTeamInput:
     """See `teams.update_team`."""

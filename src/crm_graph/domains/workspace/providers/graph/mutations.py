@@ -6,13 +6,16 @@ from typing import Any
 
 import strawberry
 
+from crm_graph.db.sizes import Items, Letters
 from crm_graph.domains.workspace.members.graph.types import Member
-from crm_graph.domains.workspace.providers import operations
+from crm_graph.domains.workspace.providers import model, operations
 from crm_graph.domains.workspace.providers.graph.types import ClaimOperator, IdentityProvider, MemberIdentity
-from crm_graph.domains.workspace.providers.secret import seal_secret
+from crm_graph.domains.workspace.providers.rules import MAX_LENGTH, MAX_RULES
+from crm_graph.domains.workspace.providers.secret import MAX_SECRET_LENGTH, seal_secret
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import DeletePayload, Payload, field_names, given, key_of, perform, perform_delete
 from crm_graph.graph.records import by_key
+from crm_graph.graph.sizes import ROLES, sized
 from crm_graph.work import Work
 
 _TEXTS = {
@@ -42,6 +45,7 @@ def _field(name: str, default: Any) -> Any:
     return strawberry.field(description=_TEXTS[name], default=default)
 
 
+@sized(claim=Letters(MAX_LENGTH), value=Letters(MAX_LENGTH))
 @strawberry.input(description="What a claim must be.")
 class ClaimConditionInput:
     """See `rules.Condition`."""
@@ -51,6 +55,7 @@ class ClaimConditionInput:
     value: str = strawberry.field(description="What with.")
 
 
+@sized(claim=Letters(MAX_LENGTH), value=Letters(MAX_LENGTH), team=Letters(MAX_LENGTH), roles=ROLES)
 @strawberry.input(description="What those get whose claim is as said.")
 class ProvisioningRuleInput:
     """See `rules.Rule`."""
@@ -65,6 +70,9 @@ class ProvisioningRuleInput:
     )
 
 
+@sized(
+    model.IdentityProvider, client_secret=Letters(MAX_SECRET_LENGTH), required=Items(MAX_RULES), rules=Items(MAX_RULES)
+)
 @strawberry.input(
     description="A new identity provider. Register `<public URL>/sso/<its id>/callback` there as redirect URI."
 )
@@ -91,6 +99,9 @@ class CreateIdentityProviderInput:
     sync_roles: bool = _field("sync_roles", False)
 
 
+@sized(
+    model.IdentityProvider, client_secret=Letters(MAX_SECRET_LENGTH), required=Items(MAX_RULES), rules=Items(MAX_RULES)
+)
 @strawberry.input(description="Changes to an identity provider; what is left out stays.")
 class UpdateIdentityProviderInput:
     """See `operations.update_provider`."""
@@ -122,6 +133,7 @@ class DeleteIdentityProviderInput:
     if_version: int | None = strawberry.field(description="Refuse if the provider is at another version.", default=None)
 
 
+@sized(model.MemberIdentity)
 @strawberry.input(description="An account at a provider that is to be a member.")
 class LinkMemberIdentityInput:
     """See `operations.link_identity`."""

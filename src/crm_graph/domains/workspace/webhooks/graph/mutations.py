@@ -7,7 +7,7 @@ from typing import Any
 
 import strawberry
 
-from crm_graph.domains.workspace.webhooks import operations
+from crm_graph.domains.workspace.webhooks import model, operations
 from crm_graph.domains.workspace.webhooks.graph.enums import EndpointStatus
 from crm_graph.domains.workspace.webhooks.graph.types import WebhookDelivery, WebhookEndpoint
 from crm_graph.domains.workspace.webhooks.operations import Edge
@@ -16,6 +16,7 @@ from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import DeletePayload, Payload, field_names, given, key_of, perform, perform_delete
 from crm_graph.graph.records import by_key
 from crm_graph.graph.scalars import JSON
+from crm_graph.graph.sizes import sized
 from crm_graph.work import Work
 
 _TEXTS = {
@@ -36,6 +37,7 @@ def _maybe(name: str) -> Any:
     return strawberry.field(description=_TEXTS[name])
 
 
+@sized(model.WebhookEndpoint)
 @strawberry.input(description="A new webhook endpoint.")
 class CreateWebhookEndpointInput:
     """See `operations.create_endpoint`."""
@@ -48,6 +50,7 @@ class CreateWebhookEndpointInput:
     selection: str | None = strawberry.field(description=_TEXTS["selection"], default=None)
 
 
+@sized(model.WebhookEndpoint)
 @strawberry.input(description="Changes to a webhook endpoint; what is left out stays.")
 class UpdateWebhookEndpointInput:
     """See `operations.update_endpoint`."""

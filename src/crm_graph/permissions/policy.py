@@ -118,6 +118,8 @@ class Policy:
     transitions: tuple[str, ...] = ()
     """The verbs of this type beyond the four that all types have."""
     parent: tuple[Policy, str] | None = None
+    unsaid: bool = False
+    """Whether rows of a part may come with an event of their whole and none of their own: then both have one time."""
     directory: bool = False
     """Whether a change of this type may change what somebody else may do: members and teams."""
     around_own: frozenset[str] = frozenset({TEAM})

@@ -27,6 +27,7 @@ ORDER_LINE = Policy(
     "OrderLine",
     table_of(OrderLine),
     parent=(ORDER, "order_id"),
+    unsaid=True,
     defaults={MARKETER: grant()},  # prices would tell the totals that are hidden from them
 )
-ORDER_STATUS_CHANGE = Policy("OrderStatusChange", table_of(OrderStatusChange), parent=(ORDER, "order_id"))
+ORDER_STATUS_CHANGE = Policy("OrderStatusChange", table_of(OrderStatusChange), parent=(ORDER, "order_id"), unsaid=True)

@@ -26,6 +26,7 @@ OPPORTUNITY_LINE = Policy(
     "OpportunityLine",
     table_of(OpportunityLine),
     parent=(OPPORTUNITY, "opportunity_id"),
+    unsaid=True,
     defaults={MARKETER: grant()},  # prices would tell the amount that is hidden from them
 )
-STAGE_MOVE = Policy("StageMove", table_of(StageMove), parent=(OPPORTUNITY, "opportunity_id"))
+STAGE_MOVE = Policy("StageMove", table_of(StageMove), parent=(OPPORTUNITY, "opportunity_id"), unsaid=True)

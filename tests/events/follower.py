@@ -30,8 +30,24 @@ class Follower:
     wrong: list[str] = field(default_factory=list)
     """What it was told that cannot be, for what it had."""
     cursor: str | None = None
+    settled: LogCursor = LogCursor(0, 0)  # noqa: RUF009 - a tuple
+    """Up to here what it is told may be older than its list, which it has read since."""
+    forgets: bool = False
+    """Whether the filter reads parts that go with their whole."""
     _stream: Any = None
     _waiting: asyncio.Task[Any] | None = None
+
+    async def may(self) -> bool:
+        """Return whether the member may filter so."""
+        body = await self.live.answer(self.claims, self._list, {"where": self.where})
+        return body.get("data") is not None
+
+    @property
+    def _list(self) -> str:
+        return (
+            f"query($where: {self.type}Filter!, $after: String) {{ {self.plural}(where: $where, first: 200,"
+            " after: $after) { nodes { id } pageInfo { hasNextPage endCursor } } }"
+        )
 
     async def start(self) -> None:
         """Subscribe, from the cursor where there is one, and read the list where there is none."""
@@ -46,6 +62,7 @@ class Follower:
         assert refusal is None, refusal.body
         if self.cursor is None:
             self.cursor, self.ids = self._stream.cursor, await self.listed()
+            self.settled = await self.end()
 
     async def stop(self) -> None:
         """Leave; `start` goes on from where this was."""
@@ -60,20 +77,20 @@ class Follower:
         found: set[str] = set()
         after = None
         while True:
-            source = (
-                f"query($where: {self.type}Filter!, $after: String) {{ {self.plural}(where: $where, first: 200,"
-                " after: $after) { nodes { id } pageInfo { hasNextPage endCursor } } }"
-            )
-            page = (await self.live.data(self.claims, source, {"where": self.where, "after": after}))[self.plural]
+            page = (await self.live.data(self.claims, self._list, {"where": self.where, "after": after}))[self.plural]
             found |= {node["id"] for node in page["nodes"]}
             after = page["pageInfo"]["endCursor"]
             if not page["pageInfo"]["hasNextPage"]:
                 return found
 
+    async def end(self) -> LogCursor:
+        """Return the position of the last event that was written."""
+        row = await self.live.connection.fetchrow(_LAST)
+        return LogCursor(row["xid"], row["seq"])
+
     async def catch_up(self) -> list[tuple[str, str | None]]:
         """Apply all that there is to be told of what was written so far; return what that was."""
-        row = await self.live.connection.fetchrow(_LAST)
-        end = LogCursor(row["xid"], row["seq"])
+        end = await self.end()
         first = len(self.told)
         async with asyncio.timeout(60):
             while True:
@@ -97,8 +114,11 @@ class Follower:
         self.told.append((kind, id_))
         if kind == "RESYNC":
             self.ids = await self.listed()
+            self.settled = await self.end()
             return
-        if (kind in COMES) == (id_ in self.ids):
+        # A record that is deleted may have gone with parts that the log does not keep: then it is asked without them.
+        late, had = (LogCursor.decode(cursor) or self.settled) <= self.settled, id_ in self.ids
+        if not late and (kind in COMES) == had and not (kind == "DELETED" and self.forgets):
             self.wrong.append(f"{kind} {id_}, which it {'had' if id_ in self.ids else 'did not have'}")
         if kind in GOES:
             self.ids.discard(id_)

@@ -145,7 +145,7 @@ class Judge:
         found: list[list[Told]] = [[] for _ in asking]
         resync = related.is_beyond(event)
         covered = event.cursor
-        for number, key, was_there, is_there, before, after, far, many, end_xid, end_seq in rows:
+        for number, key, was_there, is_there, before, after, far, many, end_xid in rows:
             kind = None
             if key == event.entity_id and event.entity == self.record.name:
                 kind = self._kind(event, before=before, after=after)
@@ -155,8 +155,8 @@ class Judge:
                 found[number].append(Told(kind, self.record.name, key))
             if far or many:
                 resync = True
-            if far and end_xid is not None:
-                covered = max(covered, LogCursor(end_xid, end_seq))
+            if far:
+                covered = max(covered, LogCursor(end_xid, LAST_SEQ))
         if not resync:
             return Verdict(found)
         for told in found:
@@ -252,6 +252,7 @@ class Judge:
 
 
 MAX_STATEMENTS = 2_000
+LAST_SEQ = (1 << 63) - 1
 _SHARED = frozenset({"workspace_id", "ids", "seqs", "olds"})
 """The binds that are the same for all who ask."""
 _STATEMENTS: dict[Any, tuple[Statement, tuple[str, ...]] | str] = {}

@@ -23,10 +23,10 @@ from sqlalchemy import (
     FromClause,
     Select,
     Table,
-    TableClause,
     UnaryExpression,
 )
 from sqlalchemy.sql.elements import False_
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import and_, eq
 
 HOUSEHOLD = frozenset({"workspace_id", "id"})
@@ -87,7 +87,7 @@ def _walk(element: ClauseElement, record: FromClause, mentions: dict[FromClause,
     if isinstance(element, Select):
         _enter(element, record, mentions)
     for child in element.get_children():
-        if not isinstance(child, Alias | TableClause):
+        if not isinstance(child, FromClause) or isinstance(child, FunctionElement):
             _walk(child, record, mentions)  # type: ignore[arg-type] # children of clauses are clauses
 
 

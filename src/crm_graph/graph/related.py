@@ -24,6 +24,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Integer,
+    Select,
     bindparam,
     column,
     false,
@@ -47,6 +48,8 @@ from crm_graph.permissions.policy import UUID, workspace
 Predicate = Callable[[FromClause], ColumnElement[bool]]
 """Returns what a record must be, over rows of its table, to be seen and to match."""
 SHARED = frozenset({"workspace_id", "entity", "entity_id", "xid", "seq", "undone", "most"})
+_TRUE: ColumnElement[bool] = literal_column("true")
+_ZERO, _ONE = literal_column("0", Integer()), literal_column("1", Integer())
 SPARE = 4
 """How many times over a candidate may be found, before it is not looked for any more."""
 
@@ -136,7 +139,7 @@ def _causes(registry: Registry, mentions: Sequence[Reached]) -> Mapping[str, Cau
 def _question(record: Record, registry: Registry, predicate: Predicate, mentions: Sequence[Reached]) -> Any:
     """Return the statement: for each who asks and each candidate, whether it was there, whether it is, whether it
     matched, and whether it matches; one row without a candidate where there is none. Beside each: whether the event
-    lies too far back, whether there are too many, and up to where a resync now speaks for what comes."""
+    lies too far back, whether there are too many, and the last transaction that a list read from now on shows."""
     tables = {each.name: each for each in (record.table, *(mention.table for mention in mentions))}
     common = [
         *worlds(tables.values(), registry),
@@ -146,35 +149,45 @@ def _question(record: Record, registry: Registry, predicate: Predicate, mentions
     ]
     head = table("head", *(column(name, of) for name, of in _HEAD_COLUMNS))
     candidate = table("candidate", column("id", UUID))
-    was, is_ = world(record.table, BEFORE, born=False), world(record.table, AFTER, born=False)
     rows = func.jsonb_to_recordset(bindparam("asking", type_=JSONB))
     asking = rows.table_valued(column("number", Integer)).render_derived(name="asking", with_types=True)
-    source = head.outerjoin(candidate, ~head.c.far & ~head.c.many)
-    for image in (was, is_):
-        source = source.outerjoin(image, (image.c.workspace_id == workspace()) & (image.c.id == candidate.c.id))
-    return (
-        select(
-            asking.c.number,
-            candidate.c.id,
-            was.c.id.is_not(None).label("was_there"),
-            is_.c.id.is_not(None).label("is_there"),
-            func.coalesce(_in_world(predicate(was), was, BEFORE), false()).label("before"),
-            func.coalesce(_in_world(predicate(is_), is_, AFTER), false()).label("after"),
-            *head.c,
-        )
-        .select_from(source.join(asking, literal_column("true")))
-        .add_cte(*common)
+    was, is_ = (_image(record, candidate, side) for side in (BEFORE, AFTER))
+    before, after = (
+        func.coalesce(_in_world(predicate(image), image, side), false()).label(side)
+        for image, side in ((was, BEFORE), (is_, AFTER))
     )
+    # Fenced, so that the predicates are planned for the one row that they are asked of: for as many as Postgres expects
+    # of the functions above it would hash whole tables.
+    judged = select(before, after).offset(_ZERO).correlate(was, is_, asking).lateral("judged")
+    source = head.outerjoin(candidate, ~head.c.far & ~head.c.many).join(asking, _TRUE)
+    for each in (was, is_, judged):
+        source = source.outerjoin(each, _TRUE)
+    there = was.c.id.is_not(None).label("was_there"), is_.c.id.is_not(None).label("is_there")
+    columns = asking.c.number, candidate.c.id, *there, judged.c.before, judged.c.after, *head.c
+    return select(*columns).select_from(source).add_cte(*common)
+
+
+def _image(record: Record, candidate: Any, side: str) -> Any:
+    """Return the candidate's row in the world on one side of the event."""
+    rows = world(record.table, side, born=False)
+    found = select(*rows.c).where(rows.c.workspace_id == workspace(), rows.c.id == candidate.c.id)
+    return found.limit(_ONE).correlate(candidate).lateral({BEFORE: "was", AFTER: "is_now"}[side])
 
 
 def _in_world(predicate: ColumnElement[bool], record: FromClause, side: str) -> ColumnElement[bool]:
-    """Return a predicate about a record with every table that it reads as it was on one side of the event."""
+    """Return a predicate about a record with every table that it reads as it was on one side of the event; its
+    subqueries are fenced as well, so that each goes along its index for one row and none is joined or hashed whole."""
     places = {
         rows: world(mention.table, side, born=mention.pointed_to)
         for rows, mention in reached(predicate, record).items()
     }
 
+    fenced: list[Any] = []
+
     def replaced(element: Any, **_: Any) -> Any:
+        if isinstance(element, Select) and not any(element is each for each in fenced):
+            fenced.append(element.offset(_ZERO))
+            return replacement_traverse(fenced[-1], {}, replaced)
         if isinstance(element, Alias):
             return places.get(element)
         if isinstance(element, ColumnClause) and element.table in places:
@@ -185,16 +198,12 @@ def _in_world(predicate: ColumnElement[bool], record: FromClause, side: str) -> 
     return moved
 
 
-_HEAD_COLUMNS = (("far", Boolean()), ("many", Boolean()), ("end_xid", BigInteger()), ("end_seq", BigInteger()))
+_HEAD_COLUMNS = (("far", Boolean()), ("many", Boolean()), ("end_xid", BigInteger()))
 _HEAD = """
     SELECT (SELECT count(*) FROM later) > :undone AS far,
         (SELECT count(*) FROM candidate) > :most
             OR EXISTS (SELECT FROM found GROUP BY arm HAVING count(*) >= {spare} * (:most + 1)) AS many,
-        last.xid AS end_xid, last.seq AS end_seq
-    FROM (VALUES (true)) AS one (row) LEFT JOIN (
-        SELECT xid::text::bigint AS xid, seq FROM later
-        WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY later.xid DESC, seq DESC LIMIT 1
-    ) AS last ON true
+        pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1 AS end_xid
 """
 
 
@@ -211,19 +220,28 @@ def _found(record: Record, mentions: Sequence[Reached]) -> str:
 
 
 def _arm(record: Record, changed: Reached) -> str:
-    """Return the text of the records that come to the changed rows of one mention."""
-    names: dict[Reached | None, str] = {None: "record"}
-    conditions = ["record.workspace_id = :workspace_id"]
-    sources = [f"{record.table.name}__wide AS record"]
-    for mention in _on_the_way(changed):
-        name = names[mention] = f"at_{len(names)}"
-        sources.append(f"{mention.table.name}__wide AS {name}")
-        conditions.append(f"{name}.workspace_id = :workspace_id")
-        conditions += [f"{name}.{link.column} = {names[link.nearer]}.{link.other}" for link in mention.links]
-    changes = f"SELECT id FROM {changed.table.name}__later WHERE this"  # noqa: S608 - names of tables and columns
-    conditions.append(f"{names[changed]}.id IN ({changes})")
-    source, condition = ", ".join(sources), " AND ".join(conditions)
-    return f"SELECT record.id FROM {source} WHERE {condition} LIMIT {SPARE} * (:most + 1)"  # noqa: S608 - as above
+    """Return the text of the records that come to the changed rows of one mention: from these towards the record, each
+    step fenced (`OFFSET 0`), so that Postgres goes this way, along indexes, whatever it expects."""
+    placed: dict[Reached | None, str] = {changed: "at_0"}
+    changes = f"(SELECT DISTINCT id FROM {changed.table.name}__later WHERE this) AS changed"  # noqa: S608 - of ours
+    sources = [changes, _step(changed.table.name, "rows.id = changed.id", "at_0")]
+    for mention in [*reversed(_on_the_way(changed)[:-1]), None]:
+        conditions = [
+            f"rows.{link.other} = {name}.{link.column}"
+            for farther, name in placed.items()
+            if farther is not None
+            for link in farther.links
+            if link.nearer is mention
+        ]
+        name = placed[mention] = f"at_{len(placed)}"
+        of = record.table if mention is None else mention.table
+        sources.append(_step(of.name, " AND ".join(conditions), name))
+    return f"SELECT {placed[None]}.id FROM {', '.join(sources)} LIMIT {SPARE} * (:most + 1)"  # noqa: S608 - as above
+
+
+def _step(table_name: str, condition: str, name: str) -> str:
+    rows = f"SELECT * FROM {table_name}__wide AS rows WHERE rows.workspace_id = :workspace_id AND {condition} OFFSET 0"  # noqa: S608
+    return f"LATERAL ({rows}) AS {name}"
 
 
 def _on_the_way(mention: Reached) -> list[Reached]:

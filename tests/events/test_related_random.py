@@ -47,7 +47,7 @@ async def _run(live: Running, case: int) -> Counter[str]:
     dice = Random(f"{SEED}:{case}")
     chance = Chance(live, await live.member("admin"), dice)
     await _prepare(chance)
-    followers = [await _follower(chance, number) for number in range(FOLLOWERS)]
+    followers = [await _follower(chance, case, number) for number in range(FOLLOWERS)]
     away: set[Follower] = set()
     kinds: Counter[str] = Counter()
     for _ in range(ROUNDS):
@@ -84,12 +84,12 @@ async def _prepare(chance: Chance) -> None:
         await chance.create(type_)
 
 
-async def _follower(chance: Chance, number: int) -> Follower:
+async def _follower(chance: Chance, case: int, number: int) -> Follower:
     """Return a member who follows a type within a filter that their random role allows."""
     live, dice = chance.live, chance.dice
-    name = f"r{abs(hash((SEED, dice.random()))) % 10**9}_{number}"
-    values = {"name": name, "grants": chance.grants()}
-    await live.mutate(chance.admin, "createRole", values, "role { name }")
+    name, grants = f"chance_{number}", chance.grants()
+    how = "updateRole" if case else "createRole"
+    await live.mutate(chance.admin, how, {"name": name, "grants": grants}, "role { name }")
     member = chance.members.pop()
     await live.mutate(chance.admin, "setMemberRoles", {"id": member, "roles": [name]}, "member { id }")
     claims = await live.claims(member)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -23,8 +23,8 @@ from crm_graph.db.session import Trust
 from crm_graph.events.hub import Feed, FeedOverflow, Hub
 from crm_graph.events.log import Event
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.judging import ChangeKind
-from crm_graph.graph.live import Watch
+from crm_graph.graph.judging import Told, Verdict
+from crm_graph.graph.live import Watch, moves_rights
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import LogCursor
@@ -37,8 +37,8 @@ RETRY_S = 0.2
 AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 Key = tuple[Any, ...]
-Execute = Callable[[Event, GraphContext, ChangeKind], Awaitable[Answer | None]]
-"""Returns the answer that a group's subscribers get for an event; None where they may not ask so any more."""
+Execute = Callable[[Event, GraphContext, Sequence[Told]], Awaitable[Sequence[Answer] | None]]
+"""Returns the answers that a group's subscribers get for an event; None where they may not ask so any more."""
 
 
 class Contexts(Protocol):
@@ -53,13 +53,15 @@ class Moved(Exception):
 
 @dataclass(slots=True, eq=False)
 class Subscriber:
-    """One subscriber's bounded queue of answers."""
+    """One subscriber's bounded queue of events, each with its answers."""
 
     viewer: Viewer
     family: Family
     start: LogCursor
     """Up to here the subscriber replays the log by itself; what the queue holds comes after, or is known to it."""
-    queue: asyncio.Queue[tuple[LogCursor, float, Answer] | None]
+    queue: asyncio.Queue[tuple[LogCursor, float, Sequence[Answer]] | None]
+    covered: LogCursor
+    """Up to here it was told to read its list anew: nothing more need be told it."""
     error: Exception | None = None
     passed: LogCursor | None = None
     """Up to here nothing is missing: known where the subscriber was ended with nothing waiting for it."""
@@ -71,12 +73,12 @@ class Subscriber:
         """Whether everything that the hub has read was judged, and what it became was sent."""
         return self.error is None and not self.in_hand and self.queue.empty() and self.family.is_idle
 
-    def put(self, cursor: LogCursor, now: float, answer: Answer) -> None:
-        """Queue an answer; a full queue ends the subscriber, once what it holds was taken."""
+    def put(self, cursor: LogCursor, now: float, answers: Sequence[Answer]) -> None:
+        """Queue the answers to an event; a full queue ends the subscriber, once what it holds was taken."""
         if self.error is not None:
             return
         try:
-            self.queue.put_nowait((cursor, now, answer))
+            self.queue.put_nowait((cursor, now, answers))
         except asyncio.QueueFull:
             self.error = FeedOverflow(cursor)
 
@@ -93,9 +95,9 @@ class Subscriber:
             self.queue.get_nowait()
         self.queue.put_nowait(None)
 
-    async def answers(self) -> AsyncIterator[tuple[LogCursor, float, Answer]]:
-        """Yield answers with their cursors and the time since which they wait, until the hub stops. Raises Moved, and
-        FeedOverflow when the subscriber does not keep up."""
+    async def answers(self) -> AsyncIterator[tuple[LogCursor, float, Sequence[Answer]]]:
+        """Yield the answers to an event with its cursor and the time since which they wait, until the hub stops. Raises
+        Moved, and FeedOverflow when the subscriber does not keep up."""
         while True:
             if self.error is not None and self.queue.empty():
                 raise self.error
@@ -176,7 +178,7 @@ class Groups:
         group = family.groups.get(key)
         if group is None:
             group = family.groups[key] = Group(viewer, watch, execute)
-        subscriber = Subscriber(viewer, family, family.taken, asyncio.Queue(self._queue_size + 1))
+        subscriber = Subscriber(viewer, family, family.taken, asyncio.Queue(self._queue_size + 1), family.taken)
         group.subscribers.add(subscriber)
         try:
             yield subscriber
@@ -186,7 +188,7 @@ class Groups:
                 del family.groups[key]
 
     def _begin(self, key: Key, context: GraphContext, watch: Watch) -> Family:
-        registered = self._hub.registered(context.viewer.workspace_id, watch.told(context.access))
+        registered = self._hub.registered(context.viewer.workspace_id, watch.read(context.access))
         feed = registered.__enter__()
         family = self._families[key] = Family(context, watch, feed)
 
@@ -236,25 +238,43 @@ class Groups:
     async def _take(self, family: Family, event: Event) -> bool:
         """Give one event to the groups that it matters to. Returns False where somebody's rights in the workspace have
         moved since the family's were read."""
-        groups = list(family.groups.values())
+        groups = [
+            each for each in family.groups.values() if any(one.covered < event.cursor for one in each.subscribers)
+        ]
         guarded = self._contexts(family.viewer, Trust(self._authenticator.stands(family.viewer)))
-        plain = self._contexts(family.viewer)
-        asking = [await each.watch.judges[event.entity].asking(plain, each.viewer) for each in groups]
-        kinds = await family.watch.judges[event.entity].kinds_for(guarded, [event], asking)
-        if len(kinds) < len(groups):
+        if moves_rights(event, guarded.access):
             return False
-        matched = [(group, kind) for group, (kind,) in zip(groups, kinds, strict=True) if kind is not None]
+        concerned = family.watch.concerned(event, guarded.access)
+        if not groups or not concerned:
+            return True
+        plain = self._contexts(family.viewer)
+        asking = {
+            name: [await each.watch.judges[name].asking(plain, each.viewer) for each in groups] for name in concerned
+        }
+        verdict = await family.watch.verdict(guarded, event, asking)
+        if verdict is None:
+            return False
+        await self._give(family, event, groups, verdict, guarded)
+        return True
+
+    async def _give(
+        self, family: Family, event: Event, groups: Sequence[Group], verdict: Verdict, guarded: GraphContext
+    ) -> None:
+        matched = [(group, told) for group, told in zip(groups, verdict.told, strict=True) if told]
         answers = await asyncio.gather(
-            *(group.execute(event, self._contexts(group.viewer), kind) for group, kind in matched)
+            *(group.execute(event, self._contexts(group.viewer), told) for group, told in matched)
         )
         receivers = [
-            (each, answer) for (group, _), answer in zip(matched, answers, strict=True) for each in group.subscribers
+            (each, answer)
+            for (group, _), answer in zip(matched, answers, strict=True)
+            for each in group.subscribers
+            if each.covered < event.cursor
         ]
         confirmed = await self._authenticator.unchanged(guarded.reader, (each.viewer for each, _ in receivers))
         now = asyncio.get_running_loop().time()
         for each, answer in receivers:
             if answer is not None and each.viewer.standing in confirmed:
                 each.put(event.cursor, now, answer)
+                each.covered = verdict.covered or each.covered
             else:
                 each.end(family.done, Moved())
-        return True

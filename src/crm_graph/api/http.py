@@ -239,8 +239,8 @@ class GraphQLEndpoint:
                     yield f"id: {stream.cursor}\n\n".encode()
         except RequestError as error:
             yield frame("next", self._engine.refuse_error(error))
-        except FeedOverflow as error:
-            message = f'The connection was too slow. Resume with `after: "{error.cursor.encode()}"`.'
+        except FeedOverflow:
+            message = f'The connection was too slow. Resume with `after: "{stream.cursor}"`.'
             yield frame("next", self._engine.refuse([GraphQLError(message)], "RATE_LIMITED"))
         except Exception as error:  # the database is away, say
             errors = [GraphQLError(str(error), original_error=error)]

@@ -8,9 +8,10 @@ reading is to be written down stays by itself: each who reads is named in the lo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
 
 import orjson
 from aiodataloader import DataLoader
@@ -31,8 +32,9 @@ from crm_graph.executor.fields import present
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.execution import Operation, coerce_variables
-from crm_graph.graph.judging import ChangeKind
-from crm_graph.graph.live import Change, Watch, make_change
+from crm_graph.graph.judging import ChangeKind, Told
+from crm_graph.graph.live import Change, Watch, make_change, moves_rights
+from crm_graph.graph.positions import scope_of
 from crm_graph.graph.records import WatchSpec, spec_of
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.origin import NOWHERE, Origin
@@ -43,6 +45,7 @@ from crm_graph.kernel.errors import RequestError
 from crm_graph.kernel.ids import new_id
 from crm_graph.kernel.settings import Settings
 
+START = LogCursor(0, 0)
 STALE_S = 0.1
 """Before an answer that waited longer for its client is sent, its receiver is confirmed once more."""
 Answers = AsyncGenerator[tuple[str, Answer], None]
@@ -58,6 +61,10 @@ class Executing(Protocol):
     settings: Settings
     requests: Requests
     trusted: TrustedDocuments
+
+    def now(self) -> datetime:
+        """Return the time of the engine's clock."""
+        ...
 
     def refuse(self, errors: Sequence[GraphQLError], code: str, request_id: str | None = None, /) -> Answer:
         """Return the answer to a request that is not executed."""
@@ -100,8 +107,14 @@ class Subscription:
     origin: Origin
     position: LogCursor
     """What lies at or before it was answered, or is nothing to this client."""
+    scope: str
+    """What the client could see when it was told last; empty where that is not known."""
     place: Subscriber | None = None
     """Its place in a group, once it has come so far."""
+    refreshed: LogCursor = START
+    """What happened to anybody's rights up to here is in what it may see."""
+    covered: LogCursor = START
+    """Up to here it was told to read its list anew: nothing more need be told it."""
 
 
 class Live:
@@ -129,7 +142,7 @@ class Live:
         if of is None:
             return ""
         idle = of.place is not None and of.place.is_idle
-        return (max(of.position, self._hub.position) if idle else of.position).encode()
+        return (max(of.position, self._hub.position) if idle else of.position).encode(of.scope)
 
 
 class Subscriptions:
@@ -182,28 +195,28 @@ class Subscriptions:
             if arguments.get("after") is not None:
                 removed = await horizon(engine.database.primary_reader())
             watch = Watch.of(spec, context, arguments, newest, removed)
-            watch.told(context.access)
+            watch.read(context.access)
         except RequestError as error:
             return engine.refuse_error(error, request_id), empty
         except GraphQLError as error:
             return engine.refuse([error], "BAD_USER_INPUT", request_id), empty
         asked = _asked(request, operation, node, current().client_id)
-        found = Subscription(request, operation, current, watch, field.type, asked, origin, watch.after)
+        found = Subscription(request, operation, current, watch, field.type, asked, origin, watch.after, watch.scope)
         return None, Live(self._counted(found), found, engine.hub)
 
     async def _counted(self, subscription: Subscription) -> Answers:
         self._engine.requests.open_subscriptions += 1
         try:
             async for cursor, answer in self._stream(subscription):
-                yield cursor.encode(), answer
+                yield cursor, answer
         finally:
             self._engine.requests.open_subscriptions -= 1
 
-    async def _stream(self, of: Subscription) -> AsyncIterator[tuple[LogCursor, Answer]]:
+    async def _stream(self, of: Subscription) -> AsyncIterator[tuple[str, Answer]]:
         while True:
             try:
                 async for answer in self._go_on(of):
-                    yield of.position, answer
+                    yield of.position.encode(of.scope), answer
             except Moved:
                 continue
             except FeedOverflow:
@@ -214,55 +227,94 @@ class Subscriptions:
         """Yield what comes after the position, which moves on. Raises Moved when the subscriber is to be read anew,
         FeedOverflow when it does not keep up, and RequestError when it may not go on."""
         context = await self._refreshed(of)
-        hub, workspace_id, told = self._engine.hub, context.viewer.workspace_id, of.watch.told(context.access)
-        rights = context.access.fingerprint
+        async for answer in self._rescoped(of, context):
+            yield answer
+        hub, workspace_id, read = self._engine.hub, context.viewer.workspace_id, of.watch.read(context.access)
         if context.access.audits:
-            async for answer in self._alone(of, rights, hub.events(workspace_id, told, of.position)):
+            async for answer in self._alone(of, context, hub.events(workspace_id, read, of.position)):
                 yield answer
             return
+        scope = of.scope
 
-        async def execute(event: Event, context: GraphContext, kind: ChangeKind) -> Answer | None:
+        async def execute(event: Event, context: GraphContext, told: Sequence[Told]) -> Sequence[Answer] | None:
             try:
                 await self._engine.trusted.check(of.request, of.current())
             except RequestError:
                 return None
-            return await self._answer(of, event, context, kind)
+            return await self._answers(of, event, context, told, scope)
 
         with self.groups.joined(context, of.watch, of.asked, execute) as subscriber:
-            missed = hub.replay(workspace_id, told, of.position, subscriber.start)
-            async for answer in self._alone(of, rights, missed):
+            missed = hub.replay(workspace_id, read, of.position, subscriber.start)
+            async for answer in self._alone(of, context, missed):
                 yield answer
             of.place = subscriber
+            subscriber.covered = max(subscriber.covered, of.covered)
             try:
-                async for cursor, since, answer in subscriber.answers():
+                async for cursor, since, answers in subscriber.answers():
                     if cursor <= of.position:
                         continue
                     if asyncio.get_running_loop().time() - since > STALE_S:
                         context = await self._refreshed(of)
                         if context.viewer != subscriber.viewer:
                             raise Moved
-                    of.position = cursor
-                    yield answer
+                    for position, answer in _placed(cursor, answers):
+                        of.position = position
+                        yield answer
             finally:
                 of.place = None
                 if subscriber.passed is not None:
                     of.position = max(of.position, subscriber.passed)
 
-    async def _alone(self, of: Subscription, rights: str, events: AsyncIterator[Event]) -> AsyncIterator[Answer]:
-        """Yield answers to events; Moved where the rights are others than those by which these events were chosen."""
+    async def _alone(
+        self, of: Subscription, context: GraphContext, events: AsyncIterator[Event]
+    ) -> AsyncIterator[Answer]:
+        """Yield answers to events, which were chosen by the rights of a context; Moved where they are others by now."""
+        rights = context.access.fingerprint
         async for event in events:
-            context = await self._refreshed(of)
-            if context.access.fingerprint != rights:
-                raise Moved
-            (kind,) = await of.watch.judges[event.entity].kinds(context, [event])
-            answer = None if kind is None else await self._answer(of, event, context, kind)
+            moved = moves_rights(event, context.access) and event.cursor > of.refreshed
+            concerned = event.cursor > of.covered and of.watch.concerned(event, context.access)
+            if moved or concerned:
+                context = await self._refreshed(of)
+                if context.access.fingerprint != rights or scope_of(context.access, context.viewer) != of.scope:
+                    raise Moved
+            if concerned:
+                asking = {name: [await of.watch.judges[name].asking(context, context.viewer)] for name in concerned}
+                verdict = await of.watch.verdict(context, event, asking)
+                assert verdict is not None, "nothing guards this context"
+                answers = await self._answers(of, event, context, verdict.told[0], of.scope)
+                of.covered = verdict.covered or of.covered
+                for position, answer in _placed(event.cursor, answers):
+                    of.position = position
+                    yield answer
             of.position = event.cursor
-            if answer is not None:
-                yield answer
 
-    async def _answer(self, of: Subscription, event: Event, context: GraphContext, kind: ChangeKind) -> Answer:
-        return await self._engine.answer_change(
-            of.request, of.operation, context, make_change(of.change, of.watch, event, context, kind)
+    async def _rescoped(self, of: Subscription, context: GraphContext) -> AsyncIterator[Answer]:
+        """Yield a RESYNC where the client may see other rows or fields than when it was told last."""
+        scope = scope_of(context.access, context.viewer)
+        was, of.scope = of.scope, scope
+        if was in {"", scope}:
+            return
+        now = self._engine.now().isoformat()
+        viewer = context.viewer
+        event = Event(of.position, viewer.workspace_id, "Resync", of.watch.record.name, "", None, now, {}, {})
+        told = [Told(ChangeKind.RESYNC, of.watch.record.name, None)]
+        for answer in await self._answers(of, event, context, told, scope):
+            yield answer
+
+    async def _answers(
+        self, of: Subscription, event: Event, context: GraphContext, told: Sequence[Told], scope: str
+    ) -> Sequence[Answer]:
+        """Return an answer to each thing that is told of an event."""
+        return await asyncio.gather(
+            *(
+                self._engine.answer_change(
+                    of.request,
+                    of.operation,
+                    context,
+                    make_change(of.change, of.watch, event, context, one, position.encode(scope)),
+                )
+                for position, one in _placed(event.cursor, told)
+            )
         )
 
     async def _refreshed(self, of: Subscription) -> GraphContext:
@@ -270,6 +322,7 @@ class Subscriptions:
         RequestError when the client may not ask so."""
         claims = of.current()
         await self._engine.trusted.check(of.request, claims)
+        of.refreshed = self._engine.hub.position
         viewer = await self._viewers.load(claims)
         return self._engine.live_context(viewer, None, claims, of.origin)
 
@@ -282,6 +335,18 @@ class Subscriptions:
         )
         viewers = dict(zip(principals, found, strict=True))
         return [viewers[each.principal] for each in asked]  # type: ignore[misc] # the loader raises what is an error
+
+
+T = TypeVar("T")
+
+
+def _placed(cursor: LogCursor, told: Sequence[T]) -> Iterator[tuple[LogCursor, T]]:
+    """Yield the things told of one event, each with the position that a client has then reached: only behind the last
+    one that of the event, so that whoever is cut off in the middle is told all of them again."""
+    for one in told[:-1]:
+        yield LogCursor(cursor.xid, cursor.seq - 1), one
+    if told:
+        yield cursor, told[-1]
 
 
 def _asked(request: GraphQLRequest, operation: Operation, node: FieldNode, client_id: str | None) -> Key:

@@ -343,8 +343,8 @@ class _Connection:
             await self._tell_cursors()
             async for _, answer in stream:
                 await self._next(id_, answer)
-        except FeedOverflow as error:
-            message = f'The connection was too slow. Resume with `after: "{error.cursor.encode()}"`.'
+        except FeedOverflow:
+            message = f'The connection was too slow. Resume with `after: "{stream.cursor}"`.'
             await self._error(id_, self._engine.refuse([GraphQLError(message)], "RATE_LIMITED"))
             return
         finally:

@@ -39,8 +39,8 @@ class Statement:
 
     @property
     def reads(self) -> bool:
-        """Whether this is a SELECT."""
-        return self.text.startswith("SELECT")
+        """Whether this is a SELECT, which may begin with its common tables."""
+        return self.text.startswith(("SELECT", "WITH"))
 
     def guarded(self, condition: str, arguments: int) -> str:
         """Return the text as a subquery that yields no rows where a condition over so many arguments fails.

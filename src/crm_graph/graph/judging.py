@@ -25,9 +25,11 @@ from crm_graph.graph.context import GraphContext
 from crm_graph.graph.filters import EVERYTHING, Form, Normaliser, predicate
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
+from crm_graph.graph.related import Related, related_of
 from crm_graph.graph.sealed import Search, blind_values
 from crm_graph.graph.views import View
 from crm_graph.identity.viewer import Viewer
+from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import Forbidden
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.policy import UUID, workspace
@@ -42,6 +44,31 @@ class ChangeKind(Enum):
     ENTERED = strawberry.enum_value("ENTERED", description="The record now matches, or may now be seen: add it.")
     LEFT = strawberry.enum_value("LEFT", description="The record no longer matches, or may no longer be seen: drop it.")
     DELETED = strawberry.enum_value("DELETED", description="The record is gone: drop it.")
+    RESYNC = strawberry.enum_value(
+        "RESYNC",
+        description="Which records match, or may be seen, has changed in more ways than are told one by one: your roles"
+        " or teams changed, or a record that very many others depend on, or what the log does not keep. It is of no"
+        " record. Read your list anew, and go on with what follows.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one viewer is told of a record because of an event, which may be about another one; a RESYNC is of none."""
+
+    kind: ChangeKind
+    record: str
+    """The name of its type."""
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an event means to each of those who ask."""
+
+    told: Sequence[Sequence[Told]]
+    covered: LogCursor | None = None
+    """Where all are told to read their lists anew: up to here nothing more need be told them."""
 
 
 @dataclass(slots=True)
@@ -85,7 +112,7 @@ class Judge:
             "ids": [event.entity_id for event in events],
             "seqs": [event.cursor.seq for event in events],
             "olds": [{name: change[0] for name, change in event.changes.items()} for event in events],
-            "asking": [{**each, "number": number} for number, each in enumerate(asking)],
+            "asking": _numbered(asking),
         }
         statement, audited = self.statement(context.access)
         rows = await context.reader.fetch(statement, values)
@@ -98,6 +125,62 @@ class Judge:
             if before or after:
                 kinds[number][place - 1] = self._kind(events[place - 1], before=before, after=after)
         return kinds
+
+    async def verdict(self, context: GraphContext, event: Event, asking: Sequence[Mapping[str, Any]]) -> Verdict | None:
+        """Return what an event means to each who asks, for the record that it is about and for those that it brings or
+        takes: in one statement. None where the guard of the context's session fails."""
+        related = self.related(context.access)
+        if related is None:
+            kinds = await self.kinds_for(context, [event], asking)
+            told = [[Told(kind, self.record.name, event.entity_id)] if kind else [] for (kind,) in kinds]
+            return Verdict(told) if kinds else None
+        rows = await context.reader.fetch(
+            related.statement, {**related.binds(context, event), "asking": _numbered(asking)}
+        )
+        _, audited = self.statement(context.access)
+        if audited:
+            context.note_reads(audited)
+        if not rows:
+            return None
+        found: list[list[Told]] = [[] for _ in asking]
+        resync = related.is_beyond(event)
+        covered = event.cursor
+        for number, key, was_there, is_there, before, after, far, many, end_xid in rows:
+            kind = None
+            if key == event.entity_id and event.entity == self.record.name:
+                kind = self._kind(event, before=before, after=after)
+            elif was_there and is_there and before != after:
+                kind = ChangeKind.ENTERED if after else ChangeKind.LEFT
+            if kind is not None:
+                found[number].append(Told(kind, self.record.name, key))
+            if far or many:
+                resync = True
+            if far:
+                covered = max(covered, LogCursor(end_xid, LAST_SEQ))
+        if not resync:
+            return Verdict(found)
+        for told in found:
+            told.append(Told(ChangeKind.RESYNC, self.record.name, None))
+        return Verdict(found, covered)
+
+    def related(self, access: Access) -> Related | None:
+        """Return what else is asked for events, of other types too; None where it is the record's own row alone that
+        says whether it matches. Raises Forbidden where one may not filter so."""
+        self.statement(access)
+        key = self.record.name, self.form, access.fingerprint
+        if key not in _RELATED:
+            if len(_RELATED) >= MAX_STATEMENTS:
+                _RELATED.clear()
+            _RELATED[key] = related_of(self.record, self.registry, lambda rows: self._matching(access, rows, {}))
+        return _RELATED[key]
+
+    def concerns(self, event: Event, access: Access) -> bool:
+        """Return whether an event may mean anything: it is about a record of this type, or about what its filter or the
+        viewer's scope reads."""
+        if event.entity == self.record.name:
+            return True
+        related = self.related(access)
+        return related is not None and related.concerns(event)
 
     def _kind(self, event: Event, *, before: bool, after: bool) -> ChangeKind | None:
         created = event.type in {f"{self.record.name}Created", f"{self.record.name}Added"}
@@ -169,11 +252,17 @@ class Judge:
 
 
 MAX_STATEMENTS = 2_000
+LAST_SEQ = (1 << 63) - 1
 _SHARED = frozenset({"workspace_id", "ids", "seqs", "olds"})
 """The binds that are the same for all who ask."""
 _STATEMENTS: dict[Any, tuple[Statement, tuple[str, ...]] | str] = {}
 """A text says why one may not filter so."""
+_RELATED: dict[Any, Related | None] = {}
 EVENTS = table_of(EventRow)
+
+
+def _numbered(asking: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [{**each, "number": number} for number, each in enumerate(asking)]
 
 
 def _given() -> Any:

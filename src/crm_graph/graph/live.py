@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import strawberry
@@ -13,8 +14,8 @@ from crm_graph.events.horizon import require_kept
 from crm_graph.events.log import Event
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.filters import Form
-from crm_graph.graph.judging import ChangeKind, Judge
-from crm_graph.graph.positions import any_position
+from crm_graph.graph.judging import ChangeKind, Judge, Told, Verdict
+from crm_graph.graph.positions import any_position, scope_of
 from crm_graph.graph.records import Record, RecordEdge, WatchSpec, own_name, record_of
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.scalars import Cursor
@@ -24,6 +25,9 @@ from crm_graph.kernel.ids import decode_id, encode_id
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import READ
 from crm_graph.wholes import PARTS
+
+GONE = frozenset({ChangeKind.LEFT, ChangeKind.DELETED, ChangeKind.RESYNC})
+"""The kinds of changes with no record to show."""
 
 
 @strawberry.type
@@ -36,9 +40,13 @@ class Change:
         description="The position of this change; pass it as `after` to resume behind it."
     )
     kind: ChangeKind = strawberry.field(description="What it means for a list of these records.")
-    event: str = strawberry.field(description="What happened, as listed in schema/events.json.")
-    record_id: strawberry.ID = strawberry.field(
-        description="The id of the record. Not called `id`: a normalising client would take this change for the record."
+    event: str = strawberry.field(
+        description="What happened, as listed in schema/events.json. Where a record came or went because another one"
+        " changed, it is told as updated; of a RESYNC this is `Resync`."
+    )
+    record_id: strawberry.ID | None = strawberry.field(
+        description="The id of the record; null of a RESYNC, which is of none. Not called `id`: a normalising client"
+        " would take this change for the record."
     )
     at: datetime = strawberry.field(description="When it happened.")
     changed_fields: list[str] = strawberry.field(description="The fields that changed, of those you may read.")
@@ -62,6 +70,8 @@ class Watch:
     after: LogCursor
     """Where the stream starts: where the client was, else where the log was when it asked, so that nothing falls
     between the subscription and its first event."""
+    scope: str
+    """What the client could see there (`positions.scope_of`); empty where its cursor does not say."""
 
     @classmethod
     def of(
@@ -91,24 +101,51 @@ class Watch:
             if "where" in arguments:
                 judge = Judge.of(record, registry, arguments["where"], ("where",))
             judges, within = {record.name: judge}, None
-        after = newest
+        after, scope = newest, scope_of(context.access, context.viewer)
         if arguments.get("after") is not None:
-            after = any_position(context, arguments["after"])
+            after, scope = any_position(context, arguments["after"])
             require_kept(after, removed)
         if after > newest:
             raise BadUserInput("`after` is not a cursor of this event log.", path=("after",))
-        return cls(record, judges, within, after)
+        return cls(record, judges, within, after, scope)
 
     @property
     def form(self) -> tuple[Form, ...]:
         """What is asked for, without its values."""
         return tuple(each.form for each in self.judges.values())
 
-    def told(self, access: Access) -> tuple[str, ...]:
-        """Return the record types of which one may be told: of a timeline those that one may look for. Raises Forbidden
-        where one may not filter so."""
+    def read(self, access: Access) -> tuple[str, ...]:
+        """Return the types whose events are to be read: those of which one may be told, those on which it depends who
+        is told of them, and those that say what viewers may see. Raises Forbidden where one may not filter so."""
         self.judges[self.record.name].statement(access)
-        return tuple(name for name, judge in self.judges.items() if judge.may_ask(access))
+        types = dict.fromkeys(name for name, judge in self.judges.items() if judge.may_ask(access))
+        for name in list(types):
+            related = self.judges[name].related(access)
+            types |= dict.fromkeys(related.causes if related is not None else ())
+        return (*types, *(name for name, of in access.types.items() if of.policy.directory and name not in types))
+
+    def concerned(self, event: Event, access: Access) -> list[str]:
+        """Return the types of which one may be told something because of an event, its own first."""
+        names = sorted(self.judges, key=lambda name: name != event.entity)
+        return [n for n in names if self.judges[n].may_ask(access) and self.judges[n].concerns(event, access)]
+
+    async def verdict(self, context: GraphContext, event: Event, asking: Mapping[str, Sequence[Any]]) -> Verdict | None:
+        """Return what an event means to each of those who ask: what they ask for is given for each type that is
+        concerned. In one statement a type. None where the guard of the context's session fails."""
+        found: list[Verdict] = []
+        for name, each in asking.items():
+            verdict = await self.judges[name].verdict(context, event, each)
+            if verdict is None:
+                return None
+            found.append(verdict)
+        told = [_one_resync([*chain(*of_one)]) for of_one in zip(*(each.told for each in found), strict=True)]
+        return Verdict(told, next((each.covered for each in found if each.covered is not None), None))
+
+
+def moves_rights(event: Event, access: Access) -> bool:
+    """Return whether an event may have changed what viewers may see: of members, teams, roles and credentials."""
+    of = access.types.get(event.entity)
+    return of is not None and of.policy.directory and bool(event.changes)
 
 
 def paths_to(record: Record, registry: Registry) -> Mapping[str, tuple[str, ...]]:
@@ -157,20 +194,39 @@ def _at(path: Sequence[str], id_: str) -> Mapping[str, Any]:
     return where
 
 
-def make_change(cls: type[Change], watch: Watch, event: Event, context: GraphContext, kind: ChangeKind) -> Change:
+def make_change(
+    cls: type[Change], watch: Watch, event: Event, context: GraphContext, told: Told, cursor: str
+) -> Change:
     """Return the plain object that the subscription's selection is executed on."""
-    record, gone = context.registry.records[event.entity], kind in {ChangeKind.LEFT, ChangeKind.DELETED}
+    event = _as_told(watch, event, told)
+    record, gone = context.registry.records[event.entity], told.kind in GONE
     return cls(
         key=None if gone else event.entity_id,
         actor_key=event.actor,
-        cursor=Cursor(event.cursor.encode()),
-        kind=kind,
+        cursor=Cursor(cursor),
+        kind=told.kind,
         event=event_name(record, event, context),
-        record_id=strawberry.ID(encode_id(record.prefix, event.entity_id)),
+        record_id=None if told.key is None else strawberry.ID(encode_id(record.prefix, told.key)),
         at=event.at,  # type: ignore[arg-type] # in output form, as everything from the database
         changed_fields=[] if gone else changed_fields(record, event, context),
         **cls.more(watch, event, context, gone=gone),
     )
+
+
+def _as_told(watch: Watch, event: Event, told: Told) -> Event:
+    """Return an event as one of what is told of it. What happened to another record, and who did it, is not for whoever
+    may see this one."""
+    if told.key is None:
+        return replace(event, type="Resync", entity=watch.record.name, entity_id="", actor=None, changes={})
+    if (told.record, told.key) == (event.entity, event.entity_id):
+        return event
+    return replace(event, type=f"{told.record}Updated", entity=told.record, entity_id=told.key, actor=None, changes={})
+
+
+def _one_resync(told: Sequence[Told]) -> Sequence[Told]:
+    """Return what one is told with one RESYNC at its end, if there is any."""
+    resyncs = [each for each in told if each.kind is ChangeKind.RESYNC]
+    return [each for each in told if each.kind is not ChangeKind.RESYNC] + resyncs[:1]
 
 
 def event_name(record: Record, event: Event, context: GraphContext) -> str:

@@ -15,16 +15,16 @@ from crm_graph.graph.context import GraphContext
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.scalars import Cursor
 from crm_graph.identity.viewer import Viewer
-from crm_graph.kernel.cursor import LogCursor
+from crm_graph.kernel.cursor import SCOPE_DIGITS, LogCursor, scope_in
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.permissions.access import Access
 
-SCOPE_DIGITS = 16
-
 
 def scope_of(access: Access, viewer: Viewer) -> str:
-    """Return what names the rows and fields that the viewer may see: their grants, who they are, and their teams."""
-    parts = [access.fingerprint, viewer.member_id, sorted(viewer.circle), sorted(viewer.teams)]
+    """Return what names the rows and fields that the viewer may see: their grants and, where these ask for it, who they
+    are, and their teams. The same for all who see the same."""
+    who = [viewer.member_id, sorted(viewer.circle), sorted(viewer.teams)] if access.asks_who else []
+    parts = [access.fingerprint, *who]
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:SCOPE_DIGITS]
 
 
@@ -44,13 +44,14 @@ def open_position(context: GraphContext, cursor: str) -> tuple[LogCursor, str]:
     return LogCursor(xid, seq), scope
 
 
-def any_position(context: GraphContext, cursor: str) -> LogCursor:
-    """Return the position of a subscription's cursor or a feed's. Raises BadUserInput."""
+def any_position(context: GraphContext, cursor: str) -> tuple[LogCursor, str]:
+    """Return the position of a subscription's cursor or a feed's, and the scope that it was given out under, empty
+    where it does not say. Raises BadUserInput."""
     position = LogCursor.decode(cursor)
     if position is not None:
-        return position
+        return position, scope_in(cursor)
     try:
-        return open_position(context, cursor)[0]
+        return open_position(context, cursor)
     except BadUserInput:
         raise BadUserInput("`after` is not a cursor of this event log.", path=("after",)) from None
 

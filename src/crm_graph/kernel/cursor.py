@@ -6,7 +6,11 @@ loses what a slower transaction commits below it (25 % of the rows with 16 write
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
+
+SCOPE_DIGITS = 16
+_SCOPED = re.compile(rf"[0-9a-f]+-[0-9a-f]+-[0-9a-f]{{{SCOPE_DIGITS}}}", re.ASCII)
 
 
 class LogCursor(NamedTuple):
@@ -15,17 +19,24 @@ class LogCursor(NamedTuple):
     xid: int
     seq: int
 
-    def encode(self) -> str:
-        """Return the API's spelling, two hex numbers joined by a dash."""
-        return f"{self.xid:x}-{self.seq:x}"
+    def encode(self, scope: str = "") -> str:
+        """Return the API's spelling, two hex numbers joined by a dash; and behind another one the `scope` of whoever
+        is given it, `SCOPE_DIGITS` hex digits that say what they may see, where they are to be told that it changed."""
+        return f"{self.xid:x}-{self.seq:x}" + (f"-{scope}" if scope else "")
 
     @classmethod
     def decode(cls, text: str) -> LogCursor | None:
-        """Return the cursor that `text` spells, or None if it spells none."""
-        xid, dash, seq = text.partition("-")
+        """Return the cursor that `text` spells, with a scope or without, or None if it spells none."""
+        xid, dash, seq = text.removesuffix(f"-{scope_in(text)}").partition("-")
         if not (dash and 0 < len(xid) <= 16 and 0 < len(seq) <= 16):
             return None
         if not set(xid + seq) <= set("0123456789abcdef"):
             return None
         cursor = cls(int(xid, 16), int(seq, 16))
         return cursor if cursor.xid < 1 << 63 and cursor.seq < 1 << 63 else None
+
+
+def scope_in(text: str) -> str:
+    """Return the scope that the spelling of a cursor has, empty if it has none."""
+    scope = text[-SCOPE_DIGITS:]
+    return scope if _SCOPED.fullmatch(text) else ""

@@ -197,6 +197,12 @@ class Settings:
     rate_entries: int = 50_000
     """Of how many members, clients and addresses a process remembers how much they asked for, about 500 bytes each."""
     subscription_queue_size: int = 1_000
+    live_max_dependents: int = 200
+    """Records that a change of another one may bring to a subscription or take from it, each in a message of its own;
+    beyond, it is told to read its list anew, which is one query."""
+    live_max_undone: int = 500
+    """Events that one may lie back while it is asked which records it brought or took: those since are undone each
+    time. Beyond, as above."""
     connection_init_ms: int = 5_000
     heartbeat_ms: int = 15_000
     send_timeout_ms: int = 30_000

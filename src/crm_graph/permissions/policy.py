@@ -148,6 +148,8 @@ class Policy:
     in_version: EventClass | Literal[False] | None = None
     """Of a part, which must say it: the event of its whole that a change of the part is, by which the version of the
     whole moves; or False where nobody edits the whole and its parts as one: a history, a list that others add to."""
+    unsaid: bool = False
+    """Whether rows of a part may come with an event of their whole and none of their own: then both have one time."""
     directory: bool = False
     """Whether a change of this type may change what somebody else may do: members and teams."""
     decides: Mapping[str, Rule] = field(default_factory=dict)

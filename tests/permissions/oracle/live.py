@@ -30,6 +30,8 @@ _NEW = f"SELECT {COLUMNS} FROM event WHERE workspace_id = $1 AND entity = $2 ORD
 class WrittenLog:
     """The events of this transaction, which the log itself does not give out before it is committed."""
 
+    position = LogCursor(0, 0)
+
     def __init__(self, events: Sequence[Event]) -> None:
         self.written = events
 

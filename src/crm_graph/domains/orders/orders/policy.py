@@ -29,8 +29,9 @@ ORDER_LINE = Policy(
     table_of(OrderLine),
     parent=(ORDER, "order_id"),
     in_version=OrderUpdated,
+    unsaid=True,
     defaults={MARKETER: grant()},  # prices would tell the totals that are hidden from them
 )
 ORDER_STATUS_CHANGE = Policy(
-    "OrderStatusChange", table_of(OrderStatusChange), parent=(ORDER, "order_id"), in_version=False
+    "OrderStatusChange", table_of(OrderStatusChange), parent=(ORDER, "order_id"), in_version=False, unsaid=True
 )

@@ -28,6 +28,9 @@ OPPORTUNITY_LINE = Policy(
     table_of(OpportunityLine),
     parent=(OPPORTUNITY, "opportunity_id"),
     in_version=OpportunityUpdated,
+    unsaid=True,
     defaults={MARKETER: grant()},  # prices would tell the amount that is hidden from them
 )
-STAGE_MOVE = Policy("StageMove", table_of(StageMove), parent=(OPPORTUNITY, "opportunity_id"), in_version=False)
+STAGE_MOVE = Policy(
+    "StageMove", table_of(StageMove), parent=(OPPORTUNITY, "opportunity_id"), in_version=False, unsaid=True
+)

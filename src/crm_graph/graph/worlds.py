@@ -1,0 +1,134 @@
+"""Worlds: the tables that a predicate reads as they were right before an event, and right after it.
+
+A world is made by undoing: what is stored now, but for the rows that events since the position concern, whose images
+(the row with the old values put back, none of a row that came later, one again of a row that went) take their place.
+Near the head of the log these are few. Undoing goes by the order in which readers see events, so that the world after
+an event is the world before the next one, and the world after the last one is what is stored.
+
+What the log does not keep is not undone: `version` and the times of a row, and the rows of parts that went with their
+whole. Parts that came with an event of their whole (`Policy.unsaid`) are known by the time that they share with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import CTE, BigInteger, Integer, Table, Text, bindparam, column, literal_column, table, text
+
+from crm_graph.graph.records import Record
+from crm_graph.graph.registry import Registry
+from crm_graph.permissions.policy import UUID
+
+BEFORE, AFTER = "before", "after"
+COMES = ("Created", "Added", "Linked")
+"""How the types of events end by which a row comes to be; one by which it goes keeps its `id` (`Work.delete`)."""
+_LATER = """
+    SELECT entity, entity_id, xid, seq, at, changes, (xid, seq) = (CAST(:xid AS xid8), :seq) AS this,
+        type ~ '({comes})$' AS born, changes ? 'id' AS gone
+    FROM event
+    WHERE workspace_id = :workspace_id AND (xid, seq) >= (CAST(:xid AS xid8), :seq) AND entity IN ({entities})
+    ORDER BY event.xid, seq LIMIT :undone + 1
+"""
+_OF_TABLE = """
+    SELECT entity_id AS id, seq, this, born, gone, changes FROM later WHERE entity = '{entity}'
+"""
+_UNSAID = """
+    UNION ALL SELECT part.id, seq, this, true, false, '{{}}'::jsonb
+    FROM later JOIN {table} AS part
+        ON part.workspace_id = :workspace_id AND part.{pointer} = later.entity_id AND part.created_at = later.at
+    WHERE entity = '{whole}'
+"""
+_TOUCHED = "SELECT coalesce(array_agg(DISTINCT id), '{{}}') AS ids FROM {table}__later"
+_IMAGE = """
+    SELECT {image}, undone.born
+    FROM (
+        SELECT id, coalesce((array_agg(born ORDER BY seq) FILTER (WHERE {since}))[1], false) AS born,
+            coalesce(bool_or(gone) FILTER (WHERE {since}), false) AS gone
+        FROM {table}__later GROUP BY id
+    ) AS undone
+    LEFT JOIN (
+        SELECT id, jsonb_object_agg(key, old) AS olds
+        FROM (
+            SELECT DISTINCT ON (one.id, change.key) one.id, change.key, change.value -> 0 AS old
+            FROM {table}__later AS one CROSS JOIN jsonb_each(one.changes) AS change WHERE NOT one.born AND {since}
+            ORDER BY one.id, change.key, one.seq
+        ) AS earliest GROUP BY id
+    ) AS values_before ON values_before.id = undone.id
+    LEFT JOIN {table} AS stored ON stored.workspace_id = :workspace_id AND stored.id = undone.id
+    CROSS JOIN LATERAL jsonb_populate_record(stored, jsonb_build_object('id', undone.id, 'workspace_id',
+        CAST(:workspace_id AS uuid)) || coalesce(values_before.olds, '{{}}'::jsonb)) AS image
+    WHERE stored.id IS NOT NULL OR undone.gone
+"""
+_WORLD = """
+    SELECT {columns}
+    FROM (
+        SELECT {columns}, false AS touched, false AS born FROM {table}
+        UNION ALL SELECT {columns}, true, born FROM {table}__image_{side}
+    ) AS rows
+    WHERE (rows.touched OR rows.id <> ALL ((SELECT ids FROM {table}__touched)::uuid[])) {born}
+"""
+_WIDE = """
+    SELECT {columns} FROM {table} UNION ALL SELECT {columns} FROM {table}__image_before
+    UNION ALL SELECT {columns} FROM {table}__image_after
+"""
+_BINDS = (
+    bindparam("workspace_id", type_=UUID),
+    bindparam("xid", type_=Text),
+    bindparam("seq", type_=BigInteger),
+    bindparam("undone", type_=Integer),
+    bindparam("most", type_=Integer),
+    bindparam("entity", type_=Text),
+    bindparam("entity_id", type_=UUID),
+)
+
+
+def world(of: Table, side: str, *, born: bool) -> Any:
+    """Return fresh rows of a table in the world before or after the event. Rows that are pointed to are there before
+    they are `born`: with them the order of two transactions, which readers may see the other way round, is no matter.
+    """
+    columns = [column(each.name, each.type) for each in of.columns]
+    return table(f"{of.name}__{side}{'_born' if born else ''}", *columns).alias()
+
+
+def worlds(tables: Iterable[Table], registry: Registry) -> list[CTE]:
+    """Return the common tables of the worlds of these tables, each after those that it is made of. Their binds are
+    `workspace_id`, the event's `xid` and `seq`, and how many events may be `undone`."""
+    records = {record.table.name: record for record in registry.records.values()}
+    of = [(each, records[each.name]) for each in tables]
+    entities = {record.name for _, record in of} | {_whole(record) for _, record in of if record.policy.unsaid}
+    listed = ", ".join(f"'{name}'" for name in sorted(entities))
+    found = [common_table("later", _LATER.format(comes="|".join(COMES), entities=listed))]
+    for each, record in of:
+        found += _worlds_of(each, record)
+    return found
+
+
+def _worlds_of(each: Table, record: Record) -> Iterator[CTE]:
+    columns = ", ".join(column.name for column in each.columns)
+    image = ", ".join(f"image.{column.name}" for column in each.columns)
+    later = _OF_TABLE.format(entity=record.name)
+    if record.policy.unsaid:
+        assert record.policy.parent is not None
+        later += _UNSAID.format(table=each.name, pointer=record.policy.parent[1], whole=_whole(record))
+    yield common_table(f"{each.name}__later", later)
+    yield common_table(f"{each.name}__touched", _TOUCHED.format(table=each.name))
+    for side, since in ((BEFORE, "true"), (AFTER, "NOT this")):
+        yield common_table(f"{each.name}__image_{side}", _IMAGE.format(image=image, table=each.name, since=since))
+        for name, born in (("", "AND NOT rows.born"), ("_born", "")):
+            rows = _WORLD.format(columns=columns, table=each.name, side=side, born=born)
+            yield common_table(f"{each.name}__{side}{name}", rows, inlined=True)
+    yield common_table(f"{each.name}__wide", _WIDE.format(columns=columns, table=each.name), inlined=True)
+
+
+def _whole(record: Record) -> str:
+    assert record.policy.parent is not None
+    return record.policy.parent[0].type
+
+
+def common_table(name: str, source: str, *, inlined: bool = False) -> CTE:
+    """Return a common table: made once, or `inlined` where it is read, so that indexes serve."""
+    binds = [each for each in _BINDS if re.search(f":{each.key}\\b", source)]
+    made = text(source).bindparams(*binds).columns(literal_column("*"))
+    return made.cte(name).prefix_with("NOT MATERIALIZED" if inlined else "MATERIALIZED", dialect="postgresql")

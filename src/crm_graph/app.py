@@ -216,6 +216,9 @@ async def running_engine(
         settings.write_pool_size,
         settings.query_timeout_ms + STATEMENT_MARGIN_MS,
         settings.mutation_timeout_ms + STATEMENT_MARGIN_MS,
+        member_read_size=settings.member_read_connections,
+        member_write_size=settings.member_write_connections,
+        member_waiting=settings.member_waiting,
     )
     database = await Database.open(installation.url, installation.read_url, pool, installation.pool_url)
     hub = Hub(database, settings.subscription_queue_size)

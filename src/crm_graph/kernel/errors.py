@@ -12,6 +12,7 @@
         ├── NotFound
         ├── DocumentNotFound
         ├── Conflict
+        ├── InDoubt
         ├── LimitExceeded
         └── RateLimited
 
@@ -118,6 +119,18 @@ class Conflict(RequestError):
     """Raised when a concurrent transaction won and the operation may be sent again."""
 
     code = "CONFLICT"
+
+
+class InDoubt(RequestError):
+    """Raised when the database did not answer a commit: nobody knows whether it was done."""
+
+    code = "TIMEOUT"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database did not answer when this was to be committed: it may have been done, or not."
+            " Read what it was to change before you send it again."
+        )
 
 
 class LimitExceeded(RequestError):

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from crm_graph.kernel.errors import OperatorError
 
-MAY_BE_ZERO = frozenset({"event_retention_days"})
+MAY_BE_ZERO = frozenset({"event_retention_days", "member_read_connections", "member_write_connections"})
 DOCUMENT_MODES = ("open", "warn", "trusted-only")
 
 
@@ -148,6 +148,12 @@ class Settings:
     vault_workspaces: int = 10_000
     read_pool_size: int = 10
     write_pool_size: int = 10
+    member_read_connections: int = 0
+    """Of the reading connections, so many may be lent to one member at once; 0 is half of them."""
+    member_write_connections: int = 0
+    """Of the writing connections, so many; 0 is half of them."""
+    member_waiting: int = 200
+    """Operations of one member that may wait for a connection; one more is refused."""
     page_size: int = 50
     nested_page_size: int = 10
     max_page_size: int = 200
@@ -172,6 +178,14 @@ class Settings:
     rate_address_cost: int = 60_000
     rate_address_failures: int = 600
     """Wrong credentials from an address: after these it must wait before another one is looked at."""
+    rate_member_busy_seconds: int = 120
+    """For how long a member may hold connections to the database in a minute, all of them added, per process: two all
+    the time."""
+    rate_client_busy_seconds: int = 300
+    rate_workspace_busy_seconds: int = 600
+    rate_address_busy_seconds: int = 60
+    rate_webhooks_busy_seconds: int = 60
+    """Of the webhooks of a workspace; those that would take longer wait."""
     rate_entries: int = 50_000
     """Of how many members, clients and addresses a process remembers how much they asked for, about 500 bytes each."""
     subscription_queue_size: int = 1_000

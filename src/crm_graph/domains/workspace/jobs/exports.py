@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from crm_graph.db.pool import connect
+from crm_graph.db.lending import unit
+from crm_graph.db.pool import close, connect
 from crm_graph.domains.workspace.accounts.directory import MemberDirectory
 from crm_graph.domains.workspace.audit.events import RecordsExported, SensitiveFieldsRead
 from crm_graph.domains.workspace.audit.operations import record_reading
@@ -31,6 +32,8 @@ from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.work import CREATE, Work
 
 EXPORT = "exportRecords"
+STATEMENT_TIMEOUT_S = 300
+"""How long the database may take for the next rows of a file: more, and it is not going to answer."""
 PREFIX = "job"
 
 
@@ -65,10 +68,10 @@ class Exporter:
         if export.audited:
             await self._note(run, viewer, SensitiveFieldsRead(export.audited, "export", None, (), 0))
         cursor = await end(database.primary_reader())  # before the snapshot: what it lacks comes after this position
-        connection = await connect(database.url)  # without the time limits of requests
+        connection = await connect(database.url, STATEMENT_TIMEOUT_S)  # without the time limits of requests
         complete = False
         try:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
+            async with unit(connection, isolation="repeatable_read", readonly=True):
                 head, line = lines_of(export, form)
                 await file.write(head)
                 async for values in export_rows(connection, export, viewer, self.services.vault):
@@ -78,7 +81,7 @@ class Exporter:
             await file.flush()
             complete = True
         finally:
-            await connection.close()
+            await close(connection)
             await self._note(
                 run, viewer, RecordsExported(export.record.name, export.fields, file.rows, form, name, complete)
             )

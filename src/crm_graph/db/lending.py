@@ -150,16 +150,18 @@ class Pool:
         self._idle.append(connection)
         self.shares.leave(holder)
 
-    def drop(self, connection: Any, holder: Hashable = None) -> None:
+    def drop(self, connection: Any, holder: Hashable = None, *, in_transaction: bool = False) -> None:
         """Take a connection back in whatever state it is, at once: it is mended, or cut, by a task of its own."""
-        mending = asyncio.get_running_loop().create_task(self._mend(connection, holder))
+        mending = asyncio.get_running_loop().create_task(self._mend(connection, holder, in_transaction))
         self._mending.add(mending)
         mending.add_done_callback(self._mending.discard)
 
-    async def _mend(self, connection: Any, holder: Hashable) -> None:
-        """Let asyncpg wait for a cancelled statement, and roll an open transaction back; what it cannot do in time, it
-        cuts."""
+    async def _mend(self, connection: Any, holder: Hashable, in_transaction: bool) -> None:
+        """Wait for a cancelled statement, which asyncpg does first, and roll an open transaction back; what is not
+        answered in time is cut."""
         try:
+            if in_transaction and not _is_closed(connection):
+                await connection.execute("ROLLBACK", timeout=CLEANUP_S)
             await self._pool.release(connection, timeout=CLEANUP_S)
         except (*LOST, asyncpg.PostgresError):
             self.abandoned.cleanups += 1
@@ -170,7 +172,7 @@ class Pool:
 
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
         """Run one statement on a connection of its own and return its rows. Raises TimeoutError."""
-        return await Statements(self, self.timeout_s).fetch(query, *args)
+        return await Reader(self, self.timeout_s).fetch(query, *args)
 
     async def close(self) -> None:
         """Close all connections, waiting a while for those that are lent: a process that stops does not hang."""
@@ -184,7 +186,7 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class Statements:
+class Reader:
     """Runs each statement on a connection that it borrows for it, at somebody's expense and within a time limit."""
 
     pool: Pool
@@ -288,7 +290,7 @@ class Lease:
             if clean:
                 self._give(connection)
             else:
-                self._drop(connection)
+                self._drop(connection, in_transaction=True)
 
     async def _commit(self, connection: Any, timeout_s: float | None) -> None:
         """Commit. Raises InDoubt where the server did not say whether it did; who is cancelled here finds it written in
@@ -345,9 +347,9 @@ class Lease:
         self._held -= 1
         self._pool.give(connection, self._holder)
 
-    def _drop(self, connection: Any) -> None:
+    def _drop(self, connection: Any, *, in_transaction: bool = False) -> None:
         self._count(-1)
-        self._pool.drop(connection, self._holder)
+        self._pool.drop(connection, self._holder, in_transaction=in_transaction)
         self._make_room()
 
     def _make_room(self) -> None:

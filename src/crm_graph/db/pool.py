@@ -12,12 +12,16 @@ from typing import Any
 import asyncpg
 
 from crm_graph.db.codecs import set_codecs
-from crm_graph.db.lending import CLEANUP_S, LOST, Lease, Payer, Pool, Statements, unit
+from crm_graph.db.lending import CLEANUP_S, LOST, Lease, Payer, Pool, Reader, unit
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.shares import Shares
 
 log = logging.getLogger(__name__)
+
+
+STATEMENT_MARGIN_MS = 1_000
+"""Postgres stops a statement so much later than we do: for a process that died, not for one that answers TIMEOUT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,7 @@ class Database:
     def primary_reader(self, payer: Payer | None = None) -> ReadSession:
         """Return a reading session on the primary: for what was just written, and for the log. A statement may take as
         long as a query."""
-        return ReadSession(Statements(self._write, self._read_timeout_s, payer))
+        return ReadSession(Reader(self._write, self._read_timeout_s, payer))
 
     @asynccontextmanager
     async def transaction(self, payer: Payer | None = None) -> AsyncIterator[Session]:
@@ -199,7 +203,9 @@ async def _open(url: str, settings: PoolSettings, *, pooler: bool, read_only: bo
             max_size=size,
             init=_prepare,
             reset=_leave_as_is,
-            server_settings=_server_settings(settings, timeout_ms, read_only=read_only, pooler=pooler),
+            server_settings=_server_settings(
+                settings, timeout_ms + STATEMENT_MARGIN_MS, read_only=read_only, pooler=pooler
+            ),
         )
     return Pool(pool, settings.shares(size, of_member), timeout_ms / 1000)
 

@@ -121,8 +121,11 @@ class Conflict(RequestError):
     code = "CONFLICT"
 
 
-class InDoubt(RequestError):
-    """Raised when the database did not answer a commit: nobody knows whether it was done."""
+class InDoubt(RequestError, ConnectionError):
+    """Raised when the database did not answer a commit: nobody knows whether it was done.
+
+    A ConnectionError too: what goes on when the database is back, and finds out by itself, need not know of it.
+    """
 
     code = "TIMEOUT"
 

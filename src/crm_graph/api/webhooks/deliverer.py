@@ -28,6 +28,7 @@ from crm_graph.identity.oidc.fetch import Fetcher
 from crm_graph.identity.origin import parse_networks
 from crm_graph.kernel.errors import IssuerFault, OperatorError
 from crm_graph.kernel.ids import new_id
+from crm_graph.kernel.outages import Outage
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class Deliverer:
         self._fetcher = Fetcher(
             networks, settings.webhook_timeout_ms / 1000, settings.webhook_response_bytes, "CRM_WEBHOOK_PRIVATE"
         )
+        self._outage = Outage(log, "webhooks: the database cannot be read")
         self._sending: dict[asyncio.Task[None], Record] = {}
         self._gone: set[str] = set()
         """Endpoints that have just answered 410: what waits for its turn here is not sent."""
@@ -83,8 +85,9 @@ class Deliverer:
         while True:
             try:
                 pause_s = await once()
+                self._outage.ends()
             except AWAY as error:
-                log.warning("webhooks: the database cannot be read: %s", type(error).__name__)
+                self._outage.fails(error)
                 pause_s = 1.0
             except Exception:
                 log.exception("webhooks: a round failed")

@@ -299,7 +299,7 @@ class Engine:
     ) -> GraphContext:
         """Return a context of a viewer who was just read, or whom a trust guards, on the primary; the viewer pays for
         what it reads unless somebody else does."""
-        payer = payer or self.payers.of_member(viewer.workspace_id, viewer.member_id, viewer.client_id)
+        payer = payer or self.payers.of_viewer(viewer)
         reader = self.database.primary_reader(payer)
         reader.trust = trust
         claims = claims or Claims(viewer.workspace_id, viewer.member_id, datetime.max.replace(tzinfo=UTC))

@@ -16,6 +16,7 @@ from math import ceil
 from crm_graph.api.rates import EXACT_S, Quota, network_of
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.tokens import Claims
+from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import RateLimited
 from crm_graph.kernel.settings import Settings
 
@@ -81,6 +82,10 @@ class Payers:
         if client_id is not None:
             quotas.append(self._quota((workspace_id, client_id), settings.rate_client_busy_seconds))
         return self._keep((workspace_id, member_id, client_id), (workspace_id, member_id), quotas)
+
+    def of_viewer(self, viewer: Viewer) -> Payer:
+        """Return a viewer as who pays."""
+        return self.of_member(viewer.workspace_id, viewer.member_id, viewer.client_id)
 
     def of_webhooks(self, workspace_id: str) -> Payer:
         """Return a workspace as who pays for its webhooks: by themselves, so that they keep none of its members out."""

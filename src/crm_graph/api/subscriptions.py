@@ -20,7 +20,9 @@ from graphql.execution.values import get_argument_values
 
 from crm_graph.api.body import Answer, GraphQLRequest
 from crm_graph.api.groups import Groups, Key, Moved, Subscriber
+from crm_graph.api.live_shares import LiveShares, patience
 from crm_graph.api.metrics import Requests
+from crm_graph.api.payers import Payers
 from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.pool import Database
 from crm_graph.db.session import Trust
@@ -57,6 +59,7 @@ class Executing(Protocol):
     settings: Settings
     requests: Requests
     trusted: TrustedDocuments
+    payers: Payers
 
     def refuse(self, errors: Sequence[GraphQLError], code: str, request_id: str | None = None, /) -> Answer:
         """Return the answer to a request that is not executed."""
@@ -99,6 +102,7 @@ class Subscription:
     origin: Origin
     position: LogCursor
     """What lies at or before it was answered, or is nothing to this client."""
+    cost: int
     place: Subscriber | None = None
     """Its place in a group, once it has come so far."""
 
@@ -136,8 +140,14 @@ class Subscriptions:
 
     def __init__(self, engine: Executing) -> None:
         self._engine = engine
+        self.shares = LiveShares(engine.settings)
         self.groups = Groups(
-            engine.hub, engine.live_context, engine.authenticator, engine.settings.subscription_queue_size
+            engine.hub,
+            engine.live_context,
+            engine.authenticator,
+            engine.payers,
+            self.shares,
+            engine.settings.subscription_queue_size,
         )
         self._viewers: DataLoader[Claims, Viewer] = DataLoader(self._read_viewers, cache=False)
 
@@ -182,21 +192,26 @@ class Subscriptions:
                 removed = await horizon(engine.database.primary_reader())
             watch = Watch.of(spec, context, arguments, newest, removed)
             watch.told(context.access)
+            cost = operation.cost.of(request.variables)
+            self.shares.check(context.viewer.workspace_id, context.viewer.member_id, _form(watch), cost)
         except RequestError as error:
             return engine.refuse_error(error, request_id), empty
         except GraphQLError as error:
             return engine.refuse([error], "BAD_USER_INPUT", request_id), empty
         asked = _asked(request, operation, node, current().client_id)
-        found = Subscription(request, operation, current, watch, field.type, asked, origin, watch.after)
+        found = Subscription(request, operation, current, watch, field.type, asked, origin, watch.after, cost)
         return None, Live(self._counted(found), found, engine.hub)
 
     async def _counted(self, subscription: Subscription) -> Answers:
-        self._engine.requests.open_subscriptions += 1
-        try:
-            async for cursor, answer in self._stream(subscription):
-                yield cursor.encode(), answer
-        finally:
-            self._engine.requests.open_subscriptions -= 1
+        claims = subscription.current()
+        form = _form(subscription.watch)
+        with self.shares.held(claims.workspace_id, claims.member_id, form, subscription.cost):
+            self._engine.requests.open_subscriptions += 1
+            try:
+                async for cursor, answer in self._stream(subscription):
+                    yield cursor.encode(), answer
+            finally:
+                self._engine.requests.open_subscriptions -= 1
 
     async def _stream(self, of: Subscription) -> AsyncIterator[tuple[LogCursor, Answer]]:
         while True:
@@ -251,6 +266,7 @@ class Subscriptions:
         """Yield answers to events; Moved where the rights are others than those by which these events were chosen."""
         async for event in events:
             context = await self._refreshed(of)
+            await patience(self._engine.payers.of_viewer(context.viewer))
             if context.access.fingerprint != rights:
                 raise Moved
             (kind,) = await of.watch.judges[event.entity].kinds(context, [event])
@@ -281,6 +297,11 @@ class Subscriptions:
         )
         viewers = dict(zip(principals, found, strict=True))
         return [viewers[each.principal] for each in asked]  # type: ignore[misc] # the loader raises what is an error
+
+
+def _form(watch: Watch) -> Key:
+    """Return what two subscriptions of one member share a statement by."""
+    return watch.record.name, watch.form
 
 
 def _asked(request: GraphQLRequest, operation: Operation, node: FieldNode, client_id: str | None) -> Key:

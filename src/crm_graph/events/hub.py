@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 BATCH = 1_000
+AT_ONCE = 1_000
+"""So often an event is put into a queue before others have a turn."""
 LISTEN_CHECK_S = 10
 LISTEN_TIMEOUT_S = 5
 _REPLAY = Statement(
@@ -178,10 +180,16 @@ class Hub:
     async def _drain(self) -> None:
         while True:
             events = await read_after(self._database.primary_reader(), self.position, BATCH)
+            given = 0
             for event in events:
-                for feed in self._feeds.get((event.workspace_id, event.entity), ()):
+                feeds = self._feeds.get((event.workspace_id, event.entity), ())
+                for feed in feeds:
                     feed.put(event)
                 self.position = event.cursor
+                given += len(feeds)
+                if given > AT_ONCE:
+                    given = 0
+                    await asyncio.sleep(0)
             if len(events) < BATCH:
                 return
 

@@ -117,6 +117,12 @@ class Settings:
     """Requests to webhook endpoints that a process sends at once."""
     webhook_endpoint_concurrency: int = 5
     """Requests that are sent to one endpoint at once, by all processes."""
+    webhook_workspace_concurrency: int = 10
+    """Of the requests that a process sends at once, so many of one workspace."""
+    webhook_selections: int = 4
+    """Selections of webhooks that a process executes at once, half of them of one workspace."""
+    max_webhook_cost: int = 20_000
+    """What the selections of all endpoints of a workspace may cost together."""
     webhook_keep_days: int = 30
     """How long deliveries are kept that are done with."""
     max_webhook_endpoints: int = 50
@@ -189,6 +195,13 @@ class Settings:
     rate_entries: int = 50_000
     """Of how many members, clients and addresses a process remembers how much they asked for, about 500 bytes each."""
     subscription_queue_size: int = 1_000
+    max_live_forms_per_member: int = 50
+    """Different forms of filters that a member subscribes with at once; an event costs each a statement."""
+    max_live_forms_per_workspace: int = 500
+    max_live_cost_per_member: int = 100_000
+    """What the selections of all subscriptions of a member may cost together."""
+    live_concurrency: int = 8
+    """Forms of filters that a process judges at once, a quarter of them of one member."""
     connection_init_ms: int = 5_000
     heartbeat_ms: int = 15_000
     send_timeout_ms: int = 30_000

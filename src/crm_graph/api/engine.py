@@ -21,6 +21,7 @@ from crm_graph.api.documents import DocumentCache, DocumentError
 from crm_graph.api.errors import format_errors
 from crm_graph.api.late import late
 from crm_graph.api.limits import LimitError, check_cost, check_values
+from crm_graph.api.live_shares import LiveShares
 from crm_graph.api.manifests import SchemaDocuments
 from crm_graph.api.metrics import CANCELLED, Cache, Metrics, Requests
 from crm_graph.api.origins import Origins
@@ -102,10 +103,11 @@ class Engine:
         caches: dict[str, Cache] = {"documents": self.documents}
         if isinstance(self.executor, PlannedExecutor):
             caches["plans"] = self.executor.cache
-        self.metrics = Metrics(self.requests, caches, database, jobs)
+        self.payers = Payers(settings)
+        self.shares = LiveShares(settings)
+        self.metrics = Metrics(self.requests, caches, database, self.payers, self.shares, jobs)
         self.trusted = TrustedDocuments(database, self.documents, schema, settings)
         self.admission = Admission(authenticator, self.trusted, schema.public, settings)
-        self.payers = Payers(settings)
         self.origins = Origins(settings)
         self.credentials = Credentials(settings, self.origins)
         self.subscriptions = Subscriptions(self)

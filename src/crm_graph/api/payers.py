@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from math import ceil
 
 from crm_graph.api.rates import EXACT_S, Quota, network_of
@@ -21,12 +22,21 @@ from crm_graph.kernel.errors import RateLimited
 from crm_graph.kernel.settings import Settings
 
 
+@dataclass(slots=True)
+class Tally:
+    """What all paid in a process."""
+
+    seconds: float = 0.0
+    refused: int = 0
+
+
 class Payer:
     """Somebody who is lent connections; implements `db.lending.Payer`. `key` has the share of the connections."""
 
-    __slots__ = ("_clock", "_quotas", "key")
+    __slots__ = ("_clock", "_quotas", "_tally", "key")
 
-    def __init__(self, key: Hashable, quotas: tuple[Quota, ...], clock: Callable[[], float]) -> None:
+    def __init__(self, key: Hashable, quotas: tuple[Quota, ...], clock: Callable[[], float], tally: Tally) -> None:
+        self._tally = tally
         self.key = key
         self._quotas = quotas
         self._clock = clock
@@ -34,6 +44,7 @@ class Payer:
     def charge(self, seconds: float) -> None:
         """Count seconds for which a connection was held."""
         now = self._clock()
+        self._tally.seconds += seconds
         for quota in self._quotas:
             quota.take(now, seconds)
 
@@ -46,6 +57,7 @@ class Payer:
         """Raise RateLimited where a quota is used up."""
         wait_s = self.wait_s()
         if wait_s > EXACT_S:
+            self._tally.refused += 1
             seconds = ceil(wait_s)
             message = (
                 f"Your operations kept the database busy for too long in the last minute: try again in {seconds} s."
@@ -59,6 +71,7 @@ class Payers:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
+        self.tally = Tally()
         self._payers: OrderedDict[Hashable, Payer] = OrderedDict()
         self._quotas: OrderedDict[Hashable, Quota] = OrderedDict()
 
@@ -99,7 +112,7 @@ class Payers:
         return found or self._keep(key, key, [self._quota(key, self._settings.rate_address_busy_seconds)])
 
     def _keep(self, name: Hashable, key: Hashable, quotas: list[Quota]) -> Payer:
-        payer = self._payers[name] = Payer(key, tuple(quotas), self._clock)
+        payer = self._payers[name] = Payer(key, tuple(quotas), self._clock, self.tally)
         if len(self._payers) > self._settings.rate_entries:
             self._payers.popitem(last=False)
         return payer

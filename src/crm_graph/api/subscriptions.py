@@ -60,6 +60,7 @@ class Executing(Protocol):
     requests: Requests
     trusted: TrustedDocuments
     payers: Payers
+    shares: LiveShares
 
     def refuse(self, errors: Sequence[GraphQLError], code: str, request_id: str | None = None, /) -> Answer:
         """Return the answer to a request that is not executed."""
@@ -140,13 +141,12 @@ class Subscriptions:
 
     def __init__(self, engine: Executing) -> None:
         self._engine = engine
-        self.shares = LiveShares(engine.settings)
         self.groups = Groups(
             engine.hub,
             engine.live_context,
             engine.authenticator,
             engine.payers,
-            self.shares,
+            engine.shares,
             engine.settings.subscription_queue_size,
         )
         self._viewers: DataLoader[Claims, Viewer] = DataLoader(self._read_viewers, cache=False)
@@ -193,7 +193,7 @@ class Subscriptions:
             watch = Watch.of(spec, context, arguments, newest, removed)
             watch.told(context.access)
             cost = operation.cost.of(request.variables)
-            self.shares.check(context.viewer.workspace_id, context.viewer.member_id, _form(watch), cost)
+            engine.shares.check(context.viewer.workspace_id, context.viewer.member_id, _form(watch), cost)
         except RequestError as error:
             return engine.refuse_error(error, request_id), empty
         except GraphQLError as error:
@@ -205,7 +205,7 @@ class Subscriptions:
     async def _counted(self, subscription: Subscription) -> Answers:
         claims = subscription.current()
         form = _form(subscription.watch)
-        with self.shares.held(claims.workspace_id, claims.member_id, form, subscription.cost):
+        with self._engine.shares.held(claims.workspace_id, claims.member_id, form, subscription.cost):
             self._engine.requests.open_subscriptions += 1
             try:
                 async for cursor, answer in self._stream(subscription):

@@ -116,10 +116,11 @@ async def update_endpoint(
     if endpoint.status != was:
         endpoint.status_reason = None
     await _check(work, edge, endpoint)
-    if "selection" in values or endpoint.status != was:
+    became_active = endpoint.status == EndpointStatus.ACTIVE.value and was != endpoint.status
+    if "selection" in values or became_active:
         await _check_total(work, edge, endpoint)
     await work.save(endpoint, WEBHOOK_ENDPOINT, events.WebhookEndpointUpdated())
-    if endpoint.status == EndpointStatus.ACTIVE.value and was != endpoint.status:
+    if became_active:
         await work.session.execute(_TRY_AGAIN, {**work.viewer.binds, "id": endpoint.id, "now": work.now})
     return endpoint.id
 

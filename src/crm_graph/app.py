@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from crm_graph.api import account_pages, graphiql
+from crm_graph.api.bounded import HANDLERS, Bounded
 from crm_graph.api.credentials import Credentials
 from crm_graph.api.engine import Engine
 from crm_graph.api.examples import EXAMPLES
@@ -64,9 +65,6 @@ from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.vault.master import MasterKeys
 from crm_graph.vault.service import KeyService
 from crm_graph.vault.vault import Vault
-
-STATEMENT_MARGIN_MS = 1_000
-"""Postgres stops a statement so much later than we do: for a process that died, not for one that answers TIMEOUT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +218,11 @@ async def running_engine(
     pool = PoolSettings(
         settings.read_pool_size,
         settings.write_pool_size,
-        settings.query_timeout_ms + STATEMENT_MARGIN_MS,
-        settings.mutation_timeout_ms + STATEMENT_MARGIN_MS,
+        settings.query_timeout_ms,
+        settings.mutation_timeout_ms,
+        member_read_size=settings.member_read_connections,
+        member_write_size=settings.member_write_connections,
+        member_waiting=settings.member_waiting,
     )
     database = await Database.open(installation.url, installation.read_url, pool, installation.pool_url)
     hub = Hub(database, settings.subscription_queue_size)
@@ -252,7 +253,8 @@ class Application:
         self._http: GraphQLEndpoint | None = None
         self._websocket: WebSocketEndpoint | None = None
         self._sign_on: SingleSignOn | None = None
-        self._starlette = Starlette(routes=self._routes(), lifespan=self._lifespan)
+        starlette = Starlette(routes=self._routes(), lifespan=self._lifespan, exception_handlers=HANDLERS)
+        self._starlette = Bounded(starlette, settings.mutation_timeout_ms / 1000)
 
     def protocol(self, **uvicorn: Any) -> GraphQLProtocol:
         """Return the protocol of a new connection, for uvicorn: GraphQL requests do not pass through ASGI."""

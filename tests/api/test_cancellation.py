@@ -111,9 +111,10 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """A server with two reading connections."""
+    """A server with two reading connections, both of which one member may have."""
     data = tmp_path_factory.mktemp("wide") / "data"
-    with running_server(data, CRM_READ_POOL_SIZE="2") as server, embedded.running(data) as postgres:
+    settings = {"CRM_READ_POOL_SIZE": "2", "CRM_MEMBER_READ_CONNECTIONS": "2"}
+    with running_server(data, **settings) as server, embedded.running(data) as postgres:
         yield Watched(server, postgres.url)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.db.pool import Pool
+from crm_graph.db.lending import Reader
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.kernel.cursor import LogCursor
 from tests.events.live import Live
@@ -40,14 +40,14 @@ class Statements:
 @contextmanager
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Statements]:
     """Count statements."""
-    found, fetch = Statements(), Pool.fetch
+    found, fetch = Statements(), Reader.fetch
 
-    async def counting(self: Pool, query: str, *arguments: Any) -> Any:
+    async def counting(self: Reader, query: str, *arguments: Any) -> Any:
         found.texts.append(query)
         return await fetch(self, query, *arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Pool, "fetch", counting)
+        patched.setattr(Reader, "fetch", counting)
         yield found
 
 

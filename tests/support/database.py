@@ -13,8 +13,9 @@ from typing import Any
 import asyncpg
 
 from crm_graph.db.codecs import set_codecs
+from crm_graph.db.lending import Lease, Payer
 from crm_graph.db.migrate import upgrade
-from crm_graph.db.pool import Database, Lease
+from crm_graph.db.pool import Database
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.demo.seed import seed
 
@@ -122,13 +123,14 @@ class OneLease(Lease):
 
     def __init__(self, one: OneConnection) -> None:
         self._one = one
+        self.in_doubt = self.crowded = False
 
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
         """Run one statement and return its rows."""
         return await self._one.fetch(query, *args)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Session]:
+    async def transaction(self, timeout_s: float | None = None) -> AsyncIterator[Session]:
         """Lend a session in a savepoint: as a transaction, it is rolled back by an exception."""
         async with self._one.savepoint():
             session = Session(self._one)
@@ -149,16 +151,16 @@ class SavepointDatabase(Database):
         self.one = OneConnection(connection)
         self.url = url
 
-    def lease(self, *, primary: bool = False) -> Lease:
+    def lease(self, payer: Payer | None = None, *, primary: bool = False) -> Lease:
         """Return a lease of the one connection."""
         return OneLease(self.one)
 
-    def primary_reader(self) -> ReadSession:
+    def primary_reader(self, payer: Payer | None = None) -> ReadSession:
         """Return a session on the one connection."""
         return ReadSession(self.one)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Session]:
+    async def transaction(self, payer: Payer | None = None) -> AsyncIterator[Session]:
         """Lend a session in a savepoint."""
         async with self.lease().transaction() as session:
             yield session

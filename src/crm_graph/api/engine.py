@@ -21,15 +21,19 @@ from crm_graph.api.credentials import Credentials
 from crm_graph.api.documents import DocumentCache, DocumentError
 from crm_graph.api.encoding import AnswerTooLong, encode
 from crm_graph.api.errors import format_errors
+from crm_graph.api.late import late
 from crm_graph.api.limits import LimitError, check_cost, check_values
+from crm_graph.api.live_shares import LiveShares
 from crm_graph.api.manifests import SchemaDocuments
 from crm_graph.api.metrics import CANCELLED, Cache, Metrics, Requests
 from crm_graph.api.origins import Origins
+from crm_graph.api.payers import Payers
 from crm_graph.api.rates import Spending
 from crm_graph.api.selections import Selections
 from crm_graph.api.subscriptions import Live, Subscriptions
 from crm_graph.api.trusted import TrustedDocuments
-from crm_graph.db.pool import Database, Lease
+from crm_graph.db.lending import Lease, Payer
+from crm_graph.db.pool import Database
 from crm_graph.db.session import ReadSession, Session, Trust, Unconfirmed
 from crm_graph.domains.workspace.audit.events import SensitiveFieldsRead
 from crm_graph.domains.workspace.audit.operations import record_reading
@@ -116,7 +120,9 @@ class Engine:
         caches: dict[str, Cache] = {"documents": self.documents}
         if isinstance(self.executor, PlannedExecutor):
             caches["plans"] = self.executor.cache
-        self.metrics = Metrics(self.requests, caches, database, jobs, services.quotas)
+        self.payers = Payers(settings)
+        self.shares = LiveShares(settings)
+        self.metrics = Metrics(self.requests, caches, database, self.payers, self.shares, jobs, services.quotas)
         self.trusted = TrustedDocuments(database, self.documents, schema, settings)
         self.admission = Admission(authenticator, self.trusted, schema.public, settings)
         self.origins = Origins(settings)
@@ -188,13 +194,16 @@ class Engine:
         request_id = asking.request_id
         mutation = operation.definition.operation is OperationType.MUTATION
         timeout_ms = self.settings.mutation_timeout_ms if mutation else self.settings.query_timeout_ms
-        lease = self.database.lease(primary=mutation)
+        payer = self.payers.of(asking.claims, asking.origin)
+        lease = self.database.lease(payer, primary=mutation)
         try:
+            payer.refuse_busy()
             async with asyncio.timeout(timeout_ms / 1000):
                 return await self._as_viewer(request, operation, asking, lease)
         except TimeoutError as error:
             # The statement is cancelled: asyncpg sends a cancel request when its awaiting task is cancelled.
-            return self.refuse([GraphQLError(str(error), original_error=error)], "TIMEOUT", request_id)
+            reason, code = late(error, lease, mutation=mutation)
+            return self.refuse([reason], code, request_id)
         except RequestError as error:
             return self.refuse_error(error, request_id)
         except Exception as error:
@@ -206,20 +215,24 @@ class Engine:
         """Execute as the viewer that is remembered, confirmed by the first statement that reads; otherwise, or where
         that did not confirm it and the viewer is another one by now, as the viewer read anew.
 
-        Nothing is committed for a viewer who is not confirmed (`Session.confirm`), so a mutation can be executed again.
+        Nothing is committed for a viewer who is not confirmed (`Session.confirm`), so a mutation can be executed again;
+        and nothing that came of such a run is told or logged, since a guard that fails leaves statements without the
+        rows that they always have.
         """
         claims = asking.claims
         remembered = self.authenticator.remembered(claims)
         if remembered is not None:
             trust = Trust(self.authenticator.guard(remembered))
             context = self._lent(remembered, lease, asking, trust)
-            answer = await self._attempt(request, operation, context)
+            attempt = await self._attempt(request, operation, context)
             if trust.confirmed:
+                answer = self._told(attempt, request, operation, context)
                 return await self._written_down(answer, operation, context, lease)
         viewer = await self.authenticator.viewer(claims, ReadSession(lease))
         if viewer != remembered:
             context = self._lent(viewer, lease, asking)
-            answer = await self._attempt(request, operation, context)
+            attempt = await self._attempt(request, operation, context)
+        answer = self._told(attempt, request, operation, context)
         return await self._written_down(answer, operation, context, lease)
 
     async def _written_down(
@@ -247,15 +260,26 @@ class Engine:
             await record_reading(session, context.viewer, context.origin, context.request_id, self._clock(), event)
         return answer
 
-    async def _attempt(self, request: GraphQLRequest, operation: Operation, context: GraphContext) -> Answer:
+    async def _attempt(
+        self, request: GraphQLRequest, operation: Operation, context: GraphContext
+    ) -> Outcome | Exception:
         try:
             on_error = request.on_error or OnError.PROPAGATE
             if request.on_error is None and context.viewer.client_id is not None:
                 on_error = await self._default_on_error(context.viewer)
-            outcome = await self.executor.execute(operation, request.variables, context, on_error=on_error)
-        except RequestError as error:
-            return self.refuse_error(error, context.request_id)
-        answer = self._answer(outcome, context.request_id)
+            return await self.executor.execute(operation, request.variables, context, on_error=on_error)
+        except Exception as error:
+            return error
+
+    def _told(
+        self, attempt: Outcome | Exception, request: GraphQLRequest, operation: Operation, context: GraphContext
+    ) -> Answer:
+        """Return the answer to an attempt; its errors are logged now. Raises what ended it that is no RequestError."""
+        if isinstance(attempt, RequestError):
+            return self.refuse_error(attempt, context.request_id)
+        if isinstance(attempt, Exception):
+            raise attempt
+        answer = self._answer(attempt, context.request_id)
         if request.extensions:
             self._add_cost(answer, request, operation)
         return answer
@@ -312,17 +336,25 @@ class Engine:
     async def context(self, claims: Claims, origin: Origin = NOWHERE) -> GraphContext:
         """Return a context that outlives an operation, its viewer read anew, on the primary: it reads what was just
         written. Raises Unauthenticated."""
-        viewer = await self.authenticator.viewer(claims, self.database.primary_reader())
-        return self.live_context(viewer, None, claims, origin)
+        reader = self.database.primary_reader(self.payers.of(claims, origin))
+        return self.live_context(await self.authenticator.viewer(claims, reader), None, claims, origin)
 
     def live_context(
-        self, viewer: Viewer, trust: Trust | None = None, claims: Claims | None = None, origin: Origin = NOWHERE
+        self,
+        viewer: Viewer,
+        trust: Trust | None = None,
+        claims: Claims | None = None,
+        origin: Origin = NOWHERE,
+        payer: Payer | None = None,
     ) -> GraphContext:
-        """Return a context of a viewer who was just read, or whom a trust guards, on the primary."""
-        reader = self.database.primary_reader()
+        """Return a context of a viewer who was just read, or whom a trust guards, on the primary; the viewer pays for
+        what it reads unless somebody else does."""
+        payer = payer or self.payers.of_viewer(viewer)
+        reader = self.database.primary_reader(payer)
         reader.trust = trust
         claims = claims or Claims(viewer.workspace_id, viewer.member_id, datetime.max.replace(tzinfo=UTC))
-        return self._context(viewer, reader, self.database.transaction, _Asking(claims, origin, new_id()))
+        transaction = partial(self.database.transaction, payer)
+        return self._context(viewer, reader, transaction, _Asking(claims, origin, new_id()))
 
     def _lent(self, viewer: Viewer, lease: Lease, asking: _Asking, trust: Trust | None = None) -> GraphContext:
         """Return the context of one operation on the connections that are lent to it."""

@@ -12,9 +12,13 @@ from typing import Any
 import asyncpg
 from graphql import GraphQLError
 
+from crm_graph.db.lending import LOST
 from crm_graph.kernel.errors import RateLimited, RequestError
+from crm_graph.kernel.outages import Outage
 
 log = logging.getLogger("crm_graph.errors")
+
+_OUTAGE = Outage(log, "requests: the database cannot be reached")
 
 INTERNAL_MESSAGE = "Something went wrong here. The request id names it in our logs."
 TIMEOUT_MESSAGE = "This took too long and was stopped. Ask for less at once."
@@ -67,10 +71,11 @@ def _describe(error: GraphQLError, request_id: str, default_code: str) -> tuple[
         return TIMEOUT_MESSAGE, "TIMEOUT"
     if isinstance(original, asyncpg.SerializationError | asyncpg.DeadlockDetectedError):
         return CONFLICT_MESSAGE, "CONFLICT"
+    if isinstance(original, LOST):
+        _OUTAGE.fails(original)
+        return UNAVAILABLE_MESSAGE, "INTERNAL"
     trace = "".join(traceback.format_exception(_without_values(original)))
     log.error("request %s failed at %s\n%s", request_id, ".".join(map(str, error.path or ())), trace)
-    if isinstance(original, OSError | asyncpg.PostgresConnectionError | asyncpg.InterfaceError):
-        return UNAVAILABLE_MESSAGE, "INTERNAL"
     return INTERNAL_MESSAGE, "INTERNAL"
 
 

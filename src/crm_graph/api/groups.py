@@ -19,6 +19,8 @@ from typing import Any, Protocol
 import asyncpg
 
 from crm_graph.api.body import Answer
+from crm_graph.api.live_shares import LiveShares, patience
+from crm_graph.api.payers import Payer, Payers
 from crm_graph.db.session import Trust
 from crm_graph.events.hub import Feed, FeedOverflow, Hub
 from crm_graph.events.log import Event
@@ -125,8 +127,9 @@ class Group:
 class Family:
     """Groups that one statement judges."""
 
-    def __init__(self, context: GraphContext, watch: Watch, feed: Feed) -> None:
+    def __init__(self, context: GraphContext, watch: Watch, feed: Feed, payer: Payer) -> None:
         self.viewer = context.viewer
+        self.payer = payer
         self.watch = watch
         self._feed = feed
         position = feed.position
@@ -152,10 +155,20 @@ class Family:
 class Groups:
     """All families of a process."""
 
-    def __init__(self, hub: Hub, contexts: Contexts, authenticator: Authenticator, queue_size: int) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        contexts: Contexts,
+        authenticator: Authenticator,
+        payers: Payers,
+        shares: LiveShares,
+        queue_size: int,
+    ) -> None:
         self._hub = hub
         self._contexts = contexts
+        self._shares = shares
         self._authenticator = authenticator
+        self._payers = payers
         self._queue_size = queue_size
         self._families: dict[Key, Family] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -190,7 +203,7 @@ class Groups:
     def _begin(self, key: Key, context: GraphContext, watch: Watch) -> Family:
         registered = self._hub.registered(context.viewer.workspace_id, watch.read(context.access))
         feed = registered.__enter__()
-        family = self._families[key] = Family(context, watch, feed)
+        family = self._families[key] = Family(context, watch, feed, self._payers.of_viewer(context.viewer))
 
         async def run() -> None:
             try:
@@ -226,9 +239,12 @@ class Groups:
             family.end(error)
 
     async def _taken(self, family: Family, event: Event) -> bool:
+        """Take an event when it is the turn of whose family it is: of the one who came first."""
+        await patience(family.payer)
         for attempt in range(RETRIES):
             try:
-                return await self._take(family, event)
+                async with self._shares.judging.place(family.payer.key):
+                    return await self._take(family, event)
             except AWAY:
                 if attempt == RETRIES - 1:
                     raise

@@ -22,6 +22,7 @@ from crm_graph.api.incoming import Incoming, Reply
 from crm_graph.api.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, choose
 from crm_graph.api.rates import QuotaExceeded
 from crm_graph.api.subscriptions import Live
+from crm_graph.db.lending import LOST
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.execution import Operation
 from crm_graph.identity.cookies import CookieJar
@@ -95,6 +96,10 @@ class GraphQLEndpoint:
             return respond(answer, media, error.status, error.headers)
         except ClientDisconnect:
             return Reply(b"", 499, "text/plain")
+        except LOST as error:  # while a credential or a document was looked up: all else has its own limit
+            failure = GraphQLError(str(error), original_error=error)
+            code = "TIMEOUT" if isinstance(error, TimeoutError) else "INTERNAL"
+            return respond(self._engine.refuse([failure], code), media)
 
     async def _run(
         self, request: Incoming, parsed: GraphQLRequest, media: str, more: list[Header]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 from graphql import OperationType
@@ -19,6 +19,8 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from crm_graph.api.live_shares import LiveShares
+from crm_graph.api.payers import Payers
 from crm_graph.db.pool import Database
 from crm_graph.db.quota import Quotas
 from crm_graph.jobs.worker import Outcomes
@@ -71,11 +73,15 @@ class Metrics(Collector):
         requests: Requests,
         caches: Mapping[str, Cache],
         database: Database,
+        payers: Payers,
+        live: LiveShares,
         jobs: Outcomes | None = None,
         quotas: Quotas | None = None,
     ) -> None:
         self._quotas = quotas
         self._jobs = jobs
+        self._payers = payers
+        self._live = live
         self._requests = requests
         self._caches = caches
         self._database = database
@@ -104,6 +110,7 @@ class Metrics(Collector):
             yield from self._storage_metrics(self._quotas)
         yield from self._cache_metrics()
         yield from self._pool_metrics()
+        yield from self._share_metrics()
 
     def _job_metrics(self) -> Iterable[Metric]:
         assert self._jobs is not None
@@ -140,11 +147,37 @@ class Metrics(Collector):
             "crm_graph_pool_connections", "Open connections by what they do.", labels=["pool", "state"]
         )
         limit = GaugeMetricFamily("crm_graph_pool_limit", "How many there may be.", labels=["pool"])
+        waiting = GaugeMetricFamily("crm_graph_pool_waiting", "Operations that wait for a connection.", labels=["pool"])
+        refused = CounterMetricFamily(
+            "crm_graph_pool_refused", "Refused since too many of the same member's waited.", labels=["pool"]
+        )
+        abandoned = CounterMetricFamily(
+            "crm_graph_abandoned", "Given up on since the database did not answer in time.", labels=["pool", "what"]
+        )
         for name, pool in self._database.pools().items():
             connections.add_metric([name, "lent"], pool.lent)
-            connections.add_metric([name, "idle"], pool.opened - pool.lent)
+            connections.add_metric([name, "idle"], max(0, pool.opened - pool.lent))
             limit.add_metric([name], pool.size)
-        return connections, limit
+            waiting.add_metric([name], pool.shares.waiting)
+            refused.add_metric([name], pool.shares.refused)
+            for what in fields(pool.abandoned):
+                abandoned.add_metric([name, what.name], getattr(pool.abandoned, what.name))
+        return connections, limit, waiting, refused, abandoned
+
+    def _share_metrics(self) -> Iterable[Metric]:
+        tally, live = self._payers.tally, self._live
+        yield CounterMetricFamily(
+            "crm_graph_busy_seconds", "For how long connections were held, all of them added.", tally.seconds
+        )
+        yield CounterMetricFamily(
+            "crm_graph_busy_refused", "Refused since they had used up a minute's seconds of connections.", tally.refused
+        )
+        yield CounterMetricFamily(
+            "crm_graph_live_refused", "Subscriptions refused as one too many for their member.", live.refused
+        )
+        yield GaugeMetricFamily(
+            "crm_graph_live_waiting", "Forms of filters that wait for their turn to be judged.", live.judging.waiting
+        )
 
 
 def metrics_response(request: Request, metrics: Metrics, token: str, *, is_open: bool) -> Response:

@@ -33,12 +33,12 @@ class Quota:
         self._each_s = WINDOW_S / size
         self._back_at = 0.0
 
-    def wait_s(self, now: float, amount: int) -> float:
+    def wait_s(self, now: float, amount: float) -> float:
         """Return for how many seconds `amount` cannot be taken; 0 or less where it can."""
         used_s = self._back_at - now
         return (used_s if used_s > 0 else 0.0) + amount * self._each_s - WINDOW_S
 
-    def take(self, now: float, amount: int) -> None:
+    def take(self, now: float, amount: float) -> None:
         """Take an amount, whether or not it is there."""
         back_at = self._back_at
         self._back_at = (back_at if back_at > now else now) + amount * self._each_s

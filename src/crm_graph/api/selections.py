@@ -64,6 +64,14 @@ class Selections:
         except BrokenSelection as broken:
             raise Refused("INVALID", broken.reason, ("selection",)) from None
 
+    def cost(self, selection: str) -> int:
+        """See `SelectionCheck`."""
+        try:
+            operation = self._documents.get(selection).operation(None)
+        except DocumentError:
+            return 0
+        return operation.cost.of(variables_of(operation, "cus_" + "0" * 32))
+
     async def operation(self, viewer: Viewer, selection: str) -> Operation:
         """Return a selection's operation. Raises BrokenSelection unless it is a query that the viewer sees the types
         and fields of, within the limits of queries."""

@@ -21,7 +21,9 @@ from graphql.execution.values import get_argument_values
 
 from crm_graph.api.body import Answer, GraphQLRequest
 from crm_graph.api.groups import Groups, Key, Moved, Subscriber
+from crm_graph.api.live_shares import LiveShares, patience
 from crm_graph.api.metrics import Requests
+from crm_graph.api.payers import Payers
 from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.pool import Database
 from crm_graph.db.session import Trust
@@ -61,6 +63,8 @@ class Executing(Protocol):
     settings: Settings
     requests: Requests
     trusted: TrustedDocuments
+    payers: Payers
+    shares: LiveShares
 
     def now(self) -> datetime:
         """Return the time of the engine's clock."""
@@ -109,6 +113,7 @@ class Subscription:
     """What lies at or before it was answered, or is nothing to this client."""
     scope: str
     """What the client could see when it was told last; empty where that is not known."""
+    cost: int
     place: Subscriber | None = None
     """Its place in a group, once it has come so far."""
     refreshed: LogCursor = START
@@ -151,7 +156,12 @@ class Subscriptions:
     def __init__(self, engine: Executing) -> None:
         self._engine = engine
         self.groups = Groups(
-            engine.hub, engine.live_context, engine.authenticator, engine.settings.subscription_queue_size
+            engine.hub,
+            engine.live_context,
+            engine.authenticator,
+            engine.payers,
+            engine.shares,
+            engine.settings.subscription_queue_size,
         )
         self._viewers: DataLoader[Claims, Viewer] = DataLoader(self._read_viewers, cache=False)
 
@@ -196,21 +206,28 @@ class Subscriptions:
                 removed = await horizon(engine.database.primary_reader())
             watch = Watch.of(spec, context, arguments, newest, removed)
             watch.read(context.access)
+            cost = operation.cost.of(request.variables)
+            engine.shares.check(context.viewer.workspace_id, context.viewer.member_id, _form(watch), cost)
         except RequestError as error:
             return engine.refuse_error(error, request_id), empty
         except GraphQLError as error:
             return engine.refuse([error], "BAD_USER_INPUT", request_id), empty
         asked = _asked(request, operation, node, current().client_id)
-        found = Subscription(request, operation, current, watch, field.type, asked, origin, watch.after, watch.scope)
+        found = Subscription(
+            request, operation, current, watch, field.type, asked, origin, watch.after, watch.scope, cost
+        )
         return None, Live(self._counted(found), found, engine.hub)
 
     async def _counted(self, subscription: Subscription) -> Answers:
-        self._engine.requests.open_subscriptions += 1
-        try:
-            async for cursor, answer in self._stream(subscription):
-                yield cursor, answer
-        finally:
-            self._engine.requests.open_subscriptions -= 1
+        claims = subscription.current()
+        form = _form(subscription.watch)
+        with self._engine.shares.held(claims.workspace_id, claims.member_id, form, subscription.cost):
+            self._engine.requests.open_subscriptions += 1
+            try:
+                async for cursor, answer in self._stream(subscription):
+                    yield cursor, answer
+            finally:
+                self._engine.requests.open_subscriptions -= 1
 
     async def _stream(self, of: Subscription) -> AsyncIterator[tuple[str, Answer]]:
         while True:
@@ -275,6 +292,7 @@ class Subscriptions:
             concerned = event.cursor > of.covered and of.watch.concerned(event, context.access)
             if moved or concerned:
                 context = await self._refreshed(of)
+                await patience(self._engine.payers.of_viewer(context.viewer))
                 if context.access.fingerprint != rights or scope_of(context.access, context.viewer) != of.scope:
                     raise Moved
             if concerned:
@@ -335,6 +353,11 @@ class Subscriptions:
         )
         viewers = dict(zip(principals, found, strict=True))
         return [viewers[each.principal] for each in asked]  # type: ignore[misc] # the loader raises what is an error
+
+
+def _form(watch: Watch) -> Key:
+    """Return what two subscriptions of one member share a statement by."""
+    return watch.record.name, watch.form
 
 
 T = TypeVar("T")

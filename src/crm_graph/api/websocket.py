@@ -31,6 +31,7 @@ from crm_graph.api.engine import Engine
 from crm_graph.api.held import Held
 from crm_graph.api.rates import network_of
 from crm_graph.api.subscriptions import Live
+from crm_graph.db.lending import LOST
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.execution import Operation
 from crm_graph.identity.tokens import Claims
@@ -235,6 +236,8 @@ class _Connection:
             raise _Close(4401, error.message) from None
         except RateLimited as error:
             raise _Close(4429, error.message) from None
+        except LOST:
+            raise _Close(1013, "The database cannot be reached right now: try again in a moment") from None
         return claims
 
     async def _ping(self, payload: Any) -> None:

@@ -89,7 +89,7 @@ async def _verify(place: Place, workspace: str | None, expect: Anchor | None, si
         if not os.environ.get("CRM_SECRET"):
             console.print("[yellow]note:[/yellow] the key of the chain lies in the database: set CRM_SECRET")
         keys = seal_keys([*made.secrets, *made.retired_secrets])
-        connection = await connect(database.url)  # without the time limits of requests
+        connection = await connect(database.url, None)  # without the time limits of requests
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 good = True

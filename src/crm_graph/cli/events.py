@@ -60,7 +60,7 @@ def export_(file: Path, before: datetime, workspace: str | None, data: Path | No
 async def _export(place: Place, file: Path, before: datetime, workspace: str | None) -> int:
     async with opened(place) as database:
         workspace_id = None if workspace is None else await find_workspace(database, workspace)
-        connection = await connect(database.url)  # without the time limits of requests
+        connection = await connect(database.url, None)  # without the time limits of requests
         try:
             with _whole(file) as out, console.status("exporting") as status:
                 count = 0

@@ -92,7 +92,7 @@ async def _export(
         export = plan_export(record, registry, access, chosen)
         if export.withheld:
             console.print(f"withheld on some rows or all: {', '.join(export.withheld)}", soft_wrap=True)
-        connection = await connect(database.url)  # without the time limits of requests
+        connection = await connect(database.url, None)  # without the time limits of requests
         try:
             note = _Note(database, viewer, export, form, out)
             await note.sensitive()

@@ -218,7 +218,7 @@ class _TakeBack(Exception):
 async def _import(place: Place, steps: list[Step], directory: Path, options: Options) -> list[StepReport]:
     async with opened(place) as database:
         viewer, access = await acting_as(database, options.workspace, options.email, None)
-        connection = await connect(database.url)  # without the time limits of requests
+        connection = await connect(database.url, None)  # without the time limits of requests
         try:
             vault = await vault_of(database)
             return await import_steps(connection, viewer, access, steps, directory, options, vault)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+import logging
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +12,16 @@ from typing import Any
 import asyncpg
 
 from crm_graph.db.codecs import set_codecs
+from crm_graph.db.lending import CLEANUP_S, LOST, Lease, Payer, Pool, Reader, unit
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.kernel.errors import OperatorError
+from crm_graph.kernel.shares import Shares
+
+log = logging.getLogger(__name__)
+
+
+STATEMENT_MARGIN_MS = 1_000
+"""Postgres stops a statement so much later than we do: for a process that died, not for one that answers TIMEOUT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,15 @@ class PoolSettings:
     read_timeout_ms: int = 15_000
     write_timeout_ms: int = 30_000
     idle_in_transaction_timeout_ms: int = 30_000
+    member_read_size: int = 0
+    """How many reading connections one member may hold; 0 is half of them."""
+    member_write_size: int = 0
+    member_waiting: int = 200
+    """How many operations of one member may wait for a connection."""
+
+    def shares(self, size: int, of_member: int) -> Shares:
+        """Return the places of a pool of this size."""
+        return Shares(size, min(of_member, size) or max(1, size // 2), self.member_waiting)
 
 
 async def _leave_as_is(connection: Any) -> None:
@@ -51,225 +68,46 @@ def _server_settings(
     }
 
 
-async def connect(url: str, **options: Any) -> asyncpg.Connection[Any]:
-    """Return one connection with our codecs, outside the pools: for LISTEN, advisory locks and migrations.
+CONNECT_TIMEOUT_S = 10
+SESSION_TIMEOUT_S = 30
+"""How long a statement of a connection outside the pools may take: of background work, which has small ones only."""
+
+
+async def connect(url: str, timeout_s: float | None = SESSION_TIMEOUT_S) -> asyncpg.Connection[Any]:
+    """Return one connection with our codecs, outside the pools: for LISTEN, advisory locks and migrations. Each of its
+    statements may take `timeout_s`; None is for what has all the time it needs: imports and exports.
 
     Raises OperatorError when the database does not answer.
     """
+    settings = _server_settings(PoolSettings(), 0, read_only=False) | KEPT_ALIVE
     with _explained(url):
         connection: asyncpg.Connection[Any] = await asyncpg.connect(
-            url, server_settings=_server_settings(PoolSettings(), 0, read_only=False), **options
+            url, timeout=CONNECT_TIMEOUT_S, command_timeout=timeout_s, server_settings=settings
         )
-    await set_codecs(connection)
+    await _prepare(connection)
     return connection
 
 
-def _is_closed(connection: Any) -> bool:
-    """Return whether a connection of asyncpg's pool was closed, also by the server while it lay at hand: asyncpg has
-    then taken it back already, and what is left in our hands answers nothing any more."""
+KEPT_ALIVE = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
+"""After a minute the server ends the session of a process that is unreachable, and so lets go of its locks."""
+
+
+async def _prepare(connection: Any) -> None:
+    """Set the codecs of a new connection. One that does not answer is cut: closing it in order would wait for it."""
     try:
-        return bool(connection.is_closed())
-    except asyncpg.InterfaceError:
-        return True
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await set_codecs(connection)
+    except BaseException:
+        connection.terminate()
+        raise
 
 
-CLOSE_TIMEOUT_S = 5
-
-
-class Turns:
-    """Who waits for a connection, first come first served: one that comes free is handed over, so nobody pushes in."""
-
-    def __init__(self, returned: Callable[[Any], None]) -> None:
-        self._waiting: deque[asyncio.Future[Any]] = deque()
-        self._return = returned
-
-    async def wait(self) -> Any:
-        """Return the connection that was handed over; None means: there may be room for a new one, look again."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():  # it came, and nobody is there to take it
-                self._return(waiter.result())
-            raise
-
-    def hand(self, connection: Any) -> bool:
-        """Hand a connection, or None, to the first who waits; return whether anybody did."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(connection)
-                return True
-        return False
-
-
-class Pool:
-    """asyncpg's pool, whose connections stay at hand once they were lent: then borrowing is a pop from a list.
-
-    asyncpg's own acquire and release take 18 us, a fifth of a point query, for a shielded task and a reset. What went
-    wrong on a connection (an error, a cancelled statement) is left to asyncpg: such a one goes back to its pool.
-    """
-
-    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
-        self._pool = pool
-        self.size = pool.get_max_size()
-        self._idle: list[Any] = []
-        self._turns = Turns(self.give)
-        self.lent = 0
-
-    @property
-    def idle(self) -> int:
-        """How many connections lie at hand."""
-        return len(self._idle)
-
-    @property
-    def opened(self) -> int:
-        """How many connections are open, lent or not."""
-        return self._pool.get_size()
-
-    async def take(self) -> Any:
-        """Return a connection, waiting for one while all are lent. It must be given back, or dropped."""
-        while True:
-            if self._idle:
-                connection = self._idle.pop()
-                self.lent += 1
-                if not _is_closed(connection):
-                    return connection
-                await self.drop(connection)
-            elif self.lent < self.size:
-                self.lent += 1
-                try:
-                    return await self._pool.acquire()
-                except BaseException:
-                    self._make_room()
-                    raise
-            else:
-                connection = await self._turns.wait()
-                if connection is not None:
-                    return connection
-
-    def give(self, connection: Any) -> None:
-        """Take a connection back on which nothing runs and nothing failed."""
-        if not self._turns.hand(connection) and connection is not None:
-            self.lent -= 1
-            self._idle.append(connection)
-
-    async def drop(self, connection: Any) -> None:
-        """Take a connection back in whatever state it is: asyncpg waits for a cancelled statement, rolls an open
-        transaction back, and replaces the connection where that fails."""
-        try:
-            await self._pool.release(connection)
-        finally:
-            self._make_room()
-
-    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
-        """Run one statement on a connection of its own and return its rows."""
-        lease = Lease(self)
-        try:
-            return await lease.fetch(query, *args)
-        finally:
-            lease.release()
-
-    async def close(self) -> None:
-        """Close all connections, waiting a while for those that are lent: a process that stops does not hang."""
-        while self._idle:
-            await self._pool.release(self._idle.pop())
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._pool.close()
-        except TimeoutError:
-            self._pool.terminate()
-
-    def _make_room(self) -> None:
-        self.lent -= 1
-        self._turns.hand(None)
-
-
-class Lease:
-    """The connections that one operation borrows: one, and more for sibling edges only while others lie idle.
-
-    Waiting for a second one while holding the first could leave all operations waiting for each other, so a sibling
-    waits for its own instead.
-    """
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._free: list[Any] = []
-        self._held = 0
-        self._released = False
-        self._turns = Turns(self._give)
-
-    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
-        """Run one statement and return its rows."""
-        connection = self._free.pop() if self._free else await self._take()
-        try:
-            rows: list[asyncpg.Record] = await connection.fetch(query, *args)
-        except BaseException:
-            await self._drop(connection)
-            raise
-        self._give(connection)
-        return rows
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Session]:
-        """Lend a writing session in a transaction that commits on exit and rolls back on an exception."""
-        connection = self._free.pop() if self._free else await self._take()
-        try:
-            async with connection.transaction():
-                session = Session(connection)
-                yield session
-                await session.finish()
-        except BaseException:
-            await self._drop(connection)
-            raise
-        self._give(connection)
-
-    def release(self) -> None:
-        """Give everything back. What still runs gives its connection back itself: a page's count whose rows failed."""
-        self._released = True
-        self.rest()
-
-    def rest(self) -> None:
-        """Give back what lies at hand while the operation waits for something that is no database; it borrows anew
-        afterwards."""
-        while self._free:
-            self._give_back(self._free.pop())
-
-    async def _take(self) -> Any:
-        while True:
-            if self._held == 0 or self._pool.idle:
-                self._held += 1
-                try:
-                    return await self._pool.take()
-                except BaseException:
-                    self._make_room()
-                    raise
-            connection = await self._turns.wait()
-            if connection is not None:
-                return connection
-
-    def _give(self, connection: Any) -> None:
-        if self._turns.hand(connection) or connection is None:
-            return
-        if self._released:
-            self._give_back(connection)
-        else:
-            self._free.append(connection)
-
-    def _give_back(self, connection: Any) -> None:
-        self._held -= 1
-        self._pool.give(connection)
-
-    async def _drop(self, connection: Any) -> None:
-        try:
-            await self._pool.drop(connection)
-        finally:
-            self._make_room()
-
-    def _make_room(self) -> None:
-        self._held -= 1
-        self._turns.hand(None)
+async def close(connection: asyncpg.Connection[Any]) -> None:
+    """Close a connection outside the pools in order, or cut it where the server does not answer."""
+    try:
+        await connection.close(timeout=CLEANUP_S)
+    except LOST:  # asyncpg has cut it
+        log.debug("a connection was cut")
 
 
 NOT_A_POOLER = "name Postgres itself, and a pooler in transaction mode in DATABASE_POOL_URL"
@@ -280,9 +118,10 @@ class Database:
     """The two pools of a process. `url` is for sessions: LISTEN, locks, migrations. `read_url` may name a replica, and
     `pool_url` PgBouncer in transaction mode, which both pools then are behind."""
 
-    def __init__(self, read: Pool, write: Pool, url: str) -> None:
+    def __init__(self, read: Pool, write: Pool, url: str, read_timeout_s: float) -> None:
         self._read = read
         self._write = write
+        self._read_timeout_s = read_timeout_s
         self.url = url
 
     @classmethod
@@ -297,44 +136,31 @@ class Database:
         settings, pooler = settings or PoolSettings(), pool_url is not None
         write_url = pool_url or url
         read_url = read_url or write_url
-        with _explained(write_url):
-            write = await asyncpg.create_pool(
-                write_url,
-                min_size=1,
-                max_size=settings.write_size,
-                init=set_codecs,
-                reset=_leave_as_is,
-                server_settings=_server_settings(settings, settings.write_timeout_ms, read_only=False, pooler=pooler),
-            )
-        with _explained(read_url):
-            read = await asyncpg.create_pool(
-                read_url,
-                min_size=1,
-                max_size=settings.read_size,
-                init=set_codecs,
-                reset=_leave_as_is,
-                server_settings=_server_settings(settings, settings.read_timeout_ms, read_only=True, pooler=pooler),
-            )
-        return cls(Pool(read), Pool(write), url)
+        write = await _open(write_url, settings, pooler=pooler, read_only=False)
+        read = await _open(read_url, settings, pooler=pooler, read_only=True)
+        return cls(read, write, url, settings.read_timeout_ms / 1000)
 
     def pools(self) -> Mapping[str, Pool]:
         """Return the pools by what they are for."""
         return {"read": self._read, "write": self._write}
 
-    def lease(self, *, primary: bool = False) -> Lease:
-        """Return the connections of one operation, borrowed when they are needed; to be released."""
-        return Lease(self._write if primary else self._read)
+    def lease(self, payer: Payer | None = None, *, primary: bool = False) -> Lease:
+        """Return the connections of one operation, borrowed when they are needed; to be released. The operation limits
+        the time of all of its statements together."""
+        return Lease(self._write if primary else self._read, payer)
 
-    def primary_reader(self) -> ReadSession:
-        """Return a reading session on the primary: for what was just written, and for the log."""
-        return ReadSession(self._write)
+    def primary_reader(self, payer: Payer | None = None) -> ReadSession:
+        """Return a reading session on the primary: for what was just written, and for the log. A statement may take as
+        long as a query."""
+        return ReadSession(Reader(self._write, self._read_timeout_s, payer))
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Session]:
-        """Lend a writing session in a transaction that commits on exit and rolls back on an exception."""
-        lease = Lease(self._write)
+    async def transaction(self, payer: Payer | None = None) -> AsyncIterator[Session]:
+        """Lend a writing session in a transaction that commits on exit and rolls back on an exception. Each statement
+        may take as long as a mutation. Raises InDoubt."""
+        lease = Lease(self._write, payer)
         try:
-            async with lease.transaction() as session:
+            async with lease.transaction(self._write.timeout_s) as session:
                 yield session
         finally:
             lease.release()
@@ -345,12 +171,12 @@ class Database:
         committed whatever becomes of the caller's transaction, who may hold the pool's last connection. 12 ms."""
         connection = await connect(self.url)
         try:
-            async with connection.transaction():
+            async with unit(connection):
                 session = Session(connection)
                 yield session
                 await session.finish()
         finally:
-            await connection.close()
+            await close(connection)
 
     async def answers(self) -> bool:
         """Return whether both pools reach their server within a second."""
@@ -366,6 +192,24 @@ class Database:
         """Close both pools, waiting for lent connections."""
         await self._read.close()
         await self._write.close()
+
+
+async def _open(url: str, settings: PoolSettings, *, pooler: bool, read_only: bool) -> Pool:
+    size = settings.read_size if read_only else settings.write_size
+    of_member = settings.member_read_size if read_only else settings.member_write_size
+    timeout_ms = settings.read_timeout_ms if read_only else settings.write_timeout_ms
+    with _explained(url):
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=size,
+            init=_prepare,
+            reset=_leave_as_is,
+            server_settings=_server_settings(
+                settings, timeout_ms + STATEMENT_MARGIN_MS, read_only=read_only, pooler=pooler
+            ),
+        )
+    return Pool(pool, settings.shares(size, of_member), timeout_ms / 1000)
 
 
 class _explained:  # noqa: N801 - reads as a statement

@@ -79,7 +79,7 @@ async def make(
     key = f"{seed}/{slug}"
     sheets = Sheets(_workspace_id(key), key)
     dice = Dice(seed)
-    connection = await connect(database.url)
+    connection = await connect(database.url, None)
     try:
         await connection.execute(_SETTINGS)
         async with connection.transaction():

@@ -7,14 +7,14 @@ lost the lock with it, and what it had not committed was never done.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 import asyncpg
 
-from crm_graph.db.pool import connect
+from crm_graph.db.pool import close, connect
+from crm_graph.kernel.outages import Outage
 
 log = logging.getLogger(__name__)
 
@@ -28,20 +28,21 @@ async def run_elected(name: str, url: str, lock: int, election_ms: int, work: El
     Whatever else it is that ends the work, too: asyncpg raises more than its documented errors where the server ends a
     connection in the middle of a transaction, and background work that ended in silence would not be missed for days.
     """
+    outage = Outage(log, f"{name}: interrupted")
     while True:
         try:
-            await _serve(url, lock, election_ms, work)
+            await _serve(url, lock, election_ms, work, outage)
         except Exception as error:
-            log.warning("%s: interrupted (%s); trying again", name, type(error).__name__)
+            outage.fails(error)
         await asyncio.sleep(election_ms / 1000)
 
 
-async def _serve(url: str, lock: int, election_ms: int, work: ElectedWork) -> None:
+async def _serve(url: str, lock: int, election_ms: int, work: ElectedWork, outage: Outage) -> None:
     connection = await connect(url)
     try:
         while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):  # noqa: ASYNC110 - polls
             await asyncio.sleep(election_ms / 1000)
+        outage.ends()
         await work(connection)
     finally:
-        with contextlib.suppress(Exception):
-            await connection.close(timeout=1)
+        await close(connection)

@@ -16,17 +16,23 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from crm_graph.db.pool import Database, connect
+from crm_graph.db.pool import Database, close, connect
 from crm_graph.db.statements import Statement
 from crm_graph.events.horizon import horizon, require_kept
 from crm_graph.events.log import COLUMNS, Event, end, read_after
 from crm_graph.events.relay import CHANNEL
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import CrmError, OperatorError
+from crm_graph.kernel.outages import Outage
 
 log = logging.getLogger(__name__)
 
+AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 BATCH = 1_000
+AT_ONCE = 1_000
+"""So often an event is put into a queue before others have a turn."""
+LISTEN_CHECK_S = 10
+LISTEN_TIMEOUT_S = 5
 _REPLAY = Statement(
     f"SELECT {COLUMNS} FROM event WHERE workspace_id = $1 AND entity = ANY($2) AND (xid, seq) > ($3::text::xid8, $4)"  # noqa: S608
     " AND (xid, seq) <= ($5::text::xid8, $6) AND xid < pg_snapshot_xmin(pg_current_snapshot())"
@@ -158,50 +164,59 @@ class Hub:
                 return
 
     async def _read(self) -> None:
+        reading = Outage(log, "hub: the log cannot be read")
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._fallback)
             self._wake.clear()
             try:
                 await self._drain()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-                log.warning("hub: the log cannot be read (%s); trying again", type(error).__name__)
+                reading.ends()
+            except AWAY as error:
+                reading.fails(error)
                 await asyncio.sleep(0.1)
                 self._wake.set()
 
     async def _drain(self) -> None:
         while True:
             events = await read_after(self._database.primary_reader(), self.position, BATCH)
+            given = 0
             for event in events:
-                for feed in self._feeds.get((event.workspace_id, event.entity), ()):
+                feeds = self._feeds.get((event.workspace_id, event.entity), ())
+                for feed in feeds:
                     feed.put(event)
                 self.position = event.cursor
+                given += len(feeds)
+                if given > AT_ONCE:
+                    given = 0
+                    await asyncio.sleep(0)
             if len(events) < BATCH:
                 return
 
     async def _listen(self) -> None:
+        listening = Outage(log, "hub: the LISTEN connection is lost")
         while True:
             try:
-                await self._listen_once()
-            except (
-                OSError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-                OperatorError,
-            ) as error:
-                log.warning("hub: LISTEN connection lost (%s); trying again", type(error).__name__)
+                await self._listen_once(listening)
+            except (*AWAY, OperatorError) as error:
+                listening.fails(error)
             self._wake.set()
             await asyncio.sleep(0.2)
 
-    async def _listen_once(self) -> None:
-        connection = await connect(self._database.url)
+    async def _listen_once(self, listening: Outage) -> None:
+        """Listen until the connection is lost. One that only listens would not notice that nobody is there any more:
+        so it asks, now and then."""
+        connection = await connect(self._database.url, LISTEN_TIMEOUT_S)
         lost = asyncio.Event()
         try:
             connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(CHANNEL, lambda *_: self._wake.set())
+            listening.ends()
             self._wake.set()
-            await lost.wait()
+            while not lost.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(lost.wait(), LISTEN_CHECK_S)
+                if not lost.is_set():
+                    await connection.execute("SELECT 1")
         finally:
-            with contextlib.suppress(Exception):
-                await connection.close(timeout=1)
+            await close(connection)

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
+from crm_graph.db.lending import unit
 from crm_graph.events.election import run_elected
 from crm_graph.kernel.clock import Clock, system_clock
 from crm_graph.kernel.cursor import LogCursor
@@ -37,7 +38,7 @@ Sealed: TypeAlias = Callable[[Connection], Awaitable[LogCursor]]
 
 async def remove_batch(connection: Connection, before: datetime, sealed: Sealed, batch: int) -> int:
     """Remove up to `batch` of the oldest events, of those that happened before a time; return how many."""
-    async with connection.transaction():
+    async with unit(connection):
         limit = await sealed(connection)
         last = None
         count = 0

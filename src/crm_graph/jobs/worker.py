@@ -17,6 +17,7 @@ import asyncpg
 from crm_graph.db.pool import Database
 from crm_graph.jobs.queue import Schedule, Taken, beat, due, enqueue, know, put_back, settle, take, waiting
 from crm_graph.kernel.errors import OperatorError
+from crm_graph.kernel.outages import Outage
 from crm_graph.kernel.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class Worker:
         pause_s = self.settings.job_poll_ms / 1000
         beating = asyncio.create_task(self._beat())
         known = False
+        outage = Outage(log, "jobs: the queue cannot be read")
         try:
             while True:
                 try:
@@ -66,8 +68,9 @@ class Worker:
                         known = True
                     await self._tick()
                     await self._fill()
+                    outage.ends()
                 except LOST as error:
-                    log.warning("jobs: the queue cannot be read (%s); trying again", type(error).__name__)
+                    outage.fails(error)
                 await asyncio.sleep(pause_s)
         finally:
             running = list(self._running.values())

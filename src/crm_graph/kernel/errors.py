@@ -12,6 +12,7 @@
         ├── NotFound
         ├── DocumentNotFound
         ├── Conflict
+        ├── InDoubt
         ├── LimitExceeded
         └── RateLimited
 
@@ -118,6 +119,21 @@ class Conflict(RequestError):
     """Raised when a concurrent transaction won and the operation may be sent again."""
 
     code = "CONFLICT"
+
+
+class InDoubt(RequestError, ConnectionError):
+    """Raised when the database did not answer a commit: nobody knows whether it was done.
+
+    A ConnectionError too: what goes on when the database is back, and finds out by itself, need not know of it.
+    """
+
+    code = "TIMEOUT"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database did not answer when this was to be committed: it may have been done, or not."
+            " Read what it was to change before you send it again."
+        )
 
 
 class LimitExceeded(RequestError):

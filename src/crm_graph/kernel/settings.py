@@ -9,7 +9,15 @@ from typing import Any, get_type_hints
 
 from crm_graph.kernel.errors import OperatorError
 
-MAY_BE_ZERO = frozenset({"event_retention_days", "max_introspected", "workspace_max_bytes"})
+MAY_BE_ZERO = frozenset(
+    {
+        "event_retention_days",
+        "max_introspected",
+        "workspace_max_bytes",
+        "member_read_connections",
+        "member_write_connections",
+    }
+)
 DOCUMENT_MODES = ("open", "warn", "trusted-only")
 
 
@@ -122,6 +130,12 @@ class Settings:
     """Requests to webhook endpoints that a process sends at once."""
     webhook_endpoint_concurrency: int = 5
     """Requests that are sent to one endpoint at once, by all processes."""
+    webhook_workspace_concurrency: int = 10
+    """Of the requests that a process sends at once, so many of one workspace."""
+    webhook_selections: int = 4
+    """Selections of webhooks that a process executes at once, half of them of one workspace."""
+    max_webhook_cost: int = 20_000
+    """What the selections of all endpoints of a workspace may cost together."""
     webhook_keep_days: int = 30
     """How long deliveries are kept that are done with."""
     max_webhook_endpoints: int = 50
@@ -170,6 +184,12 @@ class Settings:
     vault_workspaces: int = 10_000
     read_pool_size: int = 10
     write_pool_size: int = 10
+    member_read_connections: int = 0
+    """Of the reading connections, so many may be lent to one member at once; 0 is half of them."""
+    member_write_connections: int = 0
+    """Of the writing connections, so many; 0 is half of them."""
+    member_waiting: int = 200
+    """Operations of one member that may wait for a connection; one more is refused."""
     page_size: int = 50
     nested_page_size: int = 10
     max_page_size: int = 200
@@ -194,6 +214,14 @@ class Settings:
     rate_address_cost: int = 60_000
     rate_address_failures: int = 600
     """Wrong credentials from an address: after these it must wait before another one is looked at."""
+    rate_member_busy_seconds: int = 120
+    """For how long a member may hold connections to the database in a minute, all of them added, per process: two all
+    the time."""
+    rate_client_busy_seconds: int = 300
+    rate_workspace_busy_seconds: int = 600
+    rate_address_busy_seconds: int = 60
+    rate_webhooks_busy_seconds: int = 60
+    """Of the webhooks of a workspace; those that would take longer wait."""
     rate_entries: int = 50_000
     """Of how many members, clients and addresses a process remembers how much they asked for, about 500 bytes each."""
     subscription_queue_size: int = 1_000
@@ -203,6 +231,13 @@ class Settings:
     live_max_undone: int = 500
     """Events that one may lie back while it is asked which records it brought or took: those since are undone each
     time. Beyond, as above."""
+    max_live_forms_per_member: int = 50
+    """Different forms of filters that a member subscribes with at once; an event costs each a statement."""
+    max_live_forms_per_workspace: int = 500
+    max_live_cost_per_member: int = 100_000
+    """What the selections of all subscriptions of a member may cost together."""
+    live_concurrency: int = 8
+    """Forms of filters that a process judges at once, a quarter of them of one member."""
     connection_init_ms: int = 5_000
     heartbeat_ms: int = 15_000
     send_timeout_ms: int = 30_000

@@ -11,11 +11,13 @@ import logging
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 
 import orjson
 
 from crm_graph.api.engine import Engine
+from crm_graph.api.live_shares import UNBOUNDED
 from crm_graph.api.selections import BrokenSelection, Selections
 from crm_graph.api.webhooks import queue
 from crm_graph.api.webhooks.fanout import AWAY, FanOut
@@ -28,6 +30,8 @@ from crm_graph.identity.oidc.fetch import Fetcher
 from crm_graph.identity.origin import parse_networks
 from crm_graph.kernel.errors import IssuerFault, OperatorError
 from crm_graph.kernel.ids import new_id
+from crm_graph.kernel.outages import Outage
+from crm_graph.kernel.shares import Shares
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +72,11 @@ class Deliverer:
         self._fetcher = Fetcher(
             networks, settings.webhook_timeout_ms / 1000, settings.webhook_response_bytes, "CRM_WEBHOOK_PRIVATE"
         )
+        self._outage = Outage(log, "webhooks: the database cannot be read")
         self._sending: dict[asyncio.Task[None], Record] = {}
+        self._making = Shares(settings.webhook_selections, max(1, settings.webhook_selections // 2), UNBOUNDED)
+        self._busy: set[str] = set()
+        """Workspaces whose webhooks may have used up their seconds of the database."""
         self._gone: set[str] = set()
         """Endpoints that have just answered 410: what waits for its turn here is not sent."""
 
@@ -83,8 +91,9 @@ class Deliverer:
         while True:
             try:
                 pause_s = await once()
+                self._outage.ends()
             except AWAY as error:
-                log.warning("webhooks: the database cannot be read: %s", type(error).__name__)
+                self._outage.fails(error)
                 pause_s = 1.0
             except Exception:
                 log.exception("webhooks: a round failed")
@@ -111,7 +120,9 @@ class Deliverer:
 
     async def _claim(self, room: int) -> list[Record]:
         now = self._clock()
-        lease_s = (self._settings.webhook_timeout_ms + self._settings.query_timeout_ms) / 1000 + MARGIN_S
+        settings = self._settings
+        turns = ceil(settings.webhook_workspace_concurrency / self._making.share)
+        lease_s = (settings.webhook_timeout_ms + settings.query_timeout_ms * turns) / 1000 + MARGIN_S
         async with self._engine.database.transaction() as session:
             await session.execute(queue.ALONE, {})
             return await session.execute(
@@ -122,8 +133,20 @@ class Deliverer:
                     "claim": new_id(),
                     "of_endpoint": self._settings.webhook_endpoint_concurrency,
                     "limit": room,
+                    "of_workspace": settings.webhook_workspace_concurrency,
+                    "sending": [*self._workspaces(), *self._resting()],
                 },
             )
+
+    def _workspaces(self) -> list[str]:
+        """Return the workspace of each delivery that is under way here."""
+        return [row["workspace_id"] for row in self._sending.values()]
+
+    def _resting(self) -> list[str]:
+        """Return as many deliveries as leave no room, for each workspace that has used up its seconds."""
+        payers = self._engine.payers
+        self._busy = {each for each in self._busy if payers.of_webhooks(each).wait_s() > 0}
+        return [each for each in self._busy for _ in range(self._settings.webhook_workspace_concurrency)]
 
     async def _deliver(self, row: Record) -> None:
         try:
@@ -138,7 +161,9 @@ class Deliverer:
             await self._release(row)
             return
         try:
-            payload = await self._payloads.make(row, endpoint)
+            async with self._making.place(row["workspace_id"]):
+                payload = await self._payloads.make(row, endpoint)
+            self._busy.add(row["workspace_id"])
         except BrokenSelection as broken:
             await self._pause(row, broken.reason)
             return

@@ -35,17 +35,20 @@ log = logging.getLogger(__name__)
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """What says that the database cannot be reached, and nothing of an endpoint."""
 ENDPOINTS = 50
-"""Endpoints that one round reads the log for."""
+"""Endpoints that one round reads the log for, the first of each workspace before the second of any."""
+ENDPOINTS_OF_WORKSPACE = 5
 _HEX = "('x' || lpad(split_part(cursor, '-', {0}), 16, '0'))::bit(64)::bigint"
 _BEHIND = Statement(
     f"""
-    SELECT workspace_id, id FROM webhook_endpoint WHERE status = 'ACTIVE' AND EXISTS (
+    WITH behind AS (
+    SELECT workspace_id, id, row_number() OVER (PARTITION BY workspace_id ORDER BY random()) AS number
+    FROM webhook_endpoint WHERE status = 'ACTIVE' AND EXISTS (
         SELECT 1 FROM event WHERE (event.xid, event.seq) > ({_HEX.format(1)}::text::xid8, {_HEX.format(2)})
         AND event.xid < pg_snapshot_xmin(pg_current_snapshot())
     )
-    ORDER BY random() LIMIT $1
+    ) SELECT workspace_id, id FROM behind WHERE number <= $2 ORDER BY number, random() LIMIT $1
     """,  # noqa: S608 - constants
-    ("limit",),
+    ("limit", "of_workspace"),
     {},
 )
 _LOCK = Statement(
@@ -85,9 +88,11 @@ class FanOut:
         """Take endpoints on by a batch of events each; return for how many there may be more to do. One that cannot be
         taken on keeps no other from it."""
         reader = self.engine.database.primary_reader()
-        behind = await reader.fetch(_BEHIND, {"limit": ENDPOINTS})
+        behind = await reader.fetch(_BEHIND, {"limit": ENDPOINTS, "of_workspace": ENDPOINTS_OF_WORKSPACE})
         taken = 0
         for row in behind:
+            if self.engine.payers.of_webhooks(row["workspace_id"]).wait_s() > 0:
+                continue
             try:
                 await self.take(row["workspace_id"], row["id"])
             except AWAY:
@@ -103,7 +108,7 @@ class FanOut:
         about to."""
         binds = {"workspace_id": workspace_id, "id": endpoint_id}
         batch = self.engine.settings.webhook_batch_size
-        async with self.engine.database.transaction() as session:
+        async with self.engine.database.transaction(self.engine.payers.of_webhooks(workspace_id)) as session:
             endpoint = await session.fetch_row(_LOCK, binds)
             if endpoint is None:
                 return 0

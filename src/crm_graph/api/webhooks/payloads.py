@@ -47,7 +47,7 @@ class Payloads:
     async def make(self, delivery: Record, endpoint: Record) -> Payload:
         """Return what is sent. Raises BrokenSelection where the endpoint cannot go on, and TimeoutError."""
         workspace_id, roles = delivery["workspace_id"], endpoint["roles"]
-        reader = self.engine.database.primary_reader()
+        reader = self.engine.database.primary_reader(self.engine.payers.of_webhooks(workspace_id))
         (found,) = await reader.fetch(DEFINITIONS, {"workspace_id": workspace_id, "roles": roles})
         viewer = viewer_of(workspace_id, delivery["endpoint_id"], roles, tuple(found))
         self._check_roles(viewer)
@@ -62,7 +62,7 @@ class Payloads:
     async def _tell(self, viewer: Viewer, endpoint: Record, record_id: str, event: Event) -> dict[str, Any] | None:
         selection = endpoint["selection"]
         operation = None if selection is None else await self.selections.operation(viewer, selection)
-        context = self.engine.live_context(viewer)
+        context = self.engine.live_context(viewer, payer=self.engine.payers.of_webhooks(viewer.workspace_id))
         record = self.engine.schema.registry.records[event.entity]
         name = event_name(record, event, context)
         (kind,) = await judged(self.engine.schema, context, endpoint["filter"], event.entity, [event])

@@ -6,7 +6,8 @@ from __future__ import annotations
 from crm_graph.db.statements import Statement
 
 ADVISORY_LOCK = 7_226_101_003
-"""Claims are made one after another, or two processes would both find the same room."""
+"""Claims are made one after another, or two processes would both find the same room. Of a workspace at most so many are
+claimed as leave it its share of a process, and the first of each workspace comes before the second of any."""
 ALONE = Statement(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})", (), {})
 CLAIM = Statement(
     """
@@ -17,8 +18,10 @@ CLAIM = Statement(
             AND claimed.status = 'PENDING' AND claimed.claimed_until > $1
         ) AS free
         FROM webhook_endpoint AS endpoint WHERE endpoint.status = 'ACTIVE' ORDER BY random()
-    ), due AS MATERIALIZED (
-        SELECT found.workspace_id, found.id FROM room CROSS JOIN LATERAL (
+    ), found AS MATERIALIZED (
+        SELECT found.workspace_id, found.id,
+            row_number() OVER (PARTITION BY found.workspace_id ORDER BY random()) AS number
+        FROM room CROSS JOIN LATERAL (
             SELECT due.workspace_id, due.id FROM webhook_delivery AS due
             WHERE due.workspace_id = room.workspace_id AND due.endpoint_id = room.id
             AND due.status = 'PENDING' AND due.next_attempt_at <= $1
@@ -31,7 +34,10 @@ CLAIM = Statement(
             )
             ORDER BY due.next_attempt_at, due.event_seq LIMIT greatest(room.free, 0)
         ) AS found
-        LIMIT $5
+    ), due AS MATERIALIZED (
+        SELECT workspace_id, id FROM found
+        WHERE number <= $6::int - coalesce(cardinality(array_positions($7::uuid[], workspace_id)), 0)
+        ORDER BY number, random() LIMIT $5
     )
     UPDATE webhook_delivery AS delivery
     SET claimed_until = $2, claim = $3, attempts = attempts + 1, first_attempt_at = coalesce(first_attempt_at, $1)
@@ -39,7 +45,7 @@ CLAIM = Statement(
     RETURNING delivery.workspace_id, delivery.id, endpoint_id, message_id, event_type, event_seq, entity_id, record_id,
         attempts, first_attempt_at, claim, delivery.created_at
     """,
-    ("now", "until", "claim", "of_endpoint", "limit"),
+    ("now", "until", "claim", "of_endpoint", "limit", "of_workspace", "sending"),
     {},
 )
 RELEASE = Statement(

@@ -28,6 +28,7 @@ from crm_graph.identity.sealing import seal, unseal
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.ids import new_id
+from crm_graph.kernel.outages import Outage
 
 log = logging.getLogger(__name__)
 
@@ -96,14 +97,16 @@ class Outbox:
         """Send until cancelled. A database that is gone for a while delays mails and ends nothing."""
         pause_s = self.services.settings.mail_poll_ms / 1000
         cleaned = self.services.clock()
+        outage = Outage(log, "the queue of mails cannot be read")
         while True:
             try:
                 busy = await self.send_once() == BATCH
+                outage.ends()
                 if self.services.clock() - cleaned >= HOUSEKEEPING:
                     cleaned = self.services.clock()
                     await forget_old(self.services)
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("the queue of mails cannot be read: %s", type(error).__name__)
+                outage.fails(error)
                 busy = False
             task = asyncio.current_task()
             if task is not None and task.cancelling():  # aiosmtplib takes being cancelled for a lost connection

@@ -15,6 +15,7 @@ from typing import Any
 
 import asyncpg
 
+from crm_graph.db.lending import unit
 from crm_graph.domains.workspace.audit.chain import (
     ENTRY_FIELDS,
     EVENT_COLUMNS,
@@ -108,7 +109,7 @@ class Chainer:
 
     async def chain_batch(self, connection: asyncpg.Connection[Any]) -> int:
         """Give the next events their entries, in a transaction of its own; return how many. Raises BrokenHead."""
-        async with connection.transaction():
+        async with unit(connection):
             last = await connection.fetchrow(_LAST_HEAD)
             position = LogCursor(0, 0)
             if last is not None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from asyncpg import Connection
 
-from crm_graph.db.pool import connect
+from crm_graph.db.lending import unit
+from crm_graph.db.pool import close, connect
 from crm_graph.db.session import ReadSession
 from crm_graph.domains.workspace.accounts.directory import MemberDirectory
 from crm_graph.domains.workspace.audit.events import RecordsExported, SensitiveFieldsRead
@@ -35,6 +36,8 @@ from crm_graph.permissions.sight import sight_of
 from crm_graph.work import CREATE, Work
 
 EXPORT = "exportRecords"
+STATEMENT_TIMEOUT_S = 300
+"""How long the database may take for the next rows of a file: more, and it is not going to answer."""
 PREFIX = "job"
 
 
@@ -64,16 +67,16 @@ class Exporter:
         file = _File(run, self.services.settings.export_part_bytes, self.services.settings.export_max_bytes)
         name = f"{encode_id(PREFIX, run.job.id)}.{form}"
         cursor = await end(database.primary_reader())  # before the snapshot: what it lacks comes after this position
-        connection = await connect(database.url)  # without the time limits of requests
+        connection = await connect(database.url, STATEMENT_TIMEOUT_S)  # without the time limits of requests
         try:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
+            async with unit(connection, isolation="repeatable_read", readonly=True):
                 viewer = await self._viewer(run.job, ReadSession(connection))  # of the moment that the rows are of
                 access = self.compiler.of(viewer)
                 export = self._plan(run.job, access)
                 await run.add_sight(sight_of(access, viewer, export.reads))
                 await self._write(run, connection, viewer, export, file, name)
         finally:
-            await connection.close()
+            await close(connection)
         return {
             "url": f"/exports/{encode_id(PREFIX, run.job.id)}",
             "cursor": seal_position(self.sealer, viewer, cursor, scope_of(access, viewer)),

@@ -40,6 +40,16 @@ PING = "WebhookPing"
 PREFIX = "whe"
 MAX_OVERLAP_HOURS = 720
 _COUNT = Statement("SELECT count(*) FROM webhook_endpoint WHERE workspace_id = $1", ("workspace_id",), {})
+_ALONE = Statement(
+    "SELECT pg_advisory_xact_lock(hashtextextended('webhook selections ' || $1::uuid, 0))", ("workspace_id",), {}
+)
+"""Selections of a workspace are stored one after another, or two would both find room."""
+_SELECTIONS = Statement(
+    "SELECT selection FROM webhook_endpoint WHERE workspace_id = $1 AND id <> $2 AND selection IS NOT NULL"
+    " AND status <> 'DISABLED'",
+    ("workspace_id", "id"),
+    {},
+)
 _SECRET = Statement(
     "SELECT sealed FROM webhook_secret WHERE workspace_id = $1 AND id = $2 FOR UPDATE", ("workspace_id", "id"), {}
 )
@@ -80,6 +90,7 @@ async def create_endpoint(work: Work, edge: Edge, values: Mapping[str, Any], giv
         cursor=cursor.encode(),
     )
     await _check(work, edge, endpoint)
+    await _check_total(work, edge, endpoint)
     await work.create(endpoint, WEBHOOK_ENDPOINT, events.WebhookEndpointCreated(), given)
     secret = new_secret()
     sealed = seal_secret(edge.services, work.viewer.workspace_id, secret)
@@ -102,8 +113,11 @@ async def update_endpoint(
     if endpoint.status != was:
         endpoint.status_reason = None
     await _check(work, edge, endpoint)
+    became_active = endpoint.status == EndpointStatus.ACTIVE.value and was != endpoint.status
+    if "selection" in values or became_active:
+        await _check_total(work, edge, endpoint)
     await work.save(endpoint, WEBHOOK_ENDPOINT, events.WebhookEndpointUpdated())
-    if endpoint.status == EndpointStatus.ACTIVE.value and was != endpoint.status:
+    if became_active:
         await work.session.execute(_TRY_AGAIN, {**work.viewer.binds, "id": endpoint.id, "now": work.now})
     return endpoint.id
 
@@ -225,3 +239,19 @@ async def _check(work: Work, edge: Edge, endpoint: WebhookEndpoint) -> None:
     edge.check.check_filter(viewer, endpoint.filter)
     if endpoint.selection is not None:
         await edge.check.check(viewer, endpoint.selection)
+
+
+async def _check_total(work: Work, edge: Edge, endpoint: WebhookEndpoint) -> None:
+    """Raise Refused where the selections of all endpoints cost too much together: each event executes many of them."""
+    if endpoint.selection is None:
+        return
+    await work.session.execute(_ALONE, work.viewer.binds)
+    others = await work.session.fetch(_SELECTIONS, {**work.viewer.binds, "id": endpoint.id})
+    most, own = edge.services.settings.max_webhook_cost, edge.check.cost(endpoint.selection)
+    total = own + sum(edge.check.cost(row["selection"]) for row in others)
+    if total > most:
+        message = (
+            f"This selection costs {own:,}; with those of the other endpoints it is {total:,}, and a workspace may have"
+            f" {most:,}: select less."
+        )
+        raise Refused("INVALID", message, ("selection",))

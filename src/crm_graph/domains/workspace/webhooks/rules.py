@@ -43,6 +43,10 @@ class SelectionCheck(Protocol):
         """Check that a selection is a valid query for a viewer. Raises Refused INVALID with what is wrong."""
         ...
 
+    def cost(self, selection: str, /) -> int:
+        """Return what executing a stored selection may cost: nothing, where it is not valid any more."""
+        ...
+
 
 def check_url(url: str) -> None:
     """Raise Refused for what nothing can be sent to."""

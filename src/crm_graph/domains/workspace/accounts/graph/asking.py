@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crm_graph.db.pool import Lease
+from crm_graph.db.lending import Lease
 from crm_graph.domains.workspace.accounts import texts
 from crm_graph.domains.workspace.accounts.journal import By
 from crm_graph.domains.workspace.accounts.operations import Me

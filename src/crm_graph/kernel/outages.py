@@ -1,0 +1,41 @@
+"""Outages: what fails again and again, every request and every round, is said once, and then once a minute."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+AGAIN_S = 60
+
+
+class Outage:
+    """Something that may be away. A log of one line per request would say no more, and fill a disk."""
+
+    def __init__(self, log: logging.Logger, what: str) -> None:
+        self._log = log
+        self._what = what
+        self._began: float | None = None
+        self._told = 0.0
+        self.failures = 0
+        """How often it failed in all."""
+        self._failures_before = 0
+
+    def fails(self, error: BaseException) -> None:
+        """Count a failure; it is said where it is the first for a minute."""
+        now = time.monotonic()
+        self.failures += 1
+        if self._began is None or now - self._told >= 2 * AGAIN_S:
+            self._began, self._failures_before = now, self.failures - 1
+        elif now - self._told < AGAIN_S:
+            return
+        self._told = now
+        count = self.failures - self._failures_before
+        self._log.warning("%s: %s, %d times; trying again", self._what, type(error).__name__, count)
+
+    def ends(self) -> None:
+        """Say that it works again, where it did not."""
+        if self._began is None:
+            return
+        seconds, count = time.monotonic() - self._began, self.failures - self._failures_before
+        self._began = None
+        self._log.warning("%s: works again after %.0f s and %d failures", self._what, seconds, count)

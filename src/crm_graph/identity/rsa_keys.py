@@ -77,15 +77,14 @@ class RsaKeys:
         self._keys: dict[tuple[str, int], RSAKey] = {}
         self._turning = asyncio.Lock()
 
-    async def sign(self, claims: dict[str, Any], type_: str) -> str:
-        """Return a JWT of a type (`typ`), signed by RS256 with the key of today."""
-        await self.turn()
+    def sign(self, claims: dict[str, Any], type_: str) -> str:
+        """Return a JWT of a type (`typ`), signed by RS256 with the key of the last `turn`. Whoever asks has called that
+        before, while holding no connection: making a key takes one."""
         key = self._keys[self._first, self._period]
         return jwt.encode({"alg": RS256, "typ": type_, "kid": key.kid}, claims, key, algorithms=[RS256])
 
-    async def verify(self, token: str) -> dict[str, Any] | None:
+    def verify(self, token: str) -> dict[str, Any] | None:
         """Return the claims of an ID token that was signed here, whatever its times say; None for any other text."""
-        await self.turn()
         try:
             decoded = jwt.decode(token, KeySet([*self._keys.values()]), algorithms=[RS256])
         except (JoseError, ValueError, TypeError, KeyError, UnicodeError, RecursionError):
@@ -102,7 +101,7 @@ class RsaKeys:
         ]
 
     async def turn(self) -> None:
-        """Have the keys of the period that it is: nothing to do but at its turn."""
+        """Have the keys of the period that it is: nothing to do but at its turn. Needs a connection then."""
         if self._current() == self._period:
             return
         async with self._turning:

@@ -34,15 +34,16 @@ class Services:
         keys = RsaKeys(self.database, self.secrets, self.settings.key_days, self.clock)
         object.__setattr__(self, "rsa", keys)
 
-    async def sign_id_token(self, claims: dict[str, Any]) -> str:
-        """Return an ID token: not of an access token's type, so that none is taken for one."""
+    def sign_id_token(self, claims: dict[str, Any]) -> str:
+        """Return an ID token: not of an access token's type, so that none is taken for one. After `rsa.turn`."""
         if self.settings.id_token_algorithm == RS256:
-            return await self.rsa.sign(claims, "JWT")
+            return self.rsa.sign(claims, "JWT")
         return self.authority.sign(claims, "JWT")
 
     async def client_of_id_token(self, token: str) -> str | None:
         """Return the client (`aud`) of an ID token that was made here, over or not; None for any other text."""
-        claims = await self.rsa.verify(token) or self.authority.verify_id_token(token)
+        await self.rsa.turn()
+        claims = self.rsa.verify(token) or self.authority.verify_id_token(token)
         audience = None if claims is None else claims.get("azp")
         return audience if isinstance(audience, str) else None
 

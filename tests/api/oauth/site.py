@@ -139,7 +139,8 @@ class Site:
             )
         if ago_s:
             await self.graph.rows(
-                "UPDATE member_session SET created_at = created_at - $1, expires_at = expires_at - $1"
+                "UPDATE member_session SET created_at = created_at - $1::interval,"
+                " expires_at = expires_at - $1::interval"
                 " WHERE id = (SELECT id FROM member_session WHERE kind = 'BROWSER' ORDER BY created_at DESC LIMIT 1)",
                 timedelta(seconds=ago_s),
             )

@@ -100,6 +100,7 @@ class Endpoints:
         parameters = await read_form(request, self._desk.services.settings.oauth_max_bytes)
         asked = OAuthRequest("POST", exchange.address + request.url.path, request.headers, parameters)
         server = Server(exchange)
+        await exchange.services.rsa.turn()
         found = await exchange.run(lambda: act(server, asked))
         if found.status_code == 401:
             await count_wrong_secret(exchange)

@@ -53,7 +53,7 @@ class DeviceIdToken(OpenIDToken):  # type: ignore[misc] # Authlib is untyped
         if request.authorization_code:
             claims |= self.get_authorization_code_claims(request.authorization_code)
         claims |= user_info(owner.person, token["scope"])
-        return self._exchange.wait(services.sign_id_token(claims))
+        return services.sign_id_token(claims)
 
 
 class IdToken(DeviceIdToken, OpenIDCode):  # type: ignore[misc] # Authlib is untyped

@@ -41,8 +41,8 @@ async def test_tokens_rotate(accounts: Accounts) -> None:
 
 
 async def test_a_refresh_token_is_good_once(accounts: Accounts) -> None:
-    """Who shows it a second time, when no answer can have been lost any more, may be the thief, and so may who showed it
-    first: the session is over for both."""
+    """Who shows it a second time, when no answer can have been lost any more, may be the thief, and so may who showed
+    it first: the session is over for both."""
     await accounts.give_password("rep@example.com")
     other = await accounts.sign_in()
     first = await accounts.sign_in()

@@ -29,6 +29,8 @@ class OAuthClient(ClientMixin):  # type: ignore[misc] # Authlib is untyped
         self._exchange = exchange
         self._asked_as = app.asked_as
         self.app = app
+        self.key_id: str | None = None
+        """The API key that it has shown in this exchange, if it has."""
 
     @property
     def client_id(self) -> str:
@@ -71,6 +73,7 @@ class OAuthClient(ClientMixin):  # type: ignore[misc] # Authlib is untyped
         key = self._exchange.wait(verify_key(self._exchange.reader(), client_secret, now))
         if key is None or (key.workspace_id, key.client_id) != (app.workspace_id, app.id):
             return False
+        self.key_id = key.key_id
         self._exchange.wait(note_use(services.database, key.workspace_id, key.key_id, now))
         return True
 

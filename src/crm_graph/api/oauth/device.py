@@ -36,7 +36,7 @@ class Devices(DeviceAuthorizationEndpoint):  # type: ignore[misc] # Authlib is u
         """Return where the member answers: for the command line, with the workspace that it was told, there or not."""
         exchange, app = self.server.exchange, self._client.app
         asked = f"?{urlencode({'workspace': app.workspace})}" if app.asked_as is not None and app.workspace else ""
-        return f"{exchange.issuer}{PATH}{asked}"
+        return f"{exchange.address}{PATH}{asked}"
 
     def save_device_credential(self, client_id: str, scope: str | None, data: Mapping[str, Any]) -> None:
         """Let the device wait."""

@@ -16,7 +16,7 @@ from crm_graph.api.webhooks.stopping import stop
 from crm_graph.db.session import Record, Session
 from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.webhooks.model import EndpointStatus
-from crm_graph.domains.workspace.webhooks.rules import DEFINITIONS, viewer_of
+from crm_graph.domains.workspace.webhooks.rules import DEFINITIONS, forsaken, viewer_of
 from crm_graph.domains.workspace.webhooks.signing import message_id
 from crm_graph.events.log import COLUMNS, Event, end
 from crm_graph.graph.build import BuiltSchema
@@ -52,7 +52,7 @@ _BEHIND = Statement(
     {},
 )
 _LOCK = Statement(
-    "SELECT event_types, filter, roles, cursor FROM webhook_endpoint"
+    "SELECT event_types, filter, roles, member_id, cursor FROM webhook_endpoint"
     " WHERE workspace_id = $1 AND id = $2 AND status = 'ACTIVE' FOR UPDATE SKIP LOCKED",
     ("workspace_id", "id"),
     {},
@@ -120,9 +120,14 @@ class FanOut:
             last = events[-1].cursor if events else position
             if len(events) < batch:
                 last = max(last, newest)
-            roles = {"workspace_id": workspace_id, "roles": endpoint["roles"]}
-            (found,) = await session.fetch(DEFINITIONS, roles)
-            viewer = viewer_of(workspace_id, endpoint_id, endpoint["roles"], tuple(found))
+            roles, member_id = endpoint["roles"], endpoint["member_id"]
+            asked = {"workspace_id": workspace_id, "roles": roles, "member_id": member_id}
+            (found,) = await session.fetch(DEFINITIONS, asked)
+            why = forsaken(roles, member_id, tuple(found))
+            if why is not None:
+                await stop(self.engine, session, workspace_id, endpoint_id, EndpointStatus.PAUSED, why)
+                return 0
+            viewer = viewer_of(workspace_id, endpoint_id, roles, tuple(found))
             try:
                 told = await self._told(session, viewer, endpoint, events)
             except BrokenSelection as broken:

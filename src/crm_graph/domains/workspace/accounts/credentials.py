@@ -12,6 +12,7 @@ from crm_graph.domains.workspace.accounts.events import PasswordChanged
 from crm_graph.domains.workspace.accounts.journal import By, record
 from crm_graph.domains.workspace.accounts.meter import Kind, count, of_member, take_back
 from crm_graph.domains.workspace.accounts.model import RevokedReason
+from crm_graph.domains.workspace.accounts.session_rows import hold_alone
 from crm_graph.domains.workspace.accounts.sessions import revoke_all
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import Refused
@@ -35,7 +36,8 @@ _SET = Statement(
     SELECT workspace_id, id, $5 + 1, $3, $4, lower(email), $4 FROM member WHERE workspace_id = $1 AND id = $2
     ON CONFLICT (workspace_id, member_id) DO UPDATE
     SET generation = credential.generation + 1, password_hash = $3, password_at = $4, email = excluded.email,
-        email_at = CASE WHEN credential.email = excluded.email THEN credential.email_at ELSE excluded.email_at END
+        email_at = CASE WHEN credential.email = excluded.email THEN credential.email_at ELSE excluded.email_at END,
+        totp_pending = NULL
     WHERE credential.generation = $5
     RETURNING generation
     """,
@@ -124,6 +126,7 @@ async def replace_password(
     but: str | None = None,
 ) -> None:
     """Set a password in place of an older one, end the member's sessions but the one that did it, and record it."""
+    await hold_alone(session, workspace_id, member_id)
     await set_password(services, session, workspace_id, member_id, hashed, generation)
     await record(services, session, workspace_id, member_id, PasswordChanged(), by)
     await revoke_all(services, session, workspace_id, member_id, RevokedReason.PASSWORD_CHANGED, but, by=by)

@@ -39,11 +39,12 @@ from crm_graph.domains.workspace.accounts.meter import (
 )
 from crm_graph.domains.workspace.accounts.model import SignInMethod
 from crm_graph.domains.workspace.accounts.second_factor import check_code
+from crm_graph.domains.workspace.accounts.session_rows import Source
 from crm_graph.domains.workspace.accounts.sessions import TokenPair, start_session
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import NOBODY
-from crm_graph.kernel.errors import CrmError, RateLimited
+from crm_graph.kernel.errors import CrmError, RateLimited, Unauthenticated
 
 FAILED = (
     "The e-mail address, the password or the workspace is not right. Where the address is used in several workspaces,"
@@ -57,6 +58,7 @@ _ACCOUNT_PURPOSE = "accounts in the log"
 _FIND = Statement(
     """
     SELECT member.workspace_id, member.id, workspace.slug, credential.password_hash, credential.totp_secret,
+           credential.generation,
            credential.email AS email_known,
            member.status = 'ACTIVE' AND member.kind = 'PERSON' AND credential.password_hash IS NOT NULL AS welcome,
            EXISTS (SELECT 1 FROM member_session AS session
@@ -126,10 +128,11 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """The member that somebody has proved to be."""
+    """The member that somebody has proved to be, by a credential of a generation."""
 
     workspace_id: str
     member_id: str
+    generation: int
 
 
 async def authenticate(
@@ -161,7 +164,7 @@ async def authenticate(
     right = candidates[fits.index(True)]
     account = right.account
     assert account is not None
-    identified = Identified(account["workspace_id"], account["id"])
+    identified = Identified(account["workspace_id"], account["id"], account["generation"])
     own = tuple(dict.fromkeys((at_address, at_door, right.counted)))
     if account["totp_secret"] is not None:
         await _check_second(services, account, canonical, code, by, own)
@@ -187,16 +190,20 @@ async def sign_in(
 ) -> TokenPair:
     """Start a session of whoever can prove who they are; see `authenticate` for what it raises."""
     who = await authenticate(services, email, password, code, workspace, origin, request_id=request_id)
-    async with services.database.transaction() as session:
-        return await start_session(
-            services,
-            session,
-            who.workspace_id,
-            who.member_id,
-            method=SignInMethod.PASSWORD,
-            origin=origin,
-            request_id=request_id,
-        )
+    try:
+        async with services.database.transaction() as session:
+            return await start_session(
+                services,
+                session,
+                who.workspace_id,
+                who.member_id,
+                method=SignInMethod.PASSWORD,
+                origin=origin,
+                source=Source(generation=who.generation),
+                request_id=request_id,
+            )
+    except Unauthenticated:  # the password was changed, or they were suspended, at this very moment
+        raise SignInFailure from None
 
 
 async def _find(services: Services, canonical: str, workspace: str | None, origin: Origin) -> list[Record | None]:

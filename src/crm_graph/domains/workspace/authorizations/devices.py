@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.db.statements import Statement
+from crm_graph.domains.workspace.accounts.browsers import SignedInBrowser, use_browser
 from crm_graph.domains.workspace.accounts.journal import By, record
 from crm_graph.domains.workspace.authorizations.apps import COMMAND_LINE, add_command_line
 from crm_graph.domains.workspace.authorizations.codes import hash_code
@@ -18,6 +19,7 @@ from crm_graph.domains.workspace.authorizations.events import DeviceAnswered
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import NOBODY
+from crm_graph.kernel.errors import Unauthenticated
 from crm_graph.kernel.ids import new_id
 
 INTERVAL_SECONDS = 5
@@ -49,7 +51,7 @@ _ADD = Statement(
 _TAKE = Statement(
     """
     SELECT id, workspace_id, client_id, asked_as, member_id, scope, approved, auth_time, interval_seconds, polled_at,
-           expires_at > $4 AS lives
+           signed_in_id, expires_at > $4 AS lives
     FROM device_code
     WHERE sha256 = $1 AND used_at IS NULL AND CASE WHEN $3::text IS NULL THEN workspace_id = $2 ELSE asked_as = $3 END
     FOR UPDATE
@@ -76,10 +78,10 @@ _LOCK = Statement(f"{_WAITING.text} FOR UPDATE", _WAITING.names, {})
 _ANSWER = Statement(
     f"""
     UPDATE device_code SET workspace_id = $1, client_id = coalesce(client_id, $7), member_id = $4, approved = $5,
-        auth_time = $6, version = version + 1, updated_at = $3
+        auth_time = $6, signed_in_id = $8, version = version + 1, updated_at = $3
     WHERE {_IS_OURS} RETURNING client_id
     """,  # noqa: S608 - constants
-    ("workspace_id", "user_code", "now", "member_id", "approved", "auth_time", "command_line_id"),
+    ("workspace_id", "user_code", "now", "member_id", "approved", "auth_time", "command_line_id", "signed_in_id"),
     {},
 )
 
@@ -101,6 +103,8 @@ class FoundDevice:
     auth_time: datetime | None
     interval_seconds: int
     polled_at: datetime | None
+    signed_in_id: str | None
+    """The browser's sign-in by which it was answered: a yes is good while that lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,7 @@ async def take_device(
         _time(row["auth_time"]),
         row["interval_seconds"],
         _time(row["polled_at"]),
+        row["signed_in_id"],
     )
 
 
@@ -186,19 +191,19 @@ async def find_waiting(
 async def answer_device(
     services: Services,
     session: Session,
-    workspace_id: str,
+    signed_in: SignedInBrowser,
     user_code: str,
-    member_id: str,
-    auth_time: datetime,
     origin: Origin,
     *,
     approved: bool,
 ) -> bool:
-    """Let a device in, or not, as a member, with the event. Return whether one waited.
+    """Let a device in, or not, as the member who is signed in, with the event. Return whether one waited. Raises
+    Unauthenticated where the browser's sign-in has ended meanwhile.
 
     The command line belongs to the member's workspace from then on; one that is let in has a client there, made with
     the first.
     """
+    workspace_id, member_id = signed_in.workspace_id, signed_in.member_id
     now, by = services.clock(), By(member_id, origin)
     values = {
         "workspace_id": workspace_id,
@@ -206,11 +211,14 @@ async def answer_device(
         "now": now,
         "member_id": member_id,
         "approved": approved,
-        "auth_time": auth_time,
+        "auth_time": signed_in.at,
+        "signed_in_id": signed_in.session_id,
     }
     row = await session.fetch_row(_LOCK, values)
     if row is None:
         return False
+    if not await use_browser(services, session, workspace_id, signed_in.session_id, member_id):
+        raise Unauthenticated("The sign-in has ended meanwhile.")
     app_id = row["client_id"]
     if app_id is None and approved:
         app_id = await add_command_line(session, workspace_id, by, now)

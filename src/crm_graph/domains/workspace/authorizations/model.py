@@ -40,6 +40,8 @@ class AuthorizationCode(Row):
     used_at: Mapped[datetime | None]
     session_id: Mapped[Id | None]
     """The session that was made from it, to be ended when it is shown again."""
+    signed_in_id: Mapped[Id | None]
+    """The browser's sign-in that it came from: it is good while that lives."""
 
 
 class DeviceCode(Base):
@@ -75,6 +77,8 @@ class DeviceCode(Base):
     approved: Mapped[bool | None]
     auth_time: Mapped[datetime | None]
     used_at: Mapped[datetime | None]
+    signed_in_id: Mapped[Id | None]
+    """The browser's sign-in by which it was answered: a yes is good while that lives."""
     version: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

@@ -16,16 +16,17 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from crm_graph.api import account_pages, graphiql
+from crm_graph.api.connections import Connections
 from crm_graph.api.credentials import Credentials
 from crm_graph.api.engine import Engine
 from crm_graph.api.examples import EXAMPLES
 from crm_graph.api.exports import export_response
+from crm_graph.api.frames import SocketProtocol
 from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.metrics import metrics_response
 from crm_graph.api.negotiation import HTML, JSON, choose
 from crm_graph.api.oauth.routes import routes as oauth_routes
 from crm_graph.api.origins import Origins
-from crm_graph.api.patience import SocketProtocol
 from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
 from crm_graph.api.sso import SingleSignOn
@@ -236,10 +237,11 @@ async def running_engine(
 
 
 class Application:
-    """The ASGI application with its life cycle."""
+    """The ASGI application with its life cycle. `max_open` is how many connections the process has files for."""
 
-    def __init__(self, installation: Installation, settings: Settings) -> None:
+    def __init__(self, installation: Installation, settings: Settings, max_open: int | None = None) -> None:
         check_settings(settings)
+        self.connections = Connections(settings, max_open)
         self._installation = installation
         self._settings = settings
         self._engine: Engine | None = None
@@ -250,11 +252,17 @@ class Application:
 
     def protocol(self, **uvicorn: Any) -> GraphQLProtocol:
         """Return the protocol of a new connection, for uvicorn: GraphQL requests do not pass through ASGI."""
-        return GraphQLProtocol(lambda: self._http, b"/graphql", self._settings.send_timeout_ms / 1000, **uvicorn)
+        return GraphQLProtocol(lambda: self._http, b"/graphql", self._body_limit, self.connections, **uvicorn)
 
     def socket_protocol(self, **uvicorn: Any) -> SocketProtocol:
         """Return the protocol of a connection that becomes a WebSocket, for uvicorn."""
-        return SocketProtocol(self._settings.send_timeout_ms / 1000, **uvicorn)
+        return SocketProtocol(self.connections, **uvicorn)
+
+    def _body_limit(self, url: bytes) -> int:
+        """Return how many bytes the body of a request to an address may have: none is longer than our forms but
+        GraphQL's."""
+        settings = self._settings
+        return settings.max_body_bytes if url.startswith(b"/graphql") else settings.oauth_max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as ASGI: GraphQL requests directly, all else through Starlette's router."""
@@ -291,6 +299,7 @@ class Application:
         issuers = Issuers.of(self._settings)
         async with running_engine(self._installation, self._settings, issuers=issuers) as engine:
             self._engine = engine
+            engine.metrics.connections = self.connections
             self._sign_on = SingleSignOn(engine.services, issuers)
             self._http = GraphQLEndpoint(engine)
             self._websocket = WebSocketEndpoint(engine)
@@ -298,9 +307,11 @@ class Application:
             gc.collect()
             gc.freeze()
             gc.set_threshold(10_000, 50, 50)
+            sweep = asyncio.create_task(self.connections.watch())
             try:
                 yield
             finally:
+                sweep.cancel()
                 await self.drain()
 
     def _running(self) -> Engine:

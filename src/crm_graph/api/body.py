@@ -48,7 +48,7 @@ class Answer:
     code: str | None = None
 
 
-def parse_json(data: bytes | str, max_depth: int) -> Any:
+def parse_json(data: bytes | bytearray | str, max_depth: int) -> Any:
     """Return the value of JSON text. Raises BadRequest for text that is not JSON, or is nested too deep."""
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     _check_depth(raw, max_depth)
@@ -123,7 +123,7 @@ def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found
 
 
-def _check_depth(raw: bytes, maximum: int) -> None:
+def _check_depth(raw: bytes | bytearray, maximum: int) -> None:
     """Raise BadRequest when brackets nest deeper than `maximum`: before parsing, in one pass over the brackets only."""
     if raw.count(b"[") + raw.count(b"{") <= maximum:
         return

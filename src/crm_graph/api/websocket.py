@@ -39,8 +39,6 @@ from crm_graph.kernel.errors import RateLimited, RequestError, Unauthenticated
 PROTOCOL = "graphql-transport-ws"
 MAX_REASON_BYTES = 120
 MAX_ID_LENGTH = 100
-BURST_S = 5
-"""Messages that may come at once, in seconds' worth: a client that comes back starts all its subscriptions."""
 
 
 class _Close(Exception):
@@ -105,7 +103,6 @@ class _Connection:
         self._send_lock = asyncio.Lock()
         self._expiry: asyncio.Task[None] | None = None
         self._heartbeat: asyncio.Task[None] | None = None
-        self._messages_back_at = 0.0
 
     async def serve(self) -> None:
         try:
@@ -153,15 +150,7 @@ class _Connection:
                 raise _Close(4408, "Connection initialisation timeout") from None
             if message["type"] == "websocket.disconnect":
                 return
-            self._count_message()
             await self._handle(self._parse(message))
-
-    def _count_message(self) -> None:
-        """Close on a client that floods: what it sends costs a parse each, whatever it is."""
-        now, rate = asyncio.get_running_loop().time(), self._engine.settings.max_messages_per_second
-        self._messages_back_at = max(self._messages_back_at, now) + 1 / rate
-        if self._messages_back_at - now > BURST_S:
-            raise _Close(4429, f"Too many messages: at most {rate} a second")
 
     def _parse(self, message: Mapping[str, Any]) -> dict[str, Any]:
         text = message.get("text")

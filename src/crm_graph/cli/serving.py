@@ -21,6 +21,7 @@ from crm_graph.api.schema import make_schema
 from crm_graph.app import Application, Installation, background_work, make_mailer, make_services, make_worker
 from crm_graph.cli.accounts import Account, demo_accounts
 from crm_graph.cli.bootstrap import ensure_workspace
+from crm_graph.cli.listening import listen, room_for_connections
 from crm_graph.cli.passwords import demo_password
 from crm_graph.cli.place import Place, console, data_option, find_place, installation, opened, run, settings
 from crm_graph.db.migrate import upgrade
@@ -68,7 +69,7 @@ class _WithoutQueries(logging.Filter):
 async def _serve(made: Installation, sockets: list[socket.socket]) -> None:
     options = settings()
     make_mailer(options)  # a configuration that is wrong stops it here, with one line
-    application = Application(made, options)
+    application = Application(made, options, room_for_connections())
     config = uvicorn.Config(
         application,
         log_level=options.log_level,
@@ -89,24 +90,6 @@ async def _serve(made: Installation, sockets: list[socket.socket]) -> None:
         )
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises OperatorError when the port is taken, before anything else is started."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise OperatorError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}",
-            f"stop what uses the port, or choose another: `--port {port + 1}`",
-        ) from error
-    listener.setblocking(False)
-    return listener
-
-
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="The port to serve on.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to serve on.")
@@ -118,7 +101,7 @@ def dev(port: int, host: str, data: Path | None, no_demo: bool) -> None:
     Prints the address, the demo accounts and a token to paste. Ctrl-C stops it all; the data stays.
     """
     place = find_place(data)
-    with _listen(host, port) as listener:
+    with listen(host, port, settings().tcp_keepalive_seconds) as listener:
         run(_dev(place, listener, demo=not no_demo))
 
 
@@ -176,7 +159,7 @@ def serve(port: int, host: str, data: Path | None) -> None:
     requests finish, then the process exits.
     """
     place = find_place(data)
-    with _listen(host, port) as listener:
+    with listen(host, port, settings().tcp_keepalive_seconds) as listener:
         run(_serve_place(place, listener))
 
 

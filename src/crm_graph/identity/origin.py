@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -44,7 +43,7 @@ def client_address(peer: str | None, forwarded: str | None, proxies: tuple[Netwo
     `X-Forwarded-For` that is none of them. What stands before that one, anybody may have written."""
     address = peer
     hops = [each.strip() for each in (forwarded or "")[-MAX_FORWARDED_LENGTH:].split(",")[-MAX_HOPS:] if each.strip()]
-    while address is not None and hops and _is_one_of(address, proxies):
+    while address is not None and hops and is_one_of(address, proxies):
         hop = _canonical(hops.pop())
         if hop is None:
             return address
@@ -52,7 +51,9 @@ def client_address(peer: str | None, forwarded: str | None, proxies: tuple[Netwo
     return None if address is None else _canonical(address)
 
 
-def _is_one_of(address: str, networks: Iterable[Network]) -> bool:
+@lru_cache(10_000)
+def is_one_of(address: str, networks: tuple[Network, ...]) -> bool:
+    """Return whether an address is in one of the networks."""
     found = _canonical(address)
     return found is not None and any(ip_address(found) in network for network in networks)
 

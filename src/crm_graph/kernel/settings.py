@@ -175,6 +175,24 @@ class Settings:
     rate_entries: int = 50_000
     """Of how many members, clients and addresses a process remembers how much they asked for, about 500 bytes each."""
     subscription_queue_size: int = 1_000
+    max_connections: int = 20_000
+    """Open connections of a process; fewer where it may open fewer files."""
+    max_connections_per_address: int = 200
+    """Of one address, or one IPv6 /64; `trusted_proxies` are not held to it."""
+    max_head_bytes: int = 32 * 1024
+    """Of a request, all but its body: line, headers, trailers. What its chunks are wrapped in may be as much again as
+    the body that they hold."""
+    max_headers: int = 100
+    """Headers of a request, trailers not counted."""
+    idle_timeout_ms: int = 10_000
+    """How long a connection may stay silent, before its first request and between two."""
+    head_timeout_ms: int = 10_000
+    """How long the head of a request may take, from its first byte, or the handshake of a WebSocket."""
+    body_timeout_ms: int = 30_000
+    """How long the body of a request may take, or one message of a WebSocket."""
+    tcp_keepalive_seconds: int = 60
+    """After so long a silence the kernel asks whether the peer is still there, and ends the connection after as long
+    again without an answer."""
     connection_init_ms: int = 5_000
     heartbeat_ms: int = 15_000
     send_timeout_ms: int = 30_000

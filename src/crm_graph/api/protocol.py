@@ -37,6 +37,8 @@ MAX_WAITING_BYTES = 512 * 1024
 MAX_DRAINED_BYTES = 8 * 1024 * 1024
 """What is read of a body beyond its limit, and dropped: a client that sends it all before it reads anything would else
 lose the answer that says so."""
+LINGER_S = 1.0
+"""How long a connection whose end was said waits for the peer to read it."""
 IDLE, HEAD, BODY = range(3)
 """What of a message we wait for."""
 _EMPTY = b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -84,7 +86,11 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
         self._waiting = b""
         """What is not parsed yet, since requests before it wait."""
         self._is_deaf = False
-        """Whether nothing is read any more, since the connection ends with its answer."""
+        """Whether nothing is read any more, since the connection ends."""
+        self._last_words: bytes | None = None
+        """What is said at the end, once the requests before it are answered."""
+        self._answering: RequestResponseCycle | _Direct | None = None
+        """The request that is being answered, or was last; `cycle` is the one that was read last."""
 
     def connection_made(self, transport: Any) -> None:
         """Take the connection, or say that there are too many."""
@@ -97,8 +103,16 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
         """Cancel what nobody waits for any more."""
         super().connection_lost(exc)
         self.connections_of_all.leave(self)
-        cycle: RequestResponseCycle | _Direct | None = self.cycle
-        if isinstance(cycle, _Direct) and cycle.task is not None and not cycle.response_complete:
+        self._abandon()
+
+    def _abandon(self) -> None:
+        """Stop answering."""
+        cycle = self._answering
+        if cycle is None or cycle.response_complete:
+            return
+        cycle.disconnected = True
+        cycle.message_event.set()
+        if isinstance(cycle, _Direct) and cycle.task is not None:
             cycle.task.cancel()
 
     def handle_websocket_upgrade(self) -> None:
@@ -166,20 +180,23 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Take the request over, if nothing is unusual about it."""
-        self._phase = BODY
         bounds = self.connections_of_all.bounds
         if len(self.headers) > bounds.max_headers:
             raise _TooMuch(_LONG_HEAD)
-        if self._around > bounds.max_head_bytes and self._head_size() > bounds.max_head_bytes:
+        if self._around > bounds.max_head_bytes - 2 * SLICE_BYTES and self._head_size() > bounds.max_head_bytes:
             raise _TooMuch(_LONG_HEAD)
+        self._phase = BODY
         endpoint = self._endpoint()
         if endpoint is None or self.url != self._path or not self._takes_short_way(endpoint.max_body_bytes):
             self._max_body_size = self._body_limit(self.url)
             super().on_headers_complete()
+            if not self.pipeline:
+                self._answering = self.cycle
             return
         self._max_body_size = endpoint.max_body_bytes
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        self.cycle = _Direct(self, endpoint, self.headers, keep_alive=keep_alive)  # type: ignore[assignment]
+        self._answering = cycle = _Direct(self, endpoint, self.headers, keep_alive=keep_alive)
+        self.cycle = cycle  # type: ignore[assignment]
 
     def _head_size(self) -> int:
         """Return what the head takes at least. What came with it may be a body's, or another message's."""
@@ -240,7 +257,10 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            self._answering, application = self.pipeline.pop()
+            self._start_asgi_task(self._answering, application)
+        elif self._last_words is not None:
+            self._end(self._last_words)
         elif self._phase is IDLE:
             self.deadline = self.loop.time() + self.connections_of_all.bounds.idle_s
         elif self.expect_100_continue and not self._body_size:
@@ -256,6 +276,9 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
         if self.transport.is_closing():
             self.connections_of_all.cut_off["send"] += 1
             self.transport.abort()
+        elif self._is_deaf:
+            self.deadline = now + bounds.send_s
+            self.transport.close()
         elif self.flow.read_paused:
             self.deadline = now + bounds.body_s
         elif self._phase is IDLE:
@@ -270,13 +293,28 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
         self._end(answer)
 
     def _end(self, answer: bytes) -> None:
-        """End the connection, with an answer unless another one is on its way."""
+        """End the connection with an answer, once the requests before are answered. One that is on its way to the
+        message itself stands for it."""
         self._is_deaf = True
-        self.deadline = self.loop.time() + self.connections_of_all.bounds.send_s
-        cycle: RequestResponseCycle | _Direct | None = self.cycle
-        if not self.pipeline and (self._is_answered() or not _has_begun(cycle)):
-            self.transport.write(answer)
-        self.transport.close()
+        cycle = self._answering
+        if self._phase is BODY and self.pipeline and self.pipeline[0][0] is self.cycle:
+            self.pipeline.popleft()
+        is_own = self._phase is BODY and cycle is self.cycle
+        is_answering = cycle is not None and not cycle.response_complete
+        if is_answering and not is_own:
+            self._last_words, self.deadline = answer, NEVER
+            return
+        if not answer or (is_answering and _has_begun(cycle)):
+            self.deadline = self.loop.time() + self.connections_of_all.bounds.send_s
+            self.transport.close()
+            return
+        if is_answering:
+            self._abandon()
+        # Closing now, with bytes of the peer unread, would have its kernel throw our answer away.
+        self.deadline = self.loop.time() + LINGER_S
+        self.transport.write(answer)
+        self.transport.write_eof()
+        self.flow.pause_reading()
 
 
 def _has_begun(cycle: RequestResponseCycle | _Direct | None) -> bool:

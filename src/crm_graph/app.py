@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -57,6 +58,7 @@ from crm_graph.identity.origin import parse_networks
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import TokenAuthority
 from crm_graph.jobs.worker import Outcomes, Worker
+from crm_graph.kernel.errors import RateLimited, Unauthenticated
 from crm_graph.kernel.settings import Settings
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.vault.master import MasterKeys
@@ -65,6 +67,10 @@ from crm_graph.vault.vault import Vault
 
 STATEMENT_MARGIN_MS = 1_000
 """Postgres stops a statement so much later than we do: for a process that died, not for one that answers TIMEOUT."""
+
+
+UNMETERED = frozenset({"/health", "/ready"})
+"""What is asked by whoever keeps the process alive, and must be answered while others ask too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +277,29 @@ class Application:
             if method in {"POST", "OPTIONS"} or (method in {"GET", "HEAD"} and not _wants_page(scope)):
                 await self._http(scope, receive, send)
                 return
+        if scope["type"] != "lifespan" and scope["path"] not in UNMETERED:
+            refusal = await self._too_many(scope)
+            if refusal is not None:
+                await refusal(scope, receive, send)
+                return
         await self._starlette(scope, receive, send)
+
+    async def _too_many(self, scope: Scope) -> Response | None:
+        """Count a request, or the handshake of a WebSocket, and return the answer to one too many."""
+        engine = self._running()
+        headers = Headers(scope=scope)
+        peer = scope["client"][0] if scope.get("client") else None
+        address = engine.origin(peer, headers.get("x-forwarded-for"), None).address
+        try:
+            await engine.admission.meter(headers.get("authorization"), address)
+        except RateLimited as error:
+            body = {"error": {"code": error.code, "message": error.message}}
+            return JSONResponse(
+                body, 429, {"Retry-After": str(error.retry_after_s), "Access-Control-Allow-Origin": "*"}
+            )
+        except Unauthenticated:  # of a client that is gone: its endpoint says so
+            return None
+        return None
 
     def _routes(self) -> list[BaseRoute]:
         return [

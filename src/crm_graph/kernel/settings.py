@@ -164,12 +164,17 @@ class Settings:
     rate_member_requests: int = 3_000
     """Requests of a member in a minute, per process."""
     rate_member_cost: int = 600_000
+    rate_member_document_ms: int = 6_000
+    """What reading documents of a member that are not in the cache may take in a minute, those that are refused
+    included."""
     rate_client_requests: int = 30_000
     """Of an API client that has no limits of its own, all whom it acts for together."""
     rate_client_cost: int = 6_000_000
+    rate_client_document_ms: int = 30_000
     rate_address_requests: int = 600
     """Requests without a good credential from an address, of IPv6 a /64."""
     rate_address_cost: int = 60_000
+    rate_address_document_ms: int = 600
     rate_address_failures: int = 600
     """Wrong credentials from an address: after these it must wait before another one is looked at."""
     rate_entries: int = 50_000

@@ -75,6 +75,12 @@ class SocketProtocol(Impatient, WebSocketsSansIOProtocol):
         self._is_new_message = True
         super().send_receive_event_to_app()
 
+    async def send(self, message: Any) -> None:
+        """Send, as uvicorn does. A handshake that is answered by a refusal is complete: else each would be logged."""
+        await super().send(message)
+        if self.close_sent:
+            self.handshake_complete = True
+
     def expire(self, now: float) -> None:
         """See `Connection`. What has come is left lying while the application is busy with the message before."""
         bounds = self.connections_of_all.bounds

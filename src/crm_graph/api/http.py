@@ -28,7 +28,7 @@ from crm_graph.identity.cookies import CookieJar
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.cursor import LogCursor
-from crm_graph.kernel.errors import Forbidden, RateLimited, RequestError, Unauthenticated
+from crm_graph.kernel.errors import CredentialExpired, Forbidden, RateLimited, RequestError, Unauthenticated
 
 Header = tuple[bytes, bytes]
 NO_CSRF_HEADER = "A request that shows a cookie must have the header `X-CRM-CSRF: 1`."
@@ -204,8 +204,11 @@ class GraphQLEndpoint:
         if request.method == "GET":
             try:
                 self._credentials.check_stream(request.values)
-            except Forbidden as error:
-                return _refused(request, self._engine.refuse_error(error), EVENT_STREAM)
+            except Forbidden as foreign:
+                return _refused(request, self._engine.refuse_error(foreign), EVENT_STREAM)
+        if claims.expires_at <= self._engine.now():  # in the leeway of clocks: the stream would end at once
+            error = CredentialExpired("The bearer token has expired: get a new one.")
+            return _refused(request, self._engine.refuse_error(error), EVENT_STREAM)
         resume = request.header(b"last-event-id")
         if resume is not None and LogCursor.decode(resume) is None:
             answer = self._engine.refuse([GraphQLError("`Last-Event-ID` is not a cursor.")], "BAD_USER_INPUT")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -17,17 +18,18 @@ from starlette.types import Receive, Scope, Send
 
 from crm_graph.api import account_pages, graphiql
 from crm_graph.api.bounded import HANDLERS, Bounded
+from crm_graph.api.connections import Connections
 from crm_graph.api.credentials import Credentials
 from crm_graph.api.engine import Engine
 from crm_graph.api.examples import EXAMPLES
 from crm_graph.api.exports import export_response
+from crm_graph.api.frames import SocketProtocol
 from crm_graph.api.hosts import MISDIRECTED, Hosts, is_near
 from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.metrics import metrics_response
 from crm_graph.api.negotiation import HTML, JSON, choose
 from crm_graph.api.oauth.routes import routes as oauth_routes
 from crm_graph.api.origins import Origins
-from crm_graph.api.patience import SocketProtocol
 from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
 from crm_graph.api.sso import SingleSignOn
@@ -60,11 +62,15 @@ from crm_graph.identity.origin import is_one_of, parse_networks
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import TokenAuthority
 from crm_graph.jobs.worker import Outcomes, Worker
+from crm_graph.kernel.errors import RateLimited, Unauthenticated
 from crm_graph.kernel.settings import Settings
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.vault.master import MasterKeys
 from crm_graph.vault.service import KeyService
 from crm_graph.vault.vault import Vault
+
+UNMETERED = frozenset({"/health", "/ready"})
+"""What is asked by whoever keeps the process alive, and must be answered while others ask too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,10 +252,11 @@ async def running_engine(
 
 
 class Application:
-    """The ASGI application with its life cycle."""
+    """The ASGI application with its life cycle. `max_open` is how many connections the process has files for."""
 
-    def __init__(self, installation: Installation, settings: Settings) -> None:
+    def __init__(self, installation: Installation, settings: Settings, max_open: int | None = None) -> None:
         check_settings(settings)
+        self.connections = Connections(settings, max_open)
         self._installation = installation
         self._settings = settings
         self._engine: Engine | None = None
@@ -261,12 +268,18 @@ class Application:
 
     def protocol(self, **uvicorn: Any) -> GraphQLProtocol:
         """Return the protocol of a new connection, for uvicorn: GraphQL requests do not pass through ASGI."""
-        send_timeout_s, hosts = self._settings.send_timeout_ms / 1000, self._installation.hosts
-        return GraphQLProtocol(lambda: self._http, b"/graphql", send_timeout_s, hosts, **uvicorn)
+        hosts = self._installation.hosts
+        return GraphQLProtocol(lambda: self._http, b"/graphql", self._body_limit, self.connections, hosts, **uvicorn)
 
     def socket_protocol(self, **uvicorn: Any) -> SocketProtocol:
         """Return the protocol of a connection that becomes a WebSocket, for uvicorn."""
-        return SocketProtocol(self._settings.send_timeout_ms / 1000, **uvicorn)
+        return SocketProtocol(self.connections, **uvicorn)
+
+    def _body_limit(self, url: bytes) -> int:
+        """Return how many bytes the body of a request to an address may have: none is longer than our forms but
+        GraphQL's."""
+        settings = self._settings
+        return settings.max_body_bytes if url.startswith(b"/graphql") else settings.oauth_max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as ASGI: GraphQL requests directly, all else through Starlette's router."""
@@ -279,7 +292,29 @@ class Application:
             if method in {"POST", "OPTIONS"} or (method in {"GET", "HEAD"} and not _wants_page(scope)):
                 await self._http(scope, receive, send)
                 return
+        if scope["type"] != "lifespan" and scope["path"] not in UNMETERED:
+            refusal = await self._too_many(scope)
+            if refusal is not None:
+                await refusal(scope, receive, send)
+                return
         await self._starlette(scope, receive, send)
+
+    async def _too_many(self, scope: Scope) -> Response | None:
+        """Count a request, or the handshake of a WebSocket, and return the answer to one too many."""
+        engine = self._running()
+        headers = Headers(scope=scope)
+        peer = scope["client"][0] if scope.get("client") else None
+        address = engine.origin(peer, headers.get("x-forwarded-for"), None).address
+        try:
+            await engine.admission.meter(headers.get("authorization"), address)
+        except RateLimited as error:
+            body = {"error": {"code": error.code, "message": error.message}}
+            return JSONResponse(
+                body, 429, {"Retry-After": str(error.retry_after_s), "Access-Control-Allow-Origin": "*"}
+            )
+        except Unauthenticated:  # of a client that is gone: its endpoint says so
+            return None
+        return None
 
     def _routes(self) -> list[BaseRoute]:
         return [
@@ -303,6 +338,7 @@ class Application:
         issuers = Issuers.of(self._settings)
         async with running_engine(self._installation, self._settings, issuers=issuers) as engine:
             self._engine = engine
+            engine.metrics.connections = self.connections
             self._sign_on = SingleSignOn(engine.services, issuers)
             self._http = GraphQLEndpoint(engine)
             self._websocket = WebSocketEndpoint(engine)
@@ -310,9 +346,11 @@ class Application:
             gc.collect()
             gc.freeze()
             gc.set_threshold(10_000, 50, 50)
+            sweep = asyncio.create_task(self.connections.watch())
             try:
                 yield
             finally:
+                sweep.cancel()
                 await self.drain()
 
     def _running(self) -> Engine:

@@ -89,6 +89,24 @@ def test_cost() -> None:
         spending.take_cost(601)
 
 
+def test_time_to_read_documents_is_overdrawn_and_comes_back() -> None:
+    """What one took is known afterwards; then nothing is let in until as much as that is back."""
+    clock = Clock()
+    rates = Rates(10, clock)
+    who = ("member", 60, 600, 1_000)
+    spending = rates.spending(who)
+    spending.charge_reading(0.9)
+    spending.take_request()
+    spending.charge_reading(0.3)
+    with pytest.raises(QuotaExceeded) as caught:
+        rates.spending(who).take_request()
+    assert (caught.value.retry_after_s, caught.value.code) == (12, "RATE_LIMITED")
+    with pytest.raises(QuotaExceeded):
+        rates.spending(who, ("client", 60, 600)).take_request()
+    clock.now += 12
+    rates.spending(who).take_request()
+
+
 def test_nobody_is_counted_where_one_of_them_is_refused() -> None:
     rates = Rates(10, Clock())
     member, client = ("member", 5, 100), ("client", 2, 100)

@@ -210,7 +210,20 @@ def test_a_token_is_renewed_in_place(server: RunningServer, forge: Forge) -> Non
 
 def test_a_token_that_is_not_renewed_ends(server: RunningServer, forge: Forge) -> None:
     with opened(server, forge.token(exp=int(time.time()) + 2)) as socket:
-        assert closed(socket) == (4401, "The bearer token has expired")
+        assert closed(socket) == (4403, "The bearer token has expired"), "so that its client comes back with another"
+
+
+@pytest.mark.parametrize("age_s", [1, 100], ids=["just now", "long ago"])
+def test_a_token_that_is_over_is_4403_at_the_start_too(server: RunningServer, forge: Forge, age_s: int) -> None:
+    """It was good once: whoever comes with it needs a new one, and is to ask for it."""
+    over = forge.token(exp=int(time.time()) - age_s)
+    with dialled(server) as socket:
+        say(socket, type="connection_init", payload={"Authorization": f"Bearer {over}"})
+        code, reason = closed(socket)
+        assert (code, reason) == (4403, "The bearer token has expired" + ": get a new one." * (age_s > 30))
+    with opened(server) as socket:
+        say(socket, type="ping", payload={"authorization": f"Bearer {over}"})
+        assert closed(socket)[0] == 4403
 
 
 def _another(server: RunningServer, forge: Forge) -> str:

@@ -44,7 +44,11 @@ RATE = int(os.environ.get("LIVE_RATE", "50"))
 SECONDS = float(os.environ.get("LIVE_SECONDS", "15"))
 SERVERS = os.environ.get("LIVE_SERVERS", "crm-graph,postgraphile").split(",")
 CUSTOMERS = 1_000
-ROOM = {"CRM_MAX_SOCKETS_PER_ADDRESS": "100000", "CRM_MAX_SOCKETS_PER_MEMBER": "100000"}
+ROOM = {
+    "CRM_MAX_CONNECTIONS_PER_ADDRESS": "100000",
+    "CRM_MAX_SOCKETS_PER_ADDRESS": "100000",
+    "CRM_MAX_SOCKETS_PER_MEMBER": "100000",
+}
 STEPS_AT_ONCE = 50
 """Connections that are opened at the same time."""
 OURS = "subscription { opportunityChanged { kind opportunity { id name } } }"

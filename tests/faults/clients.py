@@ -152,6 +152,7 @@ class Client:
                 elif name == "data" and event == "complete":
                     self.endings.append("complete")
                     return
+            self.endings.append("closed")
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 60) -> bool:

@@ -74,7 +74,12 @@ class Admission:
     async def spend_request(self, claims: Claims) -> Spending:
         """Count a request of somebody who is in. Raises RateLimited; Unauthenticated where the client is gone."""
         settings = self._settings
-        member = (claims.workspace_id, claims.member_id), settings.rate_member_requests, settings.rate_member_cost
+        member = (
+            (claims.workspace_id, claims.member_id),
+            settings.rate_member_requests,
+            settings.rate_member_cost,
+            settings.rate_member_document_ms,
+        )
         if claims.client_id is None:
             spending = self.rates.spending(member)
         else:
@@ -83,10 +88,21 @@ class Admission:
                 (claims.workspace_id, claims.client_id),
                 client.requests_per_minute or settings.rate_client_requests,
                 client.cost_per_minute or settings.rate_client_cost,
+                settings.rate_client_document_ms,
             )
             # A client that acts by itself is held to its own limits: they may be more than a member's.
             alone = client.member_id == claims.member_id
             spending = self.rates.spending(of_client) if alone else self.rates.spending(member, of_client)
+        spending.take_request()
+        return spending
+
+    async def meter(self, credential: str | None, address: str | None) -> Spending:
+        """Count a request that is no operation: of its member, where the credential is known here, else of its address.
+        Raises RateLimited; Unauthenticated where the client is gone."""
+        claims = self._authenticator.known(credential)
+        if claims is not None:
+            return await self.spend_request(claims)
+        spending = self._of_address(address)
         spending.take_request()
         return spending
 
@@ -95,5 +111,10 @@ class Admission:
 
     def _of_address(self, address: str | None) -> Spending:
         settings = self._settings
-        whose = ("address", network_of(address)), settings.rate_address_requests, settings.rate_address_cost
+        whose = (
+            ("address", network_of(address)),
+            settings.rate_address_requests,
+            settings.rate_address_cost,
+            settings.rate_address_document_ms,
+        )
         return self.rates.spending(whose)

@@ -70,6 +70,11 @@ def respond(
     return Reply(answer.json(), status, media, headers)
 
 
+def error_status(answer: Answer) -> int:
+    """Return the status of a refusal where it is to be an error whatever the media type."""
+    return STATUS.get(answer.code or "", 400)
+
+
 def _status(answer: Answer, media: str) -> int:
     """Return the status that GraphQL over HTTP asks for.
 

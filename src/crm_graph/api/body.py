@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,11 @@ import orjson
 
 from crm_graph.executor.results import OnError
 from crm_graph.kernel.errors import CrmError
+
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string, to its end or to the end of what is there."""
+_OPENING = frozenset(b"[{")
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 class BadRequest(CrmError):
@@ -55,7 +61,7 @@ class Answer:
         return self.content or orjson.dumps(self.body)
 
 
-def parse_json(data: bytes | str, max_depth: int) -> Any:
+def parse_json(data: bytes | bytearray | str, max_depth: int) -> Any:
     """Return the value of JSON text. Raises BadRequest for text that is not JSON, or is nested too deep."""
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     _check_depth(raw, max_depth)
@@ -141,25 +147,13 @@ def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found
 
 
-def _check_depth(raw: bytes, maximum: int) -> None:
-    """Raise BadRequest when brackets nest deeper than `maximum`: before parsing, in one pass over the brackets only."""
+def _check_depth(raw: bytes | bytearray, maximum: int) -> None:
+    """Raise BadRequest when brackets nest deeper than `maximum`: before parsing, and in one pass over the brackets
+    alone. A loop over all bytes would take 15 ms for the longest body, whoever sends it."""
     if raw.count(b"[") + raw.count(b"{") <= maximum:
         return
     depth = 0
-    in_string = escaped = False
-    for byte in raw:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                in_string = False
-        elif byte == 0x22:
-            in_string = True
-        elif byte in (0x5B, 0x7B):
-            depth += 1
-            if depth > maximum:
-                raise BadRequest(f"The body is nested deeper than {maximum} levels.")
-        elif byte in (0x5D, 0x7D):
-            depth -= 1
+    for bracket in _STRING.sub(b"", raw).translate(None, _NO_BRACKETS):
+        depth += 1 if bracket in _OPENING else -1
+        if depth > maximum:
+            raise BadRequest(f"The body is nested deeper than {maximum} levels.")

@@ -15,6 +15,7 @@ from crm_graph.kernel.settings import Settings
 
 CSRF_HEADER = b"x-crm-csrf"
 CSRF_VALUE = "1"
+SITE_HEADER = b"sec-fetch-site"
 Values = Callable[[bytes], Sequence[str]]
 """The values of a request's header, by its name in small letters."""
 
@@ -45,8 +46,30 @@ class Credentials:
     def of_handshake(self, values: Values) -> str | None:
         """Return the credential in the cookies of a WebSocket's handshake, to which a page cannot add a header: so its
         origin must be there, and trusted."""
+        return self._in_cookies(values) if self._is_of_trusted_page(values) else None
+
+    def of_stream(self, values: Values) -> str | None:
+        """Return the credential in the cookies of an EventSource, to which a page cannot add a header either, and whose
+        Origin a browser leaves out where it is our own: there `Sec-Fetch-Site` says so, which no page can set."""
+        is_own = not values(b"origin") and tuple(values(SITE_HEADER)) == ("same-origin",)
+        return self._in_cookies(values) if is_own or self._is_of_trusted_page(values) else None
+
+    def check_stream(self, values: Values) -> None:
+        """Raise Forbidden for a stream that a page from elsewhere opens by GET, whatever it shows."""
+        origins, sites = values(b"origin"), values(SITE_HEADER)
+        if origins:
+            allowed = len(origins) == 1 and self._origins.is_allowed(origins[0], _one(values(b"host")))
+        else:
+            allowed = all(each in {"same-origin", "none"} for each in sites)
+        if not allowed:
+            raise Forbidden("Streams are not for this origin: CRM_ALLOWED_ORIGINS names those that they are for.")
+
+    def _is_of_trusted_page(self, values: Values) -> bool:
         origins = values(b"origin")
-        if not self._cookies or len(origins) != 1 or not self._origins.is_trusted(origins[0], _one(values(b"host"))):
+        return len(origins) == 1 and self._origins.is_trusted(origins[0], _one(values(b"host")))
+
+    def _in_cookies(self, values: Values) -> str | None:
+        if not self._cookies:
             return None
         token = CookieJar("; ".join(values(b"cookie")), secure=self._secure).access_token
         return None if token is None else f"Bearer {token}"

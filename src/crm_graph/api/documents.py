@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import thread_time
+from typing import TypeAlias
 
 from graphql import (
     DocumentNode,
@@ -52,6 +55,14 @@ class DocumentError(Exception):
         super().__init__(code)
         self.code = code
         self.errors = errors
+
+
+Charge: TypeAlias = Callable[[float], None]
+"""Is told how many seconds of CPU a document took to be read."""
+
+
+def free(_: float) -> None:
+    """Charge nobody: for documents that were reviewed, and those of operators."""
 
 
 Digest = bytes
@@ -133,22 +144,26 @@ class DocumentCache:
         """What the documents take, about."""
         return self._documents.bytes
 
-    def get(self, source: str) -> Document:
+    def get(self, source: str, charge: Charge = free) -> Document:
         """Return the document of a source. Raises DocumentError for one that cannot be run, which is not kept."""
-        return self._get(source_key(source), source, valid=False)
+        return self._get(source_key(source), source, charge, valid=False)
 
     def trusted(self, sha256: str, source: str, *, valid: bool) -> Document:
         """Return a trusted document by the hash of its source. Raises DocumentError.
 
         One that was found `valid` against this very schema is not validated again; the limits hold for it all the same.
         """
-        return self._get(bytes.fromhex(sha256), source, valid=valid)
+        return self._get(bytes.fromhex(sha256), source, free, valid=valid)
 
-    def _get(self, key: Digest, source: str, *, valid: bool) -> Document:
+    def _get(self, key: Digest, source: str, charge: Charge, *, valid: bool) -> Document:
         found = self._documents.get(key)
         if found is None:
             self.misses += 1
-            found = self._load(source, key.hex(), valid=valid)
+            started_s = thread_time()
+            try:
+                found = self._load(source, key.hex(), valid=valid)
+            finally:
+                charge(thread_time() - started_s)
             self._documents.put(key, found, len(source) + found.node.token_count * TOKEN_BYTES)
             return found
         self.hits += 1

@@ -18,7 +18,7 @@ from graphql import ExecutionResult, GraphQLError, OperationType
 from crm_graph.api.admission import Admission
 from crm_graph.api.body import Answer, GraphQLRequest
 from crm_graph.api.credentials import Credentials
-from crm_graph.api.documents import DocumentCache, DocumentError
+from crm_graph.api.documents import DocumentCache, DocumentError, free
 from crm_graph.api.encoding import AnswerTooLong, encode
 from crm_graph.api.errors import format_errors
 from crm_graph.api.late import late
@@ -148,7 +148,8 @@ class Engine:
     async def operation(self, request: GraphQLRequest, claims: Claims, spending: Spending | None = None) -> Operation:
         """Return the operation of a request that its client may run, and that costs no more than it may, which is
         counted. Raises DocumentError and RequestError."""
-        operation = await self.trusted.operation(request, claims)
+        charge = free if spending is None else spending.charge_reading
+        operation = await self.trusted.operation(request, claims, charge)
         try:
             check_values(request.variables, self.settings.max_values)
             check_cost(operation.cost, request.variables, self.settings.max_cost)

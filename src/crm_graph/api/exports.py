@@ -14,7 +14,7 @@ from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.jobs.exports import EXPORT, PREFIX
 from crm_graph.domains.workspace.jobs.model import Job, JobStatus
 from crm_graph.domains.workspace.jobs.policy import JOB
-from crm_graph.kernel.errors import Forbidden, Refused, Unauthenticated
+from crm_graph.kernel.errors import Forbidden, RateLimited, Refused, Unauthenticated
 from crm_graph.kernel.ids import decode_id
 from crm_graph.permissions.sight import sees_all
 from crm_graph.work import READ
@@ -36,10 +36,14 @@ async def export_response(request: Request, engine: Engine) -> Response:
     """Return the file, to a credential that sees now all that it was made from. A job that may not be seen is answered
     as one that does not exist."""
     try:
-        claims = await engine.authenticator.authenticate(request.headers.get("authorization"))
+        peer = None if request.client is None else request.client.host
+        origin = engine.origin(peer, request.headers.get("x-forwarded-for"), None)
+        claims = await engine.admission.authenticate(request.headers.get("authorization"), origin.address)
         context = await engine.context(claims)
     except Unauthenticated as error:
         return _refusal(401, error.code, error.message, {"WWW-Authenticate": "Bearer"})
+    except RateLimited as error:
+        return _refusal(429, error.code, error.message, {"Retry-After": str(error.retry_after_s)})
     key = decode_id(PREFIX, request.path_params["job"])
     try:
         async with context.begin() as work:

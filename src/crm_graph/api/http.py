@@ -13,8 +13,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from crm_graph.api.admission import Admitted
-from crm_graph.api.answers import STATUS, Stream, frame, respond
-from crm_graph.api.body import BadRequest, GraphQLRequest, parse_json, parse_request
+from crm_graph.api.answers import STATUS, Stream, error_status, frame, respond
+from crm_graph.api.body import Answer, BadRequest, GraphQLRequest, parse_json, parse_request
 from crm_graph.api.documents import DocumentError
 from crm_graph.api.engine import Engine
 from crm_graph.api.held import Held
@@ -29,9 +29,10 @@ from crm_graph.identity.cookies import CookieJar
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.cursor import LogCursor
-from crm_graph.kernel.errors import Forbidden, RateLimited, RequestError, Unauthenticated
+from crm_graph.kernel.errors import CredentialExpired, Forbidden, RateLimited, RequestError, Unauthenticated
 
 Header = tuple[bytes, bytes]
+NO_CSRF_HEADER = "A request that shows a cookie must have the header `X-CRM-CSRF: 1`."
 _PARAMETERS = ("query", "operationName", "documentId", "doc_id", "id", "onError")
 
 
@@ -61,7 +62,7 @@ class GraphQLEndpoint:
         """Return the response: a stream for a client that prefers one. One that goes away cancels its statement."""
         origin = request.header(b"origin")
         if request.method == "OPTIONS":
-            return self._preflight(request)
+            return await self._metered(request, self._preflight(request))
         more: list[Header] = []
         response = await self._respond(request, more)
         if origin is not None or self._origins.vary:
@@ -78,6 +79,17 @@ class GraphQLEndpoint:
         reply.headers = self._origins.preflight(request.header(b"origin"), request.header(b"host"))
         return reply
 
+    async def _metered(self, request: Incoming, response: Reply | StreamingResponse) -> Reply | StreamingResponse:
+        """Return the response to a request that asked for no operation; for one too many of them, that it is."""
+        try:
+            await self._engine.admission.meter(request.header(b"authorization"), self._origin(request).address)
+        except RequestError as error:
+            return self._refuse_entry(request, error, JSON, [])
+        return response
+
+    def _origin(self, request: Incoming) -> Origin:
+        return self._engine.origin(request.peer, request.header(b"x-forwarded-for"), request.header(b"user-agent"))
+
     async def ready(self) -> bool:
         """Return whether the database answers."""
         return await self._engine.database.answers()
@@ -87,13 +99,13 @@ class GraphQLEndpoint:
         media = choose(request.header(b"accept"), (JSON, GRAPHQL_RESPONSE, EVENT_STREAM))
         if media is None:
             message = f"This endpoint answers {JSON}, {GRAPHQL_RESPONSE} and {EVENT_STREAM}."
-            return Reply(message.encode(), 406, "text/plain")
+            return await self._metered(request, Reply(message.encode(), 406, "text/plain"))
         try:
             return await self._run(request, await self._parse(request), media, more)
         except BadRequest as error:
             code = "PARSE_FAILED" if error.status == 400 else "BAD_USER_INPUT"
             answer = self._engine.refuse([GraphQLError(error.message)], code)
-            return respond(answer, media, error.status, error.headers)
+            return await self._metered(request, respond(answer, media, error.status, error.headers))
         except ClientDisconnect:
             return Reply(b"", 499, "text/plain")
         except LOST as error:  # while a credential or a document was looked up: all else has its own limit
@@ -105,11 +117,13 @@ class GraphQLEndpoint:
         self, request: Incoming, parsed: GraphQLRequest, media: str, more: list[Header]
     ) -> Reply | StreamingResponse:
         engine = self._engine
-        origin = engine.origin(request.peer, request.header(b"x-forwarded-for"), request.header(b"user-agent"))
-        jar = None
+        origin = self._origin(request)
+        jar = page = None
         try:
             jar = self._credentials.jar(request.values)
-            admitted = await self._admit(request, parsed, jar, origin)
+            if jar is None and media == EVENT_STREAM and request.method == "GET":
+                page = self._credentials.of_stream(request.values)
+            admitted = await self._admit(request, parsed, jar, page, origin)
             more += admitted.spending.headers()
         except RequestError as error:
             return self._refuse_entry(request, error, media, more)
@@ -117,21 +131,23 @@ class GraphQLEndpoint:
         try:
             operation = await engine.operation(parsed, claims, admitted.spending)
         except DocumentError as error:
-            return respond(engine.refuse(error.errors, error.code), media)
+            return _refused(request, engine.refuse(error.errors, error.code), media)
         except QuotaExceeded as error:
             more[:] = error.headers
-            return respond(engine.refuse_error(error), media)
+            return _refused(request, engine.refuse_error(error), media)
         except RequestError as error:
-            return respond(engine.refuse_error(error), media)
+            return _refused(request, engine.refuse_error(error), media)
         kind = operation.definition.operation
-        if request.method != "POST" and kind is not OperationType.QUERY:
-            answer = engine.refuse([GraphQLError("GET runs queries only: use POST.")], "BAD_USER_INPUT")
-            return respond(answer, media, 405, {"Allow": "POST"})
-        if kind is OperationType.SUBSCRIPTION:
-            if media != EVENT_STREAM:
-                message = f"Subscriptions run over WebSocket, or as `Accept: {EVENT_STREAM}`."
-                return respond(engine.refuse([GraphQLError(message)], "BAD_USER_INPUT"), media, 406)
+        if kind is OperationType.SUBSCRIPTION and media == EVENT_STREAM and request.method in {"GET", "POST"}:
             return await self._subscribe(request, parsed, operation, claims, origin)
+        if request.method != "POST" and kind is not OperationType.QUERY:
+            message = f"GET runs queries, and subscriptions as `Accept: {EVENT_STREAM}`: use POST."
+            return respond(engine.refuse([GraphQLError(message)], "BAD_USER_INPUT"), media, 405, {"Allow": "POST"})
+        if kind is OperationType.SUBSCRIPTION:
+            message = f"Subscriptions run over WebSocket, or as `Accept: {EVENT_STREAM}`."
+            return respond(engine.refuse([GraphQLError(message)], "BAD_USER_INPUT"), media, 406)
+        if page is not None:
+            return self._refuse_entry(request, Forbidden(NO_CSRF_HEADER), media, more)
         with request.watched():
             answer = await engine.execute(parsed, operation, claims, origin, jar)
         if jar is not None:
@@ -140,14 +156,14 @@ class GraphQLEndpoint:
         return respond(answer, media)
 
     async def _admit(
-        self, request: Incoming, parsed: GraphQLRequest, jar: CookieJar | None, origin: Origin
+        self, request: Incoming, parsed: GraphQLRequest, jar: CookieJar | None, page: str | None, origin: Origin
     ) -> Admitted:
-        credential = self._credentials.shown(request.values, jar)
+        credential = self._credentials.shown(request.values, jar) or page
         try:
             return await self._engine.admission.admit(parsed, credential, origin.address)
         except Unauthenticated:
             if credential is None and jar is None and self._credentials.wants_header(request.values):
-                raise Forbidden("A request that shows a cookie must have the header `X-CRM-CSRF: 1`.") from None
+                raise Forbidden(NO_CSRF_HEADER) from None
             raise
 
     def _refuse_entry(
@@ -190,15 +206,23 @@ class GraphQLEndpoint:
     async def _subscribe(
         self, request: Incoming, parsed: GraphQLRequest, operation: Operation, claims: Claims, origin: Origin
     ) -> Reply | StreamingResponse:
+        if request.method == "GET":
+            try:
+                self._credentials.check_stream(request.values)
+            except Forbidden as foreign:
+                return _refused(request, self._engine.refuse_error(foreign), EVENT_STREAM)
+        if claims.expires_at <= self._engine.now():  # in the leeway of clocks: the stream would end at once
+            error = CredentialExpired("The bearer token has expired: get a new one.")
+            return _refused(request, self._engine.refuse_error(error), EVENT_STREAM)
         resume = request.header(b"last-event-id")
         if resume is not None and LogCursor.decode(resume) is None:
             answer = self._engine.refuse([GraphQLError("`Last-Event-ID` is not a cursor.")], "BAD_USER_INPUT")
-            return respond(answer, EVENT_STREAM)
+            return _refused(request, answer, EVENT_STREAM)
         member = claims.workspace_id, claims.member_id
         if not self._streams.take(member):
             message = f"A member has at most {self._streams.most} streams at once: end one first."
-            error = RateLimited(message, self._engine.settings.heartbeat_ms // 1000 + 1)
-            return respond(self._engine.refuse_error(error), EVENT_STREAM)
+            limited = RateLimited(message, self._engine.settings.heartbeat_ms // 1000 + 1)
+            return _refused(request, self._engine.refuse_error(limited), EVENT_STREAM)
         try:
             refusal, stream = await self._engine.subscribe(parsed, operation, lambda: claims, resume, origin)
         except BaseException:
@@ -206,12 +230,16 @@ class GraphQLEndpoint:
             raise
         if refusal is not None:
             self._streams.give(member)
-            return respond(refusal, EVENT_STREAM)
+            return _refused(request, refusal, EVENT_STREAM)
         return Stream(self._frames(stream, claims), lambda: self._streams.give(member))
 
     async def _frames(self, stream: Live, claims: Claims) -> AsyncIterator[bytes]:
         """Yield the frames of a subscription: `next` with the cursor as id, `complete`, and as heartbeats how far the
-        stream has come: an id alone, which moves a client's `Last-Event-ID` and tells it no event."""
+        stream has come: an id alone, which moves a client's `Last-Event-ID` and tells it no event.
+
+        A token whose time is over ends the stream without `complete`: clients take that for a connection that broke,
+        and come back with the token of then.
+        """
         heartbeat = self._engine.settings.heartbeat_ms / 1000
         iterator = stream.__aiter__()
         yield f"id: {stream.cursor}\n\n".encode()
@@ -221,10 +249,8 @@ class GraphQLEndpoint:
             while True:
                 remaining = (claims.expires_at - self._engine.now()).total_seconds()
                 if remaining <= 0:
-                    yield frame(
-                        "next", self._engine.refuse([GraphQLError("The bearer token has expired.")], "UNAUTHENTICATED")
-                    )
-                    break
+                    yield f"id: {stream.cursor}\n\n".encode()
+                    return
                 await asyncio.wait(
                     {pending, stopping}, timeout=min(heartbeat, remaining), return_when=asyncio.FIRST_COMPLETED
                 )
@@ -254,3 +280,9 @@ class GraphQLEndpoint:
             for task in (pending, stopping):
                 task.cancel()
         yield b"event: complete\ndata: \n\n"
+
+
+def _refused(request: Incoming, answer: Answer, media: str) -> Reply | StreamingResponse:
+    """Return the answer to what is not executed. By GET it is an error for a stream too: an EventSource comes back for
+    ever after a 200 that ends, and never after another status."""
+    return respond(answer, media, error_status(answer) if request.method == "GET" and media == EVENT_STREAM else None)

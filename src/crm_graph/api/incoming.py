@@ -58,24 +58,22 @@ class Incoming:
             return (self._headers[name].decode("latin-1"),)
         return [value.decode("latin-1") for each, value in self._raw if each == name]
 
-    async def read(self, limit: int) -> bytes:
+    async def read(self, limit: int) -> bytes | bytearray:
         """Return the body. Raises BadRequest 413 as soon as it is known to be too long, before it is in memory."""
         length = self._headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > limit:
             raise too_long(limit)
-        chunks: list[bytes] = []
-        size = 0
+        body = bytearray()
         more = True
         while more:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > limit:
+            body += message.get("body", b"")
+            if len(body) > limit:
                 raise too_long(limit)
             more = message.get("more_body", False)
-        return b"".join(chunks)
+        return body
 
     def watched(self) -> _Disconnect:
         """Cancel what runs within when the client goes away; then it raises ClientDisconnect."""

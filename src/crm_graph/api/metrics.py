@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from crm_graph.api.connections import Connections
 from crm_graph.api.live_shares import LiveShares
 from crm_graph.api.payers import Payers
 from crm_graph.db.pool import Database
@@ -79,6 +80,8 @@ class Metrics(Collector):
         quotas: Quotas | None = None,
     ) -> None:
         self._quotas = quotas
+        self.connections: Connections | None = None
+        """Those of the process; None where it serves nobody."""
         self._jobs = jobs
         self._payers = payers
         self._live = live
@@ -104,6 +107,8 @@ class Metrics(Collector):
         yield GaugeMetricFamily(
             "crm_graph_subscriptions_open", "Subscriptions that are open now.", self._requests.open_subscriptions
         )
+        if self.connections is not None:
+            yield from _connection_metrics(self.connections)
         if self._jobs is not None:
             yield from self._job_metrics()
         if self._quotas is not None:
@@ -178,6 +183,22 @@ class Metrics(Collector):
         yield GaugeMetricFamily(
             "crm_graph_live_waiting", "Forms of filters that wait for their turn to be judged.", live.judging.waiting
         )
+
+
+def _connection_metrics(connections: Connections) -> Iterable[Metric]:
+    yield GaugeMetricFamily("crm_graph_connections_open", "Connections that are open now.", len(connections))
+    refused = CounterMetricFamily(
+        "crm_graph_connections_refused", "Closed at once, since there were as many as there may be.", labels=["limit"]
+    )
+    for limit, count in connections.refused.items():
+        refused.add_metric([limit], count)
+    yield refused
+    cut_off = CounterMetricFamily(
+        "crm_graph_connections_cut_off", "Ended by us: what took too long, or was too much.", labels=["why"]
+    )
+    for why, count in connections.cut_off.items():
+        cut_off.add_metric([why], count)
+    yield cut_off
 
 
 def metrics_response(request: Request, metrics: Metrics, token: str, *, is_open: bool) -> Response:

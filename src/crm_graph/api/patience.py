@@ -9,20 +9,20 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from crm_graph.api.connections import Connections
 
 
 class Impatient(asyncio.Protocol):
     """Comes before uvicorn's protocol of a connection, and sees when its transport is full."""
 
     transport: Any
-    send_timeout_s: float
+    connections_of_all: Connections
     _giving_up: asyncio.TimerHandle | None = None
 
     def pause_writing(self) -> None:
         """Wait no longer than the timeout for the client to take what it is sent."""
         super().pause_writing()
-        self._giving_up = asyncio.get_running_loop().call_later(self.send_timeout_s, self.transport.abort)
+        self._giving_up = asyncio.get_running_loop().call_later(self.connections_of_all.bounds.send_s, self._give_up)
 
     def resume_writing(self) -> None:
         """Go on: the client takes what it is sent."""
@@ -34,15 +34,11 @@ class Impatient(asyncio.Protocol):
         self._wait_no_more()
         super().connection_lost(exc)
 
+    def _give_up(self) -> None:
+        self.connections_of_all.cut_off["send"] += 1
+        self.transport.abort()
+
     def _wait_no_more(self) -> None:
         if self._giving_up is not None:
             self._giving_up.cancel()
             self._giving_up = None
-
-
-class SocketProtocol(Impatient, WebSocketsSansIOProtocol):
-    """uvicorn's protocol of one WebSocket."""
-
-    def __init__(self, send_timeout_s: float, **uvicorn: Any) -> None:
-        super().__init__(**uvicorn)
-        self.send_timeout_s = send_timeout_s

@@ -1,8 +1,14 @@
-"""The short way of `POST /graphql`: from uvicorn's parser to the endpoint and back, without ASGI between them.
+"""The protocol of one HTTP connection: uvicorn's, with bounds, and with a short way for `POST /graphql`.
 
-A third of a point query's time was ASGI's: a scope, a message for each piece, two writes to the socket where one does.
-Measured beside each other, uvicorn answers 47,000 empty requests a second by ASGI and 107,000 so. All else (GET,
-streams, pipelined requests, WebSockets, other paths) goes uvicorn's own way.
+The short way is from uvicorn's parser to the endpoint and back, without ASGI between them. A third of a point query's
+time was ASGI's: a scope, a message for each piece, two writes to the socket where one does. Measured beside each other,
+uvicorn answers 47,000 empty requests a second by ASGI and 107,000 so. All else (GET, streams, pipelined requests,
+WebSockets, other paths) goes uvicorn's own way.
+
+The bounds hold for both. Whatever of a message is no body (line, headers, the wrapping of chunks, trailers) is counted
+as what came less what was body, so nothing that the parser skips or keeps is left out; a body is counted against what
+the endpoint takes; and a message that is not there in time ends its connection (`connections.py`). Requests that come
+before the last one is answered wait as bytes, in our buffer up to `MAX_WAITING_BYTES` and then in the peer's.
 """
 
 from __future__ import annotations
@@ -12,9 +18,11 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import httptools
 from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from crm_graph.api.connections import NEVER, Connections
 from crm_graph.api.hosts import Hosts
 from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.incoming import Incoming, Reply, too_long
@@ -22,48 +30,180 @@ from crm_graph.api.patience import Impatient
 
 log = logging.getLogger("crm_graph.errors")
 
-MAX_HEAD_BYTES = 256 * 1024
-_LONG_HEAD = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+SLICE_BYTES = 4 * 1024
+"""What is parsed at once: so much may belong to a next message without being counted, and so many requests (200 of the
+shortest) can be made of it before they are asked to wait."""
+MAX_WAITING_BYTES = 512 * 1024
+"""Two reads of the socket."""
+MAX_DRAINED_BYTES = 8 * 1024 * 1024
+"""What is read of a body beyond its limit, and dropped: a client that sends it all before it reads anything would else
+lose the answer that says so."""
+LINGER_S = 1.0
+"""How long a connection whose end was said waits for the peer to read it."""
+IDLE, HEAD, BODY = range(3)
+"""What of a message we wait for."""
+_EMPTY = b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_INVALID = b"HTTP/1.1 400 Bad Request" + _EMPTY
+_LATE = b"HTTP/1.1 408 Request Timeout" + _EMPTY
+_LONG_BODY = b"HTTP/1.1 413 Request Entity Too Large" + _EMPTY
+_LONG_HEAD = b"HTTP/1.1 431 Request Header Fields Too Large" + _EMPTY
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5" + _EMPTY
 _FAILED = b"Internal Server Error"
 
 
+class _TooMuch(Exception):
+    """Raised in a callback of the parser to stop it: the message brings more than it may. `answer` says so."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__()
+        self.answer = answer
+
+
 class GraphQLProtocol(Impatient, HttpToolsProtocol):
-    """uvicorn's protocol of one connection; `endpoint` returns None until the application has started."""
+    """uvicorn's protocol of one connection; `endpoint` returns None until the application has started. `body_limit`
+    tells how long the body of a request to an address may be."""
 
     def __init__(
         self,
         endpoint: Callable[[], GraphQLEndpoint | None],
         path: bytes,
-        send_timeout_s: float,
+        body_limit: Callable[[bytes], int],
+        connections: Connections,
         hosts: Hosts | None = None,
         **uvicorn: Any,
     ) -> None:
         super().__init__(**uvicorn)
-        self.send_timeout_s = send_timeout_s
+        self.connections_of_all = connections
+        self.deadline = NEVER
         self._endpoint = endpoint
         self._path = path
         self._hosts = hosts
-        self._head_size = 0
-        self._in_head = True
+        self._body_limit = body_limit
+        self._phase = IDLE
+        self._timed = IDLE
+        """The phase that the deadline is of."""
+        self._around = 0
+        """Bytes of the message that are no body."""
+        self._body_size = 0
+        self._max_body_size = 0
+        self._waiting = b""
+        """What is not parsed yet, since requests before it wait."""
+        self._is_deaf = False
+        """Whether nothing is read any more, since the connection ends."""
+        self._last_words: bytes | None = None
+        """What is said at the end, once the requests before it are answered."""
+        self._answering: RequestResponseCycle | _Direct | None = None
+        """The request that is being answered, or was last; `cycle` is the one that was read last."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Take the connection, or say that there are too many."""
+        super().connection_made(transport)
+        self.deadline = self.loop.time() + self.connections_of_all.bounds.idle_s
+        if not self.connections_of_all.admit(self, self.client[0] if self.client else None):
+            self._end(_FULL)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Cancel what nobody waits for any more."""
+        super().connection_lost(exc)
+        self.connections_of_all.leave(self)
+        self._abandon()
+
+    def _abandon(self) -> None:
+        """Stop answering."""
+        cycle = self._answering
+        if cycle is None or cycle.response_complete:
+            return
+        cycle.disconnected = True
+        cycle.message_event.set()
+        if isinstance(cycle, _Direct) and cycle.task is not None:
+            cycle.task.cancel()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Go on as a WebSocket, which is counted by itself."""
+        self._is_deaf = True
+        self.connections_of_all.leave(self)
+        super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless the head of a request goes on and on: the parser keeps all of it."""
-        super().data_received(data)
-        if self._in_head:
-            self._head_size += len(data)
-            if self._head_size > MAX_HEAD_BYTES and not self.transport.is_closing():
-                self.transport.write(_LONG_HEAD)
-                self.transport.close()
+        """Parse what came, as far as there is nobody in front of it."""
+        if self._waiting:
+            data, self._waiting = self._waiting + data, b""
+        for start in range(0, len(data), SLICE_BYTES):
+            if self._is_deaf:
+                return
+            if self.pipeline:
+                self._waiting = data[start:]
+                self.flow.pause_reading()
+                break
+            self._parse(data[start : start + SLICE_BYTES])
+        if len(self._waiting) > MAX_WAITING_BYTES:
+            self._cut("size", b"")
+        elif self._phase is not self._timed and not self._is_deaf:
+            self._timed = self._phase
+            bounds = self.connections_of_all.bounds
+            self.deadline = self.loop.time() + (bounds.head_s if self._phase is HEAD else bounds.body_s)
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser, and weigh what it took."""
+        self._around += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+                return
+            rest = data[upgrade.args[0] :]  # a protocol that we do not speak: the connection stays what it is
+            if rest:
+                self._parse(rest)
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            if isinstance(cause, _TooMuch):
+                self._cut("size", cause.answer)
+            else:
+                self._cut("invalid", _INVALID)
+            return
+        if self._phase is IDLE:
+            self._around = 0
+        elif self._around > self.connections_of_all.bounds.max_head_bytes + self._body_size:
+            self._cut("size", _LONG_HEAD)
+
+    def on_message_begin(self) -> None:
+        """Begin to count."""
+        super().on_message_begin()
+        self._phase = HEAD
+        self._body_size = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; what comes behind the body is none (RFC 9110, 6.5.1)."""
+        if self._phase is HEAD:
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Take the request over, if nothing is unusual about it."""
-        self._in_head = False
+        bounds = self.connections_of_all.bounds
+        if len(self.headers) > bounds.max_headers:
+            raise _TooMuch(_LONG_HEAD)
+        if self._around > bounds.max_head_bytes - 2 * SLICE_BYTES and self._head_size() > bounds.max_head_bytes:
+            raise _TooMuch(_LONG_HEAD)
+        self._phase = BODY
         endpoint = self._endpoint()
         if endpoint is None or self.url != self._path or not self._takes_short_way(endpoint.max_body_bytes):
+            self._max_body_size = self._body_limit(self.url)
             super().on_headers_complete()
+            if not self.pipeline:
+                self._answering = self.cycle
             return
+        self._max_body_size = endpoint.max_body_bytes
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        self.cycle = _Direct(self, endpoint, self.headers, keep_alive=keep_alive)  # type: ignore[assignment]
+        self._answering = cycle = _Direct(self, endpoint, self.headers, keep_alive=keep_alive)
+        self.cycle = cycle  # type: ignore[assignment]
+
+    def _head_size(self) -> int:
+        """Return what the head takes at least. What came with it may be a body's, or another message's."""
+        return len(self.url) + sum(len(name) + len(value) + 3 for name, value in self.headers)
 
     def _takes_short_way(self, most: int) -> bool:
         if self._hosts is not None and not self._hosts.allow(self.headers):
@@ -81,7 +221,16 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
         return True
 
     def on_body(self, body: bytes) -> None:
-        """Collect the body."""
+        """Collect the body. The endpoint gets the piece by which it is too long, and says so; the rest is dropped.
+
+        Raises _TooMuch where even that is too much.
+        """
+        self._around -= len(body)
+        before, self._body_size = self._body_size, self._body_size + len(body)
+        if before > self._max_body_size:
+            if self._body_size > self._max_body_size + MAX_DRAINED_BYTES:
+                raise _TooMuch(b"" if self._is_answered() else _LONG_BODY)
+            return
         cycle: RequestResponseCycle | _Direct = self.cycle
         if isinstance(cycle, _Direct):
             cycle.collect(body)
@@ -90,19 +239,92 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Answer."""
-        self._in_head, self._head_size = True, 0
+        self._phase = self._timed = IDLE
+        self._around = 0
         cycle: RequestResponseCycle | _Direct = self.cycle
         if isinstance(cycle, _Direct):
             cycle.start()
         else:
             super().on_message_complete()
+        self.deadline = self.loop.time() + self.connections_of_all.bounds.idle_s if self._is_answered() else NEVER
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel what nobody waits for any more."""
-        super().connection_lost(exc)
+    def _is_answered(self) -> bool:
+        """Return whether the last request, if there was any, has its answer."""
         cycle: RequestResponseCycle | _Direct | None = self.cycle
-        if isinstance(cycle, _Direct) and cycle.task is not None and not cycle.response_complete:
-            cycle.task.cancel()
+        return cycle is None or cycle.response_complete
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request: one that waits, or one that is to come in time.
+
+        As uvicorn's, which sets a timer for it, and reads on while requests wait.
+        """
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.pipeline:
+            self._answering, application = self.pipeline.pop()
+            self._start_asgi_task(self._answering, application)
+        elif self._last_words is not None:
+            self._end(self._last_words)
+        elif self._phase is IDLE:
+            self.deadline = self.loop.time() + self.connections_of_all.bounds.idle_s
+        elif self.expect_100_continue and not self._body_size:
+            self._end(b"")  # it was not told to go on, so whether a body comes is not known
+        if self._waiting and not self.pipeline:
+            self.data_received(b"")
+        if not (self._waiting or self.pipeline):
+            self.flow.resume_reading()
+
+    def expire(self, now: float) -> None:
+        """See `Connection`. What has come is left lying while those before it are answered."""
+        bounds = self.connections_of_all.bounds
+        if self.transport.is_closing():
+            self.connections_of_all.cut_off["send"] += 1
+            self.transport.abort()
+        elif self._is_deaf:
+            self.deadline = now + bounds.send_s
+            self.transport.close()
+        elif self.flow.read_paused:
+            self.deadline = now + bounds.body_s
+        elif self._phase is IDLE:
+            self._cut("idle", b"")
+        elif self._phase is HEAD:
+            self._cut("head", _LATE)
+        else:
+            self._cut("body", b"" if self._is_answered() else _LATE)
+
+    def _cut(self, why: str, answer: bytes) -> None:
+        self.connections_of_all.cut_off[why] += 1
+        self._end(answer)
+
+    def _end(self, answer: bytes) -> None:
+        """End the connection with an answer, once the requests before are answered. One that is on its way to the
+        message itself stands for it."""
+        self._is_deaf = True
+        cycle = self._answering
+        if self._phase is BODY and self.pipeline and self.pipeline[0][0] is self.cycle:
+            self.pipeline.popleft()
+        is_own = self._phase is BODY and cycle is self.cycle
+        is_answering = cycle is not None and not cycle.response_complete
+        if is_answering and not is_own:
+            self._last_words, self.deadline = answer, NEVER
+            return
+        if not answer or (is_answering and _has_begun(cycle)):
+            self.deadline = self.loop.time() + self.connections_of_all.bounds.send_s
+            self.transport.close()
+            return
+        if is_answering:
+            self._abandon()
+        # Closing now, with bytes of the peer unread, would have its kernel throw our answer away.
+        self.deadline = self.loop.time() + LINGER_S
+        self.transport.write(answer)
+        self.transport.write_eof()
+        self.flow.pause_reading()
+
+
+def _has_begun(cycle: RequestResponseCycle | _Direct | None) -> bool:
+    """Return whether an answer is being made or sent."""
+    return cycle is not None and (cycle.task is not None if isinstance(cycle, _Direct) else cycle.response_started)
 
 
 class _NoEvent:
@@ -130,9 +352,7 @@ class _Direct(Incoming):
         self.keep_alive = keep_alive
         self.disconnected = False
         self.response_complete = False
-        self.chunks: list[bytes] = []
-        self.size = 0
-        self.most = endpoint.max_body_bytes
+        self.body: bytes | bytearray = b""
         self.task: asyncio.Task[None] | None = None
         self._raw = headers
         self._headers = dict(headers)
@@ -140,13 +360,17 @@ class _Direct(Incoming):
         self._endpoint = endpoint
 
     def collect(self, body: bytes) -> None:
-        """Take a piece of the body; one too many, and the request is answered without the rest of it."""
-        self.size += len(body)
-        if self.size <= self.most:
-            self.chunks.append(body)
-        elif self.task is None:
-            self.chunks.clear()
-            self.keep_alive = False
+        """Take a piece of the body; one too many, and the request is answered without the rest of it.
+
+        Pieces are joined as they come: each kept by itself takes 41 bytes more, and a body can come in 50,000.
+        """
+        if not self.body:
+            self.body = body
+        elif isinstance(self.body, bytearray):
+            self.body += body
+        else:
+            self.body = bytearray(self.body + body)
+        if len(self.body) > self._endpoint.max_body_bytes:
             self.start()
 
     def start(self) -> None:
@@ -156,11 +380,11 @@ class _Direct(Incoming):
             self._protocol.tasks.add(self.task)
             self.task.add_done_callback(self._protocol.tasks.discard)
 
-    async def read(self, limit: int) -> bytes:
+    async def read(self, limit: int) -> bytes | bytearray:
         """Return the body. Raises BadRequest 413 for one that is too long; no more than that was kept of it."""
-        if self.size > limit:
+        if len(self.body) > limit:
             raise too_long(limit)
-        return self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
+        return self.body
 
     def __enter__(self) -> None: ...
 

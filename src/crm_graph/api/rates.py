@@ -1,4 +1,5 @@
-"""How often somebody may ask: requests and cost per minute, of a member, an API client or an address.
+"""How often somebody may ask: requests, cost, and time to read documents per minute, of a member, an API client or an
+address.
 
 The generic cell rate algorithm: a time per quota instead of counters, so that a minute's quota may be used at once and
 comes back evenly. In memory and per process: N processes allow N times as much, so whoever runs several divides the
@@ -14,38 +15,43 @@ from collections.abc import Callable, Hashable
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from math import ceil
+from typing import TypeAlias
 
 from crm_graph.kernel.errors import LimitExceeded, RateLimited
 
 WINDOW_S = 60
 EXACT_S = 1e-6
 """Below this a wait is the error of adding fractions."""
+DOCUMENT_MS_OF_NOBODY = 6_000
+"""For whom no time to read documents was said."""
 Header = tuple[bytes, bytes]
+Whose: TypeAlias = tuple[Hashable, int, int] | tuple[Hashable, int, int, int]
+"""Who, and per minute their requests, their cost, and the milliseconds that their documents may take to be read."""
 
 
 class Quota:
     """A quota per minute, and how much of it is used: the time at which all of it will be back."""
 
-    __slots__ = ("_back_at", "_each_s", "size")
+    __slots__ = ("_each_s", "back_at", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._each_s = WINDOW_S / size
-        self._back_at = 0.0
+        self.back_at = 0.0
 
     def wait_s(self, now: float, amount: float) -> float:
         """Return for how many seconds `amount` cannot be taken; 0 or less where it can."""
-        used_s = self._back_at - now
+        used_s = self.back_at - now
         return (used_s if used_s > 0 else 0.0) + amount * self._each_s - WINDOW_S
 
     def take(self, now: float, amount: float) -> None:
         """Take an amount, whether or not it is there."""
-        back_at = self._back_at
-        self._back_at = (back_at if back_at > now else now) + amount * self._each_s
+        back_at = self.back_at
+        self.back_at = (back_at if back_at > now else now) + amount * self._each_s
 
     def left(self, now: float) -> tuple[int, int]:
         """Return how much can be taken, and after how many seconds all of it is back."""
-        used_s = self._back_at - now
+        used_s = self.back_at - now
         if used_s <= 0:
             return self.size, 0
         return int((WINDOW_S - used_s) / self._each_s + 1e-6) if used_s < WINDOW_S else 0, ceil(used_s)
@@ -53,18 +59,20 @@ class Quota:
     def resize(self, size: int) -> None:
         """Let the quota be another one from now on."""
         if size != self.size:
-            self._back_at = 0.0
+            self.back_at = 0.0
             self.size, self._each_s = size, WINDOW_S / size
 
 
 class Allowance:
-    """The two quotas of somebody."""
+    """The quotas of somebody. That of documents is in milliseconds; it is known only afterwards what one took, so it
+    can be overdrawn, and then nothing is let in until it is not."""
 
-    __slots__ = ("cost", "requests")
+    __slots__ = ("cost", "documents", "requests")
 
-    def __init__(self, requests: int, cost: int) -> None:
+    def __init__(self, requests: int, cost: int, document_ms: int) -> None:
         self.requests = Quota(requests)
         self.cost = Quota(cost)
+        self.documents = Quota(document_ms)
 
 
 class QuotaExceeded(RateLimited):
@@ -88,6 +96,8 @@ class Spending:
         """Count the request. Raises QuotaExceeded, and then counts nothing."""
         now = self._clock()
         for each in self._allowances:
+            if each.documents.back_at - now > WINDOW_S:
+                raise self._exceeded("Documents that are new here took too long to read", each.documents.wait_s(now, 0))
             if each.requests.wait_s(now, 1) > EXACT_S:
                 wait_s = max(of.requests.wait_s(now, 1) for of in self._allowances)
                 raise self._exceeded("Too many requests", wait_s)
@@ -106,6 +116,12 @@ class Spending:
                 raise self._exceeded("The operations of the last minute cost too much together", wait_s)
         for each in self._allowances:
             each.cost.take(now, cost)
+
+    def charge_reading(self, seconds: float) -> None:
+        """Count the time that a document took to be read, whether or not it can be run."""
+        now = self._clock()
+        for each in self._allowances:
+            each.documents.take(now, seconds * 1000)
 
     def headers(self) -> list[Header]:
         """Return `RateLimit` and `RateLimit-Policy` as the IETF's draft has them: of the quotas with the least left."""
@@ -146,8 +162,8 @@ class Rates:
     def __len__(self) -> int:
         return len(self._allowances) + len(self._failures)
 
-    def spending(self, *whose: tuple[Hashable, int, int]) -> Spending:
-        """Return the spending of a request; each of `whose` is who, their requests and their cost per minute."""
+    def spending(self, *whose: Whose) -> Spending:
+        """Return the spending of a request of all of these."""
         if len(whose) == 1:
             return Spending((self._allowance(*whose[0]),), self._clock)
         return Spending(tuple(self._allowance(*each) for each in whose), self._clock)
@@ -172,10 +188,12 @@ class Rates:
         self._failures.move_to_end(network)
         quota.take(self._clock(), 1)
 
-    def _allowance(self, who: Hashable, requests: int, cost: int) -> Allowance:
+    def _allowance(
+        self, who: Hashable, requests: int, cost: int, document_ms: int = DOCUMENT_MS_OF_NOBODY
+    ) -> Allowance:
         found = self._allowances.get(who)
         if found is None:
-            found = self._allowances[who] = Allowance(requests, cost)
+            found = self._allowances[who] = Allowance(requests, cost, document_ms)
             if len(self._allowances) > self._entries:
                 self._allowances.popitem(last=False)
             return found

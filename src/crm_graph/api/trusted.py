@@ -20,7 +20,7 @@ from graphql import GraphQLError
 from crm_graph import __version__
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.caches import ReadCache
-from crm_graph.api.documents import Document, DocumentCache, DocumentError, source_key
+from crm_graph.api.documents import Charge, Document, DocumentCache, DocumentError, free, source_key
 from crm_graph.db.pool import Database
 from crm_graph.domains.workspace.clients.documents import (
     SHA256_PREFIX,
@@ -95,18 +95,18 @@ class TrustedDocuments:
         self.noted: OrderedDict[tuple[str, str], int] = OrderedDict()
         """How often this process ran each document that is not trusted under `warn`, by client and hash."""
 
-    async def operation(self, request: GraphQLRequest, claims: Claims) -> Operation:
+    async def operation(self, request: GraphQLRequest, claims: Claims, charge: Charge = free) -> Operation:
         """Return the operation of a request. Raises DocumentError for a document that cannot be run, DocumentNotFound
         for one that may not, BadUserInput for a query that is not what the id names, Unauthenticated for a token whose
-        client is gone."""
+        client is gone. `charge` is told what it took to read a document that is not trusted."""
         if self._is_open(request, claims):
             assert request.query is not None
-            return self._documents.get(request.query).operation(request.operation_name)
+            return self._documents.get(request.query, charge).operation(request.operation_name)
         found, mode, name = await self._resolve(request, claims)
         if found is not None:
             return self._load(found).operation(request.operation_name)
         assert request.query is not None
-        operation = self._documents.get(request.query).operation(request.operation_name)
+        operation = self._documents.get(request.query, charge).operation(request.operation_name)
         if mode is DocumentMode.WARN:
             self._note(operation, name)
         return operation

@@ -24,6 +24,7 @@ from crm_graph.app import Application, Installation, background_work, make_maile
 from crm_graph.cli.accounts import Account, demo_accounts
 from crm_graph.cli.bootstrap import ensure_workspace
 from crm_graph.cli.console import console
+from crm_graph.cli.listening import listen, room_for_connections
 from crm_graph.cli.passwords import demo_password
 from crm_graph.cli.place import Place, data_option, find_place, installation, opened, run, settings
 from crm_graph.cli.probes import answering
@@ -74,7 +75,7 @@ class _WithoutQueries(logging.Filter):
 
 async def _serve(made: Installation, sockets: list[socket.socket], options: Settings) -> None:
     make_mailer(options)  # a configuration that is wrong stops it here, with one line
-    application = Application(made, options)
+    application = Application(made, options, room_for_connections())
     config = uvicorn.Config(
         application,
         log_level=options.log_level,
@@ -95,24 +96,6 @@ async def _serve(made: Installation, sockets: list[socket.socket], options: Sett
         )
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises OperatorError when the port is taken, before anything else is started."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise OperatorError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}",
-            f"stop what uses the port, or choose another: `--port {port + 1}`",
-        ) from error
-    listener.setblocking(False)
-    return listener
-
-
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="The port to serve on.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to serve on.")
@@ -124,7 +107,7 @@ def dev(port: int, host: str, data: Path | None, no_demo: bool) -> None:
     Prints the address, the demo accounts and a token to paste. Ctrl-C stops it all; the data stays.
     """
     place = find_place(data, makes=True)
-    with _listen(host, port) as listener:
+    with listen(host, port, settings().tcp_keepalive_seconds) as listener:
         run(_dev(place, listener, Hosts.listening_on(host), demo=not no_demo))
 
 
@@ -189,7 +172,7 @@ def serve(port: int, host: str, data: Path | None) -> None:
     requests finish, then the process exits.
     """
     place = find_place(data)
-    with _listen(host, port) as listener:
+    with listen(host, port, settings().tcp_keepalive_seconds) as listener:
         run(_serve_place(place, listener))
 
 
@@ -209,7 +192,8 @@ async def _serve_place(place: Place, listener: socket.socket) -> None:
 def worker(port: int | None, host: str, data: Path | None) -> None:
     """Run the background work of an installation: jobs, the relay of live events, the chainer of the audit trail,
     mails. SIGTERM stops it: a job that runs gives its place back."""
-    with _listen(host, port) if port is not None else nullcontext() as listener:
+    keepalive_s = settings().tcp_keepalive_seconds
+    with listen(host, port, keepalive_s) if port is not None else nullcontext() as listener:
         run(_worker(find_place(data), listener))
 
 

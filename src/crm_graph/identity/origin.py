@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -52,7 +51,8 @@ def client_address(peer: str | None, forwarded: str | None, proxies: tuple[Netwo
     return None if address is None else _canonical(address)
 
 
-def is_one_of(address: str, networks: Iterable[Network]) -> bool:
+@lru_cache(10_000)
+def is_one_of(address: str, networks: tuple[Network, ...]) -> bool:
     """Return whether an address is in one of the networks."""
     found = _canonical(address)
     return found is not None and any(ip_address(found) in network for network in networks)

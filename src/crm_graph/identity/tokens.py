@@ -21,7 +21,7 @@ from joserfc.errors import JoseError
 
 from crm_graph.identity.keys import ALGORITHM, REGISTRY, SigningKeys
 from crm_graph.kernel.clock import Clock, system_clock
-from crm_graph.kernel.errors import Unauthenticated
+from crm_graph.kernel.errors import CredentialExpired, Unauthenticated
 from crm_graph.kernel.ids import encode_id, new_id
 
 MAX_TOKEN_LENGTH = 4_096
@@ -189,15 +189,15 @@ class TokenAuthority:
     def _timely(self, claims: Claims) -> Claims:
         fault = self._fault(claims)
         if fault is not None:
-            raise Unauthenticated(fault)
+            raise fault
         return claims
 
-    def _fault(self, claims: Claims) -> str | None:
+    def _fault(self, claims: Claims) -> Unauthenticated | None:
         now = self._clock()
         if now >= claims.expires_at + LEEWAY:
-            return "The bearer token has expired: get a new one."
+            return CredentialExpired("The bearer token has expired: get a new one.")
         if claims.issued_at > now + LEEWAY:
-            return "The bearer token is from the future: check the clocks."
+            return Unauthenticated("The bearer token is from the future: check the clocks.")
         return None
 
     def _verify(self, token: str) -> Claims:

@@ -97,6 +97,10 @@ class Unauthenticated(RequestError):
     code = "UNAUTHENTICATED"
 
 
+class CredentialExpired(Unauthenticated):
+    """Raised for a credential that was good until its time was over: with a new one, the same may be asked again."""
+
+
 class Forbidden(RequestError):
     """Raised before any SQL when a role does not grant what the operation does."""
 

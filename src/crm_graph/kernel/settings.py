@@ -212,12 +212,17 @@ class Settings:
     rate_member_requests: int = 3_000
     """Requests of a member in a minute, per process."""
     rate_member_cost: int = 600_000
+    rate_member_document_ms: int = 6_000
+    """What reading documents of a member that are not in the cache may take in a minute, those that are refused
+    included."""
     rate_client_requests: int = 30_000
     """Of an API client that has no limits of its own, all whom it acts for together."""
     rate_client_cost: int = 6_000_000
+    rate_client_document_ms: int = 30_000
     rate_address_requests: int = 600
     """Requests without a good credential from an address, of IPv6 a /64."""
     rate_address_cost: int = 60_000
+    rate_address_document_ms: int = 600
     rate_address_failures: int = 600
     """Wrong credentials from an address: after these it must wait before another one is looked at."""
     rate_member_busy_seconds: int = 120
@@ -244,6 +249,24 @@ class Settings:
     """What the selections of all subscriptions of a member may cost together."""
     live_concurrency: int = 8
     """Forms of filters that a process judges at once, a quarter of them of one member."""
+    max_connections: int = 20_000
+    """Open connections of a process; fewer where it may open fewer files."""
+    max_connections_per_address: int = 200
+    """Of one address, or one IPv6 /64; `trusted_proxies` are not held to it."""
+    max_head_bytes: int = 32 * 1024
+    """Of a request, all but its body: line, headers, trailers. What its chunks are wrapped in may be as much again as
+    the body that they hold."""
+    max_headers: int = 100
+    """Headers of a request, trailers not counted."""
+    idle_timeout_ms: int = 10_000
+    """How long a connection may stay silent, before its first request and between two."""
+    head_timeout_ms: int = 10_000
+    """How long the head of a request may take, from its first byte, or the handshake of a WebSocket."""
+    body_timeout_ms: int = 30_000
+    """How long the body of a request may take, or one message of a WebSocket."""
+    tcp_keepalive_seconds: int = 60
+    """After so long a silence the kernel asks whether the peer is still there, and ends the connection after as long
+    again without an answer."""
     connection_init_ms: int = 5_000
     heartbeat_ms: int = 15_000
     send_timeout_ms: int = 30_000

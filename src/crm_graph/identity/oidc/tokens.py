@@ -22,7 +22,7 @@ from crm_graph.identity.oidc.discovery import ALGORITHMS
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.tokens import LEEWAY
 from crm_graph.kernel.clock import Clock
-from crm_graph.kernel.errors import Unauthenticated
+from crm_graph.kernel.errors import CredentialExpired, Unauthenticated
 
 MAX_SUBJECT_LENGTH = 255
 """OpenID Connect Core, section 2."""
@@ -121,7 +121,7 @@ def _believe(header: Mapping[str, Any], claims: Mapping[str, Any], issuer: str, 
     expires_at = _time(claims, "exp", what)
     issued_at = _time(claims, "iat", what)
     if now >= expires_at + LEEWAY:
-        raise Unauthenticated(f"The {what} has expired: get a new one.")
+        raise CredentialExpired(f"The {what} has expired: get a new one.")
     if issued_at > now + LEEWAY or ("nbf" in claims and _time(claims, "nbf", what) > now + LEEWAY):
         raise Unauthenticated(f"The {what} is from the future: check the clocks.")
     return Verified(header, claims, subject, audiences, expires_at, issued_at)

@@ -263,8 +263,8 @@ class Application:
         self._http: GraphQLEndpoint | None = None
         self._websocket: WebSocketEndpoint | None = None
         self._sign_on: SingleSignOn | None = None
-        starlette = Starlette(routes=self._routes(), lifespan=self._lifespan, exception_handlers=HANDLERS)
-        self._starlette = Bounded(starlette, settings.mutation_timeout_ms / 1000)
+        self._starlette = Starlette(routes=self._routes(), lifespan=self._lifespan, exception_handlers=HANDLERS)
+        self._bounded = Bounded(self._starlette, settings.mutation_timeout_ms / 1000)
 
     def protocol(self, **uvicorn: Any) -> GraphQLProtocol:
         """Return the protocol of a new connection, for uvicorn: GraphQL requests do not pass through ASGI."""
@@ -297,7 +297,7 @@ class Application:
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
-        await self._starlette(scope, receive, send)
+        await self._bounded(scope, receive, send)
 
     async def _too_many(self, scope: Scope) -> Response | None:
         """Count a request, or the handshake of a WebSocket, and return the answer to one too many."""

@@ -70,5 +70,5 @@ class Desk:
         found = await self.signed_in(exchange, request)
         if found is None or (workspace_id is not None and found.workspace_id != workspace_id):
             return None
-        person = Person(found.workspace_id, found.member_id, found.name, found.email)
+        person = Person(found.workspace_id, found.member_id, found.name, found.email, found.workspace)
         return Owner(person, found.at, found.session_id)

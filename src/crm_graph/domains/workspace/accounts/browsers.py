@@ -20,9 +20,10 @@ from crm_graph.identity.services import Services
 
 _FIND = Statement(
     """
-    SELECT session.member_id, session.salt, session.created_at, member.name, member.email
+    SELECT session.member_id, session.salt, session.created_at, member.name, member.email, workspace.slug
     FROM member_session AS session
     JOIN member ON member.workspace_id = session.workspace_id AND member.id = session.member_id
+    JOIN workspace ON workspace.workspace_id = session.workspace_id AND workspace.id = session.workspace_id
     WHERE session.workspace_id = $1 AND session.id = $2 AND session.kind = 'BROWSER'
       AND session.revoked_at IS NULL AND session.expires_at > $3 AND member.status = 'ACTIVE'
     """,
@@ -50,6 +51,8 @@ class SignedInBrowser:
     member_id: str
     name: str
     email: str
+    workspace: str
+    """The workspace's short name."""
     at: datetime
 
 
@@ -89,6 +92,7 @@ async def find_browser(services: Services, reader: ReadSession, cookie: str | No
         row["member_id"],
         row["name"],
         row["email"],
+        row["slug"],
         datetime.fromisoformat(row["created_at"]),
     )
 

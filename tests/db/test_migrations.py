@@ -15,12 +15,13 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 import crm_graph.api.schema  # noqa: F401 - so that every table of a slice is in the metadata
 from crm_graph.db.base import Base
 from crm_graph.db.migrate import downgrade, require_current, state, upgrade, with_connection
+from crm_graph.db.usage import WorkspaceUsage
 from crm_graph.events.log import Xid8
 from crm_graph.identity.secrets import InstallationSecret
 from crm_graph.kernel.errors import OperatorError
 from tests.support.database import with_database
 
-assert InstallationSecret.__table__ in Base.metadata.sorted_tables
+assert {InstallationSecret.__table__, WorkspaceUsage.__table__} <= {*Base.metadata.sorted_tables}
 
 
 @pytest.fixture

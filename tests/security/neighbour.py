@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -50,6 +51,7 @@ SETTINGS = replace(
 )
 HOME = Origin("203.0.113.7", "somebody")
 SUBJECT = "eve"
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 WHO = "{ viewer { member { id email } workspace { slug } roles } }"
 RESET = """mutation ($token: String!, $password: String!) {
     resetPassword(input: {token: $token, password: $password}) { errors { code message field } } }"""
@@ -154,6 +156,7 @@ class Victim:
             "signIn, unknown and named": lambda: self.sign_in(**unknown, workspace=slug),
             "requestPasswordReset": lambda: self.ask(REQUEST, {"email": email}),
             "requestPasswordReset, named": lambda: self.ask(REQUEST, {"email": email, "workspace": slug}),
+            "requestPasswordReset, unknown": lambda: self.ask(REQUEST, {"email": unknown["email"]}),
             "resetPassword": lambda: self.ask(RESET, {"token": self.reset, "password": PASSWORD}),
             "resetPassword, wrong": lambda: self.ask(RESET, {"token": self.reset[:-8] + "AAAAAAAA", "password": "x"}),
             "acceptInvitation": lambda: self.ask(ACCEPT, {"token": self.invitation, "password": PASSWORD}),
@@ -170,6 +173,7 @@ class Victim:
             "authorize": lambda: self.page(authorize),
             "authorize, and sign in": lambda: self.page(authorize, **right),
             "authorize, and wrong": lambda: self.page(authorize, **wrong),
+            "authorize, and unknown": lambda: self.page(authorize, **unknown),
             "authorize, unknown client": lambda: self.page("/oauth/authorize?client_id=apc_" + "0" * 32),
             "device": lambda: self.page("/oauth/device?user_code=BCDF-GHJK"),
             "device, and sign in": lambda: self.page("/oauth/device", **right),
@@ -271,12 +275,13 @@ async def _furnish(world: World, site: Site, tokens: ProviderTokens, issuer: Lia
         enabled=True,
         email_domains=["canary.example"],
         default_roles=["analyst"],
+        created_at=LONG_AGO,
     )
-    await world.put("MemberIdentity", FOREIGN, subject=SUBJECT)
+    await world.put("MemberIdentity", FOREIGN, subject=SUBJECT, proved_at=None, created_at=LONG_AGO)
     device = await site.client(kind="PUBLIC", workspace="other", redirect_uris=(CALLBACK,), name="Wall display")
     app = await site.client(workspace="other", first_party=True, name="Their app")
     service = await site.client(workspace="other", acts_as="analyst", name="Their service")
-    world.rows["ApiClient", FOREIGN] = {"workspace_id": workspace_id, "id": device.id}
+    world.rows["ApiClient", FOREIGN] = {"workspace_id": workspace_id, "id": app.id}
     await world.read("ApiClient", FOREIGN)
     found = Victim(
         world, site, tokens, issuer, member["email"], "", "", _token(link), _token(invitation), app, device, service

@@ -8,7 +8,7 @@ verified.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyotp
@@ -20,6 +20,7 @@ from crm_graph.domains.workspace.accounts.links import make_link
 from crm_graph.domains.workspace.accounts.model import LinkPurpose
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.identity.origin import Origin
+from tests.permissions.matrix import PLACES
 from tests.permissions.tables.actions import WRITES, input_of, mutation, prepare
 from tests.permissions.tables.table import Table, Write
 from tests.permissions.world import FOREIGN, World, make_world
@@ -31,7 +32,7 @@ from tests.support.issuers import liar
 
 TAKEN = frozenset(
     {
-        *("id", "email", "name", "externalId", "number", "subject", "issuer", "clientId", "audiences", "emailDomains"),
+        *("email", "name", "externalId", "number", "subject", "issuer", "clientId", "audiences", "emailDomains"),
         *("redirectUris", "url", "sku", "code", "phone", "title"),
     }
 )
@@ -41,7 +42,7 @@ SAME: Mapping[str, Mapping[str, Any]] = {
     "createMember": {"email": "victim"},
     "inviteMember": {"email": "victim"},
     "updateMember": {"email": "victim"},
-    "createApiClient": {"kind": "PUBLIC", "firstParty": True, "roles": None},
+    "createApiClient": {"firstParty": True},
     "createIdentityProvider": {"acceptTokens": True, "allowSignUp": True, "defaultRoles": ["analyst"], "enabled": True},
     "updateIdentityProvider": {"acceptTokens": True, "allowSignUp": True, "defaultRoles": ["analyst"], "enabled": True},
 }
@@ -213,16 +214,22 @@ def taken(world: World, table: Table, write: Write, address: str) -> dict[str, A
     sent = input_of(world, table, write, table.place)
     makes = write.verb == "create" and write.name.startswith(("create", "add", "invite", "link"))
     row = world.row(table.type, FOREIGN) if table.record else {}
-    for name in TAKEN & fields.keys():
-        if name == "id":
-            if makes and table.record:
-                sent["id"] = world.id(table.type, FOREIGN)
-            continue
+    if makes and table.record and "id" in fields:
+        sent["id"] = world.id(table.type, FOREIGN)
+    for name in TAKEN & {name for name, field in fields.items() if get_named_type(field.type).name != "ID"}:
         column = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
         if column in row and row[column] not in (None, []):
             sent[name] = row[column]
     more = {name: address if value == "victim" else value for name, value in SAME.get(write.name, {}).items()}
     return {**sent, **more}
+
+
+async def trust_the_same(world: World) -> None:
+    """Let the neighbour's providers be the victim's, as far as anybody can say so, and open to everybody."""
+    theirs = world.row("IdentityProvider", FOREIGN)
+    names = ("issuer", "client_id", "audiences", "accept_tokens", "enabled", "email_domains", "default_roles")
+    for place in PLACES:
+        await world.put("IdentityProvider", place, **{name: theirs[name] for name in names}, allow_sign_up=True)
 
 
 def differences(before: Mapping[str, Seen], after: Mapping[str, Seen]) -> list[str]:
@@ -237,12 +244,37 @@ def differences(before: Mapping[str, Seen], after: Mapping[str, Seen]) -> list[s
     return found
 
 
+ALIKE = (
+    ("signIn, wrong", "signIn, unknown"),
+    ("signIn, wrong and named", "signIn, unknown and named"),
+    ("requestPasswordReset", "requestPasswordReset, unknown"),
+    ("authorize, and wrong", "authorize, and unknown"),
+    ("device, and wrong", "device, and unknown"),
+    ("device_authorization, command line", "device_authorization, unknown"),
+)
+
+
+@pytest.mark.parametrize(("known", "unknown"), ALIKE)
+async def test_no_door_tells_who_is_there(shared: tuple[Victim, dict[str, Seen]], known: str, unknown: str) -> None:
+    """An address with an account, or a workspace, and one without: told apart by nothing but what was sent."""
+    victim, seen = shared
+
+    def told(name: str) -> Seen:
+        answer = (
+            seen[name].answer.replace(victim.email, "nobody@canary.example").replace("workspace=other", "workspace=x")
+        )
+        return replace(seen[name], answer=answer)
+
+    assert told(known) == told(unknown)
+
+
 @pytest.mark.parametrize(("table", "write"), WRITES, ids=lambda each: getattr(each, "name", ""))
 async def test_a_mutation_of_a_neighbour(shared: tuple[Victim, dict[str, Seen]], table: Table, write: Write) -> None:
     victim, before = shared
     world = victim.world
     async with world.undone():
         await prepare(world, table, write)
+        await trust_the_same(world)
         claims = await world.become("admin")
         sent = taken(world, table, write, victim.email)
         body = await world.graph.execute(mutation(world, write), {"input": sent}, claims=claims)

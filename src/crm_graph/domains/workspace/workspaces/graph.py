@@ -9,15 +9,13 @@ from typing import Any
 
 import strawberry
 
-from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.workspaces import events, model, policy
+from crm_graph.domains.workspace.workspaces.operations import stored_usage
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.records import Node, batch, column, record
 from crm_graph.graph.scalars import Currency
 from crm_graph.permissions.roles import ADMIN
-
-_USAGE = Statement("SELECT used_bytes, measured_at FROM workspace_usage WHERE workspace_id = $1", ("workspace_id",), {})
 
 
 @strawberry.type(description="How much a workspace stores, as last measured, and may store.")
@@ -36,7 +34,7 @@ async def storage(workspaces: Sequence[Any], _: Mapping[str, Any], context: Grap
     for it: how large a workspace is, is not everybody's business."""
     if ADMIN not in context.viewer.roles:
         return [None] * len(workspaces)
-    found = await context.reader.fetch_row(_USAGE, context.viewer.binds)
+    found = await stored_usage(context.reader, context.viewer.workspace_id)
     limit = context.services.quotas.limit
     return [
         Storage(

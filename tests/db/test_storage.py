@@ -22,7 +22,7 @@ from tests.support.graph import Graph
 CREATE = "mutation ($v: CreateCustomerInput!) { createCustomer(input: $v) { errors { code message field } } }"
 UPDATE = "mutation ($v: UpdateCustomerInput!) { updateCustomer(input: $v) { errors { code } } }"
 DELETE = "mutation ($v: DeleteCustomerInput!) { deleteCustomer(input: $v) { deletedId errors { code } } }"
-STORAGE = "{ viewer { workspace { storage { usedBytes limitBytes measuredAt } } } }"
+STORAGE = "{ viewer { storage { usedBytes limitBytes measuredAt } } }"
 
 
 def with_limits(graph: Graph, schema: BuiltSchema, **limits: Any) -> Graph:
@@ -145,15 +145,15 @@ def test_what_a_change_takes(new: list[Any], old: list[Any], size: int) -> None:
 
 
 async def test_administrators_see_how_full_it_is(graph: Graph, schema: BuiltSchema) -> None:
-    assert (await graph.data(STORAGE))["viewer"]["workspace"]["storage"]["usedBytes"] is None
+    assert (await graph.data(STORAGE))["viewer"]["storage"]["usedBytes"] is None
     used = (await measured(graph))["demo"]
-    found = (await graph.data(STORAGE))["viewer"]["workspace"]["storage"]
+    found = (await graph.data(STORAGE))["viewer"]["storage"]
     assert (found["usedBytes"], found["limitBytes"]) == (str(used), str(Settings().workspace_max_bytes))
     assert datetime.now(UTC) - datetime.fromisoformat(found["measuredAt"]) < timedelta(minutes=1)
     without = with_limits(graph, schema, workspace_max_bytes=0)
-    assert (await without.data(STORAGE))["viewer"]["workspace"]["storage"]["limitBytes"] is None
-    assert (await graph.data(STORAGE, role="sales_rep"))["viewer"]["workspace"]["storage"] is None
-    assert (await graph.data(STORAGE, workspace="other"))["viewer"]["workspace"]["storage"]["usedBytes"] != str(used)
+    assert (await without.data(STORAGE))["viewer"]["storage"]["limitBytes"] is None
+    assert (await graph.data(STORAGE, role="sales_rep"))["viewer"]["storage"] is None
+    assert (await graph.data(STORAGE, workspace="other"))["viewer"]["storage"]["usedBytes"] != str(used)
 
 
 async def test_metrics_tell_it(graph: Graph, schema: BuiltSchema) -> None:

@@ -78,8 +78,9 @@ class JsonBytes:
 
     @property
     def letters(self) -> int:
-        """Letters of the longest value."""
-        return self.at_most
+        """Letters that a value is taken to have: a quarter, since JSON has room for all that may be said, and holds
+        what was."""
+        return self.at_most // 4
 
     def __str__(self) -> str:
         return f"At most {self.at_most:,} bytes as JSON."

@@ -45,8 +45,9 @@ MAX_FAULTS = 20
 LIST = 100
 """Items of a list of which nothing is said."""
 EMAIL, CODE, ROLES = Letters(254), Letters(100), Items(50, Letters(63))
-PASSWORD = Letters(1_000)
-"""How long a new one may be, `CRM_PASSWORD_MAX_LENGTH` says, which is less."""
+PASSWORD, TOKEN = Letters(10_000), Letters(4_096)
+"""How long a new password may be, `CRM_PASSWORD_MAX_LENGTH` says, which is less; one that is shown to sign in is judged
+like any that is wrong, so that nothing is learned from it."""
 T = TypeVar("T", bound=type)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Id, LongText, Paragraph, RoleNames, Row, indexed, refers
-from crm_graph.db.sizes import SizedJson, SizedList
+from crm_graph.db.sizes import SizedJson, SizedList, SizedText
 
 
 class EndpointStatus(Enum):
@@ -113,7 +113,7 @@ class WebhookDelivery(Row):
     claim: Mapped[Id | None]
     """Names the claim: who was too slow does not write over what another has found."""
     response_status: Mapped[int | None]
-    response_body: Mapped[LongText | None]
+    response_body: Mapped[str | None] = mapped_column(SizedText(16 * 1024))
     request_body: Mapped[dict[str, Any] | None] = mapped_column(SizedJson(128 * 1024))
     duration_ms: Mapped[int | None]
     error: Mapped[str | None]

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 import strawberry
 
-from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.workspaces import events, model, policy
+from crm_graph.domains.workspace.workspaces.operations import stored_usage
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.records import Node, batch, column, record
+from crm_graph.graph.records import Node, column, record
 from crm_graph.graph.scalars import Currency
 from crm_graph.permissions.roles import ADMIN
-
-_USAGE = Statement("SELECT used_bytes, measured_at FROM workspace_usage WHERE workspace_id = $1", ("workspace_id",), {})
 
 
 @strawberry.type(description="How much a workspace stores, as last measured, and may store.")
@@ -31,20 +27,18 @@ class Storage:
     measured_at: datetime | None = strawberry.field(description="When it was measured: every few minutes.")
 
 
-async def storage(workspaces: Sequence[Any], _: Mapping[str, Any], context: GraphContext) -> Sequence[Storage | None]:
-    """Return what the viewer's workspace stores, which is the only one that there can be; None for whoever has no use
-    for it: how large a workspace is, is not everybody's business."""
+async def storage_of(context: GraphContext) -> Storage | None:
+    """Return what the viewer's workspace stores; None for whoever has no use for it: how large a workspace is, is not
+    everybody's business."""
     if ADMIN not in context.viewer.roles:
-        return [None] * len(workspaces)
-    found = await context.reader.fetch_row(_USAGE, context.viewer.binds)
+        return None
+    found = await stored_usage(context.reader, context.viewer.workspace_id)
     limit = context.services.quotas.limit
-    return [
-        Storage(
-            used_bytes=None if found is None else Decimal(found["used_bytes"]),
-            limit_bytes=Decimal(limit) if limit else None,
-            measured_at=None if found is None else datetime.fromisoformat(found["measured_at"]),
-        )
-    ] * len(workspaces)
+    return Storage(
+        used_bytes=None if found is None else Decimal(found["used_bytes"]),
+        limit_bytes=Decimal(limit) if limit else None,
+        measured_at=None if found is None else datetime.fromisoformat(found["measured_at"]),
+    )
 
 
 @record("wsp", model.Workspace, policy.WORKSPACE)
@@ -58,7 +52,6 @@ class Workspace(Node):
     version: int = column("Counts the changes; give it as `ifVersion`.")
     created_at: datetime = column("When the record was made.")
     updated_at: datetime = column("When the record last changed.")
-    storage: Storage | None = batch(storage, ["id"], description="What it stores; null for all but administrators.")
 
 
 SLICE = Slice("workspace", records=(Workspace,), events=events.EVENTS)

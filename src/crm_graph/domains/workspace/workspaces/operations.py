@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from zoneinfo import available_timezones
 
+from crm_graph.db.session import ReadSession, Record
 from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.workspaces.events import WorkspaceCreated
 from crm_graph.domains.workspace.workspaces.model import Workspace
@@ -37,6 +38,14 @@ async def shown_base_currency(work: Work, give: str) -> str:
     except Refused:
         raise Withheld(f"{WORKSPACE.type}.baseCurrency", give, give) from None
     return workspace.base_currency
+
+
+_USAGE = Statement("SELECT used_bytes, measured_at FROM workspace_usage WHERE workspace_id = $1", ("workspace_id",), {})
+
+
+async def stored_usage(session: ReadSession, workspace_id: str) -> Record | None:
+    """Return how many bytes a workspace stores and when that was measured; None where it was not yet."""
+    return await session.fetch_row(_USAGE, {"workspace_id": workspace_id})
 
 
 async def create_workspace(work: Work, name: str, slug: str, base_currency: str, time_zone: str) -> str:

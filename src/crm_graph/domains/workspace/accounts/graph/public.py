@@ -14,7 +14,7 @@ from crm_graph.domains.workspace.accounts.sessions import TokenPair, refresh_ses
 from crm_graph.domains.workspace.accounts.sign_in import SecondFactorRequired, SignInFailure, sign_in
 from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.payloads import UserError, UserErrorCode, user_error
-from crm_graph.graph.sizes import CODE, EMAIL, PASSWORD, sized
+from crm_graph.graph.sizes import CODE, EMAIL, PASSWORD, TOKEN, sized
 from crm_graph.kernel.errors import BadUserInput, Refused
 
 
@@ -35,6 +35,7 @@ class SignInInput:
     )
 
 
+@sized(refresh_token=TOKEN)
 @strawberry.input(description="A session to go on with.")
 class RefreshSessionInput:
     """See `sessions.refresh_session`."""
@@ -44,6 +45,7 @@ class RefreshSessionInput:
     )
 
 
+@sized(refresh_token=TOKEN)
 @strawberry.input(description="A session to end.")
 class SignOutInput:
     """See `sessions.revoke_by_refresh_token`."""
@@ -66,7 +68,7 @@ class RequestPasswordResetInput:
     language: texts.Language = strawberry.field(description="The language of the mail.", default=texts.Language.EN)
 
 
-@sized(password=PASSWORD)
+@sized(token=TOKEN, password=PASSWORD)
 @strawberry.input(description="A new password, and the token that allows to set it.")
 class ResetPasswordInput:
     """See `resets.reset_password`."""
@@ -75,7 +77,7 @@ class ResetPasswordInput:
     password: str = strawberry.field(description="The new password.")
 
 
-@sized(password=PASSWORD)
+@sized(token=TOKEN, password=PASSWORD)
 @strawberry.input(description="An invitation, and how its member wants to be called and to sign in.")
 class AcceptInvitationInput:
     """See `invitations.accept_invitation`."""

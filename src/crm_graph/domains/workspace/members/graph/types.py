@@ -11,7 +11,7 @@ import strawberry
 
 from crm_graph.domains.workspace.members import model, policy
 from crm_graph.domains.workspace.members.graph.permissions import RecordPermission, type_permissions
-from crm_graph.domains.workspace.workspaces.graph import Workspace
+from crm_graph.domains.workspace.workspaces.graph import Storage, Workspace, storage_of
 from crm_graph.graph import roots
 from crm_graph.graph.context import Info
 from crm_graph.graph.enums import describe
@@ -71,6 +71,10 @@ class Viewer:
     @strawberry.field(description="What you may do, by type: the union of your roles.")
     def permissions(self, info: Info) -> list[RecordPermission]:
         return type_permissions(info.context)
+
+    @strawberry.field(description="How much your workspace stores, and may; null for all but administrators.")
+    async def storage(self, info: Info) -> Storage | None:
+        return await storage_of(info.context)
 
 
 class Queries:

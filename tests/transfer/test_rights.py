@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from crm_graph.cli.importing import Options, step_of
 from crm_graph.kernel.ids import new_id
 from tests.transfer.desk import ADMIN, Desk
 
@@ -76,3 +77,10 @@ async def test_rows_of_one_file_do_not_add_up_to_more(desk: Desk, clerk: str) ->
     report = await desk.load("team", f"name,parent,manager\nMine,,{CLERK}\nWest,Mine,\n", email=clerk)
     assert [(error.row, error.column) for error in report.errors] == [(3, "parent")]
     assert await desk.value("SELECT count(*) FROM team WHERE workspace_id = $1 AND name = 'Mine'") == 0
+
+
+async def test_what_was_refused_is_refused_again_where_bad_rows_are_skipped(desk: Desk, clerk: str) -> None:
+    """The organisation that is judged by goes on from what was allowed, and from nothing else."""
+    step = step_of("team", desk.file("name,parent\nWest,East\n"))
+    reports = await desk.run([step, step], Options(None, clerk, dry_run=False, skip_errors=True))
+    assert [(report.updated, report.error_count) for report in reports] == [(0, 1), (0, 1)]

@@ -156,6 +156,8 @@ async def beyond(world: World, before: Powers, after: Powers) -> list[str]:
         else:
             changed = before.reach[member] ^ after.reach[member]
         new = {*_ids(after) - _ids(before)}
+        if (now ^ was) and member in before.roles and before.reach[member] - {member} - before.reach[me]:
+            wrong.append(f"roles of {member}, who reaches more")
         if changed - before.reach[me] - new:
             wrong.append(f"reach of {member} by {sorted(changed - before.reach[me])}")
     administered = ("identity_provider", "member_identity", "role")

@@ -187,6 +187,11 @@ def as_given(work: Work, draft: Draft, facts: Any) -> None:
     """Complete nothing: the defaults of the columns are enough."""
 
 
+def nothing_beside(draft: Draft, facts: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:  # noqa: ARG001 - a shape
+    """Say of nothing that stands beside a row that it decides rights."""
+    return {}, {}
+
+
 def no_parts(work: Work, draft: Draft, facts: Any) -> Sequence[Part]:  # noqa: ARG001 - the shape of `parts`
     """Return no parts."""
     return ()
@@ -198,7 +203,8 @@ class ImportSpec:
 
     `matches` are the keys by which rows are recognised, the preferred one first; `unique` the values that no two rows
     may share. For each batch `gather` reads what the rest needs, `complete` fills in what follows from the given values
-    and raises Refused (its field: the column) for a row that cannot be, `parts` says what else is written. `created`
+    and raises Refused (its field: the column) for a row that cannot be, `parts` says what else is written, and `beside`
+    what of that decides rights (`Policy.decides`), as it is and as it is to be. `created`
     and `updated` return the event of a row.
     """
 
@@ -214,6 +220,7 @@ class ImportSpec:
     gather: Callable[[Work, Sequence[Draft]], Awaitable[Any]] = nothing
     complete: Callable[[Work, Draft, Any], None] = as_given
     parts: Callable[[Work, Draft, Any], Sequence[Part]] = no_parts
+    beside: Callable[[Draft, Any], tuple[Mapping[str, Any], Mapping[str, Any]]] = nothing_beside
 
     def column(self, name: str) -> Column | None:
         """Return a column by name; the id is one."""

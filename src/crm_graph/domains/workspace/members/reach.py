@@ -186,8 +186,21 @@ async def hold_access_of_member(work: Writer, before: Image | None, after: Image
 
 
 async def hold_roles_of_member(work: Writer, before: Image | None, after: Image | None) -> None:
-    """The rule of a member's roles: none is given or taken that the writer does not hold. Raises Refused FORBIDDEN."""
-    refuse_beyond(work, changed_roles(before, after))
+    """The rule of a member's roles: none is given or taken that the writer does not hold, nor over more than the writer
+    reaches. Raises Refused FORBIDDEN."""
+    changed = changed_roles(before, after)
+    refuse_beyond(work, changed)
+    if not changed or before is None:
+        return
+    organisation = await read_organisation(work)
+    reach = organisation.reaches.get(before["id"], Reach())
+    if not reach <= work.facts[_OWN] | Reach(members=frozenset({before["id"]})):
+        raise Refused(
+            "FORBIDDEN",
+            "This member reaches records of people whom you do not reach: only an administrator, or who leads the teams"
+            " concerned, changes their roles.",
+            ("roles",),
+        )
 
 
 async def roles_of(work: Writer, member_id: str) -> tuple[str, ...]:

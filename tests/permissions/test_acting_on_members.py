@@ -65,6 +65,7 @@ async def test_a_clerk_acts_on_nobody_who_holds_more(world: World, name: str) ->
     table, write = _write(name)
     await world.define("clerk", {"Member": {**world.everything()["Member"], "suspend": "ALL", "reactivate": "ALL"}})
     await prepare(world, table, write)
+    await world.put("Team", "outside", manager_id=None)  # nobody reaches more than the clerk
     claims = await world.become("clerk")
     target = "memberId" if name.endswith("OfMember") else "id"
     sent = {target: world.id("Member", "team"), **ACTS[name]}

@@ -77,24 +77,26 @@ def attempts(world: World) -> list[tuple[str, dict[str, Any]]]:
         if one != other
     ]
     found += [("updateTeam", {"id": above, "parentId": None}), ("deleteTeam", {"id": above})]
-    for more in (
+    new_clients: list[dict[str, Any]] = [
         *({}, {"firstParty": True}, {"firstParty": True, "redirectUris": evil}, {"redirectUris": evil}),
         *({"memberRoles": ["admin"]}, {"memberRoles": ["admin"], "firstParty": True}, {"roles": ["admin"]}),
         *({"memberRoles": [ROLE], "redirectUris": evil}, {"roles": [ROLE]}),
-    ):
-        found.append(("createApiClient", {"name": "evil", **more}))
+    ]
+    found += [("createApiClient", {"name": "evil", **more}) for more in new_clients]
+    changed_clients: list[dict[str, Any]] = [
+        *({"memberRoles": None}, {"memberRoles": ["admin"]}, {"memberRoles": [ROLE]}, {"firstParty": False}),
+        *({"firstParty": True}, {"redirectUris": evil}, {"kind": "PUBLIC"}, {"documentMode": "OPEN"}),
+        *({"roles": ["admin"]}, {"roles": [ROLE]}, {"requestsPerMinute": None}, {"costPerMinute": None}),
+    ]
     for target in (client, mine):
-        for more in (
-            *({"memberRoles": None}, {"memberRoles": ["admin"]}, {"memberRoles": [ROLE]}, {"firstParty": False}),
-            *({"firstParty": True}, {"redirectUris": evil}, {"kind": "PUBLIC"}, {"documentMode": "OPEN"}),
-            *({"roles": ["admin"]}, {"roles": [ROLE]}, {"requestsPerMinute": None}, {"costPerMinute": None}),
-        ):
-            found.append(("updateApiClient", {"id": target, **more}))
+        found += [("updateApiClient", {"id": target, **more}) for more in changed_clients]
         found += [("deleteApiClient", {"id": target}), ("createApiKey", {"clientId": target, "name": "x"})]
     hook = {"url": "https://evil.example/x", "eventTypes": ["CustomerCreated"]}
     found += [("createWebhookEndpoint", {**hook, "roles": [role]}) for role in ("admin", "analyst", ROLE)]
-    for more in ({"url": hook["url"]}, {"roles": ["admin"]}, {"roles": [ROLE]}, {"status": "PAUSED"}):
-        found.append(("updateWebhookEndpoint", {"id": world.id("WebhookEndpoint"), **more}))
+    changed_hooks: list[dict[str, Any]] = [
+        *({"url": hook["url"]}, {"roles": ["admin"]}, {"roles": [ROLE]}, {"status": "PAUSED"})
+    ]
+    found += [("updateWebhookEndpoint", {"id": world.id("WebhookEndpoint"), **more}) for more in changed_hooks]
     found += [("deleteWebhookEndpoint", {"id": world.id("WebhookEndpoint")})]
     provider = {"name": "evil", "issuer": "https://evil.example", "clientId": "x", "emailDomains": ["canary.example"]}
     found += [("createIdentityProvider", provider)]
@@ -154,6 +156,8 @@ async def beyond(world: World, before: Powers, after: Powers) -> list[str]:
         else:
             changed = before.reach[member] ^ after.reach[member]
         new = {*_ids(after) - _ids(before)}
+        if (now ^ was) and member in before.roles and before.reach[member] - {member} - before.reach[me]:
+            wrong.append(f"roles of {member}, who reaches more")
         if changed - before.reach[me] - new:
             wrong.append(f"reach of {member} by {sorted(changed - before.reach[me])}")
     administered = ("identity_provider", "member_identity", "role")

@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from graphql import GraphQLInputObjectType, get_named_type
-from sqlalchemy.sql.schema import Column
 from sqlalchemy.sql.visitors import iterate
 
-from crm_graph.db.base import Base
+from crm_graph.db.base import Base, table_of
 from crm_graph.domains.workspace.accounts.directory import VIEWER
 from crm_graph.domains.workspace.members.imports import IMPORTS
 from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
@@ -84,9 +84,9 @@ def scope_reads(policies: Iterable[Policy]) -> set[tuple[str, str]]:
     for policy in policies:
         for predicate in policy.predicates(policy.table):
             for element in iterate(predicate):
-                if isinstance(element, Column) or getattr(element, "table", None) is not None:
-                    table = getattr(element.table, "element", element.table)
-                    found.add((table.name, element.key))
+                table: Any = getattr(element, "table", None)
+                if table is not None:
+                    found.add((getattr(table, "element", table).name, getattr(element, "key", "")))
     keys = {(table, column) for table, column in found if column == "workspace_id" or _is_key(table, column)}
     return found - keys - wholes
 
@@ -188,7 +188,7 @@ def writes_past(source: str, tables: Mapping[str, str]) -> list[str]:
 
 def _tables_of_rights(policies: Iterable[Policy]) -> dict[str, str]:
     tables = {policy.table.name for policy in policies if policy.decides} | {*BESIDE}
-    classes = {mapper.class_.__name__: mapper.local_table.name for mapper in Base.registry.mappers}
+    classes = {mapper.class_.__name__: table_of(mapper.class_).name for mapper in Base.registry.mappers}
     return {name: table for name, table in {**classes, "_ROLES": "member_role"}.items() if table in tables}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from crm_graph.cli.importing import Options, step_of
 from crm_graph.kernel.ids import new_id
 from tests.transfer.desk import ADMIN, Desk
 
@@ -14,7 +15,8 @@ WHOLE = {"read": "ALL", "create": "ALL", "update": "ALL", "delete": "ALL", "defa
 @pytest.fixture
 async def clerk(desk: Desk) -> str:
     """The address of a member of the team East, below which is Harbour, who may do all with members and teams; the
-    administrator's team is Head, above. Others are Rep, a clerk too, in Harbour, and Boss, who was dismissed."""
+    administrator's team is Head, above. Others are clerks too, Rep in Harbour and Ann in West, and Boss, who was
+    dismissed."""
     await desk.rows(
         "INSERT INTO role (workspace_id, id, name, grants, version, created_at, updated_at)"
         " VALUES ($1, $2, 'clerk', $3, 1, now(), now())",
@@ -24,23 +26,30 @@ async def clerk(desk: Desk) -> str:
         ("Clerk", CLERK, "clerk"),
         ("Rep", "rep@desk.example", "clerk"),
         ("Boss", "boss@desk.example", "admin"),
+        ("Ann", "ann@desk.example", "clerk"),
     ):
         await desk.member(name, email, role)
     teams = "name,parent,manager\nHead,,admin@desk.example\nEast,Head,\nHarbour,East,\nWest,Head,\n"
     assert (await desk.load("team", teams)).inserted == 4
     places = f"email,name,team\n{ADMIN},Admin,Head\n{CLERK},Clerk,East\nrep@desk.example,Rep,Harbour\n"
-    assert (await desk.load("member", places)).updated == 3
+    assert (await desk.load("member", f"{places}ann@desk.example,Ann,West\n")).updated == 4
+    await desk.rows(
+        "INSERT INTO member_role SELECT workspace_id, id, 'analyst' FROM member WHERE workspace_id = $1 AND email = $2",
+        CLERK,
+    )
     await desk.rows("UPDATE member SET status = 'SUSPENDED' WHERE workspace_id = $1 AND name = 'Boss'")
     return CLERK
 
 
 BEYOND = "This would change whose records somebody reaches beyond those that you reach yourself"
+MORE = "This member reaches records of people whom you do not reach"
 ROLES = "You cannot give or take roles that you do not hold"
 REFUSED = {
     "one's own team": ("member", f"email,name,team\n{CLERK},Clerk,Head\n", "team", BEYOND),
     "another's team": ("member", "email,name,team\nrep@desk.example,Rep,West\n", "team", BEYOND),
     "a new member's team": ("member", "email,name,team,roles\nx@x.example,X,West,\n", "roles", "is needed"),
     "an administrator's team": ("member", f"email,name,team\n{ADMIN},Admin,East\n", "team", BEYOND),
+    "roles of who reaches more": ("member", "email,name,roles\nann@desk.example,Ann,analyst\n", "roles", MORE),
     "a new administrator": ("member", "email,name,roles\nx@x.example,X,admin\n", "roles", ROLES),
     "one's own roles": ("member", f"email,name,roles\n{CLERK},Clerk,admin\n", "roles", ROLES),
     "a dismissed administrator": ("member", "email,name,status\nboss@desk.example,Boss,ACTIVE\n", "", ROLES),
@@ -76,3 +85,10 @@ async def test_rows_of_one_file_do_not_add_up_to_more(desk: Desk, clerk: str) ->
     report = await desk.load("team", f"name,parent,manager\nMine,,{CLERK}\nWest,Mine,\n", email=clerk)
     assert [(error.row, error.column) for error in report.errors] == [(3, "parent")]
     assert await desk.value("SELECT count(*) FROM team WHERE workspace_id = $1 AND name = 'Mine'") == 0
+
+
+async def test_what_was_refused_is_refused_again_where_bad_rows_are_skipped(desk: Desk, clerk: str) -> None:
+    """The organisation that is judged by goes on from what was allowed, and from nothing else."""
+    step = step_of("team", desk.file("name,parent\nWest,East\n"))
+    reports = await desk.run([step, step], Options(None, clerk, dry_run=False, skip_errors=True))
+    assert [(report.updated, report.error_count) for report in reports] == [(0, 1), (0, 1)]

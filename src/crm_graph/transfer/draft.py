@@ -117,7 +117,7 @@ class Drafts:
             if draft.is_new():
                 self._complete_new(draft)
             self._check_sizes(draft)
-            await self._hold_to_rights(draft)
+            await self._hold_to_rights(draft, facts)
         new = [draft for draft in drafts if draft.is_new() and not draft.failed]
         beyond = await find_beyond_scope(self.work, self.spec, new, self.fields)
         for draft in new:
@@ -128,17 +128,19 @@ class Drafts:
                 self.fail_stored(draft, column, "your roles do not allow to write this here")
         return facts
 
-    async def _hold_to_rights(self, draft: Draft) -> None:
+    async def _hold_to_rights(self, draft: Draft, facts: Any) -> None:
         """Report what of a draft decides what somebody may do beyond what the importer may do themselves."""
-        if draft.failed:
+        if draft.failed or not self.spec.policy.decides:
             return
-        after = draft.values if draft.before is None else {**draft.before, **draft.values}
+        was, is_to_be = self.spec.beside(draft, facts)
+        before = None if draft.before is None else {**draft.before, **was}
+        after = {**(draft.before or {}), **draft.values, **is_to_be}
         try:
-            await hold_to_rights(self.work, self.spec.policy, draft.before, after)
+            await hold_to_rights(self.work, self.spec.policy, before, after)
         except Refused as refused:
-            stored = _snake(refused.field[0]) if refused.field else ""
-            in_file = any(column.stored == stored for column in self.bound.columns)
-            self.fail_stored(draft, stored if in_file else "", refused.message)
+            wrong = _snake(refused.field[0]) if refused.field else ""
+            named = (column.name for column in self.bound.columns if wrong in {column.stored, column.name})
+            self.fail(draft, next(named, ""), refused.message)
         except Forbidden as forbidden:
             self.fail(draft, "", forbidden.message)
 

@@ -191,6 +191,11 @@ async def nothing_afterwards(work: Work, drafts: Sequence[Draft]) -> None:
     """Do nothing more."""
 
 
+def nothing_beside(draft: Draft, facts: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:  # noqa: ARG001 - a shape
+    """Say of nothing that stands beside a row that it decides rights."""
+    return {}, {}
+
+
 def no_parts(work: Work, draft: Draft, facts: Any) -> Sequence[Part]:  # noqa: ARG001 - the shape of `parts`
     """Return no parts."""
     return ()
@@ -202,8 +207,9 @@ class ImportSpec:
 
     `matches` are the keys by which rows are recognised, the preferred one first; `unique` the values that no two rows
     may share. For each batch `gather` reads what the rest needs, `complete` fills in what follows from the given values
-    and raises Refused (its field: the column) for a row that cannot be, `parts` says what else is written; `afterwards`
-    does what follows from stored rows that were changed. `created` and `updated` return the event of a row.
+    and raises Refused (its field: the column) for a row that cannot be, `parts` says what else is written, and `beside`
+    what of that decides rights (`Policy.decides`), as it is and as it is to be; `afterwards` does what follows from
+    stored rows that were changed. `created` and `updated` return the event of a row.
     """
 
     entity: str
@@ -219,6 +225,7 @@ class ImportSpec:
     complete: Callable[[Work, Draft, Any], None] = as_given
     parts: Callable[[Work, Draft, Any], Sequence[Part]] = no_parts
     afterwards: Callable[[Work, Sequence[Draft]], Awaitable[None]] = nothing_afterwards
+    beside: Callable[[Draft, Any], tuple[Mapping[str, Any], Mapping[str, Any]]] = nothing_beside
 
     def column(self, name: str) -> Column | None:
         """Return a column by name; the id is one."""

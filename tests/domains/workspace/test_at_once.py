@@ -6,7 +6,7 @@ Over real pools, where transactions commit: 25 requests at a time, and what they
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -98,7 +98,7 @@ async def test_teams_that_are_moved_at_once_make_no_circle(real: Accounts) -> No
 
 
 HOOK = {"url": "https://hooks.example.com/x", "eventTypes": ["CustomerCreated"], "roles": ["analyst"]}
-COUNTED = {
+COUNTED: Mapping[str, tuple[str, Callable[[int], Mapping[str, Any]], str, int]] = {
     "jobs": ("ExportRecords", lambda _: {"type": "Product"}, "job", 5),
     "endpoints": ("CreateWebhookEndpoint", lambda _: HOOK, "webhook_endpoint", 5),
     "providers": (

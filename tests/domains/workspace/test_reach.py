@@ -23,7 +23,7 @@ ROOM = Organisation(
 
 
 def test_a_reach_is_of_the_subtrees_of_ones_team_and_of_those_that_one_manages() -> None:
-    reaches = ROOM.reaches()
+    reaches = ROOM.reaches
     assert reaches["boss"] == Reach(
         frozenset({"top", "left", "right", "deep"}), frozenset({"boss", "lead", "rep", "other"})
     )
@@ -34,7 +34,7 @@ def test_a_reach_is_of_the_subtrees_of_ones_team_and_of_those_that_one_manages()
 
 def test_a_circle_of_teams_ends() -> None:
     circle = Organisation({"a": ("b", None), "b": ("a", None)}, {"one": "a"}, {})
-    assert circle.reaches()["one"] == Reach(frozenset({"a", "b"}), frozenset({"one"}))
+    assert circle.reaches["one"] == Reach(frozenset({"a", "b"}), frozenset({"one"}))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -55,7 +55,7 @@ async def test_it_is_what_the_directory_says(graph: Graph, seed: int) -> None:
         await graph.rows(update, workspace_id, member, dice.choice([None, *teams]))
     async with graph.database.transaction() as session:
         work = Work(session, Viewer(workspace_id, members[0], (), ()), Access({}, ""), lambda: datetime.now(UTC))
-        reaches = (await read_organisation(work)).reaches()
+        reaches = (await read_organisation(work)).reaches
     for member in members:
         claims = Claims(workspace_id, member, datetime.now(UTC) + timedelta(hours=1))
         viewer = await MemberDirectory().find(graph.database.primary_reader(), claims)

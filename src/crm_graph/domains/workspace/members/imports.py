@@ -19,7 +19,6 @@ from crm_graph.domains.workspace.members.operations import roles_by_member
 from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
 from crm_graph.identity import endings
 from crm_graph.kernel.errors import Refused
-from crm_graph.permissions.rights import refuse_beyond
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
 from crm_graph.transfer.spec import Changes, Draft, ImportSpec, Part, Target, choice, refer, string, texts
 from crm_graph.work import DomainEvent, Work
@@ -37,11 +36,10 @@ async def _roles(work: Work, drafts: Sequence[Draft]) -> Roles:
     return await roles_by_member(work)
 
 
-def _complete(work: Work, draft: Draft, before: Roles) -> None:
+def _complete(_: Work, draft: Draft, before: Roles) -> None:
     if "@" not in draft.get("email")[1:-1]:
         raise Refused("INVALID", "is no e-mail address", ("email",))
     roles, held = draft.extra.get("roles"), before.get(draft.id, ())
-    refuse_beyond(work, set(roles if roles is not None else held) ^ set(held))
     if draft.is_new():
         if not roles:
             raise Refused("REQUIRED", "is needed for a new member", ("roles",))
@@ -56,6 +54,11 @@ def _complete(work: Work, draft: Draft, before: Roles) -> None:
         raise Refused(
             "INVALID", "suspends an administrator, which an import does not do: use suspendMember", ("status",)
         )
+
+
+def _beside(draft: Draft, before: Roles) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    held = before.get(draft.id, ())
+    return {"roles": held}, {"roles": tuple(sorted(draft.extra.get("roles") or held))}
 
 
 def _parts(_: Work, draft: Draft, before: Roles) -> Sequence[Part]:
@@ -123,5 +126,6 @@ IMPORTS = (
         complete=_complete,
         parts=_parts,
         afterwards=_end_credentials,
+        beside=_beside,
     ),
 )

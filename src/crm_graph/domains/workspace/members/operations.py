@@ -33,7 +33,7 @@ async def create_member(
     work.may(MEMBER, CREATE, given)
     await work.alone()
     roles = await known_roles(work, roles)
-    await _hold_roles(work, (), roles)
+    await _hold_roles(work, None, (), roles)
     await _check_references(work, values)
     member: Member = Member.make(**{"status": "ACTIVE", "kind": MemberKind.PERSON.value, **values})
     await work.create(member, MEMBER, MemberCreated(roles), given)
@@ -62,7 +62,7 @@ async def set_member_roles(work: Work, id_: str, roles: Iterable[str]) -> str:
     before, roles = await roles_of(work, id_), await known_roles(work, roles)
     if roles == before:
         return id_
-    await _hold_roles(work, before, roles)
+    await _hold_roles(work, id_, before, roles)
     if ADMIN in before and ADMIN not in roles:
         await _refuse_last_admin(work, id_, "roles")
     await work.session.run(
@@ -134,8 +134,9 @@ async def roles_by_member(work: Work) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
-async def _hold_roles(work: Work, before: Iterable[str], after: Iterable[str]) -> None:
-    await hold_to_rights(work, MEMBER, {"roles": tuple(before)}, {"roles": tuple(after)})
+async def _hold_roles(work: Work, id_: str | None, before: Iterable[str], after: Iterable[str]) -> None:
+    images = [{"id": id_, "roles": tuple(roles)} for roles in (before, after)]
+    await hold_to_rights(work, MEMBER, *images)
 
 
 async def _write_roles(work: Work, member_id: str, roles: tuple[str, ...]) -> None:

@@ -9,7 +9,9 @@ holds a role that the writer does not hold.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeVar
 
 from crm_graph.db.statements import Statement
 from crm_graph.kernel.errors import Refused
@@ -28,7 +30,8 @@ _ROLES = Statement(
     ("workspace_id", "member_id"),
     {},
 )
-_FACT = "organisation"
+_ORGANISATION, _OWN = "organisation", "own reach"
+P = TypeVar("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +51,37 @@ class Reach:
         return self.teams <= other.teams and self.members <= other.members
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class Organisation:
     """The tree of teams and who stands where. `teams` maps a team to its parent and manager, `members` a member to
     their team."""
 
-    teams: dict[str, tuple[str | None, str | None]]
-    members: dict[str, str | None]
-    roles: dict[str, frozenset[str]]
-    own: dict[str, Reach] = field(default_factory=dict)
-    """What a writer reached before they wrote anything: nobody's own changes widen it."""
+    teams: Mapping[str, tuple[str | None, str | None]]
+    members: Mapping[str, str | None]
+    roles: Mapping[str, frozenset[str]]
 
+    @cached_property
     def reaches(self) -> Mapping[str, Reach]:
-        """Return the reach of every member."""
+        """The reach of every member."""
+        reaches = {member: Reach(members=frozenset({member})) for member in self.members}
+        subtrees = self._subtrees()
+        for member, team in self.members.items():
+            if team is not None and team in subtrees:
+                reaches[member] |= subtrees[team]
+        for team, (_, manager) in self.teams.items():
+            if manager in reaches:
+                reaches[manager] |= subtrees[team]
+        return reaches
+
+    def _subtrees(self) -> Mapping[str, Reach]:
+        """Return what each team reaches. Rows that are written past us may be in a circle: that ends too."""
         below: dict[str | None, list[str]] = {}
         people: dict[str | None, list[str]] = {}
         for team, (parent, _) in self.teams.items():
             below.setdefault(parent, []).append(team)
-        for member, belongs_to in self.members.items():
-            people.setdefault(belongs_to, []).append(member)
-        subtrees: dict[str, Reach] = {}
+        for member, team_of_member in self.members.items():
+            people.setdefault(team_of_member, []).append(member)
+        subtrees = {}
         for team in self.teams:
             found: set[str] = set()
             waiting = [team]
@@ -77,56 +91,72 @@ class Organisation:
                     found.add(one)
                     waiting += below.get(one, ())
             subtrees[team] = Reach(frozenset(found), frozenset(who for one in found for who in people.get(one, ())))
-        reaches = {
-            member: Reach(members=frozenset({member})) | subtrees.get(team or "", Reach())
-            for member, team in self.members.items()
-        }
-        for team, (_, manager) in self.teams.items():
-            if manager in reaches:
-                reaches[manager] |= subtrees[team]
-        return reaches
+        return subtrees
 
 
 async def read_organisation(work: Writer) -> Organisation:
-    """Return the organisation of the workspace as of now, and as this unit of work has been allowed to change it."""
-    found: Organisation | None = work.facts.get(_FACT)
-    if found is None:
-        binds = {"workspace_id": work.viewer.workspace_id}
-        teams = await work.session.fetch(_TEAMS, binds)
-        members = await work.session.fetch(_MEMBERS, binds)
-        found = Organisation(
-            {row["id"]: (row["parent_id"], row["manager_id"]) for row in teams},
-            {row["id"]: row["team_id"] for row in members},
-            {row["id"]: frozenset(row["roles"]) for row in members},
-        )
-        found.own = dict(found.reaches())
-        work.facts[_FACT] = found
+    """Return the organisation of the workspace as of now, with what this unit of work has been allowed to change."""
+    known: Organisation | None = work.facts.get(_ORGANISATION)
+    if known is not None:
+        return known
+    binds = {"workspace_id": work.viewer.workspace_id}
+    teams = await work.session.fetch(_TEAMS, binds)
+    members = await work.session.fetch(_MEMBERS, binds)
+    found = Organisation(
+        {row["id"]: (row["parent_id"], row["manager_id"]) for row in teams},
+        {row["id"]: row["team_id"] for row in members},
+        {row["id"]: frozenset(row["roles"]) for row in members},
+    )
+    work.facts[_ORGANISATION] = found
+    work.facts[_OWN] = found.reaches.get(work.viewer.member_id, Reach())  # nobody's own changes widen it
     return found
 
 
 async def hold_team_of_member(work: Writer, before: Image | None, after: Image | None) -> None:
     """The rule of a member's team. Raises Refused FORBIDDEN."""
     organisation = await read_organisation(work)
-    old = organisation.reaches()
-    if after is None:
-        assert before is not None
-        organisation.members.pop(before["id"], None)
-    else:
-        organisation.members[after["id"]] = after["team_id"]
-    _refuse_growth(work, organisation, old, _new(before, after), "teamId")
+    members = _placed(organisation.members, before, after, None if after is None else after["team_id"])
+    _allow(work, organisation, replace(organisation, members=members), _new(before, after), "teamId")
 
 
 async def hold_place_of_team(work: Writer, before: Image | None, after: Image | None) -> None:
     """The rule of a team's parent and manager. Raises Refused FORBIDDEN."""
     organisation = await read_organisation(work)
-    old = organisation.reaches()
-    if after is None:
-        assert before is not None
-        organisation.teams.pop(before["id"], None)
-    else:
-        organisation.teams[after["id"]] = after["parent_id"], after["manager_id"]
+    place = (None, None) if after is None else (after["parent_id"], after["manager_id"])
+    teams = _placed(organisation.teams, before, after, place)
     moved = before is not None and after is not None and before["parent_id"] != after["parent_id"]
-    _refuse_growth(work, organisation, old, _new(before, after), "parentId" if moved else "managerId")
+    path = "parentId" if moved else "managerId"
+    _allow(work, organisation, replace(organisation, teams=teams), _new(before, after), path)
+
+
+def _placed(rows: Mapping[str, P], before: Image | None, after: Image | None, place: P) -> dict[str, P]:
+    """Return rows with one at another place, or without it."""
+    changed = dict(rows)
+    if after is not None:
+        changed[after["id"]] = place
+    elif before is not None:
+        changed.pop(before["id"], None)
+    return changed
+
+
+def _allow(work: Writer, before: Organisation, after: Organisation, new: str | None, path: str) -> None:
+    """Go on from a changed organisation. Raises Refused FORBIDDEN where somebody's reach changes by what the writer
+    does not reach, or somebody's who holds more than the writer. A row that comes or goes with the change is nobody's
+    yet, and nobody's any more."""
+    itself = frozenset(() if new is None else (new,))
+    mine = work.facts[_OWN] | Reach(itself, itself)
+    for member, reach in after.reaches.items():
+        changed = reach ^ before.reaches.get(member, Reach())
+        if changed <= Reach(itself, itself):
+            continue
+        if not changed <= mine or not after.roles.get(member, frozenset()) <= frozenset(work.viewer.roles):
+            raise Refused(
+                "FORBIDDEN",
+                "This would change whose records somebody reaches beyond those that you reach yourself: only an"
+                " administrator, or who leads the teams concerned, changes that.",
+                (path,),
+            )
+    work.facts[_ORGANISATION] = after
 
 
 async def hold_manager_of_member(work: Writer, before: Image | None, after: Image | None) -> None:
@@ -139,7 +169,7 @@ async def hold_manager_of_member(work: Writer, before: Image | None, after: Imag
     if before is not None:
         concerned.add(before["id"])
         refuse_beyond(work, organisation.roles.get(before["id"], frozenset()), "managerId")
-    if not concerned <= organisation.own.get(work.viewer.member_id, Reach()).members:
+    if not concerned <= work.facts[_OWN].members:
         raise Refused(
             "FORBIDDEN",
             "You can say who reports to whom only of members of the teams that you belong to or lead.",
@@ -156,8 +186,21 @@ async def hold_access_of_member(work: Writer, before: Image | None, after: Image
 
 
 async def hold_roles_of_member(work: Writer, before: Image | None, after: Image | None) -> None:
-    """The rule of a member's roles: none is given or taken that the writer does not hold. Raises Refused FORBIDDEN."""
-    refuse_beyond(work, changed_roles(before, after))
+    """The rule of a member's roles: none is given or taken that the writer does not hold, nor over more than the writer
+    reaches. Raises Refused FORBIDDEN."""
+    changed = changed_roles(before, after)
+    refuse_beyond(work, changed)
+    if not changed or before is None:
+        return
+    organisation = await read_organisation(work)
+    reach = organisation.reaches.get(before["id"], Reach())
+    if not reach <= work.facts[_OWN] | Reach(members=frozenset({before["id"]})):
+        raise Refused(
+            "FORBIDDEN",
+            "This member reaches records of people whom you do not reach: only an administrator, or who leads the teams"
+            " concerned, changes their roles.",
+            ("roles",),
+        )
 
 
 async def roles_of(work: Writer, member_id: str) -> tuple[str, ...]:
@@ -174,24 +217,3 @@ def _new(before: Image | None, after: Image | None) -> str | None:
     assert row is not None
     found: str = row["id"]
     return found
-
-
-def _refuse_growth(
-    work: Writer, organisation: Organisation, before: Mapping[str, Reach], new: str | None, path: str
-) -> None:
-    """Raise Refused FORBIDDEN where somebody's reach changes by what the writer does not reach, or somebody's who holds
-    more than the writer. A row that comes or goes with this change is nobody's yet, and nobody's any more."""
-    mine = organisation.own.get(work.viewer.member_id, Reach())
-    itself = Reach(frozenset(() if new is None else (new,)), frozenset(() if new is None else (new,)))
-    for member, after in organisation.reaches().items():
-        changed = after ^ before.get(member, Reach())
-        if changed <= itself:
-            continue
-        if not changed <= mine | itself:
-            raise Refused(
-                "FORBIDDEN",
-                "This would change whose records somebody reaches beyond those that you reach yourself: only an"
-                " administrator, or who leads the teams concerned, changes that.",
-                (path,),
-            )
-        refuse_beyond(work, organisation.roles.get(member, frozenset()), path)

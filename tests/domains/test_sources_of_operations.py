@@ -30,12 +30,12 @@ PRICE, PROBABILITY, CURRENCY = "777123.45", 37, "XTS"
 SECRETS = (PRICE, str(PROBABILITY), CURRENCY)
 
 
-def without(*coordinates: str, grant: str | None = None) -> dict[str, Any]:
-    """Return the grants of a role that may do all this, and does not read these fields; or reads them as `grant` says."""
-    grants = {name: dict(of) for name, of in OPEN.items()}
+def without(*coordinates: str, grant: str = "NONE ALL") -> dict[str, Any]:
+    """Return the grants of a role that may do all this, and reads these fields as `grant` says."""
+    grants: dict[str, dict[str, Any]] = {name: dict(of) for name, of in OPEN.items()}
     for coordinate in coordinates:
         type_, _, field = coordinate.partition(".")
-        grants[type_]["fields"] = {**grants[type_].get("fields", {}), field: [grant or "NONE"]}
+        grants[type_]["fields"] = {**grants[type_].get("fields", {}), field: [grant]}
     return grants
 
 
@@ -62,8 +62,9 @@ class Desk(Asking):
     async def do(self, field: str, input_: Mapping[str, Any], selection: str) -> tuple[Any, list[Any]]:
         """Return the payload's record and errors of a mutation."""
         type_ = f"{field[0].upper()}{field[1:]}Input!"
-        source = f"mutation Do($input: {type_}) {{ {field}(input: $input) {{ record: {selection} errors {{ code message field }} }} }}"
-        body = await self.ask(source, dict(input_) and {"input": dict(input_)})
+        payload = f"record: {selection} errors {{ code message field }}"
+        source = f"mutation Do($input: {type_}) {{ {field}(input: $input) {{ {payload} }} }}"
+        body = await self.ask(source, {"input": dict(input_)})
         assert "errors" not in body, body
         return body["data"][field]["record"], body["data"][field]["errors"]
 
@@ -120,7 +121,7 @@ async def test_a_hidden_list_price_is_copied_nowhere(desk: Desk, grants: dict[st
         assert "Product.price" in error["message"]
         assert "unitPrice" in error["message"]
     made = await desk.made("addOrderLine", {"orderId": draft, **line, "unitPrice": "5"}, LINE)
-    assert made == {"unitPrice": {"amount": "5.0000", "currency": "CNY"}}
+    assert made == {"unitPrice": {"amount": "5", "currency": "CNY"}}
     await desk.made("addOpportunityLine", {"opportunityId": deal, **line, "unitPrice": "5"}, LINE)
 
 
@@ -163,12 +164,23 @@ async def test_a_hidden_base_currency_is_copied_to_no_order(desk: Desk) -> None:
     assert (await desk.made("createOrder", {**order, "currency": "EUR"}, "order { currency }")) == {"currency": "EUR"}
 
 
+async def test_a_hidden_base_currency_is_told_by_no_line(desk: Desk) -> None:
+    """A deal without an amount is in the base currency, which its first line would tell."""
+    await desk.grant(without("Workspace.baseCurrency"))
+    line = {"opportunityId": await desk.deal(), "productId": desk.ids["product"], "unitPrice": "5"}
+    error = await desk.refused("addOpportunityLine", line, LINE)
+    assert (error["code"], error["field"]) == ("FORBIDDEN", ["opportunityId"])
+    amount = {"amount": {"amount": "1", "currency": "CNY"}}
+    await desk.made("updateOpportunity", {"id": line["opportunityId"], **amount}, "opportunity { id }")
+    assert (await desk.made("addOpportunityLine", line, LINE))["unitPrice"]["currency"] == "CNY"
+
+
 async def test_what_may_be_read_is_copied_as_ever(desk: Desk) -> None:
     await desk.grant(OPEN)
     line = {"productId": desk.ids["product"]}
     order = {"customerId": desk.ids["customer"], "currency": "CNY", "lines": [line]}
     made = await desk.made("createOrder", order, "order { lines { nodes { unitPrice { amount } } } }")
-    assert made["lines"]["nodes"] == [{"unitPrice": {"amount": f"{PRICE}00"}}]
+    assert made["lines"]["nodes"] == [{"unitPrice": {"amount": PRICE}}]
     assert (await desk.made("createOrder", {"customerId": desk.ids["customer"]}, "order { currency }")) == {
         "currency": CURRENCY
     }
@@ -200,8 +212,9 @@ async def test_audited_sources_are_written_down(desk: Desk) -> None:
     assert (await desk.events())[-1]["data"]["fields"] == ["Workspace.baseCurrency"]
     before = len(await desk.events())
     error = (await desk.do("addOpportunityLine", {"opportunityId": deal, **line}, LINE))[1]
-    assert error[0]["code"] == "REQUIRED"  # its list price is in another currency than the deal: that was read
-    assert [each["data"]["fields"] for each in (await desk.events())[before:]] == [["Product.price"]]
+    assert error[0]["code"] == "REQUIRED"  # its list price is in another currency than the deal: both were read
+    told = [each["data"]["fields"] for each in (await desk.events())[before:]]
+    assert told == [["Product.price", "Workspace.baseCurrency"]]
 
 
 async def test_copying_a_deal_to_an_order_is_written_down(desk: Desk) -> None:

@@ -13,6 +13,7 @@ from crm_graph.domains.sales.opportunities.events import (
 )
 from crm_graph.domains.sales.opportunities.model import Opportunity, OpportunityLine
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, OPPORTUNITY_LINE
+from crm_graph.domains.workspace.workspaces.operations import tell_base_currency
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.money import MAX_AMOUNT, round_amount
 from crm_graph.referring import Copied
@@ -29,6 +30,8 @@ async def add_line(
     """Put a product on an opportunity, at its list price unless another is given."""
     work.may(OPPORTUNITY_LINE, UPDATE, _FIELDS)
     opportunity = await work.get(Opportunity, OPPORTUNITY, opportunity_id, UPDATE, path="opportunityId")
+    if opportunity.amount is None:
+        tell_base_currency(work, "opportunityId")
     product = await work.refer(Product, PRODUCT, product_id, "productId", reads=LIST_PRICE)
     unit_price = list_price(product, opportunity.currency) if unit_price is None else round_amount(unit_price)
     line: OpportunityLine = OpportunityLine.make(

@@ -13,7 +13,7 @@ from crm_graph.domains.workspace.workspaces.policy import WORKSPACE
 from crm_graph.kernel.errors import OperatorError, Refused
 from crm_graph.kernel.money import CURRENCY
 from crm_graph.referring import Copied, Withheld
-from crm_graph.work import Work
+from crm_graph.work import READ, Work
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 FIND = Statement("SELECT id, name, slug FROM workspace WHERE slug = $1", ("slug",), {})
@@ -27,6 +27,16 @@ async def base_currency(work: Work) -> str:
     """Return the workspace's base currency, for what shows it to nobody: that of a record without an amount."""
     rows = await work.session.fetch(_CURRENCY, work.viewer.binds)
     return str(rows[0]["base_currency"])
+
+
+def tell_base_currency(work: Work, path: str) -> None:
+    """Note that the viewer is told the base currency by what is written now: the currency of a deal that has no amount
+    yet. Raises Refused FORBIDDEN at `path` where they may not read it."""
+    access = work.access.of(WORKSPACE.type)
+    if not access.allows(READ) or access.partial("baseCurrency"):
+        raise Withheld(f"{WORKSPACE.type}.baseCurrency", "", path)
+    if access.audited("baseCurrency"):
+        work.note(WORKSPACE, work.viewer.workspace_id, "baseCurrency")
 
 
 async def shown_base_currency(work: Work, give: str) -> str:

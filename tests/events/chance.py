@@ -133,8 +133,8 @@ class Chance:
         if not leaves:
             return {}
         leaf = dice.choice(leaves)
-        target = KEYS.get(type_, {}).get(leaf)
-        value = self.any(target) if target else dice.choice("ab")
+        key_of = KEYS.get(type_, {}).get(leaf)
+        value = self.any(key_of) if key_of else dice.choice("ab")
         if value is None or dice.random() < 0.2:
             return {leaf: {"isNull": dice.random() < 0.5}}
         return {leaf: {dice.choice(("eq", "eq", "ne")): value}}

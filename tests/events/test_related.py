@@ -179,7 +179,8 @@ async def test_teams(live: Live) -> None:
 async def test_none_and_every(live: Live) -> None:
     admin = await live.member("admin")
     of = await customer(live, admin)
-    none, every = {"opportunities": {"none": {}}}, {"opportunities": {"every": {"name": {"startsWith": "good"}}}}
+    none: dict[str, Any] = {"opportunities": {"none": {}}}
+    every = {"opportunities": {"every": {"name": {"startsWith": "good"}}}}
     async with following(live, admin, CUSTOMERS, none) as lonely, following(live, admin, CUSTOMERS, every) as good:
         id_ = await live.create(admin, "bad", customerId=of)
         assert await agrees(lonely) == [("LEFT", of)]

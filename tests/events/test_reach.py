@@ -84,19 +84,18 @@ def test_everything_that_can_be_asked_leads_somewhere(schema: BuiltSchema) -> No
     """Every edge of every type, under every scope: what a filter reads is reached from the record by equations, so that
     its change is told record by record."""
     count = 0
-    for _, access in accesses(schema):
+    for scope, access in accesses(schema):
         for record in schema.registry.records.values():
             for edge in record.edges.values():
                 inner: dict[str, Any] = {"id": {"isNull": False}}
-                for way in ("some", "none", "every") if edge.many else ("one",):
-                    where = {edge.name: {way: inner} if edge.many else inner}
-                    found = mentions(schema, record, where, access)
-                    assert any(each.table is edge.target.table for each in found)
-                    if way in {"some", "one"}:  # it compiles with the columns that are read, and no others
-                        judge = Judge.of(record, schema.registry, where, ("where",))
-                        assert judge.related(access) is not None
-                    assert not [each.table.name for each in found if each.adrift], (record.name, where)
-                    count += 1
+                where = {edge.name: {"some": inner} if edge.many else inner}
+                found = mentions(schema, record, where, access)
+                assert any(each.table is edge.target.table for each in found)
+                assert not [each.table.name for each in found if each.adrift], (record.name, where)
+                if scope == "ACCOUNT_TEAM":  # it compiles with the columns that are read, and no others
+                    judge = Judge.of(record, schema.registry, where, ("where",))
+                    assert judge.related(access) is not None
+                count += 1
     assert count > 300
 
 

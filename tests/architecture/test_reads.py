@@ -103,7 +103,9 @@ def test_views_only() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr == "alias"
     }
-    assert named == {"views.py", "judging.py"}, "judging.py takes the old image of a row, under a view"
+    # `judging.py` takes the old image of a row, under a view; `related.py` rows to read off what a view asks of them;
+    # `worlds.py` a table as it was, in place of one that a view has named.
+    assert named == {"views.py", "judging.py", "related.py", "worlds.py"}
 
 
 def test_the_lint_sees_what_it_is_for() -> None:

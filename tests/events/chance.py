@@ -133,16 +133,18 @@ class Chance:
         if not leaves:
             return {}
         leaf = dice.choice(leaves)
-        target = KEYS.get(type_, {}).get(leaf)
-        value = self.any(target) if target else dice.choice("ab")
+        key_of = KEYS.get(type_, {}).get(leaf)
+        value = self.any(key_of) if key_of else dice.choice("ab")
         if value is None or dice.random() < 0.2:
             return {leaf: {"isNull": dice.random() < 0.5}}
         return {leaf: {dice.choice(("eq", "eq", "ne")): value}}
 
     async def operate(self) -> None:
         """Do something; what is refused is nothing that happened."""
-        kind = self.dice.choice(_OPERATIONS)
-        await kind(self)
+        before = self.done
+        while self.done == before:
+            kind = self.dice.choice(_OPERATIONS)
+            await kind(self)
 
     async def _mutate(self, name: str, input_: dict[str, Any], selection: str, type_: str | None = None) -> None:
         of = f"{name[0].upper()}{name[1:]}Input!"
@@ -251,7 +253,9 @@ class Chance:
         await self._of("Ticket", "addTicketReply", "ticketId", values, "reply { id }", "TicketReply")
 
     async def reorganise(self) -> None:
-        """Put a member into another team."""
+        """Put a member into another team, sometimes: whoever sees by teams is then told to read all anew."""
+        if self.dice.random() < 0.7:
+            return
         await self._of("Member", "updateMember", "id", {"teamId": self.any("Team")}, "member { id }")
 
     async def _of(

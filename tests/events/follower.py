@@ -86,6 +86,7 @@ class Follower:
     async def end(self) -> LogCursor:
         """Return the position of the last event that was written."""
         row = await self.live.connection.fetchrow(_LAST)
+        assert row is not None
         return LogCursor(row["xid"], row["seq"])
 
     async def catch_up(self) -> list[tuple[str, str | None]]:

@@ -29,7 +29,7 @@ FOLLOWERS, ROUNDS = 6, 30
 @pytest.fixture(scope="module")
 async def live(postgres: str, database_url: str, schema: BuiltSchema) -> AsyncIterator[Running]:
     assert database_url, "makes the template"
-    async with running(postgres, schema, "related", Settings(live_max_dependents=20, live_max_undone=30)) as found:
+    async with running(postgres, schema, "related", Settings(live_max_dependents=20, live_max_undone=200)) as found:
         yield found
 
 
@@ -37,9 +37,9 @@ async def test_a_list_that_is_kept_is_the_list(live: Running) -> None:
     kinds: Counter[str] = Counter()
     for case in range(CASES):
         kinds += await _run(live, case)
-    for kind in ("CREATED", "UPDATED", "ENTERED", "LEFT", "DELETED", "RESYNC"):
-        assert kinds[kind] > 1, kinds
-    assert kinds["RESYNC"] < sum(kinds.values()) / 3, kinds
+    for kind in ("CREATED", "UPDATED", "ENTERED", "LEFT"):
+        assert kinds[kind] > CASES, kinds
+    assert kinds["RESYNC"] < sum(kinds.values()) / 2, kinds
 
 
 async def _run(live: Running, case: int) -> Counter[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from crm_graph.kernel.cursor import LogCursor
+from crm_graph.kernel.cursor import LogCursor, scope_in
 from crm_graph.kernel.ids import decode_id, encode_id, new_id, split_id
 
 
@@ -29,3 +29,12 @@ def test_cursors_round_trip_and_refuse_nonsense() -> None:
     assert LogCursor.decode(cursor.encode()) == cursor
     for wrong in ("", "-", "1", "1-", "-1", "1-2-3", "g-1", "1-" + "f" * 17, "0x1-1", "１-1", "ffffffffffffffff-1"):
         assert LogCursor.decode(wrong) is None, wrong
+
+
+def test_cursors_may_say_what_their_reader_could_see() -> None:
+    cursor, scope = LogCursor(1234567, 89), "0123456789abcdef"
+    text = cursor.encode(scope)
+    assert (LogCursor.decode(text), scope_in(text)) == (cursor, scope)
+    assert scope_in(cursor.encode()) == ""
+    for wrong in (f"{text}0", text[:-1], f"1-{scope}-{scope}-{scope}", f"-{scope}", f"1-2-{scope.upper()}"):
+        assert (LogCursor.decode(wrong), scope_in(wrong)) == (None, ""), wrong

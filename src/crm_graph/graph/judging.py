@@ -134,18 +134,17 @@ class Judge:
             kinds = await self.kinds_for(context, [event], asking)
             told = [[Told(kind, self.record.name, event.entity_id)] if kind else [] for (kind,) in kinds]
             return Verdict(told) if kinds else None
-        rows = await context.reader.fetch(
-            related.statement, {**related.binds(context, event), "asking": _numbered(asking)}
-        )
+        bound = {**related.binds(context, event), "asking": _numbered(asking)}
+        rows = await context.reader.fetch(related.statement, bound)
         _, audited = self.statement(context.access)
         if audited:
             context.note_reads(audited)
-        if not rows:
-            return None
-        found: list[list[Told]] = [[] for _ in asking]
-        resync = related.is_beyond(event)
-        covered = event.cursor
-        for number, key, was_there, is_there, before, after, far, many, end_xid in rows:
+        return self._weighed(event, rows, len(asking), beyond=related.is_beyond(event)) if rows else None
+
+    def _weighed(self, event: Event, rows: Sequence[Any], count: int, *, beyond: bool) -> Verdict:
+        """Return what the rows of `related` say to each of so many who ask."""
+        found: list[list[Told]] = [[] for _ in range(count)]
+        for number, key, was_there, is_there, before, after, *_ in rows:
             kind = None
             if key == event.entity_id and event.entity == self.record.name:
                 kind = self._kind(event, before=before, after=after)
@@ -153,15 +152,12 @@ class Judge:
                 kind = ChangeKind.ENTERED if after else ChangeKind.LEFT
             if kind is not None:
                 found[number].append(Told(kind, self.record.name, key))
-            if far or many:
-                resync = True
-            if far:
-                covered = max(covered, LogCursor(end_xid, LAST_SEQ))
-        if not resync:
+        *_, far, many, end_xid = rows[0]
+        if not (beyond or far or many):
             return Verdict(found)
-        for told in found:
-            told.append(Told(ChangeKind.RESYNC, self.record.name, None))
-        return Verdict(found, covered)
+        resync = Told(ChangeKind.RESYNC, self.record.name, None)
+        covered = max(event.cursor, LogCursor(end_xid, LAST_SEQ)) if far else event.cursor
+        return Verdict([[*told, resync] for told in found], covered)
 
     def related(self, access: Access) -> Related | None:
         """Return what else is asked for events, of other types too; None where it is the record's own row alone that

@@ -70,8 +70,14 @@ def reached(predicate: ColumnElement[bool], record: FromClause) -> dict[FromClau
     """Return all mentions of tables in a predicate about a record's rows, by their alias, each after those that lead
     to it."""
     mentions: dict[FromClause, Reached] = {}
-    _walk(predicate, record, mentions)
+    for _ in _walk(predicate, record, mentions):
+        pass
     return mentions
+
+
+def columns_read(predicate: ColumnElement[bool], record: FromClause) -> set[str]:
+    """Return the columns of the record itself that a predicate about it reads."""
+    return set(_walk(predicate, record, {}))
 
 
 def table_behind(rows: Any) -> Table | None:
@@ -79,16 +85,19 @@ def table_behind(rows: Any) -> Table | None:
     return rows.element if isinstance(rows, Alias) and isinstance(rows.element, Table) else None
 
 
-def _walk(element: ClauseElement, record: FromClause, mentions: dict[FromClause, Reached]) -> None:
+def _walk(element: ClauseElement, record: FromClause, mentions: dict[FromClause, Reached]) -> Iterator[str]:
+    """Note what is mentioned; yield the columns of the record."""
     if isinstance(element, ColumnClause):
         if element.table in mentions:
             mentions[element.table].columns.add(element.name)
+        elif element.table is record:
+            yield element.name
         return
     if isinstance(element, Select):
         _enter(element, record, mentions)
     for child in element.get_children():
         if not isinstance(child, FromClause) or isinstance(child, FunctionElement):
-            _walk(child, record, mentions)  # type: ignore[arg-type] # children of clauses are clauses
+            yield from _walk(child, record, mentions)
 
 
 def _enter(select: Select[Any], record: FromClause, mentions: dict[FromClause, Reached]) -> None:

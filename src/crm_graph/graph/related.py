@@ -25,6 +25,7 @@ from sqlalchemy import (
     FromClause,
     Integer,
     Select,
+    Table,
     bindparam,
     column,
     false,
@@ -39,7 +40,7 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from crm_graph.db.statements import Statement, compile_for_many
 from crm_graph.events.log import Event
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.reach import Reached, reached
+from crm_graph.graph.reach import HOUSEHOLD, Reached, columns_read, reached
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.worlds import AFTER, BEFORE, COMES, common_table, world, worlds
@@ -111,11 +112,15 @@ def is_gone(event: Event) -> bool:
 def related_of(record: Record, registry: Registry, predicate: Predicate) -> Related | None:
     """Return the question of a predicate about a record; None where it reads the record's own row and nothing else."""
     rows = record.table.alias("record")
-    mentions = list(reached(predicate(rows), rows).values())
+    asked = predicate(rows)
+    mentions = list(reached(asked, rows).values())
     if not mentions:
         return None
-    statement = compile_for_many(_question(record, registry, predicate, mentions), SHARED, "asking")
-    return Related(statement, _causes(registry, mentions))
+    tables = {record.table: HOUSEHOLD | columns_read(asked, rows)}
+    for mention in mentions:
+        tables[mention.table] = tables.get(mention.table, HOUSEHOLD) | mention.columns
+    question = _Question(record, registry, predicate, mentions, tables)
+    return Related(compile_for_many(question.select(), SHARED, "asking"), _causes(registry, mentions))
 
 
 def _causes(registry: Registry, mentions: Sequence[Reached]) -> Mapping[str, Cause]:
@@ -136,66 +141,77 @@ def _causes(registry: Registry, mentions: Sequence[Reached]) -> Mapping[str, Cau
     return causes
 
 
-def _question(record: Record, registry: Registry, predicate: Predicate, mentions: Sequence[Reached]) -> Any:
-    """Return the statement: for each who asks and each candidate, whether it was there, whether it is, whether it
-    matched, and whether it matches; one row without a candidate where there is none. Beside each: whether the event
-    lies too far back, whether there are too many, and the last transaction that a list read from now on shows."""
-    tables = {each.name: each for each in (record.table, *(mention.table for mention in mentions))}
-    common = [
-        *worlds(tables.values(), registry),
-        common_table("found", _found(record, mentions)),
-        common_table("candidate", "SELECT DISTINCT id FROM found"),
-        common_table("head", _HEAD.format(spare=SPARE)),
-    ]
-    head = table("head", *(column(name, of) for name, of in _HEAD_COLUMNS))
-    candidate = table("candidate", column("id", UUID))
-    rows = func.jsonb_to_recordset(bindparam("asking", type_=JSONB))
-    asking = rows.table_valued(column("number", Integer)).render_derived(name="asking", with_types=True)
-    was, is_ = (_image(record, candidate, side) for side in (BEFORE, AFTER))
-    before, after = (
-        func.coalesce(_in_world(predicate(image), image, side), false()).label(side)
-        for image, side in ((was, BEFORE), (is_, AFTER))
-    )
-    # Fenced, so that the predicates are planned for the one row that they are asked of: for as many as Postgres expects
-    # of the functions above it would hash whole tables.
-    judged = select(before, after).offset(_ZERO).correlate(was, is_, asking).lateral("judged")
-    source = head.outerjoin(candidate, ~head.c.far & ~head.c.many).join(asking, _TRUE)
-    for each in (was, is_, judged):
-        source = source.outerjoin(each, _TRUE)
-    there = was.c.id.is_not(None).label("was_there"), is_.c.id.is_not(None).label("is_there")
-    columns = asking.c.number, candidate.c.id, *there, judged.c.before, judged.c.after, *head.c
-    return select(*columns).select_from(source).add_cte(*common)
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """The statement in the making."""
 
+    record: Record
+    registry: Registry
+    predicate: Predicate
+    mentions: Sequence[Reached]
+    tables: Mapping[Table, frozenset[str]]
+    """The tables that it reads, with the columns of each."""
 
-def _image(record: Record, candidate: Any, side: str) -> Any:
-    """Return the candidate's row in the world on one side of the event."""
-    rows = world(record.table, side, born=False)
-    found = select(*rows.c).where(rows.c.workspace_id == workspace(), rows.c.id == candidate.c.id)
-    return found.limit(_ONE).correlate(candidate).lateral({BEFORE: "was", AFTER: "is_now"}[side])
+    def select(self) -> Any:
+        """Return the statement: for each who asks and each candidate, whether it was there, whether it is, whether it
+        matched, and whether it matches; one row without a candidate where there is none. Beside each: whether the event
+        lies too far back, whether there are too many, and the last transaction that a list read from now on shows."""
+        asked = {(self.record.table, False), *((each.table, each.pointed_to) for each in self.mentions)}
+        common = [
+            *worlds(self.tables, asked, self.registry),
+            common_table("found", _found(self.record, self.mentions)),
+            common_table("candidate", "SELECT DISTINCT id FROM found"),
+            common_table("head", _HEAD.format(spare=SPARE)),
+        ]
+        head = table("head", *(column(name, of) for name, of in _HEAD_COLUMNS))
+        candidate = table("candidate", column("id", UUID))
+        rows = func.jsonb_to_recordset(bindparam("asking", type_=JSONB))
+        asking = rows.table_valued(column("number", Integer)).render_derived(name="asking", with_types=True)
+        was, is_ = (self._image(candidate, side) for side in (BEFORE, AFTER))
+        before, after = (
+            func.coalesce(self._in_world(image, side), false()).label(side)
+            for image, side in ((was, BEFORE), (is_, AFTER))
+        )
+        # Fenced, so that the predicates are planned for the one row that they are asked of: for as many as Postgres
+        # expects of the functions above it would hash whole tables.
+        judged = select(before, after).offset(_ZERO).correlate(was, is_, asking).lateral("judged")
+        source = head.outerjoin(candidate, ~head.c.far & ~head.c.many).join(asking, _TRUE)
+        for each in (was, is_, judged):
+            source = source.outerjoin(each, _TRUE)
+        there = was.c.id.is_not(None).label("was_there"), is_.c.id.is_not(None).label("is_there")
+        columns = asking.c.number, candidate.c.id, *there, judged.c.before, judged.c.after, *head.c
+        return select(*columns).select_from(source).add_cte(*common)
 
+    def _image(self, candidate: Any, side: str) -> Any:
+        """Return the candidate's row in the world on one side of the event."""
+        table_ = self.record.table
+        rows = world(table_, self.tables[table_], side, born=False)
+        found = select(*rows.c).where(rows.c.workspace_id == workspace(), rows.c.id == candidate.c.id)
+        return found.limit(_ONE).correlate(candidate).lateral({BEFORE: "was", AFTER: "is_now"}[side])
 
-def _in_world(predicate: ColumnElement[bool], record: FromClause, side: str) -> ColumnElement[bool]:
-    """Return a predicate about a record with every table that it reads as it was on one side of the event; its
-    subqueries are fenced as well, so that each goes along its index for one row and none is joined or hashed whole."""
-    places = {
-        rows: world(mention.table, side, born=mention.pointed_to)
-        for rows, mention in reached(predicate, record).items()
-    }
+    def _in_world(self, record: FromClause, side: str) -> ColumnElement[bool]:
+        """Return the predicate about a record with every table that it reads as it was on one side of the event; its
+        subqueries are fenced as well, so that each goes along its index for one row and none is joined or hashed whole.
+        """
+        predicate = self.predicate(record)
+        places = {
+            rows: world(mention.table, self.tables[mention.table], side, born=mention.pointed_to)
+            for rows, mention in reached(predicate, record).items()
+        }
+        fenced: list[Any] = []
 
-    fenced: list[Any] = []
+        def replaced(element: Any, **_: Any) -> Any:
+            if isinstance(element, Select) and not any(element is each for each in fenced):
+                fenced.append(element.offset(_ZERO))
+                return replacement_traverse(fenced[-1], {}, replaced)
+            if isinstance(element, Alias):
+                return places.get(element)
+            if isinstance(element, ColumnClause) and element.table in places:
+                return places[element.table].c[element.name]
+            return None
 
-    def replaced(element: Any, **_: Any) -> Any:
-        if isinstance(element, Select) and not any(element is each for each in fenced):
-            fenced.append(element.offset(_ZERO))
-            return replacement_traverse(fenced[-1], {}, replaced)
-        if isinstance(element, Alias):
-            return places.get(element)
-        if isinstance(element, ColumnClause) and element.table in places:
-            return places[element.table].c[element.name]
-        return None
-
-    moved: ColumnElement[bool] = replacement_traverse(predicate, {}, replaced)
-    return moved
+        moved: ColumnElement[bool] = replacement_traverse(predicate, {}, replaced)
+        return moved
 
 
 _HEAD_COLUMNS = (("far", Boolean()), ("many", Boolean()), ("end_xid", BigInteger()))

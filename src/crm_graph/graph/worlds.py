@@ -12,7 +12,7 @@ whole. Parts that came with an event of their whole (`Policy.unsaid`) are known 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import CTE, BigInteger, Integer, Table, Text, bindparam, column, literal_column, table, text
@@ -84,42 +84,46 @@ _BINDS = (
 )
 
 
-def world(of: Table, side: str, *, born: bool) -> Any:
-    """Return fresh rows of a table in the world before or after the event. Rows that are pointed to are there before
-    they are `born`: with them the order of two transactions, which readers may see the other way round, is no matter.
-    """
-    columns = [column(each.name, each.type) for each in of.columns]
+def world(of: Table, names: Collection[str], side: str, *, born: bool) -> Any:
+    """Return fresh rows of a table, with some of its columns, in the world before or after the event. Rows that are
+    pointed to are there before they are `born`: with them the order of two transactions, which readers may see the
+    other way round, is no matter."""
+    columns = [column(each.name, each.type) for each in of.columns if each.name in names]
     return table(f"{of.name}__{side}{'_born' if born else ''}", *columns).alias()
 
 
-def worlds(tables: Iterable[Table], registry: Registry) -> list[CTE]:
-    """Return the common tables of the worlds of these tables, each after those that it is made of. Their binds are
+def worlds(
+    tables: Mapping[Table, Collection[str]], asked: Collection[tuple[Table, bool]], registry: Registry
+) -> list[CTE]:
+    """Return the common tables of the worlds of these tables, with some of their columns, each after those that it is
+    made of; `asked` is which of them are asked for with what is to be born, or without. Their binds are
     `workspace_id`, the event's `xid` and `seq`, and how many events may be `undone`."""
     records = {record.table.name: record for record in registry.records.values()}
-    of = [(each, records[each.name]) for each in tables]
-    entities = {record.name for _, record in of} | {_whole(record) for _, record in of if record.policy.unsaid}
+    of = [records[each.name] for each in tables]
+    entities = {record.name for record in of} | {_whole(record) for record in of if record.policy.unsaid}
     listed = ", ".join(f"'{name}'" for name in sorted(entities))
     found = [common_table("later", _LATER.format(comes="|".join(COMES), entities=listed))]
-    for each, record in of:
-        found += _worlds_of(each, record)
+    for record in of:
+        names = [each.name for each in record.table.columns if each.name in tables[record.table]]
+        found += _worlds_of(record, names, [born for born in (False, True) if (record.table, born) in asked])
     return found
 
 
-def _worlds_of(each: Table, record: Record) -> Iterator[CTE]:
-    columns = ", ".join(column.name for column in each.columns)
-    image = ", ".join(f"image.{column.name}" for column in each.columns)
+def _worlds_of(record: Record, names: Sequence[str], asked: Sequence[bool]) -> Iterator[CTE]:
+    of, columns = record.table.name, ", ".join(names)
+    image = ", ".join(f"image.{name}" for name in names)
     later = _OF_TABLE.format(entity=record.name)
     if record.policy.unsaid:
         assert record.policy.parent is not None
-        later += _UNSAID.format(table=each.name, pointer=record.policy.parent[1], whole=_whole(record))
-    yield common_table(f"{each.name}__later", later)
-    yield common_table(f"{each.name}__touched", _TOUCHED.format(table=each.name))
+        later += _UNSAID.format(table=of, pointer=record.policy.parent[1], whole=_whole(record))
+    yield common_table(f"{of}__later", later)
+    yield common_table(f"{of}__touched", _TOUCHED.format(table=of))
     for side, since in ((BEFORE, "true"), (AFTER, "NOT this")):
-        yield common_table(f"{each.name}__image_{side}", _IMAGE.format(image=image, table=each.name, since=since))
-        for name, born in (("", "AND NOT rows.born"), ("_born", "")):
-            rows = _WORLD.format(columns=columns, table=each.name, side=side, born=born)
-            yield common_table(f"{each.name}__{side}{name}", rows, inlined=True)
-    yield common_table(f"{each.name}__wide", _WIDE.format(columns=columns, table=each.name), inlined=True)
+        yield common_table(f"{of}__image_{side}", _IMAGE.format(image=image, table=of, since=since))
+        for born in asked:
+            rows = _WORLD.format(columns=columns, table=of, side=side, born="" if born else "AND NOT rows.born")
+            yield common_table(f"{of}__{side}{'_born' if born else ''}", rows, inlined=True)
+    yield common_table(f"{of}__wide", _WIDE.format(columns=columns, table=of), inlined=True)
 
 
 def _whole(record: Record) -> str:
@@ -128,7 +132,8 @@ def _whole(record: Record) -> str:
 
 
 def common_table(name: str, source: str, *, inlined: bool = False) -> CTE:
-    """Return a common table: made once, or `inlined` where it is read, so that indexes serve."""
+    """Return a common table: made once, or `inlined` where it is read, so that indexes serve. Without indentation:
+    asyncpg keeps no statement prepared that is longer than 15 KiB."""
     binds = [each for each in _BINDS if re.search(f":{each.key}\\b", source)]
-    made = text(source).bindparams(*binds).columns(literal_column("*"))
+    made = text(" ".join(source.split())).bindparams(*binds).columns(literal_column("*"))
     return made.cte(name).prefix_with("NOT MATERIALIZED" if inlined else "MATERIALIZED", dialect="postgresql")

@@ -201,7 +201,7 @@ class Settings:
     max_live_cost_per_member: int = 100_000
     """What the selections of all subscriptions of a member may cost together."""
     live_concurrency: int = 8
-    """Forms of filters that a process judges at once, a quarter of them of one member."""
+    """Forms of filters that a process judges at once, an eighth of them of one member."""
     connection_init_ms: int = 5_000
     heartbeat_ms: int = 15_000
     send_timeout_ms: int = 30_000

@@ -84,8 +84,9 @@ class Shares:
                 self._held[holder] = left
             else:
                 del self._held[holder]
-        while self._waiting and self.taken < self.size and self._let_in():
-            pass
+        if self._waiting:
+            while self.taken < self.size and self._let_in():
+                pass
 
     @asynccontextmanager
     async def place(self, holder: Hashable) -> AsyncIterator[None]:

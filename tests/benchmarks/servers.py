@@ -99,6 +99,11 @@ def environment(data: DataSet) -> dict[str, str]:
         "CRM_MAX_PAGE_SIZE": "1000",
         "CRM_RATE_MEMBER_REQUESTS": "1000000000",
         "CRM_RATE_MEMBER_COST": "1000000000000",
+        "CRM_RATE_MEMBER_BUSY_SECONDS": "1000000",
+        "CRM_RATE_WORKSPACE_BUSY_SECONDS": "1000000",
+        # One member stands for many: all of the pool is theirs, as it is with the other servers.
+        "CRM_MEMBER_READ_CONNECTIONS": "10",
+        "CRM_MEMBER_WRITE_CONNECTIONS": "10",
         "BENCH_URL": data.url,
         "BENCH_WORKSPACE": data.workspace,
         "BENCH_MEMBER": data.admin.member,

@@ -34,7 +34,12 @@ SETTINGS = {
     "CRM_READ_POOL_SIZE": "4",
     "CRM_WRITE_POOL_SIZE": "4",
     "CRM_HEARTBEAT_MS": "1000",
-    **{f"CRM_RATE_{whose}_{what}": UNLIMITED for whose in ("MEMBER", "ADDRESS") for what in ("REQUESTS", "COST")},
+    **{
+        f"CRM_RATE_{whose}_{what}": UNLIMITED
+        for whose in ("MEMBER", "ADDRESS")
+        for what in ("REQUESTS", "COST", "BUSY_SECONDS")
+    },
+    "CRM_RATE_WORKSPACE_BUSY_SECONDS": UNLIMITED,
 }
 CUSTOMERS = 10
 START_TIMEOUT_S = 240

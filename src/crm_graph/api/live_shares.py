@@ -32,8 +32,8 @@ class LiveShares:
         self._forms: dict[Hashable, Counter[Hashable]] = {}
         self._costs: Counter[Hashable] = Counter()
         self.refused = 0
-        self.judging = Shares(settings.live_concurrency, max(1, settings.live_concurrency // 4), UNBOUNDED)
-        """Who judges: a quarter of the places to one member."""
+        self.judging = Shares(settings.live_concurrency, max(1, settings.live_concurrency // 8), UNBOUNDED)
+        """Who judges: an eighth of the places to one member, since the first event of a form compiles its plan."""
 
     def check(self, workspace_id: str, member_id: str, form: Hashable, cost: int) -> None:
         """Raise RateLimited where a subscription is one too many for its member, or its workspace."""

@@ -55,6 +55,12 @@ class Payer:
 
     def refuse_busy(self) -> None:
         """Raise RateLimited where a quota is used up."""
+        now = self._clock()
+        for quota in self._quotas:
+            if quota.is_over(now):
+                break
+        else:
+            return
         wait_s = self.wait_s()
         if wait_s > EXACT_S:
             self._tally.refused += 1
@@ -66,7 +72,8 @@ class Payer:
 
 
 class Payers:
-    """All who pay in a process. Who has not been seen for longest is forgotten when there are too many."""
+    """All who pay in a process. Who came first is forgotten when there are too many, which at worst gives somebody a
+    fresh minute: to remember who came last costs each request."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
@@ -83,9 +90,9 @@ class Payers:
 
     def of_member(self, workspace_id: str, member_id: str, client_id: str | None = None) -> Payer:
         """Return a member as who pays, whether for requests or for what is live."""
-        found = self._payers.get((workspace_id, member_id, client_id))
+        name = workspace_id, member_id, client_id
+        found = self._payers.get(name)
         if found is not None:
-            self._payers.move_to_end((workspace_id, member_id, client_id))
             return found
         settings = self._settings
         quotas = [
@@ -94,7 +101,7 @@ class Payers:
         ]
         if client_id is not None:
             quotas.append(self._quota((workspace_id, client_id), settings.rate_client_busy_seconds))
-        return self._keep((workspace_id, member_id, client_id), (workspace_id, member_id), quotas)
+        return self._keep(name, (workspace_id, member_id), quotas)
 
     def of_viewer(self, viewer: Viewer) -> Payer:
         """Return a viewer as who pays."""

@@ -242,6 +242,20 @@ class Lease:
     waits for its own instead.
     """
 
+    __slots__ = (
+        "_free",
+        "_held",
+        "_holder",
+        "_lent",
+        "_payer",
+        "_pool",
+        "_released",
+        "_since",
+        "_turns",
+        "crowded",
+        "in_doubt",
+    )
+
     def __init__(self, pool: Pool, payer: Payer | None = None) -> None:
         self._pool = pool
         self._payer = payer
@@ -252,7 +266,8 @@ class Lease:
         self._lent = 0
         self._since = 0.0
         self._released = False
-        self._turns = Turns(self._give)
+        self._turns: Turns | None = None
+        """Siblings that wait for a connection of this operation; None while none ever did."""
         self.crowded = False
         """Whether it went without a connection because its payer's other operations had all that they may have."""
         self.in_doubt = False
@@ -330,14 +345,19 @@ class Lease:
                     self.crowded = shares.share < shares.size and not shares.may_have(self._holder)
                     self._make_room()
                     raise
-                self._count(1)
+                if self._lent:
+                    self._count(1)
+                else:
+                    self._lent, self._since = 1, monotonic()
                 return connection
+            if self._turns is None:
+                self._turns = Turns(self._give)
             connection = await self._turns.wait()
             if connection is not None:
                 return connection
 
     def _give(self, connection: Any) -> None:
-        if self._turns.hand(connection) or connection is None:
+        if (self._turns is not None and self._turns.hand(connection)) or connection is None:
             return
         if self._released:
             self._give_back(connection)
@@ -356,15 +376,13 @@ class Lease:
 
     def _make_room(self) -> None:
         self._held -= 1
-        self._turns.hand(None)
+        if self._turns is not None:
+            self._turns.hand(None)
 
     def _count(self, change: int) -> None:
         """Count connections, and charge what those counted so far were held for."""
-        if self._payer is None:
-            self._lent += change
-            return
-        now = monotonic()
-        if self._lent:
-            self._payer.charge(self._lent * (now - self._since))
+        lent, now = self._lent, monotonic()
+        self._lent = lent + change
+        if lent and self._payer is not None:
+            self._payer.charge(lent * (now - self._since))
         self._since = now
-        self._lent += change

@@ -248,7 +248,7 @@ class Settings:
     max_live_cost_per_member: int = 100_000
     """What the selections of all subscriptions of a member may cost together."""
     live_concurrency: int = 8
-    """Forms of filters that a process judges at once, a quarter of them of one member."""
+    """Forms of filters that a process judges at once, an eighth of them of one member."""
     max_connections: int = 20_000
     """Open connections of a process; fewer where it may open fewer files."""
     max_connections_per_address: int = 200

@@ -37,9 +37,14 @@ class Shares:
 
     def enter(self, holder: Hashable) -> bool:
         """Take a place, if there is one that the holder may have; return whether it did."""
-        if self.taken >= self.size or not self.may_have(holder):
+        if self.taken >= self.size:
             return False
-        self._take(holder)
+        if holder is not None:
+            held = self._held.get(holder, 0)
+            if held >= self.share:
+                return False
+            self._held[holder] = held + 1
+        self.taken += 1
         return True
 
     def may_have(self, holder: Hashable) -> bool:
@@ -79,8 +84,9 @@ class Shares:
                 self._held[holder] = left
             else:
                 del self._held[holder]
-        while self._waiting and self.taken < self.size and self._let_in():
-            pass
+        if self._waiting:
+            while self.taken < self.size and self._let_in():
+                pass
 
     @asynccontextmanager
     async def place(self, holder: Hashable) -> AsyncIterator[None]:

@@ -244,6 +244,17 @@ REGISTER: tuple[Credential, ...] = (
         ("purpose webhook signing secret",),
     ),
     Credential(
+        "job",
+        "the credential of whoever asked for it",
+        "a row of job that names the member, and the client by which they asked",
+        "until it has run; it acts with the roles of that moment",
+        frozenset({_E.SUSPENDED, _E.CLIENT_DELETED}),
+        {
+            _E.ALL_REVOKED: "what was asked for is done: its file is fetched with a credential of its own",
+            _E.ROLES_TAKEN: "it may what the member may when it runs",
+        },
+    ),
+    Credential(
         "stream",
         "the credential that it was opened with",
         "in the process that serves it",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -52,7 +53,7 @@ _BEHIND = Statement(
     {},
 )
 _LOCK = Statement(
-    "SELECT event_types, filter, roles, member_id, cursor FROM webhook_endpoint"
+    "SELECT event_types, filter, roles, member_id, updated_at, cursor FROM webhook_endpoint"
     " WHERE workspace_id = $1 AND id = $2 AND status = 'ACTIVE' FOR UPDATE SKIP LOCKED",
     ("workspace_id", "id"),
     {},
@@ -121,7 +122,8 @@ class FanOut:
             if len(events) < batch:
                 last = max(last, newest)
             roles, member_id = endpoint["roles"], endpoint["member_id"]
-            asked = {"workspace_id": workspace_id, "roles": roles, "member_id": member_id}
+            changed_at = datetime.fromisoformat(endpoint["updated_at"])
+            asked = {"workspace_id": workspace_id, "roles": roles, "member_id": member_id, "changed_at": changed_at}
             (found,) = await session.fetch(DEFINITIONS, asked)
             why = forsaken(roles, member_id, tuple(found))
             if why is not None:

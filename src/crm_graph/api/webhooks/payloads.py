@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from crm_graph.api.body import GraphQLRequest
@@ -48,7 +48,8 @@ class Payloads:
         """Return what is sent. Raises BrokenSelection where the endpoint cannot go on, and TimeoutError."""
         workspace_id, roles, member_id = delivery["workspace_id"], endpoint["roles"], endpoint["member_id"]
         reader = self.engine.database.primary_reader(self.engine.payers.of_webhooks(workspace_id))
-        asked = {"workspace_id": workspace_id, "roles": roles, "member_id": member_id}
+        changed_at = datetime.fromisoformat(endpoint["updated_at"])
+        asked = {"workspace_id": workspace_id, "roles": roles, "member_id": member_id, "changed_at": changed_at}
         (found,) = await reader.fetch(DEFINITIONS, asked)
         why = forsaken(roles, member_id, tuple(found))
         if why is not None:

@@ -69,7 +69,7 @@ class ProviderTokens:
             return remembered[0]
         peeked = peek(token)
         issuer = None if peeked is None else peeked[1].get("iss")
-        if not isinstance(issuer, str) or self._services.authority.is_ours(issuer):
+        if not isinstance(issuer, str) or issuer == self._services.authority.issuer:
             return None
         if issuer not in await self._issuers_accepted():
             return None

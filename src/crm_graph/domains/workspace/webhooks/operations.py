@@ -236,7 +236,8 @@ async def _check(work: Work, edge: Edge, endpoint: WebhookEndpoint) -> None:
     if endpoint.filter is None and endpoint.selection is None:
         return
     workspace_id = work.viewer.workspace_id
-    binds = {"workspace_id": workspace_id, "roles": endpoint.roles, "member_id": endpoint.member_id}
+    answers = {"member_id": endpoint.member_id, "changed_at": work.now}
+    binds = {"workspace_id": workspace_id, "roles": endpoint.roles, **answers}
     (row,) = await work.session.fetch(DEFINITIONS, binds)
     viewer = viewer_of(workspace_id, endpoint.id, endpoint.roles, tuple(row))
     edge.check.check_filter(viewer, endpoint.filter)

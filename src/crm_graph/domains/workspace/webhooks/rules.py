@@ -21,13 +21,15 @@ DEFINITIONS = Statement(
     "SELECT workspace.time_zone, workspace.directory_version,"
     " ARRAY(SELECT ARRAY[role.name, role.grants::text] FROM role"
     " WHERE role.workspace_id = $1 AND role.name = ANY($2) ORDER BY role.name) AS definitions,"
-    " (SELECT status = 'ACTIVE' FROM member WHERE workspace_id = $1 AND id = $3) AS active,"
+    " (SELECT status = 'ACTIVE' AND (not_before IS NULL OR not_before < $4) FROM member"
+    " WHERE workspace_id = $1 AND id = $3) AS active,"
     " ARRAY(SELECT role FROM member_role WHERE workspace_id = $1 AND member_id = $3) AS held"
     " FROM workspace WHERE workspace_id = $1 AND id = $1",
-    ("workspace_id", "roles", "member_id"),
+    ("workspace_id", "roles", "member_id", "changed_at"),
     {},
 )
-"""What the roles of an endpoint grant now, and whether who answers for it may come in, and which roles they hold."""
+"""What the roles of an endpoint grant now; whether who answers for it may come in, and was not suspended since they
+changed it; and which roles they hold."""
 
 
 class SelectionCheck(Protocol):
@@ -94,7 +96,7 @@ def forsaken(roles: Sequence[str], member_id: str | None, row: Sequence[object])
     if member_id is None:
         return None
     if not active:
-        return "Who made it or changed it last may not sign in any more. Whoever sets it to ACTIVE answers for it."
+        return "Who made it or changed it last was suspended. Whoever sets it to ACTIVE answers for it."
     assert isinstance(held, list)
     lacking = () if ADMIN in held else sorted(set(roles) - set(held))
     if not lacking:

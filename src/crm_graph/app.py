@@ -85,7 +85,7 @@ class Installation:
 
 def authority(installation: Installation, settings: Settings) -> TokenAuthority:
     """Return the authority that signs and checks this installation's tokens."""
-    issuer = settings.issuer or settings.public_url or "crm-graph"
+    issuer = settings.issuer or settings.public_url.rstrip("/") or "crm-graph"
     return TokenAuthority(installation.secrets, issuer, settings.audience, key_days=settings.key_days)
 
 
@@ -177,6 +177,7 @@ async def background_work(
         asyncio.create_task(chainer(installation, settings, schema).run()),
         asyncio.create_task(deliverer.run()),
         asyncio.create_task(retention(installation, settings).run()),
+        asyncio.create_task(services.rsa.run()),
     ]
     if worker is not None:
         tasks.append(asyncio.create_task(worker.run()))
@@ -227,6 +228,8 @@ async def running_engine(
         worker = None if outcomes is None else make_worker(schema, services, outcomes)
         async with background_work(installation, settings, schema, services, worker):
             await hub.start()
+            # Before anybody asks: an RSA key takes a while to make, once per installation and period.
+            await services.rsa.turn()
             yield make_engine(schema, services, hub, [keys, ProviderTokens(services, issuers)], outcomes)
     finally:
         await hub.stop()

@@ -11,11 +11,13 @@ import crm_graph.api.schema  # noqa: F401 - so that every table of a slice is in
 from crm_graph.db.base import Base
 from crm_graph.domains.workspace.accounts.model import Attempt
 from crm_graph.events.horizon import EventHorizon
+from crm_graph.identity.rsa_keys import SigningKey
 from crm_graph.identity.secrets import InstallationSecret
 
 NOT_OF_A_WORKSPACE = {
     EventHorizon.__tablename__: "how far the installation's log was removed, which has one order over all workspaces",
     InstallationSecret.__tablename__: "the installation's own",
+    SigningKey.__tablename__: "keys of ID tokens, which are the installation's",
     Attempt.__tablename__: "counts attempts to sign in, before it is known who and where",
 }
 UNIQUE_IN_THE_INSTALLATION = {

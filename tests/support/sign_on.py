@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,12 +12,13 @@ import httpx
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from crm_graph.api.oauth import forms
 from crm_graph.api.sso import SingleSignOn
+from crm_graph.domains.workspace.accounts.browsers import SignedInBrowser, find_browser
 from crm_graph.domains.workspace.accounts.directory import MemberDirectory
 from crm_graph.domains.workspace.providers.bearer import ProviderTokens
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.identity.authenticate import Authenticator
-from crm_graph.identity.browser import COOKIE, BrowserSignIn, unseal
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.kernel.settings import Settings
 from tests.support.database import SavepointDatabase
@@ -92,9 +92,10 @@ class Desk:
         )
         return found
 
-    def signed_in(self, browser: httpx.AsyncClient) -> BrowserSignIn | None:
+    async def signed_in(self, browser: httpx.AsyncClient) -> SignedInBrowser | None:
         """Return as whom a browser is signed in now."""
-        return unseal(self.services, browser.cookies.get(COOKIE), timedelta(minutes=1))
+        reader = self.services.database.primary_reader()
+        return await find_browser(self.services, reader, browser.cookies.get(forms.SIGNED_IN))
 
     async def written(self) -> tuple[int, ...]:
         """Return how many members, links, roles and events there are: what a refusal must not change."""

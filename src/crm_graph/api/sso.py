@@ -24,14 +24,17 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from crm_graph.api.oauth import forms
 from crm_graph.db.session import Session
+from crm_graph.domains.workspace.accounts.browsers import start_browser
+from crm_graph.domains.workspace.accounts.model import SignInMethod
+from crm_graph.domains.workspace.accounts.session_rows import Source
 from crm_graph.domains.workspace.providers.directory import PREFIX, Provider, find_provider
 from crm_graph.domains.workspace.providers.events import MemberSignedInWithProvider
 from crm_graph.domains.workspace.providers.policy import MEMBER_IDENTITY
 from crm_graph.domains.workspace.providers.provisioning import Admitted, NotAdmitted, admit, make_work
 from crm_graph.domains.workspace.providers.secret import open_secret
 from crm_graph.events.log import append
-from crm_graph.identity import browser
 from crm_graph.identity.oidc.code_flow import Proofs, RelyingParty, authorization_url, redeem
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.oidc.tokens import Verified
@@ -43,7 +46,6 @@ from crm_graph.kernel.ids import decode_id, new_id
 COOKIE = "crm_sso"
 COOKIE_PATH = "/sso"
 LIFETIME = timedelta(minutes=10)
-METHOD = "OIDC"
 MAX_CONTINUE_LENGTH = 2_000
 MAX_COOKIE_LENGTH = 4_096
 MAX_CODE_LENGTH = 2_048
@@ -145,11 +147,10 @@ class SingleSignOn:
             raise SignInError(400, error.message) from None
         except IssuerFault as fault:
             raise _faulty(provider, fault) from None
-        admitted = await self._admit(request, provider, verified)
-        sign_in = browser.BrowserSignIn(provider.workspace_id, admitted.member_id, self._services.clock(), METHOD)
+        cookie = await self._admit(request, provider, verified)
         response = _redirect(pending.continue_to)
-        sealed = browser.seal(self._services, sign_in)
-        self._set_cookie(request, response, browser.COOKIE, sealed, None, "/oauth")
+        lifetime = timedelta(minutes=self._services.settings.browser_sign_in_minutes)
+        self._set_cookie(request, response, forms.SIGNED_IN, cookie, lifetime, forms.PATH)
         return response
 
     def _pending(self, request: Request, provider: Provider) -> Pending:
@@ -186,7 +187,8 @@ class SingleSignOn:
             raise SignInError(400, "This answer has no code: begin again.")
         return codes[0]
 
-    async def _admit(self, request: Request, provider: Provider, verified: Verified) -> Admitted:
+    async def _admit(self, request: Request, provider: Provider, verified: Verified) -> str:
+        """Sign in, with this browser, the member that somebody is; return the cookie's value. Raises SignInError."""
         origin, request_id = self._origin(request), new_id()
         try:
             async with self._services.database.transaction() as session:
@@ -194,9 +196,20 @@ class SingleSignOn:
                     session, provider, verified.subject, verified.claims, self._services.clock, origin, request_id
                 )
                 await self._record(session, provider, admitted, origin, request_id)
-                return admitted
-        except (NotAdmitted, Refused) as error:
-            reason = error.reason if isinstance(error, NotAdmitted) else f"{error.code} {'.'.join(error.field)}"
+                return await start_browser(
+                    self._services,
+                    session,
+                    provider.workspace_id,
+                    admitted.member_id,
+                    method=SignInMethod.OIDC,
+                    origin=origin,
+                    source=Source(identity_id=admitted.identity_id),
+                    request_id=request_id,
+                )
+        except (NotAdmitted, Refused, Unauthenticated) as error:
+            reason = error.reason if isinstance(error, NotAdmitted) else error.code
+            if isinstance(error, Refused):
+                reason = f"{error.code} {'.'.join(error.field)}"
             _log.info("provider %s: somebody was not admitted: %s", provider.api_id, reason)
             raise SignInError(403, _NOT_ADMITTED) from None
 

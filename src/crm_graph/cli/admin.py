@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from crm_graph.api.schema import make_schema
-from crm_graph.app import authority
+from crm_graph.app import make_services
 from crm_graph.cli.accounts import find_account, list_accounts
 from crm_graph.cli.bootstrap import make_workspace
 from crm_graph.cli.clients import find_client_id
@@ -29,6 +29,7 @@ from crm_graph.cli.place import (
     workspace_option,
 )
 from crm_graph.db.migrate import downgrade, state, upgrade
+from crm_graph.domains.workspace.accounts.sessions import start_operator_session
 from crm_graph.domains.workspace.members.operations import create_member
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.kernel.errors import OperatorError
@@ -78,6 +79,8 @@ def token(
 ) -> None:
     """Print a bearer token of a member, and nothing else, for scripts.
 
+    It is a session of that member, whose method is OPERATOR: they see it, and can end it.
+
     \b
       curl -H "Authorization: Bearer $(crm-graph token --role admin)" ...
     """
@@ -94,9 +97,13 @@ async def _token(
         workspace_id = await find_workspace(database, workspace)
         account = await find_account(database, workspace_id, email, role)
         client_id = None if client is None else await find_client_id(database, workspace_id, client)
-        made = await installation(database)
-    lifetime = timedelta(minutes=minutes or options.token_minutes)
-    return authority(made, options).issue(workspace_id, account.member_id, lifetime, client_id)
+        services = make_services(await installation(database), options, database)
+        lifetime = timedelta(minutes=minutes or options.token_minutes)
+        async with database.transaction() as session:
+            session_id = await start_operator_session(
+                services, session, workspace_id, account.member_id, lifetime, client_id
+            )
+    return services.authority.issue(workspace_id, account.member_id, lifetime, client_id, session_id=session_id)
 
 
 @click.group()

@@ -7,7 +7,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -24,6 +24,8 @@ from crm_graph.cli.bootstrap import ensure_workspace
 from crm_graph.cli.passwords import demo_password
 from crm_graph.cli.place import Place, console, data_option, find_place, installation, opened, run, settings
 from crm_graph.db.migrate import upgrade
+from crm_graph.domains.workspace.accounts.sessions import start_operator_session
+from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import OperatorError
 
 DEMO_TOKEN_LIFETIME = timedelta(hours=12)
@@ -131,16 +133,20 @@ async def _dev(place: Place, listener: socket.socket, *, demo: bool) -> None:
             made = await installation(database)
             services = make_services(made, settings(), database)
             password = await demo_password(services, place.data, workspace) if demo else None
-        issuer = services.authority
-
-        def token(account: Account) -> str:
-            return issuer.issue(workspace, account.member_id, DEMO_TOKEN_LIFETIME)
-
-        demo_token = partial(token, accounts[0]) if accounts else lambda: None
+            demo_token = await _demo_tokens(services, workspace, accounts[0]) if accounts else lambda: None
         made = replace(made, demo_token=demo_token, open_metrics=True)
         host, port = listener.getsockname()[:2]
-        _banner(f"http://{host}:{port}", place, accounts, token(accounts[0]) if accounts else None, password)
+        _banner(f"http://{host}:{port}", place, accounts, demo_token(), password)
         await _serve(made, [listener])
+
+
+async def _demo_tokens(services: Services, workspace_id: str, account: Account) -> Callable[[], str]:
+    """Return what makes tokens for the pages of `dev`, all of one session."""
+    lifetime = timedelta(days=services.settings.session_days)
+    async with services.database.transaction() as session:
+        id_ = await start_operator_session(services, session, workspace_id, account.member_id, lifetime)
+    issue = services.authority.issue
+    return partial(issue, workspace_id, account.member_id, DEMO_TOKEN_LIFETIME, session_id=id_)
 
 
 def _banner(address: str, place: Place, accounts: list[Account], token: str | None, password: str | None) -> None:

@@ -16,12 +16,30 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from joserfc.errors import UnsupportedAlgorithmError
 from joserfc.jwk import KeySet, OKPKey
+from joserfc.jws import JWSRegistry
 
 from crm_graph.kernel.clock import Clock
 
-ALGORITHM = "Ed25519"
-"""RFC 9864's name: `EdDSA` alone does not say the curve."""
+ALGORITHM = "EdDSA"
+"""The name that libraries in the field know (RFC 8037). RFC 9864 has a better one, `Ed25519`, since `EdDSA` alone does
+not say the curve: the key says it."""
+_ACCEPTED = (ALGORITHM, "Ed25519")
+"""Tokens of before are signed under RFC 9864's name."""
+
+
+class _Registry(JWSRegistry):
+    """joserfc's, for our algorithm alone, and without the warning that it has a newer name."""
+
+    def get_alg(self, name: str) -> Any:
+        """Return the algorithm. Raises UnsupportedAlgorithmError for any other."""
+        if name not in _ACCEPTED:
+            raise UnsupportedAlgorithmError("another algorithm")
+        return self.algorithms[name]
+
+
+REGISTRY = _Registry(algorithms=_ACCEPTED)
 
 
 def derive_key(secret: bytes, purpose: str, length: int) -> bytes:

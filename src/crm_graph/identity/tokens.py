@@ -1,5 +1,8 @@
 """Bearer tokens: signed by this installation, short-lived, naming a member of a workspace and nothing that can change.
 
+Each names what it came from: the session (`sid`), or the API key by which a client got it (`key`); when that ends, the
+token does, with the next request.
+
 Ed25519 keys are derived from the installation's secrets and the calendar (`SigningKeys`): every process signs and
 accepts alike without a table of keys, and a key is replaced when its time is over. Roles are not in the token: they
 are read per request.
@@ -16,7 +19,7 @@ from typing import Any
 from joserfc import jwt
 from joserfc.errors import JoseError
 
-from crm_graph.identity.keys import ALGORITHM, SigningKeys
+from crm_graph.identity.keys import ALGORITHM, REGISTRY, SigningKeys
 from crm_graph.kernel.clock import Clock, system_clock
 from crm_graph.kernel.errors import Unauthenticated
 from crm_graph.kernel.ids import encode_id, new_id
@@ -31,8 +34,11 @@ ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - no password
 NOBODY = "0" * 32
 CLIENT_PREFIX = "apc"
 """What the API's id of a client begins with: RFC 9068's `client_id` is the one that the client knows."""
-_EPOCH = datetime.fromtimestamp(0, UTC)
+_UNKNOWN = datetime.min.replace(tzinfo=UTC)
 _HEX32 = re.compile(r"[0-9a-f]{32}\Z")
+_LOCAL = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?\Z")
+"""What the authorization server calls itself on one's own machine: whatever it was asked as."""
+_UNREADABLE = (JoseError, ValueError, TypeError, KeyError, UnicodeError, RecursionError)
 _FOREIGN_KEY_HEADERS = frozenset({"jku", "x5u", "jwk", "x5c", "crit", "b64"})
 
 
@@ -43,13 +49,13 @@ class Claims:
     workspace_id: str
     member_id: str
     expires_at: datetime
-    issued_at: datetime = _EPOCH
+    issued_at: datetime = _UNKNOWN
     client_id: str | None = None
     """The API client that acts: its roles, its documents and its limits bound what the credential may do."""
     session_id: str | None = None
     """The signed-in session; once that is revoked, the token stops working with the next request."""
     key_id: str | None = None
-    """The API key that was shown instead of a token."""
+    """The API key that was shown instead of a token, or by which a client got the token."""
     scope: frozenset[str] | None = None
     """The OAuth scopes of the token; None is a token that was made without any, which may all that its member may."""
     identity_id: str | None = None
@@ -62,9 +68,17 @@ class Claims:
         return self.workspace_id == NOBODY
 
     @property
-    def principal(self) -> tuple[str | frozenset[str] | None, ...]:
+    def unbound_since(self) -> datetime | None:
+        """When a credential was made that has no row here which could end, another issuer's token say: a suspension
+        since then has ended it. None for all others, and for claims that were read off no credential."""
+        has_row = self.session_id is not None or self.key_id is not None or self.issued_at == _UNKNOWN
+        return None if has_row else self.issued_at
+
+    @property
+    def principal(self) -> tuple[str | frozenset[str] | datetime | None, ...]:
         """What decides, beside the database, what may be done: the same for all tokens of a session."""
         return (
+            self.unbound_since,
             self.workspace_id,
             self.member_id,
             self.client_id,
@@ -86,6 +100,8 @@ class TokenAuthority:
     ) -> None:
         self.issuer = issuer
         self.audience = audience
+        self._is_local = "://" not in issuer
+        """Whether this installation has no address of its own: then it is whatever it is asked as on this machine."""
         self.keys = SigningKeys(secrets, key_days, clock)
         self._clock = clock
         self._checked: dict[str, Claims] = {}
@@ -98,23 +114,34 @@ class TokenAuthority:
         client_id: str | None = None,
         *,
         session_id: str | None = None,
+        key_id: str | None = None,
         scope: frozenset[str] | None = None,
+        issuer: str | None = None,
+        at: datetime | None = None,
+        token_id: str | None = None,
     ) -> str:
-        """Return a bearer token for a member, to be used by one API client if given (`azp`, the authorized party)."""
-        now = self._clock()
+        """Return a bearer token for a member, to be used by one API client if given (`azp`, the authorized party).
+
+        It is good while the session or the key lives that it came from. `issuer` is what the authorization server was
+        asked as, where nobody has said what it is called. Of the same `at` and `token_id` it is the same token, while
+        the same key signs.
+        """
+        now = at or self._clock()
         claims: dict[str, Any] = {
-            "iss": self.issuer,
+            "iss": issuer or self.issuer,
             "aud": self.audience,
             "sub": member_id,
             "ws": workspace_id,
             "iat": int(now.timestamp()),
             "exp": int((now + lifetime).timestamp()),
-            "jti": new_id(),
+            "jti": token_id or new_id(),
         }
         if client_id is not None:
             claims["azp"], claims["client_id"] = client_id, encode_id(CLIENT_PREFIX, client_id)
         if session_id is not None:
             claims["sid"] = session_id
+        if key_id is not None:
+            claims["key"] = key_id
         if scope is not None:
             claims["scope"] = " ".join(sorted(scope))
         return self.sign(claims, ACCESS_TOKEN_TYPE)
@@ -122,11 +149,23 @@ class TokenAuthority:
     def sign(self, claims: dict[str, Any], type_: str) -> str:
         """Return a JWT of any type (`typ`), signed with the key of today."""
         key = self.keys.signer()
-        return jwt.encode({"alg": ALGORITHM, "typ": type_, "kid": key.kid}, claims, key, algorithms=[ALGORITHM])
+        return jwt.encode({"alg": ALGORITHM, "typ": type_, "kid": key.kid}, claims, key, registry=REGISTRY)
+
+    def verify_id_token(self, token: str) -> dict[str, Any] | None:
+        """Return the claims of an ID token that was signed here, whatever its times say; None for any other text."""
+        try:
+            decoded = jwt.decode(token, self.keys.accepted(), registry=REGISTRY)
+        except _UNREADABLE:
+            return None
+        return decoded.claims if decoded.header.get("typ") == "JWT" and isinstance(decoded.claims, dict) else None
 
     def jwks(self) -> dict[str, Any]:
         """Return the public keys that tokens of today may be signed with, as a JWK set."""
         return self.keys.public()
+
+    def is_ours(self, issuer: object) -> bool:
+        """Return whether an `iss` is a name of this installation."""
+        return issuer == self.issuer or (self._is_local and isinstance(issuer, str) and bool(_LOCAL.match(issuer)))
 
     def known(self, token: str) -> Claims | None:
         """Return the claims of a token that was verified before and is good now, or None."""
@@ -165,15 +204,15 @@ class TokenAuthority:
         if len(token) > MAX_TOKEN_LENGTH:
             raise Unauthenticated("The bearer token is too long.")
         try:
-            decoded = jwt.decode(token, self.keys.accepted(), algorithms=[ALGORITHM])
-        except (JoseError, ValueError, TypeError, KeyError, UnicodeError, RecursionError):
+            decoded = jwt.decode(token, self.keys.accepted(), registry=REGISTRY)
+        except _UNREADABLE:
             raise Unauthenticated("The bearer token is malformed or was not issued here.") from None
         claims = decoded.claims
         if not isinstance(claims, dict):
             raise Unauthenticated("The bearer token is malformed or was not issued here.")
         if decoded.header.get("typ") != ACCESS_TOKEN_TYPE or _FOREIGN_KEY_HEADERS & decoded.header.keys():
             raise Unauthenticated("The bearer token is of another kind.")
-        if claims.get("iss") != self.issuer or claims.get("aud") != self.audience:
+        if not self.is_ours(claims.get("iss")) or claims.get("aud") != self.audience:
             raise Unauthenticated("The bearer token was issued by, or for, somebody else.")
         if "nbf" in claims and _time(claims, "nbf") > self._clock() + LEEWAY:
             raise Unauthenticated("The bearer token is not good yet: check the clocks.")
@@ -184,6 +223,7 @@ class TokenAuthority:
             _time(claims, "iat"),
             _id(claims, "azp") if "azp" in claims else None,
             _id(claims, "sid") if "sid" in claims else None,
+            _id(claims, "key") if "key" in claims else None,
             scope=_scope(claims),
         )
 

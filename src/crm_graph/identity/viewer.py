@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from crm_graph.identity.tokens import NOBODY
 
-Standing: TypeAlias = tuple[str, tuple[str, ...], str | None, str | None, str | None]
-"""Member, roles held, session, key and identity: what must be as it was for a viewer to be."""
+Standing: TypeAlias = tuple[str, tuple[str, ...], str | None, str | None, str | None, datetime | None]
+"""Member, roles held, session, key, identity and age: what must be as it was for a viewer to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Viewer:
     session_id: str | None = None
     key_id: str | None = None
     identity_id: str | None = None
+    unbound_since: datetime | None = None
+    """When a credential without a session and a key was made: a suspension since then has ended it."""
     read_only: bool = False
     """Whether the credential's scope is to read: then nothing is granted beyond that."""
 
@@ -52,7 +55,7 @@ class Viewer:
     @property
     def standing(self) -> Standing:
         """What must be as it was, beside the directory's version, for this viewer to be."""
-        return self.member_id, self.held_roles, self.session_id, self.key_id, self.identity_id
+        return self.member_id, self.held_roles, self.session_id, self.key_id, self.identity_id, self.unbound_since
 
     @property
     def binds(self) -> Mapping[str, Any]:

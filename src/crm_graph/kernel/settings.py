@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from crm_graph.kernel.errors import OperatorError
 
-MAY_BE_ZERO = frozenset({"event_retention_days"})
+MAY_BE_ZERO = frozenset({"event_retention_days", "refresh_leeway_seconds"})
 DOCUMENT_MODES = ("open", "warn", "trusted-only")
 
 
@@ -27,6 +27,9 @@ class Settings:
     """Where clients reach the installation, `https://crm.example.com`; without it, where they say they reach it, which
     is right on one's own machine and trusts the Host header elsewhere."""
     access_token_seconds: int = 600
+    refresh_leeway_seconds: int = 30
+    """How long after a refresh the token that was used answers the same pair again: for two tabs that refresh at once,
+    and for answers that get lost. 0: never."""
     session_days: int = 30
     """How long a session goes on without being used."""
     max_sessions: int = 100
@@ -37,6 +40,8 @@ class Settings:
     """How long a device waits for its member."""
     browser_sign_in_minutes: int = 480
     """How long the pages of the authorization server know who has signed in."""
+    id_token_algorithm: str = "RS256"  # noqa: S105 - no password
+    """What signs ID tokens: `RS256`, which every OpenID client knows, or `EdDSA`."""
     oauth_max_bytes: int = 16 * 1024
     """Of a request to the authorization server: its query, and its body."""
     oauth_requests_per_minute: int = 600
@@ -248,6 +253,9 @@ class Settings:
         settings = cls(**values)
         if settings.executor not in {"planned", "reference"}:
             raise OperatorError(f"CRM_EXECUTOR={settings.executor!r} is unknown", "set it to `planned` or `reference`")
+        if settings.id_token_algorithm not in {"RS256", "EdDSA"}:
+            value = settings.id_token_algorithm
+            raise OperatorError(f"CRM_ID_TOKEN_ALGORITHM={value!r} is unknown", "set it to `RS256` or `EdDSA`")
         if settings.command_line_client not in {"on", "off"}:
             value = settings.command_line_client
             raise OperatorError(f"CRM_COMMAND_LINE_CLIENT={value!r} is unknown", "set it to `on` or `off`")

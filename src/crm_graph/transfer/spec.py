@@ -187,6 +187,10 @@ def as_given(work: Work, draft: Draft, facts: Any) -> None:
     """Complete nothing: the defaults of the columns are enough."""
 
 
+async def nothing_afterwards(work: Work, drafts: Sequence[Draft]) -> None:
+    """Do nothing more."""
+
+
 def no_parts(work: Work, draft: Draft, facts: Any) -> Sequence[Part]:  # noqa: ARG001 - the shape of `parts`
     """Return no parts."""
     return ()
@@ -198,8 +202,8 @@ class ImportSpec:
 
     `matches` are the keys by which rows are recognised, the preferred one first; `unique` the values that no two rows
     may share. For each batch `gather` reads what the rest needs, `complete` fills in what follows from the given values
-    and raises Refused (its field: the column) for a row that cannot be, `parts` says what else is written. `created`
-    and `updated` return the event of a row.
+    and raises Refused (its field: the column) for a row that cannot be, `parts` says what else is written; `afterwards`
+    does what follows from stored rows that were changed. `created` and `updated` return the event of a row.
     """
 
     entity: str
@@ -214,6 +218,7 @@ class ImportSpec:
     gather: Callable[[Work, Sequence[Draft]], Awaitable[Any]] = nothing
     complete: Callable[[Work, Draft, Any], None] = as_given
     parts: Callable[[Work, Draft, Any], Sequence[Part]] = no_parts
+    afterwards: Callable[[Work, Sequence[Draft]], Awaitable[None]] = nothing_afterwards
 
     def column(self, name: str) -> Column | None:
         """Return a column by name; the id is one."""

@@ -17,11 +17,15 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 from starlette.applications import Starlette
 
+from crm_graph.api.oauth import forms
 from crm_graph.api.oauth.routes import routes
 from crm_graph.api.oauth.visits import Providers, of_workspace
+from crm_graph.domains.workspace.accounts.browsers import start_browser
+from crm_graph.domains.workspace.accounts.model import SignInMethod
+from crm_graph.domains.workspace.accounts.session_rows import UNBOUND
 from crm_graph.domains.workspace.clients.keys import make_key
 from crm_graph.graph.build import BuiltSchema
-from crm_graph.identity import browser
+from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.ids import encode_id, new_id
@@ -30,6 +34,7 @@ from tests.support.database import SavepointDatabase
 from tests.support.graph import Graph
 
 ISSUER = "http://127.0.0.1:8000"
+HERE = Origin("203.0.113.7", "a browser")
 CALLBACK = "https://app.example.com/callback"
 
 
@@ -122,9 +127,24 @@ class Site:
     async def sign_in(self, role: str = "sales_rep", workspace: str = "demo", ago_s: int = 0) -> Claims:
         """Let the browser be signed in, as a provider's callback leaves it."""
         claims = await self.graph.claims(role, workspace)
-        at = self.services.clock() - timedelta(seconds=ago_s)
-        signed_in = browser.BrowserSignIn(claims.workspace_id, claims.member_id, at, "OIDC")
-        self.http.cookies.set(browser.COOKIE, browser.seal(self.services, signed_in), domain="127.0.0.1", path="/oauth")
+        async with self.services.database.transaction() as session:
+            cookie = await start_browser(
+                self.services,
+                session,
+                claims.workspace_id,
+                claims.member_id,
+                method=SignInMethod.OIDC,
+                origin=HERE,
+                source=UNBOUND,
+            )
+        if ago_s:
+            await self.graph.rows(
+                "UPDATE member_session SET created_at = created_at - $1::interval,"
+                " expires_at = expires_at - $1::interval"
+                " WHERE id = (SELECT id FROM member_session WHERE kind = 'BROWSER' ORDER BY created_at DESC LIMIT 1)",
+                timedelta(seconds=ago_s),
+            )
+        self.http.cookies.set(forms.SIGNED_IN, cookie, domain="127.0.0.1", path="/oauth")
         return claims
 
     async def authorize(self, client: Registered, pkce: Pkce, **changes: str | None) -> httpx.Response:

@@ -55,4 +55,6 @@ async def test_a_token_to_read_revokes_nothing(site: Site) -> None:
     source = REVOKE.replace("$id: ID!", f'$id: ID = "{client.client_id}"')
     found = await site.ask(tokens["access_token"], source)
     assert found["errors"][0]["extensions"]["code"] == "FORBIDDEN"
-    assert await site.graph.value("SELECT count(*) FROM member_session WHERE revoked_at IS NULL") == 1
+    assert (
+        await site.graph.value("SELECT count(*) FROM member_session WHERE revoked_at IS NULL AND kind = 'TOKENS'") == 1
+    )

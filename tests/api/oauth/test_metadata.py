@@ -23,7 +23,8 @@ async def test_the_metadata_says_what_there_is(site: Site, document: str) -> Non
     assert body["authorization_response_iss_parameter_supported"] is True
     assert set(body["grant_types_supported"]).isdisjoint({"implicit", "password"})
     endpoints = {value for name, value in body.items() if name.endswith(("_endpoint", "_uri"))}
-    assert len(endpoints) == 7
+    assert len(endpoints) == 8
+    assert "RS256" in body["id_token_signing_alg_values_supported"]
     for address in endpoints:
         answer = await site.http.get(address)
         assert answer.status_code in {200, 400, 401, 405}, address
@@ -32,8 +33,11 @@ async def test_the_metadata_says_what_there_is(site: Site, document: str) -> Non
 async def test_the_keys_are_public_and_may_be_kept(site: Site) -> None:
     found = await site.http.get("/oauth/jwks")
     assert found.headers["cache-control"] == "public, max-age=3600"
-    for key in found.json()["keys"]:
-        assert key.keys() == {"kty", "crv", "x", "use", "alg", "kid"}
+    keys = found.json()["keys"]
+    for key in keys:
+        public = {"crv", "x"} if key["kty"] == "OKP" else {"n", "e"}
+        assert key.keys() == {"kty", "use", "alg", "kid", *public}
+    assert [key["alg"] for key in keys] == ["EdDSA"] * 3 + ["RS256"] * 2
 
 
 async def test_no_host_header_makes_an_issuer(site: Site) -> None:

@@ -7,11 +7,11 @@ from urllib.parse import quote
 
 import pyotp
 
+from crm_graph.api.oauth import forms
 from crm_graph.domains.workspace.accounts.credentials import read_credential, set_password
 from crm_graph.domains.workspace.accounts.journal import SYSTEM
 from crm_graph.domains.workspace.accounts.second_factor import confirm, offer
 from crm_graph.graph.build import BuiltSchema
-from crm_graph.identity import browser
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.settings import Settings
@@ -38,7 +38,7 @@ async def test_a_password_lets_a_member_in_and_on(site: Site) -> None:
     assert "form-action 'self' https://app.example.com;" in page.headers["content-security-policy"]
     entered = await site.submit(page, email=email, password=PASSWORD)
     assert (entered.status_code, entered.headers["cache-control"]) == (303, "no-store")
-    cookie = next(each for each in entered.headers.get_list("set-cookie") if each.startswith(browser.COOKIE))
+    cookie = next(each for each in entered.headers.get_list("set-cookie") if each.startswith(forms.SIGNED_IN))
     assert {"HttpOnly", "Path=/oauth", "SameSite=lax"} <= {each.strip() for each in cookie.split(";")}
     assert PASSWORD not in cookie
     back = redirected(await site.http.get(entered.headers["location"]))
@@ -69,7 +69,7 @@ async def test_wrong_passwords_unknown_accounts_and_other_workspaces_are_told_al
         {"email": foreign, "password": PASSWORD},
     ):
         found = await site.submit(page, **given)
-        assert (found.status_code, browser.COOKIE in found.headers.get("set-cookie", "")) == (403, False)
+        assert (found.status_code, forms.SIGNED_IN in found.headers.get("set-cookie", "")) == (403, False)
         assert PASSWORD not in found.text
         answers.append(re.sub(r'value="[^"]*@[^"]*"', "", found.text))
     assert len(set(answers)) == 1
@@ -89,7 +89,9 @@ async def test_guesses_are_counted(site: Site) -> None:
 async def test_a_second_factor_is_asked_for(site: Site) -> None:
     claims, email = await with_password(site)
     async with site.services.database.transaction() as session:
-        secret, _ = await offer(site.services, session, claims.workspace_id, claims.member_id, email)
+        held = await read_credential(session, claims.workspace_id, claims.member_id)
+        assert held is not None
+        secret, _ = await offer(site.services, session, claims.workspace_id, claims.member_id, held)
     async with site.services.database.transaction() as session:
         held = await read_credential(session, claims.workspace_id, claims.member_id)
         assert held is not None
@@ -137,7 +139,7 @@ async def test_cookies_of_others_are_none(site: Site) -> None:
     client = await site.client(first_party=True)
     await site.sign_in(ago_s=site.services.settings.browser_sign_in_minutes * 60 + 10)
     assert 'name="password"' in (await site.authorize(client, Pkce())).text
-    site.http.cookies.set(browser.COOKIE, "forged", domain="127.0.0.1", path="/oauth")
+    site.http.cookies.set(forms.SIGNED_IN, "forged", domain="127.0.0.1", path="/oauth")
     assert 'name="password"' in (await site.authorize(client, Pkce())).text
 
 

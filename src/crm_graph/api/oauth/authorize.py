@@ -73,7 +73,7 @@ class Authorize:
                 return self._sign_in.expired(request)
             decision = ALLOW if form.get("decision") == ALLOW else DENY
         owner = await self._owner(exchange, request, parameters)
-        asked = OAuthRequest("GET", exchange.issuer + PATH, request.headers, parameters, of_query=True)
+        asked = OAuthRequest("GET", exchange.address + PATH, request.headers, parameters, of_query=True)
         server = Server(exchange)
         found = await exchange.run(lambda: _judge(server, asked, owner, decision))
         if isinstance(found, Answer):
@@ -110,7 +110,7 @@ class Authorize:
             another=f"{PATH}?{urlencode({**parameters, 'prompt': 'login'})}",
             form_token=forms.form_token(services, request, browser_id, here),
         )
-        forms.set_cookie(response, self._desk.begin(request).issuer, forms.COOKIE, browser_id)
+        forms.set_cookie(response, self._desk.begin(request).address, forms.COOKIE, browser_id)
         return response
 
 

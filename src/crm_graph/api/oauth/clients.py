@@ -28,6 +28,8 @@ class OAuthClient(ClientMixin):  # type: ignore[misc] # Authlib is untyped
     def __init__(self, exchange: Exchange, app: App) -> None:
         self._exchange = exchange
         self.app = app
+        self.key_id: str | None = None
+        """The API key that it has shown in this exchange, if it has."""
 
     @property
     def client_id(self) -> str:
@@ -61,6 +63,7 @@ class OAuthClient(ClientMixin):  # type: ignore[misc] # Authlib is untyped
         key = self._exchange.wait(verify_key(self._exchange.reader(), client_secret, now))
         if key is None or (key.workspace_id, key.client_id) != (app.workspace_id, app.id):
             return False
+        self.key_id = key.key_id
         self._exchange.wait(note_use(services.database, key.workspace_id, key.key_id, now))
         return True
 

@@ -27,7 +27,7 @@ class Devices(DeviceAuthorizationEndpoint):  # type: ignore[misc] # Authlib is u
     def get_verification_uri(self) -> str:
         """Return where the member answers."""
         exchange: Exchange = self.server.exchange
-        return exchange.issuer + PATH
+        return exchange.address + PATH
 
     def save_device_credential(self, client_id: str, scope: str | None, data: Mapping[str, Any]) -> None:
         """Let the device wait."""

@@ -26,7 +26,7 @@ from crm_graph.api.oauth.texts import texts_for
 from crm_graph.api.oauth.visits import Desk
 from crm_graph.domains.workspace.authorizations.apps import find_app
 from crm_graph.domains.workspace.authorizations.devices import answer_device, find_waiting, normalize_user_code
-from crm_graph.kernel.errors import RateLimited
+from crm_graph.kernel.errors import RateLimited, Unauthenticated
 
 
 class DevicePages:
@@ -72,7 +72,7 @@ class DevicePages:
             return self._sign_in.expired(request)
         await count_user_code(exchange, owner)
         if decision in {ALLOW, DENY}:
-            return await self._decide(request, exchange, owner, code, approved=decision == ALLOW)
+            return await self._decide(request, exchange, code, approved=decision == ALLOW)
         return await self._ask(request, exchange, owner, code)
 
     async def _ask(self, request: Request, exchange: Exchange, owner: Owner, code: str) -> Response:
@@ -95,24 +95,19 @@ class DevicePages:
             another=f"{PATH}?{urlencode({'user_code': code, 'switch': '1'})}",
             form_token=forms.form_token(services, request, browser_id, f"{PATH} {code}"),
         )
-        forms.set_cookie(response, exchange.issuer, forms.COOKIE, browser_id)
+        forms.set_cookie(response, exchange.address, forms.COOKIE, browser_id)
         return response
 
-    async def _decide(
-        self, request: Request, exchange: Exchange, owner: Owner, code: str, *, approved: bool
-    ) -> Response:
-        services, person = self._desk.services, owner.person
-        async with services.database.transaction() as session:
-            found = await answer_device(
-                services,
-                session,
-                person.workspace_id,
-                code,
-                person.member_id,
-                owner.at,
-                exchange.origin,
-                approved=approved,
-            )
+    async def _decide(self, request: Request, exchange: Exchange, code: str, *, approved: bool) -> Response:
+        services = self._desk.services
+        signed_in = await self._desk.signed_in(exchange, request)
+        if signed_in is None:
+            return self._sign_in.expired(request)
+        try:
+            async with services.database.transaction() as session:
+                found = await answer_device(services, session, signed_in, code, exchange.origin, approved=approved)
+        except Unauthenticated:
+            return self._sign_in.expired(request)
         if not found:
             return self._form(request, exchange, code, "device_unknown")
         texts = _texts(request)
@@ -130,7 +125,7 @@ class DevicePages:
             code=code,
             form_token=forms.form_token(self._desk.services, request, browser_id, PATH),
         )
-        forms.set_cookie(response, exchange.issuer, forms.COOKIE, browser_id)
+        forms.set_cookie(response, exchange.address, forms.COOKIE, browser_id)
         return response
 
 

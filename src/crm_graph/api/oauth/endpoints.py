@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from crm_graph.api.oauth.answers import OPEN_TO_ALL, Answer, answer, refusal, too_many
 from crm_graph.api.oauth.attempts import count_wrong_secret
-from crm_graph.api.oauth.issuer import issuer_of
+from crm_graph.api.oauth.issuer import place_of
 from crm_graph.api.oauth.metadata import metadata
 from crm_graph.api.oauth.openid import Userinfo
 from crm_graph.api.oauth.requests import OAuthRequest, read_form
@@ -58,7 +58,7 @@ class Endpoints:
             return Response(status_code=204, headers=_PREFLIGHT)
         try:
             exchange = self._desk.begin(request)
-            asked = OAuthRequest(request.method, exchange.issuer + request.url.path, request.headers, {})
+            asked = OAuthRequest(request.method, exchange.address + request.url.path, request.headers, {})
             found = await exchange.run(lambda: answer(*Userinfo(exchange, asked)(asked)))
         except OAuth2Error as error:
             found = refusal(error)
@@ -67,13 +67,13 @@ class Endpoints:
     async def jwks(self, _: Request) -> Response:
         """Give the keys by which our tokens can be checked."""
         headers = {"Cache-Control": f"public, max-age={KEYS_MAX_AGE_S}", **OPEN_TO_ALL}
-        body = orjson.dumps(self._desk.services.authority.jwks())
+        body = orjson.dumps(await self._desk.services.jwks())
         return Response(body, media_type="application/jwk-set+json", headers=headers)
 
     async def metadata(self, request: Request) -> Response:
         """Say where everything is."""
         try:
-            body = orjson.dumps(metadata(issuer_of(self._desk.services.settings, request)))
+            body = orjson.dumps(metadata(place_of(self._desk.services.settings, request)))
         except BadUserInput as error:
             return refusal(InvalidRequestError(error.message))
         headers = {"Cache-Control": f"public, max-age={METADATA_MAX_AGE_S}", "Vary": "Host", **OPEN_TO_ALL}
@@ -98,8 +98,9 @@ class Endpoints:
         if retry_after_s:
             return too_many(retry_after_s)
         parameters = await read_form(request, self._desk.services.settings.oauth_max_bytes)
-        asked = OAuthRequest("POST", exchange.issuer + request.url.path, request.headers, parameters)
+        asked = OAuthRequest("POST", exchange.address + request.url.path, request.headers, parameters)
         server = Server(exchange)
+        await exchange.services.rsa.turn()
         found = await exchange.run(lambda: act(server, asked))
         if found.status_code == 401:
             await count_wrong_secret(exchange)

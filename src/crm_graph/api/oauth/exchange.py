@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from sqlalchemy.util.concurrency import await_, greenlet_spawn
 
+from crm_graph.api.oauth.issuer import Place
 from crm_graph.api.oauth.limits import Limiter
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.domains.workspace.accounts.sessions import TokenPair
@@ -41,9 +42,11 @@ T = TypeVar("T")
 class Exchange:
     """What the parts of one request share."""
 
-    def __init__(self, services: Services, issuer: str, origin: Origin, limiter: Limiter) -> None:
+    def __init__(self, services: Services, place: Place, origin: Origin, limiter: Limiter) -> None:
         self.services = services
-        self.issuer = issuer
+        self.issuer = place.issuer
+        self.address = place.address
+        """Where this server's endpoints are."""
         self.origin = origin
         self.limiter = limiter
         self.started: TokenPair | None = None

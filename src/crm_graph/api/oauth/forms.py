@@ -15,10 +15,11 @@ import secrets
 from starlette.requests import Request
 from starlette.responses import Response
 
-from crm_graph.identity import browser
 from crm_graph.identity.services import Services
 
 COOKIE = "crm_form"
+SIGNED_IN = "crm_signed_in"
+"""The cookie of a browser's sign-in (`accounts/browsers.py`)."""
 FIELD = "form_token"
 PATH = "/oauth"
 _PURPOSE = "form tokens"
@@ -44,14 +45,14 @@ def is_own_form(services: Services, request: Request, given: str | None, page: s
     return any(hmac.compare_digest(given, _token(key, request, browser_id, page)) for key in services.keys(_PURPOSE))
 
 
-def set_cookie(response: Response, issuer: str, name: str, value: str, max_age_s: int | None = None) -> None:
-    """Set a cookie of the authorization server's pages."""
+def set_cookie(response: Response, address: str, name: str, value: str, max_age_s: int | None = None) -> None:
+    """Set a cookie of the authorization server's pages, which are at an address."""
     response.set_cookie(
-        name, value, max_age=max_age_s, path=PATH, secure=issuer.startswith("https://"), httponly=True, samesite="lax"
+        name, value, max_age=max_age_s, path=PATH, secure=address.startswith("https://"), httponly=True, samesite="lax"
     )
 
 
 def _token(key: bytes, request: Request, browser_id: str, page: str) -> str:
-    signed_in = request.cookies.get(browser.COOKIE, "")
+    signed_in = request.cookies.get(SIGNED_IN, "")
     text = "\0".join((browser_id, hashlib.sha256(signed_in.encode()).hexdigest(), page))
     return base64.urlsafe_b64encode(hmac.digest(key, text.encode(), hashlib.sha256)).rstrip(b"=").decode()

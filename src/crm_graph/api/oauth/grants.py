@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidScopeError, scope_to_list
+from authlib.oauth2.rfc6749 import AccessDeniedError, InvalidGrantError, InvalidScopeError, scope_to_list
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, ClientCredentialsGrant, RefreshTokenGrant
 from authlib.oauth2.rfc8628 import DeviceCodeGrant
 
@@ -27,10 +27,11 @@ from crm_graph.kernel.ids import encode_id
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The resource owner: a member, and when they proved who they are."""
+    """The resource owner: a member, when they proved who they are, and the browser's sign-in by which that is known."""
 
     person: Person
     at: datetime
+    signed_in_id: str
 
 
 class Code:
@@ -89,8 +90,12 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc] # Authlib is unty
             data.get("nonce"),
             data["code_challenge"],
             owner.at,
+            owner.signed_in_id,
         )
-        self._exchange.wait(save_code(self._exchange.services, self._exchange.session(), code, new))
+        try:
+            self._exchange.wait(save_code(self._exchange.services, self._exchange.session(), code, new))
+        except Unauthenticated:
+            raise AccessDeniedError(redirect_uri=request.payload.redirect_uri) from None
 
     def query_authorization_code(self, code: str, client: OAuthClient) -> Code | None:
         """Return a code of this client; None for any other, and for one that was used, which ends its session."""
@@ -112,7 +117,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc] # Authlib is unty
         """Return the member, unless they were suspended meanwhile."""
         bound = authorization_code.found.bound
         person = self._exchange.wait(find_person(self._exchange.session(), bound.workspace_id, bound.member_id))
-        return None if person is None else Owner(person, bound.auth_time)
+        return None if person is None else Owner(person, bound.auth_time, bound.signed_in_id)
 
 
 class ShownToken:
@@ -151,18 +156,22 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc] # Authlib is untype
         alone: the session keeps its own (RFC 6749, section 6)."""
         exchange: Exchange = self.server.exchange
         services, client_id = exchange.services, self.request.client.app.id
+        narrower = frozenset(scope_to_list(self.request.payload.scope or "")) or None
         try:
-            pair = exchange.wait(refresh_session(services, refresh_token.text, exchange.origin, client_id))
+            pair = exchange.wait(
+                refresh_session(
+                    services,
+                    refresh_token.text,
+                    exchange.origin,
+                    client_id,
+                    scope=narrower,
+                    issuer=exchange.issuer,
+                )
+            )
         except Unauthenticated:
             raise InvalidGrantError from None
-        scopes, access_token = pair.scope or frozenset(), pair.access_token
-        narrower = frozenset(scope_to_list(self.request.payload.scope or "")) or scopes
-        if narrower != scopes:
-            lifetime = timedelta(seconds=services.settings.access_token_seconds)
-            access_token = services.authority.issue(
-                pair.workspace_id, pair.member_id, lifetime, client_id, session_id=pair.session_id, scope=narrower
-            )
-        return {**self.server.bearer(access_token, narrower), "refresh_token": pair.refresh_token}
+        scopes = narrower or pair.scope or frozenset()
+        return {**self.server.bearer(pair.access_token, scopes), "refresh_token": pair.refresh_token}
 
     def revoke_old_credential(self, refresh_token: ShownToken) -> None:
         """Do nothing: it was used up."""
@@ -221,7 +230,9 @@ class DeviceGrant(DeviceCodeGrant):  # type: ignore[misc] # Authlib is untyped
         if found.approved is None or found.member_id is None or found.auth_time is None:
             return None
         person = exchange.wait(find_person(exchange.session(), found.workspace_id, found.member_id))
-        return (None, False) if person is None else (Owner(person, found.auth_time), found.approved)
+        if person is None or found.signed_in_id is None:
+            return None, False
+        return Owner(person, found.auth_time, found.signed_in_id), found.approved
 
     def should_slow_down(self, credential: Device) -> bool:
         """Note that the device asked; return whether it did so too soon."""

@@ -1,7 +1,9 @@
-"""Who the authorization server says it is: one address, which clients compare letter by letter (RFC 8414, RFC 9207)."""
+"""Who the authorization server says it is: one name, which clients compare letter by letter (RFC 8414, RFC 9207), and
+which is in its tokens, in what it says of them, and in its answers alike."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -12,18 +14,28 @@ from crm_graph.kernel.settings import Settings
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-def issuer_of(settings: Settings, request: Request) -> str:
-    """Return the issuer: `CRM_PUBLIC_URL`, or on one's own machine the address that was asked for.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the authorization server is called, and where its endpoints are: the same, unless `CRM_ISSUER` says else."""
+
+    issuer: str
+    address: str
+
+
+def place_of(settings: Settings, request: Request) -> Place:
+    """Return the place: `CRM_PUBLIC_URL`, or on one's own machine the address that was asked for.
 
     Raises BadUserInput where neither is known: the Host header is whatever the asker wrote, and an issuer out of it
     would be printed into documents that others keep.
     """
     if settings.public_url:
-        return settings.public_url.rstrip("/")
+        address = settings.public_url.rstrip("/")
+        return Place(settings.issuer or address, address)
     try:
         host = urlsplit(f"//{request.headers.get('host', '')}").hostname
     except ValueError:
         host = None
     if host not in LOOPBACK:
         raise BadUserInput("This server does not know its own address: its operator must set CRM_PUBLIC_URL.")
-    return f"{request.url.scheme}://{request.headers['host']}"
+    address = f"{request.url.scheme}://{request.headers['host']}"
+    return Place(settings.issuer or address, address)

@@ -7,20 +7,23 @@ from typing import Any
 from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 
 from crm_graph.api.oauth.clients import ALL_METHODS, SCOPES, SECRET_METHODS
+from crm_graph.api.oauth.issuer import Place
 from crm_graph.identity.keys import ALGORITHM
+from crm_graph.identity.rsa_keys import RS256
 
 
-def metadata(issuer: str) -> dict[str, Any]:
+def metadata(place: Place) -> dict[str, Any]:
     """Return the one document of both kinds."""
     return {
-        "issuer": issuer,
-        "authorization_endpoint": f"{issuer}/oauth/authorize",
-        "token_endpoint": f"{issuer}/oauth/token",
-        "device_authorization_endpoint": f"{issuer}/oauth/device_authorization",
-        "revocation_endpoint": f"{issuer}/oauth/revoke",
-        "introspection_endpoint": f"{issuer}/oauth/introspect",
-        "userinfo_endpoint": f"{issuer}/oauth/userinfo",
-        "jwks_uri": f"{issuer}/oauth/jwks",
+        "issuer": place.issuer,
+        "authorization_endpoint": f"{place.address}/oauth/authorize",
+        "token_endpoint": f"{place.address}/oauth/token",
+        "device_authorization_endpoint": f"{place.address}/oauth/device_authorization",
+        "revocation_endpoint": f"{place.address}/oauth/revoke",
+        "introspection_endpoint": f"{place.address}/oauth/introspect",
+        "userinfo_endpoint": f"{place.address}/oauth/userinfo",
+        "end_session_endpoint": f"{place.address}/oauth/sign-out",
+        "jwks_uri": f"{place.address}/oauth/jwks",
         "scopes_supported": list(SCOPES),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
@@ -36,7 +39,7 @@ def metadata(issuer: str) -> dict[str, Any]:
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [ALGORITHM],
+        "id_token_signing_alg_values_supported": [RS256, ALGORITHM],
         "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "name", "email"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "ui_locales_supported": ["en", "zh"],

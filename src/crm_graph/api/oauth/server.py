@@ -8,7 +8,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidClientError, InvalidRequestError, OAuth2Error
+from authlib.oauth2.rfc6749 import (
+    AccessDeniedError,
+    AuthorizationServer,
+    InvalidClientError,
+    InvalidGrantError,
+    InvalidRequestError,
+    OAuth2Error,
+)
 from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 from authlib.oauth2.rfc9207 import IssuerParameter
 
@@ -23,8 +30,10 @@ from crm_graph.api.oauth.requests import OAuthRequest
 from crm_graph.api.oauth.restrictions import Restrictions
 from crm_graph.api.oauth.tokens import Introspection, Revocation
 from crm_graph.domains.workspace.accounts.model import SignInMethod
+from crm_graph.domains.workspace.accounts.session_rows import Source
 from crm_graph.domains.workspace.accounts.sessions import start_session
 from crm_graph.domains.workspace.authorizations.apps import find_person
+from crm_graph.kernel.errors import Unauthenticated
 
 
 class _Issuer(IssuerParameter):  # type: ignore[misc] # Authlib is untyped
@@ -108,31 +117,46 @@ class Server(AuthorizationServer):  # type: ignore[misc] # Authlib is untyped
         """Start the session of a member with a client, and return its first tokens."""
         app, exchange = client.app, self.exchange
         scopes = frozenset(scope.split())
-        method = SignInMethod.DEVICE if grant_type == DEVICE_CODE_GRANT_TYPE else SignInMethod.OAUTH
-        pair = exchange.wait(
-            start_session(
-                exchange.services,
-                exchange.session(),
-                app.workspace_id,
-                user.person.member_id,
-                method=method,
-                origin=exchange.origin,
-                client_id=app.id,
-                scope=scopes,
+        is_device = grant_type == DEVICE_CODE_GRANT_TYPE
+        try:
+            pair = exchange.wait(
+                start_session(
+                    exchange.services,
+                    exchange.session(),
+                    app.workspace_id,
+                    user.person.member_id,
+                    method=SignInMethod.DEVICE if is_device else SignInMethod.OAUTH,
+                    origin=exchange.origin,
+                    client_id=app.id,
+                    scope=scopes,
+                    source=Source(signed_in_id=user.signed_in_id),
+                    issuer=exchange.issuer,
+                )
             )
-        )
+        except Unauthenticated:  # the member, or the sign-in that the code came from, has gone
+            raise (AccessDeniedError() if is_device else InvalidGrantError()) from None
         exchange.started = pair
         return {**self.bearer(pair.access_token, scopes), "refresh_token": pair.refresh_token}
 
     def _token_of_client(self, *, client: OAuthClient, scope: str | None, **_: Any) -> dict[str, Any]:
-        """Return a token by which a client acts as its service member. No session: it asks for another when it ends."""
+        """Return a token by which a client acts as its service member. It asks for another when it ends; the token is
+        good while the key is that it was got by."""
         app, services = client.app, self.exchange.services
         assert app.member_id is not None
         if self.exchange.wait(find_person(self.exchange.reader(), app.workspace_id, app.member_id)) is None:
             raise InvalidClientError("The client's service member may not come in.")
         scopes = frozenset(client.get_allowed_scope(scope).split())
         lifetime = timedelta(seconds=services.settings.access_token_seconds)
-        token = services.authority.issue(app.workspace_id, app.member_id, lifetime, app.id, scope=scopes)
+        assert client.key_id is not None, "a client by itself has shown a key"
+        token = services.authority.issue(
+            app.workspace_id,
+            app.member_id,
+            lifetime,
+            app.id,
+            key_id=client.key_id,
+            scope=scopes,
+            issuer=self.exchange.issuer,
+        )
         return self.bearer(token, scopes)
 
     def bearer(self, access_token: str, scopes: frozenset[str]) -> dict[str, Any]:

@@ -19,11 +19,17 @@ from crm_graph.api.oauth.pages import page
 from crm_graph.api.oauth.requests import parse_parameters, read_form
 from crm_graph.api.oauth.texts import texts_for
 from crm_graph.api.oauth.visits import Desk
+from crm_graph.domains.workspace.accounts.browsers import start_browser
 from crm_graph.domains.workspace.accounts.model import SignInMethod
-from crm_graph.domains.workspace.accounts.sign_in import SecondFactorRequired, SignInFailure, authenticate
+from crm_graph.domains.workspace.accounts.session_rows import Source
+from crm_graph.domains.workspace.accounts.sign_in import (
+    Identified,
+    SecondFactorRequired,
+    SignInFailure,
+    authenticate,
+)
 from crm_graph.domains.workspace.authorizations.apps import App
-from crm_graph.identity import browser
-from crm_graph.kernel.errors import RateLimited
+from crm_graph.kernel.errors import RateLimited, Unauthenticated
 
 AUTHORIZE = "/oauth/authorize"
 MAX_CONTINUE_LENGTH = 16_000
@@ -73,13 +79,27 @@ class SignIn:
         except SecondFactorRequired as error:
             problem = texts["second_factor_wrong" if error.wrong else "second_factor_needed"]
             return await self._page(request, exchange, target, email, 403, problem, second_factor=True)
+        try:
+            cookie = await self._start(exchange, found)
+        except Unauthenticated:  # what was checked has changed at this very moment
+            return await self._page(request, exchange, target, email, 403, texts["sign_in_failed"])
         response = RedirectResponse(target.continue_, 303, NO_STORE)
-        signed_in = browser.BrowserSignIn(
-            found.workspace_id, found.member_id, services.clock(), SignInMethod.PASSWORD.value
-        )
         max_age_s = services.settings.browser_sign_in_minutes * 60
-        forms.set_cookie(response, exchange.issuer, browser.COOKIE, browser.seal(services, signed_in), max_age_s)
+        forms.set_cookie(response, exchange.address, forms.SIGNED_IN, cookie, max_age_s)
         return response
+
+    async def _start(self, exchange: Exchange, who: Identified) -> str:
+        """Sign a member in with this browser; return the cookie's value. Raises Unauthenticated."""
+        async with exchange.services.database.transaction() as session:
+            return await start_browser(
+                exchange.services,
+                session,
+                who.workspace_id,
+                who.member_id,
+                method=SignInMethod.PASSWORD,
+                origin=exchange.origin,
+                source=Source(generation=who.generation),
+            )
 
     async def page(self, request: Request, exchange: Exchange, continue_: str, email: str = "") -> Response:
         """Return the page, for going on to an address of ours afterwards."""
@@ -117,7 +137,7 @@ class SignIn:
             providers=[_link(id_, name, target.continue_) for id_, name in providers],
             form_token=forms.form_token(services, request, browser_id, _page(target.continue_)),
         )
-        forms.set_cookie(response, exchange.issuer, forms.COOKIE, browser_id)
+        forms.set_cookie(response, exchange.address, forms.COOKIE, browser_id)
         return response
 
     async def _target(self, exchange: Exchange, continue_: str) -> _Target:

@@ -16,11 +16,11 @@ from crm_graph.domains.workspace.accounts.directory import MemberDirectory
 from crm_graph.domains.workspace.accounts.journal import By
 from crm_graph.domains.workspace.accounts.model import RevokedReason
 from crm_graph.domains.workspace.accounts.sessions import (
-    PREFIX,
     find_refresh_token,
     revoke_by_refresh_token,
     revoke_session,
 )
+from crm_graph.domains.workspace.accounts.spelling import REFRESH_TOKEN
 from crm_graph.domains.workspace.authorizations.apps import Person, find_person
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import Unauthenticated
@@ -91,7 +91,7 @@ def find_access_token(exchange: Exchange, text: str) -> AccessToken | None:
 
 def find_token(exchange: Exchange, text: str) -> AccessToken | RefreshToken | None:
     """Return a token of ours of either kind. What kind it is can be seen, so the asker's hint is not needed."""
-    if not text.startswith(PREFIX):
+    if not text.startswith(REFRESH_TOKEN.prefix):
         return find_access_token(exchange, text)
     shown = exchange.wait(find_refresh_token(exchange.services, exchange.reader(), text))
     return None if shown is None else RefreshToken(text, shown)
@@ -148,7 +148,7 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc] # Authlib is untyped
         claims = token.claims
         if claims.session_id is None:
             raise OAuth2Error(
-                "A token of client credentials ends by itself, or with its client.", error="unsupported_token_type"
+                "A token of client credentials ends by itself, or with its key.", error="unsupported_token_type"
             )
         by = By(claims.member_id, exchange.origin, None, client_id)
         exchange.wait(

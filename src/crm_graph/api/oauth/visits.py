@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TypeAlias
 
 from authlib.oauth2.rfc6749 import InvalidRequestError
 from starlette.requests import Request
 
 from crm_graph.api.engine import Engine
+from crm_graph.api.oauth import forms
 from crm_graph.api.oauth.exchange import Exchange
 from crm_graph.api.oauth.grants import Owner
-from crm_graph.api.oauth.issuer import issuer_of
+from crm_graph.api.oauth.issuer import place_of
 from crm_graph.api.oauth.limits import Limiter
-from crm_graph.domains.workspace.authorizations.apps import find_person
+from crm_graph.domains.workspace.accounts.browsers import SignedInBrowser, find_browser
+from crm_graph.domains.workspace.authorizations.apps import Person
 from crm_graph.domains.workspace.providers.directory import providers_for_sign_in
-from crm_graph.identity import browser
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import BadUserInput
 
@@ -56,20 +56,19 @@ class Desk:
         headers = request.headers
         origin = self.engine().origin(peer, headers.get("x-forwarded-for"), headers.get("user-agent"))
         try:
-            issuer = issuer_of(self.services.settings, request)
+            here = place_of(self.services.settings, request)
         except BadUserInput as error:
             raise InvalidRequestError(error.message) from None
-        return Exchange(self.services, issuer, origin, self.limiter())
+        return Exchange(self.services, here, origin, self.limiter())
 
-    def signed_in(self, request: Request) -> browser.BrowserSignIn | None:
-        """Return who has signed in with this browser, as its cookie says."""
-        max_age = timedelta(minutes=self.services.settings.browser_sign_in_minutes)
-        return browser.unseal(self.services, request.cookies.get(browser.COOKIE), max_age)
+    async def signed_in(self, exchange: Exchange, request: Request) -> SignedInBrowser | None:
+        """Return who has signed in with this browser, as of now."""
+        return await find_browser(exchange.services, exchange.reader(), request.cookies.get(forms.SIGNED_IN))
 
     async def owner(self, exchange: Exchange, request: Request, workspace_id: str | None = None) -> Owner | None:
         """Return the member who has signed in with this browser, as of now; None for one of another workspace."""
-        found = self.signed_in(request)
+        found = await self.signed_in(exchange, request)
         if found is None or (workspace_id is not None and found.workspace_id != workspace_id):
             return None
-        person = await find_person(exchange.reader(), found.workspace_id, found.member_id)
-        return None if person is None else Owner(person, found.at)
+        person = Person(found.workspace_id, found.member_id, found.name, found.email)
+        return Owner(person, found.at, found.session_id)

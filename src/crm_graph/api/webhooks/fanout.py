@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -16,7 +17,7 @@ from crm_graph.api.webhooks.stopping import stop
 from crm_graph.db.session import Record, Session
 from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.webhooks.model import EndpointStatus
-from crm_graph.domains.workspace.webhooks.rules import DEFINITIONS, viewer_of
+from crm_graph.domains.workspace.webhooks.rules import DEFINITIONS, forsaken, viewer_of
 from crm_graph.domains.workspace.webhooks.signing import message_id
 from crm_graph.events.log import COLUMNS, Event, end
 from crm_graph.graph.build import BuiltSchema
@@ -49,7 +50,7 @@ _BEHIND = Statement(
     {},
 )
 _LOCK = Statement(
-    "SELECT event_types, filter, roles, cursor FROM webhook_endpoint"
+    "SELECT event_types, filter, roles, member_id, updated_at, cursor FROM webhook_endpoint"
     " WHERE workspace_id = $1 AND id = $2 AND status = 'ACTIVE' FOR UPDATE SKIP LOCKED",
     ("workspace_id", "id"),
     {},
@@ -115,9 +116,15 @@ class FanOut:
             last = events[-1].cursor if events else position
             if len(events) < batch:
                 last = max(last, newest)
-            roles = {"workspace_id": workspace_id, "roles": endpoint["roles"]}
-            (found,) = await session.fetch(DEFINITIONS, roles)
-            viewer = viewer_of(workspace_id, endpoint_id, endpoint["roles"], tuple(found))
+            roles, member_id = endpoint["roles"], endpoint["member_id"]
+            changed_at = datetime.fromisoformat(endpoint["updated_at"])
+            asked = {"workspace_id": workspace_id, "roles": roles, "member_id": member_id, "changed_at": changed_at}
+            (found,) = await session.fetch(DEFINITIONS, asked)
+            why = forsaken(roles, member_id, tuple(found))
+            if why is not None:
+                await stop(self.engine, session, workspace_id, endpoint_id, EndpointStatus.PAUSED, why)
+                return 0
+            viewer = viewer_of(workspace_id, endpoint_id, roles, tuple(found))
             try:
                 told = await self._told(session, viewer, endpoint, events)
             except BrokenSelection as broken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from crm_graph.api.body import GraphQLRequest
@@ -15,7 +15,7 @@ from crm_graph.api.webhooks.fanout import judged
 from crm_graph.db.session import Record
 from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.webhooks.operations import PING
-from crm_graph.domains.workspace.webhooks.rules import DEFINITIONS, viewer_of
+from crm_graph.domains.workspace.webhooks.rules import DEFINITIONS, forsaken, viewer_of
 from crm_graph.events.log import COLUMNS, Event
 from crm_graph.graph.judging import ChangeKind
 from crm_graph.graph.live import changed_fields, event_name
@@ -46,9 +46,14 @@ class Payloads:
 
     async def make(self, delivery: Record, endpoint: Record) -> Payload:
         """Return what is sent. Raises BrokenSelection where the endpoint cannot go on, and TimeoutError."""
-        workspace_id, roles = delivery["workspace_id"], endpoint["roles"]
+        workspace_id, roles, member_id = delivery["workspace_id"], endpoint["roles"], endpoint["member_id"]
         reader = self.engine.database.primary_reader()
-        (found,) = await reader.fetch(DEFINITIONS, {"workspace_id": workspace_id, "roles": roles})
+        changed_at = datetime.fromisoformat(endpoint["updated_at"])
+        asked = {"workspace_id": workspace_id, "roles": roles, "member_id": member_id, "changed_at": changed_at}
+        (found,) = await reader.fetch(DEFINITIONS, asked)
+        why = forsaken(roles, member_id, tuple(found))
+        if why is not None:
+            raise BrokenSelection(why)
         viewer = viewer_of(workspace_id, delivery["endpoint_id"], roles, tuple(found))
         self._check_roles(viewer)
         if delivery["event_type"] == PING:

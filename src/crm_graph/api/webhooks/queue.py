@@ -71,7 +71,8 @@ FINISH = Statement(
 )
 ENDPOINT = Statement(
     """
-    SELECT endpoint.url, endpoint.event_types, endpoint.filter, endpoint.selection, endpoint.roles, endpoint.status,
+    SELECT endpoint.url, endpoint.event_types, endpoint.filter, endpoint.selection, endpoint.roles, endpoint.member_id,
+        endpoint.updated_at, endpoint.status,
         endpoint.version, secret.sealed, secret.previous, secret.previous_until > $3 AS overlaps
     FROM webhook_endpoint AS endpoint
     JOIN webhook_secret AS secret ON secret.workspace_id = endpoint.workspace_id AND secret.id = endpoint.id

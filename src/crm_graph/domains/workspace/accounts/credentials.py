@@ -12,6 +12,7 @@ from crm_graph.domains.workspace.accounts.events import PasswordChanged
 from crm_graph.domains.workspace.accounts.journal import By, record
 from crm_graph.domains.workspace.accounts.meter import Kind, count, take_back
 from crm_graph.domains.workspace.accounts.model import RevokedReason
+from crm_graph.domains.workspace.accounts.session_rows import hold_alone
 from crm_graph.domains.workspace.accounts.sessions import revoke_all
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import Refused
@@ -34,7 +35,7 @@ _SET = Statement(
     INSERT INTO credential (workspace_id, member_id, generation, password_hash, password_at)
     VALUES ($1, $2, $5 + 1, $3, $4)
     ON CONFLICT (workspace_id, member_id) DO UPDATE
-    SET generation = credential.generation + 1, password_hash = $3, password_at = $4
+    SET generation = credential.generation + 1, password_hash = $3, password_at = $4, totp_pending = NULL
     WHERE credential.generation = $5
     RETURNING generation
     """,
@@ -112,6 +113,7 @@ async def replace_password(
     but: str | None = None,
 ) -> None:
     """Set a password in place of an older one, end the member's sessions but the one that did it, and record it."""
+    await hold_alone(session, workspace_id, member_id)
     await set_password(services, session, workspace_id, member_id, hashed, generation)
     await record(services, session, workspace_id, member_id, PasswordChanged(), by)
     await revoke_all(services, session, workspace_id, member_id, RevokedReason.PASSWORD_CHANGED, but, by=by)

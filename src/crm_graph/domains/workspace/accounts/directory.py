@@ -46,6 +46,8 @@ _IDENTITY_LIVES = """EXISTS (SELECT 1 FROM member_identity AS identity
         ON provider.workspace_id = identity.workspace_id AND provider.id = identity.provider_id
     WHERE identity.workspace_id = {0} AND identity.id = {identity} AND identity.member_id = {1}
     AND provider.enabled AND provider.accept_tokens)"""
+_NOT_SUSPENDED = "({0}not_before IS NULL OR {0}not_before < {1})"
+"""Of a credential without a row of its own: no suspension has come since it was made."""
 _BINDS = {"session": "$4", "key": "$5", "identity": "$6"}
 VIEWER = Statement(
     f"""
@@ -59,21 +61,22 @@ VIEWER = Statement(
       AND ($3::uuid IS NULL OR client.id IS NOT NULL)
       AND ($4::uuid IS NULL OR {_SESSION_LIVES}) AND ($5::uuid IS NULL OR {_KEY_LIVES})
       AND ($6::uuid IS NULL OR {_IDENTITY_LIVES})
+      AND ($7::timestamptz IS NULL OR {_NOT_SUSPENDED.format("member.", "$7")})
     """.format("$1", "$2", **_BINDS),  # noqa: S608 - constants
-    ("workspace_id", "member_id", "client_id", "session_id", "key_id", "identity_id"),
+    ("workspace_id", "member_id", "client_id", "session_id", "key_id", "identity_id", "unbound_since"),
     {},
 )
 _SAME_DIRECTORY = """EXISTS (SELECT 1 FROM workspace
     WHERE workspace_id = {0} AND id = {0} AND time_zone = {1} AND directory_version = {2})"""
 _SAME_VIEWER = f"""
-EXISTS (SELECT 1 FROM member WHERE workspace_id = {{0}} AND id = {{1}} AND status = 'ACTIVE')
+EXISTS (SELECT 1 FROM member WHERE workspace_id = {{0}} AND id = {{1}} AND status = 'ACTIVE'{{since}})
 AND {_ROLES} = {{2}}::text[]
 AND {_SAME_DIRECTORY.format("{0}", "{3}", "{4}")}"""  # noqa: S608 - constants
 _SEPARATOR = chr(31)
 
 _UNCHANGED = f"""
-SELECT one.number FROM unnest($4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::uuid[])
-    WITH ORDINALITY AS one(member, roles, session, key, identity, number)
+SELECT one.number FROM unnest($4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::uuid[], $9::timestamptz[])
+    WITH ORDINALITY AS one(member, roles, session, key, identity, since, number)
 WHERE {_SAME_VIEWER}
   AND (one.session IS NULL OR {_SESSION_LIVES}) AND (one.key IS NULL OR {_KEY_LIVES})
   AND (one.identity IS NULL OR {_IDENTITY_LIVES})"""  # noqa: S608 - constants
@@ -84,8 +87,9 @@ UNCHANGED = Statement(
         session="one.session",
         key="one.key",
         identity="one.identity",
+        since=f" AND (one.since IS NULL OR {_NOT_SUSPENDED.format('member.', 'one.since')})",
     ),
-    ("workspace_id", "time_zone", "version", "members", "roles", "sessions", "keys", "identities"),
+    ("workspace_id", "time_zone", "version", "members", "roles", "sessions", "keys", "identities", "since"),
     {},
 )
 
@@ -103,6 +107,7 @@ class MemberDirectory:
             "session_id": claims.session_id,
             "key_id": claims.key_id,
             "identity_id": claims.identity_id,
+            "unbound_since": claims.unbound_since,
         }
         row = await session.fetch_row(VIEWER, binds)
         if row is None:
@@ -122,6 +127,7 @@ class MemberDirectory:
             claims.session_id,
             claims.key_id,
             claims.identity_id,
+            claims.unbound_since,
             read_only=claims.scope is not None and FULL_SCOPE not in claims.scope,
         )
 
@@ -131,7 +137,6 @@ class MemberDirectory:
         Status, roles, session and key are compared as they are, so that they hold whoever changed them; the circle,
         the definitions of the roles and the client by the version that every operation on them moves on.
         """
-        condition = _SAME_VIEWER
         arguments: tuple[Any, ...] = (
             viewer.workspace_id,
             viewer.member_id,
@@ -139,6 +144,11 @@ class MemberDirectory:
             viewer.time_zone,
             viewer.version,
         )
+        since = ""
+        if viewer.unbound_since is not None:
+            since = f" AND {_NOT_SUSPENDED.format('member.', f'{{{len(arguments)}}}')}"
+            arguments = (*arguments, viewer.unbound_since)
+        condition = _SAME_VIEWER.replace("{since}", since)
         if viewer.session_id is not None:
             condition += f" AND {_SESSION_LIVES.replace('{session}', f'{{{len(arguments)}}}')}"
             arguments = (*arguments, viewer.session_id)
@@ -166,6 +176,7 @@ class MemberDirectory:
             "sessions": [each.session_id for each in viewers],
             "keys": [each.key_id for each in viewers],
             "identities": [each.identity_id for each in viewers],
+            "since": [each.unbound_since for each in viewers],
         }
         return [viewers[row[0] - 1] for row in await session.fetch(UNCHANGED, binds)]
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A member signed in: a session started."""
+    """A member signed in: a session started. `kind` says what holds it: tokens, or a browser on our own pages."""
 
     session_id: str
     method: str
+    kind: str = "TOKENS"
 
 
 @dataclass(frozen=True, slots=True)

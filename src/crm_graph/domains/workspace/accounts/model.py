@@ -1,4 +1,4 @@
-"""How members come in: their sessions."""
+"""How members come in: their sessions, and what proves who they are."""
 
 from __future__ import annotations
 
@@ -20,6 +20,17 @@ class SignInMethod(Enum):
     RESET = "RESET"
     OAUTH = "OAUTH"
     DEVICE = "DEVICE"
+    OPERATOR = "OPERATOR"
+    """Who runs the installation made it, on the command line."""
+
+
+class SessionKind(Enum):
+    """What a session is held by."""
+
+    TOKENS = "TOKENS"
+    """Access tokens, and mostly refresh tokens, of the API."""
+    BROWSER = "BROWSER"
+    """The cookie of the authorization server's own pages, which lets apps in without asking again."""
 
 
 class RevokedReason(Enum):
@@ -34,13 +45,18 @@ class RevokedReason(Enum):
     TOO_MANY = "TOO_MANY"
     CLIENT = "CLIENT"
     """The OAuth client, or what the member granted to it, was withdrawn."""
+    SECOND_FACTOR = "SECOND_FACTOR"
+    """A second factor was set or removed."""
+    SUSPENDED = "SUSPENDED"
+    PROVIDER = "PROVIDER"
+    """The provider of identities by which the member came is not trusted any more, or not for this member."""
 
 
 class MemberSession(Row):
-    """A signed-in session: what a refresh token continues, and what is revoked.
+    """A signed-in session: what a refresh token or a browser's cookie continues, and what is revoked.
 
     `generation` counts the refresh tokens that were given out. Neither they nor hashes of them are kept: a token is an
-    HMAC over the session, the generation and `salt`.
+    HMAC over the session, the generation and `salt`; a browser's cookie is one over the session and `salt`.
     """
 
     __tablename__ = "member_session"
@@ -53,10 +69,16 @@ class MemberSession(Row):
             f"method IN ({', '.join(repr(each.value) for each in SignInMethod)})",
             name="method",
         ),
+        CheckConstraint(f"kind IN ({', '.join(repr(each.value) for each in SessionKind)})", name="kind"),
     )
 
     member_id: Mapped[Id]
+    kind: Mapped[str] = mapped_column(server_default=SessionKind.TOKENS.value)
     client_id: Mapped[Id | None]
+    signed_in_id: Mapped[Id | None]
+    """The browser's sign-in that an app's session was made through: revoking that ends this one too."""
+    identity_id: Mapped[Id | None]
+    """The link of the provider's account by which the member came, where they came so."""
     scope: Mapped[str | None]
     """The OAuth scopes, separated by spaces; None where it is not bound to any."""
     method: Mapped[str]
@@ -80,7 +102,8 @@ class LinkPurpose(Enum):
 class Credential(Base):
     """How a member proves who they are without anybody else: a password, and a second factor.
 
-    `generation` counts the changes of the password: links that were mailed under an older one are dead.
+    `generation` counts the changes of the password and of the second factor: links that were mailed under an older one
+    are dead, and so is a sign-in that was checked against it.
     """
 
     __tablename__ = "credential"

@@ -22,6 +22,7 @@ from crm_graph.domains.workspace.accounts.credentials import (
 from crm_graph.domains.workspace.accounts.journal import By
 from crm_graph.domains.workspace.accounts.meter import Kind, count_and_check
 from crm_graph.domains.workspace.accounts.model import RevokedReason
+from crm_graph.domains.workspace.accounts.session_rows import hold_alone
 from crm_graph.domains.workspace.accounts.sessions import revoke_all, revoke_session
 from crm_graph.domains.workspace.members.model import Member
 from crm_graph.domains.workspace.members.policy import MEMBER
@@ -32,8 +33,8 @@ from crm_graph.work import UPDATE, Work
 
 _SESSIONS = Statement(
     """
-    SELECT session.id, session.method, session.address, session.user_agent, session.created_at, session.last_used_at,
-           session.expires_at, client.name AS client_name
+    SELECT session.id, session.kind, session.method, session.address, session.user_agent, session.created_at,
+           session.last_used_at, session.expires_at, client.name AS client_name
     FROM member_session AS session
     LEFT JOIN api_client AS client ON client.workspace_id = session.workspace_id AND client.id = session.client_id
     WHERE session.workspace_id = $1 AND session.member_id = $2 AND session.revoked_at IS NULL
@@ -104,31 +105,40 @@ async def change_password(me: Me, current: str, new: str) -> None:
         )
 
 
-async def start_second_factor(me: Me, password: str) -> tuple[str, str]:
-    """Return a secret for my device, in base32 and as an `otpauth://` URL, to be confirmed."""
+async def start_second_factor(me: Me, password: str, code: str | None) -> tuple[str, str]:
+    """Return a secret for my device, in base32 and as an `otpauth://` URL, to be confirmed. Where I have a second
+    factor, a code of it or a recovery code says that it is me who replaces it."""
     held = await me.proved(password)
+    if held.totp_secret is not None:
+        if code is None:
+            raise Refused("REQUIRED", "There is a second factor: send a code of it, or a recovery code.", ("code",))
+        await _prove_code(me, held.totp_secret, code)
     async with me.begin() as work:
-        return await second_factor.offer(
-            me.services, work.session, me.viewer.workspace_id, me.viewer.member_id, held.email
-        )
+        return await second_factor.offer(me.services, work.session, me.viewer.workspace_id, me.viewer.member_id, held)
 
 
 async def confirm_second_factor(me: Me, code: str) -> list[str]:
-    """Take the second factor into use, and return recovery codes."""
+    """Take the second factor into use, and return recovery codes. All my other sessions end: they were begun without
+    it."""
     held = await me.held()
     limit = me.services.settings.attempts_per_account
     await count_and_check(me.services, Kind.SECOND_FACTOR, me.viewer.member_id, limit)
     async with me.begin() as work:
-        return await second_factor.confirm(
+        await hold_alone(work.session, me.viewer.workspace_id, me.viewer.member_id)
+        codes = await second_factor.confirm(
             me.services, work.session, me.viewer.workspace_id, me.viewer.member_id, held, code, me.by
         )
+        await _end_others(me, work, RevokedReason.SECOND_FACTOR)
+        return codes
 
 
 async def disable_second_factor(me: Me, password: str, code: str) -> None:
-    """Give up my second factor, shown by a code of it or a recovery code."""
+    """Give up my second factor, shown by a code of it or a recovery code. All my other sessions end."""
     await _prove_both(me, password, code)
     async with me.begin() as work:
+        await hold_alone(work.session, me.viewer.workspace_id, me.viewer.member_id)
         await second_factor.disable(me.services, work.session, me.viewer.workspace_id, me.viewer.member_id, me.by)
+        await _end_others(me, work, RevokedReason.SECOND_FACTOR)
 
 
 async def renew_recovery_codes(me: Me, password: str, code: str) -> list[str]:
@@ -144,8 +154,12 @@ async def _prove_both(me: Me, password: str, code: str) -> None:
     held = await me.proved(password)
     if held.totp_secret is None:
         raise Refused("ILLEGAL_TRANSITION", "There is no second factor.")
+    await _prove_code(me, held.totp_secret, code)
+
+
+async def _prove_code(me: Me, totp_secret: str, code: str) -> None:
     workspace_id, member_id = me.viewer.workspace_id, me.viewer.member_id
-    if not await second_factor.check_code(me.services, workspace_id, member_id, held.totp_secret, code, me.by):
+    if not await second_factor.check_code(me.services, workspace_id, member_id, totp_secret, code, me.by):
         raise Refused("INVALID", "The code is wrong, or was used before.", ("code",))
 
 
@@ -170,15 +184,14 @@ async def end_other_sessions(me: Me) -> int:
     """End all of my sessions but the one that asks; return how many."""
     me.check()
     async with me.begin() as work:
-        return await revoke_all(
-            me.services,
-            work.session,
-            me.viewer.workspace_id,
-            me.viewer.member_id,
-            RevokedReason.BY_MEMBER,
-            me.viewer.session_id,
-            by=me.by,
-        )
+        return await _end_others(me, work, RevokedReason.BY_MEMBER)
+
+
+async def _end_others(me: Me, work: Work, reason: RevokedReason) -> int:
+    own = me.viewer
+    return await revoke_all(
+        me.services, work.session, own.workspace_id, own.member_id, reason, own.session_id, by=me.by
+    )
 
 
 def by_viewer(work: Work) -> By:

@@ -21,6 +21,7 @@ from crm_graph.domains.workspace.accounts.links import Link, find_link, make_lin
 from crm_graph.domains.workspace.accounts.meter import HOUR_S, Kind, count_address, count_and_check
 from crm_graph.domains.workspace.accounts.model import LinkPurpose, RevokedReason
 from crm_graph.domains.workspace.accounts.outbox import RESET_REQUEST, enqueue, enqueue_mail
+from crm_graph.domains.workspace.accounts.session_rows import hold_alone
 from crm_graph.domains.workspace.accounts.sessions import revoke_all
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
@@ -109,6 +110,7 @@ async def good_link(services: Services, token: str, purpose: LinkPurpose, origin
 
 async def spend_link(services: Services, session: Session, link: Link, hashed: str) -> None:
     """Use a link up and set the password that it was for. Raises Refused where another request was first."""
+    await hold_alone(session, link.workspace_id, link.member_id)
     if not await use_link(services, session, link):
         raise Refused("INVALID", LINK_REFUSED, ("token",))
     try:

@@ -37,17 +37,20 @@ _WINDOW_STEPS = 1
 _TOTP = re.compile(r"[0-9]{6}\Z")
 _RECOVERY = re.compile(r"[a-z2-7]{16}\Z")
 
+# In place of the very factor whose code was shown, or of none: one that was set meanwhile is not replaced unasked.
 _OFFER = Statement(
     """
-    INSERT INTO credential (workspace_id, member_id, totp_pending) VALUES ($1, $2, $3)
-    ON CONFLICT (workspace_id, member_id) DO UPDATE SET totp_pending = $3
+    UPDATE credential SET totp_pending = $3
+    WHERE workspace_id = $1 AND member_id = $2 AND totp_secret IS NOT DISTINCT FROM $4 AND password_hash = $5
+    RETURNING member_id
     """,
-    ("workspace_id", "member_id", "totp_pending"),
+    ("workspace_id", "member_id", "totp_pending", "totp_secret", "password_hash"),
     {},
 )
 _ENABLE = Statement(
     """
-    UPDATE credential SET totp_secret = totp_pending, totp_pending = NULL, totp_step = $4
+    UPDATE credential
+    SET totp_secret = totp_pending, totp_pending = NULL, totp_step = $4, generation = generation + 1
     WHERE workspace_id = $1 AND member_id = $2 AND totp_pending = $3 RETURNING member_id
     """,
     ("workspace_id", "member_id", "totp_pending", "step"),
@@ -55,7 +58,7 @@ _ENABLE = Statement(
 )
 _DISABLE = Statement(
     """
-    UPDATE credential SET totp_secret = NULL, totp_pending = NULL, totp_step = NULL
+    UPDATE credential SET totp_secret = NULL, totp_pending = NULL, totp_step = NULL, generation = generation + 1
     WHERE workspace_id = $1 AND member_id = $2 AND totp_secret IS NOT NULL RETURNING member_id
     """,
     ("workspace_id", "member_id"),
@@ -90,17 +93,20 @@ _KEEP_RECOVERY = Statement(
 )
 
 
-async def offer(services: Services, session: Session, workspace_id: str, member_id: str, email: str) -> tuple[str, str]:
+async def offer(services: Services, session: Session, workspace_id: str, member_id: str, held: Held) -> tuple[str, str]:
     """Make a secret for a member's device, to be confirmed, and return it in base32 and as an `otpauth://` URL.
 
-    One that is in use goes on until the new one is confirmed.
+    One that is in use goes on until the new one is confirmed. Raises Refused CONFLICT where the member's password or
+    second factor is not the one any more that was proved.
     """
     secret = os.urandom(_SECRET_BYTES)
     sealed = seal(services, PURPOSE, workspace_id, secret)
     values = {"workspace_id": workspace_id, "member_id": member_id, "totp_pending": sealed}
-    await session.execute(_OFFER, values)
+    proved = {"totp_secret": held.totp_secret, "password_hash": held.password_hash}
+    if not await session.execute(_OFFER, {**values, **proved}):
+        raise Refused("CONFLICT", "How you sign in was changed at this very moment.")
     totp = _totp(secret)
-    return totp.secret, totp.provisioning_uri(name=email, issuer_name=ISSUER)
+    return totp.secret, totp.provisioning_uri(name=held.email, issuer_name=ISSUER)
 
 
 async def confirm(

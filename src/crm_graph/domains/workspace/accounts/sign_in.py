@@ -19,11 +19,12 @@ from crm_graph.domains.workspace.accounts.journal import By, record
 from crm_graph.domains.workspace.accounts.meter import Counted, Kind, count, count_address, network_of, take_back
 from crm_graph.domains.workspace.accounts.model import SignInMethod
 from crm_graph.domains.workspace.accounts.second_factor import check_code
+from crm_graph.domains.workspace.accounts.session_rows import Source
 from crm_graph.domains.workspace.accounts.sessions import TokenPair, start_session
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import NOBODY
-from crm_graph.kernel.errors import CrmError, RateLimited
+from crm_graph.kernel.errors import CrmError, RateLimited, Unauthenticated
 
 FAILED = (
     "The e-mail address, the password or the workspace is not right. An address that is used in several workspaces"
@@ -36,7 +37,7 @@ _ACCOUNT_PURPOSE = "accounts in the log"
 # `familiar`: whether this account was signed in to before from the network that asks now.
 _FIND = Statement(
     """
-    SELECT member.workspace_id, member.id, credential.password_hash, credential.totp_secret,
+    SELECT member.workspace_id, member.id, credential.password_hash, credential.totp_secret, credential.generation,
            member.status = 'ACTIVE' AND member.kind = 'PERSON' AS welcome,
            EXISTS (SELECT 1 FROM member_session AS session
                    WHERE session.workspace_id = member.workspace_id AND session.member_id = member.id
@@ -70,10 +71,11 @@ class SecondFactorRequired(CrmError):
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """The member that somebody has proved to be."""
+    """The member that somebody has proved to be, by a credential of a generation."""
 
     workspace_id: str
     member_id: str
+    generation: int
 
 
 async def authenticate(
@@ -105,7 +107,7 @@ async def authenticate(
         await _record_failure(services, found, canonical, "PASSWORD", by)
         raise SignInFailure
     assert found is not None
-    identified = Identified(found["workspace_id"], found["id"])
+    identified = Identified(found["workspace_id"], found["id"], found["generation"])
     if found["totp_secret"] is not None:
         await _check_second(services, found, canonical, code, by, (at_address, at_account))
     await take_back(services, at_address, at_account)
@@ -126,16 +128,20 @@ async def sign_in(
 ) -> TokenPair:
     """Start a session of whoever can prove who they are; see `authenticate` for what it raises."""
     who = await authenticate(services, email, password, code, workspace, origin, request_id=request_id)
-    async with services.database.transaction() as session:
-        return await start_session(
-            services,
-            session,
-            who.workspace_id,
-            who.member_id,
-            method=SignInMethod.PASSWORD,
-            origin=origin,
-            request_id=request_id,
-        )
+    try:
+        async with services.database.transaction() as session:
+            return await start_session(
+                services,
+                session,
+                who.workspace_id,
+                who.member_id,
+                method=SignInMethod.PASSWORD,
+                origin=origin,
+                source=Source(generation=who.generation),
+                request_id=request_id,
+            )
+    except Unauthenticated:  # the password was changed, or they were suspended, at this very moment
+        raise SignInFailure from None
 
 
 async def _find(

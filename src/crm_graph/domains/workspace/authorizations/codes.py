@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.db.statements import Statement
+from crm_graph.domains.workspace.accounts.browsers import use_browser
 from crm_graph.domains.workspace.accounts.journal import By, record
 from crm_graph.domains.workspace.accounts.model import RevokedReason
 from crm_graph.domains.workspace.accounts.sessions import revoke_session
 from crm_graph.domains.workspace.authorizations.events import AuthorizationCodeReused
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
+from crm_graph.kernel.errors import Unauthenticated
 from crm_graph.kernel.ids import new_id
 
 KEPT = timedelta(days=1)
@@ -31,6 +33,7 @@ _COLUMNS = (
     "code_challenge",
     "auth_time",
     "expires_at",
+    "signed_in_id",
     "version",
     "created_at",
     "updated_at",
@@ -47,7 +50,7 @@ _DROP = Statement(
 _TAKE = Statement(
     """
     SELECT id, member_id, redirect_uri, scope, nonce, code_challenge, auth_time, used_at, session_id,
-           expires_at > $4 AS lives
+           expires_at > $4 AS lives, signed_in_id
     FROM authorization_code WHERE workspace_id = $1 AND client_id = $2 AND sha256 = $3 FOR UPDATE
     """,
     ("workspace_id", "client_id", "sha256", "now"),
@@ -80,6 +83,8 @@ class NewCode:
     nonce: str | None
     code_challenge: str
     auth_time: datetime
+    signed_in_id: str
+    """The browser's sign-in that it comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +96,16 @@ class FoundCode:
 
 
 async def save_code(services: Services, session: Session, text: str, code: NewCode) -> None:
-    """Keep the hash of a code with what it is bound to; drop what is long over."""
+    """Keep the hash of a code with what it is bound to; drop what is long over. Raises Unauthenticated where the
+    browser's sign-in has ended meanwhile."""
     now = services.clock()
     await session.execute(_DROP, {"workspace_id": code.workspace_id, "before": now - KEPT})
     values = {name: getattr(code, name) for name in NewCode.__slots__}
     values |= {"id": new_id(), "sha256": hash_code(text), "version": 1, "created_at": now, "updated_at": now}
     values["expires_at"] = now + timedelta(seconds=services.settings.authorization_code_seconds)
     await session.execute(_ADD, values)
+    if not await use_browser(services, session, code.workspace_id, code.signed_in_id, code.member_id):
+        raise Unauthenticated("The sign-in has ended meanwhile.")
 
 
 async def take_code(
@@ -112,7 +120,7 @@ async def take_code(
     if row["used_at"] is not None:
         await _end_reused(services, session, workspace_id, client_id, row["session_id"], row["member_id"], origin)
         return None
-    if not row["lives"]:
+    if not row["lives"] or row["signed_in_id"] is None:  # None: of a version that did not know where codes come from
         return None
     bound = NewCode(
         workspace_id,
@@ -123,6 +131,7 @@ async def take_code(
         row["nonce"],
         row["code_challenge"],
         datetime.fromisoformat(row["auth_time"]),
+        row["signed_in_id"],
     )
     return FoundCode(row["id"], bound)
 

@@ -8,6 +8,7 @@ from crm_graph.db.session import ReadSession, Session
 from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.accounts.journal import By, record
 from crm_graph.domains.workspace.accounts.model import RevokedReason
+from crm_graph.domains.workspace.accounts.session_rows import hold_alone
 from crm_graph.domains.workspace.authorizations.events import AppAuthorized, AppRevoked
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
@@ -122,10 +123,12 @@ async def revoke_app(
     """
     values = {"workspace_id": workspace_id, "member_id": member_id, "client_id": client_id}
     known = bool(await session.execute(_DROP, values))
-    bounds = {"now": services.clock(), "reason": RevokedReason.BY_MEMBER.value}
-    sessions = len(await session.execute(_END_SESSIONS, {**values, **bounds}))
+    # The codes first: who redeems one holds it, and starts the session that is among those then.
     await session.execute(_DROP_CODES, values)
     await session.execute(_DROP_DEVICES, values)
+    await hold_alone(session, workspace_id, member_id)
+    bounds = {"now": services.clock(), "reason": RevokedReason.BY_MEMBER.value}
+    sessions = len(await session.execute(_END_SESSIONS, {**values, **bounds}))
     if not known and not sessions:
         return None
     await record(services, session, workspace_id, member_id, AppRevoked(client_id, sessions), by)

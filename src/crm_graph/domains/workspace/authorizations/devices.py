@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.db.statements import Statement
+from crm_graph.domains.workspace.accounts.browsers import SignedInBrowser, use_browser
 from crm_graph.domains.workspace.accounts.journal import By, record
 from crm_graph.domains.workspace.authorizations.codes import hash_code
 from crm_graph.domains.workspace.authorizations.events import DeviceAnswered
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
+from crm_graph.kernel.errors import Unauthenticated
 from crm_graph.kernel.ids import new_id
 
 INTERVAL_SECONDS = 5
@@ -31,7 +33,8 @@ _ADD = Statement(
 )
 _TAKE = Statement(
     """
-    SELECT id, client_id, member_id, scope, approved, auth_time, interval_seconds, polled_at, expires_at > $3 AS lives
+    SELECT id, client_id, member_id, scope, approved, auth_time, interval_seconds, polled_at, signed_in_id,
+           expires_at > $3 AS lives
     FROM device_code WHERE workspace_id = $1 AND sha256 = $2 AND used_at IS NULL FOR UPDATE
     """,
     ("workspace_id", "sha256", "now"),
@@ -62,11 +65,12 @@ _WAITING = Statement(
 )
 _ANSWER = Statement(
     """
-    UPDATE device_code SET member_id = $3, approved = $4, auth_time = $5, version = version + 1, updated_at = $6
+    UPDATE device_code
+    SET member_id = $3, approved = $4, auth_time = $5, signed_in_id = $7, version = version + 1, updated_at = $6
     WHERE workspace_id = $1 AND user_code = $2 AND approved IS NULL AND expires_at > $6
     RETURNING client_id
     """,
-    ("workspace_id", "user_code", "member_id", "approved", "auth_time", "now"),
+    ("workspace_id", "user_code", "member_id", "approved", "auth_time", "now", "signed_in_id"),
     {},
 )
 
@@ -85,6 +89,8 @@ class FoundDevice:
     auth_time: datetime | None
     interval_seconds: int
     polled_at: datetime | None
+    signed_in_id: str | None
+    """The browser's sign-in by which it was answered: a yes is good while that lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +145,7 @@ async def take_device(services: Services, session: Session, workspace_id: str, d
         _time(row["auth_time"]),
         row["interval_seconds"],
         _time(row["polled_at"]),
+        row["signed_in_id"],
     )
 
 
@@ -171,26 +178,29 @@ async def find_waiting(
 async def answer_device(
     services: Services,
     session: Session,
-    workspace_id: str,
+    signed_in: SignedInBrowser,
     user_code: str,
-    member_id: str,
-    auth_time: datetime,
     origin: Origin,
     *,
     approved: bool,
 ) -> bool:
-    """Let a device in, or not, as a member, with the event. Return whether one waited."""
+    """Let a device in, or not, as the member who is signed in, with the event. Return whether one waited. Raises
+    Unauthenticated where the browser's sign-in has ended meanwhile."""
+    workspace_id, member_id = signed_in.workspace_id, signed_in.member_id
     values = {
         "workspace_id": workspace_id,
         "user_code": user_code,
         "member_id": member_id,
         "approved": approved,
-        "auth_time": auth_time,
+        "auth_time": signed_in.at,
         "now": services.clock(),
+        "signed_in_id": signed_in.session_id,
     }
     rows = await session.execute(_ANSWER, values)
     if not rows:
         return False
+    if not await use_browser(services, session, workspace_id, signed_in.session_id, member_id):
+        raise Unauthenticated("The sign-in has ended meanwhile.")
     app_id = rows[0]["client_id"]
     by = By(member_id, origin, None, app_id)
     await record(services, session, workspace_id, member_id, DeviceAnswered(app_id, approved), by)

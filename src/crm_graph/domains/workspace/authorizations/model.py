@@ -39,6 +39,8 @@ class AuthorizationCode(Row):
     used_at: Mapped[datetime | None]
     session_id: Mapped[Id | None]
     """The session that was made from it, to be ended when it is shown again."""
+    signed_in_id: Mapped[Id | None]
+    """The browser's sign-in that it came from: it is good while that lives."""
 
 
 class DeviceCode(Row):
@@ -69,6 +71,8 @@ class DeviceCode(Row):
     approved: Mapped[bool | None]
     auth_time: Mapped[datetime | None]
     used_at: Mapped[datetime | None]
+    signed_in_id: Mapped[Id | None]
+    """The browser's sign-in by which it was answered: a yes is good while that lives."""
 
 
 class Consent(Row):

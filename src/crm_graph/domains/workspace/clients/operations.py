@@ -32,6 +32,7 @@ from crm_graph.domains.workspace.members.operations import (
     update_member,
 )
 from crm_graph.domains.workspace.members.policy import MEMBER
+from crm_graph.identity import endings
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import workspace
 from crm_graph.work import CREATE, DELETE, UPDATE, Work
@@ -77,9 +78,10 @@ async def update_api_client(
     if_version: int | None,
     roles: Iterable[str] | None = None,
 ) -> str:
-    """Change a client; `roles` replaces what it may do by itself. Raises Refused as `create_api_client` does."""
+    """Change a client; `roles` replaces what it may do by itself. One of another kind from now on loses what it got
+    as the other: its sessions, and its keys where it keeps no secret. Raises Refused as `create_api_client` does."""
     client = await work.get(ApiClient, API_CLIENT, id_, UPDATE, if_version, given=given)
-    renamed = values.get("name", client.name) != client.name
+    renamed, kind = values.get("name", client.name) != client.name, client.kind
     for name, value in values.items():
         setattr(client, name, value)
     await _check(work, client)
@@ -91,6 +93,9 @@ async def update_api_client(
         else:
             await set_member_roles(work, client.member_id, roles)
     await work.save(client, API_CLIENT, ApiClientUpdated())
+    if client.kind != kind:
+        is_public = client.kind == ClientKind.PUBLIC.value
+        await endings.of_client_kind(work.session, work.viewer.workspace_id, id_, work.now, is_public=is_public)
     return client.id
 
 

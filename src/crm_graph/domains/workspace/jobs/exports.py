@@ -93,7 +93,8 @@ class Exporter:
 
     async def _viewer(self, job: Job) -> Viewer:
         """Return the member as of now, cut to the roles of the client by which they asked."""
-        claims = Claims(job.workspace_id, job.created_by_id, datetime.max.replace(tzinfo=UTC), client_id=job.client_id)
+        never = datetime.max.replace(tzinfo=UTC)
+        claims = Claims(job.workspace_id, job.created_by_id, never, job.created_at, client_id=job.client_id)
         viewer = await MemberDirectory().find(self.services.database.primary_reader(), claims)
         if viewer is None:
             raise Given("The member who asked for it cannot sign in any more, or the API client is gone.")

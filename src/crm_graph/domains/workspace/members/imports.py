@@ -17,6 +17,7 @@ from crm_graph.domains.workspace.members.events import (
 from crm_graph.domains.workspace.members.model import Member, MemberKind, MemberRole, MemberStatus, Team
 from crm_graph.domains.workspace.members.operations import refuse_beyond, roles_by_member
 from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
+from crm_graph.identity import endings
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
 from crm_graph.transfer.spec import Changes, Draft, ImportSpec, Part, Target, choice, refer, string, texts
@@ -71,6 +72,13 @@ def _parts(_: Work, draft: Draft, before: Roles) -> Sequence[Part]:
     return (Part(MemberRole, rows, {"member_id": draft.id}, MEMBER, draft.id, event, changes),)
 
 
+async def _end_credentials(work: Work, drafts: Sequence[Draft]) -> None:
+    """End what lets in those who are suspended by this, as `suspendMember` does."""
+    moved = [draft for draft in drafts if draft.changes_to("status")]
+    suspended = [draft.id for draft in moved if draft.get("status") == MemberStatus.SUSPENDED.value]
+    await endings.of_suspended(work.session, work.viewer.workspace_id, suspended, work.now)
+
+
 def _updated(draft: Draft, changes: Changes) -> DomainEvent:
     if "status" not in changes:
         return MemberUpdated()
@@ -115,5 +123,6 @@ IMPORTS = (
         gather=_roles,
         complete=_complete,
         parts=_parts,
+        afterwards=_end_credentials,
     ),
 )

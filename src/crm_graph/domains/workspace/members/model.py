@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
@@ -54,6 +55,8 @@ class Member(Row):
     team_id: Mapped[Id | None]
     manager_id: Mapped[Id | None]
     external_id: Mapped[str | None]
+    not_before: Mapped[datetime | None]
+    """When the member was suspended last: what was given out before does not let in again, whatever became of them."""
 
     def suspend(self) -> MemberSuspended:
         """Keep the member from signing in; what they own stays theirs. Raises Refused when they are suspended."""

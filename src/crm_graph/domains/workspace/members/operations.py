@@ -12,6 +12,7 @@ from crm_graph.domains.workspace.members.events import MemberCreated, MemberRole
 from crm_graph.domains.workspace.members.model import Member, MemberKind, MemberRole, Team
 from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
 from crm_graph.domains.workspace.members.roles import role_names
+from crm_graph.identity import endings
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.grants import SET_ROLES
 from crm_graph.permissions.policy import workspace
@@ -73,19 +74,20 @@ async def set_member_roles(work: Work, id_: str, roles: Iterable[str]) -> str:
 
 
 async def suspend_member(work: Work, id_: str, if_version: int | None) -> str:
-    """Keep a member from signing in. Raises Refused INVALID for the last administrator, FORBIDDEN for whoever has a
-    role that the viewer has not."""
+    """Keep a member from signing in, and end for good what lets them in now. Raises Refused INVALID for the last
+    administrator, FORBIDDEN for whoever has a role that the viewer has not."""
     member = await work.get(Member, MEMBER, id_, SUSPEND, if_version)
     roles = await roles_of(work, id_)
     refuse_beyond(work, roles, "id")
     if ADMIN in roles:
         await _refuse_last_admin(work, id_, "id")
     await work.save(member, MEMBER, member.suspend())
+    await endings.of_suspended(work.session, work.viewer.workspace_id, [id_], work.now)
     return id_
 
 
 async def reactivate_member(work: Work, id_: str, if_version: int | None) -> str:
-    """Let a suspended member sign in again."""
+    """Let a suspended member sign in again: with what they know and have, not with what was given out before."""
     member = await work.get(Member, MEMBER, id_, REACTIVATE, if_version)
     await work.save(member, MEMBER, member.reactivate())
     return id_

@@ -21,6 +21,7 @@ from crm_graph.domains.workspace.providers.events import (
 from crm_graph.domains.workspace.providers.model import IdentityProvider, MemberIdentity, ProviderSecret
 from crm_graph.domains.workspace.providers.policy import IDENTITY_PROVIDER, MEMBER_IDENTITY, PROVIDER_SECRET
 from crm_graph.domains.workspace.providers.rules import parse_conditions, parse_rules
+from crm_graph.identity import endings
 from crm_graph.identity.oidc.fetch import is_loopback, parse_url
 from crm_graph.identity.oidc.tokens import MAX_SUBJECT_LENGTH
 from crm_graph.kernel.errors import Forbidden, IssuerFault, Refused
@@ -97,14 +98,18 @@ async def update_provider(
         setattr(provider, name, value)
     await _check(work, provider)
     await work.save(provider, IDENTITY_PROVIDER, IdentityProviderUpdated())
+    if not provider.enabled:
+        await endings.of_provider(work.session, work.viewer.workspace_id, id_, work.now)
     if secret is not None:
         await _write_secret(work, provider.id, secret)
     return provider.id
 
 
 async def delete_provider(work: Work, id_: str, if_version: int | None) -> None:
-    """Trust a provider no more: its links go, sign-ins with it and its tokens stop working. Members stay."""
+    """Trust a provider no more: its links go, its tokens stop working, and sessions that began with it end. Members
+    stay."""
     provider = await work.get(IdentityProvider, IDENTITY_PROVIDER, id_, DELETE, if_version)
+    await endings.of_provider(work.session, work.viewer.workspace_id, provider.id, work.now)
     await work.delete(provider, IDENTITY_PROVIDER, IdentityProviderDeleted())
 
 
@@ -123,8 +128,9 @@ async def link_identity(work: Work, provider_id: str, subject: str, member_id: s
 
 
 async def unlink_identity(work: Work, id_: str) -> None:
-    """Take a provider's account from its member; the tokens of that account stop working."""
+    """Take a provider's account from its member: its tokens stop working, and sessions that began with it end."""
     identity = await work.get(MemberIdentity, MEMBER_IDENTITY, id_, DELETE)
+    await endings.of_identity(work.session, work.viewer.workspace_id, identity.id, work.now)
     await work.delete(identity, MEMBER_IDENTITY, IdentityUnlinked(identity.member_id))
 
 

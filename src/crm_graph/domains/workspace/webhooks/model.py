@@ -47,6 +47,9 @@ class WebhookEndpoint(Row):
     selection: Mapped[str | None]
     roles: Mapped[list[str]]
     """Under which events are judged and the selection is executed."""
+    member_id: Mapped[Id | None]
+    """Who answers for it: the member who made it or changed it last. It is told nothing once they are suspended, or do
+    not hold its roles any more. None for one from before this was kept."""
     status: Mapped[str]
     status_reason: Mapped[str | None]
     cursor: Mapped[str]

@@ -80,6 +80,7 @@ async def create_endpoint(work: Work, edge: Edge, values: Mapping[str, Any], giv
     endpoint: WebhookEndpoint = WebhookEndpoint.make(
         **{"description": None, "filter": None, "selection": None, "status": EndpointStatus.ACTIVE.value, **values},
         status_reason=None,
+        member_id=work.viewer.member_id,
         cursor=cursor.encode(),
     )
     await _check(work, edge, endpoint)
@@ -94,8 +95,8 @@ async def create_endpoint(work: Work, edge: Edge, values: Mapping[str, Any], giv
 async def update_endpoint(
     work: Work, edge: Edge, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
 ) -> str:
-    """Change an endpoint; see `create_endpoint`. One that becomes ACTIVE goes on where it was: what happened in between
-    is told, and what waits is tried anew. Raises Refused."""
+    """Change an endpoint; see `create_endpoint`. The viewer answers for it from now on. One that becomes ACTIVE goes on
+    where it was: what happened in between is told, and what waits is tried anew. Raises Refused."""
     work.may(WEBHOOK_ENDPOINT, UPDATE, given)
     endpoint = await work.get(WebhookEndpoint, WEBHOOK_ENDPOINT, id_, UPDATE, if_version, given=given)
     refuse_beyond(work, endpoint.roles, "id")
@@ -104,6 +105,7 @@ async def update_endpoint(
         setattr(endpoint, name, value)
     if endpoint.status != was:
         endpoint.status_reason = None
+    endpoint.member_id = work.viewer.member_id
     await _check(work, edge, endpoint)
     await work.save(endpoint, WEBHOOK_ENDPOINT, events.WebhookEndpointUpdated())
     if endpoint.status == EndpointStatus.ACTIVE.value and was != endpoint.status:
@@ -227,7 +229,9 @@ async def _check(work: Work, edge: Edge, endpoint: WebhookEndpoint) -> None:
     if endpoint.filter is None and endpoint.selection is None:
         return
     workspace_id = work.viewer.workspace_id
-    (row,) = await work.session.fetch(DEFINITIONS, {"workspace_id": workspace_id, "roles": endpoint.roles})
+    answers = {"member_id": endpoint.member_id, "changed_at": work.now}
+    binds = {"workspace_id": workspace_id, "roles": endpoint.roles, **answers}
+    (row,) = await work.session.fetch(DEFINITIONS, binds)
     viewer = viewer_of(workspace_id, endpoint.id, endpoint.roles, tuple(row))
     edge.check.check_filter(viewer, endpoint.filter)
     if endpoint.selection is not None:

@@ -11,6 +11,7 @@ from crm_graph.domains.workspace.members.operations import known_roles, refuse_b
 from crm_graph.identity.oidc.fetch import is_loopback, parse_url
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import IssuerFault, Refused
+from crm_graph.permissions.roles import ADMIN
 from crm_graph.work import Work
 
 MAX_EVENT_TYPES = 200
@@ -20,12 +21,16 @@ MAX_FILTER_LENGTH = 20_000
 DEFINITIONS = Statement(
     "SELECT workspace.time_zone, workspace.directory_version,"
     " ARRAY(SELECT ARRAY[role.name, role.grants::text] FROM role"
-    " WHERE role.workspace_id = $1 AND role.name = ANY($2) ORDER BY role.name) AS definitions"
+    " WHERE role.workspace_id = $1 AND role.name = ANY($2) ORDER BY role.name) AS definitions,"
+    " (SELECT status = 'ACTIVE' AND (not_before IS NULL OR not_before < $4) FROM member"
+    " WHERE workspace_id = $1 AND id = $3) AS active,"
+    " ARRAY(SELECT role FROM member_role WHERE workspace_id = $1 AND member_id = $3) AS held"
     " FROM workspace WHERE workspace_id = $1 AND id = $1",
-    ("workspace_id", "roles"),
+    ("workspace_id", "roles", "member_id", "changed_at"),
     {},
 )
-"""What the roles of an endpoint grant now."""
+"""What the roles of an endpoint grant now; whether who answers for it may come in, and was not suspended since they
+changed it; and which roles they hold."""
 
 
 class SelectionCheck(Protocol):
@@ -81,10 +86,28 @@ async def check_roles(work: Work, roles: Sequence[str]) -> None:
     refuse_beyond(work, roles)
 
 
+def forsaken(roles: Sequence[str], member_id: str | None, row: Sequence[object]) -> str | None:
+    """Return why an endpoint is told nothing more: nobody who may read so much answers for it. None while somebody
+    does, or while nobody is known who made it. `row` is what `DEFINITIONS` found."""
+    *_, active, held = row
+    if member_id is None:
+        return None
+    if not active:
+        return "Who made it or changed it last was suspended. Whoever sets it to ACTIVE answers for it."
+    assert isinstance(held, list)
+    lacking = () if ADMIN in held else sorted(set(roles) - set(held))
+    if not lacking:
+        return None
+    return (
+        f"Who made it or changed it last does not hold these roles of it any more: {', '.join(lacking)}."
+        " Whoever sets it to ACTIVE answers for it."
+    )
+
+
 def viewer_of(workspace_id: str, endpoint_id: str, roles: Sequence[str], row: Sequence[object]) -> Viewer:
     """Return as whom an endpoint reads: nobody but itself, with its roles, so that a role which grants rows of one's
     own or of one's team grants it none. `row` is what `DEFINITIONS` found."""
-    time_zone, version, definitions = row
+    time_zone, version, definitions, *_ = row
     assert isinstance(time_zone, str)
     assert isinstance(version, int)
     assert isinstance(definitions, list)

@@ -35,6 +35,9 @@ class StartSecondFactorInput:
     """See `operations.start_second_factor`."""
 
     password: str = strawberry.field(description=_PASSWORD)
+    code: str | None = strawberry.field(
+        description="Where you have a second factor: a code of the device until now, or a recovery code.", default=None
+    )
 
 
 @strawberry.input(description="The proof that a device has the secret.")
@@ -102,19 +105,23 @@ class OwnMutations:
         return AccountPayload(errors=errors)
 
     @strawberry.mutation(
-        description="Makes a secret for a device that shows codes (TOTP, RFC 6238). It counts once it is confirmed."
+        description="Makes a secret for a device that shows codes (TOTP, RFC 6238). It counts once it is confirmed;"
+        " until then a second factor that you have goes on."
     )
     async def start_second_factor(self, info: Info, input: StartSecondFactorInput) -> StartSecondFactorPayload:
-        made, errors = await _tried(operations.start_second_factor(me(info), input.password))
+        made, errors = await _tried(operations.start_second_factor(me(info), input.password, input.code))
         secret, url = made or (None, None)
         return StartSecondFactorPayload(secret=secret, otpauth_url=url, errors=errors)
 
-    @strawberry.mutation(description="Takes the second factor into use: from now on signing in takes a code too.")
+    @strawberry.mutation(
+        description="Takes the second factor into use: from now on signing in takes a code too. All your other sessions"
+        " end."
+    )
     async def confirm_second_factor(self, info: Info, input: ConfirmSecondFactorInput) -> RecoveryCodesPayload:
         codes, errors = await _tried(operations.confirm_second_factor(me(info), input.code))
         return RecoveryCodesPayload(recovery_codes=codes, errors=errors)
 
-    @strawberry.mutation(description="Gives up your second factor.")
+    @strawberry.mutation(description="Gives up your second factor. All your other sessions end.")
     async def disable_second_factor(self, info: Info, input: ProveSecondFactorInput) -> AccountPayload:
         _, errors = await _tried(operations.disable_second_factor(me(info), input.password, input.code))
         return AccountPayload(errors=errors)

@@ -24,6 +24,16 @@ describe(
         "RESET": "By the link of a reset.",
         "OAUTH": "On the pages of this installation, for an application.",
         "DEVICE": "By a code that a device showed.",
+        "OPERATOR": "Not you: who runs the installation made a token of yours.",
+    },
+)
+describe(
+    model.SessionKind,
+    "What a session is held by.",
+    {
+        "TOKENS": "A program that has tokens of the API.",
+        "BROWSER": "A browser, on the pages of this installation: it lets applications in without asking who you are."
+        " Revoking it ends the sessions of those that were let in by it.",
     },
 )
 
@@ -35,13 +45,16 @@ class SignedInSession:
     session_id: strawberry.ID = strawberry.field(
         description="The id of the session, for `revokeSession`. Not called `id`: a session is no node."
     )
+    kind: model.SessionKind = strawberry.field(description="What holds it.")
     method: model.SignInMethod = strawberry.field(description="How you signed in.")
     client_name: str | None = strawberry.field(description="The application that signed you in, where there is one.")
     address: str | None = strawberry.field(description="The address it was last used from.")
     user_agent: str | None = strawberry.field(description="The program it was last used with, as that calls itself.")
     created_at: datetime = strawberry.field(description="When you signed in.")
     last_used_at: datetime = strawberry.field(description="When its tokens were last renewed.")
-    expires_at: datetime = strawberry.field(description="When it ends unless it is used.")
+    expires_at: datetime = strawberry.field(
+        description="When it ends unless it is used; of a browser's, whether it is used or not."
+    )
     current: bool = strawberry.field(description="Whether this request is part of it.")
 
 
@@ -63,6 +76,7 @@ class ViewerAccount:
         return [
             SignedInSession(
                 session_id=strawberry.ID(encode_id(SESSION_PREFIX, row["id"])),
+                kind=model.SessionKind(row["kind"]),
                 method=model.SignInMethod(row["method"]),
                 client_name=row["client_name"],
                 address=row["address"],

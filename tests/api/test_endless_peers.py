@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from typing import BinaryIO
 
 import httpx
 import pytest
 from graphql import get_introspection_query
 
-from tests.support.endless import HTTP, SOCKETS, Kind, ending, endlessly, head, nothing, resident
+from tests.support.endless import HTTP, SOCKETS, Kind, ending, endlessly, handshake, head, nothing, resident
 from tests.support.server import RunningServer, running_server
 
 pytestmark = pytest.mark.xdist_group("endless-peers")
@@ -117,6 +119,23 @@ async def test_300_silent_connections(server: RunningServer) -> None:
     assert all(each.received == b"" for each in ended if each not in refused)
     assert metric(server, "connections_refused_total") >= len(refused)
     assert await asked(server) < 5
+
+
+def test_who_never_hangs_up_is_gone_all_the_same(server: RunningServer) -> None:
+    """On our side nothing is left of a connection that its peer keeps, whatever way it ended."""
+    beginnings = [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000, b"nonsense\r\n\r\n"]
+    beginnings += [head("POST", "/graphql", b"Content-Length: 9"), head("GET", "/health"), handshake("/graphql")]
+    files = f"/proc/{server.process.pid}/fd"
+    before = len(os.listdir(files))
+    with ExitStack() as stack:
+        for number in range(84):
+            raw = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+            with suppress(OSError):
+                raw.sendall(beginnings[number % len(beginnings)])
+        deadline = time.monotonic() + 25  # 10 of them are uvicorn's patience with a WebSocket that is closed
+        while len(os.listdir(files)) > before and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert len(os.listdir(files)) <= before
 
 
 async def test_requests_one_behind_another(server: RunningServer) -> None:

@@ -1,4 +1,4 @@
-"""What a document takes to be read is charged to whoever sent it, whether it can be run or not; what is known is free."""
+"""What reading a document takes is charged to whoever sent it, whether it can be run or not; what is known is free."""
 
 from __future__ import annotations
 

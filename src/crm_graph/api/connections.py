@@ -9,6 +9,7 @@ of them. A timer for each request would cost it 1 us, and the sweep costs 1 ms a
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +17,8 @@ from crm_graph.api.held import Held
 from crm_graph.api.rates import network_of
 from crm_graph.identity.origin import is_one_of, parse_networks
 from crm_graph.kernel.settings import Settings
+
+log = logging.getLogger("crm_graph.errors")
 
 NEVER = float("inf")
 SWEEP_S = 1.0
@@ -113,4 +116,9 @@ class Connections:
             elif connection.deadline == NEVER and connection.transport.is_closing():
                 connection.deadline = now + self.bounds.send_s
         for connection in late:
-            connection.expire(now)
+            try:
+                connection.expire(now)
+            except Exception:  # one that cannot be ended is no reason to let the others go on
+                log.exception("a connection could not be ended")
+                connection.deadline = NEVER
+                connection.transport.abort()

@@ -27,7 +27,7 @@ class SocketProtocol(Impatient, WebSocketsSansIOProtocol):
 
     def __init__(self, connections: Connections, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
-        self.connections_of_all = connections
+        self.all_connections = connections
         self.deadline = NEVER
         self._frames_back_at = 0.0
         self._is_new_message = False
@@ -35,14 +35,14 @@ class SocketProtocol(Impatient, WebSocketsSansIOProtocol):
     def connection_made(self, transport: Any) -> None:
         """Wait for the handshake, no longer than for any head."""
         super().connection_made(transport)
-        self.deadline = self.loop.time() + self.connections_of_all.bounds.head_s
-        if not self.connections_of_all.admit(self, self.client[0] if self.client else None):
+        self.deadline = self.loop.time() + self.all_connections.bounds.head_s
+        if not self.all_connections.admit(self, self.client[0] if self.client else None):
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         super().connection_lost(exc)
-        self.connections_of_all.leave(self)
+        self.all_connections.leave(self)
 
     def data_received(self, data: bytes) -> None:
         """Take what came, and see what it has begun."""
@@ -57,12 +57,12 @@ class SocketProtocol(Impatient, WebSocketsSansIOProtocol):
             if self.handshake_complete:
                 self.deadline = NEVER
         elif self._is_new_message or self.deadline == NEVER:
-            self.deadline = self.loop.time() + self.connections_of_all.bounds.body_s
+            self.deadline = self.loop.time() + self.all_connections.bounds.body_s
         self._is_new_message = False
 
     def handle_events(self) -> None:
         """Count the frames, whatever they are, and let them through; one too many, and the connection ends."""
-        bounds, now = self.connections_of_all.bounds, self.loop.time()
+        bounds, now = self.all_connections.bounds, self.loop.time()
         rate = bounds.max_frames_per_second
         self._frames_back_at = max(self._frames_back_at, now) + len(self.conn.events) / rate
         if self._frames_back_at - now > BURST_S:
@@ -83,22 +83,22 @@ class SocketProtocol(Impatient, WebSocketsSansIOProtocol):
 
     def expire(self, now: float) -> None:
         """See `Connection`. What has come is left lying while the application is busy with the message before."""
-        bounds = self.connections_of_all.bounds
+        bounds = self.all_connections.bounds
         if self.transport.is_closing():
-            self.connections_of_all.cut_off["send"] += 1
+            self.all_connections.cut_off["send"] += 1
             self.transport.abort()
         elif self.read_paused:
             self.deadline = now + bounds.body_s
         elif self.handshake_complete:
             self._end("body", TOO_SLOW, "The message took too long")
         else:
-            self.connections_of_all.cut_off["head"] += 1
+            self.all_connections.cut_off["head"] += 1
             self.transport.close()
             self.deadline = now + bounds.send_s
 
     def _end(self, why: str, code: int, reason: str) -> None:
-        self.connections_of_all.cut_off[why] += 1
-        self.deadline = self.loop.time() + self.connections_of_all.bounds.send_s
+        self.all_connections.cut_off[why] += 1
+        self.deadline = self.loop.time() + self.all_connections.bounds.send_s
         if self.close_sent:
             self.transport.abort()
             return

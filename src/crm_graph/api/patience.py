@@ -16,13 +16,13 @@ class Impatient(asyncio.Protocol):
     """Comes before uvicorn's protocol of a connection, and sees when its transport is full."""
 
     transport: Any
-    connections_of_all: Connections
+    all_connections: Connections
     _giving_up: asyncio.TimerHandle | None = None
 
     def pause_writing(self) -> None:
         """Wait no longer than the timeout for the client to take what it is sent."""
         super().pause_writing()
-        self._giving_up = asyncio.get_running_loop().call_later(self.connections_of_all.bounds.send_s, self._give_up)
+        self._giving_up = asyncio.get_running_loop().call_later(self.all_connections.bounds.send_s, self._give_up)
 
     def resume_writing(self) -> None:
         """Go on: the client takes what it is sent."""
@@ -35,7 +35,7 @@ class Impatient(asyncio.Protocol):
         super().connection_lost(exc)
 
     def _give_up(self) -> None:
-        self.connections_of_all.cut_off["send"] += 1
+        self.all_connections.cut_off["send"] += 1
         self.transport.abort()
 
     def _wait_no_more(self) -> None:

@@ -13,22 +13,17 @@ before the last one is answered wait as bytes, in our buffer up to `MAX_WAITING_
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any
 
 import httptools
-from starlette.requests import ClientDisconnect
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from crm_graph.api.connections import NEVER, Connections
+from crm_graph.api.direct import Direct
 from crm_graph.api.hosts import Hosts
 from crm_graph.api.http import GraphQLEndpoint
-from crm_graph.api.incoming import Incoming, Reply, too_long
 from crm_graph.api.patience import Impatient
-
-log = logging.getLogger("crm_graph.errors")
 
 SLICE_BYTES = 4 * 1024
 """What is parsed at once: so much may belong to a next message without being counted, and so many requests (200 of the
@@ -48,7 +43,6 @@ _LATE = b"HTTP/1.1 408 Request Timeout" + _EMPTY
 _LONG_BODY = b"HTTP/1.1 413 Request Entity Too Large" + _EMPTY
 _LONG_HEAD = b"HTTP/1.1 431 Request Header Fields Too Large" + _EMPTY
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5" + _EMPTY
-_FAILED = b"Internal Server Error"
 
 
 class _TooMuch(Exception):
@@ -73,7 +67,7 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
         **uvicorn: Any,
     ) -> None:
         super().__init__(**uvicorn)
-        self.connections_of_all = connections
+        self.all_connections = connections
         self.deadline = NEVER
         self._endpoint = endpoint
         self._path = path
@@ -92,20 +86,22 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
         """Whether nothing is read any more, since the connection ends."""
         self._last_words: bytes | None = None
         """What is said at the end, once the requests before it are answered."""
-        self._answering: RequestResponseCycle | _Direct | None = None
+        self._answering: RequestResponseCycle | Direct | None = None
         """The request that is being answered, or was last; `cycle` is the one that was read last."""
 
     def connection_made(self, transport: Any) -> None:
         """Take the connection, or say that there are too many."""
         super().connection_made(transport)
-        self.deadline = self.loop.time() + self.connections_of_all.bounds.idle_s
-        if not self.connections_of_all.admit(self, self.client[0] if self.client else None):
-            self._end(_FULL)
+        self.deadline = self.loop.time() + self.all_connections.bounds.idle_s
+        if not self.all_connections.admit(self, self.client[0] if self.client else None):
+            self._is_deaf = True
+            transport.write(_FULL)
+            transport.close()  # at once: it is not in the sweep
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what nobody waits for any more."""
         super().connection_lost(exc)
-        self.connections_of_all.leave(self)
+        self.all_connections.leave(self)
         self._abandon()
 
     def _abandon(self) -> None:
@@ -115,13 +111,13 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
             return
         cycle.disconnected = True
         cycle.message_event.set()
-        if isinstance(cycle, _Direct) and cycle.task is not None:
+        if isinstance(cycle, Direct) and cycle.task is not None:
             cycle.task.cancel()
 
     def handle_websocket_upgrade(self) -> None:
         """Go on as a WebSocket, which is counted by itself."""
         self._is_deaf = True
-        self.connections_of_all.leave(self)
+        self.all_connections.leave(self)
         super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
@@ -140,7 +136,7 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
             self._cut("size", b"")
         elif self._phase is not self._timed and not self._is_deaf:
             self._timed = self._phase
-            bounds = self.connections_of_all.bounds
+            bounds = self.all_connections.bounds
             self.deadline = self.loop.time() + (bounds.head_s if self._phase is HEAD else bounds.body_s)
 
     def _parse(self, data: bytes) -> None:
@@ -164,7 +160,7 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
             return
         if self._phase is IDLE:
             self._around = 0
-        elif self._around > self.connections_of_all.bounds.max_head_bytes + self._body_size:
+        elif self._around > self.all_connections.bounds.max_head_bytes + self._body_size:
             self._cut("size", _LONG_HEAD)
 
     def on_message_begin(self) -> None:
@@ -183,7 +179,7 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Take the request over, if nothing is unusual about it."""
-        bounds = self.connections_of_all.bounds
+        bounds = self.all_connections.bounds
         if len(self.headers) > bounds.max_headers:
             raise _TooMuch(_LONG_HEAD)
         if self._around > bounds.max_head_bytes - 2 * SLICE_BYTES and self._head_size() > bounds.max_head_bytes:
@@ -198,7 +194,7 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
             return
         self._max_body_size = endpoint.max_body_bytes
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        self._answering = cycle = _Direct(self, endpoint, self.headers, keep_alive=keep_alive)
+        self._answering = cycle = Direct(self, endpoint, self.headers, keep_alive=keep_alive)
         self.cycle = cycle  # type: ignore[assignment]
 
     def _head_size(self) -> int:
@@ -210,7 +206,7 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
             return False  # the application refuses it
         if self.parser.get_method() != b"POST" or self.expect_100_continue or self.parser.should_upgrade():
             return False
-        cycle: RequestResponseCycle | _Direct | None = self.cycle
+        cycle: RequestResponseCycle | Direct | None = self.cycle
         if cycle is not None and not cycle.response_complete:
             return False  # pipelined: uvicorn keeps the order
         for name, value in self.headers:
@@ -231,8 +227,8 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
             if self._body_size > self._max_body_size + MAX_DRAINED_BYTES:
                 raise _TooMuch(b"" if self._is_answered() else _LONG_BODY)
             return
-        cycle: RequestResponseCycle | _Direct = self.cycle
-        if isinstance(cycle, _Direct):
+        cycle: RequestResponseCycle | Direct = self.cycle
+        if isinstance(cycle, Direct):
             cycle.collect(body)
         else:
             super().on_body(body)
@@ -241,16 +237,16 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
         """Answer."""
         self._phase = self._timed = IDLE
         self._around = 0
-        cycle: RequestResponseCycle | _Direct = self.cycle
-        if isinstance(cycle, _Direct):
+        cycle: RequestResponseCycle | Direct = self.cycle
+        if isinstance(cycle, Direct):
             cycle.start()
         else:
             super().on_message_complete()
-        self.deadline = self.loop.time() + self.connections_of_all.bounds.idle_s if self._is_answered() else NEVER
+        self.deadline = self.loop.time() + self.all_connections.bounds.idle_s if self._is_answered() else NEVER
 
     def _is_answered(self) -> bool:
         """Return whether the last request, if there was any, has its answer."""
-        cycle: RequestResponseCycle | _Direct | None = self.cycle
+        cycle: RequestResponseCycle | Direct | None = self.cycle
         return cycle is None or cycle.response_complete
 
     def on_response_complete(self) -> None:
@@ -266,10 +262,12 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
             self._start_asgi_task(self._answering, application)
         elif self._last_words is not None:
             self._end(self._last_words)
+            return
         elif self._phase is IDLE:
-            self.deadline = self.loop.time() + self.connections_of_all.bounds.idle_s
+            self.deadline = self.loop.time() + self.all_connections.bounds.idle_s
         elif self.expect_100_continue and not self._body_size:
             self._end(b"")  # it was not told to go on, so whether a body comes is not known
+            return
         if self._waiting and not self.pipeline:
             self.data_received(b"")
         if not (self._waiting or self.pipeline):
@@ -277,9 +275,9 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
 
     def expire(self, now: float) -> None:
         """See `Connection`. What has come is left lying while those before it are answered."""
-        bounds = self.connections_of_all.bounds
+        bounds = self.all_connections.bounds
         if self.transport.is_closing():
-            self.connections_of_all.cut_off["send"] += 1
+            self.all_connections.cut_off["send"] += 1
             self.transport.abort()
         elif self._is_deaf:
             self.deadline = now + bounds.send_s
@@ -294,7 +292,7 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
             self._cut("body", b"" if self._is_answered() else _LATE)
 
     def _cut(self, why: str, answer: bytes) -> None:
-        self.connections_of_all.cut_off[why] += 1
+        self.all_connections.cut_off[why] += 1
         self._end(answer)
 
     def _end(self, answer: bytes) -> None:
@@ -310,7 +308,7 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
             self._last_words, self.deadline = answer, NEVER
             return
         if not answer or (is_answering and _has_begun(cycle)):
-            self.deadline = self.loop.time() + self.connections_of_all.bounds.send_s
+            self.deadline = self.loop.time() + self.all_connections.bounds.send_s
             self.transport.close()
             return
         if is_answering:
@@ -322,100 +320,6 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
         self.flow.pause_reading()
 
 
-def _has_begun(cycle: RequestResponseCycle | _Direct | None) -> bool:
+def _has_begun(cycle: RequestResponseCycle | Direct | None) -> bool:
     """Return whether an answer is being made or sent."""
-    return cycle is not None and (cycle.task is not None if isinstance(cycle, _Direct) else cycle.response_started)
-
-
-class _NoEvent:
-    """Stands for the event by which uvicorn wakes an ASGI application: here a task is cancelled instead."""
-
-    def set(self) -> None: ...
-
-
-class _Direct(Incoming):
-    """A request on the short way; to uvicorn it is the connection's current cycle."""
-
-    message_event = _NoEvent()
-
-    def __init__(
-        self,
-        protocol: GraphQLProtocol,
-        endpoint: GraphQLEndpoint,
-        headers: list[tuple[bytes, bytes]],
-        *,
-        keep_alive: bool,
-    ) -> None:
-        self.method = "POST"
-        self.query = b""
-        self.peer = protocol.client[0] if protocol.client is not None else None
-        self.keep_alive = keep_alive
-        self.disconnected = False
-        self.response_complete = False
-        self.body: bytes | bytearray = b""
-        self.task: asyncio.Task[None] | None = None
-        self._raw = headers
-        self._headers = dict(headers)
-        self._protocol = protocol
-        self._endpoint = endpoint
-
-    def collect(self, body: bytes) -> None:
-        """Take a piece of the body; one too many, and the request is answered without the rest of it.
-
-        Pieces are joined as they come: each kept by itself takes 41 bytes more, and a body can come in 50,000.
-        """
-        if not self.body:
-            self.body = body
-        elif isinstance(self.body, bytearray):
-            self.body += body
-        else:
-            self.body = bytearray(self.body + body)
-        if len(self.body) > self._endpoint.max_body_bytes:
-            self.start()
-
-    def start(self) -> None:
-        """Answer, unless that has begun."""
-        if self.task is None:
-            self.task = self._protocol.loop.create_task(self.run())
-            self._protocol.tasks.add(self.task)
-            self.task.add_done_callback(self._protocol.tasks.discard)
-
-    async def read(self, limit: int) -> bytes | bytearray:
-        """Return the body. Raises BadRequest 413 for one that is too long; no more than that was kept of it."""
-        if len(self.body) > limit:
-            raise too_long(limit)
-        return self.body
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if self.disconnected and isinstance(error, asyncio.CancelledError):
-            raise ClientDisconnect from error
-
-    def watched(self) -> _Direct:  # type: ignore[override]
-        """See `Incoming`; `connection_lost` cancels."""
-        return self
-
-    async def run(self) -> None:
-        """Answer the request."""
-        try:
-            response = await self._endpoint.respond(self)
-            assert isinstance(response, Reply), "a stream takes the long way"
-        except Exception:
-            log.exception("the endpoint failed")
-            response = Reply(_FAILED, 500, "text/plain")
-        protocol = self._protocol
-        if protocol.flow.write_paused:
-            await protocol.flow.drain()
-        if self.disconnected:
-            return
-        pieces = [STATUS_LINE[response.status]]
-        for name, value in (*protocol.server_state.default_headers, *response.headers):
-            pieces += (name, b": ", value, b"\r\n")
-        pieces.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
-        pieces.append(response.body)
-        protocol.transport.write(b"".join(pieces))
-        self.response_complete = True
-        if not self.keep_alive:
-            protocol.transport.close()
-        protocol.on_response_complete()
+    return cycle is not None and (cycle.task is not None if isinstance(cycle, Direct) else cycle.response_started)

@@ -19,6 +19,7 @@ from tests.permissions.oracle.documents import Select
 from tests.permissions.oracle.judge import Difference, Judge
 from tests.permissions.oracle.kinds import Kind
 from tests.permissions.oracle.live import Told, check_told
+from tests.permissions.oracle.places import place_refusals
 from tests.permissions.oracle.sight import Sight
 from tests.permissions.oracle.world import Row, World, read_world
 from tests.permissions.oracle.writes import (
@@ -113,6 +114,7 @@ class Outcomes:
         found = further_refusals(sight, attempt)
         if made is None:
             return [*found, BY_THE_RULES]
+        found += place_refusals(sight, attempt, made)
         if attempt.write.new and not found:
             rows = made.of(attempt.write.kind.name)
             (key,) = rows.keys() - self.world.of(attempt.write.kind.name).keys()

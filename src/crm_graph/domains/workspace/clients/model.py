@@ -113,7 +113,7 @@ class TrustedDocument(Row):
 
     client_id: Mapped[Id | None]
     sha256: Mapped[str]
-    source: Mapped[str] = mapped_column(SizedText(100_000))
+    source: Mapped[str] = mapped_column(SizedText(80_000))
     operations: Mapped[list[str]] = mapped_column(SizedList(1_000))
     schema_sha256: Mapped[str]
 

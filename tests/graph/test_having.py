@@ -211,7 +211,6 @@ def _nested(depth: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("variables", "path"),
     [
-        ({"having": None}, ["having"]),
         ({"having": {"sum": None}}, ["having", "sum"]),
         ({"having": {"sum": {"amount": None}}}, ["having", "sum", "amount"]),
         ({"having": {"sum": {"amount": {"gt": None}}}}, ["having", "sum", "amount", "gt"]),

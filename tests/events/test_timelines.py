@@ -105,7 +105,9 @@ async def test_all_that_happens_to_a_customer_is_on_its_timeline(live: Live) -> 
     assert (by_event["ContactDeleted"]["kind"], by_event["ContactDeleted"]["node"]) == ("DELETED", None)
     assert by_event["TicketCreated"]["node"] == {"__typename": "Ticket", "id": by_event["TicketCreated"]["recordId"]}
     assert {each["type"] for each in found} >= {"Contact", "Opportunity", "Ticket", "TicketReply", "Order"}
-    assert {each["actor"]["id"] for each in found} == {f"mem_{admin.member_id}"}
+    move = by_event["StageMoveUpdated"]
+    assert (move["kind"], move["actor"]) == ("LEFT", None), "with its deal; what happened to that is told of that"
+    assert {each["actor"]["id"] for each in found if each is not move} == {f"mem_{admin.member_id}"}
 
     refusal, again = await timeline(live, admin, here, after=found[0]["cursor"])
     assert refusal is None, refusal
@@ -132,7 +134,9 @@ async def test_nothing_is_told_of_a_customer_that_may_not_be_read(live: Live, ot
     waiting = await judged(live, stream)
     await live.mutate(admin, "setMemberRoles", {**member, "roles": ["analyst"]}, "member { id }")
     await live.mutate(admin, "updateCustomer", {"id": id_, "website": "https://a.example"}, "customer { id }")
-    first = (await waiting)[1].body["data"]["timelineChanged"]
+    told = (await waiting)[1].body["data"]["timelineChanged"]
+    assert (told["kind"], told["recordId"], told["node"]) == ("RESYNC", None, None)
+    (first,) = await taken(stream, 1)
     await stream.aclose()
     assert (first["event"], first["changedFields"]) == ("CustomerUpdated", ["website"])
 
@@ -154,12 +158,14 @@ async def test_a_type_is_told_from_when_it_may_be_read(live: Live) -> None:
     assert first["event"] == "ContactCreated"
     await live.mutate(admin, "updateRole", {"name": "some_types", "grants": grants}, "role { name }")
     deal = await live.create(admin, "seen", customerId=id_)
-    (second,) = await taken(stream, 1)
+    resync, second = await taken(stream, 2)
+    assert resync["kind"] == "RESYNC"
     assert (second["event"], second["recordId"]) == ("OpportunityCreated", deal)
     await live.mutate(admin, "updateRole", {"name": "some_types", "grants": grants[:1]}, "role { name }")
     await live.create(admin, "unseen again", customerId=id_)
     await live.mutate(admin, "updateCustomer", {"id": id_, "city": "Bremen"}, "customer { id }")
-    (third,) = await taken(stream, 1)
+    resync, third = await taken(stream, 2)
+    assert resync["kind"] == "RESYNC"
     assert (third["event"], third["changedFields"]) == ("CustomerUpdated", ["city"])
     await stream.aclose()
     await live.mutate(admin, "setMemberRoles", {**member, "roles": ["analyst"]}, "member { id }")

@@ -163,18 +163,19 @@ async def test_requests_one_behind_another(server: RunningServer) -> None:
     assert resident(server.process.pid) - before < MAX_GROWTH
 
 
-def test_a_trailer_is_no_header(server: RunningServer) -> None:
+@pytest.mark.parametrize("media", ["application/json", "text/event-stream"], ids=["short way", "asgi"])
+def test_a_trailer_is_no_header(server: RunningServer, media: str) -> None:
     """Not of its request, and not of the next one on the connection: a proxy puts other people's requests there."""
     token = server.headers["Authorization"].encode()
     body = b'{"query":"{ __typename }"}'
     chunk = b"%x\r\n%s\r\n" % (len(body), body)
-    ask = (
-        head("POST", "/graphql", b"Transfer-Encoding: chunked") + chunk + b"0\r\nAuthorization: " + token + b"\r\n\r\n"
-    )
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
+    trailers = b"0\r\nAuthorization: " + token + b"\r\n\r\n"
+    first = head("POST", "/graphql", b"Accept: " + media.encode(), b"Transfer-Encoding: chunked")
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    with connection, connection.makefile("rb") as answers:
         for _ in range(2):
-            raw.sendall(ask)
-            assert raw.recv(1 << 16).startswith(b"HTTP/1.1 401 ")
+            connection.sendall(first + chunk + trailers)
+            assert _status(answers) == 401
 
 
 @pytest.mark.parametrize(

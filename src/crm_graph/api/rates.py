@@ -44,10 +44,6 @@ class Quota:
         used_s = self.back_at - now
         return (used_s if used_s > 0 else 0.0) + amount * self._each_s - WINDOW_S
 
-    def is_over(self, now: float) -> bool:
-        """Return whether more was taken than there was."""
-        return self._back_at - now > WINDOW_S
-
     def take(self, now: float, amount: float) -> None:
         """Take an amount, whether or not it is there."""
         back_at = self.back_at

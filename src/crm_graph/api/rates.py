@@ -44,6 +44,10 @@ class Quota:
         used_s = self.back_at - now
         return (used_s if used_s > 0 else 0.0) + amount * self._each_s - WINDOW_S
 
+    def is_over(self, now: float) -> bool:
+        """Return whether more was taken than there was."""
+        return self.back_at - now > WINDOW_S
+
     def take(self, now: float, amount: float) -> None:
         """Take an amount, whether or not it is there."""
         back_at = self.back_at
@@ -96,7 +100,7 @@ class Spending:
         """Count the request. Raises QuotaExceeded, and then counts nothing."""
         now = self._clock()
         for each in self._allowances:
-            if each.documents.back_at - now > WINDOW_S:
+            if each.documents.is_over(now):
                 raise self._exceeded("Documents that are new here took too long to read", each.documents.wait_s(now, 0))
             if each.requests.wait_s(now, 1) > EXACT_S:
                 wait_s = max(of.requests.wait_s(now, 1) for of in self._allowances)

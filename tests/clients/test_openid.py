@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import httpx
+import jwt as pyjwt
 import pytest
 from authlib.integrations.httpx_client import OAuth2Client
 from joserfc import jwt
@@ -117,6 +119,7 @@ def test_authlib_client(installation: Installation) -> None:
         keys = KeySet.import_key_set(httpx.get(server["jwks_uri"]).json())
         claims = jwt.decode(token["id_token"], keys, algorithms=server["id_token_signing_alg_values_supported"]).claims
         assert (claims["iss"], claims["nonce"], claims["email"]) == (issuer, "n-1", known.email)
+        _check_by_pyjwt(server, token, known)
         fresh = client.refresh_token(server["token_endpoint"])
         assert fresh["refresh_token"] != token["refresh_token"]
         found = client.introspect_token(server["introspection_endpoint"], fresh["access_token"]).json()
@@ -124,6 +127,18 @@ def test_authlib_client(installation: Installation) -> None:
         assert client.revoke_token(server["revocation_endpoint"], fresh["refresh_token"]).status_code == 200
         found = client.introspect_token(server["introspection_endpoint"], fresh["access_token"]).json()
         assert found == {"active": False}
+
+
+def _check_by_pyjwt(server: dict[str, Any], token: dict[str, Any], known: Provisioned) -> None:
+    """Check an ID token, and an access token as a resource server would, by PyJWT's own client of JWK sets."""
+    keys = pyjwt.PyJWKClient(server["jwks_uri"])
+    for text, algorithm, audience in (
+        (token["id_token"], "RS256", known.confidential_id),
+        (token["access_token"], "EdDSA", "crm-graph"),
+    ):
+        key = keys.get_signing_key_from_jwt(text)
+        claims = pyjwt.decode(text, key, algorithms=[algorithm], audience=audience, issuer=server["issuer"])
+        assert claims["sub"]
 
 
 def test_command_line(installation: Installation, tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ _INSIDE = re.compile(
     r"""|\bSELECT\b|\bINSERT\ INTO\b|\bUPDATE\ \w+\ SET\b|\bDELETE\ FROM\b|\bWHERE\b|\bFROM\ \w+\b|\$\d\b"""
     r"""|\b(?:pg_|ix_|uq_|fk_|ck_)\w+|violates|constraint\b|\brelation\b|duplicate\ key|asyncpg|sqlalchemy|strawberry"""
     r"""|graphql[-_]core|<class|object\ at\ 0x|\b[a-z_]+\.[A-Z]\w+(?:Error|Exception)\b"""
-    r"""|\b(?!onError\b)\w+Error\b|\bNoneType\b"""
+    r"""|\b(?![oO]nError\b)\w+Error\b|\bNoneType\b"""
     r"""|Did\ you\ mean|did\ you\ mean|Perhaps\ you|\bDecimal\(|datetime\.|\bUndefined\b""",
     re.VERBOSE,
 )
-"""Tracebacks, paths, SQL, names of the database, classes, libraries, hints at names. `onError` is a field of ours."""
+"""Tracebacks, paths, SQL, names of the database, classes and libraries, hints at names; `onError` is a field."""
 
 
 def assert_reveals_nothing(body: Any) -> None:

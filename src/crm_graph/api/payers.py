@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from math import ceil
 
-from crm_graph.api.rates import EXACT_S, Quota, network_of
+from crm_graph.api.rates import EXACT_S, WINDOW_S, Quota, network_of
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer
@@ -33,10 +33,12 @@ class Tally:
 class Payer:
     """Somebody who is lent connections; implements `db.lending.Payer`. `key` has the share of the connections."""
 
-    __slots__ = ("_clock", "_quotas", "_tally", "key")
+    __slots__ = ("_clock", "_is_busy", "_quotas", "_tally", "key")
 
     def __init__(self, key: Hashable, quotas: tuple[Quota, ...], clock: Callable[[], float], tally: Tally) -> None:
         self._tally = tally
+        self._is_busy = False
+        """Whether a quota was used up when it was last charged: what is asked of each request."""
         self.key = key
         self._quotas = quotas
         self._clock = clock
@@ -47,6 +49,8 @@ class Payer:
         self._tally.seconds += seconds
         for quota in self._quotas:
             quota.take(now, seconds)
+            if quota.back_at - now > WINDOW_S:
+                self._is_busy = True
 
     def wait_s(self) -> float:
         """Return for how many seconds nothing more may be asked; 0 or less where it may."""
@@ -54,15 +58,15 @@ class Payer:
         return max(quota.wait_s(now, 0) for quota in self._quotas)
 
     def refuse_busy(self) -> None:
-        """Raise RateLimited where a quota is used up."""
-        now = self._clock()
-        for quota in self._quotas:
-            if quota.is_over(now):
-                break
-        else:
-            return
+        """Raise RateLimited where a quota is used up: since this payer was charged last, that is; what others of the
+        workspace used up meanwhile it meets with its next operation."""
+        if self._is_busy:
+            self._refuse()
+
+    def _refuse(self) -> None:
         wait_s = self.wait_s()
-        if wait_s > EXACT_S:
+        self._is_busy = wait_s > EXACT_S
+        if self._is_busy:
             self._tally.refused += 1
             seconds = ceil(wait_s)
             message = (

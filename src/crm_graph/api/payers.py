@@ -33,12 +33,10 @@ class Tally:
 class Payer:
     """Somebody who is lent connections; implements `db.lending.Payer`. `key` has the share of the connections."""
 
-    __slots__ = ("_clock", "_is_busy", "_quotas", "_tally", "key")
+    __slots__ = ("_clock", "_quotas", "_tally", "key")
 
     def __init__(self, key: Hashable, quotas: tuple[Quota, ...], clock: Callable[[], float], tally: Tally) -> None:
         self._tally = tally
-        self._is_busy = False
-        """Whether a quota was used up when it was last charged: what is asked of each request."""
         self.key = key
         self._quotas = quotas
         self._clock = clock
@@ -50,7 +48,7 @@ class Payer:
         for quota in self._quotas:
             quota.take(now, seconds)
             if quota.back_at - now > WINDOW_S:
-                self._is_busy = True
+                quota.is_used_up = True
 
     def wait_s(self) -> float:
         """Return for how many seconds nothing more may be asked; 0 or less where it may."""
@@ -58,15 +56,18 @@ class Payer:
         return max(quota.wait_s(now, 0) for quota in self._quotas)
 
     def refuse_busy(self) -> None:
-        """Raise RateLimited where a quota is used up: since this payer was charged last, that is; what others of the
-        workspace used up meanwhile it meets with its next operation."""
-        if self._is_busy:
-            self._refuse()
+        """Raise RateLimited where a quota is used up. Whether one is was seen when it was charged: to look at the clock
+        for each request costs more than to look at a flag."""
+        for quota in self._quotas:
+            if quota.is_used_up:
+                self._refuse()
 
     def _refuse(self) -> None:
+        now = self._clock()
+        for quota in self._quotas:
+            quota.is_used_up = quota.wait_s(now, 0) > EXACT_S
         wait_s = self.wait_s()
-        self._is_busy = wait_s > EXACT_S
-        if self._is_busy:
+        if wait_s > EXACT_S:
             self._tally.refused += 1
             seconds = ceil(wait_s)
             message = (

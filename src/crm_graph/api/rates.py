@@ -32,12 +32,14 @@ Whose: TypeAlias = tuple[Hashable, int, int] | tuple[Hashable, int, int, int]
 class Quota:
     """A quota per minute, and how much of it is used: the time at which all of it will be back."""
 
-    __slots__ = ("_each_s", "back_at", "size")
+    __slots__ = ("_each_s", "back_at", "is_used_up", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._each_s = WINDOW_S / size
         self.back_at = 0.0
+        self.is_used_up = False
+        """Whether it was, when it was last charged for what was done already; see `payers.py`."""
 
     def wait_s(self, now: float, amount: float) -> float:
         """Return for how many seconds `amount` cannot be taken; 0 or less where it can."""

@@ -142,7 +142,8 @@ def spelled(value: Any) -> str:
         return "{" + ", ".join(f"{name}: {spelled(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(spelled, value)) + "]"
-    if isinstance(value, str) and value.isupper() and value.replace("_", "").isalpha() and value != "NOPE":
+    name = isinstance(value, str) and value.isascii() and value.replace("_", "").isalpha()
+    if name and value.isupper() and value != "NOPE":
         return value
     return json.dumps(value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
@@ -142,8 +143,7 @@ def spelled(value: Any) -> str:
         return "{" + ", ".join(f"{name}: {spelled(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(spelled, value)) + "]"
-    name = isinstance(value, str) and value.isascii() and value.replace("_", "").isalpha()
-    if name and value.isupper() and value != "NOPE":
+    if isinstance(value, str) and re.fullmatch("[A-Z_]+", value) and value != "NOPE":
         return value
     return json.dumps(value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
@@ -142,7 +143,7 @@ def spelled(value: Any) -> str:
         return "{" + ", ".join(f"{name}: {spelled(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(spelled, value)) + "]"
-    if isinstance(value, str) and value.isupper() and value.replace("_", "").isalpha() and value != "NOPE":
+    if isinstance(value, str) and re.fullmatch("[A-Z_]+", value) and value != "NOPE":
         return value
     return json.dumps(value)
 

@@ -144,7 +144,7 @@ async def test_timeouts_in_a_row(hasty: Watched) -> None:
 
 async def send_http(watched: Watched, head: str, body: bytes = b"") -> asyncio.StreamWriter:
     """Send a request and return its socket."""
-    lines = [head, "Host: x", f"Authorization: Bearer {watched.server.token}", "Content-Type: application/json"]
+    lines = [head, "Host: 127.0.0.1", f"Authorization: Bearer {watched.server.token}", "Content-Type: application/json"]
     lines += [f"Content-Length: {len(body)}"] if body else []
     _, writer = await asyncio.open_connection("127.0.0.1", watched.server.port)
     writer.write("\r\n".join((*lines, "", "")).encode() + body)

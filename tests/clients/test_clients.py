@@ -68,6 +68,7 @@ def test_client(script: str, packages: None, server: RunningServer) -> None:
         "CRM_TEST_PAGE_PORT": str(PAGE_PORT),
         "CRM_TEST_COMMAND": COMMAND,
         "CRM_TEST_DATA": str(server.data),
+        "CRM_SECRET": SECRET,  # of the commands that the scripts run on it
     }
     done = subprocess.run(
         ["node", f"{script}.mjs"],

@@ -276,7 +276,7 @@ async def test_each_operation_moves_the_version_once(graph: Graph, case: Case) -
         selection = f"{step.made} {{ id }}" if step.made else ""
         payload = await mutate(graph, step.field, step.input(world.ids), selection)
         # The payload's own record is one statement more.
-        assert graph.statements - bool(step.made) == step.statements, (step.field, graph.database.one.sent)
+        assert graph.statements - bool(step.made) == step.statements, "\n".join([step.field, *graph.database.one.sent])
         if step.made:
             world.ids["part"] = payload[step.made]["id"]
         assert await world.version() == before + 1, step.field

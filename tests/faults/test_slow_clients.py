@@ -23,12 +23,12 @@ from tests.faults.test_streams import mutate, position, streaming
 
 pytestmark = pytest.mark.xdist_group("faults")
 
-ALIASES, NAME = 25, "x" * 4_000
-"""Each answer is about 100 kB."""
+ALIASES, STEP = 30, "x" * 2_000
+"""Each answer is about 60 kB."""
 METRICS = "a token for metrics"
 GROUPS, PER_GROUP, CHANGES = 3, 4, 90
 MAX_GROWTH = 64 * 2**20
-"""Without bounds it were more than 100 MB: 24 clients, 90 answers for each, of which the kernel takes 4 MB."""
+"""Without bounds it were about 130 MB: 24 clients, 90 answers for each, of which the kernel takes 4 MB."""
 SETTINGS = {"CRM_SUBSCRIPTION_QUEUE_SIZE": "20", "CRM_SEND_TIMEOUT_MS": "4000", "CRM_METRICS_TOKEN": METRICS}
 
 
@@ -41,7 +41,7 @@ async def installation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
 
 def document(group: int) -> str:
     """Return a subscription whose answers are large, and another one in each group."""
-    names = " ".join(f"g{group}a{number}: name" for number in range(ALIASES))
+    names = " ".join(f"g{group}a{number}: nextStep" for number in range(ALIASES))
     change = f"opportunityChanged(after: $after) {{ cursor opportunity {{ {names} }} }}"
     return f"subscription ($after: Cursor) {{ {change} }}"
 
@@ -94,8 +94,8 @@ async def stalled_sse(port: int, token: str, payload: dict[str, Any]) -> AsyncIt
 
 
 async def fat(installation: Installation, owner: str) -> None:
-    """Open an opportunity with a long name."""
-    given = {"id": f"opp_{new_id()}", "name": NAME, "ownerId": f"mem_{owner}"}
+    """Open an opportunity with a long next step."""
+    given = {"id": f"opp_{new_id()}", "name": "fat", "nextStep": STEP, "ownerId": f"mem_{owner}"}
     await mutate(installation, "createOpportunity", given, api=0)
 
 

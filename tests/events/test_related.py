@@ -148,7 +148,7 @@ async def test_account_teams(live: Live) -> None:
     async with following(live, rep, CONTACTS, {}) as contacts, following(live, rep, CUSTOMERS, {}) as customers:
         made = await live.mutate(admin, "addAccountTeamMember", values, "accountTeamMember { id }")
         assert await agrees(contacts) == [("ENTERED", id_)]
-        assert await agrees(customers) == [("ENTERED", of)]
+        assert await agrees(customers) == [("ENTERED", of), ("UPDATED", of)]
         entry = made["accountTeamMember"]["id"]
         await live.mutate(admin, "removeAccountTeamMember", {"id": entry}, "deletedId")
         assert await agrees(contacts) == [("LEFT", id_)]

@@ -76,7 +76,8 @@ class Client:
         if change is None:
             self.endings.append(answer["errors"][0]["extensions"]["code"])
             return False
-        self.received.append(Received(change["cursor"], change["kind"], change["event"], change["recordId"]))
+        position = "-".join(change["cursor"].split("-")[:2])  # without what it belongs to
+        self.received.append(Received(position, change["kind"], change["event"], change["recordId"]))
         self.cursor = change["cursor"]
         return True
 

@@ -21,6 +21,7 @@ from crm_graph.domains.workspace.clients.model import DocumentMode, OnError, Tru
 from crm_graph.domains.workspace.clients.policy import API_CLIENT, TRUSTED_DOCUMENT
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import workspace
+from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.work import UPDATE, Work
 
 SHA256_PREFIX = "sha256:"
@@ -183,9 +184,10 @@ async def push_documents(
     """Trust documents, for one client or for all (None); those that are trusted already stay as they are.
 
     Raises Refused TAKEN for an alias that names another document of the client: running clients hold it, so an id never
-    changes what it means.
+    changes what it means; FORBIDDEN for a client that may do what the viewer may not, Forbidden for all clients.
     """
     work.may(API_CLIENT, UPDATE)
+    await hold_to_rights(work, TRUSTED_DOCUMENT, None, {"client_id": client_id})
     await work.session.execute(_ONE_AT_A_TIME, work.viewer.binds)
     known = await list_documents(work.session, work.viewer.workspace_id, client_id)
     ids = {each.sha256: each.id for each in known}
@@ -213,8 +215,10 @@ async def push_documents(
 
 
 async def remove_documents(work: Work, client_id: str | None, names: Sequence[str]) -> list[str]:
-    """Trust documents no more, given by hash or alias; returns their hashes. Raises Refused NOT_FOUND: then none is."""
+    """Trust documents no more, given by hash or alias; returns their hashes. Raises Refused NOT_FOUND: then none is; and
+    as `push_documents` does."""
     work.may(API_CLIENT, UPDATE)
+    await hold_to_rights(work, TRUSTED_DOCUMENT, {"client_id": client_id}, None)
     await work.session.execute(_ONE_AT_A_TIME, work.viewer.binds)
     known = await list_documents(work.session, work.viewer.workspace_id, client_id)
     found: dict[str, ListedDocument] = {}

@@ -317,7 +317,8 @@ class Work:
         """Raise Refused LIMIT where the workspace is full, and RateLimited where it writes too fast. Members, roles and
         keys change in a full one too: who may come in must not depend on it."""
         if self.quotas is not None:
-            self.quotas.admit(self.viewer.workspace_id, bytes_of_change(new, old), always=policy.directory)
+            size, viewer = bytes_of_change(new, old), self.viewer
+            self.quotas.admit(viewer.workspace_id, size, member_id=viewer.member_id, always=policy.directory)
 
     async def touch_directory(self) -> None:
         """Let every process look members up again, once: one of them, a team or a role changes in this transaction."""

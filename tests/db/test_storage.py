@@ -94,14 +94,20 @@ async def test_it_is_full_by_what_it_wrote_since_it_was_measured(graph: Graph, s
     assert (await near.data(CREATE, {"v": {"name": "x"}}))["createCustomer"]["errors"]
 
 
-async def test_a_workspace_writes_so_much_a_minute(graph: Graph, schema: BuiltSchema) -> None:
-    slow = with_limits(graph, schema, workspace_write_bytes_per_minute=2 * EVENT_BYTES + EVENT_BYTES // 2)
-    for _ in range(2):
-        assert (await slow.data(CREATE, {"v": {"name": "x"}}))["createCustomer"]["errors"] == []
-    body = await slow.execute(CREATE, {"v": {"name": "x"}})
-    (error,) = body["errors"]
-    assert error["extensions"]["code"] == "RATE_LIMITED"
-    assert 0 < error["extensions"]["retryAfterSeconds"] <= 60
+async def test_a_member_writes_half_of_what_a_workspace_may_in_a_minute(graph: Graph, schema: BuiltSchema) -> None:
+    """So that the others can go on, and administrators whatever was written: to suspend who writes so much."""
+    slow = with_limits(graph, schema, workspace_write_bytes_per_minute=4 * EVENT_BYTES)
+    writers = ["sales_rep", "sales_rep", "sales_rep", "admin", "admin", "sales_manager"]
+    told = [await slow.execute(CREATE, {"v": {"name": "x"}}, role=role) for role in writers]
+    assert ["errors" in each for each in told] == [False, False, True, False, False, True]
+    for body, who in ((told[2], "You may write 1.95 KiB"), (told[5], "This workspace may write 3.91 KiB")):
+        (error,) = body["errors"]
+        assert error["extensions"]["code"] == "RATE_LIMITED"
+        assert error["message"].startswith(who)
+        assert 0 < error["extensions"]["retryAfterSeconds"] <= 60
+    writer = (await slow.data("{ viewer { member { id } } }", role="sales_rep"))["viewer"]["member"]["id"]
+    suspend = "mutation ($v: SuspendMemberInput!) { suspendMember(input: $v) { errors { code } } }"
+    assert (await slow.data(suspend, {"v": {"id": writer}}))["suspendMember"]["errors"] == []
     assert "errors" not in await slow.execute(CREATE, {"v": {"name": "x"}}, workspace="other")
 
 
@@ -113,8 +119,23 @@ def test_a_minute_ends_and_one_write_alone_is_let_through() -> None:
         quotas.admit("a", 1)
     assert (refused.value.retry_after_s, quotas.refused) == (60, 1)
     quotas.admit("b", 10)
+    quotas.admit("a", 100, always=True)
     now_s = 60.0
     quotas.admit("a", 5)
+
+
+def test_a_share_is_of_a_member_of_a_workspace_and_ends_with_the_minute() -> None:
+    now_s = 0.0
+    quotas = Quotas(Settings(workspace_write_bytes_per_minute=10, workspace_max_bytes=0), lambda: now_s)
+    quotas.admit("a", 5, member_id="m")
+    with pytest.raises(RateLimited, match="You may write 5 bytes"):
+        quotas.admit("a", 1, member_id="m")
+    quotas.admit("b", 5, member_id="m")
+    quotas.admit("a", 5, member_id="n")
+    with pytest.raises(RateLimited, match="This workspace may write 10 bytes"):
+        quotas.admit("a", 1, member_id="o")
+    now_s = 60.0
+    quotas.admit("a", 5, member_id="m")
 
 
 @pytest.mark.parametrize("more", [0, 1])

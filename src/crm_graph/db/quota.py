@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg
 import orjson
@@ -25,6 +25,8 @@ EVENT_BYTES = 1_000
 SHORT = 100
 """Letters of a text that is not counted: it is in `EVENT_BYTES`."""
 WINDOW_S = 60
+SHARE = 2
+"""Which part of what a workspace writes in a minute is one member's, so that none takes it from all the others."""
 NEAR = 8
 """Which part of the limit is near it."""
 _NEAR = Statement(
@@ -64,11 +66,13 @@ class Quotas:
         self._measured: Any = None
         self._since: dict[str, int] = {}
         self._window: dict[str, int] = {}
+        self._shares: dict[tuple[str, str | None], int] = {}
         self._window_ends_s = 0.0
 
-    def admit(self, workspace_id: str, size: int, *, always: bool = False) -> None:
-        """Count what is about to be written, at most once it is certain that it may be; `always` leaves the store's
-        limit out. Raises Refused LIMIT where the workspace is full, RateLimited where it writes too much a minute."""
+    def admit(self, workspace_id: str, size: int, *, member_id: str | None = None, always: bool = False) -> None:
+        """Count what is about to be written, at most once it is certain that it may be. `always` is what must be
+        possible whatever others write, to suspend one of them say: it passes, and counts. Raises Refused LIMIT where
+        the workspace is full, RateLimited where it, or the member, writes too much a minute."""
         if self.limit and not always and (used := self.used(workspace_id) + size) > self.limit:
             self.refused += 1
             raise Refused(
@@ -81,15 +85,25 @@ class Quotas:
         if now_s >= self._window_ends_s:
             self._window_ends_s = now_s + WINDOW_S
             self._window.clear()
-        written = self._window.get(workspace_id, 0) + size
-        if written > self.per_minute and workspace_id in self._window:  # one alone is bounded by its request
-            self.refused += 1
-            raise RateLimited(
-                f"This workspace may write {shown(self.per_minute)} a minute through one process. Go on more slowly.",
-                max(1, round(self._window_ends_s - now_s)),
-            )
-        self._window[workspace_id] = written
+            self._shares.clear()
+        member = workspace_id, member_id
+        share = self.per_minute // SHARE
+        if not always:  # a first write is bounded by its request alone
+            if member_id is not None and member in self._shares and self._shares[member] + size > share:
+                self._refuse("You", share, now_s)
+            if workspace_id in self._window and self._window[workspace_id] + size > self.per_minute:
+                self._refuse("This workspace", self.per_minute, now_s)
+        if member_id is not None:
+            self._shares[member] = self._shares.get(member, 0) + size
+        self._window[workspace_id] = self._window.get(workspace_id, 0) + size
         self._since[workspace_id] = self._since.get(workspace_id, 0) + size
+
+    def _refuse(self, who: str, most: int, now_s: float) -> NoReturn:
+        self.refused += 1
+        raise RateLimited(
+            f"{who} may write {shown(most)} a minute through one process. Go on more slowly.",
+            max(1, round(self._window_ends_s - now_s)),
+        )
 
     def used(self, workspace_id: str) -> int:
         """Return what a workspace stores, about: as far as it is near its limit, and what was written here since."""

@@ -136,3 +136,36 @@ def test_nobody_else_where_the_setting_says_so(origin: str) -> None:
     origins = Origins(Settings(allowed_origins="loopback", cookies=True))
     assert not origins.is_allowed(origin, HOST)
     assert origins.headers(origin, HOST) == [(b"vary", b"Origin")]
+
+
+@pytest.mark.parametrize(
+    ("requested", "allowed"),
+    [
+        ("authorization,content-type,x-of-a-tool", b"authorization, content-type, x-of-a-tool"),
+        ("Apollographql-Client-Name, sentry-trace", b"apollographql-client-name, sentry-trace"),
+        (None, None),
+        ("", None),
+        ("*", None),
+        ("x-a,,x-b", None),
+        ("x-a\r\nset-cookie: b", None),
+        ("x-ä", None),
+        (",".join(f"x-{index}" for index in range(51)), None),
+        ("x" * 2_001, None),
+    ],
+)
+@pytest.mark.parametrize("setting", [LISTED, "*"])
+def test_a_browser_may_send_the_headers_that_it_asks_for(
+    requested: str | None, allowed: bytes | None, setting: str
+) -> None:
+    """Where it asks for what are no names, those that we know and those of clients that we know."""
+    found = Origins(Settings(allowed_origins=setting)).preflight("https://app.example.com", HOST, requested)
+    names = dict(found)[b"access-control-allow-headers"]
+    if allowed is None:
+        assert {b"authorization", b"x-crm-csrf", b"apollographql-client-name", b"traceparent"} <= {*names.split(b", ")}
+        assert b"x-a" not in names
+    else:
+        assert names == allowed
+    assert (b"vary", b"Access-Control-Request-Headers") in found
+    assert Origins(Settings(allowed_origins=setting)).preflight(None, HOST, requested) == (
+        [(b"vary", b"Origin")] if setting == LISTED else []
+    )

@@ -21,8 +21,15 @@ _HTTP = re.compile(r"(https?)://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?
 _OTHER = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9_.-]*\Z")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _METHODS = b"GET, HEAD, POST, OPTIONS"
-_REQUEST_HEADERS = b"accept, authorization, content-type, idempotency-key, last-event-id, x-crm-csrf"
-_ANSWER_HEADERS = b"ratelimit, ratelimit-policy, retry-after, www-authenticate"
+_REQUEST_HEADERS = (
+    b"accept, authorization, content-type, idempotency-key, last-event-id, x-crm-csrf, apollo-require-preflight,"
+    b" apollographql-client-name, apollographql-client-version, baggage, sentry-trace, traceparent, tracestate"
+)
+_MAX_REQUESTED = 50
+_MAX_REQUESTED_LETTERS = 2_000
+_NAME = re.compile(r"[0-9a-z!#$%&'+.^_`|~-]+\Z")
+"""Of a header; without `*`, which would stand for all of them."""
+_ANSWER_HEADERS = b"content-disposition, ratelimit, ratelimit-policy, retry-after, www-authenticate"
 
 
 class Origins:
@@ -83,16 +90,26 @@ class Origins:
             return False
         return found in self._listed or (self._loopback and is_loopback(host_of(found.partition("://")[2])))
 
-    def preflight(self, origin: str | None, host: str | None) -> list[Header]:
-        """Return the answer to a browser that asks before it sends."""
+    def preflight(self, origin: str | None, host: str | None, requested: str | None = None) -> list[Header]:
+        """Return the answer to a browser that asks before it sends. The headers that it wants to send are allowed as
+        they are asked for: clients and what traces them add their own, and none of them gets anybody in."""
         found = self.headers(origin, host)
         if any(name == b"access-control-allow-origin" for name, _ in found):
             found += [
+                (b"vary", b"Access-Control-Request-Headers"),
                 (b"access-control-allow-methods", _METHODS),
-                (b"access-control-allow-headers", _REQUEST_HEADERS),
+                (b"access-control-allow-headers", _allowed(requested or "")),
                 (b"access-control-max-age", str(PREFLIGHT_S).encode()),
             ]
         return found
+
+
+def _allowed(requested: str) -> bytes:
+    """Return the names of `Access-Control-Request-Headers`; those that are known where it is not a list of names."""
+    names = [each.strip() for each in requested[: _MAX_REQUESTED_LETTERS + 1].lower().split(",")]
+    if len(requested) > _MAX_REQUESTED_LETTERS or len(names) > _MAX_REQUESTED or not all(map(_NAME.match, names)):
+        return _REQUEST_HEADERS
+    return ", ".join(names).encode()
 
 
 def normal(origin: str) -> str | None:

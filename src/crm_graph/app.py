@@ -325,7 +325,7 @@ class Application:
             Route("/health", self._health),
             Route("/ready", self._ready),
             Route("/metrics", self._metrics),
-            Route("/exports/{job}", self._export),
+            Route("/exports/{job}", self._export, methods=["GET", "OPTIONS"]),
             Route("/sso/{provider}/start", self._sso_start),
             Route("/sso/{provider}/callback", self._sso_callback),
             *oauth_routes(self._running),

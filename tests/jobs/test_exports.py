@@ -130,6 +130,26 @@ def test_the_export_is_in_the_audit_trail(server: RunningServer) -> None:
         time.sleep(0.1)
 
 
+def test_a_page_of_an_allowed_origin_fetches_the_file(server: RunningServer) -> None:
+    _, job = _exported(server, "Product", "CSV")
+    url = f"http://127.0.0.1:{server.port}{job['result']['url']}"
+    page = {"Origin": "http://localhost:5173"}
+    asks = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization,x-of-a-tool"}
+    preflight = httpx.options(url, headers={**page, **asks})
+    assert preflight.status_code == 204
+    assert preflight.headers["access-control-allow-origin"] == page["Origin"]
+    assert preflight.headers["access-control-allow-headers"] == "authorization, x-of-a-tool"
+    got = httpx.get(url, headers={**page, **server.headers})
+    assert (got.status_code, got.headers["access-control-allow-origin"]) == (200, page["Origin"])
+    assert "content-disposition" in got.headers["access-control-expose-headers"]
+    refused = httpx.get(url, headers=page)
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, page["Origin"])
+    for method, origin in (("OPTIONS", "https://evil.example"), ("GET", "https://evil.example")):
+        answer = httpx.request(method, url, headers={**asks, **server.headers, "Origin": origin})
+        assert "access-control-allow-origin" not in answer.headers
+    assert httpx.options(url).status_code == 405
+
+
 async def test_what_may_not_be_read_is_not_exported(graph: Graph) -> None:
     body = await graph.execute(EXPORT, {"input": {"type": "AuditEntry"}}, role="sales_rep")
     assert body["errors"][0]["extensions"]["code"] == "FORBIDDEN"

@@ -116,6 +116,34 @@ def test_a_field_that_is_hidden_since_is_in_no_file(server: RunningServer) -> No
     assert fetched(url, rep) == (200, "")
 
 
+def test_who_takes_a_file_with_sensitive_fields_is_in_the_audit_trail(server: RunningServer) -> None:
+    """As who had it made is: another one who fetches it reads the same."""
+    me = ask(server, ME)["viewer"]["member"]["id"]
+    all_ = [{"verb": "read", "scope": "ALL"}]
+    see = [{"type": name, "verbs": all_} for name in ("Member", "Team", "Job")]
+    mine = {"type": "Job", "default": "READ", "verbs": [*all_, {"verb": "create", "scope": "OWN"}]}
+    phone = {"field": "phone", "level": "READ", "scope": "ALL", "audited": True}
+    customer = {"type": "Customer", "default": "READ", "verbs": all_, "fields": [phone]}
+    ask(server, ROLE, input={"name": "sales_rep", "grants": [customer, *see[:2], mine]})
+    try:
+        url = exported(server, token(server, "--role", "sales_rep"))
+    finally:
+        ask(server, RESET)
+    plain = exported(server, server.token, "Product")
+    asked = """query ($me: ID!) { auditEntries(where: {type: {eq: "SensitiveFieldsRead"}, actorId: {eq: $me}}) {
+        nodes { fields address requestId } } }"""
+    assert ask(server, asked, me=me)["auditEntries"]["nodes"] == []
+    for each in (url, plain):
+        assert httpx.head(each, headers={"Authorization": f"Bearer {server.token}"}).status_code == 200
+        assert fetched(each, server.token) == (200, "")
+    until = time.monotonic() + 30
+    while not (found := ask(server, asked, me=me)["auditEntries"]["nodes"]):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    (entry,) = found
+    assert (entry["fields"], entry["address"]) == (["Customer.phone"], "127.0.0.1")
+
+
 def test_a_client_that_is_bound_to_fewer_roles_does_not_get_the_file(server: RunningServer) -> None:
     """The same member, their job in sight: the credential decides."""
     rep = token(server, "--role", "sales_rep")

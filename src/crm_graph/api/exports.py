@@ -11,12 +11,17 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from crm_graph.api.engine import Engine
 from crm_graph.db.pool import Database
 from crm_graph.db.statements import Statement
+from crm_graph.domains.workspace.audit.events import SensitiveFieldsRead
+from crm_graph.domains.workspace.audit.operations import record_reading
 from crm_graph.domains.workspace.jobs.exports import EXPORT, PREFIX
 from crm_graph.domains.workspace.jobs.model import Job, JobStatus
 from crm_graph.domains.workspace.jobs.policy import JOB
+from crm_graph.executor.fields import coordinate
 from crm_graph.kernel.errors import Forbidden, RateLimited, Refused, Unauthenticated
 from crm_graph.kernel.ids import decode_id
-from crm_graph.permissions.sight import sees_all
+from crm_graph.permissions.access import Access, TypeAccess
+from crm_graph.permissions.definitions import parse_role
+from crm_graph.permissions.sight import FIELDS, GRANTS, TYPES, sees_all
 from crm_graph.work import READ
 
 _PART = Statement(
@@ -33,13 +38,28 @@ MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson
 
 
 async def export_response(request: Request, engine: Engine) -> Response:
+    """Return the file, or to a browser that asks before it fetches (CORS), that it may: as `/graphql` does."""
+    origin, host = request.headers.get("origin"), request.headers.get("host")
+    if request.method != "OPTIONS":
+        response = await _answer(request, engine)
+        response.raw_headers.extend(engine.origins.headers(origin, host))
+        return response
+    if "access-control-request-method" not in request.headers:
+        return Response(b"Method Not Allowed", 405, {"Allow": "GET, HEAD"}, "text/plain")
+    response = Response(status_code=204)
+    asked = request.headers.get("access-control-request-headers")
+    response.raw_headers.extend(engine.origins.preflight(origin, host, asked))
+    return response
+
+
+async def _answer(request: Request, engine: Engine) -> Response:
     """Return the file, to a credential that sees now all that it was made from. A job that may not be seen is answered
     as one that does not exist."""
     try:
         peer = None if request.client is None else request.client.host
         origin = engine.origin(peer, request.headers.get("x-forwarded-for"), None)
         claims = await engine.admission.authenticate(request.headers.get("authorization"), origin.address)
-        context = await engine.context(claims)
+        context = await engine.context(claims, origin)
     except Unauthenticated as error:
         return _refusal(401, error.code, error.message, {"WWW-Authenticate": "Bearer"})
     except RateLimited as error:
@@ -61,6 +81,11 @@ async def export_response(request: Request, engine: Engine) -> Response:
         return _refusal(
             403, "FORBIDDEN", "This file was made from more than this credential may see now: export it again."
         )
+    audited = _audited(context.access, sight["sight"])
+    if audited and request.method != "HEAD":  # whoever takes the file reads it, as whoever had it made did
+        async with context.begin() as work:
+            event = SensitiveFieldsRead(audited, "download", None, (), 0)
+            await record_reading(work.session, work.viewer, work.origin, job.id, work.now, event)
     headers = {
         "Cache-Control": "private, no-store",
         "Content-Disposition": f'attachment; filename="{job.arguments["type"].lower()}.{form}"',
@@ -68,6 +93,18 @@ async def export_response(request: Request, engine: Engine) -> Response:
         "X-Content-Type-Options": "nosniff",
     }
     return StreamingResponse(_parts(engine.database, binds), headers=headers, media_type=MEDIA_TYPES[form])
+
+
+def _audited(access: Access, sight: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the coordinates of what a file was made from whose reading is to be written down: by the roles for which
+    it was made, or by those of whoever takes it."""
+    found: set[str] = set()
+    for type_, seen in sight[TYPES].items():
+        now = access.of(type_)
+        grants = tuple(parse_role("", {type_: each}).grants[type_] for each in seen[GRANTS])
+        then = TypeAccess(now.policy, grants, now.inherent)
+        found |= {coordinate(type_, field) for field in seen[FIELDS] if now.audited(field) or then.audited(field)}
+    return tuple(sorted(found))
 
 
 async def _parts(database: Database, binds: Mapping[str, Any]) -> AsyncIterator[bytes]:

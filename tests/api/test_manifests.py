@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from crm_graph.api.documents import DocumentCache
-from crm_graph.api.manifests import Unreadable, check_texts, read_texts
+from crm_graph.api.manifests import SchemaDocuments, Unreadable, check_texts, read_texts
 from crm_graph.domains.workspace.clients.documents import NewDocument
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.kernel.settings import Settings
@@ -160,3 +161,20 @@ def test_split_names_what_it_cannot_put_together(cache: DocumentCache, tmp_path:
     assert bad(cache, *twice, split=True) == ["b.graphql:2: V: there are two fragments of this name"]
     missing = written(tmp_path, "c.graphql", "\n\nquery A { viewer { ...Nope } }")
     assert bad(cache, missing, split=True) == ["c.graphql:3: A: Unknown fragment 'Nope'. (line 3 of the document)"]
+
+
+async def test_others_are_answered_between_two_documents(schema: BuiltSchema, cache: DocumentCache) -> None:
+    beside = 0
+
+    async def others() -> None:
+        nonlocal beside
+        while True:
+            beside += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    texts = [f"query Q{index} {{ viewer {{ member {{ name }} }} }}" for index in range(10)]
+    made = await SchemaDocuments(schema, cache).check([(text, ()) for text in texts])
+    task.cancel()
+    assert [each.source for each in made] == texts
+    assert beside >= len(texts)

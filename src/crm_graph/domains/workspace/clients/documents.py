@@ -114,7 +114,7 @@ class DocumentCheck(Protocol):
         """What names the schema that documents are checked against."""
         ...
 
-    def check(self, documents: Sequence[tuple[str, Sequence[str]]], /) -> list[NewDocument]:
+    async def check(self, documents: Sequence[tuple[str, Sequence[str]]], /) -> list[NewDocument]:
         """Return the documents of `(source, other ids)`. Raises Refused INVALID at the first that cannot be trusted."""
         ...
 

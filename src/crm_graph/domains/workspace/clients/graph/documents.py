@@ -86,7 +86,7 @@ class Mutations:
         try:
             async with info.context.begin() as work:
                 client_id = await _client(work, input.client_id)
-                made = _checked(check, input.documents)
+                made = await _checked(check, input.documents)
                 pushed = await push_documents(work, client_id, made, check.schema_sha256)
         except Refused as refused:
             return PushTrustedDocumentsPayload(added=[], aliased=[], unchanged=[], errors=[user_error(refused)])
@@ -115,14 +115,14 @@ async def _client(work: Work, id_: strawberry.ID | None) -> str | None:
     return found.id
 
 
-def _checked(check: DocumentCheck, documents: Sequence[TrustedDocumentInput]) -> list[NewDocument]:
+async def _checked(check: DocumentCheck, documents: Sequence[TrustedDocumentInput]) -> list[NewDocument]:
     if len(documents) > MAX_DOCUMENTS:
         raise Refused("INVALID", f"At most {MAX_DOCUMENTS} documents are pushed at once.", ("documents",))
     for number, each in enumerate(documents):
         if len(each.aliases) > MAX_ALIASES:
             path = ("documents", str(number), "aliases")
             raise Refused("INVALID", f"A document has at most {MAX_ALIASES} aliases.", path)
-    return check.check([(each.source, each.aliases) for each in documents])
+    return await check.check([(each.source, each.aliases) for each in documents])
 
 
 def _pushed(pushed: Pushed) -> PushTrustedDocumentsPayload:

@@ -197,3 +197,20 @@ async def test_the_permissions_are_those_of_the_time_of_running(desk: Desk) -> N
     async with running(desk.product_worker()):
         row = await desk.until(id_, lambda job: job["status"] in {"FAILED", "DONE"})
     assert (row["status"], row["error"]) == ("FAILED", "Your roles do not allow to read Customer records.")
+
+
+async def test_a_full_workspace_makes_no_file(desk: Desk) -> None:
+    """What was stored of it counts at once, not when it is measured."""
+    quotas, claims = desk.services.quotas, await desk.claims("sales_rep")
+    before = quotas.used(claims.workspace_id)
+    done = await desk.queue("exportRecords", "sales_rep", type="Customer", format="csv")
+    async with running(desk.product_worker()):
+        row = await desk.until(done, lambda job: job["status"] in {"FAILED", "DONE"})
+        assert row["status"] == "DONE", row["error"]
+        assert quotas.used(claims.workspace_id) - before == row["result"]["bytes"] > 0
+        quotas.limit = quotas.used(claims.workspace_id) + row["result"]["bytes"] - 1
+        full = await desk.queue("exportRecords", "sales_rep", type="Customer", format="csv")
+        row = await desk.until(full, lambda job: job["status"] in {"FAILED", "DONE"})
+    assert (row["status"], row["attempts"]) == ("FAILED", 1)
+    assert row["error"].startswith("This workspace may store ")
+    assert await desk.rows("SELECT 1 FROM job_part WHERE job_id = $1", full) == []

@@ -73,14 +73,8 @@ class Quotas:
         """Count what is about to be written, at most once it is certain that it may be. `always` is what must be
         possible whatever others write, to suspend one of them say: it passes, and counts. Raises Refused LIMIT where
         the workspace is full, RateLimited where it, or the member, writes too much a minute."""
-        if self.limit and not always and (used := self.used(workspace_id) + size) > self.limit:
-            self.refused += 1
-            raise Refused(
-                "LIMIT",
-                f"This workspace may store {shown(self.limit)}, and with this it would be {shown(used)}. Delete what"
-                " is not needed, or ask the operator for more: reading and deleting go on. What was deleted counts no"
-                " more once it is measured anew and its events are too old to be kept.",
-            )
+        if not always:
+            self._refuse_full(workspace_id, size)
         now_s = self._clock_s()
         if now_s >= self._window_ends_s:
             self._window_ends_s = now_s + WINDOW_S
@@ -96,7 +90,26 @@ class Quotas:
         if member_id is not None:
             self._shares[member] = self._shares.get(member, 0) + size
         self._window[workspace_id] = self._window.get(workspace_id, 0) + size
+        self._count(workspace_id, size)
+
+    def store(self, workspace_id: str, size: int) -> None:
+        """Count what is about to be stored and has bounds of its own in a minute: a job's file. Raises Refused LIMIT
+        where the workspace is full."""
+        self._refuse_full(workspace_id, size)
+        self._count(workspace_id, size)
+
+    def _count(self, workspace_id: str, size: int) -> None:
         self._since[workspace_id] = self._since.get(workspace_id, 0) + size
+
+    def _refuse_full(self, workspace_id: str, size: int) -> None:
+        if self.limit and (used := self.used(workspace_id) + size) > self.limit:
+            self.refused += 1
+            raise Refused(
+                "LIMIT",
+                f"This workspace may store {shown(self.limit)}, and with this it would be {shown(used)}. Delete what"
+                " is not needed, or ask the operator for more: reading and deleting go on. What was deleted counts no"
+                " more once it is measured anew and its events are too old to be kept.",
+            )
 
     def _refuse(self, who: str, most: int, now_s: float) -> NoReturn:
         self.refused += 1

@@ -30,7 +30,7 @@ from crm_graph.identity.services import Services
 from crm_graph.identity.viewer import Viewer
 from crm_graph.jobs.queue import Taken, put_back, settle
 from crm_graph.jobs.worker import Outcomes, Task
-from crm_graph.kernel.errors import CrmError, RequestError
+from crm_graph.kernel.errors import CrmError, Refused, RequestError
 from crm_graph.permissions.access import Access
 from crm_graph.work import DomainEvent, Work
 
@@ -92,7 +92,12 @@ class Run:
         await self.runner.change(self, JobProgressed(), values)
 
     async def add_part(self, content: bytes) -> None:
-        """Store the next piece of the job's file: it is seen once the job is done."""
+        """Store the next piece of the job's file: it is seen once the job is done. Raises Given where the workspace is
+        full: until it is measured, its files are known to nobody else."""
+        try:
+            self.runner.services.quotas.store(self.job.workspace_id, len(content))
+        except Refused as refused:
+            raise Given(refused.message) from None
         async with self.runner.services.database.transaction() as session:
             await session.execute(_ADD_PART, {**self.key, "run": self.number, "number": self.parts, "content": content})
         self.parts += 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
+from anyio import CancelScope
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -34,11 +35,16 @@ def frame(event: str, answer: Answer, id_: str | None = None) -> bytes:
 
 
 class Stream(StreamingResponse):
-    """An event stream; `ended` is called once, however it ends, and also where it never began."""
+    """An event stream; `ended` is called once, however it ends, and also where it never began.
+
+    Its frames are closed with it. Starlette leaves them lying where sending fails or is cancelled, and what they read
+    from would go on until somebody collects them.
+    """
 
     def __init__(self, frames: AsyncIterator[bytes], ended: Callable[[], None] = lambda: None) -> None:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         super().__init__(frames, media_type=f"{EVENT_STREAM}; charset=utf-8", headers=headers)
+        self._frames = frames
         self._ended = ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,7 +52,12 @@ class Stream(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._ended()
+            try:
+                if isinstance(self._frames, AsyncGenerator):
+                    with CancelScope(shield=True):
+                        await self._frames.aclose()
+            finally:
+                self._ended()
 
 
 def respond(

@@ -9,6 +9,10 @@ The bounds hold for both. Whatever of a message is no body (line, headers, the w
 as what came less what was body, so nothing that the parser skips or keeps is left out; a body is counted against what
 the endpoint takes; and a message that is not there in time ends its connection (`connections.py`). Requests that come
 before the last one is answered wait as bytes, in our buffer up to `MAX_WAITING_BYTES` and then in the peer's.
+
+Only WebSockets are switched to. The parser reads no body where a request asks for any other protocol, and would take
+the body for the next request; so such a request is read a second time, without its `Upgrade`. Clients that offer HTTP/2
+with each request ask so, and are answered as all others (RFC 9110, 7.8).
 """
 
 from __future__ import annotations
@@ -51,6 +55,10 @@ class _TooMuch(Exception):
     def __init__(self, answer: bytes) -> None:
         super().__init__()
         self.answer = answer
+
+
+class _NoHandshake(Exception):
+    """Raised in a callback of the parser for a head behind which another protocol would begin, and may not."""
 
 
 class GraphQLProtocol(Impatient, HttpToolsProtocol):
@@ -148,9 +156,12 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
             if self._should_upgrade():
                 self.handle_websocket_upgrade()
                 return
-            rest = data[upgrade.args[0] :]  # a protocol that we do not speak: the connection stays what it is
-            if rest:
-                self._parse(rest)
+            again = self._without_upgrade() + data[upgrade.args[0] :]
+            self._around -= len(again)  # it was counted
+            self.parser = httptools.HttpRequestParser(self)  # the last one may have been told that nothing follows
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self._parse(again)
+            return
         except httptools.HttpParserError as error:
             cause = error.__context__
             if isinstance(cause, _TooMuch):
@@ -162,6 +173,12 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
             self._around = 0
         elif self._around > self.all_connections.bounds.max_head_bytes + self._body_size:
             self._cut("size", _LONG_HEAD)
+
+    def _without_upgrade(self) -> bytes:
+        """Return the head that was just read as that of a request which asks for no other protocol."""
+        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + self.parser.get_http_version().encode()]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def on_message_begin(self) -> None:
         """Begin to count."""
@@ -184,6 +201,9 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
             raise _TooMuch(_LONG_HEAD)
         if self._around > bounds.max_head_bytes - 2 * SLICE_BYTES and self._head_size() > bounds.max_head_bytes:
             raise _TooMuch(_LONG_HEAD)
+        if self.parser.should_upgrade():
+            self._weigh_upgrade()
+            return
         self._phase = BODY
         endpoint = self._endpoint()
         if endpoint is None or self.url != self._path or not self._takes_short_way(endpoint.max_body_bytes):
@@ -197,6 +217,23 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
         self._answering = cycle = Direct(self, endpoint, self.headers, keep_alive=keep_alive)
         self.cycle = cycle  # type: ignore[assignment]
 
+    def _weigh_upgrade(self) -> None:
+        """Raise _NoHandshake for what is no head of a WebSocket, and cannot be read without its `Upgrade` either; and
+        for one behind a request that is being answered: both would write to the connection, and nobody would tell the
+        request that its peer left."""
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            raise _NoHandshake
+        if not self._should_upgrade():
+            return  # see _parse
+        has_body = any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in self.headers
+        )
+        if method != b"GET" or has_body or not self._is_answered():
+            raise _NoHandshake
+        self.scope["method"] = "GET"
+
     def _head_size(self) -> int:
         """Return what the head takes at least. What came with it may be a body's, or another message's."""
         return len(self.url) + sum(len(name) + len(value) + 3 for name, value in self.headers)
@@ -204,7 +241,7 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
     def _takes_short_way(self, most: int) -> bool:
         if self._hosts is not None and not self._hosts.allow(self.headers):
             return False  # the application refuses it
-        if self.parser.get_method() != b"POST" or self.expect_100_continue or self.parser.should_upgrade():
+        if self.parser.get_method() != b"POST" or self.expect_100_continue:
             return False
         cycle: RequestResponseCycle | Direct | None = self.cycle
         if cycle is not None and not cycle.response_complete:
@@ -235,6 +272,8 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Answer."""
+        if self.parser.should_upgrade():
+            return  # it is a WebSocket now, or is read again
         self._phase = self._timed = IDLE
         self._around = 0
         cycle: RequestResponseCycle | Direct = self.cycle

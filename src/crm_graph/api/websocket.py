@@ -3,7 +3,7 @@
 Ours, because the stock handler dies on frames of `null` or deep JSON and has no hook for the token's expiry. The close
 codes are the protocol's: 4400 invalid message, 4401 unauthorized or revoked, 4403 forbidden or expired, 4408 no init in
 time, 4409 id in use, 4429 too many inits, messages or connections. An operation too many is an `error` of its id, and
-the connection goes on.
+the connection goes on; a client that does not take such errors is not read meanwhile, so that none of them pile up.
 
 Clients take 4401 for final and come back after 4403, asking their application for a token again. So a token whose time
 is over is 4403, in mid-stream or at the start; one that never was good, or was taken back, is 4401.
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -38,7 +39,7 @@ from crm_graph.db.lending import LOST
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.execution import Operation
 from crm_graph.identity.tokens import Claims
-from crm_graph.kernel.errors import CredentialExpired, RateLimited, RequestError, Unauthenticated
+from crm_graph.kernel.errors import BadUserInput, CredentialExpired, RateLimited, RequestError, Unauthenticated
 
 PROTOCOL = "graphql-transport-ws"
 MAX_REASON_BYTES = 120
@@ -155,7 +156,8 @@ class _Connection:
                 raise _Close(4408, "Connection initialisation timeout") from None
             if message["type"] == "websocket.disconnect":
                 return
-            await self._handle(self._parse(message))
+            message = self._parse(message)  # whose text is not kept
+            await self._handle(message)
 
     def _parse(self, message: Mapping[str, Any]) -> dict[str, Any]:
         text = message.get("text")
@@ -180,7 +182,7 @@ class _Connection:
             case "pong":
                 pass
             case "subscribe":
-                self._subscribe(message)
+                await self._subscribe(message)
             case "complete":
                 task = self._tasks.pop(self._id(message), None)
                 if task is not None:
@@ -286,27 +288,34 @@ class _Connection:
             raise _Close(4400, f"The message must have an `id` of 1 to {MAX_ID_LENGTH} characters")
         return id_
 
-    def _subscribe(self, message: dict[str, Any]) -> None:
+    async def _subscribe(self, message: dict[str, Any]) -> None:
+        """Start an operation. One that is refused for how it is asked for is refused here and not in a task of its own:
+        the next message is read once the client could be told."""
         if self._claims is None:
             raise _Close(4401, "Unauthorized")
         id_ = self._id(message)
         if id_ in self._tasks:
             raise _Close(4409, f"Subscriber for {id_} already exists")
-        try:
-            request = parse_request(message.get("payload"))
-        except BadRequest as error:
-            raise _Close(4400, error.message) from None
-        is_one_too_many = len(self._tasks) >= self._engine.settings.max_subscriptions
-        self._tasks[id_] = asyncio.create_task(self._run(id_, request, is_one_too_many=is_one_too_many))
+        most = self._engine.settings.max_subscriptions
+        asked: GraphQLRequest | RequestError
+        if len(self._tasks) >= most:
+            asked = RateLimited(f"At most {most} operations run on one connection: complete one first.", 1)
+        else:
+            asked = _asked(message.get("payload"))
+        if isinstance(asked, RequestError):
+            message.clear()  # not kept while its refusal waits
+            await self._run(id_, asked)
+        else:
+            self._tasks[id_] = asyncio.create_task(self._run(id_, asked))
 
-    async def _run(self, id_: str, request: GraphQLRequest, *, is_one_too_many: bool) -> None:
+    async def _run(self, id_: str, request: GraphQLRequest | RequestError) -> None:
+        """Run an operation to its end; one that is an error already is counted as all are, and refused."""
         claims = self._current()
         try:
-            if is_one_too_many:
-                most = self._engine.settings.max_subscriptions
-                raise RateLimited(f"At most {most} operations run on one connection: complete one first.", 1)
             try:
                 spending = await self._engine.admission.spend_request(claims)
+                if isinstance(request, RequestError):
+                    raise request
                 operation = await self._engine.operation(request, claims, spending)
             except DocumentError as error:
                 await self._error(id_, self._engine.refuse(error.errors, error.code))
@@ -359,6 +368,23 @@ class _Connection:
     async def _send(self, message: dict[str, Any]) -> None:
         async with self._send_lock:
             await self._socket.send_text(orjson.dumps(message).decode())
+
+
+def _asked(payload: Any) -> GraphQLRequest | BadUserInput:
+    """Return the request that a payload is, or what is wrong with its `onError`: that is no part of the protocol, and
+    no reason to close the connection. Raises _Close for a payload that the protocol does not let pass."""
+    try:
+        return parse_request(payload)
+    except BadRequest as error:
+        wrong = error
+    if isinstance(payload, dict):
+        rest = {**payload, "onError": None}
+        if isinstance(rest.get("extensions"), dict):
+            rest["extensions"] = {**rest["extensions"], "onError": None}
+        with suppress(BadRequest):
+            parse_request(rest)
+            return BadUserInput(wrong.message)
+    raise _Close(4400, wrong.message)
 
 
 def _code_of(error: Unauthenticated) -> int:

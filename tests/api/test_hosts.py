@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crm_graph.api.hosts import Hosts, is_near
+from crm_graph.api.hosts import MISDIRECTED, Hosts, is_near
 
 LOCAL = ("localhost", "LOCALHOST:8000", "app.localhost:8000", "127.0.0.1:8000", "127.1.2.3", "[::1]:8000", "[::1]")
 OF_A_NETWORK = ("192.168.1.5:8000", "10.0.0.7", "[fe80::1]:8000", "203.0.113.9")
@@ -53,6 +53,7 @@ def test_a_request_without_a_host_or_with_a_second_one_is_refused() -> None:
     hosts = Hosts.listening_on("127.0.0.1")
     assert not hosts.allow(_headers())
     assert not hosts.allow(_headers("localhost", "evil.example"))
+    assert b"http://127.0.0.1:PORT" in MISDIRECTED
 
 
 def test_nobody_from_elsewhere_is_near() -> None:

@@ -7,6 +7,7 @@ import sys
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from crm_graph.cli.main import COMMANDS, commands
 
@@ -40,3 +41,8 @@ def test_the_list_names_every_command_with_what_it_does() -> None:
     for name, (_, _, about) in COMMANDS.items():
         assert f"  {name} " in shown
         assert about in shown
+
+
+def test_what_may_be_left_out_is_shown_so() -> None:
+    found = CliRunner().invoke(commands, ["client", "on-error", "--help"])
+    assert "NAME [VALUE]" in found.stdout

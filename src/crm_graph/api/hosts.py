@@ -14,7 +14,10 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 LOCALHOST = "localhost"
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:\[\]@/\\]+))(?::[0-9]{1,5})?\Z", re.IGNORECASE)
-MISDIRECTED = b"`crm-graph dev` answers to the names of this machine only: open http://127.0.0.1, or run `serve`.\n"
+MISDIRECTED = (
+    b"`crm-graph dev` answers to the names of this machine only: open http://127.0.0.1:PORT, with the port of this"
+    b" address, or run `serve`.\n"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,19 +122,26 @@ async def _chains(database: Database, connection: Connection, workspace: str | N
 def _say(chain: _Chain, found: Verified) -> None:
     if found.late:
         console.print(
-            f"[yellow]look:[/yellow] {escape(chain.name)}: {found.late:,} entries were sealed more than an hour after"
-            f" their event, the first is {found.first_late}: events before the trail, or a trail made anew",
+            f"[yellow]look:[/yellow] {escape(chain.name)}: {_counted(found.late, 'entry was', 'entries were')} sealed"
+            f" more than an hour after their event, the first is {found.first_late}: events before the trail,"
+            " or a trail made anew",
             soft_wrap=True,
         )
     if found.removed:
         console.print(
-            f"{escape(chain.name)}: the events of {found.removed:,} entries are no longer kept, the newest of them of"
-            f" {found.last_removed}: these entries were held against the chain alone",
+            f"{escape(chain.name)}: the events of {_counted(found.removed, 'entry', 'entries')} are no longer kept, the"
+            f" newest of them of {found.last_removed}: these entries were held against the chain alone",
             soft_wrap=True,
         )
     if found.pending:
-        console.print(f"{escape(chain.name)}: {found.pending:,} events wait for their entry", soft_wrap=True)
+        waiting = _counted(found.pending, "event waits for its", "events wait for their")
+        console.print(f"{escape(chain.name)}: {waiting} entry", soft_wrap=True)
     click.echo(f"{chain.name}\t{found.head}")
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    """Return a number with what it counts."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 class _bar:  # noqa: N801 - reads as a statement

@@ -212,7 +212,7 @@ def revoke(key_id: str, workspace: str | None, data: Path | None) -> None:
 
 @client.command("on-error")
 @click.argument("name")
-@click.argument("value", metavar="VALUE", type=click.Choice(list(ON_ERROR)), required=False)
+@click.argument("value", metavar="[VALUE]", type=click.Choice(list(ON_ERROR)), required=False)
 @workspace_option
 @data_option
 def on_error_(name: str, value: str | None, workspace: str | None, data: Path | None) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Column, MetaData, String, Table
 
 from crm_graph.db import usage
 from crm_graph.db.base import Base
@@ -51,6 +52,25 @@ async def test_a_workspace_is_charged_for_what_it_stores_and_for_nothing_of_othe
     after = await measured(graph)
     assert after["other"] == before["other"]
     assert 10 * 2 * 60_000 < after["demo"] - before["demo"] < 10 * 2 * 66_000  # the row and its event
+
+
+async def test_rows_of_no_workspace_are_nobody_s(graph: Graph) -> None:
+    """One device that waits, which anybody may make, must not end the measuring of all."""
+    before = await measured(graph)
+    await graph.rows(
+        "INSERT INTO device_code (id, asked_as, sha256, user_code, scope, expires_at, interval_seconds, version,"
+        " created_at, updated_at)"
+        " VALUES (gen_random_uuid(), 'crm-graph-cli', 'x', 'B', '', now() + interval '1 hour', 5, 1, now(), now())"
+    )
+    assert await measured(graph) == before
+
+
+async def test_a_table_that_cannot_be_read_leaves_the_others(graph: Graph, caplog: pytest.LogCaptureFixture) -> None:
+    whole = await usage.measure(graph.database.one.connection, Base.metadata.sorted_tables)
+    gone = Table("gone", MetaData(), Column("workspace_id", String))
+    found = await usage.measure(graph.database.one.connection, [gone, *Base.metadata.sorted_tables])
+    assert found == whole
+    assert [each.getMessage() for each in caplog.records] == ["the table gone is not measured"]
 
 
 async def test_a_part_of_a_large_table_stands_for_the_whole(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:

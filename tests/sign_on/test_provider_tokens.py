@@ -60,6 +60,21 @@ async def test_what_is_accepted(at: Desk, issuer: Liar, make: Callable[[Liar], s
     assert await viewer_roles(at, make(issuer)) == ("analyst",)
 
 
+async def test_our_own_token_is_no_provider_s(at: Desk, issuer: Liar) -> None:
+    """On one's own machine our tokens have the address that was asked: who configures it, in one workspace, does not
+    take the tokens of all the others."""
+    authority = at.graph.authority
+    accepting_ours = {"acceptTokens": True, "audiences": [authority.audience]}
+    await at.provider(issuer.address, workspace="other", **accepting_ours)
+    issuer.answers["/jwks"] = Answer(authority.jwks())
+    claims = await at.graph.claims("analyst")
+    token = authority.issue(claims.workspace_id, claims.member_id, timedelta(minutes=5), issuer=issuer.address)
+    found = await at.authenticator.authenticate(f"Bearer {token}")
+    assert (found.workspace_id, found.identity_id) == (claims.workspace_id, None)
+    assert issuer.asked == {}
+    assert await viewer_roles(at, token) == ("analyst",)
+
+
 def encoded(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 

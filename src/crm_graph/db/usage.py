@@ -7,6 +7,7 @@ read and the whole is taken to be alike. Space that deleted rows leave behind is
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -23,6 +24,7 @@ ROW_BYTES, ENTRY_BYTES = 120, 60
 """What a row takes beside its texts and JSON: its header, its ids and times; and its entry in an index."""
 SAMPLE_BYTES = 64 * 1024 * 1024
 """So much of a table is read, beside the long values that lie apart and are not."""
+_log = logging.getLogger(__name__)
 
 
 class WorkspaceUsage(Base):
@@ -46,28 +48,37 @@ _FORGET = "DELETE FROM workspace_usage WHERE measured_at < $1"
 
 
 async def measure(connection: asyncpg.Connection[Any], tables: Iterable[Table]) -> Mapping[str, int]:
-    """Return how many bytes each workspace stores in these tables, by its id."""
+    """Return how many bytes each workspace stores in these tables, by its id. A table that cannot be read is left out,
+    and the log says so: what all the others say is still worth having."""
     used: Counter[str] = Counter()
     for table in tables:
         if "workspace_id" not in table.c or table.name == WorkspaceUsage.__tablename__:
             continue
-        size = int(await connection.fetchval("SELECT pg_table_size($1::text::regclass)", table.name))
-        percent = 100.0 if size <= SAMPLE_BYTES else max(0.01, 100.0 * SAMPLE_BYTES / size)
-        for row in await connection.fetch(_statement(table, percent)):
-            used[row["workspace_id"]] += round(row["bytes"] * 100 / percent)
+        try:
+            async with connection.transaction():
+                used.update(await _measure_table(connection, table))
+        except asyncpg.PostgresError:
+            _log.warning("the table %s is not measured", table.name, exc_info=True)
     return used
+
+
+async def _measure_table(connection: asyncpg.Connection[Any], table: Table) -> dict[str, int]:
+    size = int(await connection.fetchval("SELECT pg_table_size($1::text::regclass)", table.name))
+    percent = 100.0 if size <= SAMPLE_BYTES else max(0.01, 100.0 * SAMPLE_BYTES / size)
+    rows = await connection.fetch(_statement(table, percent))
+    return {row["workspace_id"]: round(row["bytes"] * 100 / percent) for row in rows}
 
 
 def _statement(table: Table, percent: float) -> str:
     """Return the statement that adds up a table by workspace. `pg_column_size` is of what is stored, compressed, and
-    reads nothing that lies apart."""
+    reads nothing that lies apart. Rows of no workspace, a device that waits say, are charged to none."""
     long = [each.name for each in table.columns if isinstance(each.type, String | ARRAY | JSONB | LargeBinary)]
     fixed = ROW_BYTES + ENTRY_BYTES * (len(table.indexes) + 1)
     summed = "".join(f' + coalesce(sum(pg_column_size("{name}")), 0)' for name in long)
     sample = "" if percent >= 100 else f" TABLESAMPLE SYSTEM ({percent:.4f})"
     return (
         f'SELECT workspace_id, (count(*) * {fixed}{summed})::bigint AS bytes FROM "{table.name}"{sample}'  # noqa: S608
-        " GROUP BY workspace_id"
+        " WHERE workspace_id IS NOT NULL GROUP BY workspace_id"
     )
 
 

@@ -213,7 +213,10 @@ REGISTER: tuple[Credential, ...] = (
         "nowhere: it is signed, and names the key",
         "CRM_ACCESS_TOKEN_SECONDS",
         frozenset({_E.KEY_REVOKED, _E.CLIENT_CHANGED, _E.CLIENT_DELETED}),
-        {_E.SUSPENDED: "as its key"},
+        {
+            _E.SUSPENDED: "it is the client's, as its key is; suspending the client's own member ends it for good, and"
+            " once they are reactivated the key gets another"
+        },
     ),
     Credential(
         "provider token",

@@ -69,10 +69,10 @@ class Claims:
 
     @property
     def unbound_since(self) -> datetime | None:
-        """When a credential was made that has no row here which could end, another issuer's token say: a suspension
-        since then has ended it. None for all others, and for claims that were read off no credential."""
-        has_row = self.session_id is not None or self.key_id is not None or self.issued_at == _UNKNOWN
-        return None if has_row else self.issued_at
+        """When a credential was made that has no row here which a suspension ends, another issuer's token say, or one
+        that a client got by a key: a suspension since then has ended it. None for all others, a key itself among them,
+        and for claims that were read off no credential."""
+        return None if self.session_id is not None or self.issued_at == _UNKNOWN else self.issued_at
 
     @property
     def principal(self) -> tuple[str | frozenset[str] | datetime | None, ...]:
@@ -166,6 +166,11 @@ class TokenAuthority:
     def is_ours(self, issuer: object) -> bool:
         """Return whether an `iss` is a name of this installation."""
         return issuer == self.issuer or (self._is_local and isinstance(issuer, str) and bool(_LOCAL.match(issuer)))
+
+    def has_key(self, kid: object) -> bool:
+        """Return whether a key id is of a key of ours: what it signs is ours alone, under whichever name it was made.
+        On one's own machine other issuers have addresses like ours, so that a name does not say it."""
+        return any(kid == each.kid for each in self.keys.accepted().keys)
 
     def known(self, token: str) -> Claims | None:
         """Return the claims of a token that was verified before and is good now, or None."""

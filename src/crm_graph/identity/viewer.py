@@ -38,7 +38,7 @@ class Viewer:
     key_id: str | None = None
     identity_id: str | None = None
     unbound_since: datetime | None = None
-    """When a credential without a session and a key was made: a suspension since then has ended it."""
+    """When a token without a session was made: a suspension since then has ended it."""
     read_only: bool = False
     """Whether the credential's scope is to read: then nothing is granted beyond that."""
 

@@ -84,6 +84,23 @@ async def test_client_credentials_act_as_the_service_member(site: Site) -> None:
     assert (await site.post("token", {**fields, **client.credentials()})).json()["error"] == "invalid_client"
 
 
+async def test_a_suspension_ends_client_credentials_for_good(site: Site) -> None:
+    """And not the key, by which the client gets others once its member is back."""
+    client = await site.client(acts_as="sales_rep")
+    fields = {"grant_type": "client_credentials", **client.credentials()}
+    token = (await site.post("token", fields)).json()["access_token"]
+    assert "data" in await site.ask(token)
+    member = {"id": f"mem_{(await site.graph.claims('sales_rep')).member_id}"}
+    for name in ("suspendMember", "reactivateMember"):
+        source = f"mutation ($id: ID!) {{ {name}(input: {{id: $id}}) {{ errors {{ code }} }} }}"
+        assert (await site.graph.data(source, member))[name]["errors"] == []
+    assert "data" not in await site.ask(token)
+    await site.graph.rows(
+        "UPDATE member SET not_before = not_before - interval '1 second'"
+    )  # times of tokens are whole
+    assert "data" in await site.ask((await site.post("token", fields)).json()["access_token"])
+
+
 async def test_client_credentials_scopes(site: Site) -> None:
     client = await site.client(acts_as="sales_rep")
     fields = {"grant_type": "client_credentials", **client.credentials()}

@@ -74,7 +74,6 @@ async def test_another_workspace_s_administrator_sees_nothing(graph: Graph) -> N
 REFUSED: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
     "a name in use": (CREATE, {"name": "web"}, {"code": "TAKEN", "field": ["name"]}),
     "a blank name": (CREATE, {"name": "  "}, {"code": "INVALID", "field": ["name"]}),
-    "an id of something else": (CREATE, {"name": "x", "id": "cus_1"}, {"code": "INVALID", "field": ["id"]}),
     "a version that was": (UPDATE, {"name": "x", "ifVersion": 7}, {"code": "CONFLICT", "field": ["ifVersion"]}),
 }
 
@@ -88,6 +87,14 @@ async def test_what_is_refused(
     (payload,) = (await graph.data(mutation, {"input": given})).values()
     assert (payload["apiClient"], payload["errors"]) == (None, [wanted])
     assert await graph.rows("SELECT name, version FROM api_client") == [("web", 1)]
+
+
+async def test_nobody_chooses_an_id(graph: Graph) -> None:
+    """A client that was deleted keeps its name: another workspace's under it would get those who still come."""
+    id_ = await make(graph)
+    assert (await graph.data(DELETE, {"input": {"id": id_}}))["deleteApiClient"]["errors"] == []
+    error = await graph.error(CREATE, {"input": {"name": "web", "id": id_}}, workspace="other")
+    assert error["extensions"]["code"] == "BAD_USER_INPUT", error
 
 
 async def test_the_id_prefix(graph: Graph) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from crm_graph.domains.workspace.providers.directory import find_provider, providers_for_sign_in
 from crm_graph.domains.workspace.providers.secret import open_secret
+from crm_graph.graph.build import BuiltSchema
+from crm_graph.kernel.settings import Settings
 from crm_graph.permissions.roles import BUILT_IN
 from tests.support.graph import Graph
 from tests.support.sign_on import CREATE, LINK, UPDATE
@@ -195,6 +197,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     ),
     "a file for an issuer": ({"issuer": "file:///etc/passwd"}, "INVALID", ["issuer"]),
     "an issuer that looks alike": ({"issuer": "https://аcme.example"}, "INVALID", ["issuer"]),
+    "an issuer that cannot be decoded": ({"issuer": "https://xn--a"}, "INVALID", ["issuer"]),
     "a client id with a space": ({"clientId": "a b"}, "INVALID", ["clientId"]),
     "an empty secret": ({"clientSecret": ""}, "INVALID", ["clientSecret"]),
     "no openid": ({"scopes": ["email"]}, "INVALID", ["scopes"]),
@@ -236,6 +239,16 @@ async def test_what_cannot_be_configured(graph: Graph, values: dict[str, Any], c
         payload = (await graph.data(UPDATE, {"input": given}))["updateIdentityProvider"]
         assert [(each["code"], each["field"]) for each in payload["errors"]] == [(code, field)]
     assert await counts(graph) == before
+
+
+@pytest.mark.parametrize("issuer", ["https://crm.example.com", "https://crm.example.com/", "https://id.example.com"])
+async def test_this_installation_is_no_provider(graph: Graph, schema: BuiltSchema, issuer: str) -> None:
+    """Everybody has tokens of it, those of all other workspaces too."""
+    public = Graph(schema, graph.database, Settings(public_url="https://CRM.example.com/"))
+    public.authority.issuer = "https://id.example.com"
+    payload = (await public.data(CREATE, {"input": {**GOOD, "issuer": issuer}}))["createIdentityProvider"]
+    assert [(each["code"], each["field"]) for each in payload["errors"]] == [("INVALID", ["issuer"])]
+    assert "this very installation" in payload["errors"][0]["message"]
 
 
 async def test_what_is_given_by_nobody(graph: Graph) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -108,6 +109,27 @@ async def test_known_keys_outlive_an_outage_until_they_are_too_old(issuers: Issu
     assert await issuers.key(issuer.address, RSA.kid, "RS256") is not None
 
 
+async def test_an_error_that_nobody_thought_of_is_a_try_too(
+    issuers: Issuers, issuer: Liar, clock: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    async def break_down(*_: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        raise IndexError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(issuers.fetcher, "get", break_down)
+        with pytest.raises(IndexError):
+            await issuers.metadata(issuer.address)
+        for _ in range(5):
+            assert await fault(issuers, issuer.address) == "ISSUER is not known"
+    assert tries == 1
+    clock.pass_(31)
+    assert (await issuers.metadata(issuer.address)).issuer == issuer.address
+
+
 PRIVATE_JWK = RSA.as_dict(private=True)
 OCT = OctKey.generate_key(256).as_dict(private=True)
 
@@ -190,6 +212,7 @@ METADATA: dict[str, tuple[dict[str, Any], str]] = {
         "its `authorization_endpoint` must be",
     ),
     "a user in an address": ({"token_endpoint": "https://a@b.example/"}, "its `token_endpoint` must be an https URL"),
+    "a host that cannot be decoded": ({"jwks_uri": "https://xn--a/jwks"}, "its `jwks_uri` must be an https URL"),
     "a private address": ({"jwks_uri": "https://10.0.0.1/jwks"}, "its address is not a public one"),
     "the metadata of a cloud": ({"jwks_uri": "https://169.254.169.254/latest"}, "its address is not a public one"),
     "a page without TLS": (
@@ -243,6 +266,22 @@ async def test_no_fetch_goes_into_our_own_network(address: str) -> None:
     await fetcher.aclose()
 
 
+async def test_a_name_is_resolved_as_it_is_spelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoded and encoded again by the rules of another year, `straße` is `strasse`: somebody else's."""
+    asked = []
+
+    def resolve(host: str, *_: Any, **__: Any) -> Any:
+        asked.append(host)
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    fetcher = Fetcher()
+    with pytest.raises(IssuerFault, match="is not known"):
+        await fetcher.get("https://xn--strae-oqa.example/")
+    await fetcher.aclose()
+    assert asked == ["xn--strae-oqa.example"]
+
+
 async def test_http_is_for_loopback_only() -> None:
     fetcher = Fetcher([ip_network("10.0.0.0/8")])
     with pytest.raises(IssuerFault, match="must be https"):
@@ -251,7 +290,12 @@ async def test_http_is_for_loopback_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "ftp://a/", "https://", "https://a b/", "https://a/#b", "https://é/", 7, None]
+    "text",
+    [
+        *("", "x", "ftp://a/", "https://", "https://a b/", "https://a/#b", "https://é/", 7, None),
+        *("https://xn--a", "https://xn--", "https://xn--0", "https://xn--zz-zz--", "https://xn--a.example/x"),
+        *("https://a:0/", "https://a:65536/"),
+    ],
 )
 def test_what_is_no_address(text: Any) -> None:
     with pytest.raises(IssuerFault, match="must be an https URL"):

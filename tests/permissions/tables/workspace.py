@@ -225,7 +225,7 @@ CLIENTS = Table(
             "createApiClient",
             "create",
             "api client",
-            {"id": ROW, "name": "Zebra"},
+            {"name": "Zebra"},
             ["ApiClientCreated"],
             ["api_client", "workspace"],
             OWN_WORKSPACE,
@@ -257,7 +257,7 @@ CLIENTS = Table(
 
 def _key(name: str, input_: Mapping[str, Any], events: list[str], field: str, of: str, **more: Any) -> Write:
     stranger = no_such(of, field)
-    return _write(name, "update", "api key", input_, events, ["api_key", "workspace"], stranger, **more)
+    return _write(name, "update", "api key", input_, events, ["api_client", "api_key", "workspace"], stranger, **more)
 
 
 KEYS = Table(
@@ -272,7 +272,7 @@ KEYS = Table(
             "api client",
             {"clientId": Id("ApiClient"), "name": "Zebra"},
             ["ApiKeyCreated"],
-            ["api_key", "workspace"],
+            ["api_client", "api_key", "workspace"],
             no_such("api client", "clientId"),
         ),
         _key(

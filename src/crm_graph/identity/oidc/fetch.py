@@ -113,7 +113,7 @@ class Fetcher:
         """Return the addresses of a host, all of which may be reached."""
         port = url.port or (443 if url.scheme == "https" else 80)
         try:
-            resolve = partial(socket.getaddrinfo, url.host, port, type=socket.SOCK_STREAM)
+            resolve = partial(socket.getaddrinfo, url.raw_host.decode("ascii"), port, type=socket.SOCK_STREAM)
             found = await asyncio.get_running_loop().run_in_executor(self._threads, resolve)
         except (OSError, UnicodeError):
             raise IssuerFault(f"{shown}: the name of the host is not known") from None
@@ -168,7 +168,7 @@ class Fetcher:
                 **headers,
                 "Host": url.netloc.decode("ascii"),
             },
-            extensions={"sni_hostname": url.host},
+            extensions={"sni_hostname": url.raw_host.decode("ascii")},
         )
         response = await self._client.send(request, stream=True)
         try:
@@ -222,8 +222,11 @@ def parse_url(text: Any, what: str = "the address") -> httpx.URL:
         raise fault
     try:
         url = httpx.URL(text)
-    except httpx.InvalidURL:
+        host = url.host  # decodes `xn--`, and has errors of its own for what is no such name
+    except (httpx.InvalidURL, ValueError, IndexError):
         raise fault from None
-    if url.scheme not in {"https", "http"} or not url.host or url.userinfo or any(each in text for each in "#\\ "):
+    if url.scheme not in {"https", "http"} or not host or url.userinfo or any(each in text for each in "#\\ "):
+        raise fault
+    if url.port is not None and not 0 < url.port < 1 << 16:
         raise fault
     return url

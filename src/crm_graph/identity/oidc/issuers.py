@@ -97,7 +97,8 @@ class Issuers:
             return known.found
 
     async def _try(self, issuer: str, known: _Known) -> None:
-        """Fetch, if the last time is long enough ago; a fault is kept beside what was known before."""
+        """Fetch, if the last time is long enough ago; a fault is kept beside what was known before. Whatever goes wrong
+        counts as a try: an error that nobody thought of must not be one that anybody can repeat at will."""
         if self._age(known.tried) < self._cool_down:
             return
         known.tried = self._clock()
@@ -106,7 +107,7 @@ class Issuers:
             known.at, known.fault = self._clock(), None
         except IssuerFault as fault:
             known.fault = fault
-        except BaseException:  # cancelled: whoever comes next tries again
+        except asyncio.CancelledError:  # whoever comes next tries again
             known.tried = None
             raise
 

@@ -19,6 +19,7 @@ ROLE = "mutation($input: CreateRoleInput!) { createRole(input: $input) { errors 
     [
         ({"url": "http://hooks.example.com/x"}, "INVALID", ["url"], "must be https"),
         ({"url": "https://user:secret@hooks.example.com/x"}, "INVALID", ["url"], "without user"),
+        ({"url": "https://xn--zz-zz--/x"}, "INVALID", ["url"], "must be an https URL"),
         ({"eventTypes": ["CustomerCreate"]}, "INVALID", ["eventTypes", "0"], "`CustomerCreated`"),
         ({"eventTypes": []}, "REQUIRED", ["eventTypes"], "at least one"),
         ({"roles": []}, "REQUIRED", ["roles"], "permissions"),

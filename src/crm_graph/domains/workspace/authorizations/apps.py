@@ -29,8 +29,8 @@ _FIND = Statement(
     ("id",),
     {},
 )
-"""Across workspaces: a client id is all that a request brings. An id is made once; where somebody made a client of
-another workspace under the same one, the older client keeps it."""
+"""Across workspaces: a client id is all that a request brings. Ids are made here, so nobody gets one that was another
+workspace's; clients of before, when they could be given, keep theirs by age."""
 _FIND_IN = Statement(
     f"""
     SELECT {_COLUMNS} FROM api_client AS client JOIN workspace ON workspace.workspace_id = client.workspace_id

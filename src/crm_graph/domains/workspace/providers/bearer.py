@@ -68,7 +68,9 @@ class ProviderTokens:
         if remembered is not None and self._clock() < remembered[1]:
             return remembered[0]
         peeked = peek(token)
-        issuer = None if peeked is None else peeked[1].get("iss")
+        if peeked is None or self._services.authority.has_key(peeked[0].get("kid")):
+            return None  # what we signed is no provider's, also where one is configured under our name
+        issuer = peeked[1].get("iss")
         if not isinstance(issuer, str) or issuer == self._services.authority.issuer:
             return None
         if issuer not in await self._issuers_accepted():

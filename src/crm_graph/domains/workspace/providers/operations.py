@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,10 +54,15 @@ class NewSecret:
 
 
 async def create_provider(
-    work: Work, values: Mapping[str, Any], given: tuple[str, ...], secret: NewSecret, limit: int
+    work: Work,
+    values: Mapping[str, Any],
+    given: tuple[str, ...],
+    secret: NewSecret,
+    limit: int,
+    ours: Collection[str] = (),
 ) -> str:
     """Trust a provider. Raises Refused INVALID, REQUIRED or TAKEN for what cannot be configured so, and INVALID where
-    the workspace has `limit` of them."""
+    the workspace has `limit` of them, or its issuer is one of `ours`, the names of this installation."""
     work.may(IDENTITY_PROVIDER, CREATE, given)
     await _require_administrator(work)
     await work.alone()
@@ -76,7 +81,7 @@ async def create_provider(
             **values,
         }
     )
-    _check_issuer(provider.issuer)
+    _check_issuer(provider.issuer, ours)
     await _check(work, provider, limit)
     await work.create(provider, IDENTITY_PROVIDER, IdentityProviderCreated())
     if secret.sealed is not None:
@@ -188,8 +193,9 @@ async def _check(work: Work, provider: IdentityProvider, limit: int | None = Non
             raise Refused("INVALID", "There is no team of this name.", ("rules", str(index), "team"))
 
 
-def _check_issuer(issuer: str) -> None:
-    """Raise Refused for what is no issuer's address: it is compared to the letter, so it has one spelling."""
+def _check_issuer(issuer: str, ours: Collection[str]) -> None:
+    """Raise Refused for what is no issuer's address: it is compared to the letter, so it has one spelling. Nor is it
+    ours: everybody here has tokens of it."""
     try:
         url = parse_url(issuer, "`issuer`")
     except IssuerFault as fault:
@@ -200,6 +206,8 @@ def _check_issuer(issuer: str) -> None:
     before_path = f"{scheme}://{rest.partition('/')[0]}"
     if "?" in issuer or before_path != before_path.lower():
         raise Refused("INVALID", "`issuer` has no query, and its host is in small letters.", ("issuer",))
+    if issuer.rstrip("/") in {each.rstrip("/").lower() for each in ours} - {""}:
+        raise Refused("INVALID", "`issuer` is this very installation, which is no provider to itself.", ("issuer",))
     if "/.well-known/" in issuer:
         raise Refused("INVALID", "`issuer` is what comes before `/.well-known/`.", ("issuer",))
 

@@ -16,7 +16,6 @@ from crm_graph.graph.payloads import (
     field_names,
     given,
     key_of,
-    new_key,
     perform,
     perform_delete,
 )
@@ -45,11 +44,9 @@ _COST = "What its operations may cost together; null is the installation's limit
 @sized(model.ApiClient, member_roles=ROLES)
 @strawberry.input(description="A new client of the API.")
 class CreateApiClientInput:
-    """See `operations.create_api_client`."""
+    """See `operations.create_api_client`. The id is made here: under `/oauth` it names a client by itself, whatever
+    the workspace, and may have been printed anywhere."""
 
-    id: strawberry.ID | None = strawberry.field(
-        description="An id made by the client, `apc_` and a UUIDv7.", default=None
-    )
     name: str = strawberry.field(description=_NAME)
     kind: ClientKind = strawberry.field(description=_KIND, default=ClientKind.CONFIDENTIAL)
     document_mode: DocumentMode = strawberry.field(description=_MODE, default=DocumentMode.OPEN)
@@ -119,9 +116,8 @@ class Mutations:
 
 
 async def _create(work: Work, input_: CreateApiClientInput) -> str:
-    values, roles = _columns(given(input_, "id"))
-    values["id"] = new_key(ApiClient, input_.id)
-    return await operations.create_api_client(work, values, _fields(input_, "id"), roles)
+    values, roles = _columns(given(input_))
+    return await operations.create_api_client(work, values, _fields(input_), roles)
 
 
 async def _update(work: Work, input_: UpdateApiClientInput) -> str:

@@ -201,9 +201,10 @@ class Mutations:
 
 async def _create(info: Info, work: Work, input_: CreateIdentityProviderInput) -> str:
     values = _stored(given(input_, "client_secret"))
-    secret = seal_secret(info.context.services, work.viewer.workspace_id, input_.client_secret)
-    limit = info.context.services.settings.max_providers
-    return await operations.create_provider(work, values, field_names(input_, "client_secret"), secret, limit)
+    services = info.context.services
+    secret = seal_secret(services, work.viewer.workspace_id, input_.client_secret)
+    limit, ours = services.settings.max_providers, (services.authority.issuer, services.settings.public_url)
+    return await operations.create_provider(work, values, field_names(input_, "client_secret"), secret, limit, ours)
 
 
 async def _update(info: Info, work: Work, input_: UpdateIdentityProviderInput) -> str:

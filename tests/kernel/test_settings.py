@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from crm_graph.app import check_settings
@@ -35,3 +38,11 @@ def test_what_cannot_be_meant(environment: dict[str, str], what: str) -> None:
         check_settings(Settings.from_environment(environment))
     assert what in caught.value.what
     assert caught.value.fix
+
+
+def test_the_limits_are_all_told() -> None:
+    """The README says so of `docs/limits.md`."""
+    told = (Path(__file__).parents[2] / "docs" / "limits.md").read_text()
+    names = [f"CRM_{each.name.upper()}" for each in fields(Settings)]
+    limits = [name for name in names if name.startswith("CRM_MAX_") or name.endswith("_MAX_BYTES")]
+    assert [name for name in limits if f"`{name}`" not in told] == []

@@ -47,5 +47,5 @@ async def test_a_field_that_may_not_be_written(world: World, table: Table, write
             body = await world.graph.execute(source, {"input": {**needed, name: value}}, claims=claims)
             told = [(error["extensions"]["code"], error["message"]) for error in body.get("errors", ())]
             assert told == [("FORBIDDEN", f"Your roles do not allow to write {table.type}.{field}.")], (name, body)
-            assert body["data"] is None
+            assert body["data"] == {write.name: None}
             assert await world.digest() == before

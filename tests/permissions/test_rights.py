@@ -30,6 +30,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "crm_graph"
 KEYS = HOUSEKEEPING | {"directory_version"}
 DATA: Mapping[tuple[str, str], str] = {
     ("member", "name"): "what people are called",
+    ("member", "not_before"): "written when a member is suspended, by who may do that",
+    ("api_client", "on_error"): "how its errors are answered",
     ("member", "external_id"): "what another system calls them",
     ("team", "name"): "what people call it; a provisioning rule that names it is an administrator's",
     ("api_key", "name"): "what people call it",
@@ -172,6 +174,9 @@ WRITERS = {
     "domains/workspace/accounts/invitations.py": "the name that somebody who accepts says is theirs",
     "domains/workspace/authorizations/apps.py": "the built-in client of a workspace, as it always is",
     "api/webhooks/": "moves cursors and statuses of endpoints, past the unit of work",
+    "domains/workspace/clients/keys.py": "when a key was last used",
+    "identity/endings.py": "ends credentials, each with what it came from",
+    "domains/workspace/providers/directory.py": "when a link was first used to sign in",
     "vault/": "encrypts columns anew",
 }
 """Who writes tables that hold rights past `Work.create`, `save` and `delete`."""

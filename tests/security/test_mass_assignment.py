@@ -92,7 +92,7 @@ async def test_who_may_only_create_their_own_creates_for_nobody_else(world: Worl
         sent = {**input_of(world, table, write, "own"), **given, field: world.id("Member", place)}
         body = await world.graph.execute(source, {"input": sent}, claims=claims)
         assert [error["extensions"]["code"] for error in body["errors"]] == ["FORBIDDEN"]
-        assert body["data"] is None
+        assert body["data"] == {name: None}
         assert await world.digest() == before
     sent = {**input_of(world, table, write, "own"), **given, field: world.id("Member")}
     assert (await world.graph.data(source, {"input": sent}, claims=claims))[name]["errors"] == []

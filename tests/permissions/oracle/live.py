@@ -13,6 +13,7 @@ from crm_graph.api.subscriptions import Subscriptions
 from crm_graph.events.hub import Feed
 from crm_graph.events.log import COLUMNS, Event
 from crm_graph.kernel.cursor import LogCursor
+from crm_graph.wholes import PARTS
 from tests.permissions.oracle.answer import Answer, Oracle
 from tests.permissions.oracle.ask import Asker
 from tests.permissions.oracle.conditions import Conditions
@@ -100,6 +101,16 @@ def _where(told: Told, sight: Sight) -> Where:
             return where
 
 
+def _changed_parts(sight: Sight, event: Event) -> Iterator[str]:
+    """Yield the connections to parts that changed with the opportunity, where its member may follow them."""
+    for each in kinds()["Opportunity"].all("many"):
+        target = kinds()[each.target]
+        if target.name in event.data.get(PARTS, ()) and sight.reads(target):
+            assert target.part is not None
+            if not sight.withheld(target, target.fields[target.part]):
+                yield each.name
+
+
 def _difference(judge: Judge, expected: Answer | None, actual: Mapping[str, Any] | None) -> list[str]:
     if expected is None or actual is None:
         return [] if expected is None and actual is None else [f"must be {expected}, is {actual}"]
@@ -128,11 +139,12 @@ def _expected(before: Sight, after: Sight, event: Event, where: Where, select: S
     change = {"recordId": f"opp_{event.entity_id}", "changedFields": [], "opportunity": record.data}
     if is_:
         change["kind"] = "CREATED" if event.type == "OpportunityCreated" else "UPDATED" if was else "ENTERED"
-        change["changedFields"] = sorted(
+        changed = [
             each.name
             for each in kind.governed
             if not after.withheld(kind, each) and any(column in event.changes for column in each.columns)
-        )
+        ]
+        change["changedFields"] = sorted([*changed, *_changed_parts(after, event)])
     else:
         change["kind"] = "DELETED" if event.type == "OpportunityDeleted" else "LEFT"
     return Answer({"opportunityChanged": change}, record.forbidden, record.withheld)

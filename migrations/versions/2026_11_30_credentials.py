@@ -30,7 +30,9 @@ def upgrade() -> None:
     op.add_column("member_session", sa.Column("identity_id", sa.Uuid(as_uuid=False), nullable=True))
     op.create_check_constraint(op.f("ck_member_session_kind"), "member_session", "kind IN ('TOKENS', 'BROWSER')")
     op.drop_constraint(op.f("ck_member_session_method"), "member_session", type_="check")
-    op.create_check_constraint(op.f("ck_member_session_method"), "member_session", f"method IN ({_METHODS}, 'OPERATOR')")
+    op.create_check_constraint(
+        op.f("ck_member_session_method"), "member_session", f"method IN ({_METHODS}, 'OPERATOR')"
+    )
     op.add_column("authorization_code", sa.Column("signed_in_id", sa.Uuid(as_uuid=False), nullable=True))
     op.add_column("device_code", sa.Column("signed_in_id", sa.Uuid(as_uuid=False), nullable=True))
     op.add_column("webhook_endpoint", sa.Column("member_id", sa.Uuid(as_uuid=False), nullable=True))

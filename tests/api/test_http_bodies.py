@@ -155,7 +155,12 @@ def test_messages_do_not_repeat_what_was_sent_without_end(client: httpx.Client) 
 
 def over_a_socket(server: RunningServer, headers: str, sent: bytes = b"") -> bytes:
     """Return the status line and what else comes at once. For what no client library would send."""
-    lines = ("POST /graphql HTTP/1.1", "Host: 127.0.0.1", f"Authorization: Bearer {server.token}", f"Content-Type: {JSON}")
+    lines = (
+        "POST /graphql HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"Authorization: Bearer {server.token}",
+        f"Content-Type: {JSON}",
+    )
     head = "\r\n".join((*lines, headers, "", ""))
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
         raw.sendall(head.encode() + sent)

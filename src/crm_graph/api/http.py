@@ -76,7 +76,8 @@ class GraphQLEndpoint:
         if request.header(b"access-control-request-method") is None:
             return Reply(b"Method Not Allowed", 405, "text/plain", {"Allow": "GET, HEAD, POST"})
         reply = Reply(b"", 204, "text/plain")
-        reply.headers = self._origins.preflight(request.header(b"origin"), request.header(b"host"))
+        names = request.header(b"access-control-request-headers")
+        reply.headers = self._origins.preflight(request.header(b"origin"), request.header(b"host"), names)
         return reply
 
     async def _metered(self, request: Incoming, response: Reply | StreamingResponse) -> Reply | StreamingResponse:

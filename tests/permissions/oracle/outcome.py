@@ -143,7 +143,8 @@ class Outcomes:
                 return [f"changed {_changes(self.world, after)} rows, and {_changes(self.world, made)} for an admin"]
             return self._payload(Sight(after, sight.member, sight.credential), attempt, body)
         refused = _refusal(attempt, body)
-        if refused not in expected and BY_THE_RULES not in expected and not _would_copy_the_withheld(sight, attempt, body):
+        known = refused in expected or BY_THE_RULES in expected
+        if not known and not _would_copy_the_withheld(sight, attempt, body):
             return [f"refused with {refused}, must be {expected or 'accepted'}: {body}"]
         if after.tables != self.world.tables:
             return [f"refused, and changed {_changes(self.world, after)} rows"]

@@ -150,8 +150,8 @@ ACCOUNT_TEAMS = Table(
             right="sales_rep",
             without=[Without(role, no_verb("update", "account team members")) for role in (NOBODY, "analyst")],
             stranger=no_such("customer", "customerId"),
-            events=["AccountTeamMemberAdded"],
-            tables=["account_team_member"],
+            events=["AccountTeamMemberAdded", "CustomerUpdated"],
+            tables=["account_team_member", "customer"],
         ),
         Write(
             "removeAccountTeamMember",
@@ -160,8 +160,8 @@ ACCOUNT_TEAMS = Table(
             right="sales_rep",
             without=_WITHOUT_TEAMS,
             stranger=no_such("account team member"),
-            events=["AccountTeamMemberRemoved"],
-            tables=["account_team_member"],
+            events=["AccountTeamMemberRemoved", "CustomerUpdated"],
+            tables=["account_team_member", "customer"],
         ),
     ],
 )

@@ -32,11 +32,11 @@ def _without(verb: str, of: str = "order") -> list[Without]:
 
 _WITHOUT_LINES = [
     *(Without(role, no_verb("update", "order lines")) for role in (NOBODY, "marketer", "support_agent")),
-    Without("sales_rep", not_this("update", "order"), place="team"),
+    Without("sales_rep", not_this("update", "order line"), place="team"),
     Without("sales_rep", no_such("order line"), place="outside"),
-    Without("sales_manager", not_this("update", "order"), place="outside"),
+    Without("sales_manager", not_this("update", "order line"), place="outside"),
 ]
-"""A line is changed with its order, whose refusal it is."""
+"""A line is refused as what it is, in the words of the line."""
 
 
 def _transition(verb: str, before: str, event: str, **more: Any) -> Write:

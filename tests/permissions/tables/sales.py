@@ -119,8 +119,8 @@ LINES = Table(
                 Without("marketer", no_verb("update", "opportunity lines")),
             ],
             stranger=no_such("opportunity", "opportunityId"),
-            events=["OpportunityLineAdded"],
-            tables=["opportunity_line"],
+            events=["OpportunityLineAdded", "OpportunityUpdated"],
+            tables=["opportunity", "opportunity_line"],
         ),
         Write(
             "updateOpportunityLine",
@@ -129,8 +129,8 @@ LINES = Table(
             right="sales_rep",
             without=_without("update", of="opportunity line", plural="opportunity lines"),
             stranger=no_such("opportunity line"),
-            events=["OpportunityLineUpdated"],
-            tables=["opportunity_line"],
+            events=["OpportunityLineUpdated", "OpportunityUpdated"],
+            tables=["opportunity", "opportunity_line"],
         ),
         Write(
             "removeOpportunityLine",
@@ -139,8 +139,8 @@ LINES = Table(
             right="sales_rep",
             without=_without("update", of="opportunity line", plural="opportunity lines"),
             stranger=no_such("opportunity line"),
-            events=["OpportunityLineRemoved"],
-            tables=["opportunity_line"],
+            events=["OpportunityLineRemoved", "OpportunityUpdated"],
+            tables=["opportunity", "opportunity_line"],
         ),
     ],
 )

@@ -68,7 +68,7 @@ MEMBERS = Table(
             "member",
             {"id": ROW, "roles": ["analyst"]},
             ["MemberRolesChanged"],
-            ["member_role", "workspace"],
+            ["member", "member_role", "workspace"],
             no_such("member"),
         ),
         _write(
@@ -271,14 +271,14 @@ KEYS = Table(
             "update",
             "api client",
             {"clientId": Id("ApiClient"), "name": "Zebra"},
-            ["ApiKeyCreated"],
+            ["ApiKeyCreated", "ApiClientUpdated"],
             ["api_client", "api_key", "workspace"],
             no_such("api client", "clientId"),
         ),
         _key(
             "rotateApiKey",
             {"id": ROW},
-            ["ApiKeyCreated", "ApiKeyRotated"],
+            ["ApiKeyCreated", "ApiKeyRotated", "ApiClientUpdated"],
             "id",
             "api key",
             given={"revoked_at": None, "expires_at": None},
@@ -286,7 +286,7 @@ KEYS = Table(
         _key(
             "revokeApiKey",
             {"id": ROW},
-            ["ApiKeyRevoked"],
+            ["ApiKeyRevoked", "ApiClientUpdated"],
             "id",
             "api key",
             given={"revoked_at": None, "expires_at": None},
@@ -429,6 +429,7 @@ WEBHOOKS = Table(
             "rotateWebhookEndpointSecret",
             {"id": ROW},
             "WebhookSecretRotated",
+            "webhook_endpoint",
             "webhook_secret",
             before="INSERT INTO webhook_secret (workspace_id, id, version, created_at, updated_at, sealed)"
             " VALUES ($1, $2, 1, now(), now(), 'zebra')",

@@ -215,8 +215,8 @@ async def push_documents(
 
 
 async def remove_documents(work: Work, client_id: str | None, names: Sequence[str]) -> list[str]:
-    """Trust documents no more, given by hash or alias; returns their hashes. Raises Refused NOT_FOUND: then none is; and
-    as `push_documents` does."""
+    """Trust documents no more, given by hash or alias; returns their hashes. Raises Refused NOT_FOUND, and then none
+    is; and as `push_documents` does."""
     work.may(API_CLIENT, UPDATE)
     await hold_to_rights(work, TRUSTED_DOCUMENT, {"client_id": client_id}, None)
     await work.session.execute(_ONE_AT_A_TIME, work.viewer.binds)

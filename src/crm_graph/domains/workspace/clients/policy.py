@@ -51,7 +51,7 @@ async def hold_client_s_power(work: Writer, before: Image | None, after: Image |
         client_id = image["client_id"]
         if client_id is None:
             raise Forbidden("Only administrators say which documents all clients of the workspace may run.")
-        key = ("api_client", client_id)
+        key = f"power of client {client_id}"
         if key not in work.facts:
             values = {"workspace_id": work.viewer.workspace_id, "client_id": client_id}
             work.facts[key] = await work.session.fetch_row(_POWER, values)

@@ -60,6 +60,7 @@ ALLOWED = {
     "domains/workspace/members/reach.py": "the organisation, to judge a change of it; told to nobody",
     "domains/workspace/members/operations.py": "roles of a member that was read under permissions; the last admin",
     "domains/customers/customers/policy.py": "a predicate of a policy",
+    "domains/workspace/clients/policy.py": "the power of a client, to hold a writer to it; told to nobody",
     "domains/workspace/members/roles.py": "the definitions of roles, for administrators",
     "domains/workspace/members/teams.py": "the tree above a team, to refuse circles",
     "domains/sales/opportunities/operations.py": "the first stage, which `refer` then reads under permissions",

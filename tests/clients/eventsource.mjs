@@ -24,7 +24,7 @@ const open = (page, address) =>
 const said = (page) => page.evaluate(() => window.said);
 
 async function until(page, what, holds) {
-  for (let waited = 0; waited < 300; waited += 1) {
+  for (let waited = 0; waited < 800; waited += 1) { // 40 s: longer than the short token is good
     if (holds(await said(page))) return;
     await sleep(50);
   }

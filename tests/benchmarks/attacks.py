@@ -246,7 +246,8 @@ def victim(address: str, token: str) -> None:
     latencies: list[float] = []
     headers = {"Authorization": f"Bearer {token}"}
     deadline = time.monotonic() + SECONDS
-    with httpx.Client(timeout=PATIENCE_S, headers=headers) as client:
+    elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")  # what is bounded by address is the attacker's alone
+    with httpx.Client(timeout=PATIENCE_S, headers=headers, transport=elsewhere) as client:
         while time.monotonic() < deadline:
             began = time.perf_counter()
             try:
@@ -255,7 +256,7 @@ def victim(address: str, token: str) -> None:
                 )
                 if "errors" in answer.json():
                     latencies.append(PATIENCE_S * 1000)
-            except httpx.HTTPError:
+            except (httpx.HTTPError, ValueError):
                 latencies.append(PATIENCE_S * 1000)
             latencies.append((time.perf_counter() - began) * 1000)
             time.sleep(max(0.0, PAUSE_S - (time.perf_counter() - began)))

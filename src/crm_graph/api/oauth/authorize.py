@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from authlib.oauth2.rfc6749 import OAuth2Error
 from authlib.oidc.core.errors import ConsentRequiredError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from crm_graph.api.oauth import forms
@@ -17,10 +17,10 @@ from crm_graph.api.oauth.answers import Answer
 from crm_graph.api.oauth.clients import OAuthClient
 from crm_graph.api.oauth.exchange import Exchange
 from crm_graph.api.oauth.grants import Owner
-from crm_graph.api.oauth.pages import page
+from crm_graph.api.oauth.pages import answered, page, too_many_page
 from crm_graph.api.oauth.requests import OAuthRequest, parse_parameters, read_form
 from crm_graph.api.oauth.server import Server
-from crm_graph.api.oauth.sign_in import SignIn, problem_page, too_many_page
+from crm_graph.api.oauth.sign_in import SignIn
 from crm_graph.api.oauth.texts import texts_for
 from crm_graph.api.oauth.visits import Desk
 from crm_graph.domains.workspace.authorizations.consents import consented_scopes, remember_consent
@@ -50,12 +50,7 @@ class Authorize:
         """Answer a browser. A HEAD is no browser's, and must not take a code along."""
         if request.method not in {"GET", "POST"}:
             return PlainTextResponse("Method Not Allowed", 405, {"Allow": "GET, POST"})
-        try:
-            return await self._answer(request)
-        except OAuth2Error as error:
-            return problem_page(request, error)
-        except ClientDisconnect:
-            return Response(status_code=499)
+        return await answered(request, self._answer)
 
     async def _answer(self, request: Request) -> Response:
         desk = self._desk

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from authlib.oauth2.rfc6749 import OAuth2Error
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from crm_graph.api.oauth import forms
@@ -19,9 +18,9 @@ from crm_graph.api.oauth.authorize import ALLOW, DENY
 from crm_graph.api.oauth.device import PATH
 from crm_graph.api.oauth.exchange import Exchange
 from crm_graph.api.oauth.grants import Owner
-from crm_graph.api.oauth.pages import page
+from crm_graph.api.oauth.pages import answered, page, too_many_page
 from crm_graph.api.oauth.requests import parse_parameters, read_form
-from crm_graph.api.oauth.sign_in import SignIn, problem_page, too_many_page
+from crm_graph.api.oauth.sign_in import SignIn
 from crm_graph.api.oauth.texts import texts_for
 from crm_graph.api.oauth.visits import Desk
 from crm_graph.domains.workspace.authorizations.apps import (
@@ -37,7 +36,7 @@ from crm_graph.domains.workspace.authorizations.devices import (
     find_waiting,
     normalize_user_code,
 )
-from crm_graph.kernel.errors import RateLimited, Unauthenticated
+from crm_graph.kernel.errors import Unauthenticated
 
 
 class DevicePages:
@@ -51,14 +50,7 @@ class DevicePages:
         """Answer a browser."""
         if request.method not in {"GET", "POST"}:
             return PlainTextResponse("Method Not Allowed", 405, {"Allow": "GET, POST"})
-        try:
-            return await self._answer(request)
-        except OAuth2Error as error:
-            return problem_page(request, error)
-        except RateLimited as error:
-            return too_many_page(request, error.retry_after_s)
-        except ClientDisconnect:
-            return Response(status_code=499)
+        return await answered(request, self._answer)
 
     async def _answer(self, request: Request) -> Response:
         desk = self._desk

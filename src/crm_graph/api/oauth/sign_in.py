@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import quote, urlsplit
 
-from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
-from starlette.requests import ClientDisconnect, Request
+from authlib.oauth2.rfc6749 import InvalidRequestError
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from crm_graph.api.oauth import device, forms
 from crm_graph.api.oauth.answers import NO_STORE
 from crm_graph.api.oauth.clients import OAuthClient
 from crm_graph.api.oauth.exchange import Exchange
-from crm_graph.api.oauth.pages import page
+from crm_graph.api.oauth.pages import answered, page
 from crm_graph.api.oauth.requests import parse_parameters, read_form
 from crm_graph.api.oauth.texts import texts_for
 from crm_graph.api.oauth.visits import Desk
@@ -29,7 +27,7 @@ from crm_graph.domains.workspace.accounts.sign_in import (
     authenticate,
 )
 from crm_graph.domains.workspace.authorizations.apps import App
-from crm_graph.kernel.errors import RateLimited, Unauthenticated
+from crm_graph.kernel.errors import Unauthenticated
 
 AUTHORIZE = "/oauth/authorize"
 MAX_CONTINUE_LENGTH = 16_000
@@ -54,14 +52,7 @@ class SignIn:
 
     async def __call__(self, request: Request) -> Response:
         """Sign a member in with this browser, and send it on."""
-        try:
-            return await self._answer(request)
-        except OAuth2Error as error:
-            return problem_page(request, error)
-        except RateLimited as error:
-            return too_many_page(request, error.retry_after_s)
-        except ClientDisconnect:
-            return Response(status_code=499)
+        return await answered(request, self._answer)
 
     async def _answer(self, request: Request) -> Response:
         services = self._desk.services
@@ -158,24 +149,6 @@ class SignIn:
         if app is None or not OAuthClient(exchange, app).check_redirect_uri(uri):
             raise InvalidRequestError("There is no such client.")
         return _Target(continue_, app, uri, app.workspace)
-
-
-def problem_page(request: Request, error: OAuth2Error) -> Response:
-    """Return the page of an error that the client cannot be told of."""
-    texts = texts_for(request.headers.get("accept-language"))
-    detail = ": ".join(filter(None, (error.error, error.get_error_description())))
-    return page(
-        "message", texts, error.status_code or 400, title=texts["error"], message=texts["error_help"], detail=detail
-    )
-
-
-def too_many_page(request: Request, retry_after_s: int) -> Response:
-    """Return the page of one attempt too many."""
-    texts: Mapping[str, Any] = texts_for(request.headers.get("accept-language"))
-    message = texts["too_many"].format(minutes=-(-retry_after_s // 60))
-    response = page("message", texts, 429, title=texts["error"], message=message, detail=None)
-    response.headers["Retry-After"] = str(retry_after_s)
-    return response
 
 
 def _link(id_: str, name: str, continue_: str) -> dict[str, str]:

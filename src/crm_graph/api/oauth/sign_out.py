@@ -10,17 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
-from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
-from starlette.requests import ClientDisconnect, Request
+from authlib.oauth2.rfc6749 import InvalidRequestError
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from crm_graph.api.oauth import forms
 from crm_graph.api.oauth.answers import NO_STORE
 from crm_graph.api.oauth.clients import OAuthClient
 from crm_graph.api.oauth.exchange import Exchange
-from crm_graph.api.oauth.pages import page
+from crm_graph.api.oauth.pages import answered, page, too_many_page
 from crm_graph.api.oauth.requests import parse_parameters, read_form
-from crm_graph.api.oauth.sign_in import problem_page, too_many_page
 from crm_graph.api.oauth.texts import texts_for
 from crm_graph.api.oauth.visits import Desk
 from crm_graph.domains.workspace.accounts.browsers import SignedInBrowser
@@ -50,12 +49,7 @@ class SignOut:
         """Answer a browser."""
         if request.method not in {"GET", "POST"}:
             return PlainTextResponse("Method Not Allowed", 405, {"Allow": "GET, POST"})
-        try:
-            return await self._answer(request)
-        except OAuth2Error as error:
-            return problem_page(request, error)
-        except ClientDisconnect:
-            return Response(status_code=499)
+        return await answered(request, self._answer)
 
     async def _answer(self, request: Request) -> Response:
         desk = self._desk

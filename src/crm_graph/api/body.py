@@ -32,6 +32,10 @@ class BadRequest(CrmError):
         self.headers = dict(headers or {})
 
 
+class BadOnError(BadRequest):
+    """Raised where nothing but `onError` is wrong: ours, and so no fault in the protocol that a request came by."""
+
+
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
     """The parameters of one operation, of the right types. It has a `query`, a `document_id`, or both."""
@@ -84,8 +88,9 @@ def parse_request(value: Any) -> GraphQLRequest:
         query = query or None
     elif query is None:
         raise BadRequest("The parameter `query` is missing, and no `documentId` stands for it.")
-    on_error = _on_error(value, extensions)
-    return GraphQLRequest(query, name, _object(value, "variables"), extensions, document_id, on_error)
+    variables = _object(value, "variables")
+    on_error = _on_error(value, extensions)  # last: see `BadOnError`
+    return GraphQLRequest(query, name, variables, extensions, document_id, on_error)
 
 
 def _on_error(value: Mapping[str, Any], extensions: Mapping[str, Any]) -> OnError | None:
@@ -93,7 +98,7 @@ def _on_error(value: Mapping[str, Any], extensions: Mapping[str, Any]) -> OnErro
     beside = _on_error_of(value.get("onError"), "parameter `onError`")
     within = _on_error_of(extensions.get("onError"), "extension `onError`")
     if beside is not None and within is not None and beside is not within:
-        raise BadRequest(
+        raise BadOnError(
             f"The parameter `onError` is {beside.value} and the extension {within.value}: send one of them."
         )
     return beside if within is None else within
@@ -103,7 +108,7 @@ def _on_error_of(given: Any, what: str) -> OnError | None:
     if given is None:
         return None
     if not isinstance(given, str) or given not in OnError.__members__:
-        raise BadRequest(f"The {what} must be `NULL`, `PROPAGATE` or `HALT`.")
+        raise BadOnError(f"The {what} must be `NULL`, `PROPAGATE` or `HALT`.")
     return OnError[given]
 
 

@@ -265,10 +265,7 @@ class Engine:
         self, request: GraphQLRequest, operation: Operation, context: GraphContext
     ) -> Outcome | Exception:
         try:
-            on_error = request.on_error or OnError.PROPAGATE
-            if request.on_error is None and context.viewer.client_id is not None:
-                on_error = await self._default_on_error(context.viewer)
-            return await self.executor.execute(operation, request.variables, context, on_error=on_error)
+            return await self._outcome(request, operation, context)
         except Exception as error:
             return error
 
@@ -285,11 +282,18 @@ class Engine:
             self._add_cost(answer, request, operation)
         return answer
 
-    async def _default_on_error(self, viewer: Viewer) -> OnError:
-        """Return what an error does to the answers of the viewer's client, which the edge has read with the client's
-        document mode: at no statement more, and as old as that."""
-        default = (await self.trusted.client(viewer)).on_error
-        return OnError.PROPAGATE if default is None else OnError[default.value]
+    async def _outcome(
+        self, request: GraphQLRequest, operation: Operation, context: GraphContext, root_value: Change | None = None
+    ) -> Outcome:
+        """Execute an operation. What an error does to the answer says the request; else its client, which the edge has
+        read with the client's document mode: at no statement more, and as old as that."""
+        on_error = request.on_error
+        if on_error is None and context.viewer.client_id is not None:
+            default = (await self.trusted.client(context.viewer)).on_error
+            on_error = None if default is None else OnError[default.value]
+        return await self.executor.execute(
+            operation, request.variables, context, root_value, on_error or OnError.PROPAGATE
+        )
 
     def _add_cost(self, answer: Answer, request: GraphQLRequest, operation: Operation) -> None:
         """Tell the cost in `extensions.cost` when the request asks for it by `extensions: {"cost": true}`."""
@@ -456,10 +460,7 @@ class Engine:
         limit: int,
     ) -> Answer:
         try:
-            on_error = request.on_error or OnError.PROPAGATE
-            if request.on_error is None and context.viewer.client_id is not None:
-                on_error = await self._default_on_error(context.viewer)
-            outcome = await self.executor.execute(operation, request.variables, context, root_value, on_error)
+            outcome = await self._outcome(request, operation, context, root_value)
         except RequestError as error:
             outcome = Outcome(ExecutionResult(None, [GraphQLError(error.message, original_error=error)]))
         answer = self._answer(outcome, context.request_id)

@@ -21,14 +21,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 import orjson
 from graphql import GraphQLError, OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from crm_graph.api.body import Answer, BadRequest, GraphQLRequest, parse_json, parse_request
+from crm_graph.api.body import Answer, BadOnError, BadRequest, GraphQLRequest, parse_json, parse_request
 from crm_graph.api.credentials import authorization as authorization_of
 from crm_graph.api.documents import DocumentError
 from crm_graph.api.engine import Engine
@@ -375,16 +374,10 @@ def _asked(payload: Any) -> GraphQLRequest | BadUserInput:
     no reason to close the connection. Raises _Close for a payload that the protocol does not let pass."""
     try:
         return parse_request(payload)
+    except BadOnError as error:
+        return BadUserInput(error.message)
     except BadRequest as error:
-        wrong = error
-    if isinstance(payload, dict):
-        rest = {**payload, "onError": None}
-        if isinstance(rest.get("extensions"), dict):
-            rest["extensions"] = {**rest["extensions"], "onError": None}
-        with suppress(BadRequest):
-            parse_request(rest)
-            return BadUserInput(wrong.message)
-    raise _Close(4400, wrong.message)
+        raise _Close(4400, error.message) from None
 
 
 def _code_of(error: Unauthenticated) -> int:

@@ -19,9 +19,7 @@ from crm_graph.domains.workspace.jobs.policy import JOB
 from crm_graph.executor.fields import coordinate
 from crm_graph.kernel.errors import Forbidden, RateLimited, Refused, Unauthenticated
 from crm_graph.kernel.ids import decode_id
-from crm_graph.permissions.access import Access, TypeAccess
-from crm_graph.permissions.definitions import parse_role
-from crm_graph.permissions.sight import FIELDS, GRANTS, TYPES, sees_all
+from crm_graph.permissions.sight import audited, sees_all
 from crm_graph.work import READ
 
 _PART = Statement(
@@ -81,10 +79,10 @@ async def _answer(request: Request, engine: Engine) -> Response:
         return _refusal(
             403, "FORBIDDEN", "This file was made from more than this credential may see now: export it again."
         )
-    audited = _audited(context.access, sight["sight"])
-    if audited and request.method != "HEAD":  # whoever takes the file reads it, as whoever had it made did
+    fields = tuple(sorted(coordinate(*each) for each in audited(context.access, sight["sight"])))
+    if fields and request.method != "HEAD":  # whoever takes the file reads it, as whoever had it made did
         async with context.begin() as work:
-            event = SensitiveFieldsRead(audited, "download", None, (), 0)
+            event = SensitiveFieldsRead(fields, "download", None, (), 0)
             await record_reading(work.session, work.viewer, work.origin, job.id, work.now, event)
     headers = {
         "Cache-Control": "private, no-store",
@@ -93,18 +91,6 @@ async def _answer(request: Request, engine: Engine) -> Response:
         "X-Content-Type-Options": "nosniff",
     }
     return StreamingResponse(_parts(engine.database, binds), headers=headers, media_type=MEDIA_TYPES[form])
-
-
-def _audited(access: Access, sight: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the coordinates of what a file was made from whose reading is to be written down: by the roles for which
-    it was made, or by those of whoever takes it."""
-    found: set[str] = set()
-    for type_, seen in sight[TYPES].items():
-        now = access.of(type_)
-        grants = tuple(parse_role("", {type_: each}).grants[type_] for each in seen[GRANTS])
-        then = TypeAccess(now.policy, grants, now.inherent)
-        found |= {coordinate(type_, field) for field in seen[FIELDS] if now.audited(field) or then.audited(field)}
-    return tuple(sorted(found))
 
 
 async def _parts(database: Database, binds: Mapping[str, Any]) -> AsyncIterator[bytes]:

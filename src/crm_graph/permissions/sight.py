@@ -7,7 +7,7 @@ them no more. What happened to rows since is not asked: the file says how they w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from crm_graph.identity.viewer import Viewer
@@ -47,6 +47,20 @@ def sees_all(access: Access, viewer: Viewer, sight: Mapping[str, Any]) -> bool:
     )
 
 
+def audited(access: Access, sight: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield type and field of what a sight was of and whose reading is to be written down: by the roles of then, or by
+    those that somebody has now."""
+    for type_, seen in sight[TYPES].items():
+        now = access.of(type_)
+        then = _then(now, type_, seen)
+        yield from ((type_, field) for field in seen[FIELDS] if now.audited(field) or then.audited(field))
+
+
 def _covers(now: TypeAccess, type_: str, seen: Mapping[str, Any], *, of_the_same: bool) -> bool:
+    return now.covers(_then(now, type_, seen), seen[FIELDS], of_the_same=of_the_same)
+
+
+def _then(now: TypeAccess, type_: str, seen: Mapping[str, Any]) -> TypeAccess:
+    """Return the access to a type that a sight keeps."""
     grants = tuple(parse_role("", {type_: each}).grants[type_] for each in seen[GRANTS])
-    return now.covers(TypeAccess(now.policy, grants, now.inherent), seen[FIELDS], of_the_same=of_the_same)
+    return TypeAccess(now.policy, grants, now.inherent)

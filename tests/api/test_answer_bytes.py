@@ -76,7 +76,7 @@ def test_an_ordinary_answer_is_one_piece(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.fixture
-def small(graph: Graph, schema: BuiltSchema) -> Graph:
+async def small(graph: Graph, schema: BuiltSchema) -> Graph:
     """The graph, whose answers may be short ones only."""
     assert isinstance(graph.database, SavepointDatabase)
     return Graph(schema, graph.database, Settings(max_answer_bytes=LIMIT, webhook_max_bytes=LIMIT))

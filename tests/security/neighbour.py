@@ -37,7 +37,7 @@ SETTINGS = replace(
     ROOMY,
     provider_private=PRIVATE,
     provider_cache_ms=1,
-    trusted_cache_ms=1,
+    trusted_cache_ms=0,
     oauth_requests_per_minute=1_000_000,
     rate_address_requests=1_000_000,
     rate_address_cost=100_000_000,
@@ -59,8 +59,6 @@ ACCEPT = """mutation ($token: String!, $password: String!) {
     acceptInvitation(input: {token: $token, password: $password}) { accessToken errors { code message field } } }"""
 REQUEST = """mutation ($email: String!, $workspace: String) {
     requestPasswordReset(input: {email: $email, workspace: $workspace}) { errors { code message } } }"""
-_NOTES_USE = "SET last_used_at"
-"""Of a key, once a minute: whether that is over is not what a neighbour says."""
 _MASKS = (
     (re.compile(r'(requestId\\*": \\*")[0-9a-f]{32}'), r"\1<request>"),
     (re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+"), "<token>"),
@@ -219,8 +217,7 @@ class Victim:
                 answer = json.dumps(await door(), default=str, ensure_ascii=False)
                 for pattern, mask in _MASKS:
                     answer = pattern.sub(mask, answer)
-                sent = tuple(each for each in database.one.sent if _NOTES_USE not in each)
-                found[name] = Seen(answer, sent, passwords.verifications - before)
+                found[name] = Seen(answer, tuple(database.one.sent), passwords.verifications - before)
         return found
 
 

@@ -11,7 +11,7 @@ import pytest
 from crm_graph.api.schema import make_schema
 from crm_graph.db import embedded
 from crm_graph.graph.build import BuiltSchema
-from tests.support.database import clone_of_worker, savepoint
+from tests.support.database import clone, savepoint, server_of_worker
 from tests.support.graph import Graph
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -27,15 +27,15 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres(run_directory: Path) -> Iterator[str]:
-    """The address of the run's one Postgres: the first worker starts it, the last to leave stops it."""
-    with embedded.running(run_directory / "postgres") as server:
+    """The address of this worker's Postgres, which has the template."""
+    with embedded.running(server_of_worker(run_directory), shared_buffers_mb=128) as server:
         yield server.url
 
 
 @pytest.fixture(scope="session")
-async def database_url(postgres: str, run_directory: Path) -> str:
-    """The address of this worker's clone of the template."""
-    return await clone_of_worker(postgres, run_directory / "template-made")
+async def database_url(postgres: str) -> str:
+    """The address of a clone of the template for all tests that leave nothing in it."""
+    return await clone(postgres, "crm_tests")
 
 
 @pytest.fixture(scope="session")

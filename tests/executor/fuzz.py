@@ -85,7 +85,7 @@ def main() -> int:
         base = Path(directory)
         base.chmod(0o755)
         with embedded.running(base / "postgres") as server:
-            asyncio.run(make_template(server.url, base / "template-made"))
+            asyncio.run(make_template(server.url))
             total = _run(server.url, numbers, started)
     _report(total, time.monotonic() - started)
     return 1 if total.differences or total.counts["documents"] < len(numbers) else 0

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from tests.jobs.desk import Desk, desk_on
-from tests.support.database import clone, make_template
+from tests.support.database import clone
 
 
 @pytest.fixture
-async def jobs_url(postgres: str, run_directory: Path, request: pytest.FixtureRequest) -> str:
+async def jobs_url(postgres: str, request: pytest.FixtureRequest) -> str:
     """The address of a clone of the template."""
-    await make_template(postgres, run_directory / "template-made")
     return await clone(postgres, f"crm_jobs_{abs(hash(request.node.nodeid)) % 10**8}")
 
 

@@ -72,7 +72,7 @@ async def _answer(engine: Engine, body: bytes, claims: Claims) -> Answer:
 async def main(part: str) -> None:
     """Measure all documents whose name has the part, the slowest first."""
     with tempfile.TemporaryDirectory() as directory, embedded.running(Path(directory) / "postgres") as server:
-        await make_template(server.url, Path(directory) / "made")
+        await make_template(server.url)
         url = with_database(server.url, TEMPLATE)
         connection = await asyncpg.connect(url)
         admin = await connection.fetchrow(

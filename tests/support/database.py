@@ -1,10 +1,15 @@
-"""One real Postgres a run, a template database, a clone per worker, a savepoint per test."""
+"""A real Postgres per worker with a template that is made once a run, a clone per worker, a savepoint per test.
+
+Per worker, because the log's readers stop at the snapshot horizon, which is the server's and not the database's: what
+a neighbour has open would keep a test waiting, or move the cursor that it has just read.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
 import os
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +17,7 @@ from typing import Any
 
 import asyncpg
 
+from crm_graph.db import embedded
 from crm_graph.db.codecs import set_codecs
 from crm_graph.db.lending import Lease, Payer
 from crm_graph.db.migrate import upgrade
@@ -30,22 +36,33 @@ def with_database(url: str, name: str) -> str:
     return f"{head.rpartition('/')[0]}/{name}?{tail}"
 
 
-async def make_template(url: str, marker: Path) -> None:
-    """Make the template once per run, whichever worker comes first: migrated, with two workspaces of demo data."""
-    with marker.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if marker.stat().st_size:
-            return
-        server = await asyncpg.connect(url)
-        await server.execute(f"CREATE DATABASE {TEMPLATE}")
-        await server.close()
-        template = with_database(url, TEMPLATE)
-        await upgrade(template)
-        database = await Database.open(template)
-        await seed(database, CUSTOMERS, slug="demo", name="Demo")
-        await seed(database, OTHER_CUSTOMERS, slug="other", name="Other", seed=2)
-        await database.close()
-        lock.write("made")
+def server_of_worker(directory: Path) -> Path:
+    """Return the data directory of a Postgres of this worker's own, which has the template.
+
+    The first worker makes one server in `directory`, which nobody uses; each copies it.
+    """
+    template, own = directory / "postgres", directory / f"postgres-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    with (directory / "postgres-made").open("a") as marker:
+        fcntl.flock(marker, fcntl.LOCK_EX)
+        if not marker.tell():
+            with embedded.running(template) as server:
+                asyncio.run(make_template(server.url))
+            marker.write("made")
+    subprocess.run(["cp", "--archive", template, own], check=True)
+    return own
+
+
+async def make_template(url: str) -> None:
+    """Make the template of a server: migrated, with two workspaces of demo data."""
+    server = await asyncpg.connect(url)
+    await server.execute(f"CREATE DATABASE {TEMPLATE}")
+    await server.close()
+    template = with_database(url, TEMPLATE)
+    await upgrade(template)
+    database = await Database.open(template)
+    await seed(database, CUSTOMERS, slug="demo", name="Demo")
+    await seed(database, OTHER_CUSTOMERS, slug="other", name="Other", seed=2)
+    await database.close()
 
 
 async def clone(url: str, name: str) -> str:
@@ -59,14 +76,8 @@ async def clone(url: str, name: str) -> str:
     return with_database(url, name)
 
 
-async def clone_of_worker(url: str, marker: Path) -> str:
-    """Return the address of this worker's clone of a server's template, which the first worker makes."""
-    await make_template(url, marker)
-    return await clone(url, f"crm_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")
-
-
 async def log_settled(connection: asyncpg.Connection[Any]) -> None:
-    """Wait until the log holds nothing back: its horizon is the server's, and neighbours have transactions too."""
+    """Wait until the log holds nothing back: its horizon is the server's, and what was cancelled may still be open."""
     held = "SELECT EXISTS (SELECT FROM event WHERE xid >= pg_snapshot_xmin(pg_current_snapshot()))"
     while await connection.fetchval(held):  # noqa: ASYNC110 - nobody tells when a snapshot ends
         await asyncio.sleep(0.01)

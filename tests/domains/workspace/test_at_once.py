@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,18 +22,15 @@ from crm_graph.identity.origin import NOWHERE
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.ids import new_id
 from tests.support.accounts import Accounts, real_accounts
-from tests.support.database import clone, make_template
+from tests.support.database import clone
 
 TRIES = 25
 LIMITS = {"max_jobs_per_member": 5, "max_webhook_endpoints": 5, "max_providers": 5}
 
 
 @pytest.fixture
-async def real(
-    postgres: str, run_directory: Path, schema: BuiltSchema, request: pytest.FixtureRequest
-) -> AsyncIterator[Accounts]:
+async def real(postgres: str, schema: BuiltSchema, request: pytest.FixtureRequest) -> AsyncIterator[Accounts]:
     """Accounts over real pools, on a database that is the test's alone."""
-    await make_template(postgres, run_directory / "template-made")
     url = await clone(postgres, f"crm_at_once_{abs(hash(request.node.nodeid)) % 10**8}")
     async with real_accounts(schema, url, **LIMITS) as found:
         yield found

@@ -25,11 +25,11 @@ def main() -> int:
         base = Path(directory)
         base.chmod(0o755)
         with embedded.running(base / "postgres") as server:
-            return asyncio.run(_visit_all(server.url, base))
+            return asyncio.run(_visit_all(server.url))
 
 
-async def _visit_all(url: str, base: Path) -> int:
-    await make_template(url, base / "template-made")
+async def _visit_all(url: str) -> int:
+    await make_template(url)
     schema, tried, wrong, started = make_schema(), Counter[str](), list[str](), time.process_time()
     async with savepoint(await clone(url, "crm_doors")) as database:
         world = await make_world(Graph(schema, database, ROOMY))

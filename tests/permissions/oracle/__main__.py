@@ -41,7 +41,7 @@ def main() -> int:
         base = Path(directory)
         base.chmod(0o755)
         with embedded.running(base / "postgres") as server:
-            asyncio.run(make_template(server.url, base / "template-made"))
+            asyncio.run(make_template(server.url))
             with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn")) as pool:
                 running = [pool.submit(run_batch, server.url, SEED, batch) for batch in batches]
                 for done in as_completed(running):

@@ -17,19 +17,19 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from crm_graph.api import account_pages, graphiql
+from crm_graph.api.admission.credentials import Credentials
+from crm_graph.api.admission.hosts import MISDIRECTED, Hosts, is_near
+from crm_graph.api.admission.origins import Origins
 from crm_graph.api.bounded import HANDLERS, Bounded
 from crm_graph.api.connections import Connections
-from crm_graph.api.credentials import Credentials
 from crm_graph.api.engine import Engine
 from crm_graph.api.examples import EXAMPLES
 from crm_graph.api.exports import export_response
 from crm_graph.api.frames import SocketProtocol
-from crm_graph.api.hosts import MISDIRECTED, Hosts, is_near
 from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.metrics import metrics_response
 from crm_graph.api.negotiation import HTML, JSON, choose
 from crm_graph.api.oauth.routes import routes as oauth_routes
-from crm_graph.api.origins import Origins
 from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
 from crm_graph.api.sso import SingleSignOn

@@ -12,10 +12,10 @@ import orjson
 import pytest
 import strawberry
 
-from crm_graph.api.credentials import Credentials
+from crm_graph.api.admission.credentials import Credentials
+from crm_graph.api.admission.origins import Origins
 from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.incoming import Incoming, Reply
-from crm_graph.api.origins import Origins
 from crm_graph.api.schema import SLICES
 from crm_graph.graph.build import BuiltSchema, Slice, build_schema
 from crm_graph.graph.context import Info

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crm_graph.api.hosts import MISDIRECTED, Hosts, is_near
+from crm_graph.api.admission.hosts import MISDIRECTED, Hosts, is_near
 
 LOCAL = ("localhost", "LOCALHOST:8000", "app.localhost:8000", "127.0.0.1:8000", "127.1.2.3", "[::1]:8000", "[::1]")
 OF_A_NETWORK = ("192.168.1.5:8000", "10.0.0.7", "[fe80::1]:8000", "203.0.113.9")

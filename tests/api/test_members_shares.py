@@ -14,8 +14,8 @@ from typing import Any
 import asyncpg
 import pytest
 
+from crm_graph.api.admission.payers import Payers
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.api.payers import Payers
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.tokens import ANONYMOUS, Claims

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crm_graph.api.origins import Origins, normal
+from crm_graph.api.admission.origins import Origins, normal
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
 

@@ -13,8 +13,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from crm_graph.api.admission.rates import network_of
 from crm_graph.api.held import Held
-from crm_graph.api.rates import network_of
 from crm_graph.identity.origin import is_one_of, parse_networks
 from crm_graph.kernel.settings import Settings
 

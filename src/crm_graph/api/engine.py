@@ -15,9 +15,12 @@ from typing import Any
 import asyncpg
 from graphql import ExecutionResult, GraphQLError, OperationType
 
-from crm_graph.api.admission import Admission
+from crm_graph.api.admission.credentials import Credentials
+from crm_graph.api.admission.gate import Admission
+from crm_graph.api.admission.origins import Origins
+from crm_graph.api.admission.payers import Payers
+from crm_graph.api.admission.rates import Spending
 from crm_graph.api.body import Answer, GraphQLRequest
-from crm_graph.api.credentials import Credentials
 from crm_graph.api.documents import DocumentCache, DocumentError, free
 from crm_graph.api.encoding import AnswerTooLong, encode
 from crm_graph.api.errors import format_errors
@@ -26,9 +29,6 @@ from crm_graph.api.limits import LimitError, check_cost, check_values
 from crm_graph.api.live_shares import LiveShares
 from crm_graph.api.manifests import SchemaDocuments
 from crm_graph.api.metrics import CANCELLED, Cache, Metrics, Requests
-from crm_graph.api.origins import Origins
-from crm_graph.api.payers import Payers
-from crm_graph.api.rates import Spending
 from crm_graph.api.selections import Selections
 from crm_graph.api.subscriptions import Live, Subscriptions
 from crm_graph.api.trusted import TrustedDocuments

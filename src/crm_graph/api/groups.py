@@ -18,9 +18,9 @@ from typing import Any, Protocol
 
 import asyncpg
 
+from crm_graph.api.admission.payers import Payer, Payers
 from crm_graph.api.body import Answer
 from crm_graph.api.live_shares import LiveShares, patience
-from crm_graph.api.payers import Payer, Payers
 from crm_graph.db.session import Trust
 from crm_graph.events.hub import Feed, FeedOverflow, Hub
 from crm_graph.events.log import Event

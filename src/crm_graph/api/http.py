@@ -12,7 +12,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from crm_graph.api.admission import Admitted
+from crm_graph.api.admission.gate import Admitted
+from crm_graph.api.admission.rates import QuotaExceeded
 from crm_graph.api.answers import STATUS, Stream, error_status, frame, respond
 from crm_graph.api.body import Answer, BadRequest, GraphQLRequest, parse_json, parse_request
 from crm_graph.api.documents import DocumentError
@@ -20,7 +21,6 @@ from crm_graph.api.engine import Engine
 from crm_graph.api.held import Held
 from crm_graph.api.incoming import Incoming, Reply
 from crm_graph.api.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, choose
-from crm_graph.api.rates import QuotaExceeded
 from crm_graph.api.subscriptions import Live
 from crm_graph.db.lending import LOST
 from crm_graph.events.hub import FeedOverflow

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 
-from crm_graph.api.payers import Payer
+from crm_graph.api.admission.payers import Payer
 from crm_graph.kernel.errors import RateLimited
 from crm_graph.kernel.settings import Settings
 from crm_graph.kernel.shares import Shares

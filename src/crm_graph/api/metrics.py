@@ -19,9 +19,9 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from crm_graph.api.admission.payers import Payers
 from crm_graph.api.connections import Connections
 from crm_graph.api.live_shares import LiveShares
-from crm_graph.api.payers import Payers
 from crm_graph.db.pool import Database
 from crm_graph.db.quota import Quotas
 from crm_graph.jobs.worker import Outcomes

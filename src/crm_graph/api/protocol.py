@@ -23,9 +23,9 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from crm_graph.api.admission.hosts import Hosts
 from crm_graph.api.connections import NEVER, Connections
 from crm_graph.api.direct import Direct
-from crm_graph.api.hosts import Hosts
 from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.patience import Impatient
 

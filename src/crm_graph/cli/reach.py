@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import httpx
 
-from crm_graph.api.hosts import is_loopback
+from crm_graph.api.admission.hosts import is_loopback
 from crm_graph.kernel.settings import Settings
 
 Told = tuple[str, str, bool]

@@ -17,8 +17,8 @@ from pathlib import Path
 import click
 import uvicorn
 
-from crm_graph.api.hosts import Hosts
-from crm_graph.api.origins import LOOPBACK
+from crm_graph.api.admission.hosts import Hosts
+from crm_graph.api.admission.origins import LOOPBACK
 from crm_graph.api.schema import make_schema
 from crm_graph.app import Application, Installation, background_work, make_mailer, make_services, make_worker
 from crm_graph.cli.accounts import Account, demo_accounts

@@ -3,7 +3,7 @@
 The access token's cookie is `__Host-`: of this host, https and all paths. The refresh token's is bound to the path of
 the graph, which that prefix forbids, so it is `__Secure-`. Only where the installation's public address is http on
 one's own machine are they plain. Both are HttpOnly and SameSite=Strict, and neither counts without the header that
-`api/credentials.py` asks for.
+`api/admission/credentials.py` asks for.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from crm_graph.api.origins import Origins
+from crm_graph.api.admission.origins import Origins
 from crm_graph.identity.cookies import CookieJar, cookies_are_secure
 from crm_graph.kernel.errors import Forbidden, Unauthenticated
 from crm_graph.kernel.settings import Settings

@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from math import ceil
 
-from crm_graph.api.rates import EXACT_S, WINDOW_S, Quota, network_of
+from crm_graph.api.admission.rates import EXACT_S, WINDOW_S, Quota, network_of
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from crm_graph.api.hosts import host_of, is_loopback
+from crm_graph.api.admission.hosts import host_of, is_loopback
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
 

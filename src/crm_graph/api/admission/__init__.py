@@ -1,0 +1,1 @@
+"""Who comes in, from where, how often, and at whose expense."""

@@ -16,14 +16,15 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from crm_graph.api import account_pages, graphiql
+from crm_graph.api import account_pages
 from crm_graph.api.admission.credentials import Credentials
 from crm_graph.api.admission.hosts import MISDIRECTED, Hosts, is_near
 from crm_graph.api.admission.origins import Origins
 from crm_graph.api.bounded import HANDLERS, Bounded
 from crm_graph.api.connections import Connections
+from crm_graph.api.console import graphiql
+from crm_graph.api.console.examples import EXAMPLES
 from crm_graph.api.engine import Engine
-from crm_graph.api.examples import EXAMPLES
 from crm_graph.api.exports import export_response
 from crm_graph.api.frames import SocketProtocol
 from crm_graph.api.http import GraphQLEndpoint

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crm_graph.api.examples import EXAMPLES, Example
+from crm_graph.api.console.examples import EXAMPLES, Example
 from tests.support.graph import Graph
 
 WITHOUT_RECORDS = [each for each in EXAMPLES if "signIn" not in each.operation]

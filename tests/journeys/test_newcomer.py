@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from crm_graph.api.examples import EXAMPLES
+from crm_graph.api.console.examples import EXAMPLES
 from tests.support.server import RunningServer, crm_graph, running_server
 
 pytestmark = pytest.mark.xdist_group("newcomer")

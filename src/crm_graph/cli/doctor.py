@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from crm_graph.api.graphiql import asset_directory
+from crm_graph.api.console.graphiql import asset_directory
 from crm_graph.app import check_settings, make_mailer
 from crm_graph.cli.addresses import check_others, check_session
 from crm_graph.cli.place import Place

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from crm_graph.api.examples import Example
+from crm_graph.api.console.examples import Example
 
 PATH = "/graphiql"
 

@@ -1,0 +1,1 @@
+"""GraphiQL, with operations to begin with."""

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from crm_graph.api.caches import ReadCache
-from crm_graph.api.documents import DocumentCache, DocumentError
+from crm_graph.api.documents.cache import DocumentCache, DocumentError
+from crm_graph.api.documents.read_cache import ReadCache
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.kernel.caches import ByteCache
 from crm_graph.kernel.settings import Settings

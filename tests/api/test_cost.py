@@ -11,8 +11,8 @@ from graphql import parse
 
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.console.examples import EXAMPLES
-from crm_graph.api.documents import DocumentError
-from crm_graph.api.limits import ShapeLimits, check_shape
+from crm_graph.api.documents.cache import DocumentError
+from crm_graph.api.documents.limits import ShapeLimits, check_shape
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.costs import FieldCosts
 from crm_graph.kernel.settings import Settings

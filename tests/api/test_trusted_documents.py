@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from crm_graph.api.body import BadRequest, GraphQLRequest, parse_request
-from crm_graph.api.documents import DocumentError
-from crm_graph.api.trusted import schema_sha256, spell
+from crm_graph.api.documents.cache import DocumentError
+from crm_graph.api.documents.trusted import schema_sha256, spell
 from crm_graph.domains.workspace.clients.documents import NewDocument, Pushed, push_documents, remove_documents
 from crm_graph.domains.workspace.clients.operations import create_api_client, delete_api_client, update_api_client
 from crm_graph.graph.build import BuiltSchema
@@ -382,7 +382,7 @@ async def test_a_database_that_is_away_is_answered(desk: Desk, monkeypatch: pyte
     async def away(*_: object) -> Any:
         raise ConnectionError("no route")
 
-    monkeypatch.setattr("crm_graph.api.trusted.find_client", away)
+    monkeypatch.setattr("crm_graph.api.documents.trusted.find_client", away)
     assert await desk.refused(DocumentError, {"query": WHO}, desk.web) == "INTERNAL"
 
 

@@ -14,7 +14,7 @@ import types
 
 from graphql import execute_sync, get_introspection_query, parse
 
-from crm_graph.api.documents import DocumentCache
+from crm_graph.api.documents.cache import DocumentCache
 from crm_graph.api.schema import SLICES
 from crm_graph.graph.build import BuiltSchema, build_schema
 from crm_graph.graph.cut import CutSchemas

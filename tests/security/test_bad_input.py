@@ -12,7 +12,7 @@ import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, get_named_type
 
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.api.documents import DocumentError
+from crm_graph.api.documents.cache import DocumentError
 from crm_graph.graph.build import BuiltSchema
 from tests.permissions.doors.visit import ROOMY, Visit
 from tests.permissions.tables.actions import WRITES, input_of, mutation, prepare

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.api.documents import DocumentError
+from crm_graph.api.documents.cache import DocumentError
 from crm_graph.kernel.settings import Settings
 from tests.security.documents import WORST, Worst
 from tests.support.graph import Graph

@@ -18,7 +18,7 @@ from pathlib import Path
 import asyncpg
 
 from crm_graph.api.body import Answer, GraphQLRequest, parse_json, parse_request
-from crm_graph.api.documents import DocumentError
+from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
 from crm_graph.app import Installation, running_engine
 from crm_graph.db import embedded

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.api.documents import DocumentError
+from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
 from crm_graph.db.pool import Database
 from crm_graph.domains.workspace.accounts.credentials import set_password

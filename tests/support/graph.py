@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.api.documents import DocumentError
+from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
 from crm_graph.domains.workspace.accounts.directory import VIEWER, MemberDirectory
 from crm_graph.events.hub import Hub

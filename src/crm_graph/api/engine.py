@@ -21,17 +21,17 @@ from crm_graph.api.admission.origins import Origins
 from crm_graph.api.admission.payers import Payers
 from crm_graph.api.admission.rates import Spending
 from crm_graph.api.body import Answer, GraphQLRequest
-from crm_graph.api.documents import DocumentCache, DocumentError, free
+from crm_graph.api.documents.cache import DocumentCache, DocumentError, free
+from crm_graph.api.documents.limits import LimitError, check_cost, check_values
+from crm_graph.api.documents.manifests import SchemaDocuments
+from crm_graph.api.documents.selections import Selections
+from crm_graph.api.documents.trusted import TrustedDocuments
 from crm_graph.api.encoding import AnswerTooLong, encode
 from crm_graph.api.errors import format_errors
 from crm_graph.api.late import late
-from crm_graph.api.limits import LimitError, check_cost, check_values
 from crm_graph.api.live_shares import LiveShares
-from crm_graph.api.manifests import SchemaDocuments
 from crm_graph.api.metrics import CANCELLED, Cache, Metrics, Requests
-from crm_graph.api.selections import Selections
 from crm_graph.api.subscriptions import Live, Subscriptions
-from crm_graph.api.trusted import TrustedDocuments
 from crm_graph.db.lending import Lease, Payer
 from crm_graph.db.pool import Database
 from crm_graph.db.session import ReadSession, Session, Trust, Unconfirmed

@@ -16,7 +16,7 @@ from crm_graph.api.admission.gate import Admitted
 from crm_graph.api.admission.rates import QuotaExceeded
 from crm_graph.api.answers import STATUS, Stream, error_status, frame, respond
 from crm_graph.api.body import Answer, BadRequest, GraphQLRequest, parse_json, parse_request
-from crm_graph.api.documents import DocumentError
+from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
 from crm_graph.api.held import Held
 from crm_graph.api.incoming import Incoming, Reply

@@ -30,7 +30,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from crm_graph.api.admission.credentials import authorization as authorization_of
 from crm_graph.api.admission.rates import network_of
 from crm_graph.api.body import Answer, BadOnError, BadRequest, GraphQLRequest, parse_json, parse_request
-from crm_graph.api.documents import DocumentError
+from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
 from crm_graph.api.held import Held
 from crm_graph.api.subscriptions import Live

@@ -12,10 +12,10 @@ from typing import TypeVar
 import click
 from rich.markup import escape
 
-from crm_graph.api.documents import DocumentCache
-from crm_graph.api.manifests import Unreadable, check_texts, read_texts
+from crm_graph.api.documents.cache import DocumentCache
+from crm_graph.api.documents.manifests import Unreadable, check_texts, read_texts
+from crm_graph.api.documents.trusted import schema_sha256
 from crm_graph.api.schema import make_schema
-from crm_graph.api.trusted import schema_sha256
 from crm_graph.app import page_limits
 from crm_graph.cli.accounts import find_account
 from crm_graph.cli.console import console

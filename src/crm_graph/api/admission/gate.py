@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from crm_graph.api.admission.rates import Rates, Spending, network_of
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.api.public import is_public
-from crm_graph.api.trusted import TrustedDocuments
+from crm_graph.api.documents.public import is_public
+from crm_graph.api.documents.trusted import TrustedDocuments
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.tokens import ANONYMOUS, Claims
 from crm_graph.kernel.errors import Unauthenticated

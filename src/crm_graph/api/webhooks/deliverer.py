@@ -16,9 +16,9 @@ from typing import Any
 
 import orjson
 
+from crm_graph.api.documents.selections import BrokenSelection, Selections
 from crm_graph.api.engine import Engine
 from crm_graph.api.live_shares import UNBOUNDED
-from crm_graph.api.selections import BrokenSelection, Selections
 from crm_graph.api.webhooks import queue
 from crm_graph.api.webhooks.fanout import AWAY, FanOut
 from crm_graph.api.webhooks.payloads import Payloads

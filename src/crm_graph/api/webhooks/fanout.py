@@ -11,8 +11,8 @@ from typing import Any
 
 import asyncpg
 
+from crm_graph.api.documents.selections import BrokenSelection
 from crm_graph.api.engine import Engine
-from crm_graph.api.selections import BrokenSelection
 from crm_graph.api.webhooks.stopping import stop
 from crm_graph.db.session import Record, Session
 from crm_graph.db.statements import Statement

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from crm_graph.api.body import GraphQLRequest
+from crm_graph.api.documents.selections import BrokenSelection, Selections, variables_of
 from crm_graph.api.engine import Engine
-from crm_graph.api.selections import BrokenSelection, Selections, variables_of
 from crm_graph.api.webhooks.fanout import judged
 from crm_graph.db.session import Record
 from crm_graph.db.statements import Statement

@@ -2,7 +2,7 @@
 
 A document is found by the SHA-256 of its text, or by an alias, the id that a client's tool made; a client's own
 documents come before those of the whole workspace. The API answers from a cache of what is found here
-(`api/trusted.py`).
+(`api/documents/trusted.py`).
 """
 
 from __future__ import annotations

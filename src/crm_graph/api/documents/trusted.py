@@ -19,8 +19,8 @@ from graphql import GraphQLError
 
 from crm_graph import __version__
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.api.caches import ReadCache
-from crm_graph.api.documents import Charge, Document, DocumentCache, DocumentError, free, source_key
+from crm_graph.api.documents.cache import Charge, Document, DocumentCache, DocumentError, free, source_key
+from crm_graph.api.documents.read_cache import ReadCache
 from crm_graph.db.pool import Database
 from crm_graph.domains.workspace.clients.documents import (
     SHA256_PREFIX,

@@ -22,8 +22,14 @@ from graphql.validation import validation_context
 from graphql.validation.rules import overlapping_fields_can_be_merged
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
-from crm_graph.api.limits import INTROSPECTION_ROOM, LimitError, ShapeLimits, check_shape, introspected_by_tools
-from crm_graph.api.literals import LocatedValuesRule
+from crm_graph.api.documents.limits import (
+    INTROSPECTION_ROOM,
+    LimitError,
+    ShapeLimits,
+    check_shape,
+    introspected_by_tools,
+)
+from crm_graph.api.documents.literals import LocatedValuesRule
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.costs import FieldCosts
 from crm_graph.graph.execution import Operation, conditions

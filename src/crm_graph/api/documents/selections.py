@@ -7,8 +7,8 @@ from typing import Any
 
 from graphql import OperationType, specified_rules, validate
 
-from crm_graph.api.documents import DocumentCache, DocumentError
-from crm_graph.api.limits import LimitError, check_cost
+from crm_graph.api.documents.cache import DocumentCache, DocumentError
+from crm_graph.api.documents.limits import LimitError, check_cost
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cut import CutSchemas
 from crm_graph.graph.execution import Operation

@@ -1,0 +1,1 @@
+"""Documents: parsed, bounded, trusted, and what is kept of them."""

@@ -29,9 +29,9 @@ from crm_graph.api.documents.trusted import TrustedDocuments
 from crm_graph.api.encoding import AnswerTooLong, encode
 from crm_graph.api.errors import format_errors
 from crm_graph.api.late import late
+from crm_graph.api.live.subscriptions import Live, Subscriptions
 from crm_graph.api.live_shares import LiveShares
 from crm_graph.api.metrics import CANCELLED, Cache, Metrics, Requests
-from crm_graph.api.subscriptions import Live, Subscriptions
 from crm_graph.db.lending import Lease, Payer
 from crm_graph.db.pool import Database
 from crm_graph.db.session import ReadSession, Session, Trust, Unconfirmed

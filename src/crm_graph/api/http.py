@@ -20,8 +20,8 @@ from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
 from crm_graph.api.held import Held
 from crm_graph.api.incoming import Incoming, Reply
+from crm_graph.api.live.subscriptions import Live
 from crm_graph.api.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, choose
-from crm_graph.api.subscriptions import Live
 from crm_graph.db.lending import LOST
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.execution import Operation

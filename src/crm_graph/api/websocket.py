@@ -33,7 +33,7 @@ from crm_graph.api.body import Answer, BadOnError, BadRequest, GraphQLRequest, p
 from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
 from crm_graph.api.held import Held
-from crm_graph.api.subscriptions import Live
+from crm_graph.api.live.subscriptions import Live
 from crm_graph.db.lending import LOST
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.execution import Operation

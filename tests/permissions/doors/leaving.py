@@ -8,7 +8,7 @@ from typing import Any
 from graphql import GraphQLObjectType, GraphQLSchema, build_schema, get_named_type, is_required_input_field
 
 from crm_graph.api.body import Answer, GraphQLRequest
-from crm_graph.api.subscriptions import Subscriptions
+from crm_graph.api.live.subscriptions import Subscriptions
 from crm_graph.events.hub import Hub
 from crm_graph.graph.cut import cut_to_role
 from crm_graph.graph.exports import HOUSEKEEPING, KNOWN_BY, export_rows, plan_export

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.api.subscriptions import Subscriptions
+from crm_graph.api.live.subscriptions import Subscriptions
 from crm_graph.events.hub import Feed
 from crm_graph.events.log import COLUMNS, Event
 from crm_graph.kernel.cursor import LogCursor

@@ -22,7 +22,7 @@ from graphql.execution.values import get_argument_values
 from crm_graph.api.admission.payers import Payers
 from crm_graph.api.body import Answer, GraphQLRequest
 from crm_graph.api.documents.trusted import TrustedDocuments
-from crm_graph.api.groups import Groups, Key, Moved, Subscriber
+from crm_graph.api.live.groups import Groups, Key, Moved, Subscriber
 from crm_graph.api.live_shares import LiveShares, patience
 from crm_graph.api.metrics import Requests
 from crm_graph.db.pool import Database

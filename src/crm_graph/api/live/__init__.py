@@ -1,0 +1,1 @@
+"""Subscriptions: served, and those that ask the same in groups."""

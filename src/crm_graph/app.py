@@ -16,7 +16,6 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from crm_graph.api import account_pages
 from crm_graph.api.admission.credentials import Credentials
 from crm_graph.api.admission.hosts import MISDIRECTED, Hosts, is_near
 from crm_graph.api.admission.origins import Origins
@@ -33,7 +32,8 @@ from crm_graph.api.negotiation import HTML, JSON, choose
 from crm_graph.api.oauth.routes import routes as oauth_routes
 from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
-from crm_graph.api.sso import SingleSignOn
+from crm_graph.api.sign_on import account_pages
+from crm_graph.api.sign_on.sso import SingleSignOn
 from crm_graph.api.webhooks.deliverer import Deliverer
 from crm_graph.api.websocket import WebSocketEndpoint
 from crm_graph.db.migrate import require_current

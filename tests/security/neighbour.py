@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.oauth.routes import routes
-from crm_graph.api.sso import SingleSignOn
+from crm_graph.api.sign_on.sso import SingleSignOn
 from crm_graph.domains.workspace.accounts.credentials import set_password
 from crm_graph.domains.workspace.accounts.directory import MemberDirectory
 from crm_graph.domains.workspace.accounts.links import make_link

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crm_graph.api.sso import is_allowed
+from crm_graph.api.sign_on.sso import is_allowed
 from tests.sign_on.flow import NOT_ADMITTED, answered, identity, refused
 from tests.support.issuers import OTHER_RSA, RSA, Answer, Liar, liar
 from tests.support.sign_on import BASE, Desk, parameters, start, told
@@ -199,7 +199,7 @@ async def test_a_cookie_that_is_old_or_not_ours(at: Desk, issuer: Liar, monkeypa
                 headers = {"cookie": f"crm_sso={value}"}
                 response = await other.get(f"/sso/{provider_id}/callback", params=given, headers=headers)
                 assert told(response) == (400, BEGIN)
-        monkeypatch.setattr("crm_graph.api.sso.LIFETIME", timedelta(seconds=-1))
+        monkeypatch.setattr("crm_graph.api.sign_on.sso.LIFETIME", timedelta(seconds=-1))
         assert told(await browser.get(f"/sso/{provider_id}/callback", params=given)) == (400, BEGIN)
     assert issuer.asked["/token"] == 0
 

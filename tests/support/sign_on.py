@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from crm_graph.api.oauth import forms
-from crm_graph.api.sso import SingleSignOn
+from crm_graph.api.sign_on.sso import SingleSignOn
 from crm_graph.domains.workspace.accounts.browsers import SignedInBrowser, find_browser
 from crm_graph.domains.workspace.accounts.directory import MemberDirectory
 from crm_graph.domains.workspace.providers.bearer import ProviderTokens

@@ -1,0 +1,1 @@
+"""Sign-in pages of providers and accounts."""

@@ -24,18 +24,18 @@ from crm_graph.api.connections import Connections
 from crm_graph.api.console import graphiql
 from crm_graph.api.console.examples import EXAMPLES
 from crm_graph.api.engine import Engine
-from crm_graph.api.exports import export_response
-from crm_graph.api.frames import SocketProtocol
-from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.metrics import metrics_response
-from crm_graph.api.negotiation import HTML, JSON, choose
 from crm_graph.api.oauth.routes import routes as oauth_routes
-from crm_graph.api.protocol import GraphQLProtocol
 from crm_graph.api.schema import make_schema
 from crm_graph.api.sign_on import account_pages
 from crm_graph.api.sign_on.sso import SingleSignOn
+from crm_graph.api.transport.exports import export_response
+from crm_graph.api.transport.frames import SocketProtocol
+from crm_graph.api.transport.http import GraphQLEndpoint
+from crm_graph.api.transport.negotiation import HTML, JSON, choose
+from crm_graph.api.transport.protocol import GraphQLProtocol
+from crm_graph.api.transport.websocket import WebSocketEndpoint
 from crm_graph.api.webhooks.deliverer import Deliverer
-from crm_graph.api.websocket import WebSocketEndpoint
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.domains.workspace.accounts.directory import MemberDirectory

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 import pytest
 
-from crm_graph.api.answers import frame, respond
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.encoding import AnswerTooLong, encode
-from crm_graph.api.negotiation import JSON
+from crm_graph.api.transport.answers import frame, respond
+from crm_graph.api.transport.negotiation import JSON
 from crm_graph.domains.service.tickets.graph import Ticket
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.costs import letters_of

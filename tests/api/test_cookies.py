@@ -14,9 +14,9 @@ import strawberry
 
 from crm_graph.api.admission.credentials import Credentials
 from crm_graph.api.admission.origins import Origins
-from crm_graph.api.http import GraphQLEndpoint
-from crm_graph.api.incoming import Incoming, Reply
 from crm_graph.api.schema import SLICES
+from crm_graph.api.transport.http import GraphQLEndpoint
+from crm_graph.api.transport.incoming import Incoming, Reply
 from crm_graph.graph.build import BuiltSchema, Slice, build_schema
 from crm_graph.graph.context import Info
 from crm_graph.identity.cookies import CookieJar, cookies_are_secure

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from crm_graph.api.http import GraphQLEndpoint
-from crm_graph.api.incoming import Incoming, Reply
+from crm_graph.api.transport.http import GraphQLEndpoint
+from crm_graph.api.transport.incoming import Incoming, Reply
 from tests.support.graph import Graph
 from tests.support.server import RunningServer, running_server
 

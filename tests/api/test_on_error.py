@@ -9,8 +9,8 @@ import pytest
 from graphql import is_non_null_type
 
 from crm_graph.api.body import BadRequest, parse_request
-from crm_graph.api.http import GraphQLEndpoint
-from crm_graph.api.incoming import Incoming
+from crm_graph.api.transport.http import GraphQLEndpoint
+from crm_graph.api.transport.incoming import Incoming
 from crm_graph.executor.results import OnError
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.identity.tokens import Claims

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from crm_graph.api.answers import Stream
+from crm_graph.api.transport.answers import Stream
 from tests.support.endless import handshake, head
 from tests.support.server import RunningServer, running_server
 

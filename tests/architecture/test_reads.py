@@ -26,7 +26,7 @@ ALLOWED = {
     "cli/": "the operator, who owns the database",
     "transfer/": "imports under the compiled predicates; see its own tests",
     "domains/customers/contacts/policy.py": "a predicate of a policy",
-    "api/exports.py": "parts of the file of a job that was read under permissions",
+    "api/transport/exports.py": "parts of the file of a job that was read under permissions",
     "domains/workspace/jobs/operations.py": "counts a member's own jobs",
     "domains/workspace/jobs/running.py": "the worker, which acts on jobs that it was given",
     "domains/workspace/jobs/keeping.py": "the worker, which removes what is over",

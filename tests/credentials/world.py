@@ -18,9 +18,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from crm_graph.api.engine import Engine
-from crm_graph.api.http import GraphQLEndpoint
 from crm_graph.api.oauth.routes import routes
 from crm_graph.api.sign_on.sso import SingleSignOn
+from crm_graph.api.transport.http import GraphQLEndpoint
 from crm_graph.app import Installation, running_engine
 from crm_graph.domains.workspace.accounts.credentials import set_password
 from crm_graph.domains.workspace.accounts.links import find_link, make_link, parse

@@ -12,8 +12,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message
 
 from crm_graph.api.engine import Engine
-from crm_graph.api.http import GraphQLEndpoint
-from crm_graph.api.incoming import Incoming
+from crm_graph.api.transport.http import GraphQLEndpoint
+from crm_graph.api.transport.incoming import Incoming
 from crm_graph.app import Installation, running_engine
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.identity.tokens import Claims

@@ -8,8 +8,8 @@ from typing import Any
 
 from starlette.types import Message
 
-from crm_graph.api.http import GraphQLEndpoint
-from crm_graph.api.incoming import Incoming, Reply
+from crm_graph.api.transport.http import GraphQLEndpoint
+from crm_graph.api.transport.incoming import Incoming, Reply
 from tests.support.graph import Graph
 
 

@@ -25,9 +25,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from crm_graph.api.admission.hosts import Hosts
 from crm_graph.api.connections import NEVER, Connections
-from crm_graph.api.direct import Direct
-from crm_graph.api.http import GraphQLEndpoint
-from crm_graph.api.patience import Impatient
+from crm_graph.api.transport.direct import Direct
+from crm_graph.api.transport.http import GraphQLEndpoint
+from crm_graph.api.transport.patience import Impatient
 
 SLICE_BYTES = 4 * 1024
 """What is parsed at once: so much may belong to a next message without being counted, and so many requests (200 of the

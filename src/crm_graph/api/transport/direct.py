@@ -8,8 +8,8 @@ import logging
 from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from crm_graph.api.http import GraphQLEndpoint
-from crm_graph.api.incoming import Incoming, Reply, too_long
+from crm_graph.api.transport.http import GraphQLEndpoint
+from crm_graph.api.transport.incoming import Incoming, Reply, too_long
 
 log = logging.getLogger("crm_graph.errors")
 

@@ -9,8 +9,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from crm_graph.api.body import Answer
-from crm_graph.api.incoming import Reply
-from crm_graph.api.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON
+from crm_graph.api.transport.incoming import Reply
+from crm_graph.api.transport.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON
 
 STATUS = {
     "UNAUTHENTICATED": 401,

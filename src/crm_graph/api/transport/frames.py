@@ -12,7 +12,7 @@ from typing import Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from crm_graph.api.connections import NEVER, Connections
-from crm_graph.api.patience import Impatient
+from crm_graph.api.transport.patience import Impatient
 
 BURST_S = 5
 """Frames that may come at once, in seconds' worth: a client that comes back starts all its subscriptions."""

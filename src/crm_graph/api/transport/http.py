@@ -14,14 +14,14 @@ from starlette.types import Receive, Scope, Send
 
 from crm_graph.api.admission.gate import Admitted
 from crm_graph.api.admission.rates import QuotaExceeded
-from crm_graph.api.answers import STATUS, Stream, error_status, frame, respond
 from crm_graph.api.body import Answer, BadRequest, GraphQLRequest, parse_json, parse_request
 from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
 from crm_graph.api.held import Held
-from crm_graph.api.incoming import Incoming, Reply
 from crm_graph.api.live.subscriptions import Live
-from crm_graph.api.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, choose
+from crm_graph.api.transport.answers import STATUS, Stream, error_status, frame, respond
+from crm_graph.api.transport.incoming import Incoming, Reply
+from crm_graph.api.transport.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, choose
 from crm_graph.db.lending import LOST
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.execution import Operation

@@ -1,0 +1,1 @@
+"""HTTP and WebSocket: heads, bodies, frames and streams."""

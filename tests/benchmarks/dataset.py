@@ -15,7 +15,7 @@ import asyncpg
 import psutil  # type: ignore[import-untyped]
 
 from crm_graph.app import authority
-from crm_graph.cli.accounts import find_account
+from crm_graph.cli.access.accounts import find_account
 from crm_graph.cli.place import installation
 from crm_graph.db import embedded
 from crm_graph.db.migrate import upgrade

@@ -10,12 +10,12 @@ from rich.table import Table
 
 from crm_graph.api.schema import make_schema
 from crm_graph.app import make_services
-from crm_graph.cli.accounts import find_account, list_accounts
+from crm_graph.cli.access.accounts import find_account, list_accounts
+from crm_graph.cli.access.clients import find_client_id
+from crm_graph.cli.access.passwords import invite, set_member_password
 from crm_graph.cli.bootstrap import make_workspace
-from crm_graph.cli.clients import find_client_id
 from crm_graph.cli.console import console
 from crm_graph.cli.doctor import examine
-from crm_graph.cli.passwords import invite, set_member_password
 from crm_graph.cli.place import (
     Place,
     data_option,

@@ -13,7 +13,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from crm_graph.api.schema import SLICES
-from crm_graph.cli.accounts import find_account
+from crm_graph.cli.access.accounts import find_account
 from crm_graph.cli.console import console
 from crm_graph.cli.place import (
     Place,

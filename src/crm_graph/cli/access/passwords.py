@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from crm_graph.app import make_services
-from crm_graph.cli.accounts import find_account
+from crm_graph.cli.access.accounts import find_account
 from crm_graph.cli.console import console
 from crm_graph.cli.place import (
     Place,

@@ -17,7 +17,7 @@ from crm_graph.api.documents.manifests import Unreadable, check_texts, read_text
 from crm_graph.api.documents.trusted import schema_sha256
 from crm_graph.api.schema import make_schema
 from crm_graph.app import page_limits
-from crm_graph.cli.accounts import find_account
+from crm_graph.cli.access.accounts import find_account
 from crm_graph.cli.console import console
 from crm_graph.cli.place import (
     Place,

@@ -11,8 +11,8 @@ import click
 import orjson
 from rich.markup import escape
 
+from crm_graph.cli.access.credentials import Credentials, forget, held, load, save
 from crm_graph.cli.console import console
-from crm_graph.cli.credentials import Credentials, forget, held, load, save
 from crm_graph.cli.web import WebError, get_json, post_form, post_json
 from crm_graph.kernel.errors import OperatorError
 

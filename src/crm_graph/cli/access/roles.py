@@ -11,7 +11,7 @@ import click
 import tomli_w
 
 from crm_graph.api.schema import make_schema
-from crm_graph.cli.accounts import find_account
+from crm_graph.cli.access.accounts import find_account
 from crm_graph.cli.console import console
 from crm_graph.cli.place import (
     Place,

@@ -1,0 +1,1 @@
+"""Commands about accounts, clients, providers and roles."""

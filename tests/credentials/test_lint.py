@@ -40,7 +40,7 @@ CLAIMS_ARE_MADE_IN = {
     "domains/workspace/providers/bearer.py": "tokens of other issuers",
     "domains/workspace/jobs/exports.py": "jobs, which act for who asked for them",
     "api/engine.py": "a viewer who was just read",
-    "cli/importing.py": "the operator, as a member",
+    "cli/data/importing.py": "the operator, as a member",
 }
 
 

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import func, select
 
-from crm_graph.cli.seeding import seed as seed_command
+from crm_graph.cli.data.seeding import seed as seed_command
 from crm_graph.db.pool import Database
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.demo.copy import numeric_of_hundredths

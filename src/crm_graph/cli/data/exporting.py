@@ -16,7 +16,7 @@ from asyncpg import Connection
 
 from crm_graph.api.schema import make_schema
 from crm_graph.cli.console import console
-from crm_graph.cli.importing import acting_as
+from crm_graph.cli.data.importing import acting_as
 from crm_graph.cli.place import Place, data_option, find_place, opened, run, vault_of, workspace_option
 from crm_graph.db.pool import Database, connect
 from crm_graph.domains.workspace.audit.events import RecordsExported, SensitiveFieldsRead

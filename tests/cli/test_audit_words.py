@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crm_graph.cli.auditing import _Chain, _say
+from crm_graph.cli.operating.auditing import _Chain, _say
 from crm_graph.domains.workspace.audit.verify import Anchor, Verified
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_graph.cli.reach import check_reach
+from crm_graph.cli.operating.reach import check_reach
 from crm_graph.kernel.settings import Settings
 from tests.support.server import RunningServer, free_port, running_server
 

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from crm_graph.app import Installation, running_engine
-from crm_graph.cli.addresses import check_others, check_session
+from crm_graph.cli.operating.addresses import check_others, check_session
 from crm_graph.db import embedded
 from crm_graph.db.embedded.cluster import Cluster
 from crm_graph.db.migrate import upgrade

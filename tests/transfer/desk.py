@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from crm_graph.cli.bootstrap import make_workspace
 from crm_graph.cli.data.exporting import write_rows
 from crm_graph.cli.data.importing import Options, acting_as, import_steps, step_of
+from crm_graph.cli.operating.bootstrap import make_workspace
 from crm_graph.cli.place import operator_work
 from crm_graph.domains.workspace.members.operations import create_member
 from crm_graph.graph.build import BuiltSchema

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from sqlalchemy import Column, MetaData, Table, Text, Uuid
 
-from crm_graph.cli.keys import every_column
+from crm_graph.cli.operating.keys import every_column
 from crm_graph.db.pool import Database
 from crm_graph.domains.customers.contacts.model import Contact
 from crm_graph.kernel.errors import OperatorError, Refused

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.engine import Engine
 from crm_graph.app import Installation, running_engine
-from crm_graph.cli.auditing import audit
 from crm_graph.cli.data.exporting import _export
+from crm_graph.cli.operating.auditing import audit
 from crm_graph.cli.place import Place
 from crm_graph.db.session import ReadSession
 from crm_graph.graph.build import BuiltSchema

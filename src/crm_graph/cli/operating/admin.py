@@ -13,9 +13,9 @@ from crm_graph.app import make_services
 from crm_graph.cli.access.accounts import find_account, list_accounts
 from crm_graph.cli.access.clients import find_client_id
 from crm_graph.cli.access.passwords import invite, set_member_password
-from crm_graph.cli.bootstrap import make_workspace
 from crm_graph.cli.console import console
-from crm_graph.cli.doctor import examine
+from crm_graph.cli.operating.bootstrap import make_workspace
+from crm_graph.cli.operating.doctor import examine
 from crm_graph.cli.place import (
     Place,
     data_option,

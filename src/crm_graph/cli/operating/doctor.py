@@ -10,9 +10,9 @@ import asyncpg
 
 from crm_graph.api.console.graphiql import asset_directory
 from crm_graph.app import check_settings, make_mailer
-from crm_graph.cli.addresses import check_others, check_session
+from crm_graph.cli.operating.addresses import check_others, check_session
+from crm_graph.cli.operating.reach import check_reach
 from crm_graph.cli.place import Place
-from crm_graph.cli.reach import check_reach
 from crm_graph.db.migrate import state
 from crm_graph.db.pool import connect
 from crm_graph.db.quota import shown

@@ -23,11 +23,11 @@ from crm_graph.api.schema import make_schema
 from crm_graph.app import Application, Installation, background_work, make_mailer, make_services, make_worker
 from crm_graph.cli.access.accounts import Account, demo_accounts
 from crm_graph.cli.access.passwords import demo_password
-from crm_graph.cli.bootstrap import ensure_workspace
 from crm_graph.cli.console import console
-from crm_graph.cli.listening import listen, room_for_connections
+from crm_graph.cli.operating.bootstrap import ensure_workspace
+from crm_graph.cli.operating.listening import listen, room_for_connections
+from crm_graph.cli.operating.probes import answering
 from crm_graph.cli.place import Place, data_option, find_place, installation, opened, run, settings
-from crm_graph.cli.probes import answering
 from crm_graph.db.migrate import upgrade
 from crm_graph.domains.workspace.accounts.sessions import start_operator_session
 from crm_graph.identity.services import Services

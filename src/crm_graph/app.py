@@ -38,9 +38,9 @@ from crm_graph.api.transport.websocket import WebSocketEndpoint
 from crm_graph.api.webhooks.deliverer import Deliverer
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database, PoolSettings
-from crm_graph.domains.workspace.accounts.directory import MemberDirectory
-from crm_graph.domains.workspace.accounts.outbox import RESET_REQUEST, Outbox
-from crm_graph.domains.workspace.accounts.resets import answer_request
+from crm_graph.domains.identity.accounts.directory import MemberDirectory
+from crm_graph.domains.identity.accounts.outbox import RESET_REQUEST, Outbox
+from crm_graph.domains.identity.accounts.resets import answer_request
 from crm_graph.domains.workspace.audit.chain import seal_keys
 from crm_graph.domains.workspace.audit.chainer import Chainer, sealed_position
 from crm_graph.domains.workspace.clients.keys import ApiKeys

@@ -21,9 +21,9 @@ from crm_graph.demo.dice import Dice, spread
 from crm_graph.demo.seed import Seeded, make, seed
 from crm_graph.demo.times import END
 from crm_graph.domains.customers.customers.policy import CUSTOMER
+from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.domains.orders.orders.policy import ORDER
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY
-from crm_graph.domains.workspace.accounts.directory import MemberDirectory
 from crm_graph.domains.workspace.workspaces.operations import FIND
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import OperatorError

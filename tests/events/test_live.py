@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.domains.workspace.accounts.sessions import revoke_session, start_session
+from crm_graph.domains.identity.accounts.sessions import revoke_session, start_session
 from crm_graph.identity.origin import NOWHERE
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import Unauthenticated

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from crm_graph.domains.customers.customers.graph import Customer
-from crm_graph.domains.workspace.accounts.directory import VIEWER
+from crm_graph.domains.identity.accounts.directory import VIEWER
 from tests.support.graph import Graph
 
 COUNT = "{ opportunities { totalCount } }"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from crm_graph.api.schema import SLICES
-from crm_graph.domains.workspace.accounts.directory import MemberDirectory
+from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.graph.records import record_of
 from crm_graph.identity.tokens import Claims
 from crm_graph.permissions.policy import Policy

@@ -18,7 +18,7 @@ from graphql import GraphQLInputObjectType, get_named_type
 from sqlalchemy.sql.visitors import iterate
 
 from crm_graph.db.base import Base, table_of
-from crm_graph.domains.workspace.accounts.directory import VIEWER
+from crm_graph.domains.identity.accounts.directory import VIEWER
 from crm_graph.domains.workspace.members.imports import IMPORTS
 from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
 from crm_graph.graph.build import BuiltSchema
@@ -171,7 +171,7 @@ def test_the_lint_finds_a_new_scope(schema: BuiltSchema) -> None:
 
 WRITERS = {
     "domains/workspace/members/operations.py": "roles, beside the member, under their rule (`_hold_roles`)",
-    "domains/workspace/accounts/invitations.py": "the name that somebody who accepts says is theirs",
+    "domains/identity/accounts/invitations.py": "the name that somebody who accepts says is theirs",
     "domains/workspace/authorizations/apps.py": "the built-in client of a workspace, as it always is",
     "api/webhooks/": "moves cursors and statuses of endpoints, past the unit of work",
     "domains/workspace/clients/keys.py": "when a key was last used",

@@ -11,8 +11,8 @@ from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
 from crm_graph.db.pool import Database
-from crm_graph.domains.workspace.accounts.credentials import set_password
-from crm_graph.domains.workspace.accounts.directory import MemberDirectory
+from crm_graph.domains.identity.accounts.credentials import set_password
+from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.events.hub import Hub
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer

@@ -9,7 +9,7 @@ from typing import Any
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
-from crm_graph.domains.workspace.accounts.directory import VIEWER, MemberDirectory
+from crm_graph.domains.identity.accounts.directory import VIEWER, MemberDirectory
 from crm_graph.events.hub import Hub
 from crm_graph.executor.results import OnError
 from crm_graph.graph.build import BuiltSchema

@@ -20,9 +20,9 @@ from starlette.applications import Starlette
 from crm_graph.api.oauth import forms
 from crm_graph.api.oauth.routes import routes
 from crm_graph.api.oauth.visits import Providers, of_workspace
-from crm_graph.domains.workspace.accounts.browsers import start_browser
-from crm_graph.domains.workspace.accounts.model import SignInMethod
-from crm_graph.domains.workspace.accounts.session_rows import UNBOUND
+from crm_graph.domains.identity.accounts.browsers import start_browser
+from crm_graph.domains.identity.accounts.model import SignInMethod
+from crm_graph.domains.identity.accounts.session_rows import UNBOUND
 from crm_graph.domains.workspace.clients.keys import make_key
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.identity.origin import Origin

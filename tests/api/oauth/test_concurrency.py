@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from crm_graph.api.engine import Engine
 from crm_graph.api.oauth.routes import routes
 from crm_graph.db.pool import Database, PoolSettings
-from crm_graph.domains.workspace.accounts.directory import MemberDirectory
+from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.events.hub import Hub
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer

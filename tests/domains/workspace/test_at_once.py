@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.domains.workspace.accounts.model import SignInMethod
-from crm_graph.domains.workspace.accounts.sessions import start_session
+from crm_graph.domains.identity.accounts.model import SignInMethod
+from crm_graph.domains.identity.accounts.sessions import start_session
 from crm_graph.domains.workspace.clients.operations import MAX_LIVE_KEYS
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.identity.origin import NOWHERE

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from crm_graph.domains.workspace.accounts.directory import MemberDirectory
+from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.domains.workspace.members.reach import Organisation, Reach, read_organisation
 from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer

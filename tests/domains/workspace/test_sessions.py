@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from crm_graph.domains.workspace.accounts.model import SignInMethod
-from crm_graph.domains.workspace.accounts.sessions import (
+from crm_graph.domains.identity.accounts.model import SignInMethod
+from crm_graph.domains.identity.accounts.sessions import (
     refresh_session,
     revoke_by_refresh_token,
     start_session,

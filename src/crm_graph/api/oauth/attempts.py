@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crm_graph.api.oauth.exchange import Exchange
 from crm_graph.api.oauth.grants import Owner
-from crm_graph.domains.workspace.accounts.meter import Kind, count, count_address, of_member
+from crm_graph.domains.identity.accounts.meter import Kind, count, count_address, of_member
 
 
 async def count_wrong_secret(exchange: Exchange) -> None:

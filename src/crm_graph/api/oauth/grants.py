@@ -13,7 +13,7 @@ from authlib.oauth2.rfc8628 import DeviceCodeGrant
 from crm_graph.api.oauth.clients import ALL_METHODS, API_SCOPES, SECRET_METHODS, OAuthClient
 from crm_graph.api.oauth.exchange import CLIENT_PREFIX, Exchange
 from crm_graph.api.oauth.requests import OAuthRequest
-from crm_graph.domains.workspace.accounts.sessions import (
+from crm_graph.domains.identity.accounts.sessions import (
     ShownRefreshToken,
     find_refresh_token,
     refresh_session,

@@ -29,9 +29,9 @@ from crm_graph.api.oauth.pkce import Pkce
 from crm_graph.api.oauth.requests import OAuthRequest
 from crm_graph.api.oauth.restrictions import Restrictions
 from crm_graph.api.oauth.tokens import Introspection, Revocation
-from crm_graph.domains.workspace.accounts.model import SignInMethod
-from crm_graph.domains.workspace.accounts.session_rows import Source
-from crm_graph.domains.workspace.accounts.sessions import start_session
+from crm_graph.domains.identity.accounts.model import SignInMethod
+from crm_graph.domains.identity.accounts.session_rows import Source
+from crm_graph.domains.identity.accounts.sessions import start_session
 from crm_graph.domains.workspace.authorizations.apps import find_person
 from crm_graph.kernel.errors import Unauthenticated
 

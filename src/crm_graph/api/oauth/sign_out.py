@@ -22,9 +22,9 @@ from crm_graph.api.oauth.pages import answered, page, too_many_page
 from crm_graph.api.oauth.requests import parse_parameters, read_form
 from crm_graph.api.oauth.texts import texts_for
 from crm_graph.api.oauth.visits import Desk
-from crm_graph.domains.workspace.accounts.browsers import SignedInBrowser
-from crm_graph.domains.workspace.accounts.journal import By
-from crm_graph.domains.workspace.accounts.sessions import sign_out
+from crm_graph.domains.identity.accounts.browsers import SignedInBrowser
+from crm_graph.domains.identity.accounts.journal import By
+from crm_graph.domains.identity.accounts.sessions import sign_out
 
 PATH = "/oauth/sign-out"
 _PARAMETERS = ("client_id", "id_token_hint", "logout_hint", "post_logout_redirect_uri", "state", "ui_locales")

@@ -12,15 +12,15 @@ from crm_graph.api.oauth.clients import ALL_METHODS, SECRET_METHODS, OAuthClient
 from crm_graph.api.oauth.exchange import CLIENT_PREFIX, Exchange
 from crm_graph.api.oauth.grants import ShownToken
 from crm_graph.api.oauth.requests import OAuthRequest
-from crm_graph.domains.workspace.accounts.directory import MemberDirectory
-from crm_graph.domains.workspace.accounts.journal import By
-from crm_graph.domains.workspace.accounts.model import RevokedReason
-from crm_graph.domains.workspace.accounts.sessions import (
+from crm_graph.domains.identity.accounts.directory import MemberDirectory
+from crm_graph.domains.identity.accounts.journal import By
+from crm_graph.domains.identity.accounts.model import RevokedReason
+from crm_graph.domains.identity.accounts.sessions import (
     find_refresh_token,
     revoke_by_refresh_token,
     revoke_session,
 )
-from crm_graph.domains.workspace.accounts.spelling import REFRESH_TOKEN
+from crm_graph.domains.identity.accounts.spelling import REFRESH_TOKEN
 from crm_graph.domains.workspace.authorizations.apps import Person, find_app_in, find_person
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import Unauthenticated

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from crm_graph.api.engine import Engine
 from crm_graph.api.webhooks import queue
 from crm_graph.db.session import Session
-from crm_graph.domains.workspace.accounts.outbox import enqueue_mail
-from crm_graph.domains.workspace.accounts.texts import Text
+from crm_graph.domains.identity.accounts.outbox import enqueue_mail
+from crm_graph.domains.identity.accounts.texts import Text
 from crm_graph.domains.workspace.webhooks.events import WebhookEndpointDisabled, WebhookEndpointPaused
 from crm_graph.domains.workspace.webhooks.model import EndpointStatus
 from crm_graph.domains.workspace.webhooks.policy import WEBHOOK_ENDPOINT

@@ -25,10 +25,10 @@ from crm_graph.cli.place import (
 )
 from crm_graph.db.pool import Database
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.accounts.credentials import read_credential, replace_password, set_password
-from crm_graph.domains.workspace.accounts.invitations import invite_member
-from crm_graph.domains.workspace.accounts.journal import SYSTEM
-from crm_graph.domains.workspace.accounts.texts import Language
+from crm_graph.domains.identity.accounts.credentials import read_credential, replace_password, set_password
+from crm_graph.domains.identity.accounts.invitations import invite_member
+from crm_graph.domains.identity.accounts.journal import SYSTEM
+from crm_graph.domains.identity.accounts.texts import Language
 from crm_graph.identity.services import Services
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
 

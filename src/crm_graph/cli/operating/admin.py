@@ -29,7 +29,7 @@ from crm_graph.cli.place import (
     workspace_option,
 )
 from crm_graph.db.migrate import downgrade, state, upgrade
-from crm_graph.domains.workspace.accounts.sessions import start_operator_session
+from crm_graph.domains.identity.accounts.sessions import start_operator_session
 from crm_graph.domains.workspace.members.operations import create_member
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.kernel.errors import OperatorError

@@ -29,7 +29,7 @@ from crm_graph.cli.operating.listening import listen, room_for_connections
 from crm_graph.cli.operating.probes import answering
 from crm_graph.cli.place import Place, data_option, find_place, installation, opened, run, settings
 from crm_graph.db.migrate import upgrade
-from crm_graph.domains.workspace.accounts.sessions import start_operator_session
+from crm_graph.domains.identity.accounts.sessions import start_operator_session
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings

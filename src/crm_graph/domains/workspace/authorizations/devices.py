@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.accounts.browsers import SignedInBrowser, use_browser
-from crm_graph.domains.workspace.accounts.journal import By, record
+from crm_graph.domains.identity.accounts.browsers import SignedInBrowser, use_browser
+from crm_graph.domains.identity.accounts.journal import By, record
 from crm_graph.domains.workspace.authorizations.apps import COMMAND_LINE, add_command_line
 from crm_graph.domains.workspace.authorizations.codes import hash_code
 from crm_graph.domains.workspace.authorizations.events import DeviceAnswered

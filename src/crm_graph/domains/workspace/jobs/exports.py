@@ -11,7 +11,7 @@ from asyncpg import Connection
 from crm_graph.db.lending import unit
 from crm_graph.db.pool import close, connect
 from crm_graph.db.session import ReadSession
-from crm_graph.domains.workspace.accounts.directory import MemberDirectory
+from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.domains.workspace.audit.events import RecordsExported, SensitiveFieldsRead
 from crm_graph.domains.workspace.audit.operations import record_reading
 from crm_graph.domains.workspace.jobs.model import Job

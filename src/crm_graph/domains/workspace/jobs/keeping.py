@@ -8,7 +8,7 @@ from functools import partial
 
 from crm_graph.db.rows import load
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.accounts.meter import forget_old
+from crm_graph.domains.identity.accounts.meter import forget_old
 from crm_graph.domains.workspace.jobs.events import JobDeleted
 from crm_graph.domains.workspace.jobs.model import Job
 from crm_graph.domains.workspace.jobs.policy import JOB

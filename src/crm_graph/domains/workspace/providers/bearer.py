@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from crm_graph.domains.workspace.accounts.directory import FULL_SCOPE, READ_SCOPE
+from crm_graph.domains.identity.accounts.directory import FULL_SCOPE, READ_SCOPE
 from crm_graph.domains.workspace.providers.directory import (
     Linked,
     Provider,

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 
 from crm_graph.db.session import ReadSession, Record
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.accounts import second_factor
-from crm_graph.domains.workspace.accounts.credentials import (
+from crm_graph.domains.identity.accounts import second_factor
+from crm_graph.domains.identity.accounts.credentials import (
     Held,
     check_password,
     read_credential,
     replace_password,
 )
-from crm_graph.domains.workspace.accounts.journal import By
-from crm_graph.domains.workspace.accounts.meter import Kind, count_and_check, of_member
-from crm_graph.domains.workspace.accounts.model import RevokedReason
-from crm_graph.domains.workspace.accounts.session_rows import hold_alone
-from crm_graph.domains.workspace.accounts.sessions import revoke_all, revoke_session
+from crm_graph.domains.identity.accounts.journal import By
+from crm_graph.domains.identity.accounts.meter import Kind, count_and_check, of_member
+from crm_graph.domains.identity.accounts.model import RevokedReason
+from crm_graph.domains.identity.accounts.session_rows import hold_alone
+from crm_graph.domains.identity.accounts.sessions import revoke_all, revoke_session
 from crm_graph.domains.workspace.members.operations import member_to_act_on
 from crm_graph.identity.services import Services
 from crm_graph.identity.viewer import Viewer

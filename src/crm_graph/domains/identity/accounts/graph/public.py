@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 
 import strawberry
 
-from crm_graph.domains.workspace.accounts import texts
-from crm_graph.domains.workspace.accounts.graph.asking import rested
-from crm_graph.domains.workspace.accounts.invitations import accept_invitation
-from crm_graph.domains.workspace.accounts.resets import request_reset, reset_password
-from crm_graph.domains.workspace.accounts.sessions import TokenPair, refresh_session, revoke_by_refresh_token
-from crm_graph.domains.workspace.accounts.sign_in import SecondFactorRequired, SignInFailure, sign_in
+from crm_graph.domains.identity.accounts import texts
+from crm_graph.domains.identity.accounts.graph.asking import rested
+from crm_graph.domains.identity.accounts.invitations import accept_invitation
+from crm_graph.domains.identity.accounts.resets import request_reset, reset_password
+from crm_graph.domains.identity.accounts.sessions import TokenPair, refresh_session, revoke_by_refresh_token
+from crm_graph.domains.identity.accounts.sign_in import SecondFactorRequired, SignInFailure, sign_in
 from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.payloads import UserError, UserErrorCode, user_error
 from crm_graph.graph.sizes import CODE, EMAIL, PASSWORD, TOKEN, sized

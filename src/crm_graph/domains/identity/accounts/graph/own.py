@@ -7,10 +7,10 @@ from typing import TypeVar
 
 import strawberry
 
-from crm_graph.domains.workspace.accounts import operations
-from crm_graph.domains.workspace.accounts.graph.asking import me, rested
-from crm_graph.domains.workspace.accounts.graph.public import AccountPayload
-from crm_graph.domains.workspace.accounts.graph.viewer import SESSION_PREFIX
+from crm_graph.domains.identity.accounts import operations
+from crm_graph.domains.identity.accounts.graph.asking import me, rested
+from crm_graph.domains.identity.accounts.graph.public import AccountPayload
+from crm_graph.domains.identity.accounts.graph.viewer import SESSION_PREFIX
 from crm_graph.domains.workspace.members.graph.mutations import MemberPayload
 from crm_graph.domains.workspace.members.graph.types import Member
 from crm_graph.graph.context import Info

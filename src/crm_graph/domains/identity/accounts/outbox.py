@@ -19,10 +19,10 @@ import orjson
 
 from crm_graph.db.session import Record, Session
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.accounts.events import MailGivenUp
-from crm_graph.domains.workspace.accounts.journal import SYSTEM, record
-from crm_graph.domains.workspace.accounts.meter import forget_old
-from crm_graph.domains.workspace.accounts.texts import Text
+from crm_graph.domains.identity.accounts.events import MailGivenUp
+from crm_graph.domains.identity.accounts.journal import SYSTEM, record
+from crm_graph.domains.identity.accounts.meter import forget_old
+from crm_graph.domains.identity.accounts.texts import Text
 from crm_graph.identity.mailer import Mailer, MailRefused
 from crm_graph.identity.sealing import seal, unseal
 from crm_graph.identity.services import Services

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import strawberry
 
-from crm_graph.domains.workspace.accounts import invitations, texts
-from crm_graph.domains.workspace.accounts.graph.asking import rested
-from crm_graph.domains.workspace.accounts.meter import HOUR_S, Kind, count_and_check, of_member
+from crm_graph.domains.identity.accounts import invitations, texts
+from crm_graph.domains.identity.accounts.graph.asking import rested
+from crm_graph.domains.identity.accounts.meter import HOUR_S, Kind, count_and_check, of_member
 from crm_graph.domains.workspace.members.graph.types import Member, Team
 from crm_graph.domains.workspace.members.model import Member as MemberRow
 from crm_graph.graph.context import Info

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from crm_graph.domains.workspace.accounts import events, model
-from crm_graph.domains.workspace.accounts.graph.invitations import InvitationMutations
-from crm_graph.domains.workspace.accounts.graph.own import OwnMutations
-from crm_graph.domains.workspace.accounts.graph.public import PublicMutations
-from crm_graph.domains.workspace.accounts.graph.viewer import ViewerAccount
+from crm_graph.domains.identity.accounts import events, model
+from crm_graph.domains.identity.accounts.graph.invitations import InvitationMutations
+from crm_graph.domains.identity.accounts.graph.own import OwnMutations
+from crm_graph.domains.identity.accounts.graph.public import PublicMutations
+from crm_graph.domains.identity.accounts.graph.viewer import ViewerAccount
 from crm_graph.domains.workspace.members.graph.types import Viewer
 from crm_graph.graph.build import Slice
 from crm_graph.graph.records import extend

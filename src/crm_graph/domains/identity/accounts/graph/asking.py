@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from crm_graph.db.lending import Lease
-from crm_graph.domains.workspace.accounts import texts
-from crm_graph.domains.workspace.accounts.journal import By
-from crm_graph.domains.workspace.accounts.operations import Me
+from crm_graph.domains.identity.accounts import texts
+from crm_graph.domains.identity.accounts.journal import By
+from crm_graph.domains.identity.accounts.operations import Me
 from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.enums import describe
 

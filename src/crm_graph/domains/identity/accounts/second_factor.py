@@ -16,15 +16,15 @@ from pyotp.exceptions import OTPVerificationError
 
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.accounts.credentials import Held
-from crm_graph.domains.workspace.accounts.events import (
+from crm_graph.domains.identity.accounts.credentials import Held
+from crm_graph.domains.identity.accounts.events import (
     RecoveryCodesRenewed,
     RecoveryCodeUsed,
     SecondFactorDisabled,
     SecondFactorEnabled,
 )
-from crm_graph.domains.workspace.accounts.journal import By, record
-from crm_graph.domains.workspace.accounts.meter import DAY_S, Kind, count, of_member, take_back
+from crm_graph.domains.identity.accounts.journal import By, record
+from crm_graph.domains.identity.accounts.meter import DAY_S, Kind, count, of_member, take_back
 from crm_graph.identity.sealing import seal, unseal
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import Refused

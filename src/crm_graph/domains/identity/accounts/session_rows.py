@@ -8,10 +8,10 @@ from datetime import timedelta
 
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.accounts.events import SignedIn
-from crm_graph.domains.workspace.accounts.journal import By, record
-from crm_graph.domains.workspace.accounts.model import MemberSession, RevokedReason, SessionKind, SignInMethod
-from crm_graph.domains.workspace.accounts.spelling import SALT_BYTES
+from crm_graph.domains.identity.accounts.events import SignedIn
+from crm_graph.domains.identity.accounts.journal import By, record
+from crm_graph.domains.identity.accounts.model import MemberSession, RevokedReason, SessionKind, SignInMethod
+from crm_graph.domains.identity.accounts.spelling import SALT_BYTES
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import Unauthenticated

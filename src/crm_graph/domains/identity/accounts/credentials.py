@@ -8,12 +8,12 @@ from typing import Any
 
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.accounts.events import PasswordChanged
-from crm_graph.domains.workspace.accounts.journal import By, record
-from crm_graph.domains.workspace.accounts.meter import Kind, count, of_member, take_back
-from crm_graph.domains.workspace.accounts.model import RevokedReason
-from crm_graph.domains.workspace.accounts.session_rows import hold_alone
-from crm_graph.domains.workspace.accounts.sessions import revoke_all
+from crm_graph.domains.identity.accounts.events import PasswordChanged
+from crm_graph.domains.identity.accounts.journal import By, record
+from crm_graph.domains.identity.accounts.meter import Kind, count, of_member, take_back
+from crm_graph.domains.identity.accounts.model import RevokedReason
+from crm_graph.domains.identity.accounts.session_rows import hold_alone
+from crm_graph.domains.identity.accounts.sessions import revoke_all
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import Refused
 

@@ -10,7 +10,7 @@ from sqlalchemy import Column, ForeignKeyConstraint, Index, MetaData, Table, Tex
 import crm_graph.api.schema  # noqa: F401 - so that every table of a slice is in the metadata
 from crm_graph.db.base import Base
 from crm_graph.domains.identity.accounts.model import Attempt
-from crm_graph.domains.workspace.authorizations.model import DeviceCode
+from crm_graph.domains.identity.authorizations.model import DeviceCode
 from crm_graph.events.horizon import EventHorizon
 from crm_graph.identity.rsa_keys import SigningKey
 from crm_graph.identity.secrets import InstallationSecret

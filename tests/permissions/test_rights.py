@@ -172,7 +172,7 @@ def test_the_lint_finds_a_new_scope(schema: BuiltSchema) -> None:
 WRITERS = {
     "domains/workspace/members/operations.py": "roles, beside the member, under their rule (`_hold_roles`)",
     "domains/identity/accounts/invitations.py": "the name that somebody who accepts says is theirs",
-    "domains/workspace/authorizations/apps.py": "the built-in client of a workspace, as it always is",
+    "domains/identity/authorizations/apps.py": "the built-in client of a workspace, as it always is",
     "api/webhooks/": "moves cursors and statuses of endpoints, past the unit of work",
     "domains/workspace/clients/keys.py": "when a key was last used",
     "identity/endings.py": "ends credentials, each with what it came from",

@@ -23,7 +23,7 @@ from crm_graph.api.oauth.server import Server
 from crm_graph.api.oauth.sign_in import SignIn
 from crm_graph.api.oauth.texts import texts_for
 from crm_graph.api.oauth.visits import Desk
-from crm_graph.domains.workspace.authorizations.consents import consented_scopes, remember_consent
+from crm_graph.domains.identity.authorizations.consents import consented_scopes, remember_consent
 
 PATH = "/oauth/authorize"
 ALLOW, DENY = "allow", "deny"

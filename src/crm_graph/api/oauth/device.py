@@ -11,7 +11,7 @@ from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint
 from crm_graph.api.oauth.clients import ALL_METHODS, OAuthClient
 from crm_graph.api.oauth.exchange import Exchange
 from crm_graph.api.oauth.requests import OAuthRequest
-from crm_graph.domains.workspace.authorizations.devices import INTERVAL_SECONDS, NewDevice, save_device
+from crm_graph.domains.identity.authorizations.devices import INTERVAL_SECONDS, NewDevice, save_device
 
 PATH = "/oauth/device"
 

@@ -23,14 +23,14 @@ from crm_graph.api.oauth.requests import parse_parameters, read_form
 from crm_graph.api.oauth.sign_in import SignIn
 from crm_graph.api.oauth.texts import texts_for
 from crm_graph.api.oauth.visits import Desk
-from crm_graph.domains.workspace.authorizations.apps import (
+from crm_graph.domains.identity.authorizations.apps import (
     COMMAND_LINE,
     MAX_ASKED_LENGTH,
     App,
     command_line,
     find_app_in,
 )
-from crm_graph.domains.workspace.authorizations.devices import (
+from crm_graph.domains.identity.authorizations.devices import (
     WaitingDevice,
     answer_device,
     find_waiting,

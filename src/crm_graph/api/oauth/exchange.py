@@ -23,7 +23,7 @@ from crm_graph.api.oauth.issuer import Place
 from crm_graph.api.oauth.limits import Limiter
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.domains.identity.accounts.sessions import TokenPair
-from crm_graph.domains.workspace.authorizations.apps import App, command_line, find_app
+from crm_graph.domains.identity.authorizations.apps import App, command_line, find_app
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
 from crm_graph.kernel.ids import decode_id

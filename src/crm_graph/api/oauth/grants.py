@@ -18,9 +18,9 @@ from crm_graph.domains.identity.accounts.sessions import (
     find_refresh_token,
     refresh_session,
 )
-from crm_graph.domains.workspace.authorizations.apps import Person, find_person
-from crm_graph.domains.workspace.authorizations.codes import FoundCode, NewCode, save_code, take_code, use_code
-from crm_graph.domains.workspace.authorizations.devices import FoundDevice, note_poll, take_device, use_device
+from crm_graph.domains.identity.authorizations.apps import Person, find_person
+from crm_graph.domains.identity.authorizations.codes import FoundCode, NewCode, save_code, take_code, use_code
+from crm_graph.domains.identity.authorizations.devices import FoundDevice, note_poll, take_device, use_device
 from crm_graph.kernel.errors import Unauthenticated
 from crm_graph.kernel.ids import encode_id
 

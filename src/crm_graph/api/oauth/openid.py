@@ -17,8 +17,8 @@ from crm_graph.api.oauth.exchange import Exchange
 from crm_graph.api.oauth.grants import Owner
 from crm_graph.api.oauth.requests import OAuthRequest
 from crm_graph.api.oauth.tokens import AccessToken, find_access_token
-from crm_graph.domains.workspace.authorizations.apps import Person
-from crm_graph.domains.workspace.authorizations.codes import has_nonce
+from crm_graph.domains.identity.authorizations.apps import Person
+from crm_graph.domains.identity.authorizations.codes import has_nonce
 
 
 def user_info(person: Person, scope: str) -> UserInfo:

@@ -32,7 +32,7 @@ from crm_graph.api.oauth.tokens import Introspection, Revocation
 from crm_graph.domains.identity.accounts.model import SignInMethod
 from crm_graph.domains.identity.accounts.session_rows import Source
 from crm_graph.domains.identity.accounts.sessions import start_session
-from crm_graph.domains.workspace.authorizations.apps import find_person
+from crm_graph.domains.identity.authorizations.apps import find_person
 from crm_graph.kernel.errors import Unauthenticated
 
 

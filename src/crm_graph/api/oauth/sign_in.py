@@ -26,7 +26,7 @@ from crm_graph.domains.identity.accounts.sign_in import (
     SignInFailure,
     authenticate,
 )
-from crm_graph.domains.workspace.authorizations.apps import App
+from crm_graph.domains.identity.authorizations.apps import App
 from crm_graph.kernel.errors import Unauthenticated
 
 AUTHORIZE = "/oauth/authorize"

@@ -21,7 +21,7 @@ from crm_graph.domains.identity.accounts.sessions import (
     revoke_session,
 )
 from crm_graph.domains.identity.accounts.spelling import REFRESH_TOKEN
-from crm_graph.domains.workspace.authorizations.apps import Person, find_app_in, find_person
+from crm_graph.domains.identity.authorizations.apps import Person, find_app_in, find_person
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import Unauthenticated
 from crm_graph.kernel.ids import encode_id

@@ -9,7 +9,7 @@ from crm_graph.db.statements import Statement
 from crm_graph.domains.identity.accounts.journal import By, record
 from crm_graph.domains.identity.accounts.model import RevokedReason
 from crm_graph.domains.identity.accounts.session_rows import hold_alone
-from crm_graph.domains.workspace.authorizations.events import AppAuthorized, AppRevoked
+from crm_graph.domains.identity.authorizations.events import AppAuthorized, AppRevoked
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
 from crm_graph.kernel.ids import new_id

@@ -13,9 +13,9 @@ from crm_graph.db.session import ReadSession, Session
 from crm_graph.db.statements import Statement
 from crm_graph.domains.identity.accounts.browsers import SignedInBrowser, use_browser
 from crm_graph.domains.identity.accounts.journal import By, record
-from crm_graph.domains.workspace.authorizations.apps import COMMAND_LINE, add_command_line
-from crm_graph.domains.workspace.authorizations.codes import hash_code
-from crm_graph.domains.workspace.authorizations.events import DeviceAnswered
+from crm_graph.domains.identity.authorizations.apps import COMMAND_LINE, add_command_line
+from crm_graph.domains.identity.authorizations.codes import hash_code
+from crm_graph.domains.identity.authorizations.events import DeviceAnswered
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import NOBODY

@@ -12,7 +12,7 @@ from crm_graph.domains.identity.accounts.browsers import use_browser
 from crm_graph.domains.identity.accounts.journal import By, record
 from crm_graph.domains.identity.accounts.model import RevokedReason
 from crm_graph.domains.identity.accounts.sessions import revoke_session
-from crm_graph.domains.workspace.authorizations.events import AuthorizationCodeReused
+from crm_graph.domains.identity.authorizations.events import AuthorizationCodeReused
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import Unauthenticated

@@ -41,9 +41,9 @@ from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.domains.identity.accounts.outbox import RESET_REQUEST, Outbox
 from crm_graph.domains.identity.accounts.resets import answer_request
+from crm_graph.domains.identity.clients.keys import ApiKeys
 from crm_graph.domains.workspace.audit.chain import seal_keys
 from crm_graph.domains.workspace.audit.chainer import Chainer, sealed_position
-from crm_graph.domains.workspace.clients.keys import ApiKeys
 from crm_graph.domains.workspace.jobs.exports import EXPORT, Exporter
 from crm_graph.domains.workspace.jobs.keeping import SCHEDULES, chores
 from crm_graph.domains.workspace.jobs.running import Runner

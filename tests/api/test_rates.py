@@ -13,7 +13,7 @@ import pytest
 from crm_graph.api.admission.rates import QuotaExceeded, Rates, network_of
 from crm_graph.api.transport.http import GraphQLEndpoint
 from crm_graph.api.transport.incoming import Incoming, Reply
-from crm_graph.domains.workspace.clients.keys import ApiKeys
+from crm_graph.domains.identity.clients.keys import ApiKeys
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.kernel.errors import LimitExceeded, RateLimited
 from crm_graph.kernel.settings import Settings

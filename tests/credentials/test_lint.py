@@ -36,7 +36,7 @@ COOKIE = re.compile(r'"(?:__Host-|__Secure-)?(crm_(?!graph|jobs)[a-z_]+)"')
 CLAIMS_ARE_MADE_IN = {
     "identity/tokens.py": "an access token of ours, and nobody",
     "identity/authenticate.py": "a member who is looked up, for those who may see them",
-    "domains/workspace/clients/keys.py": "API keys",
+    "domains/identity/clients/keys.py": "API keys",
     "domains/workspace/providers/bearer.py": "tokens of other issuers",
     "domains/workspace/jobs/exports.py": "jobs, which act for who asked for them",
     "api/engine.py": "a viewer who was just read",

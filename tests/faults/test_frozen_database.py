@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from crm_graph.db import embedded
-from crm_graph.domains.workspace.clients.keys import make_key
+from crm_graph.domains.identity.clients.keys import make_key
 from tests.support.frozen import frozen
 from tests.support.server import RunningServer, running_server
 

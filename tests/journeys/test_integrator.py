@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from crm_graph.cli.main import main
-from crm_graph.domains.workspace.clients.keys import MARK
+from crm_graph.domains.identity.clients.keys import MARK
 from tests.support.server import RunningServer, running_server
 
 pytestmark = pytest.mark.xdist_group("integrator")

@@ -174,7 +174,7 @@ WRITERS = {
     "domains/identity/accounts/invitations.py": "the name that somebody who accepts says is theirs",
     "domains/identity/authorizations/apps.py": "the built-in client of a workspace, as it always is",
     "api/webhooks/": "moves cursors and statuses of endpoints, past the unit of work",
-    "domains/workspace/clients/keys.py": "when a key was last used",
+    "domains/identity/clients/keys.py": "when a key was last used",
     "identity/endings.py": "ends credentials, each with what it came from",
     "domains/workspace/providers/directory.py": "when a link was first used to sign in",
     "vault/": "encrypts columns anew",

@@ -27,7 +27,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from crm_graph.db import embedded
-from crm_graph.domains.workspace.clients.keys import make_key
+from crm_graph.domains.identity.clients.keys import make_key
 from crm_graph.kernel.ids import new_id
 from tests.support.forge import DROP, Forge, encode, jws
 from tests.support.server import RunningServer, running_server

@@ -11,7 +11,7 @@ from crm_graph.db.pool import Database
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement
 from crm_graph.domains.identity.accounts.credentials import set_password
-from crm_graph.domains.workspace.clients.keys import make_key
+from crm_graph.domains.identity.clients.keys import make_key
 from crm_graph.identity.tokens import TokenAuthority
 from crm_graph.kernel.ids import encode_id, new_id
 from tests.support.services import make_services

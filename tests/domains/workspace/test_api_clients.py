@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crm_graph.domains.workspace.clients.graph import ApiClient
+from crm_graph.domains.identity.clients.graph import ApiClient
 from crm_graph.permissions.roles import BUILT_IN
 from tests.support.graph import Graph
 

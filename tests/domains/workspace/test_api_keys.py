@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crm_graph.domains.workspace.clients.keys import MARK, PREFIX_LENGTH, ApiKeys, verify_key
+from crm_graph.domains.identity.clients.keys import MARK, PREFIX_LENGTH, ApiKeys, verify_key
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import Unauthenticated
 from tests.domains.workspace.test_api_clients import CREATE, DELETE, UPDATE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crm_graph.domains.workspace.clients.redirects import MAX_URIS, check_redirect_uris, matches
+from crm_graph.domains.identity.clients.redirects import MAX_URIS, check_redirect_uris, matches
 from crm_graph.kernel.errors import Refused
 
 CALLBACK = "https://app.example.com/callback"

@@ -22,14 +22,14 @@ from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.documents.cache import Charge, Document, DocumentCache, DocumentError, free, source_key
 from crm_graph.api.documents.read_cache import ReadCache
 from crm_graph.db.pool import Database
-from crm_graph.domains.workspace.clients.documents import (
+from crm_graph.domains.identity.clients.documents import (
     SHA256_PREFIX,
     Client,
     FoundDocument,
     find_client,
     find_document,
 )
-from crm_graph.domains.workspace.clients.model import DocumentMode
+from crm_graph.domains.identity.clients.model import DocumentMode
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.execution import Operation
 from crm_graph.identity.tokens import Claims

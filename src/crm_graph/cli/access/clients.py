@@ -31,7 +31,7 @@ from crm_graph.cli.place import (
     workspace_option,
 )
 from crm_graph.db.pool import Database
-from crm_graph.domains.workspace.clients.documents import (
+from crm_graph.domains.identity.clients.documents import (
     SHA256_PREFIX,
     ListedDocument,
     NewDocument,
@@ -42,9 +42,9 @@ from crm_graph.domains.workspace.clients.documents import (
     push_documents,
     remove_documents,
 )
-from crm_graph.domains.workspace.clients.keys import ListedKey, list_keys
-from crm_graph.domains.workspace.clients.model import ClientKind, DocumentMode, OnError
-from crm_graph.domains.workspace.clients.operations import (
+from crm_graph.domains.identity.clients.keys import ListedKey, list_keys
+from crm_graph.domains.identity.clients.model import ClientKind, DocumentMode, OnError
+from crm_graph.domains.identity.clients.operations import (
     create_api_client,
     create_api_key,
     revoke_api_key,

@@ -10,7 +10,7 @@ import strawberry
 
 from crm_graph.domains.identity.accounts.journal import By
 from crm_graph.domains.identity.authorizations import consents, events, model
-from crm_graph.domains.workspace.clients.graph import ApiClient
+from crm_graph.domains.identity.clients.graph import ApiClient
 from crm_graph.domains.workspace.members.graph import Viewer
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import GraphContext, Info

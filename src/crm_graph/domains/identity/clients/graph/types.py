@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from crm_graph.domains.workspace.clients import model, policy
-from crm_graph.domains.workspace.clients.graph.enums import ClientKind, DocumentMode, OnError
+from crm_graph.domains.identity.clients import model, policy
+from crm_graph.domains.identity.clients.graph.enums import ClientKind, DocumentMode, OnError
 from crm_graph.domains.workspace.members.graph.types import Member
 from crm_graph.graph import roots
 from crm_graph.graph.records import Node, column, record, to_many, to_one

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import strawberry
 
 from crm_graph.db.sizes import Items, Letters
-from crm_graph.domains.workspace.clients import model
-from crm_graph.domains.workspace.clients.documents import (
+from crm_graph.domains.identity.clients import model
+from crm_graph.domains.identity.clients.documents import (
     SHA256_PREFIX,
     DocumentCheck,
     NewDocument,
@@ -16,9 +16,9 @@ from crm_graph.domains.workspace.clients.documents import (
     push_documents,
     remove_documents,
 )
-from crm_graph.domains.workspace.clients.graph.types import ApiClient
-from crm_graph.domains.workspace.clients.model import ApiClient as ApiClientRow
-from crm_graph.domains.workspace.clients.policy import API_CLIENT
+from crm_graph.domains.identity.clients.graph.types import ApiClient
+from crm_graph.domains.identity.clients.model import ApiClient as ApiClientRow
+from crm_graph.domains.identity.clients.policy import API_CLIENT
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import UserError, key_of, user_error
 from crm_graph.graph.sizes import sized

@@ -6,9 +6,9 @@ from typing import Any
 
 import strawberry
 
-from crm_graph.domains.workspace.clients import model, operations
-from crm_graph.domains.workspace.clients.graph.enums import ClientKind, DocumentMode, OnError
-from crm_graph.domains.workspace.clients.graph.types import ApiClient
+from crm_graph.domains.identity.clients import model, operations
+from crm_graph.domains.identity.clients.graph.enums import ClientKind, DocumentMode, OnError
+from crm_graph.domains.identity.clients.graph.types import ApiClient
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import (
     DeletePayload,

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from crm_graph.db.base import table_of
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.clients.events import ApiClientUpdated
-from crm_graph.domains.workspace.clients.model import ApiClient, ApiKey, TrustedDocument
+from crm_graph.domains.identity.clients.events import ApiClientUpdated
+from crm_graph.domains.identity.clients.model import ApiClient, ApiKey, TrustedDocument
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.policy import Policy, Writer
 from crm_graph.permissions.rights import Image, refuse_beyond

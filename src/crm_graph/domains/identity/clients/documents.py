@@ -16,9 +16,9 @@ from sqlalchemy import delete, insert
 from crm_graph.db.base import table_of
 from crm_graph.db.session import ReadSession
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.clients.events import TrustedDocumentAdded, TrustedDocumentRemoved
-from crm_graph.domains.workspace.clients.model import DocumentMode, OnError, TrustedDocument, TrustedDocumentAlias
-from crm_graph.domains.workspace.clients.policy import API_CLIENT, TRUSTED_DOCUMENT
+from crm_graph.domains.identity.clients.events import TrustedDocumentAdded, TrustedDocumentRemoved
+from crm_graph.domains.identity.clients.model import DocumentMode, OnError, TrustedDocument, TrustedDocumentAlias
+from crm_graph.domains.identity.clients.policy import API_CLIENT, TRUSTED_DOCUMENT
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import workspace
 from crm_graph.permissions.rights import hold_to_rights

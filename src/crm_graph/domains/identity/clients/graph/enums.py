@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crm_graph.domains.workspace.clients.model import ClientKind, DocumentMode, OnError
+from crm_graph.domains.identity.clients.model import ClientKind, DocumentMode, OnError
 from crm_graph.graph.enums import describe
 
 describe(

@@ -7,8 +7,8 @@ from datetime import datetime
 
 import strawberry
 
-from crm_graph.domains.workspace.clients import model, operations
-from crm_graph.domains.workspace.clients.graph.types import ApiClient, ApiKey
+from crm_graph.domains.identity.clients import model, operations
+from crm_graph.domains.identity.clients.graph.types import ApiClient, ApiKey
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import Payload, key_of, perform
 from crm_graph.graph.records import by_key

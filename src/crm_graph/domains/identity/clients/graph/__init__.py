@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from crm_graph.domains.workspace.clients import events
-from crm_graph.domains.workspace.clients.graph import clients, documents, keys
-from crm_graph.domains.workspace.clients.graph.types import ApiClient, ApiKey, Queries
+from crm_graph.domains.identity.clients import events
+from crm_graph.domains.identity.clients.graph import clients, documents, keys
+from crm_graph.domains.identity.clients.graph.types import ApiClient, ApiKey, Queries
 from crm_graph.graph.build import Slice
 
 SLICE = Slice(

@@ -176,7 +176,7 @@ WRITERS = {
     "api/webhooks/": "moves cursors and statuses of endpoints, past the unit of work",
     "domains/identity/clients/keys.py": "when a key was last used",
     "identity/endings.py": "ends credentials, each with what it came from",
-    "domains/workspace/providers/directory.py": "when a link was first used to sign in",
+    "domains/identity/providers/directory.py": "when a link was first used to sign in",
     "vault/": "encrypts columns anew",
 }
 """Who writes tables that hold rights past `Work.create`, `save` and `delete`."""

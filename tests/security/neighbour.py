@@ -23,7 +23,7 @@ from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.domains.identity.accounts.links import make_link
 from crm_graph.domains.identity.accounts.model import LinkPurpose
 from crm_graph.domains.identity.clients.keys import ApiKeys
-from crm_graph.domains.workspace.providers.bearer import ProviderTokens
+from crm_graph.domains.identity.providers.bearer import ProviderTokens
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.origin import Origin

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from crm_graph.domains.workspace.providers.directory import find_provider, providers_for_sign_in
-from crm_graph.domains.workspace.providers.secret import open_secret
+from crm_graph.domains.identity.providers.directory import find_provider, providers_for_sign_in
+from crm_graph.domains.identity.providers.secret import open_secret
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.kernel.settings import Settings
 from crm_graph.permissions.roles import BUILT_IN

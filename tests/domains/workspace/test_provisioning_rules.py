@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crm_graph.domains.workspace.providers.rules import Condition, Grants, Rule, evaluate
+from crm_graph.domains.identity.providers.rules import Condition, Grants, Rule, evaluate
 
 NESTED = {"realm": {"roles": ["a", "b"], "n": 1}, "x.y": "dotted", "https://a.example/roles": ["a"], "x": {"y": "path"}}
 HOLDS: list[tuple[str, str, str, Any, bool]] = [

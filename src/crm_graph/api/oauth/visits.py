@@ -17,7 +17,7 @@ from crm_graph.api.oauth.issuer import place_of
 from crm_graph.api.oauth.limits import Limiter
 from crm_graph.domains.identity.accounts.browsers import SignedInBrowser, find_browser
 from crm_graph.domains.identity.authorizations.apps import Person
-from crm_graph.domains.workspace.providers.directory import providers_for_sign_in
+from crm_graph.domains.identity.providers.directory import providers_for_sign_in
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import BadUserInput
 

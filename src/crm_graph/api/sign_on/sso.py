@@ -29,11 +29,11 @@ from crm_graph.db.session import Session
 from crm_graph.domains.identity.accounts.browsers import start_browser
 from crm_graph.domains.identity.accounts.model import SignInMethod
 from crm_graph.domains.identity.accounts.session_rows import Source
-from crm_graph.domains.workspace.providers.directory import PREFIX, Provider, find_provider, prove_link
-from crm_graph.domains.workspace.providers.events import MemberSignedInWithProvider
-from crm_graph.domains.workspace.providers.policy import MEMBER_IDENTITY
-from crm_graph.domains.workspace.providers.provisioning import Admitted, NotAdmitted, admit, make_work
-from crm_graph.domains.workspace.providers.secret import open_secret
+from crm_graph.domains.identity.providers.directory import PREFIX, Provider, find_provider, prove_link
+from crm_graph.domains.identity.providers.events import MemberSignedInWithProvider
+from crm_graph.domains.identity.providers.policy import MEMBER_IDENTITY
+from crm_graph.domains.identity.providers.provisioning import Admitted, NotAdmitted, admit, make_work
+from crm_graph.domains.identity.providers.secret import open_secret
 from crm_graph.events.log import append
 from crm_graph.identity.oidc.code_flow import Proofs, RelyingParty, authorization_url, redeem
 from crm_graph.identity.oidc.issuers import Issuers

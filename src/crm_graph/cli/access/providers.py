@@ -22,8 +22,8 @@ from crm_graph.cli.place import (
 )
 from crm_graph.db.pool import Database
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.providers.directory import Provider, provider_named
-from crm_graph.domains.workspace.providers.secret import open_secret
+from crm_graph.domains.identity.providers.directory import Provider, provider_named
+from crm_graph.domains.identity.providers.secret import open_secret
 from crm_graph.identity.oidc.discovery import well_known
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.kernel.errors import IssuerFault, OperatorError

@@ -7,11 +7,11 @@ from typing import Any
 import strawberry
 
 from crm_graph.db.sizes import Items, Letters
+from crm_graph.domains.identity.providers import model, operations
+from crm_graph.domains.identity.providers.graph.types import ClaimOperator, IdentityProvider, MemberIdentity
+from crm_graph.domains.identity.providers.rules import MAX_LENGTH, MAX_RULES
+from crm_graph.domains.identity.providers.secret import MAX_SECRET_LENGTH, seal_secret
 from crm_graph.domains.workspace.members.graph.types import Member
-from crm_graph.domains.workspace.providers import model, operations
-from crm_graph.domains.workspace.providers.graph.types import ClaimOperator, IdentityProvider, MemberIdentity
-from crm_graph.domains.workspace.providers.rules import MAX_LENGTH, MAX_RULES
-from crm_graph.domains.workspace.providers.secret import MAX_SECRET_LENGTH, seal_secret
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import DeletePayload, Payload, field_names, given, key_of, perform, perform_delete
 from crm_graph.graph.records import by_key

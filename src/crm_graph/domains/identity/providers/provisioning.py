@@ -16,15 +16,15 @@ from typing import Any
 
 from crm_graph.db.session import Record, Session
 from crm_graph.db.statements import Statement
+from crm_graph.domains.identity.providers.directory import Provider
+from crm_graph.domains.identity.providers.events import IdentityLinked, MemberProvisioned
+from crm_graph.domains.identity.providers.model import MemberIdentity
+from crm_graph.domains.identity.providers.policy import IDENTITY_PROVIDER, MEMBER_IDENTITY
+from crm_graph.domains.identity.providers.rules import Grants, evaluate
 from crm_graph.domains.workspace.members.events import MemberUpdated
 from crm_graph.domains.workspace.members.model import Member
 from crm_graph.domains.workspace.members.operations import create_member, set_member_roles
 from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
-from crm_graph.domains.workspace.providers.directory import Provider
-from crm_graph.domains.workspace.providers.events import IdentityLinked, MemberProvisioned
-from crm_graph.domains.workspace.providers.model import MemberIdentity
-from crm_graph.domains.workspace.providers.policy import IDENTITY_PROVIDER, MEMBER_IDENTITY
-from crm_graph.domains.workspace.providers.rules import Grants, evaluate
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import Clock

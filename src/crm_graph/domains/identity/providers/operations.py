@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.members.model import Member
-from crm_graph.domains.workspace.members.policy import MEMBER
-from crm_graph.domains.workspace.providers.events import (
+from crm_graph.domains.identity.providers.events import (
     IdentityLinked,
     IdentityProviderCreated,
     IdentityProviderDeleted,
@@ -18,9 +16,11 @@ from crm_graph.domains.workspace.providers.events import (
     IdentityProviderUpdated,
     IdentityUnlinked,
 )
-from crm_graph.domains.workspace.providers.model import IdentityProvider, MemberIdentity, ProviderSecret
-from crm_graph.domains.workspace.providers.policy import IDENTITY_PROVIDER, MEMBER_IDENTITY, PROVIDER_SECRET
-from crm_graph.domains.workspace.providers.rules import parse_conditions, parse_rules
+from crm_graph.domains.identity.providers.model import IdentityProvider, MemberIdentity, ProviderSecret
+from crm_graph.domains.identity.providers.policy import IDENTITY_PROVIDER, MEMBER_IDENTITY, PROVIDER_SECRET
+from crm_graph.domains.identity.providers.rules import parse_conditions, parse_rules
+from crm_graph.domains.workspace.members.model import Member
+from crm_graph.domains.workspace.members.policy import MEMBER
 from crm_graph.identity import endings
 from crm_graph.identity.oidc.fetch import is_loopback, parse_url
 from crm_graph.identity.oidc.tokens import MAX_SUBJECT_LENGTH

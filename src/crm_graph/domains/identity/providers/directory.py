@@ -9,7 +9,7 @@ from typing import Any
 
 from crm_graph.db.session import ReadSession, Record, Session
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.providers.rules import Condition, Rule, parse_conditions, parse_rules
+from crm_graph.domains.identity.providers.rules import Condition, Rule, parse_conditions, parse_rules
 from crm_graph.kernel.ids import encode_id
 
 PREFIX = "idp"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from crm_graph.domains.identity.providers import events
+from crm_graph.domains.identity.providers.graph.mutations import Mutations
+from crm_graph.domains.identity.providers.graph.types import IdentityProvider, MemberIdentity, OfMember, Queries
 from crm_graph.domains.workspace.members.graph.types import Member
-from crm_graph.domains.workspace.providers import events
-from crm_graph.domains.workspace.providers.graph.mutations import Mutations
-from crm_graph.domains.workspace.providers.graph.types import IdentityProvider, MemberIdentity, OfMember, Queries
 from crm_graph.graph.build import Slice
 from crm_graph.graph.records import extend
 

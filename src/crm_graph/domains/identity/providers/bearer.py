@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from crm_graph.domains.identity.accounts.directory import FULL_SCOPE, READ_SCOPE
-from crm_graph.domains.workspace.providers.directory import (
+from crm_graph.domains.identity.providers.directory import (
     Linked,
     Provider,
     accepted_issuers,
@@ -25,7 +25,7 @@ from crm_graph.domains.workspace.providers.directory import (
     most_trusted,
     providers_of_issuer,
 )
-from crm_graph.domains.workspace.providers.provisioning import NotAdmitted, admit
+from crm_graph.domains.identity.providers.provisioning import NotAdmitted, admit
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.oidc.tokens import Verified, peek, verify
 from crm_graph.identity.origin import NOWHERE

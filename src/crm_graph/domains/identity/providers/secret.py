@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crm_graph.domains.workspace.providers.operations import NewSecret
+from crm_graph.domains.identity.providers.operations import NewSecret
 from crm_graph.identity.sealing import seal, unseal
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import Refused

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from crm_graph.db.base import columns_of, table_of
-from crm_graph.domains.workspace.providers.events import IdentityProviderUpdated
-from crm_graph.domains.workspace.providers.model import IdentityProvider, MemberIdentity, ProviderSecret
+from crm_graph.domains.identity.providers.events import IdentityProviderUpdated
+from crm_graph.domains.identity.providers.model import IdentityProvider, MemberIdentity, ProviderSecret
 from crm_graph.permissions.policy import Policy
 from crm_graph.permissions.rights import HOUSEKEEPING, administrators_only
 

@@ -7,9 +7,9 @@ from enum import Enum
 
 import strawberry
 
+from crm_graph.domains.identity.providers import model, policy, rules
+from crm_graph.domains.identity.providers.directory import PREFIX
 from crm_graph.domains.workspace.members.graph.types import Member
-from crm_graph.domains.workspace.providers import model, policy, rules
-from crm_graph.domains.workspace.providers.directory import PREFIX
 from crm_graph.graph import roots
 from crm_graph.graph.records import Node, column, record, to_many, to_one
 from crm_graph.graph.scalars import JSON

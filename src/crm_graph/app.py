@@ -43,8 +43,8 @@ from crm_graph.domains.identity.accounts.outbox import RESET_REQUEST, Outbox
 from crm_graph.domains.identity.accounts.resets import answer_request
 from crm_graph.domains.identity.clients.keys import ApiKeys
 from crm_graph.domains.identity.providers.bearer import ProviderTokens
-from crm_graph.domains.workspace.audit.chain import seal_keys
-from crm_graph.domains.workspace.audit.chainer import Chainer, sealed_position
+from crm_graph.domains.platform.audit.chain import seal_keys
+from crm_graph.domains.platform.audit.chainer import Chainer, sealed_position
 from crm_graph.domains.workspace.jobs.exports import EXPORT, Exporter
 from crm_graph.domains.workspace.jobs.keeping import SCHEDULES, chores
 from crm_graph.domains.workspace.jobs.running import Runner

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crm_graph.cli.operating.auditing import _Chain, _say
-from crm_graph.domains.workspace.audit.verify import Anchor, Verified
+from crm_graph.domains.platform.audit.verify import Anchor, Verified
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crm_graph.domains.workspace.audit.chainer import sealed_position
+from crm_graph.domains.platform.audit.chainer import sealed_position
 from crm_graph.events.retention import Retention, remove_batch
 from crm_graph.kernel.cursor import LogCursor
 from tests.support.database import log_settled

@@ -13,9 +13,9 @@ import asyncpg
 
 from crm_graph.db.codecs import set_codecs
 from crm_graph.db.session import Session
-from crm_graph.domains.workspace.audit.chain import SealKey, seal_keys
-from crm_graph.domains.workspace.audit.chainer import Chainer
-from crm_graph.domains.workspace.audit.verify import BEGINNING, Anchor, Tampered, Verified, verify, workspaces_of
+from crm_graph.domains.platform.audit.chain import SealKey, seal_keys
+from crm_graph.domains.platform.audit.chainer import Chainer
+from crm_graph.domains.platform.audit.verify import BEGINNING, Anchor, Tampered, Verified, verify, workspaces_of
 from crm_graph.events.log import append
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.ids import new_id

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from crm_graph.domains.workspace.audit.chainer import ADVISORY_LOCK, BrokenHead
-from crm_graph.domains.workspace.audit.verify import BEGINNING
+from crm_graph.domains.platform.audit.chainer import ADVISORY_LOCK, BrokenHead
+from crm_graph.domains.platform.audit.verify import BEGINNING
 from tests.support.trail import NEWER_SECRET, SECRET, UNSEALED, Trail, connect, trail_of
 
 WRITERS, TRANSACTIONS = 16, 12

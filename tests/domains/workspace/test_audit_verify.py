@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from crm_graph.domains.workspace.audit.verify import Anchor
+from crm_graph.domains.platform.audit.verify import Anchor
 from tests.support.trail import SECRET, Trail, now, trail_of
 
 EVENTS = 6

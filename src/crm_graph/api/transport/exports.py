@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from crm_graph.api.engine import Engine
 from crm_graph.db.pool import Database
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.audit.events import SensitiveFieldsRead
-from crm_graph.domains.workspace.audit.operations import record_reading
+from crm_graph.domains.platform.audit.events import SensitiveFieldsRead
+from crm_graph.domains.platform.audit.operations import record_reading
 from crm_graph.domains.workspace.jobs.exports import EXPORT, PREFIX
 from crm_graph.domains.workspace.jobs.model import Job, JobStatus
 from crm_graph.domains.workspace.jobs.policy import JOB

@@ -33,11 +33,11 @@ from crm_graph.domains.customers.contacts.imports import IMPORTS as CONTACTS
 from crm_graph.domains.customers.customers.imports import IMPORTS as CUSTOMERS
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.domains.marketing.campaigns.imports import IMPORTS as CAMPAIGNS
+from crm_graph.domains.platform.audit.events import SensitiveFieldsRead
+from crm_graph.domains.platform.audit.operations import record_reading
 from crm_graph.domains.sales.opportunities.imports import IMPORTS as OPPORTUNITIES
 from crm_graph.domains.sales.pipelines.imports import IMPORTS as PIPELINES
 from crm_graph.domains.service.tickets.imports import IMPORTS as TICKETS
-from crm_graph.domains.workspace.audit.events import SensitiveFieldsRead
-from crm_graph.domains.workspace.audit.operations import record_reading
 from crm_graph.domains.workspace.members.imports import IMPORTS as MEMBERS
 from crm_graph.graph.records import record_of
 from crm_graph.identity.tokens import Claims

@@ -12,8 +12,8 @@ from crm_graph.db.lending import unit
 from crm_graph.db.pool import close, connect
 from crm_graph.db.session import ReadSession
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
-from crm_graph.domains.workspace.audit.events import RecordsExported, SensitiveFieldsRead
-from crm_graph.domains.workspace.audit.operations import record_reading
+from crm_graph.domains.platform.audit.events import RecordsExported, SensitiveFieldsRead
+from crm_graph.domains.platform.audit.operations import record_reading
 from crm_graph.domains.workspace.jobs.model import Job
 from crm_graph.domains.workspace.jobs.operations import create_job
 from crm_graph.domains.workspace.jobs.policy import JOB

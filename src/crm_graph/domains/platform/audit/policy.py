@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crm_graph.db.base import table_of
-from crm_graph.domains.workspace.audit.model import AuditEntry
+from crm_graph.domains.platform.audit.model import AuditEntry
 from crm_graph.permissions.grants import read_only
 from crm_graph.permissions.policy import Policy, owned_by
 from crm_graph.permissions.roles import ADMIN

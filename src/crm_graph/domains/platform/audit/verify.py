@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from crm_graph.domains.workspace.audit.chain import (
+from crm_graph.domains.platform.audit.chain import (
     ENTRY_FIELDS,
     EVENT_COLUMNS,
     GENESIS,

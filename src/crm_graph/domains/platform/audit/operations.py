@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from crm_graph.db.session import Session
-from crm_graph.domains.workspace.audit.events import RecordsExported, SensitiveFieldsRead
+from crm_graph.domains.platform.audit.events import RecordsExported, SensitiveFieldsRead
 from crm_graph.domains.workspace.workspaces.policy import WORKSPACE
 from crm_graph.events.log import append
 from crm_graph.identity.origin import Origin

@@ -28,7 +28,7 @@ from typing import Any
 
 import orjson
 
-from crm_graph.domains.workspace.audit.events import EVENTS
+from crm_graph.domains.platform.audit.events import EVENTS
 from crm_graph.identity.keys import derive_key
 from crm_graph.kernel.ids import encode_id
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import strawberry
 
 from crm_graph.domains.identity.clients.graph import ApiClient
-from crm_graph.domains.workspace.audit import events, model, policy
+from crm_graph.domains.platform.audit import events, model, policy
 from crm_graph.domains.workspace.members.graph import Member
 from crm_graph.graph import roots
 from crm_graph.graph.build import Slice

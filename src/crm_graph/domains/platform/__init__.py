@@ -1,0 +1,1 @@
+"""What serves every domain: the audit trail, jobs and webhooks."""

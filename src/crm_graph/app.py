@@ -45,9 +45,9 @@ from crm_graph.domains.identity.clients.keys import ApiKeys
 from crm_graph.domains.identity.providers.bearer import ProviderTokens
 from crm_graph.domains.platform.audit.chain import seal_keys
 from crm_graph.domains.platform.audit.chainer import Chainer, sealed_position
-from crm_graph.domains.workspace.jobs.exports import EXPORT, Exporter
-from crm_graph.domains.workspace.jobs.keeping import SCHEDULES, chores
-from crm_graph.domains.workspace.jobs.running import Runner
+from crm_graph.domains.platform.jobs.exports import EXPORT, Exporter
+from crm_graph.domains.platform.jobs.keeping import SCHEDULES, chores
+from crm_graph.domains.platform.jobs.running import Runner
 from crm_graph.events.hub import Hub
 from crm_graph.events.metering import StorageMeter
 from crm_graph.events.relay import Relay

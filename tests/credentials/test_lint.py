@@ -38,7 +38,7 @@ CLAIMS_ARE_MADE_IN = {
     "identity/authenticate.py": "a member who is looked up, for those who may see them",
     "domains/identity/clients/keys.py": "API keys",
     "domains/identity/providers/bearer.py": "tokens of other issuers",
-    "domains/workspace/jobs/exports.py": "jobs, which act for who asked for them",
+    "domains/platform/jobs/exports.py": "jobs, which act for who asked for them",
     "api/engine.py": "a viewer who was just read",
     "cli/data/importing.py": "the operator, as a member",
 }

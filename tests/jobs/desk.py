@@ -13,8 +13,8 @@ from crm_graph.api.schema import make_schema
 from crm_graph.app import make_worker
 from crm_graph.db.pool import Database
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
-from crm_graph.domains.workspace.jobs.operations import create_job
-from crm_graph.domains.workspace.jobs.running import Handler, Runner
+from crm_graph.domains.platform.jobs.operations import create_job
+from crm_graph.domains.platform.jobs.running import Handler, Runner
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import Claims, TokenAuthority
 from crm_graph.jobs.worker import Worker

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from typing import Any
 
-from crm_graph.domains.workspace.jobs.running import Run
+from crm_graph.domains.platform.jobs.running import Run
 from tests.jobs.desk import desk_on
 
 

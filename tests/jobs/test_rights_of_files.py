@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from crm_graph.domains.workspace.jobs.operations import cancel_job, requeue_job
+from crm_graph.domains.platform.jobs.operations import cancel_job, requeue_job
 from crm_graph.identity.viewer import Viewer
 from crm_graph.permissions.access import Access, compile_access
 from crm_graph.permissions.definitions import parse_role

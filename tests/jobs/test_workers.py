@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from crm_graph.domains.workspace.jobs.keeping import prune
-from crm_graph.domains.workspace.jobs.operations import cancel_job, requeue_job
-from crm_graph.domains.workspace.jobs.running import Given, Run
+from crm_graph.domains.platform.jobs.keeping import prune
+from crm_graph.domains.platform.jobs.operations import cancel_job, requeue_job
+from crm_graph.domains.platform.jobs.running import Given, Run
 from crm_graph.jobs.queue import Schedule
 from crm_graph.jobs.worker import Worker
 from tests.jobs.desk import SETTINGS, Desk, running
@@ -52,7 +52,7 @@ async def test_what_is_rolled_back_was_never_queued(desk: Desk) -> None:
 
 
 async def _queue_and_fail(desk: Desk) -> None:
-    from crm_graph.domains.workspace.jobs.operations import create_job
+    from crm_graph.domains.platform.jobs.operations import create_job
 
     async with desk.work() as work:
         await create_job(work, "once", {}, 10)

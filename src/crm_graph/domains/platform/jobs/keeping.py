@@ -9,9 +9,9 @@ from functools import partial
 from crm_graph.db.rows import load
 from crm_graph.db.statements import Statement
 from crm_graph.domains.identity.accounts.meter import forget_old
-from crm_graph.domains.workspace.jobs.events import JobDeleted
-from crm_graph.domains.workspace.jobs.model import Job
-from crm_graph.domains.workspace.jobs.policy import JOB
+from crm_graph.domains.platform.jobs.events import JobDeleted
+from crm_graph.domains.platform.jobs.model import Job
+from crm_graph.domains.platform.jobs.policy import JOB
 from crm_graph.identity.services import Services
 from crm_graph.identity.viewer import Viewer
 from crm_graph.jobs.queue import Schedule, forget_log

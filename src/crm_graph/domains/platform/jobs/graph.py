@@ -7,9 +7,9 @@ from enum import Enum
 
 import strawberry
 
-from crm_graph.domains.workspace.jobs import events, model, operations, policy
-from crm_graph.domains.workspace.jobs.exports import PREFIX, export_records
-from crm_graph.domains.workspace.jobs.model import JobStatus
+from crm_graph.domains.platform.jobs import events, model, operations, policy
+from crm_graph.domains.platform.jobs.exports import PREFIX, export_records
+from crm_graph.domains.platform.jobs.model import JobStatus
 from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, Member, MemberChange
 from crm_graph.graph import roots
 from crm_graph.graph.build import Slice

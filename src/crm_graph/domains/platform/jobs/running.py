@@ -16,16 +16,16 @@ from typing import Any
 from crm_graph.db.rows import load
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.jobs.events import (
+from crm_graph.domains.platform.jobs.events import (
     JobFailed,
     JobPostponed,
     JobProgressed,
     JobStarted,
     JobSucceeded,
 )
-from crm_graph.domains.workspace.jobs.model import Job, JobStatus
-from crm_graph.domains.workspace.jobs.operations import end
-from crm_graph.domains.workspace.jobs.policy import JOB
+from crm_graph.domains.platform.jobs.model import Job, JobStatus
+from crm_graph.domains.platform.jobs.operations import end
+from crm_graph.domains.platform.jobs.policy import JOB
 from crm_graph.identity.services import Services
 from crm_graph.identity.viewer import Viewer
 from crm_graph.jobs.queue import Taken, put_back, settle

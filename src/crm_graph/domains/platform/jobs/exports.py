@@ -14,10 +14,10 @@ from crm_graph.db.session import ReadSession
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.domains.platform.audit.events import RecordsExported, SensitiveFieldsRead
 from crm_graph.domains.platform.audit.operations import record_reading
-from crm_graph.domains.workspace.jobs.model import Job
-from crm_graph.domains.workspace.jobs.operations import create_job
-from crm_graph.domains.workspace.jobs.policy import JOB
-from crm_graph.domains.workspace.jobs.running import Given, Run
+from crm_graph.domains.platform.jobs.model import Job
+from crm_graph.domains.platform.jobs.operations import create_job
+from crm_graph.domains.platform.jobs.policy import JOB
+from crm_graph.domains.platform.jobs.running import Given, Run
 from crm_graph.events.log import end
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.export_lines import lines_of

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.jobs.events import JobCancelled, JobCreated, JobRequeued
-from crm_graph.domains.workspace.jobs.model import Job, JobStatus
-from crm_graph.domains.workspace.jobs.policy import JOB
+from crm_graph.domains.platform.jobs.events import JobCancelled, JobCreated, JobRequeued
+from crm_graph.domains.platform.jobs.model import Job, JobStatus
+from crm_graph.domains.platform.jobs.policy import JOB
 from crm_graph.domains.workspace.members.policy import MEMBER
 from crm_graph.jobs.queue import enqueue, settle
 from crm_graph.kernel.errors import Refused

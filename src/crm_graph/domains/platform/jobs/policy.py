@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crm_graph.db.base import table_of
-from crm_graph.domains.workspace.jobs.model import Job
+from crm_graph.domains.platform.jobs.model import Job
 from crm_graph.permissions.grants import OWN, Level, grant
 from crm_graph.permissions.policy import Policy, owned_by
 from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT

@@ -38,7 +38,7 @@ from crm_graph.db.session import ReadSession, Session, Trust, Unconfirmed
 from crm_graph.domains.identity.clients.documents import DocumentCheck
 from crm_graph.domains.platform.audit.events import SensitiveFieldsRead
 from crm_graph.domains.platform.audit.operations import record_reading
-from crm_graph.domains.workspace.webhooks.rules import SelectionCheck
+from crm_graph.domains.platform.webhooks.rules import SelectionCheck
 from crm_graph.events.hub import Hub
 from crm_graph.executor.results import OnError
 from crm_graph.graph.build import BuiltSchema

@@ -13,11 +13,11 @@ from crm_graph.domains.marketing.campaigns.graph import SLICE as CAMPAIGNS
 from crm_graph.domains.orders.orders.graph import SLICE as ORDERS
 from crm_graph.domains.platform.audit.graph import SLICE as AUDIT
 from crm_graph.domains.platform.jobs.graph import SLICE as JOBS
+from crm_graph.domains.platform.webhooks.graph import SLICE as WEBHOOKS
 from crm_graph.domains.sales.opportunities.graph import SLICE as OPPORTUNITIES
 from crm_graph.domains.sales.pipelines.graph import SLICE as PIPELINES
 from crm_graph.domains.service.tickets.graph import SLICE as TICKETS
 from crm_graph.domains.workspace.members.graph import SLICE as MEMBERS
-from crm_graph.domains.workspace.webhooks.graph import SLICE as WEBHOOKS
 from crm_graph.domains.workspace.workspaces.graph import SLICE as WORKSPACE
 from crm_graph.graph import roots
 from crm_graph.graph.build import BuiltSchema, Slice, build_schema

@@ -24,8 +24,8 @@ from crm_graph.api.webhooks.fanout import AWAY, FanOut
 from crm_graph.api.webhooks.payloads import Payloads
 from crm_graph.api.webhooks.stopping import stop
 from crm_graph.db.session import Record, Session
-from crm_graph.domains.workspace.webhooks.model import DeliveryStatus, EndpointStatus
-from crm_graph.domains.workspace.webhooks.signing import open_secret, signatures
+from crm_graph.domains.platform.webhooks.model import DeliveryStatus, EndpointStatus
+from crm_graph.domains.platform.webhooks.signing import open_secret, signatures
 from crm_graph.identity.oidc.fetch import Fetcher
 from crm_graph.identity.origin import parse_networks
 from crm_graph.kernel.errors import IssuerFault, OperatorError

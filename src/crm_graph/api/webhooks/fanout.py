@@ -16,9 +16,9 @@ from crm_graph.api.engine import Engine
 from crm_graph.api.webhooks.stopping import stop
 from crm_graph.db.session import Record, Session
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.webhooks.model import EndpointStatus
-from crm_graph.domains.workspace.webhooks.rules import DEFINITIONS, forsaken, viewer_of
-from crm_graph.domains.workspace.webhooks.signing import message_id
+from crm_graph.domains.platform.webhooks.model import EndpointStatus
+from crm_graph.domains.platform.webhooks.rules import DEFINITIONS, forsaken, viewer_of
+from crm_graph.domains.platform.webhooks.signing import message_id
 from crm_graph.events.log import COLUMNS, Event, end
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext

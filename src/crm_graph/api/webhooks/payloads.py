@@ -14,8 +14,8 @@ from crm_graph.api.engine import Engine
 from crm_graph.api.webhooks.fanout import judged
 from crm_graph.db.session import Record
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.webhooks.operations import PING
-from crm_graph.domains.workspace.webhooks.rules import DEFINITIONS, forsaken, viewer_of
+from crm_graph.domains.platform.webhooks.operations import PING
+from crm_graph.domains.platform.webhooks.rules import DEFINITIONS, forsaken, viewer_of
 from crm_graph.events.log import COLUMNS, Event
 from crm_graph.graph.judging import ChangeKind
 from crm_graph.graph.live import changed_fields, event_name

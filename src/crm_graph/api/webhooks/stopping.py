@@ -9,9 +9,9 @@ from crm_graph.api.webhooks import queue
 from crm_graph.db.session import Session
 from crm_graph.domains.identity.accounts.outbox import enqueue_mail
 from crm_graph.domains.identity.accounts.texts import Text
-from crm_graph.domains.workspace.webhooks.events import WebhookEndpointDisabled, WebhookEndpointPaused
-from crm_graph.domains.workspace.webhooks.model import EndpointStatus
-from crm_graph.domains.workspace.webhooks.policy import WEBHOOK_ENDPOINT
+from crm_graph.domains.platform.webhooks.events import WebhookEndpointDisabled, WebhookEndpointPaused
+from crm_graph.domains.platform.webhooks.model import EndpointStatus
+from crm_graph.domains.platform.webhooks.policy import WEBHOOK_ENDPOINT
 from crm_graph.events.log import append
 
 MAIL = "webhook endpoint stopped"

@@ -7,11 +7,11 @@ from typing import Any
 
 import strawberry
 
-from crm_graph.domains.workspace.webhooks import model, operations
-from crm_graph.domains.workspace.webhooks.graph.enums import EndpointStatus
-from crm_graph.domains.workspace.webhooks.graph.types import WebhookDelivery, WebhookEndpoint
-from crm_graph.domains.workspace.webhooks.operations import Edge
-from crm_graph.domains.workspace.webhooks.rules import SelectionCheck
+from crm_graph.domains.platform.webhooks import model, operations
+from crm_graph.domains.platform.webhooks.graph.enums import EndpointStatus
+from crm_graph.domains.platform.webhooks.graph.types import WebhookDelivery, WebhookEndpoint
+from crm_graph.domains.platform.webhooks.operations import Edge
+from crm_graph.domains.platform.webhooks.rules import SelectionCheck
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import DeletePayload, Payload, field_names, given, key_of, perform, perform_delete
 from crm_graph.graph.records import by_key

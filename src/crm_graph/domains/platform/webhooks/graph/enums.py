@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crm_graph.domains.workspace.webhooks.model import DeliveryStatus, EndpointStatus
+from crm_graph.domains.platform.webhooks.model import DeliveryStatus, EndpointStatus
 from crm_graph.graph.enums import describe
 
 describe(

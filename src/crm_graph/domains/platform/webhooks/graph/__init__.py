@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from crm_graph.domains.workspace.webhooks import events
-from crm_graph.domains.workspace.webhooks.graph.mutations import Mutations
-from crm_graph.domains.workspace.webhooks.graph.types import Queries, WebhookDelivery, WebhookEndpoint
+from crm_graph.domains.platform.webhooks import events
+from crm_graph.domains.platform.webhooks.graph.mutations import Mutations
+from crm_graph.domains.platform.webhooks.graph.types import Queries, WebhookDelivery, WebhookEndpoint
 from crm_graph.graph.build import Slice
 
 SLICE = Slice(

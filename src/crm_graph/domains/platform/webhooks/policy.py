@@ -4,8 +4,8 @@ they hold themselves (`operations`)."""
 from __future__ import annotations
 
 from crm_graph.db.base import columns_of, table_of
-from crm_graph.domains.workspace.webhooks.events import WebhookEndpointUpdated
-from crm_graph.domains.workspace.webhooks.model import WebhookDelivery, WebhookEndpoint, WebhookSecret
+from crm_graph.domains.platform.webhooks.events import WebhookEndpointUpdated
+from crm_graph.domains.platform.webhooks.model import WebhookDelivery, WebhookEndpoint, WebhookSecret
 from crm_graph.permissions.policy import Policy, Writer
 from crm_graph.permissions.rights import HOUSEKEEPING, Image, refuse_beyond
 

@@ -6,9 +6,9 @@ from datetime import datetime
 
 import strawberry
 
-from crm_graph.domains.workspace.webhooks import model, policy
-from crm_graph.domains.workspace.webhooks.graph.enums import DeliveryStatus, EndpointStatus
-from crm_graph.domains.workspace.webhooks.operations import PREFIX
+from crm_graph.domains.platform.webhooks import model, policy
+from crm_graph.domains.platform.webhooks.graph.enums import DeliveryStatus, EndpointStatus
+from crm_graph.domains.platform.webhooks.operations import PREFIX
 from crm_graph.graph import roots
 from crm_graph.graph.records import Node, column, record, to_many, to_one
 from crm_graph.graph.scalars import JSON

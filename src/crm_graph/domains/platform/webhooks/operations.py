@@ -8,16 +8,16 @@ from datetime import timedelta
 from typing import Any
 
 from crm_graph.db.statements import Statement
-from crm_graph.domains.workspace.webhooks import events
-from crm_graph.domains.workspace.webhooks.model import (
+from crm_graph.domains.platform.webhooks import events
+from crm_graph.domains.platform.webhooks.model import (
     DeliveryStatus,
     EndpointStatus,
     WebhookDelivery,
     WebhookEndpoint,
     WebhookSecret,
 )
-from crm_graph.domains.workspace.webhooks.policy import WEBHOOK_DELIVERY, WEBHOOK_ENDPOINT, WEBHOOK_SECRET
-from crm_graph.domains.workspace.webhooks.rules import (
+from crm_graph.domains.platform.webhooks.policy import WEBHOOK_DELIVERY, WEBHOOK_ENDPOINT, WEBHOOK_SECRET
+from crm_graph.domains.platform.webhooks.rules import (
     DEFINITIONS,
     SelectionCheck,
     check_event_types,
@@ -25,7 +25,7 @@ from crm_graph.domains.workspace.webhooks.rules import (
     check_url,
     viewer_of,
 )
-from crm_graph.domains.workspace.webhooks.signing import message_id, new_secret, seal_secret
+from crm_graph.domains.platform.webhooks.signing import message_id, new_secret, seal_secret
 from crm_graph.events.log import end
 from crm_graph.identity.services import Services
 from crm_graph.kernel.cursor import LogCursor

@@ -9,7 +9,7 @@ import pytest
 
 from crm_graph.api.body import Answer, GraphQLRequest
 from crm_graph.graph.build import BuiltSchema
-from crm_graph.graph.live import paths_to
+from crm_graph.graph.changes.live import paths_to
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.cursor import LogCursor
 from tests.events.live import Live

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crm_graph.graph.positions import scope_of, seal_position
+from crm_graph.graph.changes.positions import scope_of, seal_position
 from crm_graph.kernel.cursor import LogCursor
 from tests.permissions.doors.leaving import change_every_row, changed
 from tests.permissions.doors.visit import Visit

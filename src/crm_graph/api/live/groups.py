@@ -24,9 +24,9 @@ from crm_graph.api.live_shares import LiveShares, patience
 from crm_graph.db.session import Trust
 from crm_graph.events.hub import Feed, FeedOverflow, Hub
 from crm_graph.events.log import Event
+from crm_graph.graph.changes.judging import Told, Verdict
+from crm_graph.graph.changes.live import Watch, moves_rights
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.judging import Told, Verdict
-from crm_graph.graph.live import Watch, moves_rights
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import LogCursor

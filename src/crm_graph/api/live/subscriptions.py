@@ -32,11 +32,11 @@ from crm_graph.events.hub import FeedOverflow, Hub
 from crm_graph.events.log import Event
 from crm_graph.executor.fields import present
 from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.changes.judging import ChangeKind, Told
+from crm_graph.graph.changes.live import Change, Watch, make_change, moves_rights
+from crm_graph.graph.changes.positions import scope_of
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.execution import Operation, coerce_variables
-from crm_graph.graph.judging import ChangeKind, Told
-from crm_graph.graph.live import Change, Watch, make_change, moves_rights
-from crm_graph.graph.positions import scope_of
 from crm_graph.graph.records import WatchSpec, spec_of
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.origin import NOWHERE, Origin

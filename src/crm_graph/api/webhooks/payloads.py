@@ -17,8 +17,8 @@ from crm_graph.db.statements import Statement
 from crm_graph.domains.platform.webhooks.operations import PING
 from crm_graph.domains.platform.webhooks.rules import DEFINITIONS, forsaken, viewer_of
 from crm_graph.events.log import COLUMNS, Event
-from crm_graph.graph.judging import ChangeKind
-from crm_graph.graph.live import changed_fields, event_name
+from crm_graph.graph.changes.judging import ChangeKind
+from crm_graph.graph.changes.live import changed_fields, event_name
 from crm_graph.identity.viewer import Viewer
 
 _EVENT = Statement(

@@ -13,9 +13,9 @@ from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, Memb
 from crm_graph.events.log import Event
 from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
+from crm_graph.graph.changes.live import Watch
 from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.enums import describe
-from crm_graph.graph.live import Watch
 from crm_graph.graph.payloads import (
     DeletePayload,
     MoneyInput,

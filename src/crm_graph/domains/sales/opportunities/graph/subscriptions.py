@@ -11,8 +11,8 @@ from crm_graph.domains.sales.opportunities.graph.types import Opportunity
 from crm_graph.domains.sales.pipelines.graph import Pipeline, Stage
 from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, MemberChange
 from crm_graph.events.log import Event
+from crm_graph.graph.changes.live import Watch
 from crm_graph.graph.context import GraphContext, Info
-from crm_graph.graph.live import Watch
 from crm_graph.graph.records import by_key, record_of, watch
 from crm_graph.graph.scalars import Currency
 from crm_graph.graph.totals import totals

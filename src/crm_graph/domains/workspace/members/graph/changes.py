@@ -5,7 +5,7 @@ from __future__ import annotations
 import strawberry
 
 from crm_graph.domains.workspace.members.graph.types import Member
-from crm_graph.graph.live import Change
+from crm_graph.graph.changes.live import Change
 from crm_graph.graph.records import by_key
 
 AS_IT_IS = "as it is now; null when it was deleted, or left what you asked for or may see."

@@ -16,12 +16,12 @@ import strawberry
 from crm_graph.events.horizon import require_kept
 from crm_graph.events.log import Event, end
 from crm_graph.events.pages import LogPage, read_page
+from crm_graph.graph.changes.dependents import causes
+from crm_graph.graph.changes.judging import ChangeKind, Judge
+from crm_graph.graph.changes.live import changed_fields, event_name
+from crm_graph.graph.changes.positions import open_position, scope_of, seal_position
 from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.costs import PER_ROW, paged
-from crm_graph.graph.dependents import causes
-from crm_graph.graph.judging import ChangeKind, Judge
-from crm_graph.graph.live import changed_fields, event_name
-from crm_graph.graph.positions import open_position, scope_of, seal_position
 from crm_graph.graph.records import Node, by_key
 from crm_graph.graph.scalars import Cursor
 from crm_graph.kernel.cursor import LogCursor

@@ -39,11 +39,11 @@ from sqlalchemy.sql.visitors import replacement_traverse
 
 from crm_graph.db.statements import Statement, compile_for_many
 from crm_graph.events.log import Event
+from crm_graph.graph.changes.reach import HOUSEHOLD, Reached, columns_read, reached
+from crm_graph.graph.changes.worlds import AFTER, BEFORE, COMES, common_table, world, worlds
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.reach import HOUSEHOLD, Reached, columns_read, reached
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
-from crm_graph.graph.worlds import AFTER, BEFORE, COMES, common_table, world, worlds
 from crm_graph.permissions.policy import UUID, workspace
 
 Predicate = Callable[[FromClause], ColumnElement[bool]]

@@ -1,0 +1,1 @@
+"""What happened: the feed, live changes and who may know of them."""

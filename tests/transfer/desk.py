@@ -13,7 +13,7 @@ from crm_graph.cli.operating.bootstrap import make_workspace
 from crm_graph.cli.place import operator_work
 from crm_graph.domains.workspace.members.operations import create_member
 from crm_graph.graph.build import BuiltSchema
-from crm_graph.graph.exports import plan_export
+from crm_graph.graph.exporting.exports import plan_export
 from crm_graph.transfer.recipe import Step
 from crm_graph.transfer.report import StepReport
 from crm_graph.vault.master import MasterKeys

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from crm_graph.cli.data.importing import SPECS
-from crm_graph.graph.export_lines import guarded
+from crm_graph.graph.exporting.export_lines import guarded
 from tests.transfer.desk import Desk
 
 DANGEROUS = ("=1+1", "+86 10 1234", "-cmd", "@sum", "\ttab", "'=quoted", "''=twice", "'plain", "ordinary")

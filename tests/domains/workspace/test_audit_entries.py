@@ -265,7 +265,7 @@ async def test_an_export_that_breaks_off_is_written_down(
             raise OSError(28, "No space left on device")
         return str(value)
 
-    monkeypatch.setattr("crm_graph.graph.export_lines.csv_cell", full)
+    monkeypatch.setattr("crm_graph.graph.exporting.export_lines.csv_cell", full)
     with pytest.raises(OperatorError, match="No space"):
         await _exported(office, tmp_path / "full.csv", ["name"])
     event = await _newest(office, "RecordsExported")

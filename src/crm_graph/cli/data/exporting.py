@@ -21,8 +21,8 @@ from crm_graph.cli.place import Place, data_option, find_place, opened, run, vau
 from crm_graph.db.pool import Database, connect
 from crm_graph.domains.platform.audit.events import RecordsExported, SensitiveFieldsRead
 from crm_graph.domains.platform.audit.operations import record_reading
-from crm_graph.graph.export_lines import lines_of
-from crm_graph.graph.exports import Export, export_rows, plan_export
+from crm_graph.graph.exporting.export_lines import lines_of
+from crm_graph.graph.exporting.exports import Export, export_rows, plan_export
 from crm_graph.graph.records import Record
 from crm_graph.identity.origin import NOWHERE
 from crm_graph.identity.viewer import Viewer

@@ -21,8 +21,8 @@ from crm_graph.domains.platform.jobs.running import Given, Run
 from crm_graph.events.log import end
 from crm_graph.graph.changes.positions import scope_of, seal_position
 from crm_graph.graph.cursors import CursorSealer
-from crm_graph.graph.export_lines import lines_of
-from crm_graph.graph.exports import Export, export_rows, plan_export
+from crm_graph.graph.exporting.export_lines import lines_of
+from crm_graph.graph.exporting.exports import Export, export_rows, plan_export
 from crm_graph.graph.registry import Registry
 from crm_graph.identity.origin import NOWHERE
 from crm_graph.identity.services import Services

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from crm_graph.graph.exports import Export
+from crm_graph.graph.exporting.exports import Export
 
 CSV, NDJSON = "csv", "ndjson"
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")

@@ -25,7 +25,7 @@ from graphql import (
 )
 
 from crm_graph.graph.build import BuiltSchema
-from crm_graph.graph.orders import enum_name
+from crm_graph.graph.reading.orders import enum_name
 from crm_graph.graph.records import Record
 from tests.executor.known import WORKSPACES, Known
 

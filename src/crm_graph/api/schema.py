@@ -22,7 +22,7 @@ from crm_graph.domains.workspace.workspaces.graph import SLICE as WORKSPACE
 from crm_graph.graph import roots
 from crm_graph.graph.build import BuiltSchema, Slice, build_schema
 from crm_graph.graph.changes.feed import FeedQueries
-from crm_graph.graph.pages import PageLimits
+from crm_graph.graph.reading.pages import PageLimits
 from crm_graph.graph.records import Node
 
 

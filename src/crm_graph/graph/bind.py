@@ -9,8 +9,9 @@ from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, get_
 
 from crm_graph.executor.fields import Batch, Column, Computed, Edge, FieldKind, Nested, Resolver, Same
 from crm_graph.executor.rows import value_or_raise
-from crm_graph.graph.aggregates import Aggregate, aggregate_fields, derive_kinds
-from crm_graph.graph.pages import CURSOR, END, HAS_NEXT, HAS_PREVIOUS, ROWS, START, TOTAL, Page, PageLimits
+from crm_graph.graph.reading.aggregates import Aggregate, aggregate_fields, derive_kinds
+from crm_graph.graph.reading.pages import CURSOR, END, HAS_NEXT, HAS_PREVIOUS, ROWS, START, TOTAL, Page, PageLimits
+from crm_graph.graph.reading.sources import AnyOf, ById, Nodes, ToOne
 from crm_graph.graph.records import (
     BatchSpec,
     ColumnSpec,
@@ -26,7 +27,6 @@ from crm_graph.graph.records import (
     spec_of,
 )
 from crm_graph.graph.registry import Registry
-from crm_graph.graph.sources import AnyOf, ById, Nodes, ToOne
 
 _SHARED: dict[tuple[str, str], FieldKind] = {
     ("Money", "amount"): Column("amount", nullable=False),

@@ -22,11 +22,11 @@ from crm_graph.graph.derive import (
     derived_annotation,
     watch_arguments,
 )
-from crm_graph.graph.pages import PageLimits
+from crm_graph.graph.reading.pages import PageLimits
+from crm_graph.graph.reading.sizes import guard_sizes, tell_sizes
 from crm_graph.graph.records import Extension, RootSpec, WatchSpec, apply_extension, record_of, spec_of
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.scalars import SCALARS, tighten_builtin_scalars
-from crm_graph.graph.sizes import guard_sizes, tell_sizes
 from crm_graph.permissions.definitions import Vocabulary
 from crm_graph.permissions.policy import Policy
 

@@ -2,7 +2,7 @@
 
 By `crm-graph schema --role`, and by introspection, which answers each member with the schema cut to their roles.
 
-A cut says which members of which types stay (`graph/pruning.py` makes a schema of that). It hides by permissions alone:
+A cut says which members of which types stay (`graph/reading/pruning.py` makes a schema of that). It hides by permissions alone:
 grants that hide the same have one cut.
 """
 
@@ -22,10 +22,10 @@ from graphql import (
 )
 
 from crm_graph.executor.fields import BEYOND
-from crm_graph.graph.aggregates import aggregate_fields
 from crm_graph.graph.build import BuiltSchema
-from crm_graph.graph.orders import enum_name, order_keys
-from crm_graph.graph.pruning import Kept, printed, prune, weight
+from crm_graph.graph.reading.aggregates import aggregate_fields
+from crm_graph.graph.reading.orders import enum_name, order_keys
+from crm_graph.graph.reading.pruning import Kept, printed, prune, weight
 from crm_graph.graph.records import Record
 from crm_graph.kernel.caches import ByteCache
 from crm_graph.kernel.errors import OperatorError

@@ -18,14 +18,14 @@ from strawberry.types.arguments import StrawberryArgument
 
 from crm_graph.db.sizes import Letters
 from crm_graph.executor.fields import BEYOND
-from crm_graph.graph.aggregates import COUNT, EXTREMES, SUMS, aggregate_fields, derive_aggregates
-from crm_graph.graph.comparators import comparator
 from crm_graph.graph.cursors import MAX_CURSOR_LENGTH
-from crm_graph.graph.orders import NullsOrder, OrderDirection, order_keys
+from crm_graph.graph.reading.aggregates import COUNT, EXTREMES, SUMS, aggregate_fields, derive_aggregates
+from crm_graph.graph.reading.comparators import comparator
+from crm_graph.graph.reading.orders import NullsOrder, OrderDirection, order_keys
+from crm_graph.graph.reading.sizes import SIZE_KEY
 from crm_graph.graph.records import MoneySpec, Record, ToManySpec, WatchSpec, graphql_name, own_name, record_of, spec_of
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.scalars import Currency, Cursor
-from crm_graph.graph.sizes import SIZE_KEY
 
 MODULE = "crm_graph.graph.derived"
 

@@ -2,7 +2,7 @@
 
     __table_args__ = (..., *encrypted("contact", "national_id"))
 
-is all that a table says. Writers (`work.py`, `transfer/`) encrypt what is marked, readers (`graph/sealed.py`) decrypt
+is all that a table says. Writers (`work.py`, `transfer/`) encrypt what is marked, readers (`graph/reading/sealed.py`) decrypt
 it, so that nobody can forget to; and the database itself takes nothing into the column that is no ciphertext.
 """
 

@@ -23,11 +23,11 @@ from crm_graph.db.statements import Statement, compile_for_many
 from crm_graph.events.log import Event, EventRow
 from crm_graph.graph.changes.related import Related, related_of
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.filters import EVERYTHING, Form, Normaliser, predicate
+from crm_graph.graph.reading.filters import EVERYTHING, Form, Normaliser, predicate
+from crm_graph.graph.reading.sealed import Search, blind_values
+from crm_graph.graph.reading.views import View
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
-from crm_graph.graph.sealed import Search, blind_values
-from crm_graph.graph.views import View
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import Forbidden

@@ -15,7 +15,7 @@ from crm_graph.events.log import Event
 from crm_graph.graph.changes.judging import ChangeKind, Judge, Told, Verdict
 from crm_graph.graph.changes.positions import any_position, scope_of
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.filters import Form
+from crm_graph.graph.reading.filters import Form
 from crm_graph.graph.records import Record, RecordEdge, WatchSpec, own_name, record_of
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.scalars import Cursor

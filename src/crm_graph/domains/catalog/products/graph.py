@@ -24,8 +24,8 @@ from crm_graph.graph.payloads import (
     perform_delete,
     spread_money,
 )
+from crm_graph.graph.reading.sizes import sized
 from crm_graph.graph.records import Node, by_key, column, money, record, watch
-from crm_graph.graph.sizes import sized
 from crm_graph.graph.types import AggregateOf, Connection, Money
 from crm_graph.work import Work
 

@@ -29,8 +29,8 @@ from crm_graph.graph.payloads import (
     refer,
     spread_money,
 )
+from crm_graph.graph.reading.sizes import sized
 from crm_graph.graph.records import Node, by_key, column, extend, money, record, timeline, to_many, to_one, watch
-from crm_graph.graph.sizes import sized
 from crm_graph.graph.types import AggregateOf, Connection, Money
 from crm_graph.work import Work
 

@@ -22,8 +22,8 @@ from crm_graph.graph.payloads import (
     perform_delete,
     refer,
 )
+from crm_graph.graph.reading.sizes import sized
 from crm_graph.graph.records import Node, by_key, column, record, to_many, to_one
-from crm_graph.graph.sizes import sized
 from crm_graph.graph.types import Connection
 from crm_graph.work import Work
 

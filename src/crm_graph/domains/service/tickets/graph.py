@@ -28,8 +28,8 @@ from crm_graph.graph.payloads import (
     perform_delete,
     refer,
 )
+from crm_graph.graph.reading.sizes import sized
 from crm_graph.graph.records import Node, by_key, column, extend, record, to_many, to_one, watch
-from crm_graph.graph.sizes import sized
 from crm_graph.graph.types import AggregateOf, Connection
 from crm_graph.work import Work
 

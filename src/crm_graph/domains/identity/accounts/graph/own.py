@@ -15,7 +15,7 @@ from crm_graph.domains.workspace.members.graph.mutations import MemberPayload
 from crm_graph.domains.workspace.members.graph.types import Member
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import UserError, key_of, perform, user_error
-from crm_graph.graph.sizes import CODE, PASSWORD, sized
+from crm_graph.graph.reading.sizes import CODE, PASSWORD, sized
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.ids import decode_id
 

@@ -14,7 +14,7 @@ from crm_graph.domains.identity.accounts.sessions import TokenPair, refresh_sess
 from crm_graph.domains.identity.accounts.sign_in import SecondFactorRequired, SignInFailure, sign_in
 from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.payloads import UserError, UserErrorCode, user_error
-from crm_graph.graph.sizes import CODE, EMAIL, PASSWORD, TOKEN, sized
+from crm_graph.graph.reading.sizes import CODE, EMAIL, PASSWORD, TOKEN, sized
 from crm_graph.kernel.errors import BadUserInput, Refused
 
 

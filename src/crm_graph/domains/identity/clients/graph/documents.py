@@ -21,7 +21,7 @@ from crm_graph.domains.identity.clients.model import ApiClient as ApiClientRow
 from crm_graph.domains.identity.clients.policy import API_CLIENT
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import UserError, key_of, user_error
-from crm_graph.graph.sizes import sized
+from crm_graph.graph.reading.sizes import sized
 from crm_graph.kernel.errors import Refused
 from crm_graph.work import UPDATE, Work
 

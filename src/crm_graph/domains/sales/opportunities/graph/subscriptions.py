@@ -13,9 +13,9 @@ from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, Memb
 from crm_graph.events.log import Event
 from crm_graph.graph.changes.live import Watch
 from crm_graph.graph.context import GraphContext, Info
+from crm_graph.graph.reading.totals import totals
 from crm_graph.graph.records import by_key, record_of, watch
 from crm_graph.graph.scalars import Currency
-from crm_graph.graph.totals import totals
 from crm_graph.graph.types import Money
 
 

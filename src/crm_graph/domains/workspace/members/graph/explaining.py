@@ -9,8 +9,8 @@ import strawberry
 from crm_graph.domains.workspace.members.graph.types import Member
 from crm_graph.domains.workspace.members.policy import ROLE
 from crm_graph.graph.context import GraphContext, Info
-from crm_graph.graph.explain import Explanation, Rule, explain
 from crm_graph.graph.payloads import key_of
+from crm_graph.graph.reading.explain import Explanation, Rule, explain
 from crm_graph.graph.records import Record, by_key
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import BadUserInput, Forbidden, Refused

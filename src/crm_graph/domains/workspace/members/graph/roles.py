@@ -11,7 +11,7 @@ from crm_graph.domains.workspace.members import model, roles
 from crm_graph.domains.workspace.members.policy import ROLE
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import DeletePayload, UserError, perform, perform_delete
-from crm_graph.graph.sizes import sized
+from crm_graph.graph.reading.sizes import sized
 from crm_graph.kernel.errors import Forbidden
 from crm_graph.permissions.definitions import scopes_of
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE, FieldGrant, Grant, Level

@@ -18,8 +18,8 @@ from crm_graph.graph.payloads import (
     perform_delete,
     refer,
 )
+from crm_graph.graph.reading.sizes import sized
 from crm_graph.graph.records import by_key
-from crm_graph.graph.sizes import sized
 from crm_graph.work import Work
 
 

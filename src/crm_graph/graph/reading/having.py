@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Numeric
 from sqlalchemy.types import TypeEngine
 
-from crm_graph.graph.comparators import condition, null_condition
-from crm_graph.graph.filters import Form, Normaliser, Path, combination, refuse_absent
+from crm_graph.graph.reading.comparators import condition, null_condition
+from crm_graph.graph.reading.filters import Form, Normaliser, Path, combination, refuse_absent
 
 _ANY: TypeEngine[Any] = Numeric()
 """Of an operand it matters only whether it is text, and no measure is."""

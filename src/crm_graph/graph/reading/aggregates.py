@@ -20,16 +20,16 @@ from crm_graph.db.sizes import Size
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import Column, Edge, Fetch, FieldKind, Nested, Planning, Same, Shape
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.filters import EVERYTHING, Form, Normaliser, predicate
-from crm_graph.graph.having import having_form, having_predicate
-from crm_graph.graph.orders import enum_name
+from crm_graph.graph.reading.filters import EVERYTHING, Form, Normaliser, predicate
+from crm_graph.graph.reading.having import having_form, having_predicate
+from crm_graph.graph.reading.orders import enum_name
+from crm_graph.graph.reading.sealed import blind_values
+from crm_graph.graph.reading.sizes import SIZE_KEY, column_size
+from crm_graph.graph.reading.sources import ToOne
+from crm_graph.graph.reading.views import View
 from crm_graph.graph.records import MoneySpec, Record
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.scalars import Currency
-from crm_graph.graph.sealed import blind_values
-from crm_graph.graph.sizes import SIZE_KEY, column_size
-from crm_graph.graph.sources import ToOne
-from crm_graph.graph.views import View
 from crm_graph.kernel.errors import BadUserInput
 
 MAX_GROUP_KEYS = 5

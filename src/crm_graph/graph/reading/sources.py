@@ -12,11 +12,11 @@ from sqlalchemy import Select, any_, bindparam, select
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import Fetch, Planning, Shape
 from crm_graph.graph.context import GraphContext
+from crm_graph.graph.reading.sealed import Opening, opening
+from crm_graph.graph.reading.views import View, given_keys
 from crm_graph.graph.reads import SensitiveRows
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
-from crm_graph.graph.sealed import Opening, opening
-from crm_graph.graph.views import View, given_keys
 from crm_graph.kernel.errors import LimitExceeded
 from crm_graph.kernel.ids import split_id
 from crm_graph.permissions.policy import UUID

@@ -12,10 +12,10 @@ import strawberry
 from sqlalchemy import ColumnElement, String, UnaryExpression, and_, bindparam, false, func, or_, tuple_
 
 from crm_graph.executor.fields import BEYOND
+from crm_graph.graph.reading.views import View
 from crm_graph.graph.records import Record
 from crm_graph.graph.registry import Registry
 from crm_graph.graph.scalars import EncryptedText
-from crm_graph.graph.views import View
 from crm_graph.kernel.errors import BadUserInput
 
 MAX_KEYS = 3

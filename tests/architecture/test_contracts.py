@@ -16,7 +16,7 @@ from graphql import (
 
 from crm_graph.api.contracts import CONTRACTS
 from crm_graph.graph.build import BuiltSchema
-from crm_graph.graph.records import ColumnSpec, MoneySpec
+from crm_graph.graph.records.record import ColumnSpec, MoneySpec
 
 FOLDER = Path(__file__).parents[2] / "schema"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphql import GraphQLField, GraphQLNonNull, GraphQLObjectType, get_named_type
 
-from crm_graph.graph.records import Record
+from crm_graph.graph.records.record import Record
 from tests.executor.cases import Paged
 from tests.executor.values import ABSENT, About, Use, Values, literal
 

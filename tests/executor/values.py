@@ -26,7 +26,7 @@ from graphql import (
 
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.reading.orders import enum_name
-from crm_graph.graph.records import Record
+from crm_graph.graph.records.record import Record
 from tests.executor.known import WORKSPACES, Known
 
 ABSENT: Any = Undefined

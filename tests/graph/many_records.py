@@ -32,10 +32,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_graph.db.base import Amount, Id, Row, refers, table_of
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.workspace.members.graph import Member
-from crm_graph.graph import roots
+from crm_graph.graph.records import roots
 from crm_graph.graph.build import Slice
-from crm_graph.graph.records import Node, column, extend, money, record, to_many, to_one
-from crm_graph.graph.types import AggregateOf, Connection, Money
+from crm_graph.graph.records.record import Node, column, extend, money, record, to_many, to_one
+from crm_graph.graph.records.types import AggregateOf, Connection, Money
 from crm_graph.permissions.grants import ALL, TEAM, Level, grant
 from crm_graph.permissions.policy import Policy, owned_by
 from crm_graph.permissions.roles import ANALYST, SALES_MANAGER, SALES_REP, {granted}

@@ -16,7 +16,7 @@ import pytest
 
 from crm_graph.api.schema import SLICES
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
-from crm_graph.graph.records import record_of
+from crm_graph.graph.records.record import record_of
 from crm_graph.identity.tokens import Claims
 from crm_graph.permissions.policy import Policy
 from tests.permissions.fixtures import shared_world, world

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, JSON, Boolean, CheckConstraint, Date, DateTime, Integer, Numeric, Table, Uuid
 
-from crm_graph.graph.records import Record
+from crm_graph.graph.records.record import Record
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.ids import encode_id, new_id
 from crm_graph.vault.columns import encrypted_columns

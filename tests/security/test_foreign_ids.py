@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from crm_graph.graph.records import Record
+from crm_graph.graph.records.record import Record
 from tests.permissions.tables.actions import WRITES, input_of, mutation, prepare
 from tests.permissions.tables.table import Table, Write
 from tests.permissions.world import ANCHORS, FOREIGN, World

@@ -19,7 +19,7 @@ from crm_graph.db import embedded
 from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database
 from crm_graph.domains.workspace.workspaces.operations import FIND, LIST
-from crm_graph.graph.records import record_of
+from crm_graph.graph.records.record import record_of
 from crm_graph.identity.secrets import load_secrets, secrets_of_environment
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import system_clock

@@ -12,7 +12,7 @@ from crm_graph.executor.rows import value_or_raise
 from crm_graph.graph.reading.aggregates import Aggregate, aggregate_fields, derive_kinds
 from crm_graph.graph.reading.pages import CURSOR, END, HAS_NEXT, HAS_PREVIOUS, ROWS, START, TOTAL, Page, PageLimits
 from crm_graph.graph.reading.sources import AnyOf, ById, Nodes, ToOne
-from crm_graph.graph.records import (
+from crm_graph.graph.records.record import (
     BatchSpec,
     ColumnSpec,
     ComputedSpec,
@@ -26,7 +26,7 @@ from crm_graph.graph.records import (
     WatchSpec,
     spec_of,
 )
-from crm_graph.graph.registry import Registry
+from crm_graph.graph.records.registry import Registry
 
 _SHARED: dict[tuple[str, str], FieldKind] = {
     ("Money", "amount"): Column("amount", nullable=False),

@@ -24,9 +24,9 @@ from crm_graph.graph.derive import (
 )
 from crm_graph.graph.reading.pages import PageLimits
 from crm_graph.graph.reading.sizes import guard_sizes, tell_sizes
-from crm_graph.graph.records import Extension, RootSpec, WatchSpec, apply_extension, record_of, spec_of
-from crm_graph.graph.registry import Registry
-from crm_graph.graph.scalars import SCALARS, tighten_builtin_scalars
+from crm_graph.graph.records.record import Extension, RootSpec, WatchSpec, apply_extension, record_of, spec_of
+from crm_graph.graph.records.registry import Registry
+from crm_graph.graph.records.scalars import SCALARS, tighten_builtin_scalars
 from crm_graph.permissions.definitions import Vocabulary
 from crm_graph.permissions.policy import Policy
 

@@ -13,7 +13,7 @@ from aiodataloader import DataLoader
 from crm_graph.db.session import ReadSession
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.reads import Reads
-from crm_graph.graph.registry import Registry
+from crm_graph.graph.records.registry import Registry
 from crm_graph.identity.cookies import CookieJar
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.services import Services

@@ -39,7 +39,7 @@ from crm_graph.graph.reading.aggregates import Aggregate
 from crm_graph.graph.reading.pages import TOTAL, Page
 from crm_graph.graph.reading.sizes import size_out
 from crm_graph.graph.reading.sources import AnyOf, Nodes
-from crm_graph.graph.records import Record
+from crm_graph.graph.records.record import Record
 
 MUTATION_COST = 10
 """A mutation: a transaction with an event, whatever it returns."""

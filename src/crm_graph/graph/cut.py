@@ -26,7 +26,7 @@ from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.reading.aggregates import aggregate_fields
 from crm_graph.graph.reading.orders import enum_name, order_keys
 from crm_graph.graph.reading.pruning import Kept, printed, prune, weight
-from crm_graph.graph.records import Record
+from crm_graph.graph.records.record import Record
 from crm_graph.kernel.caches import ByteCache
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.permissions.access import Access, compile_access

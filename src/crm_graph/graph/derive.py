@@ -23,9 +23,18 @@ from crm_graph.graph.reading.aggregates import COUNT, EXTREMES, SUMS, aggregate_
 from crm_graph.graph.reading.comparators import comparator
 from crm_graph.graph.reading.orders import NullsOrder, OrderDirection, order_keys
 from crm_graph.graph.reading.sizes import SIZE_KEY
-from crm_graph.graph.records import MoneySpec, Record, ToManySpec, WatchSpec, graphql_name, own_name, record_of, spec_of
-from crm_graph.graph.registry import Registry
-from crm_graph.graph.scalars import Currency, Cursor
+from crm_graph.graph.records.record import (
+    MoneySpec,
+    Record,
+    ToManySpec,
+    WatchSpec,
+    graphql_name,
+    own_name,
+    record_of,
+    spec_of,
+)
+from crm_graph.graph.records.registry import Registry
+from crm_graph.graph.records.scalars import Currency, Cursor
 
 MODULE = "crm_graph.graph.derived"
 

@@ -13,8 +13,8 @@ from strawberry.types.base import StrawberryContainer, get_object_definition
 from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.graph.context import Info
-from crm_graph.graph.records import record_of
-from crm_graph.graph.scalars import Currency
+from crm_graph.graph.records.record import record_of
+from crm_graph.graph.records.scalars import Currency
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.ids import decode_id
 from crm_graph.kernel.money import round_amount

@@ -19,8 +19,8 @@ from crm_graph.domains.workspace.members.graph import Member
 from crm_graph.graph.build import BuiltSchema, Slice, build_schema
 from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.reading.views import View
-from crm_graph.graph.records import batch, by_key, extend, record_of
-from crm_graph.graph.types import Money
+from crm_graph.graph.records.record import batch, by_key, extend, record_of
+from crm_graph.graph.records.types import Money
 from crm_graph.permissions.policy import UUID
 
 CALLS: Counter[str] = Counter()

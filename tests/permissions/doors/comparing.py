@@ -9,7 +9,7 @@ from typing import Any
 
 from graphql import GraphQLEnumType, GraphQLInputObjectType, get_named_type
 
-from crm_graph.graph.records import MoneySpec, Record, ToOneSpec
+from crm_graph.graph.records.record import MoneySpec, Record, ToOneSpec
 from crm_graph.kernel.ids import encode_id
 from tests.permissions.doors.visit import Answered, Visit
 from tests.permissions.matrix import PLACES, Shown

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from graphql import GraphQLObjectType, get_named_type
 
-from crm_graph.graph.records import Record
+from crm_graph.graph.records.record import Record
 from tests.permissions.doors.comparing import capitals, governing, is_clear, is_refused, operand, refusal
 from tests.permissions.doors.reading import roots
 from tests.permissions.doors.visit import Answered, Visit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphql import get_named_type
 
-from crm_graph.graph.records import Record
+from crm_graph.graph.records.record import Record
 from tests.permissions.doors.visit import Visit, with_ids
 from tests.permissions.matrix import PLACES
 from tests.permissions.world import EVERYWHERE

@@ -10,7 +10,7 @@ from typing import Any
 from graphql import get_named_type
 
 from crm_graph.executor.results import OnError
-from crm_graph.graph.records import ColumnSpec, IdSpec, MoneySpec, Record, ToManySpec, ToOneSpec
+from crm_graph.graph.records.record import ColumnSpec, IdSpec, MoneySpec, Record, ToManySpec, ToOneSpec
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.ids import encode_id
 from crm_graph.kernel.settings import Settings

@@ -16,7 +16,7 @@ from graphql import (
     is_required_input_field,
 )
 
-from crm_graph.graph.records import ColumnSpec, MoneySpec, Record, ToOneSpec
+from crm_graph.graph.records.record import ColumnSpec, MoneySpec, Record, ToOneSpec
 from crm_graph.kernel.ids import split_id
 from tests.permissions.doors.visit import Visit
 from tests.permissions.matrix import Shown

@@ -23,7 +23,7 @@ from crm_graph.domains.platform.audit.events import RecordsExported, SensitiveFi
 from crm_graph.domains.platform.audit.operations import record_reading
 from crm_graph.graph.exporting.export_lines import lines_of
 from crm_graph.graph.exporting.exports import Export, export_rows, plan_export
-from crm_graph.graph.records import Record
+from crm_graph.graph.records.record import Record
 from crm_graph.identity.origin import NOWHERE
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import system_clock

@@ -39,7 +39,7 @@ from crm_graph.domains.sales.opportunities.imports import IMPORTS as OPPORTUNITI
 from crm_graph.domains.sales.pipelines.imports import IMPORTS as PIPELINES
 from crm_graph.domains.service.tickets.imports import IMPORTS as TICKETS
 from crm_graph.domains.workspace.members.imports import IMPORTS as MEMBERS
-from crm_graph.graph.records import record_of
+from crm_graph.graph.records.record import record_of
 from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import system_clock

@@ -17,7 +17,7 @@ from sqlalchemy.sql.operators import eq
 from sqlalchemy.sql.visitors import iterate
 
 from crm_graph.events.log import Event
-from crm_graph.graph.registry import Registry
+from crm_graph.graph.records.registry import Registry
 from crm_graph.identity.viewer import Viewer
 from crm_graph.permissions.access import Access, TypeAccess
 from crm_graph.permissions.grants import ALL, NONE, READ

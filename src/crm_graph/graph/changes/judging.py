@@ -26,8 +26,8 @@ from crm_graph.graph.context import GraphContext
 from crm_graph.graph.reading.filters import EVERYTHING, Form, Normaliser, predicate
 from crm_graph.graph.reading.sealed import Search, blind_values
 from crm_graph.graph.reading.views import View
-from crm_graph.graph.records import Record
-from crm_graph.graph.registry import Registry
+from crm_graph.graph.records.record import Record
+from crm_graph.graph.records.registry import Registry
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import Forbidden

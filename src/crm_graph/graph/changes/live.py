@@ -16,9 +16,9 @@ from crm_graph.graph.changes.judging import ChangeKind, Judge, Told, Verdict
 from crm_graph.graph.changes.positions import any_position, scope_of
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.reading.filters import Form
-from crm_graph.graph.records import Record, RecordEdge, WatchSpec, own_name, record_of
-from crm_graph.graph.registry import Registry
-from crm_graph.graph.scalars import Cursor
+from crm_graph.graph.records.record import Record, RecordEdge, WatchSpec, own_name, record_of
+from crm_graph.graph.records.registry import Registry
+from crm_graph.graph.records.scalars import Cursor
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.kernel.ids import decode_id, encode_id

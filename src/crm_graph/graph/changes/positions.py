@@ -13,7 +13,7 @@ import orjson
 
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.cursors import CursorSealer
-from crm_graph.graph.scalars import Cursor
+from crm_graph.graph.records.scalars import Cursor
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import SCOPE_DIGITS, LogCursor, scope_in
 from crm_graph.kernel.errors import BadUserInput

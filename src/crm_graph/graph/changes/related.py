@@ -42,8 +42,8 @@ from crm_graph.events.log import Event
 from crm_graph.graph.changes.reach import HOUSEHOLD, Reached, columns_read, reached
 from crm_graph.graph.changes.worlds import AFTER, BEFORE, COMES, common_table, world, worlds
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.records import Record
-from crm_graph.graph.registry import Registry
+from crm_graph.graph.records.record import Record
+from crm_graph.graph.records.registry import Registry
 from crm_graph.permissions.policy import UUID, workspace
 
 Predicate = Callable[[FromClause], ColumnElement[bool]]

@@ -17,8 +17,8 @@ from typing import Any
 
 from sqlalchemy import CTE, BigInteger, Integer, Table, Text, bindparam, column, literal_column, table, text
 
-from crm_graph.graph.records import Record
-from crm_graph.graph.registry import Registry
+from crm_graph.graph.records.record import Record
+from crm_graph.graph.records.registry import Registry
 from crm_graph.permissions.policy import UUID
 
 BEFORE, AFTER = "before", "after"

@@ -20,8 +20,8 @@ from crm_graph.executor.fields import coordinate
 from crm_graph.executor.rows import value_or_raise
 from crm_graph.graph.reading.sealed import Opening, SealedColumn, sealed_column
 from crm_graph.graph.reading.views import View
-from crm_graph.graph.records import Record
-from crm_graph.graph.registry import Registry
+from crm_graph.graph.records.record import Record
+from crm_graph.graph.records.registry import Registry
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import BadUserInput, Forbidden
 from crm_graph.kernel.ids import encode_id

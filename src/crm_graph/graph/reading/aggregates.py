@@ -27,9 +27,9 @@ from crm_graph.graph.reading.sealed import blind_values
 from crm_graph.graph.reading.sizes import SIZE_KEY, column_size
 from crm_graph.graph.reading.sources import ToOne
 from crm_graph.graph.reading.views import View
-from crm_graph.graph.records import MoneySpec, Record
-from crm_graph.graph.registry import Registry
-from crm_graph.graph.scalars import Currency
+from crm_graph.graph.records.record import MoneySpec, Record
+from crm_graph.graph.records.registry import Registry
+from crm_graph.graph.records.scalars import Currency
 from crm_graph.kernel.errors import BadUserInput
 
 MAX_GROUP_KEYS = 5

@@ -18,8 +18,8 @@ from sqlalchemy import ARRAY, ColumnElement, Numeric, String, any_, bindparam, f
 from sqlalchemy.types import TypeEngine
 
 from crm_graph.db.sizes import Letters
-from crm_graph.graph.filter_limits import FilterLimits
-from crm_graph.graph.scalars import Currency, EncryptedText
+from crm_graph.graph.records.filter_limits import FilterLimits
+from crm_graph.graph.records.scalars import Currency, EncryptedText
 from crm_graph.kernel.errors import BadUserInput
 
 NO_UUID = "0" * 32

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, FromClause, and_, bindparam, select, true
 
 from crm_graph.db.session import ReadSession
 from crm_graph.graph.reading.views import View
-from crm_graph.graph.records import Record
+from crm_graph.graph.records.record import Record
 from crm_graph.identity.viewer import Viewer
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.compiler import AccessCompiler

@@ -13,13 +13,13 @@ from sqlalchemy import ColumnElement, String, and_, false, or_, select, true
 from sqlalchemy.types import TypeEngine
 
 from crm_graph.db.sizes import Letters, Size
-from crm_graph.graph.filter_limits import FilterLimits
 from crm_graph.graph.reading.comparators import argument, condition, null_condition, refuse_null
 from crm_graph.graph.reading.sealed import Search
 from crm_graph.graph.reading.sizes import column_size
 from crm_graph.graph.reading.views import View
-from crm_graph.graph.records import Record
-from crm_graph.graph.registry import Registry
+from crm_graph.graph.records.filter_limits import FilterLimits
+from crm_graph.graph.records.record import Record
+from crm_graph.graph.records.registry import Registry
 from crm_graph.kernel.errors import BadUserInput, LimitExceeded
 from crm_graph.kernel.ids import decode_id
 from crm_graph.permissions.access import Access

@@ -13,9 +13,9 @@ from sqlalchemy import ColumnElement, String, UnaryExpression, and_, bindparam, 
 
 from crm_graph.executor.fields import BEYOND
 from crm_graph.graph.reading.views import View
-from crm_graph.graph.records import Record
-from crm_graph.graph.registry import Registry
-from crm_graph.graph.scalars import EncryptedText
+from crm_graph.graph.records.record import Record
+from crm_graph.graph.records.registry import Registry
+from crm_graph.graph.records.scalars import EncryptedText
 from crm_graph.kernel.errors import BadUserInput
 
 MAX_KEYS = 3

@@ -17,14 +17,14 @@ from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import BEYOND, Fetch, Planning, Shape
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.cursors import CursorSealer
-from crm_graph.graph.filter_limits import FilterLimits
 from crm_graph.graph.reading.filters import EVERYTHING, Form, Normaliser, predicate, present
 from crm_graph.graph.reading.orders import OrderKey, beyond, order_keys, order_of, ordering
 from crm_graph.graph.reading.sealed import Search, blind_values, opening
 from crm_graph.graph.reading.views import View, given_keys
 from crm_graph.graph.reads import SensitiveRows
-from crm_graph.graph.records import Record
-from crm_graph.graph.registry import Registry
+from crm_graph.graph.records.filter_limits import FilterLimits
+from crm_graph.graph.records.record import Record
+from crm_graph.graph.records.registry import Registry
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.permissions.policy import UUID

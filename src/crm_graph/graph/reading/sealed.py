@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Text, cast
 from crm_graph.db.session import ReadSession
 from crm_graph.executor.fields import BEYOND, Shape
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.records import Record
+from crm_graph.graph.records.record import Record
 from crm_graph.kernel.errors import Unreadable
 from crm_graph.permissions.policy import READABLE, MaskDecrypted
 from crm_graph.vault.columns import Encrypted

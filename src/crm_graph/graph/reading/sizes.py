@@ -34,8 +34,8 @@ from strawberry.types.base import get_object_definition
 from crm_graph.db.base import Base, table_of
 from crm_graph.db.sizes import LINE, Fault, Items, JsonBytes, Letters, Size, size_of
 from crm_graph.graph.payloads import UserError, UserErrorCode
-from crm_graph.graph.records import ColumnSpec, Record, spec_of
-from crm_graph.graph.registry import Registry
+from crm_graph.graph.records.record import ColumnSpec, Record, spec_of
+from crm_graph.graph.records.registry import Registry
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.vault.columns import mark_of
 

@@ -15,8 +15,8 @@ from crm_graph.graph.context import GraphContext
 from crm_graph.graph.reading.sealed import Opening, opening
 from crm_graph.graph.reading.views import View, given_keys
 from crm_graph.graph.reads import SensitiveRows
-from crm_graph.graph.records import Record
-from crm_graph.graph.registry import Registry
+from crm_graph.graph.records.record import Record
+from crm_graph.graph.records.registry import Registry
 from crm_graph.kernel.errors import LimitExceeded
 from crm_graph.kernel.ids import split_id
 from crm_graph.permissions.policy import UUID

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Numeric, String, bindparam, cast, func, li
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.reading.views import View
-from crm_graph.graph.records import Record
+from crm_graph.graph.records.record import Record
 from crm_graph.kernel.errors import Forbidden
 from crm_graph.permissions.policy import UUID
 

@@ -29,7 +29,7 @@ from sqlalchemy.types import TypeEngine
 
 from crm_graph.executor.fields import BEYOND, Planning, Shape, coordinate
 from crm_graph.graph.reading.sealed import sealed_expression
-from crm_graph.graph.records import Record, RecordColumn
+from crm_graph.graph.records.record import Record, RecordColumn
 from crm_graph.kernel.errors import Forbidden
 from crm_graph.permissions.access import Access, TypeAccess
 from crm_graph.permissions.grants import READ

@@ -12,10 +12,8 @@ from crm_graph.domains.customers.contacts.graph import Contact
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.marketing.campaigns import events, model, operations, policy
 from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, Member, MemberChange, Team
-from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
-from crm_graph.graph.enums import describe
 from crm_graph.graph.payloads import (
     DeletePayload,
     MoneyInput,
@@ -30,8 +28,10 @@ from crm_graph.graph.payloads import (
     spread_money,
 )
 from crm_graph.graph.reading.sizes import sized
-from crm_graph.graph.records import Node, by_key, column, extend, money, record, to_many, to_one, watch
-from crm_graph.graph.types import AggregateOf, Connection, Money
+from crm_graph.graph.records import roots
+from crm_graph.graph.records.enums import describe
+from crm_graph.graph.records.record import Node, by_key, column, extend, money, record, to_many, to_one, watch
+from crm_graph.graph.records.types import AggregateOf, Connection, Money
 from crm_graph.work import Work
 
 describe(

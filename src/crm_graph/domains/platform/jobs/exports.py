@@ -23,7 +23,7 @@ from crm_graph.graph.changes.positions import scope_of, seal_position
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.exporting.export_lines import lines_of
 from crm_graph.graph.exporting.exports import Export, export_rows, plan_export
-from crm_graph.graph.registry import Registry
+from crm_graph.graph.records.registry import Registry
 from crm_graph.identity.origin import NOWHERE
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import Claims

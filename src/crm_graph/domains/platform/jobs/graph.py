@@ -11,14 +11,14 @@ from crm_graph.domains.platform.jobs import events, model, operations, policy
 from crm_graph.domains.platform.jobs.exports import PREFIX, export_records
 from crm_graph.domains.platform.jobs.model import JobStatus
 from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, Member, MemberChange
-from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
-from crm_graph.graph.enums import describe
 from crm_graph.graph.payloads import Payload, key_of, perform
-from crm_graph.graph.records import Node, by_key, column, record, to_one, watch
-from crm_graph.graph.scalars import JSON
-from crm_graph.graph.types import Connection
+from crm_graph.graph.records import roots
+from crm_graph.graph.records.enums import describe
+from crm_graph.graph.records.record import Node, by_key, column, record, to_one, watch
+from crm_graph.graph.records.scalars import JSON
+from crm_graph.graph.records.types import Connection
 
 
 class ExportFormat(Enum):

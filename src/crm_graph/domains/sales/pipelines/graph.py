@@ -7,10 +7,8 @@ from datetime import datetime
 import strawberry
 
 from crm_graph.domains.sales.pipelines import events, model, operations, policy
-from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
-from crm_graph.graph.enums import describe
 from crm_graph.graph.payloads import (
     DeletePayload,
     Payload,
@@ -23,8 +21,10 @@ from crm_graph.graph.payloads import (
     refer,
 )
 from crm_graph.graph.reading.sizes import sized
-from crm_graph.graph.records import Node, by_key, column, record, to_many, to_one
-from crm_graph.graph.types import Connection
+from crm_graph.graph.records import roots
+from crm_graph.graph.records.enums import describe
+from crm_graph.graph.records.record import Node, by_key, column, record, to_many, to_one
+from crm_graph.graph.records.types import Connection
 from crm_graph.work import Work
 
 describe(

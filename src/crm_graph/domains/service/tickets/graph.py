@@ -13,10 +13,8 @@ from crm_graph.domains.customers.contacts.graph import Contact
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.service.tickets import events, model, operations, policy
 from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, Member, MemberChange, Team
-from crm_graph.graph import roots
 from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
-from crm_graph.graph.enums import describe
 from crm_graph.graph.payloads import (
     DeletePayload,
     Payload,
@@ -29,8 +27,10 @@ from crm_graph.graph.payloads import (
     refer,
 )
 from crm_graph.graph.reading.sizes import sized
-from crm_graph.graph.records import Node, by_key, column, extend, record, to_many, to_one, watch
-from crm_graph.graph.types import AggregateOf, Connection
+from crm_graph.graph.records import roots
+from crm_graph.graph.records.enums import describe
+from crm_graph.graph.records.record import Node, by_key, column, extend, record, to_many, to_one, watch
+from crm_graph.graph.records.types import AggregateOf, Connection
 from crm_graph.work import Work
 
 describe(

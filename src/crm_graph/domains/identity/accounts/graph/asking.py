@@ -7,7 +7,7 @@ from crm_graph.domains.identity.accounts import texts
 from crm_graph.domains.identity.accounts.journal import By
 from crm_graph.domains.identity.accounts.operations import Me
 from crm_graph.graph.context import GraphContext, Info
-from crm_graph.graph.enums import describe
+from crm_graph.graph.records.enums import describe
 
 describe(
     texts.Language,

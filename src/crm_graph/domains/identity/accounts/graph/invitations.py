@@ -12,7 +12,7 @@ from crm_graph.domains.workspace.members.model import Member as MemberRow
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import Payload, field_names, given, key_of, new_key, refer, user_error
 from crm_graph.graph.reading.sizes import ROLES, sized
-from crm_graph.graph.records import by_key
+from crm_graph.graph.records.record import by_key
 from crm_graph.kernel.errors import Refused
 from crm_graph.work import Work
 

@@ -9,7 +9,7 @@ import strawberry
 from crm_graph.domains.identity.accounts import model, operations
 from crm_graph.domains.identity.accounts.graph.asking import me
 from crm_graph.graph.context import Info
-from crm_graph.graph.enums import describe
+from crm_graph.graph.records.enums import describe
 from crm_graph.kernel.ids import encode_id
 
 SESSION_PREFIX = "ses"

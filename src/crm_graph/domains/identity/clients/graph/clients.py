@@ -20,7 +20,7 @@ from crm_graph.graph.payloads import (
     perform_delete,
 )
 from crm_graph.graph.reading.sizes import ROLES, sized
-from crm_graph.graph.records import by_key
+from crm_graph.graph.records.record import by_key
 from crm_graph.work import Work
 
 _NAME = "What it is called, unique in the workspace."

@@ -12,7 +12,7 @@ from crm_graph.domains.identity.clients.graph.types import ApiClient, ApiKey
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import Payload, key_of, perform
 from crm_graph.graph.reading.sizes import sized
-from crm_graph.graph.records import by_key
+from crm_graph.graph.records.record import by_key
 from crm_graph.work import Work
 
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from crm_graph.domains.identity.clients import model, policy
 from crm_graph.domains.identity.clients.graph.enums import ClientKind, DocumentMode, OnError
 from crm_graph.domains.workspace.members.graph.types import Member
-from crm_graph.graph import roots
-from crm_graph.graph.records import Node, column, record, to_many, to_one
-from crm_graph.graph.types import Connection
+from crm_graph.graph.records import roots
+from crm_graph.graph.records.record import Node, column, record, to_many, to_one
+from crm_graph.graph.records.types import Connection
 
 
 @record("apc", model.ApiClient, policy.API_CLIENT)

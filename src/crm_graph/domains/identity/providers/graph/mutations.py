@@ -15,7 +15,7 @@ from crm_graph.domains.workspace.members.graph.types import Member
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import DeletePayload, Payload, field_names, given, key_of, perform, perform_delete
 from crm_graph.graph.reading.sizes import ROLES, sized
-from crm_graph.graph.records import by_key
+from crm_graph.graph.records.record import by_key
 from crm_graph.work import Work
 
 _TEXTS = {

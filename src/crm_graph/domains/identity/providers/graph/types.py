@@ -10,10 +10,10 @@ import strawberry
 from crm_graph.domains.identity.providers import model, policy, rules
 from crm_graph.domains.identity.providers.directory import PREFIX
 from crm_graph.domains.workspace.members.graph.types import Member
-from crm_graph.graph import roots
-from crm_graph.graph.records import Node, column, record, to_many, to_one
-from crm_graph.graph.scalars import JSON
-from crm_graph.graph.types import Connection
+from crm_graph.graph.records import roots
+from crm_graph.graph.records.record import Node, column, record, to_many, to_one
+from crm_graph.graph.records.scalars import JSON
+from crm_graph.graph.records.types import Connection
 
 
 @strawberry.enum(description="How a claim is compared. Upper and lower case are told apart.")

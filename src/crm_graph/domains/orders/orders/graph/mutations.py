@@ -29,8 +29,8 @@ from crm_graph.graph.payloads import (
     refer,
 )
 from crm_graph.graph.reading.sizes import sized
-from crm_graph.graph.records import by_key
-from crm_graph.graph.scalars import Currency
+from crm_graph.graph.records.record import by_key
+from crm_graph.graph.records.scalars import Currency
 from crm_graph.work import Work
 
 

@@ -6,7 +6,7 @@ import strawberry
 
 from crm_graph.domains.orders.orders.graph.types import Order
 from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, MemberChange
-from crm_graph.graph.records import by_key, watch
+from crm_graph.graph.records.record import by_key, watch
 
 
 @strawberry.type(description="Something that happened to an order that you may see.")

@@ -10,11 +10,11 @@ from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.orders.orders import model, policy
 from crm_graph.domains.sales.opportunities.graph import Opportunity
 from crm_graph.domains.workspace.members.graph import Member
-from crm_graph.graph import roots
-from crm_graph.graph.enums import describe
-from crm_graph.graph.records import Node, column, extend, money, record, to_many, to_one
-from crm_graph.graph.scalars import Currency
-from crm_graph.graph.types import AggregateOf, Connection, Money
+from crm_graph.graph.records import roots
+from crm_graph.graph.records.enums import describe
+from crm_graph.graph.records.record import Node, column, extend, money, record, to_many, to_one
+from crm_graph.graph.records.scalars import Currency
+from crm_graph.graph.records.types import AggregateOf, Connection, Money
 
 describe(
     model.OrderStatus,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crm_graph.domains.platform.webhooks.model import DeliveryStatus, EndpointStatus
-from crm_graph.graph.enums import describe
+from crm_graph.graph.records.enums import describe
 
 describe(
     EndpointStatus,

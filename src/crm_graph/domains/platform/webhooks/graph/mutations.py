@@ -15,8 +15,8 @@ from crm_graph.domains.platform.webhooks.rules import SelectionCheck
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import DeletePayload, Payload, field_names, given, key_of, perform, perform_delete
 from crm_graph.graph.reading.sizes import sized
-from crm_graph.graph.records import by_key
-from crm_graph.graph.scalars import JSON
+from crm_graph.graph.records.record import by_key
+from crm_graph.graph.records.scalars import JSON
 from crm_graph.work import Work
 
 _TEXTS = {

@@ -9,10 +9,10 @@ import strawberry
 from crm_graph.domains.platform.webhooks import model, policy
 from crm_graph.domains.platform.webhooks.graph.enums import DeliveryStatus, EndpointStatus
 from crm_graph.domains.platform.webhooks.operations import PREFIX
-from crm_graph.graph import roots
-from crm_graph.graph.records import Node, column, record, to_many, to_one
-from crm_graph.graph.scalars import JSON
-from crm_graph.graph.types import Connection
+from crm_graph.graph.records import roots
+from crm_graph.graph.records.record import Node, column, record, to_many, to_one
+from crm_graph.graph.records.scalars import JSON
+from crm_graph.graph.records.types import Connection
 
 
 @record(PREFIX, model.WebhookEndpoint, policy.WEBHOOK_ENDPOINT)

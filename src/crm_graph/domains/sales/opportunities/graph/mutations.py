@@ -29,7 +29,7 @@ from crm_graph.graph.payloads import (
     spread_money,
 )
 from crm_graph.graph.reading.sizes import sized
-from crm_graph.graph.records import by_key
+from crm_graph.graph.records.record import by_key
 from crm_graph.work import Work
 
 _PROBABILITY = "How likely it is to be won, in percent; the stage's unless given. Needed where you may not read that."

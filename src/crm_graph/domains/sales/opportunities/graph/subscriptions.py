@@ -14,9 +14,9 @@ from crm_graph.events.log import Event
 from crm_graph.graph.changes.live import Watch
 from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.reading.totals import totals
-from crm_graph.graph.records import by_key, record_of, watch
-from crm_graph.graph.scalars import Currency
-from crm_graph.graph.types import Money
+from crm_graph.graph.records.record import by_key, record_of, watch
+from crm_graph.graph.records.scalars import Currency
+from crm_graph.graph.records.types import Money
 
 
 @strawberry.type(description="Something that happened to an opportunity that you may see.")

@@ -10,10 +10,10 @@ from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.sales.opportunities import model, policy
 from crm_graph.domains.sales.pipelines.graph import Pipeline, Stage
 from crm_graph.domains.workspace.members.graph import Member
-from crm_graph.graph import roots
-from crm_graph.graph.enums import describe
-from crm_graph.graph.records import Node, column, extend, money, record, to_many, to_one
-from crm_graph.graph.types import AggregateOf, Connection, Money
+from crm_graph.graph.records import roots
+from crm_graph.graph.records.enums import describe
+from crm_graph.graph.records.record import Node, column, extend, money, record, to_many, to_one
+from crm_graph.graph.records.types import AggregateOf, Connection, Money
 
 describe(
     model.OpportunityStatus,

@@ -6,7 +6,7 @@ import strawberry
 
 from crm_graph.domains.workspace.members.graph.types import Member
 from crm_graph.graph.changes.live import Change
-from crm_graph.graph.records import by_key
+from crm_graph.graph.records.record import by_key
 
 AS_IT_IS = "as it is now; null when it was deleted, or left what you asked for or may see."
 THAT_MATCH = "that match, in the order of the log: none lost, none twice. Resume with `after`."

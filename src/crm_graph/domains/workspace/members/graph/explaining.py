@@ -11,7 +11,7 @@ from crm_graph.domains.workspace.members.policy import ROLE
 from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.payloads import key_of
 from crm_graph.graph.reading.explain import Explanation, Rule, explain
-from crm_graph.graph.records import Record, by_key
+from crm_graph.graph.records.record import Record, by_key
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import BadUserInput, Forbidden, Refused
 from crm_graph.kernel.ids import decode_id

@@ -9,7 +9,7 @@ from crm_graph.domains.workspace.members.graph.types import Member, Team
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import Payload, field_names, given, key_of, new_key, perform, refer
 from crm_graph.graph.reading.sizes import ROLES, sized
-from crm_graph.graph.records import by_key
+from crm_graph.graph.records.record import by_key
 from crm_graph.work import Work
 
 

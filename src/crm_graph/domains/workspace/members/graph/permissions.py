@@ -5,7 +5,7 @@ from __future__ import annotations
 import strawberry
 
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.enums import describe
+from crm_graph.graph.records.enums import describe
 from crm_graph.permissions.access import TypeAccess
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE, Level
 

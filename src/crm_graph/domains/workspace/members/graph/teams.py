@@ -19,7 +19,7 @@ from crm_graph.graph.payloads import (
     refer,
 )
 from crm_graph.graph.reading.sizes import sized
-from crm_graph.graph.records import by_key
+from crm_graph.graph.records.record import by_key
 from crm_graph.work import Work
 
 

@@ -12,11 +12,11 @@ import strawberry
 from crm_graph.domains.workspace.members import model, policy
 from crm_graph.domains.workspace.members.graph.permissions import RecordPermission, type_permissions
 from crm_graph.domains.workspace.workspaces.graph import Storage, Workspace, storage_of
-from crm_graph.graph import roots
 from crm_graph.graph.context import Info
-from crm_graph.graph.enums import describe
-from crm_graph.graph.records import Node, by_key, column, record, to_many, to_one
-from crm_graph.graph.types import Connection
+from crm_graph.graph.records import roots
+from crm_graph.graph.records.enums import describe
+from crm_graph.graph.records.record import Node, by_key, column, record, to_many, to_one
+from crm_graph.graph.records.types import Connection
 
 describe(
     model.MemberStatus,

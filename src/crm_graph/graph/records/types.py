@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import strawberry
 
-from crm_graph.graph.scalars import Currency
+from crm_graph.graph.records.scalars import Currency
 
 T = TypeVar("T")
 

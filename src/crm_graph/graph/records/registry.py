@@ -16,10 +16,19 @@ from strawberry.types.base import (
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
-from crm_graph.graph.filter_limits import FilterLimits
-from crm_graph.graph.records import ColumnSpec, IdSpec, MoneySpec, Record, RecordEdge, ToManySpec, ToOneSpec, record_of
-from crm_graph.graph.scalars import EncryptedText
-from crm_graph.graph.types import Connection
+from crm_graph.graph.records.filter_limits import FilterLimits
+from crm_graph.graph.records.record import (
+    ColumnSpec,
+    IdSpec,
+    MoneySpec,
+    Record,
+    RecordEdge,
+    ToManySpec,
+    ToOneSpec,
+    record_of,
+)
+from crm_graph.graph.records.scalars import EncryptedText
+from crm_graph.graph.records.types import Connection
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import strawberry
 
-from crm_graph.graph.records import METADATA_KEY, RootSpec
+from crm_graph.graph.records.record import METADATA_KEY, RootSpec
 
 
 def _root(how: str, description: str) -> Any:

@@ -1,0 +1,1 @@
+"""How a slice says its records: fields, edges, scalars, enums."""

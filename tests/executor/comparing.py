@@ -17,7 +17,7 @@ import orjson
 from aiodataloader import DataLoader
 
 from crm_graph.graph.build import BuiltSchema
-from crm_graph.graph.execution import Executor
+from crm_graph.graph.running.execution import Executor
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.settings import Settings
 from tests.executor.answers import Body, comparable, risen, withheld
@@ -226,7 +226,7 @@ def _loading(keys_at_once: int | None) -> Iterator[None]:
 
     The sources are what both executors share, so this is how an error in their batching is seen.
     """
-    with patch("crm_graph.graph.reference.DataLoader", partial(DataLoader, max_batch_size=keys_at_once)):
+    with patch("crm_graph.graph.running.reference.DataLoader", partial(DataLoader, max_batch_size=keys_at_once)):
         yield
 
 

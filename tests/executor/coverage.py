@@ -24,7 +24,7 @@ from graphql import (
 )
 from graphql.utilities import value_from_ast_untyped
 
-from crm_graph.graph.execution import Operation
+from crm_graph.graph.running.execution import Operation
 
 
 def coordinates(schema: GraphQLSchema) -> set[str]:

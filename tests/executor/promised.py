@@ -7,7 +7,7 @@ from typing import Any
 from graphql import get_named_type, is_leaf_type
 
 from crm_graph.executor.plans import ObjectPlan, Plan, PlannedEdge
-from crm_graph.graph.execution import Executor, PlannedExecutor
+from crm_graph.graph.running.execution import Executor, PlannedExecutor
 
 
 def promised_statements(executor: Executor) -> int | None:

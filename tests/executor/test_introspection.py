@@ -10,8 +10,8 @@ import pytest
 from graphql import build_schema, execute_sync, get_introspection_query
 
 from crm_graph.graph.cut import CutSchemas, cut_to_role
-from crm_graph.graph.execution import PlannedExecutor
 from crm_graph.graph.introspection import BYTES_PER_JSON_BYTE, Introspection
+from crm_graph.graph.running.execution import PlannedExecutor
 from tests.support.graph import Graph
 
 FULL = get_introspection_query()

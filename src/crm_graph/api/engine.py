@@ -45,7 +45,7 @@ from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.changes.live import Change
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.cursors import CursorSealer
-from crm_graph.graph.execution import (
+from crm_graph.graph.running.execution import (
     Executor,
     Operation,
     Outcome,

@@ -190,7 +190,7 @@ async def _listed(accounts: Accounts, token: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("executor", ["planned", "reference"])
 async def test_sessions_are_listed(accounts: Accounts, executor: str) -> None:
-    from crm_graph.graph.execution import make_executor
+    from crm_graph.graph.running.execution import make_executor
 
     accounts.engine.executor = make_executor(executor, accounts.engine.schema)
     await accounts.give_password("rep@example.com")

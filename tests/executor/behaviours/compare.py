@@ -35,7 +35,7 @@ from crm_graph.executor.execute import execute
 from crm_graph.executor.fields import Bindings, Planning, present
 from crm_graph.executor.planner import Planner
 from crm_graph.executor.results import OnError
-from crm_graph.graph.on_error import executor_class, halted
+from crm_graph.graph.running.on_error import executor_class, halted
 from tests.executor.behaviours.plain import ASYNC_MODES, PLAIN_MODES, attach_plain
 from tests.executor.behaviours.tables import ROW_MODES, Tables
 
@@ -187,7 +187,7 @@ async def run_planned(
     context: Any,
     on_error: OnError = OnError.PROPAGATE,
 ) -> ExecutionResult:
-    """Coerce the variables, plan and execute, as `graph/execution.py` does."""
+    """Coerce the variables, plan and execute, as `graph/running/execution.py` does."""
     operation, fragments = definitions(document)
     coerced = get_variable_values(schema, operation.variable_definitions or (), dict(variables), max_errors=50)
     if isinstance(coerced, list):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from crm_graph.graph.execution import make_executor
+from crm_graph.graph.running.execution import make_executor
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.settings import Settings
 from tests.permissions.oracle.answer import Answer, CursorOf, Oracle

@@ -32,7 +32,7 @@ from crm_graph.api.documents.limits import (
 from crm_graph.api.documents.literals import LocatedValuesRule
 from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.costs import FieldCosts
-from crm_graph.graph.execution import Operation, conditions
+from crm_graph.graph.running.execution import Operation, conditions
 from crm_graph.kernel.caches import ByteCache
 from crm_graph.kernel.settings import Settings
 

@@ -31,7 +31,7 @@ from crm_graph.domains.identity.clients.documents import (
 )
 from crm_graph.domains.identity.clients.model import DocumentMode
 from crm_graph.graph.build import BuiltSchema
-from crm_graph.graph.execution import Operation
+from crm_graph.graph.running.execution import Operation
 from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import BadUserInput, DocumentNotFound, RequestError, Unauthenticated

@@ -36,8 +36,8 @@ from crm_graph.graph.changes.judging import ChangeKind, Told
 from crm_graph.graph.changes.live import Change, Watch, make_change, moves_rights
 from crm_graph.graph.changes.positions import scope_of
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.execution import Operation, coerce_variables
 from crm_graph.graph.records.record import WatchSpec, spec_of
+from crm_graph.graph.running.execution import Operation, coerce_variables
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.tokens import Claims

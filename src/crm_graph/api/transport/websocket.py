@@ -36,7 +36,7 @@ from crm_graph.api.held import Held
 from crm_graph.api.live.subscriptions import Live
 from crm_graph.db.lending import LOST
 from crm_graph.events.hub import FeedOverflow
-from crm_graph.graph.execution import Operation
+from crm_graph.graph.running.execution import Operation
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import BadUserInput, CredentialExpired, RateLimited, RequestError, Unauthenticated
 

@@ -33,9 +33,9 @@ from crm_graph.graph.context import GraphContext
 from crm_graph.graph.costs import Cost
 from crm_graph.graph.cut import CutSchemas
 from crm_graph.graph.introspection import Introspection
-from crm_graph.graph.on_error import executor_class, halted
-from crm_graph.graph.reference import attach_reference
-from crm_graph.graph.variables import VariableCoercer
+from crm_graph.graph.running.on_error import executor_class, halted
+from crm_graph.graph.running.reference import attach_reference
+from crm_graph.graph.running.variables import VariableCoercer
 from crm_graph.kernel.caches import ByteCache
 
 

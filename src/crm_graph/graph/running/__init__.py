@@ -1,0 +1,1 @@
+"""Operations executed: the planned executor's bridge, and the reference."""

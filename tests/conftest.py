@@ -10,7 +10,7 @@ import pytest
 
 from crm_graph.api.schema import make_schema
 from crm_graph.db import embedded
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from tests.support.database import clone, savepoint, server_of_worker
 from tests.support.graph import Graph
 

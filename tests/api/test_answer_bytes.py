@@ -15,8 +15,8 @@ from crm_graph.api.encoding import AnswerTooLong, encode
 from crm_graph.api.transport.answers import frame, respond
 from crm_graph.api.transport.negotiation import JSON
 from crm_graph.domains.service.tickets.graph import Ticket
-from crm_graph.graph.build import BuiltSchema
-from crm_graph.graph.costs import letters_of
+from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.graph.schema.costs import letters_of
 from crm_graph.kernel.settings import Settings
 from tests.support.database import SavepointDatabase
 from tests.support.graph import Graph

@@ -8,7 +8,7 @@ import pytest
 
 from crm_graph.api.documents.cache import DocumentCache, DocumentError
 from crm_graph.api.documents.read_cache import ReadCache
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.caches import ByteCache
 from crm_graph.kernel.settings import Settings
 

@@ -17,8 +17,8 @@ from crm_graph.api.admission.origins import Origins
 from crm_graph.api.schema import SLICES
 from crm_graph.api.transport.http import GraphQLEndpoint
 from crm_graph.api.transport.incoming import Incoming, Reply
-from crm_graph.graph.build import BuiltSchema, Slice, build_schema
 from crm_graph.graph.context import Info
+from crm_graph.graph.schema.build import BuiltSchema, Slice, build_schema
 from crm_graph.identity.cookies import CookieJar, cookies_are_secure
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings

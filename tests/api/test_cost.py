@@ -13,8 +13,8 @@ from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.console.examples import EXAMPLES
 from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.documents.limits import ShapeLimits, check_shape
-from crm_graph.graph.build import BuiltSchema
-from crm_graph.graph.costs import FieldCosts
+from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.graph.schema.costs import FieldCosts
 from crm_graph.kernel.settings import Settings
 from tests.support.graph import Graph
 

@@ -12,7 +12,7 @@ import pytest
 from crm_graph.api.documents.cache import DocumentCache
 from crm_graph.api.documents.manifests import SchemaDocuments, Unreadable, check_texts, read_texts
 from crm_graph.domains.identity.clients.documents import NewDocument
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.settings import Settings
 
 MD5 = "0123456789abcdef0123456789abcdef"

@@ -16,7 +16,7 @@ import pytest
 
 from crm_graph.api.admission.payers import Payers
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.tokens import ANONYMOUS, Claims
 from crm_graph.kernel.errors import RateLimited

@@ -12,7 +12,7 @@ from crm_graph.api.body import BadRequest, parse_request
 from crm_graph.api.transport.http import GraphQLEndpoint
 from crm_graph.api.transport.incoming import Incoming
 from crm_graph.executor.results import OnError
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.ids import decode_id
 from tests.support.graph import Graph

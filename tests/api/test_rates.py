@@ -14,7 +14,7 @@ from crm_graph.api.admission.rates import QuotaExceeded, Rates, network_of
 from crm_graph.api.transport.http import GraphQLEndpoint
 from crm_graph.api.transport.incoming import Incoming, Reply
 from crm_graph.domains.identity.clients.keys import ApiKeys
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.errors import LimitExceeded, RateLimited
 from crm_graph.kernel.settings import Settings
 from tests.domains.workspace.test_api_keys import make_client, make_key

@@ -22,8 +22,8 @@ from crm_graph.db.sizes import JsonBytes, Letters, Size
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.customers.customers.operations import create_customer
 from crm_graph.domains.service.tickets.graph import Ticket
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.reading.sizes import MAX_FAULTS, column_size, is_filter, size_in
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.errors import Refused
 from tests.support.graph import Graph
 

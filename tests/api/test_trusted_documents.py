@@ -15,7 +15,7 @@ from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.documents.trusted import schema_sha256, spell
 from crm_graph.domains.identity.clients.documents import NewDocument, Pushed, push_documents, remove_documents
 from crm_graph.domains.identity.clients.operations import create_api_client, delete_api_client, update_api_client
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import (
     BadUserInput,

@@ -15,8 +15,8 @@ from graphql import (
 )
 
 from crm_graph.api.contracts import CONTRACTS
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.records.record import ColumnSpec, MoneySpec
+from crm_graph.graph.schema.build import BuiltSchema
 
 FOLDER = Path(__file__).parents[2] / "schema"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 
 SOURCE = Path(__file__).parents[2] / "src" / "crm_graph"
 PLACES = {"refer": 5, "visible_rows": 2}

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from crm_graph.api.webhooks.fanout import FanOut
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.register import REGISTER, Ending
 from tests.credentials.world import NEW_PASSWORD, World, build, running_world
 from tests.support.accounts import PASSWORD

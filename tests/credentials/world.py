@@ -26,7 +26,7 @@ from crm_graph.domains.identity.accounts.credentials import set_password
 from crm_graph.domains.identity.accounts.links import find_link, make_link, parse
 from crm_graph.domains.identity.accounts.model import LinkPurpose
 from crm_graph.domains.identity.accounts.sessions import start_operator_session
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.kernel.settings import Settings
 from tests.api.oauth.site import Pkce, hidden

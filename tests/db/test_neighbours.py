@@ -20,7 +20,7 @@ from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.db.session import ReadSession
 from crm_graph.db.statements import Statement
 from crm_graph.demo.seed import seed
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
 from tests.events.live import Live

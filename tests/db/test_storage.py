@@ -15,7 +15,7 @@ from crm_graph.db.quota import EVENT_BYTES, Quotas, bytes_of_change
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.workspace.members.graph.types import Member
 from crm_graph.events.metering import StorageMeter
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.errors import RateLimited, Refused
 from crm_graph.kernel.settings import Settings
 from tests.support.graph import Graph

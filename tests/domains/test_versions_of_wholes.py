@@ -19,7 +19,7 @@ from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.marketing.campaigns.graph import Campaign
 from crm_graph.domains.service.tickets.graph import Ticket
 from crm_graph.domains.workspace.members.graph.types import Member
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.ids import split_id
 from crm_graph.permissions.policy import Policy
 from crm_graph.wholes import PARTS

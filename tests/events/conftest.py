@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from crm_graph.app import Installation, running_engine
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.settings import Settings
 from tests.events.live import Live
 from tests.support.database import clone

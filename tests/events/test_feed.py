@@ -11,7 +11,7 @@ import pytest
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.db.session import ReadSession
 from crm_graph.events import log
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.tokens import Claims
 from tests.support.live import Running, running
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.tokens import Claims
 from tests.support.live import Running, running
 

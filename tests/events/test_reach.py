@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import and_
 
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.changes.judging import Judge
 from crm_graph.graph.changes.reach import Reached, reached
 from crm_graph.graph.changes.worlds import COMES
 from crm_graph.graph.reading.filters import predicate
 from crm_graph.graph.reading.views import View
 from crm_graph.graph.records.record import Record
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.permissions.access import Access, compile_access
 from crm_graph.permissions.grants import ALL, FieldGrant, Level, Role, grant
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.settings import Settings
 from tests.events.follower import Follower

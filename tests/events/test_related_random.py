@@ -15,7 +15,7 @@ from random import Random
 
 import pytest
 
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.settings import Settings
 from tests.events.chance import WATCHED, Chance
 from tests.events.follower import Follower

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from crm_graph.api.body import Answer, GraphQLRequest
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.changes.live import paths_to
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.cursor import LogCursor
 from tests.events.live import Live

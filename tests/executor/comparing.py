@@ -16,8 +16,8 @@ from unittest.mock import patch
 import orjson
 from aiodataloader import DataLoader
 
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.running.execution import Executor
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.settings import Settings
 from tests.executor.answers import Body, comparable, risen, withheld

@@ -11,7 +11,7 @@ from dataclasses import replace
 from random import Random
 
 from crm_graph.executor.results import OnError
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
 from tests.executor.arguments import Arguments
 from tests.executor.cases import Case, Run

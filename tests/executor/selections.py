@@ -19,7 +19,7 @@ from graphql import (
     is_leaf_type,
 )
 
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from tests.executor.arguments import Arguments
 from tests.executor.places import Place, Taken
 from tests.executor.values import Values

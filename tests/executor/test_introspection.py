@@ -9,9 +9,9 @@ import orjson
 import pytest
 from graphql import build_schema, execute_sync, get_introspection_query
 
-from crm_graph.graph.cut import CutSchemas, cut_to_role
-from crm_graph.graph.introspection import BYTES_PER_JSON_BYTE, Introspection
 from crm_graph.graph.running.execution import PlannedExecutor
+from crm_graph.graph.schema.cut import CutSchemas, cut_to_role
+from crm_graph.graph.schema.introspection import BYTES_PER_JSON_BYTE, Introspection
 from tests.support.graph import Graph
 
 FULL = get_introspection_query()
@@ -27,7 +27,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         asked.append(options["variable_values"])
         return execute_sync(*positional, **options)
 
-    monkeypatch.setattr("crm_graph.graph.introspection.execute_sync", counted)
+    monkeypatch.setattr("crm_graph.graph.schema.introspection.execute_sync", counted)
     return asked
 
 

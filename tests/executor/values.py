@@ -24,9 +24,9 @@ from graphql import (
     is_required_input_field,
 )
 
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.reading.orders import enum_name
 from crm_graph.graph.records.record import Record
+from crm_graph.graph.schema.build import BuiltSchema
 from tests.executor.known import WORKSPACES, Known
 
 ABSENT: Any = Undefined

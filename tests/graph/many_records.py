@@ -16,8 +16,8 @@ from graphql import execute_sync, get_introspection_query, parse
 
 from crm_graph.api.documents.cache import DocumentCache
 from crm_graph.api.schema import SLICES
-from crm_graph.graph.build import BuiltSchema, build_schema
-from crm_graph.graph.cut import CutSchemas
+from crm_graph.graph.schema.build import BuiltSchema, build_schema
+from crm_graph.graph.schema.cut import CutSchemas
 from crm_graph.kernel.settings import Settings
 from crm_graph.permissions.access import compile_access
 from crm_graph.permissions.roles import BUILT_IN, built_in_roles
@@ -33,7 +33,7 @@ from crm_graph.db.base import Amount, Id, Row, refers, table_of
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.workspace.members.graph import Member
 from crm_graph.graph.records import roots
-from crm_graph.graph.build import Slice
+from crm_graph.graph.schema.build import Slice
 from crm_graph.graph.records.record import Node, column, extend, money, record, to_many, to_one
 from crm_graph.graph.records.types import AggregateOf, Connection, Money
 from crm_graph.permissions.grants import ALL, TEAM, Level, grant

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from graphql import GraphQLSchema, build_schema, execute_sync, get_introspection_query, parse, validate_schema
 
-from crm_graph.graph.build import BuiltSchema
-from crm_graph.graph.cut import CutSchemas, cut_to_role
+from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.graph.schema.cut import CutSchemas, cut_to_role
 from crm_graph.permissions.access import Access, compile_access
 from crm_graph.permissions.grants import ALL, HIDDEN, Level, Role, grant
 from crm_graph.permissions.roles import BUILT_IN, built_in_roles

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from crm_graph.events.log import Event
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.changes.dependents import causes
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.permissions.access import Access, compile_access

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from tests.conftest import SHARED_DATA
 from tests.support.database import clone, savepoint
 from tests.support.graph import Graph

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from tests.permissions.doors.visit import ROOMY
 from tests.permissions.world import World, make_world
 from tests.support.database import savepoint

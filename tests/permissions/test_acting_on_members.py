@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from graphql import GraphQLInputObjectType, get_named_type
 
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from tests.permissions.fixtures import shared_world, world
 from tests.permissions.tables.actions import WRITES, mutation, prepare
 from tests.permissions.tables.table import Table, Write

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from graphql import GraphQLInputObjectType, GraphQLObjectType, get_named_type
 
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.permissions.roles import BUILT_IN
 from tests.permissions.doors.all_doors import DOORS
 from tests.permissions.doors.visit import visit

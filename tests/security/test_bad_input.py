@@ -13,7 +13,7 @@ from graphql import GraphQLEnumType, GraphQLInputObjectType, get_named_type
 
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.documents.cache import DocumentError
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from tests.permissions.doors.visit import ROOMY, Visit
 from tests.permissions.tables.actions import WRITES, input_of, mutation, prepare
 from tests.permissions.tables.table import Table, Write

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from tests.support.database import savepoint
 from tests.support.issuers import Liar, RealIssuer, liar, real_issuer
 from tests.support.packages import install_packages

@@ -14,8 +14,8 @@ from crm_graph.db.pool import Database
 from crm_graph.domains.identity.accounts.credentials import set_password
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.events.hub import Hub
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.tokens import TokenAuthority

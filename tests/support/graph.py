@@ -12,10 +12,10 @@ from crm_graph.api.engine import Engine
 from crm_graph.domains.identity.accounts.directory import VIEWER, MemberDirectory
 from crm_graph.events.hub import Hub
 from crm_graph.executor.results import OnError
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.records.record import record_of
 from crm_graph.graph.running.execution import make_executor
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.authenticate import Authenticator, Resolver
 from crm_graph.identity.tokens import Claims, TokenAuthority
 from crm_graph.kernel.ids import encode_id

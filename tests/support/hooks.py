@@ -17,7 +17,7 @@ from crm_graph.api.webhooks.deliverer import Deliverer
 from crm_graph.app import make_engine
 from crm_graph.db.pool import Database
 from crm_graph.events.hub import Hub
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.tokens import Claims, TokenAuthority
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.settings import Settings

@@ -17,7 +17,7 @@ from crm_graph.api.sign_on.sso import SingleSignOn
 from crm_graph.domains.identity.accounts.browsers import SignedInBrowser, find_browser
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.domains.identity.providers.bearer import ProviderTokens
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.kernel.settings import Settings

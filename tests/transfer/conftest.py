@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from tests.support.database import savepoint
 from tests.transfer.desk import Desk
 

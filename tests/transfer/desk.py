@@ -12,8 +12,8 @@ from crm_graph.cli.data.importing import Options, acting_as, import_steps, step_
 from crm_graph.cli.operating.bootstrap import make_workspace
 from crm_graph.cli.place import operator_work
 from crm_graph.domains.workspace.members.operations import create_member
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.exporting.exports import plan_export
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.transfer.recipe import Step
 from crm_graph.transfer.report import StepReport
 from crm_graph.vault.master import MasterKeys

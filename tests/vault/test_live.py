@@ -14,7 +14,7 @@ import pytest
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.engine import Engine
 from crm_graph.app import Installation, running_engine
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.settings import Settings
 from tests.support.database import clone

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import get_type_hints
 
 from crm_graph.api.schema import make_schema
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.records.record import Record
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.permissions.access import TypeAccess, compile_access
 from crm_graph.permissions.grants import CREATE, DELETE, NONE, READ, UPDATE
 from crm_graph.permissions.roles import built_in_roles

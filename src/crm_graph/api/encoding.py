@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from crm_graph.graph.costs import letters_of
+from crm_graph.graph.schema.costs import letters_of
 
 
 class AnswerTooLong(Exception):

@@ -41,7 +41,6 @@ from crm_graph.domains.platform.audit.operations import record_reading
 from crm_graph.domains.platform.webhooks.rules import SelectionCheck
 from crm_graph.events.hub import Hub
 from crm_graph.executor.results import OnError
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.changes.live import Change
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.cursors import CursorSealer
@@ -53,6 +52,7 @@ from crm_graph.graph.running.execution import (
     PlannedExecutor,
     make_executor,
 )
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.cookies import CookieJar
 from crm_graph.identity.origin import MAX_USER_AGENT_LENGTH, NOWHERE, Origin, client_address, parse_networks

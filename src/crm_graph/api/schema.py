@@ -19,11 +19,11 @@ from crm_graph.domains.sales.pipelines.graph import SLICE as PIPELINES
 from crm_graph.domains.service.tickets.graph import SLICE as TICKETS
 from crm_graph.domains.workspace.members.graph import SLICE as MEMBERS
 from crm_graph.domains.workspace.workspaces.graph import SLICE as WORKSPACE
-from crm_graph.graph.build import BuiltSchema, Slice, build_schema
 from crm_graph.graph.changes.feed import FeedQueries
 from crm_graph.graph.reading.pages import PageLimits
 from crm_graph.graph.records import roots
 from crm_graph.graph.records.record import Node
+from crm_graph.graph.schema.build import BuiltSchema, Slice, build_schema
 
 
 class NodeQueries:

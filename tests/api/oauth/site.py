@@ -24,7 +24,7 @@ from crm_graph.domains.identity.accounts.browsers import start_browser
 from crm_graph.domains.identity.accounts.model import SignInMethod
 from crm_graph.domains.identity.accounts.session_rows import UNBOUND
 from crm_graph.domains.identity.clients.keys import make_key
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import Claims

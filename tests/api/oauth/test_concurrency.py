@@ -15,8 +15,8 @@ from crm_graph.api.oauth.routes import routes
 from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.events.hub import Hub
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.cursors import CursorSealer
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.tokens import TokenAuthority
 from tests.api.oauth.site import ISSUER, Pkce, Site

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.settings import Settings
 from tests.api.oauth.site import ISSUER, Pkce, Site, redirected, running
 from tests.support.database import savepoint

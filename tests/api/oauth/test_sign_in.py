@@ -12,7 +12,7 @@ from crm_graph.api.oauth import forms
 from crm_graph.domains.identity.accounts.credentials import read_credential, set_password
 from crm_graph.domains.identity.accounts.journal import SYSTEM
 from crm_graph.domains.identity.accounts.second_factor import confirm, offer
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.settings import Settings

@@ -17,7 +17,7 @@ from crm_graph.api.body import GraphQLRequest
 from crm_graph.domains.identity.accounts.model import SignInMethod
 from crm_graph.domains.identity.accounts.sessions import start_session
 from crm_graph.domains.identity.clients.operations import MAX_LIVE_KEYS
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.origin import NOWHERE
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.ids import new_id

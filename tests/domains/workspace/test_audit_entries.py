@@ -19,7 +19,7 @@ from crm_graph.cli.data.exporting import _export
 from crm_graph.cli.operating.auditing import audit
 from crm_graph.cli.place import Place
 from crm_graph.db.session import ReadSession
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.secrets import load_secrets
 from crm_graph.identity.tokens import Claims

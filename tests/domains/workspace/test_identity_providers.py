@@ -8,7 +8,7 @@ import pytest
 
 from crm_graph.domains.identity.providers.directory import find_provider, providers_for_sign_in
 from crm_graph.domains.identity.providers.secret import open_secret
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.settings import Settings
 from crm_graph.permissions.roles import BUILT_IN
 from tests.support.graph import Graph

@@ -16,7 +16,7 @@ from aiosmtpd.smtp import Session as SmtpSession
 from crm_graph.app import make_mailer, make_outbox
 from crm_graph.domains.identity.accounts.outbox import Outbox, enqueue_mail
 from crm_graph.domains.identity.accounts.texts import Text
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.mailer import Mailer, MailRefused
 from crm_graph.identity.origin import Origin
 from crm_graph.kernel.errors import OperatorError

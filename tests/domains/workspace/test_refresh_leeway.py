@@ -12,7 +12,7 @@ import pytest
 from crm_graph.domains.identity.accounts.model import SignInMethod
 from crm_graph.domains.identity.accounts.sessions import refresh_session, start_session
 from crm_graph.domains.identity.accounts.spelling import REFRESH_TOKEN
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.errors import Unauthenticated
 from tests.support.accounts import HOME, REFRESH, WHO, Accounts
 from tests.support.database import savepoint

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crm_graph.domains.identity.accounts.meter import Kind, count, of_link, of_member
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.origin import Origin
 from tests.domains.workspace.test_mails import REQUEST, MailServer, deliver, mail_server, mailing
 from tests.domains.workspace.test_second_factor import enrol

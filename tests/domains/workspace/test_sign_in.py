@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.origin import Origin
 from tests.support.accounts import (
     ELSEWHERE,

@@ -193,7 +193,7 @@ SCHEMA = strawberry.Schema(Query, Mutation, types=[Dog, Cat])
 
 
 class Bound:
-    """Kinds as `graph/bind.py` gives them for what is no record."""
+    """Kinds as `graph/schema/bind.py` gives them for what is no record."""
 
     def kind(self, type_name: str, field_name: str) -> FieldKind | None:
         """See `Bindings`."""

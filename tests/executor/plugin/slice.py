@@ -16,11 +16,11 @@ from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.domains.customers.contacts.graph import Contact
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.workspace.members.graph import Member
-from crm_graph.graph.build import BuiltSchema, Slice, build_schema
 from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.reading.views import View
 from crm_graph.graph.records.record import batch, by_key, extend, record_of
 from crm_graph.graph.records.types import Money
+from crm_graph.graph.schema.build import BuiltSchema, Slice, build_schema
 from crm_graph.permissions.policy import UUID
 
 CALLS: Counter[str] = Counter()

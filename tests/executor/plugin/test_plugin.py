@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.running.execution import PlannedExecutor
+from crm_graph.graph.schema.build import BuiltSchema
 from tests.executor.answers import comparable
 from tests.executor.plugin.slice import CALLS, make_plugged_schema
 from tests.support.database import savepoint

@@ -10,9 +10,9 @@ from graphql import GraphQLObjectType, GraphQLSchema, build_schema, get_named_ty
 from crm_graph.api.body import Answer, GraphQLRequest
 from crm_graph.api.live.subscriptions import Subscriptions
 from crm_graph.events.hub import Hub
-from crm_graph.graph.cut import cut_to_role
 from crm_graph.graph.exporting.exports import HOUSEKEEPING, KNOWN_BY, export_rows, plan_export
 from crm_graph.graph.records.record import Record, ToManySpec, WatchSpec, record_of, spec_of
+from crm_graph.graph.schema.cut import cut_to_role
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import RequestError
 from tests.permissions.doors.comparing import (

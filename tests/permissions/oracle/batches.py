@@ -7,7 +7,7 @@ import os
 from collections import Counter
 
 from crm_graph.api.schema import make_schema
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from tests.permissions.oracle.cases import Case
 from tests.permissions.oracle.judge import SETTINGS, Judge
 from tests.permissions.oracle.shrink import describe

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from graphql import GraphQLNonNull, GraphQLObjectType, get_named_type
 
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from tests.permissions.oracle.cases import Case
 from tests.permissions.oracle.judge import SETTINGS, Judge
 from tests.permissions.oracle.kinds import kinds

@@ -30,9 +30,9 @@ from crm_graph.api.documents.limits import (
     introspected_by_tools,
 )
 from crm_graph.api.documents.literals import LocatedValuesRule
-from crm_graph.graph.build import BuiltSchema
-from crm_graph.graph.costs import FieldCosts
 from crm_graph.graph.running.execution import Operation, conditions
+from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.graph.schema.costs import FieldCosts
 from crm_graph.kernel.caches import ByteCache
 from crm_graph.kernel.settings import Settings
 

@@ -30,7 +30,7 @@ from graphql import (
     parse,
 )
 
-from crm_graph.graph.costs import (
+from crm_graph.graph.schema.costs import (
     CAP,
     NOTHING,
     Amount,

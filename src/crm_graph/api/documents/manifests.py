@@ -30,7 +30,7 @@ from graphql.language import Visitor
 from crm_graph.api.documents.cache import DocumentCache, DocumentError, source_key
 from crm_graph.api.documents.trusted import ID, MAX_ID_LENGTH, schema_sha256
 from crm_graph.domains.identity.clients.documents import SHA256_PREFIX, NewDocument
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.errors import Refused
 
 APOLLO_FORMAT = "apollo-persisted-query-manifest"

@@ -9,10 +9,10 @@ from graphql import OperationType, specified_rules, validate
 
 from crm_graph.api.documents.cache import DocumentCache, DocumentError
 from crm_graph.api.documents.limits import LimitError, check_cost
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.changes.stored import require_askable, stored_judges
-from crm_graph.graph.cut import CutSchemas
 from crm_graph.graph.running.execution import Operation
+from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.graph.schema.cut import CutSchemas
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import CrmError, Forbidden, Refused, RequestError
 from crm_graph.kernel.settings import Settings

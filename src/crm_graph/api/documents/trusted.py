@@ -30,8 +30,8 @@ from crm_graph.domains.identity.clients.documents import (
     find_document,
 )
 from crm_graph.domains.identity.clients.model import DocumentMode
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.running.execution import Operation
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import BadUserInput, DocumentNotFound, RequestError, Unauthenticated

@@ -31,13 +31,13 @@ from crm_graph.events.horizon import horizon
 from crm_graph.events.hub import FeedOverflow, Hub
 from crm_graph.events.log import Event
 from crm_graph.executor.fields import present
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.changes.judging import ChangeKind, Told
 from crm_graph.graph.changes.live import Change, Watch, make_change, moves_rights
 from crm_graph.graph.changes.positions import scope_of
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.records.record import WatchSpec, spec_of
 from crm_graph.graph.running.execution import Operation, coerce_variables
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.tokens import Claims

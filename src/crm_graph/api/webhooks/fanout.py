@@ -20,11 +20,11 @@ from crm_graph.domains.platform.webhooks.model import EndpointStatus
 from crm_graph.domains.platform.webhooks.rules import DEFINITIONS, forsaken, viewer_of
 from crm_graph.domains.platform.webhooks.signing import message_id
 from crm_graph.events.log import COLUMNS, Event, end
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.changes.judging import Judge
 from crm_graph.graph.changes.live import event_name
 from crm_graph.graph.changes.stored import stored_judges
 from crm_graph.graph.context import GraphContext
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import RequestError

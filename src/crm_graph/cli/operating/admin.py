@@ -31,7 +31,7 @@ from crm_graph.cli.place import (
 from crm_graph.db.migrate import downgrade, state, upgrade
 from crm_graph.domains.identity.accounts.sessions import start_operator_session
 from crm_graph.domains.workspace.members.operations import create_member
-from crm_graph.graph.build import BuiltSchema
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
 
@@ -191,7 +191,7 @@ user.add_command(invite)
 @click.option("--role", help="Only what this role can reach.")
 def schema(role: str | None) -> None:
     """Print the GraphQL schema, whole or cut to a role."""
-    from crm_graph.graph.cut import cut_to_role
+    from crm_graph.graph.schema.cut import cut_to_role
 
     built: BuiltSchema = make_schema()
     if role is not None and role not in BUILT_IN:

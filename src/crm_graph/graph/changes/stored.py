@@ -12,8 +12,8 @@ from typing import Any
 from graphql import GraphQLError
 from graphql.utilities import coerce_input_value, validate_input_value
 
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.changes.judging import Judge
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.errors import BadUserInput, Forbidden
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import READ

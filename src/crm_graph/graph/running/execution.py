@@ -28,14 +28,14 @@ from crm_graph.executor.fields import Planning
 from crm_graph.executor.planner import INTROSPECTION, Planner, Unplanned
 from crm_graph.executor.plans import Plan
 from crm_graph.executor.results import OnError, Run
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.costs import Cost
-from crm_graph.graph.cut import CutSchemas
-from crm_graph.graph.introspection import Introspection
 from crm_graph.graph.running.on_error import executor_class, halted
 from crm_graph.graph.running.reference import attach_reference
 from crm_graph.graph.running.variables import VariableCoercer
+from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.graph.schema.costs import Cost
+from crm_graph.graph.schema.cut import CutSchemas
+from crm_graph.graph.schema.introspection import Introspection
 from crm_graph.kernel.caches import ByteCache
 
 

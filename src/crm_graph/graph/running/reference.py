@@ -49,8 +49,8 @@ from crm_graph.executor.fields import (
 )
 from crm_graph.executor.resolvers import check_batch
 from crm_graph.executor.rows import column_key, value_or_raise
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.context import GraphContext
+from crm_graph.graph.schema.build import BuiltSchema
 
 ROOT_KEY = ""
 """The one key of a root edge: aiodataloader takes no None."""

@@ -9,7 +9,6 @@ import strawberry
 from crm_graph.domains.customers.contacts import events, model, operations, policy
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, MemberChange
-from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import (
     DeletePayload,
@@ -26,6 +25,7 @@ from crm_graph.graph.reading.sizes import sized
 from crm_graph.graph.records import roots
 from crm_graph.graph.records.record import Node, by_key, column, extend, record, to_many, to_one, watch
 from crm_graph.graph.records.types import AggregateOf, Connection
+from crm_graph.graph.schema.build import Slice
 from crm_graph.work import Work
 
 NATIONAL_ID = (

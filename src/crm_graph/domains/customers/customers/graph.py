@@ -11,7 +11,6 @@ import strawberry
 from crm_graph.domains.customers.customers import account_team, events, model, operations, policy
 from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, Member, MemberChange
 from crm_graph.events.log import Event
-from crm_graph.graph.build import Slice
 from crm_graph.graph.changes.live import Watch
 from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.payloads import (
@@ -32,6 +31,7 @@ from crm_graph.graph.records import roots
 from crm_graph.graph.records.enums import describe
 from crm_graph.graph.records.record import Node, by_key, column, extend, money, record, timeline, to_many, to_one, watch
 from crm_graph.graph.records.types import AggregateOf, Connection, Money
+from crm_graph.graph.schema.build import Slice
 from crm_graph.work import Work
 
 describe(

@@ -12,10 +12,10 @@ from crm_graph.domains.identity.accounts.journal import By
 from crm_graph.domains.identity.authorizations import consents, events, model
 from crm_graph.domains.identity.clients.graph import ApiClient
 from crm_graph.domains.workspace.members.graph import Viewer
-from crm_graph.graph.build import Slice
 from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.payloads import Payload, key_of, perform
 from crm_graph.graph.records.record import batch, extend, record_of
+from crm_graph.graph.schema.build import Slice
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.kernel.ids import encode_id
 from crm_graph.work import Work

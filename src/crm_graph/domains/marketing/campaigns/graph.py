@@ -12,7 +12,6 @@ from crm_graph.domains.customers.contacts.graph import Contact
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.marketing.campaigns import events, model, operations, policy
 from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, Member, MemberChange, Team
-from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import (
     DeletePayload,
@@ -32,6 +31,7 @@ from crm_graph.graph.records import roots
 from crm_graph.graph.records.enums import describe
 from crm_graph.graph.records.record import Node, by_key, column, extend, money, record, to_many, to_one, watch
 from crm_graph.graph.records.types import AggregateOf, Connection, Money
+from crm_graph.graph.schema.build import Slice
 from crm_graph.work import Work
 
 describe(

@@ -9,10 +9,10 @@ import strawberry
 from crm_graph.domains.identity.clients.graph import ApiClient
 from crm_graph.domains.platform.audit import events, model, policy
 from crm_graph.domains.workspace.members.graph import Member
-from crm_graph.graph.build import Slice
 from crm_graph.graph.records import roots
 from crm_graph.graph.records.record import Node, column, record, to_one
 from crm_graph.graph.records.types import Connection
+from crm_graph.graph.schema.build import Slice
 
 
 @record("aud", model.AuditEntry, policy.AUDIT_ENTRY)

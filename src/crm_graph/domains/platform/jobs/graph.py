@@ -11,7 +11,6 @@ from crm_graph.domains.platform.jobs import events, model, operations, policy
 from crm_graph.domains.platform.jobs.exports import PREFIX, export_records
 from crm_graph.domains.platform.jobs.model import JobStatus
 from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, Member, MemberChange
-from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import Payload, key_of, perform
 from crm_graph.graph.records import roots
@@ -19,6 +18,7 @@ from crm_graph.graph.records.enums import describe
 from crm_graph.graph.records.record import Node, by_key, column, record, to_one, watch
 from crm_graph.graph.records.scalars import JSON
 from crm_graph.graph.records.types import Connection
+from crm_graph.graph.schema.build import Slice
 
 
 class ExportFormat(Enum):

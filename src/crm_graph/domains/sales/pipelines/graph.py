@@ -7,7 +7,6 @@ from datetime import datetime
 import strawberry
 
 from crm_graph.domains.sales.pipelines import events, model, operations, policy
-from crm_graph.graph.build import Slice
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import (
     DeletePayload,
@@ -25,6 +24,7 @@ from crm_graph.graph.records import roots
 from crm_graph.graph.records.enums import describe
 from crm_graph.graph.records.record import Node, by_key, column, record, to_many, to_one
 from crm_graph.graph.records.types import Connection
+from crm_graph.graph.schema.build import Slice
 from crm_graph.work import Work
 
 describe(

@@ -9,10 +9,10 @@ import strawberry
 
 from crm_graph.domains.workspace.workspaces import events, model, policy
 from crm_graph.domains.workspace.workspaces.operations import stored_usage
-from crm_graph.graph.build import Slice
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.records.record import Node, column, record
 from crm_graph.graph.records.scalars import Currency
+from crm_graph.graph.schema.build import Slice
 from crm_graph.permissions.roles import ADMIN
 
 

@@ -8,8 +8,8 @@ from crm_graph.domains.identity.accounts.graph.own import OwnMutations
 from crm_graph.domains.identity.accounts.graph.public import PublicMutations
 from crm_graph.domains.identity.accounts.graph.viewer import ViewerAccount
 from crm_graph.domains.workspace.members.graph.types import Viewer
-from crm_graph.graph.build import Slice
 from crm_graph.graph.records.record import extend
+from crm_graph.graph.schema.build import Slice
 
 SLICE = Slice(
     "accounts",

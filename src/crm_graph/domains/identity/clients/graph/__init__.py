@@ -5,7 +5,7 @@ from __future__ import annotations
 from crm_graph.domains.identity.clients import events
 from crm_graph.domains.identity.clients.graph import clients, documents, keys
 from crm_graph.domains.identity.clients.graph.types import ApiClient, ApiKey, Queries
-from crm_graph.graph.build import Slice
+from crm_graph.graph.schema.build import Slice
 
 SLICE = Slice(
     "clients",

@@ -6,8 +6,8 @@ from crm_graph.domains.identity.providers import events
 from crm_graph.domains.identity.providers.graph.mutations import Mutations
 from crm_graph.domains.identity.providers.graph.types import IdentityProvider, MemberIdentity, OfMember, Queries
 from crm_graph.domains.workspace.members.graph.types import Member
-from crm_graph.graph.build import Slice
 from crm_graph.graph.records.record import extend
+from crm_graph.graph.schema.build import Slice
 
 SLICE = Slice(
     "providers",

@@ -6,7 +6,7 @@ from crm_graph.domains.orders.orders import events
 from crm_graph.domains.orders.orders.graph.mutations import Mutations
 from crm_graph.domains.orders.orders.graph.subscriptions import Subscriptions
 from crm_graph.domains.orders.orders.graph.types import EXTENSIONS, Order, OrderLine, OrderStatusChange, Queries
-from crm_graph.graph.build import Slice
+from crm_graph.graph.schema.build import Slice
 
 SLICE = Slice(
     "orders",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from crm_graph.domains.platform.webhooks import events
 from crm_graph.domains.platform.webhooks.graph.mutations import Mutations
 from crm_graph.domains.platform.webhooks.graph.types import Queries, WebhookDelivery, WebhookEndpoint
-from crm_graph.graph.build import Slice
+from crm_graph.graph.schema.build import Slice
 
 SLICE = Slice(
     "webhooks",

@@ -12,7 +12,7 @@ from crm_graph.domains.sales.opportunities.graph.types import (
     Queries,
     StageMove,
 )
-from crm_graph.graph.build import Slice
+from crm_graph.graph.schema.build import Slice
 
 SLICE = Slice(
     "opportunities",

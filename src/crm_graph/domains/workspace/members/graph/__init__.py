@@ -10,7 +10,7 @@ from crm_graph.domains.workspace.members.graph.roles import RoleMutations, RoleQ
 from crm_graph.domains.workspace.members.graph.teams import TeamMutations
 from crm_graph.domains.workspace.members.graph.types import Member, Queries, Team, Viewer
 from crm_graph.domains.workspace.members.policy import ROLE
-from crm_graph.graph.build import Slice
+from crm_graph.graph.schema.build import Slice
 
 SLICE = Slice(
     "members",

@@ -30,7 +30,7 @@ from graphql import (
 from crm_graph.executor.fields import Fetch
 from crm_graph.executor.plans import PlannedField
 from crm_graph.executor.results import Run
-from crm_graph.graph.cut import CutSchemas
+from crm_graph.graph.schema.cut import CutSchemas
 from crm_graph.kernel.caches import ByteCache
 
 MAX_BYTES = 16 * 1024 * 1024

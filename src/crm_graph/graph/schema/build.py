@@ -14,19 +14,19 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
-from crm_graph.graph.bind import SchemaBindings, bind
-from crm_graph.graph.derive import (
+from crm_graph.graph.reading.pages import PageLimits
+from crm_graph.graph.reading.sizes import guard_sizes, tell_sizes
+from crm_graph.graph.records.record import Extension, RootSpec, WatchSpec, apply_extension, record_of, spec_of
+from crm_graph.graph.records.registry import Registry
+from crm_graph.graph.records.scalars import SCALARS, tighten_builtin_scalars
+from crm_graph.graph.schema.bind import SchemaBindings, bind
+from crm_graph.graph.schema.derive import (
     aggregate_arguments,
     connection_arguments,
     derive,
     derived_annotation,
     watch_arguments,
 )
-from crm_graph.graph.reading.pages import PageLimits
-from crm_graph.graph.reading.sizes import guard_sizes, tell_sizes
-from crm_graph.graph.records.record import Extension, RootSpec, WatchSpec, apply_extension, record_of, spec_of
-from crm_graph.graph.records.registry import Registry
-from crm_graph.graph.records.scalars import SCALARS, tighten_builtin_scalars
 from crm_graph.permissions.definitions import Vocabulary
 from crm_graph.permissions.policy import Policy
 

@@ -22,11 +22,11 @@ from graphql import (
 )
 
 from crm_graph.executor.fields import BEYOND
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.reading.aggregates import aggregate_fields
 from crm_graph.graph.reading.orders import enum_name, order_keys
 from crm_graph.graph.reading.pruning import Kept, printed, prune, weight
 from crm_graph.graph.records.record import Record
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.caches import ByteCache
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.permissions.access import Access, compile_access

@@ -34,12 +34,12 @@ from graphql import (
 )
 
 from crm_graph.executor.fields import Batch, Column, Edge, Nested, Resolver
-from crm_graph.graph.build import BuiltSchema
 from crm_graph.graph.reading.aggregates import Aggregate
 from crm_graph.graph.reading.pages import TOTAL, Page
 from crm_graph.graph.reading.sizes import size_out
 from crm_graph.graph.reading.sources import AnyOf, Nodes
 from crm_graph.graph.records.record import Record
+from crm_graph.graph.schema.build import BuiltSchema
 
 MUTATION_COST = 10
 """A mutation: a transaction with an event, whatever it returns."""

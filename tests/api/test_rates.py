@@ -17,7 +17,7 @@ from crm_graph.domains.identity.clients.keys import ApiKeys
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.errors import LimitExceeded, RateLimited
 from crm_graph.kernel.settings import Settings
-from tests.domains.workspace.test_api_keys import make_client, make_key
+from tests.domains.identity.test_api_keys import make_client, make_key
 from tests.support.database import SavepointDatabase
 from tests.support.graph import Graph
 

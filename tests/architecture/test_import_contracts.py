@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import configparser
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,33 @@ VIOLATIONS = [
     ("permissions know no entity", "permissions/roles.py", "import crm_graph.domains"),
     ("no cycles between siblings", "graph/records/scalars.py", "import crm_graph.graph.schema.build"),
 ]
+
+
+DOMAINS = ROOT / "src" / "crm_graph" / "domains"
+GRAPHQL = {"graph", "exports"}
+"""Files and folders of a slice that may know GraphQL."""
+
+
+def _listed(contract: str, option: str) -> set[str]:
+    """Return what a contract lists under an option."""
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / ".importlinter")
+    return set(parser[f"importlinter:contract:{contract}"][option].split())
+
+
+def test_every_slice_has_a_contract_of_its_layers() -> None:
+    slices = {f"crm_graph.domains.{each.parent.parent.name}.{each.parent.name}" for each in DOMAINS.glob("*/*/*.py")}
+    contracts = ("slices", "accounts", "authorizations", "jobs")
+    assert slices == set().union(*(_listed(each, "containers") for each in contracts))
+
+
+def test_every_half_that_knows_no_graphql_is_held_to_it() -> None:
+    patterns = _listed("domain-halves", "source_modules")
+    for path in DOMAINS.glob("*/*/*.py"):
+        if path.stem in GRAPHQL or path.stem == "__init__":
+            continue
+        name = f"crm_graph.domains.{path.parent.parent.name}.{path.parent.name}.{path.stem}"
+        assert any(fnmatch(name, each) for each in patterns), f"{name} is in no pattern of `domain-halves`"
 
 
 def _lint(root: Path) -> subprocess.CompletedProcess[str]:

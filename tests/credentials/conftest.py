@@ -1,5 +1,5 @@
 """The fixtures of accounts, here too."""
 
-from tests.domains.workspace.conftest import accounts
+from tests.domains.conftest import accounts
 
 __all__ = ["accounts"]

@@ -17,7 +17,7 @@ from crm_graph.domains.catalog.products.policy import PRODUCT
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.kernel.errors import Refused
 from crm_graph.referring import Copied, Withheld
-from tests.domains.workspace.test_sensitive_reads import Asking
+from tests.domains.platform.test_sensitive_reads import Asking
 from tests.support.graph import Graph
 
 ALL = {"read": "ALL", "create": "ALL", "update": "ALL"}

@@ -2,8 +2,8 @@
 
     __table_args__ = (..., *encrypted("contact", "national_id"))
 
-is all that a table says. Writers (`work.py`, `transfer/`) encrypt what is marked, readers (`graph/reading/sealed.py`) decrypt
-it, so that nobody can forget to; and the database itself takes nothing into the column that is no ciphertext.
+is all that a table says. Writers (`work.py`, `transfer/`) encrypt what is marked, readers (`graph/reading/sealed.py`)
+decrypt it, so that nobody can forget to; and the database itself takes nothing into the column that is no ciphertext.
 """
 
 from __future__ import annotations

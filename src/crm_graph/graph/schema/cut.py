@@ -2,8 +2,8 @@
 
 By `crm-graph schema --role`, and by introspection, which answers each member with the schema cut to their roles.
 
-A cut says which members of which types stay (`graph/reading/pruning.py` makes a schema of that). It hides by permissions alone:
-grants that hide the same have one cut.
+A cut says which members of which types stay (`graph/reading/pruning.py` makes a schema of that). It hides by
+permissions alone: grants that hide the same have one cut.
 """
 
 from __future__ import annotations

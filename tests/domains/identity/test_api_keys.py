@@ -11,7 +11,7 @@ import pytest
 from crm_graph.domains.identity.clients.keys import MARK, PREFIX_LENGTH, ApiKeys, verify_key
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import Unauthenticated
-from tests.domains.workspace.test_api_clients import CREATE, DELETE, UPDATE
+from tests.domains.identity.test_api_clients import CREATE, DELETE, UPDATE
 from tests.support.graph import Graph
 
 CREATE_KEY = """mutation ($input: CreateApiKeyInput!) {

@@ -8,7 +8,7 @@ import pyotp
 
 from crm_graph.domains.identity.accounts.links import make_link
 from crm_graph.domains.identity.accounts.model import LinkPurpose
-from tests.domains.workspace.test_second_factor import CONFIRM, RENEW, enrol
+from tests.domains.identity.test_second_factor import CONFIRM, RENEW, enrol
 from tests.support.accounts import PASSWORD, WHO, WRONG, Accounts
 
 START = """mutation ($p: String!, $c: String) { startSecondFactor(input: {password: $p, code: $c}) {

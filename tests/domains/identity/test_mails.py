@@ -243,7 +243,7 @@ async def test_tokens_are_metered(mailing: Accounts, mail_server: MailServer) ->
 
 
 async def test_a_reset_leaves_the_second_factor(mailing: Accounts, mail_server: MailServer) -> None:
-    from tests.domains.workspace.test_second_factor import enrol
+    from tests.domains.identity.test_second_factor import enrol
 
     await enrol(mailing)
     token = await reset_token(mailing, mail_server)

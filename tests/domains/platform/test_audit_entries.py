@@ -26,7 +26,7 @@ from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
-from tests.domains.workspace.test_sensitive_reads import GRANTS, ROLE
+from tests.domains.platform.test_sensitive_reads import GRANTS, ROLE
 from tests.support.database import clone
 from tests.support.trail import connect
 

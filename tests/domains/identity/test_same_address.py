@@ -9,8 +9,8 @@ import pytest
 from crm_graph.domains.identity.accounts.meter import Kind, count, of_link, of_member
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.origin import Origin
-from tests.domains.workspace.test_mails import REQUEST, MailServer, deliver, mail_server, mailing
-from tests.domains.workspace.test_second_factor import enrol
+from tests.domains.identity.test_mails import REQUEST, MailServer, deliver, mail_server, mailing
+from tests.domains.identity.test_second_factor import enrol
 from tests.support.accounts import ELSEWHERE, PASSWORD, SIGN_IN, WRONG, Accounts, limited
 
 __all__ = ["mail_server", "mailing"]

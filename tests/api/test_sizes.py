@@ -34,6 +34,7 @@ MUTATIONS = (
 TEXTUAL = {"String", "JSON"}
 PLAIN = {"Int": 1, "Boolean": True, "ID": "x", "Decimal": "1", "DateTime": "2026-11-22T09:30:00Z", "Date": "2026-11-22"}
 MOST = "is the most"
+from crm_graph.work import Sent
 
 
 def value(size: Size, more: int) -> Any:
@@ -226,8 +227,8 @@ async def test_the_unit_of_work_holds_what_no_input_was_asked_for(graph: Graph) 
     values = {"kind": "COMPANY", "currency": "CNY", "annual_revenue": 1}
     for name, longest in {"name": "名" * 500, "external_id": "🚀" * 500, "website": "x" * 2_000}.items():
         async with context.begin() as work:
-            await create_customer(work, {**values, "name": "x", name: longest}, ())
+            await create_customer(work, Sent({**values, "name": "x", name: longest}))
         with pytest.raises(Refused) as refused:
             async with context.begin() as work:
-                await create_customer(work, {**values, "name": "x", name: longest + "x"}, ())
+                await create_customer(work, Sent({**values, "name": "x", name: longest + "x"}))
         assert (refused.value.code, refused.value.field) == ("INVALID", (to_camel_case(name),))

@@ -207,7 +207,7 @@ def _runner(spec: WriteSpec, record: Record, fields: Sequence[InputField]) -> Ca
 
 def _placed(refused: Refused, fields: Sequence[InputField]) -> Refused:
     """Return a refusal with the path of the input that it is about: a column's is that of the field that has it."""
-    if len(refused.field) == 1:
+    if len(refused.field) == 1 and refused.code in {"INVALID", "REQUIRED"}:
         place = next((each.places[refused.field[0]] for each in fields if refused.field[0] in each.places), None)
         if place is not None:
             return Refused(refused.code, refused.message, place)

@@ -25,6 +25,7 @@ from crm_graph.domains.service.tickets.graph import Ticket
 from crm_graph.graph.reading.sizes import MAX_FAULTS, column_size, is_filter, size_in
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.errors import Refused
+from crm_graph.work import Sent
 from tests.support.graph import Graph
 
 CORE = make_schema().core
@@ -34,7 +35,6 @@ MUTATIONS = (
 TEXTUAL = {"String", "JSON"}
 PLAIN = {"Int": 1, "Boolean": True, "ID": "x", "Decimal": "1", "DateTime": "2026-11-22T09:30:00Z", "Date": "2026-11-22"}
 MOST = "is the most"
-from crm_graph.work import Sent
 
 
 def value(size: Size, more: int) -> Any:

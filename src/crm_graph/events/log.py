@@ -106,7 +106,7 @@ COLUMNS = "xid::text::bigint, seq, workspace_id, type, entity, entity_id, actor,
 _VISIBLE = "xid < pg_snapshot_xmin(pg_current_snapshot())"
 _AFTER = Statement(
     f"SELECT {COLUMNS} FROM event WHERE (xid, seq) > ($1::text::xid8, $2) AND {_VISIBLE}"  # noqa: S608 - constants
-    " ORDER BY xid, seq LIMIT $3",
+    " ORDER BY event.xid, seq LIMIT $3",
     ("xid", "seq", "limit"),
     {},
 )

@@ -113,7 +113,7 @@ async def test_many_are_changed_and_deleted_in_a_few_statements(graph: Graph) ->
         inputs = [{"id": id_, "name": f"Bulk {again}.{number}", "city": None} for number, id_ in enumerate(ids)]
         found = (await graph.data(UPDATE, {"inputs": inputs}))["updateCustomers"]
     assert found["errors"] == []
-    assert graph.statements == 5
+    assert graph.statements == 11
     found = (await graph.data(DELETE, {"inputs": [{"id": id_} for id_ in ids]}))["deleteCustomers"]
     assert [each["deletedId"] for each in found["results"]] == ids
     assert await count(graph, "Bulk") == 0

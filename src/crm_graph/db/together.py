@@ -150,7 +150,7 @@ class Together:
         shape = _shape(statement.text) if len(group) > 1 else None
         if shape is None:
             return [await self._singly(each) for each in group]
-        order = range(len(group))
+        order = list(range(len(group)))
         if shape is _SELECT:  # locks are taken in one order, whoever takes them: else two would wait for each other
             order = sorted(order, key=lambda place: repr(group[place].arguments))
         types = await self._types(statement.text)
@@ -159,7 +159,7 @@ class Together:
             rows = await self._fetch(text, *arguments)
             found: list[list[asyncpg.Record] | BaseException] = [[] for _ in group]
             for row in rows:
-                found[order[row[NUMBER] - 1]].append(row)  # type: ignore[union-attr]
+                found[order[row[NUMBER] - 1]].append(row)
             return found
         await self._fetch("SAVEPOINT together")
         try:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import asyncpg
 
 from crm_graph.db.base import Row, table_of
-from crm_graph.db.rules import faults_of, rules_of, settled
+from crm_graph.db.rules import judges_of, rules_of, settled
 from crm_graph.db.session import Record
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import Policy
@@ -28,22 +28,26 @@ def settle(row: Row, written: Iterable[str]) -> None:
     columns = table_of(type(row)).c
     for name in written:
         value = getattr(row, name)
-        if settled(columns[name], value) is not value:
+        if isinstance(value, str) and settled(columns[name], value) is None:
             setattr(row, name, None)
 
 
 def refuse_unfit(row: Row, written: Iterable[str]) -> None:
-    """Raise Refused for a value that its column does not take: INVALID where one that is `written` is longer than its
-    declared size, blank, out of its bounds or no choice; REQUIRED where there must be one. What was stored when the
-    rules were others stays."""
-    columns = table_of(type(row)).c
+    """Raise Refused for a value that its column does not take, of the columns that are `written`: INVALID where one is
+    longer than its declared size, blank, out of its bounds or no choice; REQUIRED where there must be one. What was
+    stored when the rules were others stays."""
+    judges = judges_of(table_of(type(row)))
+    missing = None
     for name in written:
-        value = getattr(row, name)
-        for path, reason in faults_of(columns[name], value):
+        judge, value = judges.get(name), getattr(row, name)
+        if judge is None:
+            continue
+        if value is None and judge.needs_one:
+            missing = missing or name
+        for path, reason in judge.faults(value):
             raise Refused("INVALID", f"`{camel(name)}` {reason}.", (camel(name), *path))
-    for column in columns:
-        if not column.nullable and column.server_default is None and getattr(row, column.name) is None:
-            raise Refused("REQUIRED", f"`{camel(column.name)}` must have a value.", (camel(column.name),))
+    if missing is not None:
+        raise Refused("REQUIRED", f"`{camel(missing)}` must have a value.", (camel(missing),))
 
 
 def words(name: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, ClassVar, Self
 
 from sqlalchemy import (
@@ -150,6 +151,7 @@ def sorted_by(table: str, column: str) -> Index:
     return Index(f"ix_{table}_{column}_sorted", "workspace_id", sql_text(f"crm_sort_key({column})"), "id")
 
 
+@cache
 def columns_of(cls: type[Base]) -> Sequence[str]:
     """Return the column names of a mapped class in table order."""
-    return [column.name for column in table_of(cls).columns]
+    return tuple(column.name for column in table_of(cls).columns)

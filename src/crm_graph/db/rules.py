@@ -20,7 +20,7 @@ from sqlalchemy import CheckConstraint, Column, Table
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from crm_graph.db.base import Base, table_of
-from crm_graph.db.sizes import Fault, size_of
+from crm_graph.db.sizes import Fault, Size, size_of
 
 RULE = "rule"
 
@@ -124,19 +124,46 @@ def settled(column: Column[Any], value: Any) -> Any:
     return None if column.nullable and isinstance(value, str) and not value.strip() else value
 
 
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What is judged of a column's values."""
+
+    column: Column[Any]
+    needs_one: bool
+    """Whether it is never null, and has no default: then a blank text is refused too."""
+    size: Size | None
+    rule: Rule | None
+
+    def faults(self, value: Any) -> Iterator[Fault]:
+        """Yield what is wrong with a value: blank, too long, out of bounds, no choice. A null is not judged here."""
+        if value is None:
+            return
+        if self.needs_one and isinstance(value, str) and not value.strip():
+            yield (), "cannot be blank"
+            return
+        if self.size is not None:
+            yield from self.size.faults(value)
+        if self.rule is not None:
+            if not isinstance(value, Decimal | int | str | float):
+                raise TypeError(f"{self.column} has a rule, and holds {value!r}")
+            yield from self.rule.faults(value)
+
+
+@cache
+def judges_of(table: Table) -> Mapping[str, Judge]:
+    """Return what is judged of the values of a table's columns, of those that may be at fault, by column."""
+    rules = rules_of(table)
+    found = {}
+    for column in table.columns:
+        needs_one = not column.nullable and column.server_default is None
+        judge = Judge(column, needs_one, size_of(column), rules.get(column.name))
+        if judge.size is not None or judge.rule is not None or needs_one:
+            found[column.name] = judge
+    return found
+
+
 def faults_of(column: Column[Any], value: Any) -> Iterator[Fault]:
-    """Yield what is wrong with a value that a column is to hold: blank, too long, out of bounds, no choice. A null is
-    not judged here."""
-    if value is None:
-        return
-    if isinstance(value, str) and not value.strip() and not column.nullable and column.server_default is None:
-        yield (), "cannot be blank"
-        return
-    size = size_of(column)
-    if size is not None:
-        yield from size.faults(value)
-    rule = rules_of(column.table).get(column.name)
-    if rule is not None and not isinstance(value, Decimal | int | str | float):
-        raise TypeError(f"{column} has a rule, and holds {value!r}")
-    if rule is not None:
-        yield from rule.faults(value)
+    """Yield what is wrong with a value that a column is to hold; see `Judge`."""
+    judge = judges_of(column.table).get(column.name)
+    if judge is not None:
+        yield from judge.faults(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +27,8 @@ class TypeAccess:
     grants: tuple[Grant, ...]
     inherent: frozenset[str] = frozenset()
     """The fields that come with the object, as the schema says by their being non-null: no default hides them."""
+    _found: dict[tuple[str, str], Any] = field(default_factory=dict, compare=False, repr=False)
+    """What writers of rows have asked for before: each mutation asks it of the same few fields."""
 
     def scopes(self, verb: str) -> frozenset[str]:
         """Return the row scopes in which a verb is granted; ALL alone where one role has it."""
@@ -110,13 +112,16 @@ class TypeAccess:
 
     def _writers(self, name: str, verb: str) -> list[frozenset[str]]:
         """Return, for each grant by which a verb may write a field, the scopes that must all hold."""
-        return [
-            frozenset({grant.scope(verb), granted.scope}) - {ALL}
-            for grant in self.grants
-            if grant.scope(verb) != NONE
-            for granted in self.granted(grant, name)
-            if granted.scope != NONE and granted.writes(verb)
-        ]
+        found: list[frozenset[str]] | None = self._found.get((name, verb))
+        if found is None:
+            found = self._found[name, verb] = [
+                frozenset({grant.scope(verb), granted.scope}) - {ALL}
+                for grant in self.grants
+                if grant.scope(verb) != NONE
+                for granted in self.granted(grant, name)
+                if granted.scope != NONE and granted.writes(verb)
+            ]
+        return found
 
     def covers(self, other: TypeAccess, fields: Iterable[str], *, of_the_same: bool) -> bool:
         """Return whether all that another access shows of the fields, this one shows: the rows, and on each row each
@@ -141,12 +146,15 @@ class TypeAccess:
 
     def audited(self, name: str) -> bool:
         """Return whether reading a field is to be written to the log: some role that shows it asks for that."""
-        return any(
-            granted.audited and granted.level > Level.NONE and granted.scope != NONE
-            for grant in self.grants
-            if grant.scope(READ) != NONE
-            for granted in self.granted(grant, name)
-        )
+        found: bool | None = self._found.get((name, READ))
+        if found is None:
+            found = self._found[name, READ] = any(
+                granted.audited and granted.level > Level.NONE and granted.scope != NONE
+                for grant in self.grants
+                if grant.scope(READ) != NONE
+                for granted in self.granted(grant, name)
+            )
+        return found
 
     def partial(self, name: str) -> bool:
         """Return whether a field is withheld or masked on some of the rows that may be read."""

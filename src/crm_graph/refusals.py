@@ -13,23 +13,26 @@ from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import Policy
 
 
-def refuse_unwritable(found: Record, policy: Policy, given: Iterable[str]) -> None:
+def refuse_unwritable(found: Record, policy: Policy, given: Iterable[str], prefix: str = "write_") -> None:
     """Raise Refused FORBIDDEN at the first of the fields that may not be written on the row that was found."""
     for name in given:
-        if not found.get(f"write_{name}", True):  # null where a row has no owner: then it is nobody's to write
+        if not found.get(prefix + name, True):  # null where a row has no owner: then it is nobody's to write
             field = f"{name}Id" if f"{snake(name)}_id" in policy.table.c else name
             raise Refused(
                 "FORBIDDEN", f"Your roles do not allow to write `{name}` of this {words(policy.type)}.", (field,)
             )
 
 
-def settle(row: Row, written: Iterable[str]) -> None:
-    """Put what is stored of a value into its place, of the columns that are `written`: a blank text is none."""
-    columns = table_of(type(row)).c
+def settle(row: Row, written: Iterable[str]) -> bool:
+    """Put what is stored of a value into its place, of the columns that are `written`: a blank text is none. Returns
+    whether that changed the row."""
+    columns, changed = table_of(type(row)).c, False
     for name in written:
         value = getattr(row, name)
         if isinstance(value, str) and settled(columns[name], value) is None:
             setattr(row, name, None)
+            changed = True
+    return changed
 
 
 def refuse_unfit(row: Row, written: Iterable[str]) -> None:

@@ -36,9 +36,9 @@ async def test_a_batch_is_a_few_statements_whatever_its_size(graph: Graph, many:
     made = await create(graph, inputs)
     assert made["errors"] == []
     assert [each["customer"]["name"] for each in made["results"]] == [each["name"] for each in inputs]
-    # The guard; two savepoints within one, and their ends; the parent, the rows, what may be done with them, their
-    # events; and what the payload selects.
-    assert graph.statements == 12
+    # The guard; two savepoints within one, and their ends; the parent, the rows, their events; and what the payload
+    # selects.
+    assert graph.statements == 11
     created = "SELECT entity_id FROM event WHERE type = 'CustomerCreated' ORDER BY seq DESC LIMIT $1"
     rows = await graph.rows(created, many)
     assert [encode_id("cus", row[0]) for row in reversed(rows)] == [each["customer"]["id"] for each in made["results"]]

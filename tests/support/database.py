@@ -144,7 +144,7 @@ class OneLease(Lease):
     async def transaction(self, timeout_s: float | None = None) -> AsyncIterator[Session]:
         """Lend a session in a savepoint: as a transaction, it is rolled back by an exception."""
         async with self._one.savepoint():
-            session = Session(self._one)
+            session = Session(self._one, combined=True)
             yield session
             await session.finish()
 

@@ -30,7 +30,9 @@ class _Layout:
 @cache
 def _layout(cls: type[Base]) -> _Layout:
     columns = table_of(cls).columns
-    kinds = {column.name: next((to for kind, to in _KINDS if isinstance(column.type, kind)), None) for column in columns}
+    kinds = {
+        column.name: next((to for kind, to in _KINDS if isinstance(column.type, kind)), None) for column in columns
+    }
     return _Layout(tuple(kinds), {name: convert for name, convert in kinds.items() if convert is not None})
 
 

@@ -5,7 +5,7 @@ Both run compiled statements on asyncpg. Neither commits: the unit of work of th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from sqlalchemy import ClauseElement
 
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.db.together import Together
+from crm_graph.db.waiting import Refusal, Write, batches
 from crm_graph.kernel.errors import CrmError
 
 Record = asyncpg.Record
@@ -103,18 +104,22 @@ class Savepoint:
         """Take it back."""
         if not self.undone:
             self.undone = True
+            self._session._waiting.clear()
             await self._session._say("ROLLBACK TO SAVEPOINT attempt")
 
 
 class Session(ReadSession):
     """Runs reading and writing statements inside the transaction of one unit of work.
 
-    Whoever opens it calls `finish` before the transaction commits; `finishing` is what is to be done then.
+    Whoever opens it calls `finish` before the transaction commits; `finishing` is what is to be done then. `combined`
+    says whether the database writes several tables in one statement.
     """
 
-    def __init__(self, connection: Connection, trust: Trust | None = None) -> None:
+    def __init__(self, connection: Connection, trust: Trust | None = None, *, combined: bool = False) -> None:
         super().__init__(connection, trust)
+        self.combined = combined
         self.finishing: list[Callable[[], Awaitable[None]]] = []
+        self._waiting: list[Write] = []
         self.together: Together | None = None
         """The operations that run together in it; None where it runs one."""
 
@@ -122,12 +127,41 @@ class Session(ReadSession):
         """Run a compiled statement and return its rows; of operations that run together, when all of them wait."""
         if self.together is not None:
             return await self.together.ask(statement, values)
+        if self._waiting:
+            await self.write()
         return await super().fetch(statement, values)
+
+    async def later(
+        self, statement: Statement, values: Mapping[str, Any], row: Hashable, refusal: Refusal | None = None
+    ) -> None:
+        """Run a writing statement before this session reads or commits, together with the others that wait
+        (`db/waiting.py`). It answers no rows, and names the row that it writes. Raises what `refusal` makes of a
+        constraint that does not hold: now, or when it is written."""
+        if self.together is None:
+            self._waiting.append(Write(statement, values, row, refusal))
+            return
+        try:
+            await self.together.ask(statement, values)
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise error if refusal is None else refusal(error) from error
+
+    async def write(self) -> None:
+        """Send the writes that wait."""
+        writes, self._waiting = self._waiting, []
+        for batch in batches(writes, combined=self.combined):
+            text, arguments = batch.sent()
+            self.statements += 1
+            try:
+                await self.connection.fetch(text, *arguments)
+            except asyncpg.IntegrityConstraintViolationError as error:
+                raise batch.refused(error) from error
 
     async def finish(self) -> None:
         """Do what units of work have left for the end of the transaction."""
         for finish in self.finishing:
             await finish()
+        if self._waiting:
+            await self.write()
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[Savepoint]:
@@ -143,6 +177,8 @@ class Session(ReadSession):
             await self._say("RELEASE SAVEPOINT attempt")
 
     async def _say(self, text: str) -> None:
+        if self._waiting:
+            await self.write()
         self.statements += 1
         await self.connection.fetch(text)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+from sqlalchemy.types import NullType
 
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
 
@@ -28,6 +29,8 @@ class Statement:
     text: str
     names: tuple[str, ...]
     defaults: Mapping[str, Any]
+    types: tuple[str, ...] | None = None
+    """The types of its arguments, as SQL; None where only Postgres knows them."""
     _guarded: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
@@ -41,6 +44,11 @@ class Statement:
     def reads(self) -> bool:
         """Whether this is a SELECT, which may begin with its common tables."""
         return self.text.startswith(("SELECT", "WITH"))
+
+    @property
+    def table(self) -> str:
+        """The table that a writing statement writes."""
+        return _WRITTEN.match(self.text)[1]  # type: ignore[index] # one that writes begins so
 
     def guarded(self, condition: str, arguments: int) -> str:
         """Return the text as a subquery that yields no rows where a condition over so many arguments fails.
@@ -61,7 +69,10 @@ def compile_statement(expression: ClauseElement) -> Statement:
     """Compile an expression for asyncpg. Binds made with `bindparam(name)` are filled in at run time."""
     text, names, binds = _compiled(expression)
     defaults = {name: binds[name].value for name in names if not binds[name].required}
-    return Statement(text, tuple(names), defaults)
+    of = [binds[name].type for name in names]
+    known = not any(isinstance(each, NullType) for each in of)
+    types = tuple(str(each.compile(dialect=_DIALECT)) for each in of) if known else None
+    return Statement(text, tuple(names), defaults, types)
 
 
 @cache
@@ -107,3 +118,4 @@ def compile_for_many(expression: ClauseElement, shared: frozenset[str], rows: st
 
 
 _PLACEHOLDER = re.compile(r"\$(\d+)")
+_WRITTEN = re.compile(r"(?:INSERT INTO|UPDATE|DELETE FROM) (\S+)")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Table, and_, case, false, or_
@@ -123,6 +123,15 @@ class TypeAccess:
             ]
         return found
 
+    def over_whole(self) -> TypeAccess:
+        """Return what the roles may do with parts of a whole, as an access over rows of the whole: for one that is not
+        written yet."""
+        assert self.policy.parent is not None
+        whole, _ = self.policy.parent
+        scopes = {scope: partial(_predicate_of, whole, scope) for scope in whole.whole.scopes}
+        policy = replace(self.policy, table=whole.table, parent=None, in_version=None, scopes=scopes)
+        return TypeAccess(policy, self.grants, self.inherent)
+
     def covers(self, other: TypeAccess, fields: Iterable[str], *, of_the_same: bool) -> bool:
         """Return whether all that another access shows of the fields, this one shows: the rows, and on each row each
         field at that level at least. `of_the_same`: both are asked by one member with one circle, so that a scope is
@@ -174,6 +183,12 @@ class TypeAccess:
             predicates = [self.policy.predicate(scope, rows) for scope in sorted(scopes)]
             found.append(and_(*(predicate for predicate in predicates if predicate is not None)))
         return or_(*found)
+
+
+def _predicate_of(policy: Policy, scope: str, rows: FromClause) -> ColumnElement[bool]:
+    predicate = policy.predicate(scope, rows)
+    assert predicate is not None
+    return predicate
 
 
 @dataclass(frozen=True)

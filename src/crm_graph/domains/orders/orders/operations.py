@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from sqlalchemy import bindparam, select
@@ -26,10 +27,7 @@ from crm_graph.domains.orders.orders.events import (
 from crm_graph.domains.orders.orders.lines import at_line, check_count, may_write_lines, new_line, price, totals_of
 from crm_graph.domains.orders.orders.model import Order, OrderCounter, OrderLine, OrderStatus, OrderStatusChange
 from crm_graph.domains.orders.orders.policy import ORDER, ORDER_LINE, ORDER_STATUS_CHANGE
-from crm_graph.domains.sales.opportunities.model import Opportunity
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, OPPORTUNITY_LINE
-from crm_graph.domains.workspace.members.model import Member
-from crm_graph.domains.workspace.members.policy import MEMBER
 from crm_graph.domains.workspace.workspaces.operations import shown_base_currency
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.policy import UUID, Policy, workspace
@@ -67,13 +65,15 @@ async def create_order(
     work.may(ORDER, CREATE, given)
     of_lines = may_write_lines(work, CREATE, {name for line in lines for name in line}) if lines else ()
     check_count(len(lines), "lines")
-    await _check_references(work, values)
+    await work.check_references(Order, values)
     order = await _draft(work, values)
-    made = []
-    for index, line in enumerate(lines):
-        with at_line(index):
-            made.append(await new_line(work, order, line))
+    made = await work.all_together([partial(_line_at, work, order, *numbered) for numbered in enumerate(lines)])
     return await _open(work, order, made, given, of_lines)
+
+
+async def _line_at(work: Work, order: Order, index: int, values: Mapping[str, Any]) -> OrderLine:
+    with at_line(index):
+        return await new_line(work, order, values)
 
 
 async def create_order_from_opportunity(
@@ -104,7 +104,7 @@ async def update_order(
     """Change an order's data; its discount and customer only in DRAFT."""
     order = await work.get(Order, ORDER, id_, UPDATE, if_version, given=given)
     _check(values)
-    await _check_references(work, values)
+    await work.check_references(Order, values)
     if values.get("customer_id", order.customer_id) != order.customer_id:
         order.check_draft("The customer of an order", "customerId")
     for name, value in values.items():
@@ -194,12 +194,16 @@ async def _open(
     """Write a new order with its lines and the first entry of its history; `given` and `of_lines` are the GraphQL
     fields of both that were asked for."""
     order.add_up((line.total for line in lines), "lines")
+    for index, line in enumerate(lines):
+        with at_line(index):
+            work.check_fit(line)
+    work.check_fit(order)
+    await work.check_new(order, ORDER, given, [(ORDER_LINE, of_lines)])
     if not order.number:
         order.number = await _next_number(work, order.ordered_on)
     await work.create(order, ORDER, OrderCreated(), given)
     for line in lines:
         await work.add_part(line, ORDER_LINE)
-        await work.check_written(line, ORDER_LINE, CREATE, of_lines)
     await _remember(work, order, None, None)
     return order.id
 
@@ -276,15 +280,6 @@ async def _remember(work: Work, order: Order, before: str | None, reason: str | 
         reason=reason,
     )
     await work.add_part(change, ORDER_STATUS_CHANGE)
-
-
-async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
-    if values.get("customer_id") is not None:
-        await work.refer(Customer, CUSTOMER, values["customer_id"], "customerId")
-    if values.get("opportunity_id") is not None:
-        await work.refer(Opportunity, OPPORTUNITY, values["opportunity_id"], "opportunityId")
-    if values.get("owner_id") is not None:
-        await work.refer(Member, MEMBER, values["owner_id"], "ownerId")
 
 
 def _check(values: Mapping[str, Any]) -> None:

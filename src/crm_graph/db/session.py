@@ -14,7 +14,7 @@ import asyncpg
 from sqlalchemy import ClauseElement
 
 from crm_graph.db.statements import Statement, compile_statement
-from crm_graph.db.together import Together
+from crm_graph.db.together import BY, Together
 from crm_graph.kernel.errors import CrmError
 
 Record = asyncpg.Record
@@ -149,6 +149,14 @@ class Session(ReadSession):
     async def execute(self, statement: Statement, values: Mapping[str, Any]) -> list[Record]:
         """Run a compiled writing statement; the rows are those of its RETURNING clause."""
         return await self.fetch(statement, values)
+
+    async def count(self, statement: Statement, values: Mapping[str, Any]) -> int:
+        """Return the next number of a counter, by a statement that counts `by` further and returns the last number. Its
+        row stays locked until the transaction ends, so that numbers have no gaps: called as late as can be."""
+        if self.together is not None:
+            return await self.together.count(statement, values)
+        number: int = (await self.execute(statement, {**values, BY: 1}))[0][0]
+        return number
 
     async def run(self, expression: ClauseElement, values: Sequence[Mapping[str, Any]] = ({},)) -> None:
         """Compile a writing expression once and run it for each set of values."""

@@ -8,25 +8,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import asyncpg
 from sqlalchemy import ClauseElement
 
 from crm_graph.db.statements import Statement, compile_statement
-from crm_graph.db.together import BY, Together
+from crm_graph.db.together import BY, Connection, Together
 from crm_graph.kernel.errors import CrmError
 
 Record = asyncpg.Record
 """A fetched row: a tuple that can also be read by column name."""
-
-
-class Connection(Protocol):
-    """What a session needs of asyncpg: a connection, or whatever lends one per statement."""
-
-    async def fetch(self, query: str, *args: Any) -> list[Record]:
-        """Run one statement and return its rows."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

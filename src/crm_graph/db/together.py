@@ -18,13 +18,11 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 
-if TYPE_CHECKING:
-    from crm_graph.db.session import Connection, Session
-    from crm_graph.db.statements import Statement
+from crm_graph.db.statements import Statement
 
 T = TypeVar("T")
 RESUMED_AT_ONCE = 50
@@ -33,6 +31,26 @@ BY = "by"
 """The bind of a counting statement that says by how much."""
 NUMBER = "together_n"
 """The last column of the rows of a statement over many: which of them they answer."""
+
+
+class Connection(Protocol):
+    """What a session needs of asyncpg: a connection, or whatever lends one per statement."""
+
+    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
+        """Run one statement and return its rows."""
+        ...
+
+
+class Session(Protocol):
+    """What running together needs of a session (`session.py`)."""
+
+    connection: Connection
+    statements: int
+    together: Together | None
+
+    async def confirm(self) -> None:
+        """Ask for the guard, if nothing has answered it yet."""
+        ...
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from graphql import GraphQLField, GraphQLSchema, get_named_type
+from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, get_named_type
 
 from crm_graph.graph.writes import MANY_KEY
 from tests.permissions.tables import catalog, customers, marketing, orders, sales, service, workspace
@@ -63,7 +63,9 @@ def mutation(world: World, write: Write) -> str:
 def mutation_of_many(world: World, name: str) -> str:
     """Return the operation of a mutation of many, with all that its payload can tell."""
     field = _fields(world)[name]
-    results = get_named_type(field.type).fields["results"].type
+    payload = get_named_type(field.type)
+    assert isinstance(payload, GraphQLObjectType)
+    results = payload.fields["results"].type
     answer = f"{{ results {_payload(world, results)} errors {{ code }} }}"
     return f"mutation ($inputs: {field.args['inputs'].type}) {{ {name}(inputs: $inputs) {answer} }}"
 

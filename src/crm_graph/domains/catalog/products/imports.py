@@ -8,7 +8,7 @@ from crm_graph.domains.catalog.products.events import ProductCreated, ProductUpd
 from crm_graph.domains.catalog.products.model import Product
 from crm_graph.domains.catalog.products.policy import PRODUCT
 from crm_graph.domains.workspace.workspaces.operations import base_currency
-from crm_graph.transfer.spec import Draft, ImportSpec, Target, currency, decimal, string, truth
+from crm_graph.transfer.spec import Draft, ImportSpec, Target, columns_of
 from crm_graph.work import Work
 
 PRODUCT_TARGET = Target(Product, PRODUCT, "prd", ("sku", "name"))
@@ -33,15 +33,7 @@ IMPORTS = (
         model=Product,
         policy=PRODUCT,
         prefix="prd",
-        columns=(
-            string("sku"),
-            string("name", required=True),
-            string("series"),
-            string("description"),
-            decimal("price"),
-            currency("price"),
-            truth("active", default=True),
-        ),
+        columns=columns_of(Product, required=("name",), money={"currency": "price"}),
         matches=(("sku",), ("name",)),
         unique=(("sku",),),
         created=lambda _: ProductCreated(),

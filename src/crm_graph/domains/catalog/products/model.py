@@ -26,4 +26,4 @@ class Product(Row):
     description: Mapped[LongText | None]
     price: Mapped[Amount | None]
     currency: Mapped[CurrencyCode | None]
-    active: Mapped[bool] = mapped_column(server_default=true())
+    active: Mapped[bool] = mapped_column(default=True, server_default=true())

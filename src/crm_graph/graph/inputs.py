@@ -30,6 +30,7 @@ from crm_graph.graph.records.record import (
     Writing,
 )
 from crm_graph.graph.records.registry import Registry, python_type
+from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.money import round_amount
 from crm_graph.work import Sent
 
@@ -51,6 +52,8 @@ class InputField:
     optional: bool = False
     """Whether it may be left out of the input, and is not null there unless it is sent so (`Maybe`)."""
     required: bool = False
+    kept: bool = False
+    """Whether there must be a value, so that null does not clear it."""
     bare: bool = False
     keeps_currency: bool = False
     """Whether the record keeps a currency of its own when an amount is cleared."""
@@ -114,7 +117,8 @@ def _input_field(
     annotation = base
     if not required and default is None:
         annotation = _MAYBE[base | None] if optional else base | None
-    if optional and not required and not of.nullable:
+    kept = writing.required if writing.required is not None else not of.nullable
+    if optional and not required and kept:
         description = f"{description} It cannot be cleared."
     return InputField(
         column if target is not None else each.python_name,
@@ -127,6 +131,7 @@ def _input_field(
         default,
         optional=optional and not required,
         required=required and default is None,
+        kept=kept,
         bare=writing.bare,
         keeps_currency=isinstance(spec, MoneySpec) and not record.table.c[spec.currency].nullable,
         size=None if target is not None or isinstance(spec, MoneySpec) else column_size(of),
@@ -181,8 +186,8 @@ def input_type(name: str, how: str, about: str, record: Record, fields: Sequence
 
 def sent_of(input_: Any, fields: Sequence[InputField], record: Record) -> Sent:
     """Return what a client sent, an explicit null of an update included. A value that is the field's default anyway
-    writes nothing, nor does naming the whole that a part is added to. Raises Refused NOT_FOUND for what is no id of its
-    type."""
+    writes nothing, nor does naming the whole that a part is added to. Raises Refused: REQUIRED for a null where there
+    must be a value, NOT_FOUND for what is no id of its type."""
     values: dict[str, Any] = {}
     names: list[str] = []
     for each in fields:
@@ -190,6 +195,9 @@ def sent_of(input_: Any, fields: Sequence[InputField], record: Record) -> Sent:
         if value is None:
             continue
         value = value.value if isinstance(value, strawberry.Some) else value
+        if value is None and each.kept:
+            name = to_camel_case(each.attribute)
+            raise Refused("REQUIRED", f"`{name}` must have a value.", (name,))
         whole = record.policy.parent is not None and each.column == record.policy.parent[1]
         if not whole and (each.default is None or value != each.default):
             names.append(each.writes)

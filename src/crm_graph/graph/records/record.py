@@ -140,9 +140,9 @@ def sent(
 ) -> Writing:
     """Say that clients send a field, by `create` and by `update` unless one is ruled out.
 
-    A new record needs it where its column is not null and has no default, unless `required` says so or not; `otherwise`
-    says what it is when it is left out: "you". Money is sent `bare`, as an amount, where something else says its
-    currency.
+    A new record needs it where its column is not null and has no default, unless `required` says so or not, and null
+    clears it where it may be null; `otherwise` says what it is when it is left out: "you". Money is sent `bare`, as an
+    amount, where something else says its currency.
     """
     return Writing(create, update, required, otherwise, bare)
 

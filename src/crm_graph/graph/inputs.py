@@ -32,6 +32,7 @@ from crm_graph.graph.records.record import (
 from crm_graph.graph.records.registry import Registry, python_type
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.money import round_amount
+from crm_graph.refusals import one_currency
 from crm_graph.work import Sent
 
 _MAYBE: Any = strawberry.Maybe
@@ -56,7 +57,7 @@ class InputField:
     """Whether there must be a value, so that null does not clear it."""
     bare: bool = False
     keeps_currency: bool = False
-    """Whether the record keeps a currency of its own when an amount is cleared."""
+    """Whether the record has a currency of its own, or for other amounts too: it stays when this one is cleared."""
     size: Any = None
     places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Where in the input a column's value is, by the column's name in camel case, where it is not called like that."""
@@ -133,7 +134,7 @@ def _input_field(
         required=required and default is None,
         kept=kept,
         bare=writing.bare,
-        keeps_currency=isinstance(spec, MoneySpec) and not record.table.c[spec.currency].nullable,
+        keeps_currency=isinstance(spec, MoneySpec) and record.keeps_currency(spec.currency),
         size=None if target is not None or isinstance(spec, MoneySpec) else column_size(of),
         places=places,
     )
@@ -154,13 +155,14 @@ _ABOUT = {
     "update": "Changes to {one}; what is left out stays, null clears.",
     "delete": "{One} to delete.",
     "remove": "{One} to take off what it is part of.",
-    "transition": "{One} to take a step.",
-    "transition_with": "{One} to take a step, with what the step needs.",
+    "transition": "{One} to {verb}.",
+    "transition_with": "{One} to {verb}, and what that needs.",
 }
 
 
-def input_type(name: str, how: str, about: str, record: Record, fields: Sequence[InputField]) -> type:
-    """Return the Strawberry class of an input with these fields."""
+def input_type(name: str, how: str, verb: str, about: str, record: Record, fields: Sequence[InputField]) -> type:
+    """Return the Strawberry class of an input with these fields; `about` describes it, where that is not to be
+    derived."""
     what, one = record.words, record.one
     annotations: dict[str, Any] = {}
     namespace: dict[str, Any] = {"__module__": __name__, "__annotations__": annotations}
@@ -180,14 +182,14 @@ def input_type(name: str, how: str, about: str, record: Record, fields: Sequence
             options["metadata"] = {SIZE_KEY: each.size}
         add(each.attribute, each.annotation, each.description, **options)
     how = "remove" if how == "delete" and record.policy.parent is not None else how
-    description = about or _ABOUT[how].format(what=what, one=one, One=one[:1].upper() + one[1:])
+    description = about or _ABOUT[how].format(what=what, one=one, One=one[:1].upper() + one[1:], verb=verb)
     return strawberry.input(type(name, (), namespace), name=name, description=description)
 
 
 def sent_of(input_: Any, fields: Sequence[InputField], record: Record) -> Sent:
     """Return what a client sent, an explicit null of an update included. A value that is the field's default anyway
     writes nothing, nor does naming the whole that a part is added to. Raises Refused: REQUIRED for a null where there
-    must be a value, NOT_FOUND for what is no id of its type."""
+    must be a value, NOT_FOUND for what is no id of its type, INVALID for amounts in two currencies that share one."""
     values: dict[str, Any] = {}
     names: list[str] = []
     for each in fields:
@@ -202,7 +204,11 @@ def sent_of(input_: Any, fields: Sequence[InputField], record: Record) -> Sent:
         if not whole and (each.default is None or value != each.default):
             names.append(each.writes)
         if isinstance(each.spec, MoneySpec):
-            values |= _money(each, each.spec, value)
+            money = _money(each, each.spec, value)
+            known, currency = values.get(each.spec.currency), money.get(each.spec.currency)
+            if None not in {known, currency} and known != currency:
+                raise Refused("INVALID", one_currency(record.words), (each.attribute, "currency"))
+            values |= money
         elif each.target is not None and value is not None:
             values[each.column] = key_of(each.target, value, to_camel_case(each.attribute))
         else:

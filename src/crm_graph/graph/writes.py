@@ -152,7 +152,7 @@ def bind_writes(mutation: type, registry: Registry) -> None:
         record = record_of(cls)
         fields = fields_of(spec.how, spec.needs, spec.takes, record, registry)
         name = f"{_pascal(each.python_name)}Input"
-        input_ = spec.input or input_type(name, spec.how, spec.about, record, fields)
+        input_ = spec.input or input_type(name, spec.how, spec.verb, spec.about, record, fields)
         if spec.how != "delete" and record.name not in payloads:
             payloads[record.name] = _payload(record)
         payload = DeletePayload if spec.how == "delete" else payloads[record.name]

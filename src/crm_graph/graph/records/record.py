@@ -333,6 +333,10 @@ class Record:
                 case _:
                     pass
 
+    def keeps_currency(self, currency: str) -> bool:
+        """Return whether a currency column holds one without an amount, or with another amount than one."""
+        return not self.table.c[currency].nullable or self._amounts_in(currency) > 1
+
     def _amounts_in(self, currency: str) -> int:
         """Return how many amounts share a currency column."""
         return sum(isinstance(spec, MoneySpec) and spec.currency == currency for _, spec in self.specs().values())

@@ -33,7 +33,17 @@ from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
 from crm_graph.permissions.policy import Policy
 from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.referring import NOTHING, Reads, Referred
-from crm_graph.refusals import camel, input_of, misfit, refuse_unfit, refuse_unwritable, settle, taken, words
+from crm_graph.refusals import (
+    camel,
+    input_of,
+    misfit,
+    refuse_mixed,
+    refuse_unfit,
+    refuse_unwritable,
+    settle,
+    taken,
+    words,
+)
 from crm_graph.statements import (
     delete_statement,
     get_statement,
@@ -159,9 +169,10 @@ class Work:
     async def revise(
         self, model: type[R], policy: Policy, id_: str, sent: Sent, if_version: int | None, verb: str = UPDATE
     ) -> R:
-        """Return a row, locked, with what was sent put into it; it is not written yet. Raises as `get` does, and as
-        `draft` does for what it would point to."""
+        """Return a row, locked, with what was sent put into it; it is not written yet. Raises as `get` does, as `draft`
+        does for what it would point to, and Refused INVALID for amounts in two currencies."""
         row = await self.get(model, policy, id_, verb, if_version, given=sent.fields)
+        refuse_mixed(row, sent.values, policy)
         await self.check_references(model, sent.values)
         for name, value in sent.values.items():
             setattr(row, name, value)

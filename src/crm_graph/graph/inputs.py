@@ -31,8 +31,9 @@ from crm_graph.graph.records.record import (
     Writing,
 )
 from crm_graph.graph.records.registry import Registry, python_type
+from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.money import round_amount
-from crm_graph.refusals import below
+from crm_graph.refusals import below, one_currency
 from crm_graph.work import Sent
 
 _MAYBE: Any = strawberry.Maybe
@@ -67,9 +68,11 @@ class InputField:
     optional: bool = False
     """Whether it may be left out of the input, and is not null there unless it is sent so (`Maybe`)."""
     required: bool = False
+    kept: bool = False
+    """Whether there must be a value, so that null does not clear it."""
     bare: bool = False
     keeps_currency: bool = False
-    """Whether the record keeps a currency of its own when an amount is cleared."""
+    """Whether the record has a currency of its own, or for other amounts too: it stays when this one is cleared."""
     size: Any = None
     places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Where in the input a column's value is, by the column's name in camel case, where it is not called like that."""
@@ -133,7 +136,8 @@ def _input_field(
     annotation = base
     if not required and default is None:
         annotation = _MAYBE[base | None] if optional else base | None
-    if optional and not required and not of.nullable:
+    kept = writing.required if writing.required is not None else not of.nullable
+    if optional and not required and kept:
         description = f"{description} It cannot be cleared."
     return InputField(
         column if target is not None else each.python_name,
@@ -147,8 +151,9 @@ def _input_field(
         usual,
         optional=optional and not required,
         required=required and default is None,
+        kept=kept,
         bare=writing.bare,
-        keeps_currency=isinstance(spec, MoneySpec) and not record.table.c[spec.currency].nullable,
+        keeps_currency=isinstance(spec, MoneySpec) and record.keeps_currency(spec.currency),
         size=None if target is not None or isinstance(spec, MoneySpec) else column_size(of),
         places=places,
     )
@@ -161,7 +166,7 @@ def parts_field(name: str, record: Record, at_most: int, whole: Record, registry
     fields = tuple(
         each for each in fields_of("create", (), (), record, registry) if each.column != record.policy.parent[1]
     )
-    input_ = input_type(f"{record.name}Input", "part", "", record, fields)
+    input_ = input_type(f"{record.name}Input", "part", "", "", record, fields)
     _, spec = whole.specs()[to_camel_case(name)]
     return InputField(
         name,
@@ -191,13 +196,14 @@ _ABOUT = {
     "update": "Changes to {one}; what is left out stays, null clears.",
     "delete": "{One} to delete.",
     "remove": "{One} to take off what it is part of.",
-    "transition": "{One} to take a step.",
-    "transition_with": "{One} to take a step, with what the step needs.",
+    "transition": "{One} to {verb}.",
+    "transition_with": "{One} to {verb}, and what that needs.",
 }
 
 
-def input_type(name: str, how: str, about: str, record: Record, fields: Sequence[InputField]) -> type:
-    """Return the Strawberry class of an input with these fields."""
+def input_type(name: str, how: str, verb: str, about: str, record: Record, fields: Sequence[InputField]) -> type:
+    """Return the Strawberry class of an input with these fields; `about` describes it, where that is not to be
+    derived."""
     what, one = record.words, record.one
     annotations: dict[str, Any] = {}
     namespace: dict[str, Any] = {"__module__": __name__, "__annotations__": annotations}
@@ -217,14 +223,14 @@ def input_type(name: str, how: str, about: str, record: Record, fields: Sequence
             options["metadata"] = {SIZE_KEY: each.size}
         add(each.attribute, each.annotation, each.description, **options)
     how = "remove" if how == "delete" and record.policy.parent is not None else how
-    description = about or _ABOUT[how].format(what=what, one=one, One=one[:1].upper() + one[1:])
+    description = about or _ABOUT[how].format(what=what, one=one, One=one[:1].upper() + one[1:], verb=verb)
     return strawberry.input(type(name, (), namespace), name=name, description=description)
 
 
 def sent_of(input_: Any, fields: Sequence[InputField], record: Record) -> Sent:
     """Return what a client sent, an explicit null of an update included. A value that is the field's default anyway
-    writes nothing, nor does naming the whole that a part is added to. Raises Refused NOT_FOUND for what is no id of its
-    type."""
+    writes nothing, nor does naming the whole that a part is added to. Raises Refused: REQUIRED for a null where there
+    must be a value, NOT_FOUND for what is no id of its type, INVALID for amounts in two currencies that share one."""
     values: dict[str, Any] = {}
     names: list[str] = []
     parts: dict[str, Sequence[Sent]] = {}
@@ -236,11 +242,18 @@ def sent_of(input_: Any, fields: Sequence[InputField], record: Record) -> Sent:
             parts[each.attribute] = [_part(each, place, part) for place, part in enumerate(value)]
             continue
         value = value.value if isinstance(value, strawberry.Some) else value
+        if value is None and each.kept:
+            name = to_camel_case(each.attribute)
+            raise Refused("REQUIRED", f"`{name}` must have a value.", (name,))
         whole = record.policy.parent is not None and each.column == record.policy.parent[1]
         if not whole and (each.usual is None or value != each.usual):
             names.append(each.writes)
         if isinstance(each.spec, MoneySpec):
-            values |= _money(each, each.spec, value)
+            money = _money(each, each.spec, value)
+            known, currency = values.get(each.spec.currency), money.get(each.spec.currency)
+            if None not in {known, currency} and known != currency:
+                raise Refused("INVALID", one_currency(record.words), (each.attribute, "currency"))
+            values |= money
         elif each.target is not None and value is not None:
             values[each.column] = key_of(each.target, value, to_camel_case(each.attribute))
         else:

@@ -171,7 +171,7 @@ def bind_writes(mutation: type, registry: Registry) -> None:
         for attribute, (cls, at_most) in spec.parts.items():
             fields = (*fields, parts_field(attribute, record_of(cls), at_most, record, registry))
         name = f"{_pascal(each.python_name)}Input"
-        input_ = spec.input or input_type(name, spec.how, spec.about, record, fields)
+        input_ = spec.input or input_type(name, spec.how, spec.verb, spec.about, record, fields)
         if spec.how != "delete" and record.name not in payloads:
             payloads[record.name] = _payload(record)
         payload = DeletePayload if spec.how == "delete" else payloads[record.name]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar
 
 import asyncpg
 
 from crm_graph.db.base import Row, table_of
-from crm_graph.db.rules import judges_of, rules_of, settled
+from crm_graph.db.rules import currencies_of, disorder_of, judges_of, rules_of, settled
 from crm_graph.db.session import Record
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import Policy
@@ -23,24 +26,47 @@ def refuse_unwritable(found: Record, policy: Policy, given: Iterable[str], prefi
             )
 
 
-def settle(row: Row, written: Iterable[str]) -> bool:
-    """Put what is stored of a value into its place, of the columns that are `written`: a blank text is none. Returns
-    whether that changed the row."""
-    columns, changed = table_of(type(row)).c, False
+T = TypeVar("T")
+
+
+@contextmanager
+def below(*path: str | int) -> Iterator[None]:
+    """Put the path of a refusal below a place of the input: `quantity` is `lines.0.quantity`."""
+    try:
+        yield
+    except Refused as refused:
+        raise Refused(refused.code, refused.message, (*map(str, path), *refused.field)) from refused
+
+
+def required(value: T | None, path: str) -> T:
+    """Return a value that must not be null. Raises Refused REQUIRED at `path`."""
+    if value is None:
+        raise Refused("REQUIRED", f"`{path}` must have a value.", (path,))
+    return value
+
+
+def settle(row: Row, written: Collection[str]) -> bool:
+    """Put what is stored of a value into its place, of the columns that are `written`: a blank text is none, and the
+    currency goes with the last of its amounts. Returns whether that changed the row."""
+    table, changed = table_of(type(row)), False
     for name in written:
         value = getattr(row, name)
-        if isinstance(value, str) and settled(columns[name], value) is None:
+        if isinstance(value, str) and settled(table.c[name], value) is None:
             setattr(row, name, None)
             changed = True
+    for currency, amounts in currencies_of(table).items():
+        if any(name in written for name in amounts) and all(getattr(row, name) is None for name in amounts):
+            changed = changed or getattr(row, currency) is not None
+            setattr(row, currency, None)
     return changed
 
 
-def refuse_unfit(row: Row, written: Iterable[str]) -> None:
+def refuse_unfit(row: Row, written: Collection[str]) -> None:
     """Raise Refused for a value that its column does not take, of the columns that are `written`: INVALID where one is
-    longer than its declared size, blank, out of its bounds or no choice; REQUIRED where there must be one. What was
-    stored when the rules were others stays."""
-    judges = judges_of(table_of(type(row)))
-    missing = None
+    longer than its declared size, blank, out of its bounds, no choice or before another one; REQUIRED where there must
+    be one. What was stored when the rules were others stays."""
+    table = table_of(type(row))
+    judges, missing = judges_of(table), None
     for name in written:
         judge, value = judges.get(name), getattr(row, name)
         if judge is None:
@@ -49,8 +75,26 @@ def refuse_unfit(row: Row, written: Iterable[str]) -> None:
             missing = missing or name
         for path, reason in judge.faults(value):
             raise Refused("INVALID", f"`{camel(name)}` {reason}.", (camel(name), *path))
+    for last, first in disorder_of(table, partial(getattr, row)):
+        if last in written or first in written:
+            raise Refused("INVALID", f"`{camel(last)}` is before `{camel(first)}`.", (camel(last),))
     if missing is not None:
         raise Refused("REQUIRED", f"`{camel(missing)}` must have a value.", (camel(missing),))
+
+
+def refuse_mixed(row: Row, sent: Mapping[str, Any], policy: Policy) -> None:
+    """Raise Refused INVALID at an amount that is sent in another currency than one that stays: they share a column.
+    `row` is as it was before."""
+    for currency, amounts in currencies_of(table_of(type(row))).items():
+        stays = any(name not in sent and getattr(row, name) is not None for name in amounts)
+        if stays and sent.get(currency, getattr(row, currency)) != getattr(row, currency):
+            name = next(name for name in amounts if name in sent)
+            raise Refused("INVALID", one_currency(words(policy.type)), (camel(name), "currency"))
+
+
+def one_currency(what: str) -> str:
+    """Return what is said of amounts in two currencies that share one."""
+    return f"The amounts of one {what} are in one currency."
 
 
 def words(name: str) -> str:

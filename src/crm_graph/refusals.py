@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from crm_graph.db.base import Row, table_of
-from crm_graph.db.rules import currencies_of, disorder_of, judges_of, rules_of, settled
+from crm_graph.db.rules import blankable_of, currencies_of, disorder_of, judges_of, needed_of, rules_of
 from crm_graph.db.session import Record
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import Policy
@@ -49,9 +49,9 @@ def settle(row: Row, written: Collection[str]) -> bool:
     """Put what is stored of a value into its place, of the columns that are `written`: a blank text is none, and the
     currency goes with the last of its amounts. Returns whether that changed the row."""
     table, changed = table_of(type(row)), False
-    for name in written:
+    for name in blankable_of(table).intersection(written):
         value = getattr(row, name)
-        if isinstance(value, str) and settled(table.c[name], value) is None:
+        if value is not None and not value.strip():
             setattr(row, name, None)
             changed = True
     for currency, amounts in currencies_of(table).items():
@@ -66,20 +66,18 @@ def refuse_unfit(row: Row, written: Collection[str]) -> None:
     longer than its declared size, blank, out of its bounds, no choice or before another one; REQUIRED where there must
     be one. What was stored when the rules were others stays."""
     table = table_of(type(row))
-    judges, missing = judges_of(table), None
+    judges, needed = judges_of(table), needed_of(table)
     for name in written:
-        judge, value = judges.get(name), getattr(row, name)
-        if judge is None:
-            continue
-        if value is None and judge.needs_one:
-            missing = missing or name
-        for path, reason in judge.faults(value):
-            raise Refused("INVALID", f"`{camel(name)}` {reason}.", (camel(name), *path))
+        judge = judges.get(name)
+        if judge is not None:
+            for path, reason in judge.faults(getattr(row, name)):
+                raise Refused("INVALID", f"`{camel(name)}` {reason}.", (camel(name), *path))
     for last, first in disorder_of(table, partial(getattr, row)):
         if last in written or first in written:
             raise Refused("INVALID", f"`{camel(last)}` is before `{camel(first)}`.", (camel(last),))
-    if missing is not None:
-        raise Refused("REQUIRED", f"`{camel(missing)}` must have a value.", (camel(missing),))
+    for name in written:
+        if name in needed and getattr(row, name) is None:
+            raise Refused("REQUIRED", f"`{camel(name)}` must have a value.", (camel(name),))
 
 
 def refuse_mixed(row: Row, sent: Mapping[str, Any], policy: Policy) -> None:

@@ -10,14 +10,14 @@ and inputs derive their types and defaults from it. How much a text may hold is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Table
+from sqlalchemy import CheckConstraint, Column, Table, Text
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from crm_graph.db.base import Base, table_of
@@ -115,9 +115,14 @@ def currencies_of(table: Table) -> Mapping[str, tuple[str, ...]]:
     return dict(_said(table, MONEY))
 
 
+@cache
+def _orders_of(table: Table) -> Sequence[tuple[str, str]]:
+    return tuple(_said(table, ORDER))
+
+
 def disorder_of(table: Table, get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
     """Yield each column whose value is before that of another one, and that one; `get` returns values."""
-    for first, last in _said(table, ORDER):
+    for first, last in _orders_of(table):
         if get(first) is not None and get(last) is not None and get(last) < get(first):
             yield last, first
 
@@ -148,18 +153,13 @@ def targets_of(cls: type[Base]) -> Mapping[str, Table]:
     return found
 
 
-def settled(column: Column[Any], value: Any) -> Any:
-    """Return what is stored of a value: a blank text says nothing, and is null where there may be none."""
-    return None if column.nullable and isinstance(value, str) and not value.strip() else value
-
-
 @dataclass(frozen=True, slots=True)
 class Judge:
     """What is judged of a column's values."""
 
     column: Column[Any]
-    needs_one: bool
-    """Whether it is never null, and has no default: then a blank text is refused too."""
+    needs_text: bool
+    """Whether a blank text is refused: it is never null, and has no default."""
     size: Size | None
     rule: Rule | None
 
@@ -167,7 +167,7 @@ class Judge:
         """Yield what is wrong with a value: blank, too long, out of bounds, no choice. A null is not judged here."""
         if value is None:
             return
-        if self.needs_one and isinstance(value, str) and not value.strip():
+        if self.needs_text and isinstance(value, str) and not value.strip():
             yield (), "cannot be blank"
             return
         if self.size is not None:
@@ -181,14 +181,26 @@ class Judge:
 @cache
 def judges_of(table: Table) -> Mapping[str, Judge]:
     """Return what is judged of the values of a table's columns, of those that may be at fault, by column."""
-    rules = rules_of(table)
+    rules, needed = rules_of(table), needed_of(table)
     found = {}
     for column in table.columns:
-        needs_one = not column.nullable and column.server_default is None
-        judge = Judge(column, needs_one, size_of(column), rules.get(column.name))
-        if judge.size is not None or judge.rule is not None or needs_one:
+        needs_text = column.name in needed and isinstance(column.type, Text)
+        judge = Judge(column, needs_text, size_of(column), rules.get(column.name))
+        if judge.size is not None or judge.rule is not None or needs_text:
             found[column.name] = judge
     return found
+
+
+@cache
+def needed_of(table: Table) -> frozenset[str]:
+    """Return the columns that must have a value, which the database does not give them."""
+    return frozenset(each.name for each in table.columns if not each.nullable and each.server_default is None)
+
+
+@cache
+def blankable_of(table: Table) -> frozenset[str]:
+    """Return the columns whose blank texts say nothing: they are null."""
+    return frozenset(each.name for each in table.columns if each.nullable and isinstance(each.type, Text))
 
 
 def faults_of(column: Column[Any], value: Any) -> Iterator[Fault]:

@@ -136,7 +136,7 @@ class Session(ReadSession):
         try:
             await self.together.ask(statement, values)
         except asyncpg.IntegrityConstraintViolationError as error:
-            raise error if refusal is None else refusal(error) from error
+            raise refusal(error) from error
 
     async def write(self) -> None:
         """Send the writes that wait."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, FromClause, and_, bindparam, delete, false, insert, select, update
-from sqlalchemy.sql.visitors import iterate
+from sqlalchemy import ColumnElement, FromClause, and_, bindparam, delete, false, insert, select, update
 
 from crm_graph.db.base import Row, columns_of, table_of
 from crm_graph.db.statements import Statement, compile_statement
@@ -108,8 +107,9 @@ def _keep(kept: dict[K, T], key: K, value: T) -> None:
 
 @dataclass(frozen=True, slots=True)
 class NewCheck:
-    """What is asked of a row before it is written: `columns` are those of it that the answer depends on, bound as
-    `new_<column>`. Of parts that come with it, the columns are `write_<type>_<field>`."""
+    """What is asked of a row before it is written, in a world that it is not in: a row gives nobody the right to write
+    it. `columns` are those of it that the answer depends on, bound as `new_<column>`; of parts that come with it the
+    answers are called `write_<type>_<field>`."""
 
     statement: Statement
     columns: tuple[str, ...]
@@ -149,13 +149,19 @@ def new_check(
 def _new_check(policy: Policy, rights: Callable[[FromClause], list[ColumnElement[Any]]]) -> NewCheck:
     """Return the statement that asks for rights over the values of a row: over those that they depend on."""
     named = policy.table.alias("named")
-    read = {each for right in rights(named) for each in iterate(right) if isinstance(each, Column | FromClause)}
-    if policy.table in read:
-        raise ValueError(f"what may be done with a new {policy.type} depends on other rows of its table")
+    read = set(_beneath(rights(named), named))
     columns = tuple(column.name for column in named.c if column in read and column.name != "workspace_id")
     values = (bindparam(f"new_{name}", type_=policy.table.c[name].type).label(name) for name in columns)
-    selected = select(*rights(select(*values, workspace().label("workspace_id")).subquery("row")))
-    return NewCheck(compile_statement(selected), columns)
+    row = select(*values, workspace().label("workspace_id")).subquery("row")
+    return NewCheck(compile_statement(select(*rights(row)).select_from(row)), columns)
+
+
+def _beneath(elements: Iterable[Any], outside: FromClause) -> Iterator[Any]:
+    """Yield what expressions consist of, but for what an outer table does."""
+    for element in elements:
+        if element is not outside:
+            yield element
+            yield from _beneath(element.get_children(), outside)
 
 
 _REFER_STATEMENTS: dict[Any, Statement] = {}

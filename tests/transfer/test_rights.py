@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crm_graph.cli.data.importing import Options, step_of
+from crm_graph.cli.data.steps import Options, step_of
 from crm_graph.kernel.ids import new_id
 from tests.transfer.desk import ADMIN, Desk
 

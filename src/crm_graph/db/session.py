@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
-from sqlalchemy import ClauseElement
 
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.kernel.errors import CrmError
+
+if TYPE_CHECKING:
+    from sqlalchemy import ClauseElement
 
 Record = asyncpg.Record
 """A fetched row: a tuple that can also be read by column name."""

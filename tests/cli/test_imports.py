@@ -118,7 +118,6 @@ WITHOUT_A_MAPPER = {
     "migrate": ("migrate",),
     "audit verify": ("audit", "verify"),
     "events export": ("events", "export", "--before", "2000-01-01", "{folder}/events.ndjson"),
-    "provider list": ("provider", "list"),
 }
 WITH_A_MAPPER = {
     "user create": ("user", "create", "--email", "new@example.com", "--role", "analyst"),
@@ -129,6 +128,7 @@ WITH_A_MAPPER = {
     "client create": ("client", "create", "web", "--key"),
     "client list": ("client", "list"),
     "documents list": ("documents", "list"),
+    "provider list": ("provider", "list"),
 }
 
 

@@ -110,13 +110,14 @@ def _input_field(
     elif base is list:
         base = list[str]
     default = None if optional else defaults_of(record.model).get(column)
+    required = required and default is None
     if default is not None and isinstance(base, type) and issubclass(base, Enum):
         default = base(default)
     description = each.description or ""
     if not optional and writing.otherwise:
         description = f"{description.removesuffix('.')}; {writing.otherwise} unless given."
     annotation = base
-    if not required and default is None:
+    if not required and (default is None or isinstance(default, list)):
         annotation = _MAYBE[base | None] if optional else base | None
     kept = writing.required if writing.required is not None else not of.nullable
     if optional and not required and kept:
@@ -131,7 +132,7 @@ def _input_field(
         target,
         default,
         optional=optional and not required,
-        required=required and default is None,
+        required=required,
         kept=kept,
         bare=writing.bare,
         keeps_currency=isinstance(spec, MoneySpec) and record.keeps_currency(spec.currency),
@@ -177,7 +178,9 @@ def input_type(name: str, how: str, verb: str, about: str, record: Record, field
         add("id", strawberry.ID, f"The {what}.")
         add("if_version", int | None, f"Refuse if the {what} is at another version.", default=None)
     for each in fields:
-        options: dict[str, Any] = {} if each.required or each.optional else {"default": each.default}
+        options: dict[str, Any] = {}
+        if not each.required and not each.optional:
+            options["default"] = None if isinstance(each.default, list) else each.default
         if each.size is not None:
             options["metadata"] = {SIZE_KEY: each.size}
         add(each.attribute, each.annotation, each.description, **options)

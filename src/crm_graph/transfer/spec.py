@@ -151,7 +151,8 @@ def columns_of(
         name = column.name.removesuffix("_id") if column.name in pointed else column.name
         rule = rules.get(column.name)
         choices = rule.values if isinstance(rule, Choices) else ()
-        kind = Kind.CHOICE if choices else Kind.CURRENCY if name in money else _kind_of(column)
+        kind = Kind.CURRENCY if name in money else _kind_of(column)
+        kind = Kind.CHOICE if choices and kind is Kind.TEXT else kind
         found.append(
             Column(
                 name,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -23,6 +24,25 @@ def refuse_unwritable(found: Record, policy: Policy, given: Iterable[str]) -> No
             raise Refused(
                 "FORBIDDEN", f"Your roles do not allow to write `{name}` of this {words(policy.type)}.", (field,)
             )
+
+
+T = TypeVar("T")
+
+
+@contextmanager
+def below(*path: str | int) -> Iterator[None]:
+    """Put the path of a refusal below a place of the input: `quantity` is `lines.0.quantity`."""
+    try:
+        yield
+    except Refused as refused:
+        raise Refused(refused.code, refused.message, (*map(str, path), *refused.field)) from refused
+
+
+def required(value: T | None, path: str) -> T:
+    """Return a value that must not be null. Raises Refused REQUIRED at `path`."""
+    if value is None:
+        raise Refused("REQUIRED", f"`{path}` must have a value.", (path,))
+    return value
 
 
 def settle(row: Row, written: Collection[str]) -> None:

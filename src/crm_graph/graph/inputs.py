@@ -33,6 +33,7 @@ from crm_graph.graph.records.record import (
 from crm_graph.graph.records.registry import Registry, python_type
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.money import round_amount
+from crm_graph.kernel.naming import sentence
 from crm_graph.refusals import below, one_currency
 from crm_graph.work import Sent
 
@@ -225,7 +226,7 @@ def input_type(name: str, how: str, verb: str, about: str, record: Record, field
             options["metadata"] = {SIZE_KEY: each.size}
         add(each.attribute, each.annotation, each.description, **options)
     how = "remove" if how == "delete" and record.policy.parent is not None else how
-    description = about or _ABOUT[how].format(what=what, one=one, One=one[:1].upper() + one[1:], verb=verb)
+    description = about or _ABOUT[how].format(what=what, one=one, One=sentence(one), verb=verb)
     return strawberry.input(type(name, (), namespace), name=name, description=description)
 
 

@@ -31,6 +31,7 @@ from crm_graph.graph.payloads import DeletePayload, Payload, key_of, new_key, pe
 from crm_graph.graph.records.record import Record, by_key, record_of
 from crm_graph.graph.records.registry import Registry
 from crm_graph.kernel.errors import Refused
+from crm_graph.kernel.naming import pascal, sentence, snake
 from crm_graph.permissions.grants import CREATE, DELETE, UPDATE
 from crm_graph.permissions.policy import Policy
 from crm_graph.work import Sent, Work
@@ -170,7 +171,7 @@ def bind_writes(mutation: type, registry: Registry) -> None:
         fields = fields_of(spec.how, spec.needs, spec.takes, record, registry)
         for attribute, (cls, at_most) in spec.parts.items():
             fields = (*fields, parts_field(attribute, record_of(cls), at_most, record, registry))
-        name = f"{_pascal(each.python_name)}Input"
+        name = f"{pascal(each.python_name)}Input"
         input_ = spec.input or input_type(name, spec.how, spec.verb, spec.about, record, fields)
         if spec.how != "delete" and record.name not in payloads:
             payloads[record.name] = _payload(record)
@@ -197,7 +198,7 @@ def _of_many(
     many: type,
 ) -> StrawberryField:
     """Return the field that does with many inputs what another does with one: `createCustomers`."""
-    singular, plural = _snake(record.name), record.plural.replace(" ", "_")
+    singular, plural = snake(record.name), record.plural.lower().replace(" ", "_")
     name = one.python_name.replace(singular, plural, 1)
     assert name != one.python_name, f"{one.python_name} does not name its {singular}"
     deletes = spec.how == "delete"
@@ -224,14 +225,14 @@ def _of_many(
 
 
 def _payload(record: Record) -> type[Payload]:
-    attribute = _snake(record.called)
+    attribute = snake(record.called)
     namespace = {
         "__module__": __name__,
         "__annotations__": {attribute: record.cls | None},
         attribute: by_key("record_id", f"The {record.words}; null when refused."),
     }
     made = type(f"{record.name}Payload", (Payload,), namespace)
-    return strawberry.type(made, description=f"{record.one.capitalize()}, or why not.")
+    return strawberry.type(made, description=f"{sentence(record.one)}, or why not.")
 
 
 def _resolver(
@@ -277,11 +278,3 @@ def _placed(refused: Refused, fields: Sequence[InputField]) -> Refused:
         if place is not None:
             return Refused(refused.code, refused.message, place)
     return refused
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).removeprefix("_")
-
-
-def _pascal(python_name: str) -> str:
-    return "".join(word.capitalize() for word in python_name.split("_"))

@@ -28,22 +28,13 @@ from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.errors import Forbidden, Refused
+from crm_graph.kernel.naming import camel, plural, words
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
 from crm_graph.permissions.policy import Policy
 from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.referring import NOTHING, Reads, Referred
-from crm_graph.refusals import (
-    camel,
-    input_of,
-    misfit,
-    refuse_mixed,
-    refuse_unfit,
-    refuse_unwritable,
-    settle,
-    taken,
-    words,
-)
+from crm_graph.refusals import input_of, misfit, refuse_mixed, refuse_unfit, refuse_unwritable, settle, taken
 from crm_graph.statements import (
     delete_statement,
     get_statement,
@@ -262,7 +253,7 @@ class Work:
         """Check a verb, and the write level on the GraphQL fields given. Raises Forbidden naming what is missing."""
         access = self.access.of(policy.type)
         if not access.allows(verb):
-            raise Forbidden(f"Your roles do not allow to {verb} {words(policy.type)}s.")
+            raise Forbidden(f"Your roles do not allow to {verb} {plural(policy.type)}.")
         for name in given:
             if not access.may_write(name, verb):
                 raise Forbidden(f"Your roles do not allow to write {policy.type}.{name}.")
@@ -455,7 +446,7 @@ class Work:
         nothing."""
         seen = (each.policy for each in self.access.types.values() if each.allows(READ))
         found = next((each.type for each in seen if each.table.name == error.table_name), None)
-        return "other records" if found is None else f"{words(found)}s"
+        return "other records" if found is None else plural(found)
 
 
 @dataclass(slots=True)

@@ -34,6 +34,7 @@ from crm_graph.graph.records.record import (
 from crm_graph.graph.records.registry import Registry, python_type
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.money import round_amount
+from crm_graph.kernel.naming import sentence
 from crm_graph.refusals import below, one_currency
 from crm_graph.work import Sent, Work
 
@@ -131,6 +132,8 @@ def _input_field(
     if usual is not None and isinstance(base, type) and issubclass(base, Enum):
         usual = base(usual)
     default = None if writing.otherwise else usual
+    required = required and default is None
+    default = None if isinstance(default, list) else default
     description = each.description or ""
     if not optional and writing.otherwise:
         description = f"{description.removesuffix('.')}; {writing.otherwise} unless given."
@@ -151,7 +154,7 @@ def _input_field(
         default,
         usual,
         optional=optional and not required,
-        required=required and default is None,
+        required=required,
         kept=kept,
         bare=writing.bare,
         keeps_currency=isinstance(spec, MoneySpec) and record.keeps_currency(spec.currency),
@@ -229,7 +232,7 @@ def input_type(name: str, how: str, verb: str, about: str, record: Record, field
             options["metadata"] = {SIZE_KEY: each.size}
         add(each.attribute, each.annotation, each.description, **options)
     how = "remove" if how == "delete" and record.policy.parent is not None else how
-    description = about or _ABOUT[how].format(what=what, one=one, One=one[:1].upper() + one[1:], verb=verb)
+    description = about or _ABOUT[how].format(what=what, one=one, One=sentence(one), verb=verb)
     return strawberry.input(type(name, (), namespace), name=name, description=description)
 
 

@@ -33,6 +33,7 @@ from crm_graph.graph.records.record import Record, by_key, record_of
 from crm_graph.graph.records.registry import Registry
 from crm_graph.graph.upserts import upserting
 from crm_graph.kernel.errors import Refused
+from crm_graph.kernel.naming import pascal, sentence, snake
 from crm_graph.permissions.grants import CREATE, DELETE, UPDATE
 from crm_graph.permissions.policy import Policy
 from crm_graph.work import Sent, Work
@@ -174,7 +175,7 @@ def bind_writes(mutation: type, registry: Registry) -> None:
         fields = fields_of(spec.how, spec.needs, spec.takes, record, registry)
         for attribute, (cls, at_most) in spec.parts.items():
             fields = (*fields, parts_field(attribute, record_of(cls), at_most, record, registry))
-        name = f"{_pascal(each.python_name)}Input"
+        name = f"{pascal(each.python_name)}Input"
         input_ = spec.input or input_type(name, spec.how, spec.verb, spec.about, record, fields)
         if spec.how != "delete" and record.name not in payloads:
             payloads[record.name] = _payload(record)
@@ -213,7 +214,7 @@ def _upsert(
     resolve.__annotations__ = {"info": Info, "input": str, "return": str}
     first, second = to_camel_case(update.python_name), to_camel_case(create.python_name)
     made = StrawberryField(
-        python_name=f"upsert_{_snake(record.name)}",
+        python_name=f"upsert_{snake(record.name)}",
         description=f"`{first}` where the {record.words} is there, `{second}` where it is not.",
         metadata={**does(record.policy, CREATE, UPDATE), UPSERT_KEY: first},
         type_annotation=StrawberryAnnotation(payload),
@@ -227,7 +228,7 @@ def _of_many(
     one: StrawberryField, run: Run, record: Record, input_: type, payload: Any, many: type, *, deletes: bool = False
 ) -> StrawberryField:
     """Return the field that does with many inputs what another does with one: `createCustomers`."""
-    singular, plural = _snake(record.name), record.plural.replace(" ", "_")
+    singular, plural = snake(record.name), record.plural.lower().replace(" ", "_")
     name = one.python_name.replace(singular, plural, 1)
     assert name != one.python_name, f"{one.python_name} does not name its {singular}"
     made = StrawberryField(
@@ -253,14 +254,14 @@ def _of_many(
 
 
 def _payload(record: Record) -> type[Payload]:
-    attribute = _snake(record.called)
+    attribute = snake(record.called)
     namespace = {
         "__module__": __name__,
         "__annotations__": {attribute: record.cls | None},
         attribute: by_key("record_id", f"The {record.words}; null when refused."),
     }
     made = type(f"{record.name}Payload", (Payload,), namespace)
-    return strawberry.type(made, description=f"{record.one.capitalize()}, or why not.")
+    return strawberry.type(made, description=f"{sentence(record.one)}, or why not.")
 
 
 def _resolver(
@@ -298,11 +299,3 @@ def _runner(spec: WriteSpec, record: Record, fields: Sequence[InputField]) -> Ru
             raise placed(refused, fields) from refused
 
     return run
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).removeprefix("_")
-
-
-def _pascal(python_name: str) -> str:
-    return "".join(word.capitalize() for word in python_name.split("_"))

@@ -30,6 +30,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.db.base import Base, Row, table_of
 from crm_graph.executor.fields import BEYOND, BatchFunction
+from crm_graph.kernel import naming
 from crm_graph.permissions.policy import MaskDecrypted, Policy
 from crm_graph.vault.columns import Encrypted, mark_of
 
@@ -286,18 +287,17 @@ class Record:
     @property
     def words(self) -> str:
         """The type's name in words: `order line`."""
-        return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in self.name).strip()
-
-    @property
-    def plural(self) -> str:
-        """Many of it, in words: `order lines`."""
-        words = self.words
-        return f"{words[:-1]}ies" if words.endswith("y") and words[-2] not in "aeiou" else f"{words}s"
+        return naming.words(self.name)
 
     @property
     def one(self) -> str:
         """One of it, in words: `an order line`."""
-        return f"{'an' if self.words[0] in 'aeiou' else 'a'} {self.words}"
+        return naming.one(self.name)
+
+    @property
+    def plural(self) -> str:
+        """Many of it, in words: `order lines`."""
+        return naming.plural(self.name)
 
     def specs(self) -> Mapping[str, tuple[StrawberryField, Spec]]:
         """Return the fields that say how they load, by GraphQL name."""

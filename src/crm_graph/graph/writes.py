@@ -168,6 +168,8 @@ def bind_writes(mutation: type, registry: Registry) -> None:
     for each in definition.fields:
         spec: WriteSpec | None = each.metadata.get(WRITE_KEY)
         if spec is None:
+            if DOES_KEY not in each.metadata:
+                raise ValueError(f"Mutation.{each.python_name} does not say what it does: metadata=writes.does(...)")
             continue
         assert each.type_annotation is not None
         (cls,) = get_args(each.type_annotation.annotation)

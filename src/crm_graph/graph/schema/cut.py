@@ -178,7 +178,7 @@ class _Cut:
 
     def _verbs_of(self, mutation: GraphQLField) -> tuple[str, tuple[str, ...]] | None:
         """Return the type and the verbs that a mutation says it is; None for one that asks for no right to a type."""
-        does: Does = mutation.extensions[DEFINITION].metadata.get(DOES_KEY, Does(None))
+        does: Does = mutation.extensions[DEFINITION].metadata[DOES_KEY]
         return None if does.policy is None else (does.policy.type, does.verbs)
 
     def _may_mutate(self, name: str) -> bool:

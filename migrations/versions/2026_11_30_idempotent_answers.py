@@ -1,7 +1,7 @@
 """What mutations answered under idempotency keys, for as long as it is kept
 
 Revision: 2026_11_30_idempotent_answers
-Follows: 2026_11_30_workspace_usage
+Follows: 2026_11_30_credentials
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_30_idempotent_answers"
-down_revision = "2026_11_30_workspace_usage"
+down_revision = "2026_11_30_credentials"
 branch_labels = None
 depends_on = None
 

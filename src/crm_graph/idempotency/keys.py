@@ -106,10 +106,10 @@ def read_header(values: Sequence[str]) -> str:
 
 def checked(key: str, what: str) -> str:
     """Return a key as it is. Raises BadUserInput, naming `what` said it and how to mend it."""
-    if not key.strip():
-        raise BadUserInput(f"{what} is empty. {_ADVICE}")
     if len(key) > MAX_KEY_LETTERS:
         raise BadUserInput(f"{what} has {len(key):,} letters: {MAX_KEY_LETTERS} is the most. {_ADVICE}")
     if _CONTROL.search(key):
         raise BadUserInput(f"{what} has a control character. {_ADVICE}")
+    if not key.strip():
+        raise BadUserInput(f"{what} is empty. {_ADVICE}")
     return key

@@ -16,7 +16,9 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import orjson
 import strawberry
 from strawberry.types.base import get_object_definition
+from strawberry.types.field import StrawberryField
 
+from crm_graph.graph.records.record import spec_of
 from crm_graph.kernel.errors import NotFound
 
 P = TypeVar("P")
@@ -84,8 +86,12 @@ def _form(cls: Any) -> Form:
 
 
 def _own(cls: type) -> list[Any]:
-    """Return the dataclass fields of a payload type that it is made of: edges to records are none."""
-    return [each for each in fields(cls) if each.init]
+    """Return the dataclass fields that a payload is made of: not its methods, and not its edges to records."""
+    return [
+        each
+        for each in fields(cls)
+        if each.init and not (isinstance(each, StrawberryField) and spec_of(each) is not None)
+    ]
 
 
 def _kept(value: Any) -> Any:

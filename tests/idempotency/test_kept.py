@@ -258,8 +258,8 @@ async def test_revoking_a_session_is_done_once(graph: Graph) -> None:
     id_ = await graph.value("SELECT gen_random_uuid()")
     await graph.rows(
         "INSERT INTO member_session (workspace_id, id, member_id, method, kind, last_used_at, expires_at, salt,"
-        " version, created_at, updated_at) VALUES ($1, $2, $3, 'PASSWORD', 'TOKENS', now(), now() + interval '1 day', 'salt', 1,"
-        " now(), now())",
+        " version, created_at, updated_at) VALUES ($1, $2, $3, 'PASSWORD', 'TOKENS', now(), now() + interval '1 day',"
+        " 'salt', 1, now(), now())",
         claims.workspace_id,
         id_,
         claims.member_id,

@@ -12,12 +12,12 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
+import strawberry
 
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.domains.customers.customers.graph import CustomerPayload
 from crm_graph.graph.idempotency.once import _Once
 from crm_graph.graph.idempotency.values import pack
-from crm_graph.graph.payloads import user_error
+from crm_graph.graph.payloads import DeletePayload, user_error
 from crm_graph.graph.running.execution import make_executor
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.idempotency.answers import Kept, claim, keep
@@ -187,17 +187,17 @@ async def test_a_refusal_gives_way_to_what_was_done_meanwhile(real: Running) -> 
     """A refusal is kept after its operation was rolled back, and the key was free in between."""
     claims = await real.member("admin")
     context, mine = await real.engine.context(claims), claimed(claims, "gives way", {})
-    done = CustomerPayload(record_id="0" * 32, errors=[])
+    done = DeletePayload(deleted_id=strawberry.ID("cus_1"), errors=[])
 
-    async def refuse(work: Work) -> CustomerPayload:
+    async def refuse(work: Work) -> DeletePayload:
         async with observed(real) as meanwhile:
             await put(meanwhile, mine, pack(done), work.now)
         raise Refused("TAKEN", "Another customer has this.", ("name",))
 
-    def refused(refusal: Refused) -> CustomerPayload:
-        return CustomerPayload(record_id=None, errors=[user_error(refusal)])
+    def refused(refusal: Refused) -> DeletePayload:
+        return DeletePayload(deleted_id=None, errors=[user_error(refusal)])
 
-    assert await _Once(context, mine, CustomerPayload).answer(refuse, refused) == done
+    assert await _Once(context, mine, DeletePayload).answer(refuse, refused) == done
 
 
 async def test_nothing_of_a_key_is_held_when_all_is_said(real: Running) -> None:

@@ -26,18 +26,20 @@ from tests.support.wire import post_anonymously
 
 OF_ALL = ("node", "nodes", "changes")
 """Root fields that read records of any type: every table tries the first two, and the door `feed` the third."""
-_DOMAIN = Path(__file__).parents[2] / "domains" / "workspace"
+_DOMAINS = Path(__file__).parents[2] / "domains"
 ELSEWHERE: Mapping[str, Path] = {
-    "revokeAuthorizedApp": _DOMAIN.parents[1] / "api" / "oauth" / "test_apps.py",
-    **dict.fromkeys(("signIn",), _DOMAIN / "test_sign_in.py"),
-    **dict.fromkeys(("requestPasswordReset", "resetPassword", "acceptInvitation"), _DOMAIN / "test_mails.py"),
+    "revokeAuthorizedApp": _DOMAINS.parent / "api" / "oauth" / "test_apps.py",
+    **dict.fromkeys(("signIn",), _DOMAINS / "identity" / "test_sign_in.py"),
+    **dict.fromkeys(
+        ("requestPasswordReset", "resetPassword", "acceptInvitation"), _DOMAINS / "identity" / "test_mails.py"
+    ),
     **dict.fromkeys(
         ("refreshSession", "signOut", "revokeSession", "revokeOtherSessions", "changePassword"),
-        _DOMAIN / "test_sessions.py",
+        _DOMAINS / "identity" / "test_sessions.py",
     ),
     **dict.fromkeys(
         ("startSecondFactor", "confirmSecondFactor", "disableSecondFactor", "renewRecoveryCodes"),
-        _DOMAIN / "test_second_factor.py",
+        _DOMAINS / "identity" / "test_second_factor.py",
     ),
 }
 """Mutations of one's own account, for which no role has a right: who may do them is tested where they are."""

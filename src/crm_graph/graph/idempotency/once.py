@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.idempotency.asked import claim_of
@@ -28,9 +28,18 @@ TOO_LARGE = (
 )
 
 
+class TakenBack(Exception):
+    """Raised by an operation of which nothing is to stay, with what it answers all the same: a dry run, a batch."""
+
+    def __init__(self, answer: object) -> None:
+        super().__init__()
+        self.answer = answer
+
+
 async def answer_once(info: Info, payload: type[P], operation: Operation[P], refused: Refusal[P]) -> P:
     """Return the payload of an operation that runs in a unit of work of its own, or, under a key that was used, the
-    payload of then. `refused` makes the payload of a refusal, which rolls the operation back, and is kept too.
+    payload of then. `refused` makes the payload of a refusal, which rolls the operation back, and is kept too; so is
+    the answer of what was taken back.
 
     Raises what the operation raises, whereof nothing is kept, and KeyReused, KeyInProgress, BadUserInput.
     """
@@ -40,6 +49,8 @@ async def answer_once(info: Info, payload: type[P], operation: Operation[P], ref
     try:
         async with info.context.begin() as work:
             return await operation(work)
+    except TakenBack as back:
+        return cast(P, back.answer)
     except Refused as refusal:
         return refused(refusal)
 
@@ -67,10 +78,12 @@ class _Once(Generic[P]):
                 # What may be done is done, and counted by itself: that there is no room to say so must not stop it.
                 await self._keep(work, packed if len(packed) <= self._max_bytes else None, always=True)
                 return answer
+        except TakenBack as back:
+            return await self._undone(cast(P, back.answer))
         except Refused as refusal:
-            return await self._refused(refused(refusal))
+            return await self._undone(refused(refusal))
 
-    async def _refused(self, answer: P) -> P:
+    async def _undone(self, answer: P) -> P:
         """Keep a refusal, or what its client was told is not done could be done by a copy that is late. The operation
         was rolled back, and its claim with it, so this is a claim of its own: what was kept in between is answered.
 

@@ -1,7 +1,7 @@
 """What mutations answered under idempotency keys, for as long as it is kept
 
-Revision: 2026_11_30_idempotent_answers
-Follows: 2026_11_30_credentials
+Revision: 2026_12_01_idempotent_answers
+Follows: 2026_12_01_rules
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "2026_11_30_idempotent_answers"
-down_revision = "2026_11_30_credentials"
+revision = "2026_12_01_idempotent_answers"
+down_revision = "2026_12_01_rules"
 branch_labels = None
 depends_on = None
 

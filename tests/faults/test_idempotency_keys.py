@@ -27,6 +27,9 @@ MADE = "customer { id name orders { totalCount } } errors { code message }"
 CREATE = f"mutation ($name: String!) {{ createCustomer(input: {{name: $name}}) {{ {MADE} }} }}"
 KEYED = f"""mutation ($name: String!, $key: String!) {{
     createCustomer(input: {{name: $name}}) @idempotent(key: $key) {{ {MADE} }} }}"""
+BATCH = f"""mutation ($name: String!) {{
+    createCustomers(inputs: [{{name: "First of a batch"}}, {{name: $name}}]) {{
+        results {{ {MADE} }} errors {{ code }} }} }}"""
 THREE = f"""mutation ($a: String!, $b: String!, $c: String!) {{
     a: createCustomer(input: {{name: $a}}) {{ customer {{ id name }} errors {{ code }} }}
     b: createCustomer(input: {{name: $b}}) {{ {MADE} }}
@@ -45,12 +48,12 @@ async def installation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
         yield running
 
 
-@pytest.fixture(params=["planned", "reference"])
-async def first(installation: Installation, request: pytest.FixtureRequest) -> Process:
+@pytest.fixture
+async def first(installation: Installation, executor: str) -> Process:
     """The process that is killed, started with an executor; the other one has the default."""
     process = installation.apis[0]
     process.kill()
-    process.settings = {**process.settings, "CRM_EXECUTOR": request.param}
+    process.settings = {**process.settings, "CRM_EXECUTOR": executor}
     await process.ready()
     return process
 
@@ -71,22 +74,28 @@ async def until(installation: Installation, query: str, *arguments: Any) -> None
 
 
 async def send(
-    installation: Installation, to: Process, source: str, variables: Mapping[str, Any], **headers: str
+    installation: Installation,
+    to: Process,
+    source: str,
+    variables: Mapping[str, Any],
+    key: str | None = None,
+    accept: str = "application/json",
 ) -> httpx.Response:
     """Return the answer to a request of an administrator."""
     (admin, *_) = await installation.members("admin")
-    given = {"Authorization": f"Bearer {installation.token(admin)}"}
-    given |= {name.replace("_", "-"): value for name, value in headers.items()}
+    headers = {"Authorization": f"Bearer {installation.token(admin)}", "Accept": accept}
+    if key is not None:
+        headers["Idempotency-Key"] = f'"{key}"'
     async with httpx.AsyncClient(timeout=SOON_S) as http:
-        return await http.post(to.address, json={"query": source, "variables": variables}, headers=given)
+        return await http.post(to.address, json={"query": source, "variables": variables}, headers=headers)
 
 
 async def killed_once_committed(
-    installation: Installation, first: Process, name: str, source: str, variables: Mapping[str, Any], **headers: str
+    installation: Installation, first: Process, name: str, source: str, variables: Mapping[str, Any], key: str | None
 ) -> None:
     """Send a request and kill its process when a customer is committed and the answer is not made."""
     async with locked(installation, "LOCK TABLE sales_order IN ACCESS EXCLUSIVE MODE"):
-        answer = asyncio.create_task(send(installation, first, source, variables, **headers))
+        answer = asyncio.create_task(send(installation, first, source, variables, key))
         await until(installation, NAMED, name)
         await until(installation, WAITING, "sales_order")
         assert not answer.done()
@@ -95,71 +104,71 @@ async def killed_once_committed(
             await answer
 
 
-WAYS: Mapping[str, tuple[str, bool]] = {"header": (CREATE, True), "directive": (KEYED, False)}
+WAYS = {"header": (CREATE, "planned"), "directive": (KEYED, "reference"), "batch": (BATCH, "planned")}
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_killed_between_commit_and_answer(
-    installation: Installation, first: Process, way: str, request: pytest.FixtureRequest
-) -> None:
-    source, by_header = WAYS[way]
-    name, key = f"Killed {request.node.name}", f"killed {request.node.name}"
-    variables = {"name": name} if by_header else {"name": name, "key": key}
-    headers = {"Idempotency_Key": f'"{key}"'} if by_header else {}
-    await killed_once_committed(installation, first, name, source, variables, **headers)
-    answers = [await send(installation, installation.apis[1], source, variables, **headers) for _ in range(2)]
+@pytest.mark.parametrize(("way", "executor"), [(way, executor) for way, (_, executor) in WAYS.items()])
+async def test_killed_between_commit_and_answer(installation: Installation, first: Process, way: str) -> None:
+    name = key = f"Killed, by {way}"
+    source, header = WAYS[way][0], None if way == "directive" else key
+    variables = {"name": name} if header else {"name": name, "key": key}
+    await killed_once_committed(installation, first, name, source, variables, header)
+    answers = [await send(installation, installation.apis[1], source, variables, header) for _ in range(2)]
     assert answers[0].content == answers[1].content
     assert answers[0].status_code == 200
     (row,) = await installation.rows(NAMED, name)
-    made = {"id": f"cus_{row['id']}", "name": name, "orders": {"totalCount": 0}}
-    assert answers[0].json() == {"data": {"createCustomer": {"customer": made, "errors": []}}}
+    made = {"customer": {"id": f"cus_{row['id']}", "name": name, "orders": {"totalCount": 0}}, "errors": []}
+    answer = answers[0].json()
+    assert "errors" not in answer
+    assert (
+        answer["data"]["createCustomers"]["results"][1] if way == "batch" else answer["data"]["createCustomer"]
+    ) == (made)
     events = await installation.rows("SELECT type FROM event WHERE replace(entity_id::text, '-', '') = $1", row["id"])
     assert [event["type"] for event in events] == ["CustomerCreated"]
 
 
-async def test_killed_after_the_second_of_three(
-    installation: Installation, first: Process, request: pytest.FixtureRequest
-) -> None:
-    """The two that are done are answered, the third is done."""
-    key = f"three {request.node.name}"
-    names = {field: f"{field} {request.node.name}" for field in "abc"}
-    await killed_once_committed(installation, first, names["b"], THREE, names, Idempotency_Key=key)
+@pytest.mark.parametrize("executor", ["reference"])
+async def test_killed_after_the_second_of_three(installation: Installation, first: Process) -> None:
+    """The two that are done are answered, the third is done: by the other executor."""
+    key, names = "three", {field: f"The {field} of three" for field in "abc"}
+    await killed_once_committed(installation, first, names["b"], THREE, names, key)
     before = {field: await installation.rows(NAMED, name) for field, name in names.items()}
     assert {field: len(rows) for field, rows in before.items()} == {"a": 1, "b": 1, "c": 0}
-    answer = await send(installation, installation.apis[1], THREE, names, Idempotency_Key=key)
+    answer = await send(installation, installation.apis[1], THREE, names, key)
     assert "errors" not in answer.json()
     for field, name in names.items():
         (row,) = await installation.rows(NAMED, name)
         assert answer.json()["data"][field]["customer"]["id"] == f"cus_{row['id']}"
         assert before[field] in ([row], [])
-    again = await send(installation, installation.apis[1], THREE, names, Idempotency_Key=key)
+    again = await send(installation, installation.apis[1], THREE, names, key)
     assert again.content == answer.content
 
 
-async def test_killed_while_it_runs(installation: Installation, first: Process, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("executor", ["planned"])
+async def test_killed_while_it_runs(installation: Installation, first: Process) -> None:
     """Postgres has not noticed yet: a copy is told to come again, and is done once the first was rolled back."""
-    second, key = installation.apis[1], f"while {request.node.name}"
-    made = (await send(installation, second, CREATE, {"name": f"Before {request.node.name}"})).json()
+    second, key = installation.apis[1], "while it runs"
+    made = (await send(installation, second, CREATE, {"name": "Before"})).json()
     id_ = made["data"]["createCustomer"]["customer"]["id"]
-    given = {"id": id_, "name": f"After {request.node.name}"}
+    given = {"id": id_, "name": "After"}
     async with locked(installation, f"SELECT FROM customer WHERE id = '{id_.removeprefix('cus_')}' FOR UPDATE"):
-        answer = asyncio.create_task(send(installation, first, RENAME, given, Idempotency_Key=key))
+        answer = asyncio.create_task(send(installation, first, RENAME, given, key))
         await until(installation, WAITING, "FROM customer")
         first.kill()
         with pytest.raises(httpx.HTTPError):
             await answer
         for accept in ("application/json", "application/graphql-response+json"):
-            copy = await send(installation, second, RENAME, given, Idempotency_Key=key, Accept=accept)
+            copy = await send(installation, second, RENAME, given, key, accept)
             assert (copy.status_code, copy.headers["Retry-After"]) == (409, "1")
             assert copy.json()["data"] == {"updateCustomer": None}
             assert copy.json()["errors"][0]["extensions"]["code"] == "IDEMPOTENCY_IN_PROGRESS"
     async with asyncio.timeout(SOON_S):
         while copy.status_code == 409:
             await asyncio.sleep(0.02)
-            copy = await send(installation, second, RENAME, given, Idempotency_Key=key)
+            copy = await send(installation, second, RENAME, given, key)
     payload = {"customer": {"name": given["name"], "version": 2}, "errors": []}
     assert copy.json() == {"data": {"updateCustomer": payload}}
-    assert (await send(installation, second, RENAME, given, Idempotency_Key=key)).content == copy.content
+    assert (await send(installation, second, RENAME, given, key)).content == copy.content
 
 
 async def test_over_a_websocket(installation: Installation) -> None:

@@ -23,6 +23,7 @@ from crm_graph.graph.context import Info
 from crm_graph.graph.idempotency.once import answer_once
 from crm_graph.graph.payloads import UserError, key_of, user_error
 from crm_graph.graph.reading.sizes import sized
+from crm_graph.graph.writes import does
 from crm_graph.kernel.errors import Refused
 from crm_graph.work import UPDATE, Work
 
@@ -81,7 +82,10 @@ class RemoveTrustedDocumentsPayload:
 class Mutations:
     """Fields of Mutation."""
 
-    @strawberry.mutation(description="Trusts documents, all or none: what a build does with its API key.")
+    @strawberry.mutation(
+        description="Trusts documents, all or none: what a build does with its API key.",
+        metadata=does(API_CLIENT, UPDATE),
+    )
     async def push_trusted_documents(self, info: Info, input: PushTrustedDocumentsInput) -> PushTrustedDocumentsPayload:
         check = info.context.port(DocumentCheck)  # type: ignore[type-abstract] # a key, and never made
 
@@ -99,7 +103,10 @@ class Mutations:
             ),
         )
 
-    @strawberry.mutation(description="Trusts documents no more, all or none. It is in force everywhere within seconds.")
+    @strawberry.mutation(
+        description="Trusts documents no more, all or none. It is in force everywhere within seconds.",
+        metadata=does(API_CLIENT, UPDATE),
+    )
     async def remove_trusted_documents(
         self, info: Info, input: RemoveTrustedDocumentsInput
     ) -> RemoveTrustedDocumentsPayload:

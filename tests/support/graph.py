@@ -77,10 +77,12 @@ class Graph:
         operation: str | None = None,
         on_error: OnError | None = None,
         claims: Claims | None = None,
+        key: str | None = None,
     ) -> dict[str, Any]:
-        """Execute an operation as the first member with a role, or by these claims, and return the response."""
+        """Execute an operation as the first member with a role, or by these claims, and return the response; `key` is
+        the request's idempotency key."""
         claims = claims or await self.claims(role, workspace)
-        request = GraphQLRequest(source, operation, variables or {}, on_error=on_error)
+        request = GraphQLRequest(source, operation, variables or {}, on_error=on_error, idempotency_key=key)
         try:
             found = await self.engine.operation(request, claims)
         except DocumentError as error:

@@ -53,6 +53,7 @@ from crm_graph.graph.running.execution import (
     make_executor,
 )
 from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.idempotency.keys import Sent
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.cookies import CookieJar
 from crm_graph.identity.origin import MAX_USER_AGENT_LENGTH, NOWHERE, Origin, client_address, parse_networks
@@ -87,6 +88,7 @@ class _Asking:
     origin: Origin
     request_id: str
     cookies: CookieJar | None = None
+    sent: Sent | None = None
 
 
 class Engine:
@@ -180,7 +182,7 @@ class Engine:
         """Execute a query or mutation and return its answer; what it sets of cookies is in the jar."""
         kind = operation.definition.operation
         try:
-            asking = _Asking(claims, origin, new_id(), cookies)
+            asking = _Asking(claims, origin, new_id(), cookies, _sent(request, operation))
             answer = await self._execute(request, operation, asking)
             limit = self.settings.max_answer_bytes
             answer = self._encoded(answer, request, operation, limit, asking.request_id)
@@ -385,6 +387,7 @@ class Engine:
             asking.request_id,
             asking.origin,
             cookies=asking.cookies,
+            sent=asking.sent,
             ports=self._ports,
         )
         return context
@@ -466,3 +469,12 @@ class Engine:
         self._add_cost(answer, request, operation)
         answer = await self._written_down(answer, operation, context)
         return self._encoded(answer, request, operation, limit, context.request_id)
+
+
+def _sent(request: GraphQLRequest, operation: Operation) -> Sent | None:
+    """Return by what a mutation is known again when it is sent again."""
+    definition = operation.definition
+    if definition.operation is not OperationType.MUTATION:
+        return None
+    name = None if definition.name is None else definition.name.value
+    return Sent(operation.document_sha256, name, request.variables, request.idempotency_key)

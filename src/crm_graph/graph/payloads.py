@@ -13,6 +13,7 @@ from strawberry.types.base import StrawberryContainer, get_object_definition
 from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.graph.context import Info
+from crm_graph.graph.idempotency.once import answer_once
 from crm_graph.graph.records.record import record_of
 from crm_graph.graph.records.scalars import Currency
 from crm_graph.kernel.errors import Refused
@@ -139,26 +140,27 @@ def new_key(record: type, id_: str | None) -> str | None:
 
 
 async def perform(info: Info, payload: type[P], operation: Callable[[Work], Awaitable[str]]) -> P:
-    """Run an operation in its unit of work and return the payload around the id of its record.
+    """Run an operation in its unit of work, once under its key, and return the payload around the id of its record.
 
     A refusal rolls everything back and becomes `errors`; the record is null then. Anything else is a top-level error.
     """
-    try:
-        async with info.context.begin() as work:
-            id_ = await operation(work)
-    except Refused as refused:
-        return payload(record_id=None, errors=[user_error(refused)])
-    return payload(record_id=id_, errors=[])
+
+    async def done(work: Work) -> P:
+        return payload(record_id=await operation(work), errors=[])
+
+    return await answer_once(info, payload, done, lambda refused: payload(record_id=None, errors=[user_error(refused)]))
 
 
 async def perform_delete(info: Info, id_: strawberry.ID, operation: Callable[[Work], Awaitable[None]]) -> DeletePayload:
     """Run a deletion in its unit of work; see `perform`."""
-    try:
-        async with info.context.begin() as work:
-            await operation(work)
-    except Refused as refused:
-        return DeletePayload(deleted_id=None, errors=[user_error(refused)])
-    return DeletePayload(deleted_id=id_, errors=[])
+
+    async def done(work: Work) -> DeletePayload:
+        await operation(work)
+        return DeletePayload(deleted_id=id_, errors=[])
+
+    return await answer_once(
+        info, DeletePayload, done, lambda refused: DeletePayload(deleted_id=None, errors=[user_error(refused)])
+    )
 
 
 def user_error(refused: Refused) -> UserError:

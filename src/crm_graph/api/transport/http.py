@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from graphql import GraphQLError, OperationType
@@ -25,11 +26,19 @@ from crm_graph.api.transport.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, 
 from crm_graph.db.lending import LOST
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.running.execution import Operation
+from crm_graph.idempotency.keys import read_header
 from crm_graph.identity.cookies import CookieJar
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.cursor import LogCursor
-from crm_graph.kernel.errors import CredentialExpired, Forbidden, RateLimited, RequestError, Unauthenticated
+from crm_graph.kernel.errors import (
+    BadUserInput,
+    CredentialExpired,
+    Forbidden,
+    RateLimited,
+    RequestError,
+    Unauthenticated,
+)
 
 Header = tuple[bytes, bytes]
 NO_CSRF_HEADER = "A request that shows a cookie must have the header `X-CRM-CSRF: 1`."
@@ -149,6 +158,11 @@ class GraphQLEndpoint:
             return respond(engine.refuse([GraphQLError(message)], "BAD_USER_INPUT"), media, 406)
         if page is not None:
             return self._refuse_entry(request, Forbidden(NO_CSRF_HEADER), media, more)
+        if kind is OperationType.MUTATION and (given := request.values(b"idempotency-key")):
+            try:
+                parsed = replace(parsed, idempotency_key=read_header(given))
+            except BadUserInput as error:
+                return respond(engine.refuse_error(error), media, 400)
         with request.watched():
             answer = await engine.execute(parsed, operation, claims, origin, jar)
         if jar is not None:

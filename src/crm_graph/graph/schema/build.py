@@ -14,6 +14,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
+from crm_graph.graph.idempotency.asked import IDEMPOTENT, KEYLESS
 from crm_graph.graph.reading.pages import PageLimits
 from crm_graph.graph.reading.sizes import guard_sizes, tell_sizes
 from crm_graph.graph.records.record import Extension, RootSpec, WatchSpec, apply_extension, record_of, spec_of
@@ -40,7 +41,8 @@ _QUERY = (
 _MUTATION = (
     "What can be changed. Each field commits by itself, in the order of the document, and is null when it is refused at"
     " the top level (`errors`); those before it are done, and answered. In the input of an update null clears a value"
-    " and an absent one stays; `ifVersion: null` is an absent one."
+    " and an absent one stays; `ifVersion: null` is an absent one. Sent under an `Idempotency-Key`, or with"
+    " `@idempotent(key:)` at a field, it is done once, however often it is sent."
 )
 
 
@@ -60,6 +62,9 @@ class Slice:
     """The policies of types that are no records."""
     public: Sequence[str] = ()
     """The root fields that need no credential, by GraphQL name: signing in. Their types hold plain values only."""
+    keyless: Sequence[str] = ()
+    """The mutations that are not done under an idempotency key, by GraphQL name, beside public ones: they are given
+    passwords and codes, of which not even a fingerprint is kept, and prove by them that it is time to do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,11 @@ class BuiltSchema:
     def public(self) -> frozenset[str]:
         """The root fields that need no credential."""
         return frozenset(name for each in self.slices for name in each.public)
+
+    @property
+    def keyless(self) -> frozenset[str]:
+        """The fields of Mutation that are not done under an idempotency key."""
+        return self.public | {name for each in self.slices for name in each.keyless}
 
 
 def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> BuiltSchema:
@@ -122,9 +132,11 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
         *(record.policy for record in registry.records.values()),
         *(policy for each in slices for policy in each.policies),
     )
-    return BuiltSchema(
+    built = BuiltSchema(
         schema, core, registry, bind(core, registry, limits), policies, _vocabulary(core, registry, policies), slices
     )
+    _take_keys(built)
+    return built
 
 
 def _vocabulary(core: GraphQLSchema, registry: Registry, policies: tuple[Policy, ...]) -> Vocabulary:
@@ -179,6 +191,15 @@ def _finish_mutations(core: GraphQLSchema) -> None:
         definition.type = get_nullable_type(definition.type)
         for argument in definition.args.values():
             argument.description = argument.description or "What to do, and with what."
+
+
+def _take_keys(built: BuiltSchema) -> None:
+    """Let documents ask that a mutation be done once, and mark those that take no key."""
+    core = built.core
+    core.directives = (*core.directives, IDEMPOTENT)
+    assert core.mutation_type is not None
+    for name in built.keyless:
+        core.mutation_type.fields[name].extensions[KEYLESS] = True
 
 
 def _argument(name: str, annotation: Any, description: str) -> Any:

@@ -104,7 +104,7 @@ def test_views_only() -> None:
     """In the toolkit a table is named in one place, the view; everything else takes its rows from there."""
     named = {
         path.name
-        for path in (SOURCE / "graph").glob("*.py")
+        for path in (SOURCE / "graph").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr == "alias"
     }

@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 
 from crm_graph.db.base import table_of
 from crm_graph.db.statements import Statement, compile_for_many
+from crm_graph.events.effects import Effect
 from crm_graph.events.log import Event, EventRow
 from crm_graph.graph.changes.related import Related, related_of
 from crm_graph.graph.context import GraphContext
@@ -179,8 +180,8 @@ class Judge:
         return related is not None and related.concerns(event)
 
     def _kind(self, event: Event, *, before: bool, after: bool) -> ChangeKind | None:
-        created = event.type in {f"{self.record.name}Created", f"{self.record.name}Added"}
-        deleted = event.type in {f"{self.record.name}Deleted", f"{self.record.name}Removed"}
+        effect = self.registry.effects.of(event.type)
+        created, deleted = effect is Effect.CREATES, effect is Effect.REMOVES
         before, after = before and not created, after and not deleted
         if after:
             return ChangeKind.CREATED if created else ChangeKind.UPDATED if before else ChangeKind.ENTERED

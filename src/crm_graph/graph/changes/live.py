@@ -10,6 +10,7 @@ from typing import Any
 
 import strawberry
 
+from crm_graph.events.effects import Effect
 from crm_graph.events.horizon import require_kept
 from crm_graph.events.log import Event
 from crm_graph.graph.changes.judging import ChangeKind, Judge, Told, Verdict
@@ -220,7 +221,9 @@ def _as_told(watch: Watch, event: Event, told: Told) -> Event:
         return replace(event, type="Resync", entity=watch.record.name, entity_id="", actor=None, changes={})
     if (told.record, told.key) == (event.entity, event.entity_id):
         return event
-    return replace(event, type=f"{told.record}Updated", entity=told.record, entity_id=told.key, actor=None, changes={})
+    return replace(
+        event, type=_plain_update(told.record), entity=told.record, entity_id=told.key, actor=None, changes={}
+    )
 
 
 def _one_resync(told: Sequence[Told]) -> Sequence[Told]:
@@ -232,11 +235,16 @@ def _one_resync(told: Sequence[Told]) -> Sequence[Told]:
 def event_name(record: Record, event: Event, context: GraphContext) -> str:
     """Return what happened, as far as the viewer may know: `OpportunityWon` would tell a stage that is hidden from
     them, so where a field that changed is hidden on any row, a record was updated, and no more."""
-    general = {f"{record.name}{what}" for what in ("Created", "Added", "Updated", "Deleted", "Removed")}
-    access = context.access.of(record.name)
-    if event.type in general or not any(access.partial(name) for name in _fields(record, event)):
+    access, effect = context.access.of(record.name), context.registry.effects.of(event.type)
+    told_by_kind = effect in {Effect.CREATES, Effect.REMOVES}
+    if told_by_kind or not any(access.partial(name) for name in _fields(record, event)):
         return event.type
-    return f"{record.name}Updated"
+    return _plain_update(record.name)
+
+
+def _plain_update(name: str) -> str:
+    """Return what is told of a change of which no more may be told."""
+    return f"{name}Updated"
 
 
 def changed_fields(record: Record, event: Event, context: GraphContext) -> list[str]:

@@ -14,6 +14,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
+from crm_graph.events.effects import DomainEvent, Effects
 from crm_graph.graph.reading.pages import PageLimits
 from crm_graph.graph.reading.sizes import guard_sizes, tell_sizes
 from crm_graph.graph.records.record import Extension, RootSpec, WatchSpec, apply_extension, record_of, spec_of
@@ -30,7 +31,6 @@ from crm_graph.graph.schema.derive import (
 from crm_graph.permissions.definitions import Vocabulary
 from crm_graph.permissions.policy import Policy
 
-EventTypes = Mapping[str, Sequence[type]]
 _QUERY = (
     "What can be asked. An argument that is null is an absent one, everywhere. Within a filter null is refused, since a"
     " condition that was dropped would match too much: `isNull` asks for what has no value."
@@ -53,7 +53,7 @@ class Slice:
     mutations: Sequence[type] = ()
     subscriptions: Sequence[type] = ()
     extensions: Sequence[Extension] = ()
-    events: Sequence[type] = ()
+    events: Sequence[type[DomainEvent]] = ()
     policies: Sequence[Policy] = ()
     """The policies of types that are no records."""
     public: Sequence[str] = ()
@@ -79,7 +79,8 @@ class BuiltSchema:
 
 
 def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> BuiltSchema:
-    """Return the schema of these slices. Raises ValueError when two of them declare the same field."""
+    """Return the schema of these slices. Raises ValueError when two of them declare the same field, or events of
+    one name."""
     tighten_builtin_scalars()
     slices = tuple(slices)
     limits = limits or PageLimits()
@@ -87,6 +88,7 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
         apply_extension(extension)
     registry = Registry.of(record_of(cls) for each in slices for cls in each.records)
     registry.filter_limits = limits.filters
+    registry.effects = Effects(event for each in slices for event in each.events)
     derive(registry)
     query = _root("Query", _QUERY, (cls for each in slices for cls in each.queries))
     _add_root_arguments(query, registry)

@@ -16,11 +16,11 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from crm_graph.db.base import Row, columns_of, table_of
+from crm_graph.db.base import Row, columns_of
 from crm_graph.db.quota import Quotas, bytes_of_change
 from crm_graph.db.rows import changes, load, remember, values
-from crm_graph.db.session import Record, Session
-from crm_graph.db.sizes import sizes_of
+from crm_graph.db.rules import defaults_of, targets_of
+from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement, hold_row
 from crm_graph.events.effects import Changes, Creates, DomainEvent, Removes
 from crm_graph.events.log import append, append_all
@@ -33,6 +33,7 @@ from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
 from crm_graph.permissions.policy import Policy
 from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.referring import NOTHING, Reads, Referred
+from crm_graph.refusals import camel, input_of, misfit, refuse_unfit, refuse_unwritable, settle, taken, words
 from crm_graph.statements import (
     delete_statement,
     get_statement,
@@ -48,6 +49,19 @@ from crm_graph.wholes import Entry, Wholes
 R = TypeVar("R", bound=Row)
 
 _HOUSEKEEPING = frozenset({"workspace_id", "id", "version", "created_at", "updated_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a client sent of a record: values by column, and the GraphQL fields that they write. A value that is what
+    the column holds anyway where nothing is said of it writes no field: it needs no right."""
+
+    values: Mapping[str, Any]
+    fields: tuple[str, ...] = ()
+
+    def without(self, *columns: str) -> Sent:
+        """Return it without some of the values; the fields are written all the same."""
+        return Sent({name: value for name, value in self.values.items() if name not in columns}, self.fields)
 
 
 @dataclass(slots=True)
@@ -108,18 +122,50 @@ class Work:
             statement = get_statement(model, policy, self.access, verb, given)
             found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": id_})
         if found is None:
-            raise Refused("NOT_FOUND", f"There is no such {_words(policy.type)}.", (path,))
+            raise Refused("NOT_FOUND", f"There is no such {words(policy.type)}.", (path,))
         if not found["permitted"]:
-            raise Refused("FORBIDDEN", f"Your roles do not allow to {verb} this {_words(policy.type)}.", (path,))
-        _refuse_unwritable(found, policy, given)
+            raise Refused("FORBIDDEN", f"Your roles do not allow to {verb} this {words(policy.type)}.", (path,))
+        refuse_unwritable(found, policy, given)
         row = load(model, found)
         if if_version is not None and row.version != if_version:
             raise Refused(
                 "CONFLICT",
-                f"This {_words(policy.type)} is at version {row.version}, not {if_version}: read it again.",
+                f"This {words(policy.type)} is at version {row.version}, not {if_version}: read it again.",
                 ("ifVersion",),
             )
         return row
+
+    async def draft(self, model: type[R], policy: Policy, sent: Sent, **otherwise: Any) -> R:
+        """Return a new row of what was sent, of `otherwise` where it was not, and else of the columns' defaults; it is
+        not written yet. Raises Forbidden for what is granted on no row, Refused NOT_FOUND for a row that it would point
+        to and that may not be seen: all but the whole that a part is added to, which its operation locks."""
+        self.may(policy, CREATE if policy.parent is None else UPDATE, sent.fields)
+        await self.check_references(
+            model, sent.values if policy.parent is None else sent.without(policy.parent[1]).values
+        )
+        row: R = model.make(**{**defaults_of(model), **otherwise, **sent.values})
+        return row
+
+    async def revise(
+        self, model: type[R], policy: Policy, id_: str, sent: Sent, if_version: int | None, verb: str = UPDATE
+    ) -> R:
+        """Return a row, locked, with what was sent put into it; it is not written yet. Raises as `get` does, and as
+        `draft` does for what it would point to."""
+        row = await self.get(model, policy, id_, verb, if_version, given=sent.fields)
+        await self.check_references(model, sent.values)
+        for name, value in sent.values.items():
+            setattr(row, name, value)
+        return row
+
+    async def check_references(self, model: type[Row], values: Mapping[str, Any]) -> None:
+        """Check that every row that values of a model's columns point to may be seen. Raises Refused NOT_FOUND at the
+        column's field of the input."""
+        for column, target in targets_of(model).items():
+            if values.get(column) is not None:
+                policy = self.access.over(target)
+                statement = refer_statement(policy, self.access, (), ())
+                if not await self.session.fetch(statement, {**self.viewer.binds, "id": values[column]}):
+                    raise Refused("NOT_FOUND", f"There is no such {words(policy.type)}.", (camel(column),))
 
     async def alone(self, policy: Policy | None = None, id_: str | None = None) -> None:
         """Hold a row until this unit of work ends: those that check and then write go through one after another. By
@@ -152,7 +198,7 @@ class Work:
         statement = refer_statement(policy, self.access, needs, tuple(reads.items()))
         found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": id_})
         if found is None:
-            raise Refused("NOT_FOUND", f"There is no such {_words(policy.type)}.", (path,))
+            raise Refused("NOT_FOUND", f"There is no such {words(policy.type)}.", (path,))
         access = self.access.of(policy.type)
         return cast(R, Referred(model, found, access, reads, path, partial(self.note, policy, id_)))
 
@@ -164,7 +210,7 @@ class Work:
         """Check a verb, and the write level on the GraphQL fields given. Raises Forbidden naming what is missing."""
         access = self.access.of(policy.type)
         if not access.allows(verb):
-            raise Forbidden(f"Your roles do not allow to {verb} {_words(policy.type)}s.")
+            raise Forbidden(f"Your roles do not allow to {verb} {words(policy.type)}s.")
         for name in given:
             if not access.may_write(name, verb):
                 raise Forbidden(f"Your roles do not allow to write {policy.type}.{name}.")
@@ -181,8 +227,8 @@ class Work:
         statement = get_statement(type(row), policy, self.access, verb, given, made=True)
         found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": row.id})
         if found is None or not found["permitted"]:
-            raise Forbidden(f"Your roles do not allow to create this {_words(policy.type)} for this owner.")
-        _refuse_unwritable(found, policy, given)
+            raise Forbidden(f"Your roles do not allow to create this {words(policy.type)} for this owner.")
+        refuse_unwritable(found, policy, given)
         if policy.parent is None:
             self.wholes.moved.add((policy.type, row.id))
             self.wholes.ended.add((policy.type, row.id))
@@ -197,7 +243,7 @@ class Work:
         statement = get_statement(type(row), policy, self.access, verb, given, made=True)
         found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": row.id})
         assert found is not None
-        _refuse_unwritable(found, policy, given)
+        refuse_unwritable(found, policy, given)
 
     async def add_part(self, row: Row, policy: Policy) -> None:
         """Insert a row that another event of this unit of work tells about: a history entry, a line of a new order."""
@@ -211,8 +257,9 @@ class Work:
             await self.alone()
         if policy.decides:
             await hold_to_rights(self, policy, None, values(row))
+        settle(row, columns_of(type(row)))
         await self._encrypt(row)
-        _refuse_unfit(row, columns_of(type(row)))
+        refuse_unfit(row, columns_of(type(row)))
         inserted = values(row)
         self._admit(policy, inserted.values())
         await self._write(insert_statement(type(row)), inserted, policy)
@@ -223,6 +270,7 @@ class Work:
     ) -> bool:
         """Update a loaded row with its event, if anything changed; returns whether it did. `beside` are changes of it
         that lie elsewhere, a member's roles: with them, even none, its version moves and its event is written."""
+        settle(row, changes(row))
         await self._encrypt(row)
         changed = changes(row)
         if not changed and beside is None:
@@ -230,7 +278,7 @@ class Work:
         if policy.decides:
             after = values(row)
             await hold_to_rights(self, policy, {**after, **{name: old for name, (old, _) in changed.items()}}, after)
-        _refuse_unfit(row, changed)
+        refuse_unfit(row, changed)
         self._admit(policy, (new for _, new in changed.values()), (old for old, _ in changed.values()))
         before, key = row.version, (policy.type, row.id)
         if key not in self.wholes.moved:
@@ -342,18 +390,20 @@ class Work:
         try:
             await self.session.execute(statement, bound)
         except asyncpg.UniqueViolationError as error:
-            raise Refused("TAKEN", _taken(error, policy), _columns(error)) from error
+            raise Refused("TAKEN", taken(error, policy), input_of(error)) from error
         except asyncpg.ForeignKeyViolationError as error:
             if statement.text.startswith("DELETE"):
-                raise Refused("IN_USE", f"This {_words(policy.type)} is still used by {self._users(error)}.") from error
-            raise Refused("NOT_FOUND", "A record that this one points to does not exist.", _columns(error)) from error
+                raise Refused("IN_USE", f"This {words(policy.type)} is still used by {self._users(error)}.") from error
+            raise Refused("NOT_FOUND", "A record that this one points to does not exist.", input_of(error)) from error
+        except asyncpg.CheckViolationError as error:
+            raise misfit(error, policy) from error
 
     def _users(self, error: asyncpg.ForeignKeyViolationError) -> str:
         """Return in words what kind of record keeps another from being deleted; of a kind that the viewer does not see,
         nothing."""
         seen = (each.policy for each in self.access.types.values() if each.allows(READ))
         found = next((each.type for each in seen if each.table.name == error.table_name), None)
-        return "other records" if found is None else f"{_words(found)}s"
+        return "other records" if found is None else f"{words(found)}s"
 
 
 _TOUCH_DIRECTORY = Statement(
@@ -363,65 +413,8 @@ _TOUCH_DIRECTORY = Statement(
 )
 
 
-def _refuse_unwritable(found: Record, policy: Policy, given: Iterable[str]) -> None:
-    """Raise Refused FORBIDDEN at the first of the fields that may not be written on the row that was found."""
-    for name in given:
-        if not found.get(f"write_{name}", True):  # null where a row has no owner: then it is nobody's to write
-            field = f"{name}Id" if f"{_snake(name)}_id" in policy.table.c else name
-            raise Refused(
-                "FORBIDDEN", f"Your roles do not allow to write `{name}` of this {_words(policy.type)}.", (field,)
-            )
-
-
-def _refuse_unfit(row: Row, written: Iterable[str]) -> None:
-    """Raise Refused for a value that its column does not take: INVALID where one that is `written` is longer than its
-    declared size, or blank; REQUIRED where there must be one. What was stored when sizes were others stays."""
-    sizes = sizes_of(table_of(type(row)))
-    for name in written:
-        value = getattr(row, name)
-        if value is None or name not in sizes:
-            continue
-        for path, reason in sizes[name].faults(value):
-            raise Refused("INVALID", f"`{_camel(name)}` {reason}.", (_camel(name), *path))
-    for column in table_of(type(row)).columns:
-        if column.nullable:
-            continue
-        value = getattr(row, column.name)
-        if value is None and column.server_default is None:
-            raise Refused("REQUIRED", f"`{_camel(column.name)}` must have a value.", (_camel(column.name),))
-        if isinstance(value, str) and not value.strip() and column.server_default is None:
-            raise Refused("INVALID", f"`{_camel(column.name)}` cannot be blank.", (_camel(column.name),))
-
-
 def _own(of: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in of.items() if name not in _HOUSEKEEPING and value is not None}
 
 
-def _words(name: str) -> str:
-    """Return a type name in words: `OrderLine` is `order line`."""
-    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip().replace("_", " ")
-
-
-def _columns(error: asyncpg.PostgresError) -> tuple[str, ...]:
-    """Return the input field that a constraint is about: its last column, camel-cased as the API spells it."""
-    detail = str(getattr(error, "detail", "") or "")
-    inside = detail.partition("(")[2].partition(")")[0]
-    last = inside.split(", ")[-1].removeprefix("lower(") if inside else ""
-    return (_camel(last),) if last else ()
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
-
-
-def _camel(column: str) -> str:
-    head, *rest = column.split("_")
-    return head + "".join(part.capitalize() for part in rest)
-
-
-def _taken(error: asyncpg.UniqueViolationError, policy: Policy) -> str:
-    names = ".".join(_columns(error))
-    return f"Another {_words(policy.type)} has this {names or 'value'} already."
-
-
-__all__ = ["CREATE", "DELETE", "READ", "UPDATE", "DomainEvent", "Work"]
+__all__ = ["CREATE", "DELETE", "READ", "UPDATE", "DomainEvent", "Sent", "Work"]

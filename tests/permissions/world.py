@@ -82,7 +82,7 @@ _VERSIONS = count(1_000_000)
 ADDED = 100_000
 """From this number on, values are those of rows that were added."""
 _CHOICE = re.compile(r"^\w+ IN \('(\w+)'")
-_PERCENT = re.compile(r"^(\w+) BETWEEN 0 AND 100")
+_BETWEEN = re.compile(r"(\w+) BETWEEN (\d+) AND (\d+)\Z")
 
 
 # Attempts are of all workspaces, and are counted whatever becomes of them.
@@ -316,7 +316,7 @@ def _value(table: Table, column: Any, place: str, number: int) -> Any:
         choice = _CHOICE.match(check)
         if choice and check.startswith(f"{column.name} IN"):
             return choice[1]
-    percent = any(found[1] == column.name for check in checks if (found := _PERCENT.match(check)))
+    between = next((found for check in checks if (found := _BETWEEN.match(check)) and found[1] == column.name), None)
     match column.type:
         case Uuid():
             return new_id()
@@ -331,9 +331,9 @@ def _value(table: Table, column: Any, place: str, number: int) -> Any:
         case Date():
             return date(2032, 1, 1) + timedelta(days=number)
         case Numeric():
-            return f"{20 + number % 50}.{number:04}" if percent else _amount(table.name, column.name, number)
+            return f"{20 + number % 50}.{number:04}" if between else _amount(table.name, column.name, number)
         case Integer():
-            return 10 + number % 80 if percent else 1_000_000 + number
+            return int(between[2]) + 9 + number % (int(between[3]) - 20) if between else 1_000_000 + number
     return _text(table.name, column.name, place if number < ADDED else f"{place}.{number}")
 
 

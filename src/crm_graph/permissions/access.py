@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, and_, case, false, or_
+from sqlalchemy import ColumnElement, FromClause, Table, and_, case, false, or_
 
 from crm_graph.permissions.grants import ALL, NONE, READ, FieldGrant, Grant, Level, Role
 from crm_graph.permissions.policy import Policy
@@ -178,6 +178,14 @@ class Access:
     def of(self, type_name: str) -> TypeAccess:
         """Return the access to a type. Raises KeyError for a type without a policy: forgetting one fails closed."""
         return self.types[type_name]
+
+    def over(self, table: Table) -> Policy:
+        """Return the policy of a table's rows. Raises KeyError for a table without one: forgetting one fails closed."""
+        return self._policies[table.name]
+
+    @cached_property
+    def _policies(self) -> Mapping[str, Policy]:
+        return {each.policy.table.name: each.policy for each in self.types.values()}
 
     @cached_property
     def asks_who(self) -> bool:

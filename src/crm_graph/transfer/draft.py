@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from crm_graph.db.base import columns_of, table_of
-from crm_graph.db.sizes import sizes_of
+from crm_graph.db.rules import faults_of
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.grants import CREATE, UPDATE
 from crm_graph.permissions.rights import hold_to_rights
@@ -34,7 +34,6 @@ class Drafts:
         table = table_of(spec.model)
         self.required = frozenset(column.name for column in table.columns if not column.nullable)
         self.marks = encrypted_columns(spec.model)
-        self.sizes = sizes_of(table)
         stored = {mark.column for mark in self.marks}
         self.unquoted = frozenset(column.name for column in spec.columns if column.stored in stored)
         self.create_verb = CREATE if spec.policy.parent is None else UPDATE
@@ -116,7 +115,7 @@ class Drafts:
                 continue
             if draft.is_new():
                 self._complete_new(draft)
-            self._check_sizes(draft)
+            self._check_values(draft)
             await self._hold_to_rights(draft, facts)
         new = [draft for draft in drafts if draft.is_new() and not draft.failed]
         beyond = await find_beyond_scope(self.work, self.spec, new, self.fields)
@@ -149,14 +148,14 @@ class Drafts:
             if column.default is not None and column.stored is not None and draft.values.get(column.stored) is None:
                 draft.values[column.stored] = column.default
 
-    def _check_sizes(self, draft: Draft) -> None:
-        """Report what is longer than its column's declared size; what is stored already and stays is not judged."""
+    def _check_values(self, draft: Draft) -> None:
+        """Report what its column does not take; what is stored already and stays is not judged."""
         before = draft.before or {}
-        for name, size in self.sizes.items():
-            value = draft.values.get(name)
-            if value is not None and value != before.get(name):
-                for _, reason in size.faults(value):
-                    self.fail_stored(draft, name, reason)
+        for column in table_of(self.spec.model).columns:
+            value = draft.values.get(column.name)
+            if value is not None and value != before.get(column.name):
+                for _, reason in faults_of(column, value):
+                    self.fail_stored(draft, column.name, reason)
 
     def _complete_new(self, draft: Draft) -> None:
         given = draft.values

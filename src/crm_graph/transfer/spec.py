@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as defaulting
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 
-from crm_graph.db.base import Base, Row
+from sqlalchemy import ARRAY, Boolean, Date, DateTime, Integer, Numeric, Text, Uuid
+from sqlalchemy import Column as SqlColumn
+
+from crm_graph.db.base import Base, Row, table_of
+from crm_graph.db.rules import Choices, defaults_of, rules_of, targets_of
 from crm_graph.permissions.policy import Policy
 from crm_graph.work import DomainEvent, Work
 
@@ -59,8 +64,6 @@ class Column:
     default: Any = None
     choices: tuple[str, ...] = ()
     target: Target | None = None
-    low: int | None = None
-    high: int | None = None
     verbs: Mapping[str, str] = defaulting(default_factory=dict)
     policy: Policy | None = None
 
@@ -85,7 +88,7 @@ def texts(name: str, *, stored: bool = True, **options: Any) -> Column:
 
 
 def integer(name: str, **options: Any) -> Column:
-    """Return a column of whole numbers, from `low` to `high`."""
+    """Return a column of whole numbers."""
     return Column(name, Kind.INTEGER, _camel(name), name, **options)
 
 
@@ -124,6 +127,64 @@ def refer(name: str, target: Target, *, stored: bool = True, **options: Any) -> 
     """Return a column that names a row of another (or this) entity; stored in `<name>_id`."""
     return Column(name, Kind.REFERENCE, _camel(name), f"{name}_id" if stored else None, target=target, **options)
 
+
+def columns_of(
+    model: type[Row],
+    *targets: Target,
+    required: Collection[str] = (),
+    money: Mapping[str, str] = MappingProxyType({}),
+    verbs: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    but: Collection[str] = (),
+) -> tuple[Column, ...]:
+    """Return the columns of a file as the model says them: their kinds, choices and defaults.
+
+    `targets` are what it refers to, `required` what a row must have, `money` the amount's field that governs a currency
+    column, by that column, `verbs` the transitions that setting a column is, `but` the columns that a file does not
+    have.
+    """
+    pointed, rules, defaults = targets_of(model), rules_of(table_of(model)), defaults_of(model)
+    by_table = {table_of(each.model).name: each for each in targets}
+    found = []
+    for column in table_of(model).columns:
+        if column.name in HOUSEKEEPING or column.name in but:
+            continue
+        name = column.name.removesuffix("_id") if column.name in pointed else column.name
+        rule = rules.get(column.name)
+        choices = rule.values if isinstance(rule, Choices) else ()
+        kind = Kind.CHOICE if choices else Kind.CURRENCY if name in money else _kind_of(column)
+        found.append(
+            Column(
+                name,
+                kind,
+                money.get(name) or _camel(name),
+                column.name,
+                required=name in required,
+                default=defaults.get(column.name),
+                choices=choices,
+                target=by_table[pointed[column.name].name] if column.name in pointed else None,
+                verbs=verbs.get(name, {}),
+            )
+        )
+    unknown = {*required, *money, *verbs} - {each.name for each in found}
+    assert not unknown, f"{model.__name__} has no column {', '.join(sorted(unknown))}"
+    return tuple(found)
+
+
+def _kind_of(column: SqlColumn[Any]) -> Kind:
+    return next(kind for type_, kind in _KINDS if isinstance(column.type, type_))
+
+
+HOUSEKEEPING = frozenset({"workspace_id", "id", "version", "created_at", "updated_at"})
+_KINDS: tuple[tuple[type, Kind], ...] = (
+    (Uuid, Kind.REFERENCE),
+    (Boolean, Kind.TRUTH),
+    (Integer, Kind.INTEGER),
+    (Numeric, Kind.DECIMAL),
+    (DateTime, Kind.INSTANT),
+    (Date, Kind.DATE),
+    (ARRAY, Kind.TEXTS),
+    (Text, Kind.TEXT),
+)
 
 IDENTITY = Column("id", Kind.ID, "id", "id")
 """The column that every entity has besides its own: the id, as an export writes it."""

@@ -24,11 +24,11 @@ from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.events.log import EVENT_COLUMNS
 from crm_graph.kernel.errors import Conflict, Refused
 from crm_graph.permissions.policy import Policy, workspace
+from crm_graph.transfer.spec import HOUSEKEEPING
 from crm_graph.work import DomainEvent, Work
 
 LINES_PER_CHUNK = 500
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-_HOUSEKEEPING = frozenset({"workspace_id", "id", "version", "created_at", "updated_at"})
 
 
 def cell(value: Any) -> str:
@@ -144,7 +144,7 @@ def event_row(
 
 def all_of(values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return the changes that a new row is."""
-    return {name: (None, value) for name, value in values.items() if name not in _HOUSEKEEPING and value is not None}
+    return {name: (None, value) for name, value in values.items() if name not in HOUSEKEEPING and value is not None}
 
 
 async def write_events(work: Work, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -4,18 +4,20 @@
     class Opportunity(Node):
         '''A deal in a pipeline.'''
 
-        name: str = column("What the deal is called.")
-        amount: Money | None = money("amount", "currency", "What the deal is worth.")
-        customer: Customer | None = to_one("customer_id", "Who may buy.")
+        name: str = column("What the deal is called.", SENT)
+        amount: Money | None = money("amount", "currency", "What the deal is worth.", SENT)
+        customer: Customer | None = to_one("customer_id", "Who may buy.", SENT)
 
-Filters, orders, aggregates, connections and loading derive from these fields (`derive.py`, `bind.py`); nothing is
-written twice. A field's GraphQL name is its key everywhere: in shapes, in policies, in role files.
+Filters, orders, aggregates, connections and loading derive from these fields (`derive.py`, `bind.py`), and so do the
+inputs of mutations (`writes.py`), from those that clients send; nothing is written twice. A field's GraphQL name is its
+key everywhere: in shapes, in policies, in role files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar, dataclass_transform
 
 import strawberry
@@ -26,12 +28,12 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
-from crm_graph.db.base import Base, table_of
+from crm_graph.db.base import Base, Row, table_of
 from crm_graph.executor.fields import BEYOND, BatchFunction
 from crm_graph.permissions.policy import MaskDecrypted, Policy
 from crm_graph.vault.columns import Encrypted, mark_of
 
-METADATA_KEY = "crm_graph"
+METADATA_KEY, SENT_KEY = "crm_graph", "crm_graph.sent"
 T = TypeVar("T", bound=type)
 
 
@@ -122,13 +124,41 @@ Spec = (
 )
 
 
-def _field(spec: Spec, description: str, **options: Any) -> Any:
-    return strawberry.field(description=description, metadata={METADATA_KEY: spec}, **options)
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """That clients send a field, and when; see `sent`."""
+
+    create: bool = True
+    update: bool = True
+    required: bool | None = None
+    otherwise: str = ""
+    bare: bool = False
 
 
-def column(description: str, *, of: str | None = None, name: str | None = None) -> Any:
+def sent(
+    *, create: bool = True, update: bool = True, required: bool | None = None, otherwise: str = "", bare: bool = False
+) -> Writing:
+    """Say that clients send a field, by `create` and by `update` unless one is ruled out.
+
+    A new record needs it where its column is not null and has no default, unless `required` says so or not; `otherwise`
+    says what it is when it is left out: "you". Money is sent `bare`, as an amount, where something else says its
+    currency.
+    """
+    return Writing(create, update, required, otherwise, bare)
+
+
+SENT = sent()
+SENT_ONCE, SENT_LATER = sent(update=False), sent(create=False)
+
+
+def _field(spec: Spec, description: str, writing: Writing | None = None, **options: Any) -> Any:
+    metadata = {METADATA_KEY: spec} if writing is None else {METADATA_KEY: spec, SENT_KEY: writing}
+    return strawberry.field(description=description, metadata=metadata, **options)
+
+
+def column(description: str, writing: Writing | None = None, *, of: str | None = None, name: str | None = None) -> Any:
     """Return a field that is a column; `of` names the column where it is not called like the field."""
-    return _field(ColumnSpec(of), description, name=name)
+    return _field(ColumnSpec(of), description, writing, name=name)
 
 
 def identity(description: str = "The id of this record.") -> Any:
@@ -136,9 +166,9 @@ def identity(description: str = "The id of this record.") -> Any:
     return _field(IdSpec(), description)
 
 
-def money(amount: str, currency: str, description: str) -> Any:
+def money(amount: str, currency: str, description: str, writing: Writing | None = None) -> Any:
     """Return a `Money` field over two columns."""
-    return _field(MoneySpec(amount, currency), description)
+    return _field(MoneySpec(amount, currency), description, writing)
 
 
 def computed(compute: Callable[..., Any], needs: Sequence[str], description: str) -> Any:
@@ -174,9 +204,9 @@ def batch(
     return made
 
 
-def to_one(column: str, description: str) -> Any:
-    """Return an edge along a foreign key column of this record's table."""
-    return _field(ToOneSpec(column), description)
+def to_one(column: str, description: str, writing: Writing | None = None) -> Any:
+    """Return an edge along a foreign key column of this record's table; clients send it as an id (`ownerId`)."""
+    return _field(ToOneSpec(column), description, writing)
 
 
 def to_many(column: str, description: str) -> Any:
@@ -232,6 +262,8 @@ class Record:
     model: type[Base]
     policy: Policy
     cls: type
+    called: str
+    """What a payload calls it: `line`."""
     columns: dict[str, RecordColumn] = field(default_factory=dict)
     edges: dict[str, RecordEdge] = field(default_factory=dict)
 
@@ -248,6 +280,16 @@ class Record:
         """Strawberry's definition of the type."""
         definition: StrawberryObjectDefinition = self.cls.__strawberry_definition__  # type: ignore[attr-defined]
         return definition
+
+    @property
+    def words(self) -> str:
+        """The type's name in words: `order line`."""
+        return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in self.name).strip()
+
+    @property
+    def one(self) -> str:
+        """One of it, in words: `an order line`."""
+        return f"{'an' if self.words[0] in 'aeiou' else 'a'} {self.words}"
 
     def specs(self) -> Mapping[str, tuple[StrawberryField, Spec]]:
         """Return the fields that say how they load, by GraphQL name."""
@@ -321,14 +363,28 @@ class Node:
     id: strawberry.ID = identity("The opaque id of this object; `node(id:)` finds it again.")
 
 
+_HOUSEKEEPING: Mapping[str, tuple[type, str]] = {
+    "version": (int, "Counts the changes; give it as `ifVersion`."),
+    "created_at": (datetime, "When the record was made."),
+    "updated_at": (datetime, "When the record last changed."),
+}
+"""What every record has of its row, where it does not say it in words of its own."""
+
+
 @dataclass_transform(kw_only_default=True, field_specifiers=(column, identity, money, computed, batch, to_one, to_many))
-def record(prefix: str, model: type[Base], policy: Policy) -> Callable[[T], T]:
-    """Make a class a record type of the schema; its docstring becomes the type's description."""
+def record(prefix: str, model: type[Base], policy: Policy, *, called: str | None = None) -> Callable[[T], T]:
+    """Make a class a record type of the schema; its docstring becomes the type's description, and it has the fields of
+    every row. `called` is what a payload calls it, where that is not the name of its type: `line`."""
 
     def decorate(cls: T) -> T:
         assert cls.__doc__, f"{cls.__name__} needs a docstring: it is the description that API users read"
+        for name, (of, housekeeping) in _HOUSEKEEPING.items():
+            if issubclass(model, Row) and name not in cls.__annotations__:
+                cls.__annotations__[name] = of
+                setattr(cls, name, column(housekeeping))
         made = strawberry.type(cls, name=policy.type, description=" ".join(cls.__doc__.split()))
-        made.__record__ = Record(policy.type, prefix, model, policy, made)  # type: ignore[attr-defined]
+        name = called or policy.type[:1].lower() + policy.type[1:]
+        made.__record__ = Record(policy.type, prefix, model, policy, made, name)  # type: ignore[attr-defined]
         return made
 
     return decorate
@@ -352,6 +408,13 @@ def extend(target: type, cls: type) -> Extension:
     """Return the fields of `cls` as an extension of `target`; the slice lists it, `build.py` applies it."""
     definition: StrawberryObjectDefinition = strawberry.type(cls).__strawberry_definition__  # type: ignore[attr-defined]
     return Extension(target, tuple(definition.fields))
+
+
+def reverse(target: type, name: str, connection: Any, column: str, description: str) -> Extension:
+    """Return the other end of a to-one edge as an extension of the type that it leads to, a connection:
+    `reverse(Member, "customers", Connection[Customer], "owner_id", "...")`."""
+    namespace = {"__annotations__": {name: connection}, name: to_many(column, description)}
+    return extend(target, type(f"{target.__name__}_{name}", (), namespace))
 
 
 def apply_extension(extension: Extension) -> None:

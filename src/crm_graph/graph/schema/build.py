@@ -28,6 +28,7 @@ from crm_graph.graph.schema.derive import (
     derived_annotation,
     watch_arguments,
 )
+from crm_graph.graph.writes import bind_writes
 from crm_graph.permissions.definitions import Vocabulary
 from crm_graph.permissions.policy import Policy
 
@@ -93,6 +94,7 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
     query = _root("Query", _QUERY, (cls for each in slices for cls in each.queries))
     _add_root_arguments(query, registry)
     mutation = _root("Mutation", _MUTATION, (cls for each in slices for cls in each.mutations))
+    bind_writes(mutation, registry)
     subscription = _root("Subscription", "What can be watched.", (c for each in slices for c in each.subscriptions))
     for each in subscription.__strawberry_definition__.fields:  # type: ignore[attr-defined]
         spec = spec_of(each)

@@ -38,7 +38,7 @@ IMPORTS = (
             string("name", required=True),
             string("series"),
             string("description"),
-            decimal("price", low=0),
+            decimal("price"),
             currency("price"),
             truth("active", default=True),
         ),

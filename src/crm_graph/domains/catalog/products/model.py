@@ -6,6 +6,7 @@ from sqlalchemy import CheckConstraint, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, CurrencyCode, LongText, Row, refers, unique
+from crm_graph.db.rules import between
 
 
 class Product(Row):
@@ -15,6 +16,7 @@ class Product(Row):
     __table_args__ = (
         refers("workspace_id", "workspace"),
         unique("sku"),
+        between("price", 0),
         CheckConstraint("(price IS NULL) = (currency IS NULL)", name="price_has_currency"),
     )
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 from crm_graph.domains.customers.customers.events import AccountTeamMemberAdded, AccountTeamMemberRemoved
 from crm_graph.domains.customers.customers.model import AccountTeamMember, Customer
 from crm_graph.domains.customers.customers.policy import ACCOUNT_TEAM_MEMBER, CUSTOMER
-from crm_graph.domains.workspace.members.model import Member
-from crm_graph.domains.workspace.members.policy import MEMBER
-from crm_graph.work import UPDATE, Work
+from crm_graph.work import UPDATE, Sent, Work
 
 
-async def add_account_team_member(work: Work, customer_id: str, member_id: str, duty: str | None) -> str:
+async def add_account_team_member(work: Work, sent: Sent) -> str:
     """Add a member to a customer's account team. Raises Refused TAKEN for one who is in it."""
-    given = ("member",) if duty is None else ("member", "duty")
-    work.may(ACCOUNT_TEAM_MEMBER, UPDATE, given)
-    await work.get(Customer, CUSTOMER, customer_id, UPDATE, path="customerId")
-    await work.refer(Member, MEMBER, member_id, "memberId")
-    entry: AccountTeamMember = AccountTeamMember.make(customer_id=customer_id, member_id=member_id, duty=duty)
-    await work.create(entry, ACCOUNT_TEAM_MEMBER, AccountTeamMemberAdded(customer_id, member_id), given)
+    entry = await work.draft(AccountTeamMember, ACCOUNT_TEAM_MEMBER, sent)
+    await work.get(Customer, CUSTOMER, entry.customer_id, UPDATE, path="customerId")
+    event = AccountTeamMemberAdded(entry.customer_id, entry.member_id)
+    await work.create(entry, ACCOUNT_TEAM_MEMBER, event, sent.fields)
     return entry.id
 
 

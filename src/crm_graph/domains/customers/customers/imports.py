@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crm_graph.domains.customers.customers.events import CustomerCreated, CustomerLifecycleChanged, CustomerUpdated
-from crm_graph.domains.customers.customers.model import Customer, CustomerKind, Lifecycle
+from crm_graph.domains.customers.customers.model import Customer
 from crm_graph.domains.customers.customers.operations import LIFECYCLE
 from crm_graph.domains.customers.customers.policy import CUSTOMER
 from crm_graph.domains.workspace.members.imports import MEMBER_TARGET
@@ -15,13 +15,7 @@ from crm_graph.transfer.spec import (
     Draft,
     ImportSpec,
     Target,
-    choice,
-    currency,
-    decimal,
-    instant,
-    integer,
-    refer,
-    string,
+    columns_of,
 )
 from crm_graph.work import DomainEvent, Work
 
@@ -59,25 +53,12 @@ IMPORTS = (
         model=Customer,
         policy=CUSTOMER,
         prefix="cus",
-        columns=(
-            string("external_id"),
-            choice("kind", CustomerKind, default=CustomerKind.COMPANY.value),
-            string("name", required=True),
-            choice("lifecycle", Lifecycle, default=Lifecycle.POTENTIAL.value, verbs={"*": LIFECYCLE}),
-            instant("lifecycle_since"),
-            string("industry"),
-            string("email"),
-            string("phone"),
-            string("website"),
-            string("city"),
-            string("country"),
-            integer("employees", low=0),
-            integer("founded_year", low=1, high=2199),
-            decimal("annual_revenue"),
-            currency("annualRevenue"),
-            string("source"),
-            refer("owner", MEMBER_TARGET),
-            refer("parent", CUSTOMER_TARGET),
+        columns=columns_of(
+            Customer,
+            *(MEMBER_TARGET, CUSTOMER_TARGET),
+            required=("name",),
+            money={"currency": "annualRevenue"},
+            verbs={"lifecycle": {"*": LIFECYCLE}},
         ),
         matches=(("external_id",), ("name",)),
         unique=(("external_id",),),

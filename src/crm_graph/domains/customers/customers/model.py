@@ -9,6 +9,7 @@ from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, CurrencyCode, Email, Id, Phone, Row, Url, indexed, refers, sorted_by, unique
+from crm_graph.db.rules import between, one_of
 from crm_graph.domains.customers.customers.events import CustomerLifecycleChanged
 from crm_graph.kernel.errors import Refused
 
@@ -51,14 +52,16 @@ class Customer(Row):
         indexed("customer", "lifecycle"),
         sorted_by("customer", "name"),
         Index("ix_customer_name_folded", "workspace_id", text("lower(name)")),
-        CheckConstraint("kind IN ('COMPANY', 'PERSON')", name="kind"),
-        CheckConstraint("lifecycle IN ('POTENTIAL', 'INTERESTED', 'ACTIVE', 'CHURNED')", name="lifecycle"),
+        one_of("kind", CustomerKind),
+        one_of("lifecycle", Lifecycle),
+        between("employees", 0),
+        between("founded_year", 1, 2199),
         CheckConstraint("(annual_revenue IS NULL) = (currency IS NULL)", name="revenue_has_currency"),
     )
 
-    kind: Mapped[str] = mapped_column(server_default="COMPANY")
+    kind: Mapped[str] = mapped_column(default=CustomerKind.COMPANY.value, server_default="COMPANY")
     name: Mapped[str]
-    lifecycle: Mapped[str] = mapped_column(server_default="POTENTIAL")
+    lifecycle: Mapped[str] = mapped_column(default=Lifecycle.POTENTIAL.value, server_default="POTENTIAL")
     lifecycle_since: Mapped[datetime]
     industry: Mapped[str | None]
     email: Mapped[Email | None]
@@ -74,6 +77,11 @@ class Customer(Row):
     owner_id: Mapped[Id | None]
     parent_id: Mapped[Id | None]
     external_id: Mapped[str | None]
+
+    def check(self) -> None:
+        """Raise Refused INVALID for a customer that is its own parent."""
+        if self.parent_id is not None and self.parent_id == self.id:
+            raise Refused("INVALID", "A customer cannot be its own parent.", ("parentId",))
 
     def change_lifecycle(self, to: Lifecycle, at: datetime) -> CustomerLifecycleChanged:
         """Move along the lifecycle. Raises Refused ILLEGAL_TRANSITION for a step that makes no sense."""

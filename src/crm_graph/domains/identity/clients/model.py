@@ -9,6 +9,7 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id, RoleNames, Row, indexed, refers, unique
+from crm_graph.db.rules import between
 from crm_graph.db.sizes import SizedList, SizedText
 
 
@@ -51,8 +52,8 @@ class ApiClient(Row):
         CheckConstraint("document_mode IN ('OPEN', 'WARN', 'TRUSTED_ONLY')", name="document_mode"),
         CheckConstraint("kind IN ('CONFIDENTIAL', 'PUBLIC')", name="kind"),
         CheckConstraint("on_error IN ('NULL', 'PROPAGATE', 'HALT')", name="on_error"),
-        CheckConstraint("requests_per_minute > 0", name="requests_per_minute"),
-        CheckConstraint("cost_per_minute > 0", name="cost_per_minute"),
+        between("requests_per_minute", above=0),
+        between("cost_per_minute", above=0),
     )
 
     name: Mapped[str]

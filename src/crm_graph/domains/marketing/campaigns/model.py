@@ -11,6 +11,7 @@ from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, CurrencyCode, Id, Paragraph, Row, indexed, refers, unique
+from crm_graph.db.rules import between, one_of
 from crm_graph.domains.marketing.campaigns.events import (
     CampaignCancelled,
     CampaignCompleted,
@@ -65,11 +66,11 @@ class Campaign(Row):
         indexed("campaign", "owner_id"),
         indexed("campaign", "team_id"),
         indexed("campaign", "status"),
-        CheckConstraint("channel IN ('EMAIL', 'SMS', 'EVENT', 'ADVERTISEMENT', 'SOCIAL')", name="channel"),
-        CheckConstraint("status IN ('PLANNED', 'ACTIVE', 'PAUSED', 'COMPLETED', 'CANCELLED')", name="status"),
+        one_of("channel", CampaignChannel),
+        one_of("status", CampaignStatus),
         CheckConstraint("ends_on >= starts_on", name="ends_after_start"),
-        CheckConstraint("budget >= 0", name="budget"),
-        CheckConstraint("cost >= 0", name="cost"),
+        between("budget", 0),
+        between("cost", 0),
         CheckConstraint("(budget IS NULL AND cost IS NULL) = (currency IS NULL)", name="money_has_currency"),
     )
 

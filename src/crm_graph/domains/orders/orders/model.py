@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, CheckConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, Base, CurrencyCode, Id, LongText, Paragraph, Row, indexed, refers, unique
+from crm_graph.db.rules import between, one_of
 from crm_graph.domains.orders.orders.events import (
     OrderApproved,
     OrderCancelled,
@@ -57,7 +58,6 @@ _NEXT: dict[OrderStatus, tuple[OrderStatus, ...]] = {
     OrderStatus.CANCELLED: (),
 }
 _DELETABLE = (OrderStatus.DRAFT.value, OrderStatus.CANCELLED.value)
-_STATUSES = ", ".join(f"'{status.value}'" for status in OrderStatus)
 
 
 class Order(Row):
@@ -78,8 +78,8 @@ class Order(Row):
         indexed("sales_order", "opportunity_id"),
         indexed("sales_order", "owner_id"),
         indexed("sales_order", "status", "ordered_on"),
-        CheckConstraint(f"status IN ({_STATUSES})", name="status"),
-        CheckConstraint("discount_percent BETWEEN 0 AND 100", name="discount"),
+        one_of("status", OrderStatus),
+        between("discount_percent", 0, 100, name="discount"),
         CheckConstraint("total BETWEEN 0 AND subtotal", name="totals"),
     )
 
@@ -220,8 +220,9 @@ class OrderLine(Row):
         refers("product_id", "product"),
         indexed("order_line", "order_id"),
         indexed("order_line", "product_id"),
-        CheckConstraint("quantity > 0", name="quantity"),
-        CheckConstraint("discount_percent BETWEEN 0 AND 100", name="discount"),
+        between("quantity", above=0),
+        between("unit_price", 0),
+        between("discount_percent", 0, 100, name="discount"),
     )
 
     order_id: Mapped[Id]
@@ -242,8 +243,8 @@ class OrderStatusChange(Row):
         refers("order_id", "sales_order", on_delete="CASCADE"),
         refers("member_id", "member"),
         indexed("order_status_change", "order_id"),
-        CheckConstraint(f"from_status IN ({_STATUSES})", name="from_status"),
-        CheckConstraint(f"to_status IN ({_STATUSES})", name="to_status"),
+        one_of("from_status", OrderStatus),
+        one_of("to_status", OrderStatus),
     )
 
     order_id: Mapped[Id]

@@ -6,10 +6,11 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id, Paragraph, Row, indexed, refers
+from crm_graph.db.rules import one_of
 from crm_graph.db.sizes import SizedJson
 
 
@@ -34,7 +35,7 @@ class Job(Row):
         indexed("job", "created_by_id"),
         indexed("job", "status"),
         Index("ix_job_ended_at", "workspace_id", "ended_at"),
-        CheckConstraint("status IN ('QUEUED', 'RUNNING', 'DONE', 'FAILED', 'CANCELLED')", name="status"),
+        one_of("status", JobStatus),
     )
 
     kind: Mapped[str]

@@ -6,10 +6,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 
-from sqlalchemy import CheckConstraint
 from sqlalchemy.orm import Mapped
 
 from crm_graph.db.base import Amount, CurrencyCode, Id, Paragraph, Row, indexed, refers, unique
+from crm_graph.db.rules import between, one_of
 from crm_graph.domains.sales.opportunities.events import (
     OpportunityLost,
     OpportunityReopened,
@@ -45,8 +45,9 @@ class Opportunity(Row):
         indexed("opportunity", "pipeline_id"),
         indexed("opportunity", "status", "amount"),
         indexed("opportunity", "owner_id", "status", "amount"),  # the same, of those whose owners one may see
-        CheckConstraint("status IN ('OPEN', 'WON', 'LOST')", name="status"),
-        CheckConstraint("probability BETWEEN 0 AND 100", name="probability"),
+        one_of("status", OpportunityStatus),
+        between("amount", 0),
+        between("probability", 0, 100),
     )
 
     name: Mapped[str]
@@ -137,8 +138,9 @@ class OpportunityLine(Row):
         refers("product_id", "product"),
         indexed("opportunity_line", "opportunity_id"),
         indexed("opportunity_line", "product_id"),
-        CheckConstraint("quantity > 0", name="quantity"),
-        CheckConstraint("discount_percent BETWEEN 0 AND 100", name="discount"),
+        between("quantity", above=0),
+        between("unit_price", 0),
+        between("discount_percent", 0, 100, name="discount"),
     )
 
     opportunity_id: Mapped[Id]

@@ -40,9 +40,9 @@ IMPORTS = (
         columns=(
             refer("pipeline", PIPELINE_TARGET, required=True),
             string("name", required=True),
-            integer("position", required=True, low=0),
+            integer("position", required=True),
             choice("kind", StageKind, required=True),
-            integer("probability", required=True, low=0, high=100),
+            integer("probability", required=True),
             texts("required_fields", choices=REQUIRABLE, default=[]),
         ),
         matches=(("pipeline", "name"),),

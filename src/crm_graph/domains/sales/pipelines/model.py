@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from enum import Enum
 
-from sqlalchemy import CheckConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Id, Row, refers, unique
+from crm_graph.db.rules import between, one_of
 from crm_graph.db.sizes import SizedList
 
 
@@ -35,8 +35,9 @@ class Stage(Row):
     __table_args__ = (
         refers("pipeline_id", "pipeline", on_delete="CASCADE"),
         unique("pipeline_id", "name"),
-        CheckConstraint("kind IN ('OPEN', 'WON', 'LOST')", name="kind"),
-        CheckConstraint("probability BETWEEN 0 AND 100", name="probability"),
+        one_of("kind", StageKind),
+        between("position", 0),
+        between("probability", 0, 100),
     )
 
     pipeline_id: Mapped[Id]

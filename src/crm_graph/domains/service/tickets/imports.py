@@ -116,7 +116,7 @@ IMPORTS = (
             instant("resolved_at"),
             instant("closed_at"),
             string("resolution"),
-            integer("satisfaction", low=1, high=5),
+            integer("satisfaction"),
         ),
         matches=(("external_id",), ("number",)),
         unique=(("external_id",), ("number",)),

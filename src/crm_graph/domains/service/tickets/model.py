@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from enum import Enum
 
-from sqlalchemy import BigInteger, CheckConstraint
+from sqlalchemy import BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id, LongText, Row, indexed, refers, unique
+from crm_graph.db.rules import between, one_of
 from crm_graph.domains.service.tickets.events import (
     TicketAnswered,
     TicketAssigned,
@@ -88,11 +89,11 @@ class Ticket(Row):
         indexed("ticket", "assignee_id"),
         indexed("ticket", "queue_id"),
         indexed("ticket", "status"),
-        CheckConstraint("kind IN ('QUESTION', 'COMPLAINT', 'SERVICE_REQUEST', 'FEEDBACK')", name="kind"),
-        CheckConstraint("channel IN ('EMAIL', 'PHONE', 'CHAT', 'WEB', 'SOCIAL')", name="channel"),
-        CheckConstraint("priority IN ('LOW', 'NORMAL', 'HIGH', 'URGENT')", name="priority"),
-        CheckConstraint("status IN ('NEW', 'OPEN', 'PENDING', 'RESOLVED', 'CLOSED')", name="status"),
-        CheckConstraint("satisfaction BETWEEN 1 AND 5", name="satisfaction"),
+        one_of("kind", TicketKind),
+        one_of("channel", TicketChannel),
+        one_of("priority", TicketPriority),
+        one_of("status", TicketStatus),
+        between("satisfaction", 1, 5),
     )
 
     number: Mapped[str]

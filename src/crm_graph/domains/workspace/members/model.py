@@ -6,10 +6,11 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, text
+from sqlalchemy import ForeignKeyConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Email, Id, RoleName, Row, indexed, refers, unique
+from crm_graph.db.rules import one_of
 from crm_graph.db.sizes import SizedJson, SizedText
 from crm_graph.domains.workspace.members.events import MemberReactivated, MemberSuspended
 from crm_graph.kernel.errors import Refused
@@ -44,8 +45,8 @@ class Member(Row):
         Index("ix_member_email", text("lower(email)")),  # who signs in may not say in which workspace
         indexed("member", "team_id"),
         indexed("member", "manager_id"),
-        CheckConstraint("status IN ('ACTIVE', 'SUSPENDED')", name="status"),
-        CheckConstraint("kind IN ('PERSON', 'SERVICE')", name="kind"),
+        one_of("status", MemberStatus),
+        one_of("kind", MemberKind),
     )
 
     name: Mapped[str]

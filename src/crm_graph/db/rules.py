@@ -1,0 +1,142 @@
+"""What a column takes, said once, where the model declares it: choices, bounds, defaults, and what it points to.
+
+    __table_args__ = (one_of("kind", CustomerKind), between("employees", 0), refers("owner_id", "member"))
+    kind: Mapped[str] = mapped_column(default=CustomerKind.COMPANY.value, server_default="COMPANY")
+
+Everything reads it there: the database checks it, the unit of work refuses what does not fit, imports judge rows by it,
+and inputs derive their types and defaults from it. How much a text may hold is said by its type (`sizes.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from functools import cache
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Column, Table
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
+
+from crm_graph.db.base import Base, table_of
+from crm_graph.db.sizes import Fault, size_of
+
+RULE = "rule"
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """One of some values."""
+
+    values: tuple[str, ...]
+
+    def faults(self, value: Any) -> Iterator[Fault]:
+        """Yield what is wrong with a value."""
+        if value not in self.values:
+            yield (), f"must be {self}"
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(self.values)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A number from `low` to `high`, or more than `above`."""
+
+    low: int | None = None
+    high: int | None = None
+    above: int | None = None
+
+    def faults(self, value: Any) -> Iterator[Fault]:
+        """Yield what is wrong with a number."""
+        if (
+            (self.low is not None and value < self.low)
+            or (self.high is not None and value > self.high)
+            or (self.above is not None and value <= self.above)
+        ):
+            yield (), f"must be {self}"
+
+    def __str__(self) -> str:
+        if self.low is not None and self.high is not None:
+            return f"from {self.low} to {self.high}"
+        if self.above is not None:
+            return f"more than {self.above}"
+        return f"at least {self.low}" if self.low is not None else f"at most {self.high}"
+
+    def condition(self, column: str) -> str:
+        """Return it in SQL."""
+        if self.low is not None and self.high is not None:
+            return f"{column} BETWEEN {self.low} AND {self.high}"
+        if self.above is not None:
+            return f"{column} > {self.above}"
+        return f"{column} >= {self.low}" if self.low is not None else f"{column} <= {self.high}"
+
+
+Rule = Choices | Bounds
+
+
+def one_of(column: str, values: type[Enum]) -> CheckConstraint:
+    """Return the constraint that a column holds values of an enum."""
+    names = tuple(str(each.value) for each in values)
+    text = f"{column} IN ({', '.join(map(repr, names))})"
+    return CheckConstraint(text, name=column, info={RULE: (column, Choices(names))})
+
+
+def between(
+    column: str, low: int | None = None, high: int | None = None, *, above: int | None = None, name: str = ""
+) -> CheckConstraint:
+    """Return the constraint that a number is at least `low`, at most `high`, or more than `above`; it is named like the
+    column, unless said otherwise."""
+    bounds = Bounds(low, high, above)
+    return CheckConstraint(bounds.condition(column), name=name or column, info={RULE: (column, bounds)})
+
+
+@cache
+def rules_of(table: Table) -> Mapping[str, Rule]:
+    """Return what `one_of` and `between` say of a table's columns, by column."""
+    said = (each.info.get(RULE) for each in table.constraints if isinstance(each, CheckConstraint))
+    return dict(each for each in said if each is not None)
+
+
+@cache
+def defaults_of(cls: type[Base]) -> Mapping[str, Any]:
+    """Return what columns hold where nothing is said of them: `mapped_column(default=...)`."""
+    columns = table_of(cls).columns
+    return {each.name: each.default.arg for each in columns if isinstance(each.default, ScalarElementColumnDefault)}
+
+
+@cache
+def targets_of(cls: type[Base]) -> Mapping[str, Table]:
+    """Return the tables that foreign key columns of a mapped class point to, by column, in the table's order; the
+    workspace is no such column."""
+    found: dict[str, Table] = {}
+    for column in table_of(cls).columns:
+        for key in column.foreign_keys:
+            assert key.constraint is not None
+            if column.name != "workspace_id" and key.constraint.column_keys[-1] == column.name:
+                found[column.name] = key.constraint.referred_table
+    return found
+
+
+def settled(column: Column[Any], value: Any) -> Any:
+    """Return what is stored of a value: a blank text says nothing, and is null where there may be none."""
+    return None if column.nullable and isinstance(value, str) and not value.strip() else value
+
+
+def faults_of(column: Column[Any], value: Any) -> Iterator[Fault]:
+    """Yield what is wrong with a value that a column is to hold: blank, too long, out of bounds, no choice. A null is
+    not judged here."""
+    if value is None:
+        return
+    if isinstance(value, str) and not value.strip() and not column.nullable and column.server_default is None:
+        yield (), "cannot be blank"
+        return
+    size = size_of(column)
+    if size is not None:
+        yield from size.faults(value)
+    rule = rules_of(column.table).get(column.name)
+    if rule is not None and not isinstance(value, Decimal | int | str | float):
+        raise TypeError(f"{column} has a rule, and holds {value!r}")
+    if rule is not None:
+        yield from rule.faults(value)

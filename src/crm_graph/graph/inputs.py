@@ -1,0 +1,211 @@
+"""The inputs of mutations, derived from a record: from the fields that say that clients send them (`record.sent`).
+
+What may be left out, what it is then, and how much it holds follow from the column behind the field, as the database
+has it; what it means is the record's own description.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+import strawberry
+from strawberry.types.field import StrawberryField
+from strawberry.utils.str_converters import to_camel_case
+
+from crm_graph.db.rules import defaults_of
+from crm_graph.graph.payloads import MoneyInput, key_of
+from crm_graph.graph.reading.sizes import SIZE_KEY, column_size
+from crm_graph.graph.records.record import (
+    SENT,
+    SENT_KEY,
+    ColumnSpec,
+    MoneySpec,
+    Record,
+    Spec,
+    ToOneSpec,
+    Writing,
+)
+from crm_graph.graph.records.registry import Registry, python_type
+from crm_graph.kernel.money import round_amount
+from crm_graph.work import Sent
+
+_MAYBE: Any = strawberry.Maybe
+
+
+@dataclass(frozen=True, slots=True)
+class InputField:
+    """A field of a derived input: what it is called there, and the field of the record that it writes."""
+
+    attribute: str
+    annotation: Any
+    description: str
+    spec: Spec
+    writes: str
+    column: str
+    target: type | None = None
+    default: Any = None
+    optional: bool = False
+    """Whether it may be left out of the input, and is not null there unless it is sent so (`Maybe`)."""
+    required: bool = False
+    bare: bool = False
+    keeps_currency: bool = False
+    """Whether the record keeps a currency of its own when an amount is cleared."""
+    size: Any = None
+    places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Where in the input a column's value is, by the column's name in camel case, where it is not called like that."""
+
+
+def fields_of(
+    how: str, needs: Sequence[str], takes: Sequence[str], record: Record, registry: Registry
+) -> tuple[InputField, ...]:
+    """Return what an input has beside the record's id and version."""
+    return tuple(_fields(how, needs, takes, record, registry))
+
+
+def _fields(
+    how: str, needs: Sequence[str], takes: Sequence[str], record: Record, registry: Registry
+) -> Iterator[InputField]:
+    if how == "transition_with":
+        known = {each.python_name: (name, each, spec) for name, (each, spec) in record.specs().items()}
+        for python_name in (*needs, *takes):
+            name, each, spec = known[python_name]
+            yield _input_field(name, each, spec, record, registry, optional=True, required=python_name in needs)
+        return
+    for name, (each, spec) in record.specs().items():
+        writing: Writing | None = each.metadata.get(SENT_KEY)
+        if writing is None:
+            continue
+        if how == "create" and writing.create:
+            required = writing.required
+            if required is None:
+                required = not record.table.c[_column(each, spec)].nullable and not writing.otherwise
+            yield _input_field(name, each, spec, record, registry, optional=False, required=required)
+        elif how == "update" and writing.update:
+            yield _input_field(name, each, spec, record, registry, optional=True, required=False)
+
+
+def _input_field(
+    name: str, each: StrawberryField, spec: Spec, record: Record, registry: Registry, *, optional: bool, required: bool
+) -> InputField:
+    column = _column(each, spec)
+    of = record.table.c[column]
+    target = registry.edges(record)[name].target.cls if isinstance(spec, ToOneSpec) else None
+    writing: Writing = each.metadata.get(SENT_KEY) or SENT
+    base: Any = python_type(each)
+    places: dict[str, tuple[str, ...]] = {}
+    if isinstance(spec, MoneySpec):
+        base = Decimal if writing.bare else MoneyInput
+        if not writing.bare:
+            places = {to_camel_case(spec.amount): (name, "amount"), to_camel_case(spec.currency): (name, "currency")}
+    elif target is not None:
+        base = strawberry.ID
+    elif base is list:
+        base = list[str]
+    default = None if optional else defaults_of(record.model).get(column)
+    if default is not None and isinstance(base, type) and issubclass(base, Enum):
+        default = base(default)
+    description = each.description or ""
+    if not optional and writing.otherwise:
+        description = f"{description.removesuffix('.')}; {writing.otherwise} unless given."
+    annotation = base
+    if not required and default is None:
+        annotation = _MAYBE[base | None] if optional else base | None
+    if optional and not required and not of.nullable:
+        description = f"{description} It cannot be cleared."
+    return InputField(
+        column if target is not None else each.python_name,
+        annotation,
+        description,
+        spec,
+        name,
+        column,
+        target,
+        default,
+        optional=optional and not required,
+        required=required and default is None,
+        bare=writing.bare,
+        keeps_currency=isinstance(spec, MoneySpec) and not record.table.c[spec.currency].nullable,
+        size=None if target is not None or isinstance(spec, MoneySpec) else column_size(of),
+        places=places,
+    )
+
+
+def _column(each: StrawberryField, spec: Spec) -> str:
+    match spec:
+        case ToOneSpec(column) | MoneySpec(column):
+            return column
+        case ColumnSpec(column):
+            return column or each.python_name
+        case _:
+            raise AssertionError(f"{each.python_name} is no column that could be sent")
+
+
+_ABOUT = {
+    "create": "A new {what}.",
+    "update": "Changes to {one}; what is left out stays, null clears.",
+    "delete": "{One} to delete.",
+    "remove": "{One} to take off what it is part of.",
+    "transition": "{One} to take a step.",
+    "transition_with": "{One} to take a step, with what the step needs.",
+}
+
+
+def input_type(name: str, how: str, about: str, record: Record, fields: Sequence[InputField]) -> type:
+    """Return the Strawberry class of an input with these fields."""
+    what, one = record.words, record.one
+    annotations: dict[str, Any] = {}
+    namespace: dict[str, Any] = {"__module__": __name__, "__annotations__": annotations}
+
+    def add(attribute: str, annotation: Any, description: str, **options: Any) -> None:
+        annotations[attribute] = annotation
+        namespace[attribute] = strawberry.field(description=description, **options)
+
+    if how == "create":
+        add("id", strawberry.ID | None, f"An id made by the client, `{record.prefix}_` and a UUIDv7.", default=None)
+    else:
+        add("id", strawberry.ID, f"The {what}.")
+        add("if_version", int | None, f"Refuse if the {what} is at another version.", default=None)
+    for each in fields:
+        options: dict[str, Any] = {} if each.required or each.optional else {"default": each.default}
+        if each.size is not None:
+            options["metadata"] = {SIZE_KEY: each.size}
+        add(each.attribute, each.annotation, each.description, **options)
+    how = "remove" if how == "delete" and record.policy.parent is not None else how
+    description = about or _ABOUT[how].format(what=what, one=one, One=one[:1].upper() + one[1:])
+    return strawberry.input(type(name, (), namespace), name=name, description=description)
+
+
+def sent_of(input_: Any, fields: Sequence[InputField], record: Record) -> Sent:
+    """Return what a client sent, an explicit null of an update included. A value that is the field's default anyway
+    writes nothing, nor does naming the whole that a part is added to. Raises Refused NOT_FOUND for what is no id of its
+    type."""
+    values: dict[str, Any] = {}
+    names: list[str] = []
+    for each in fields:
+        value = getattr(input_, each.attribute)
+        if value is None:
+            continue
+        value = value.value if isinstance(value, strawberry.Some) else value
+        whole = record.policy.parent is not None and each.column == record.policy.parent[1]
+        if not whole and (each.default is None or value != each.default):
+            names.append(each.writes)
+        if isinstance(each.spec, MoneySpec):
+            values |= _money(each, each.spec, value)
+        elif each.target is not None and value is not None:
+            values[each.column] = key_of(each.target, value, to_camel_case(each.attribute))
+        else:
+            values[each.column] = value.value if isinstance(value, Enum) else value
+    return Sent(values, tuple(names))
+
+
+def _money(each: InputField, spec: MoneySpec, value: Any) -> Mapping[str, Any]:
+    """Return the values of both columns; null clears the currency too, unless the record keeps one of its own."""
+    if each.bare:
+        return {spec.amount: None if value is None else round_amount(value)}
+    if value is not None:
+        return {spec.amount: round_amount(value.amount), spec.currency: value.currency}
+    return {spec.amount: None} if each.keeps_currency else {spec.amount: None, spec.currency: None}

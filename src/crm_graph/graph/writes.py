@@ -1,0 +1,218 @@
+"""The fields of Mutation that every record has, declared by a slice in one line each.
+
+    class Mutations:
+        create_customer: Written[Customer] = writes.create("Adds a customer.", operations.create_customer)
+        hold_ticket: Written[Ticket] = writes.transition("Lets it wait.", HOLD, operations.hold_ticket)
+        assign_ticket: Written[Ticket] = writes.transition_with("Gives it.", ASSIGN, operations.assign, ["assignee"])
+
+Their inputs and payloads derive from the record: from the fields that say that they are `sent` (`inputs.py`). An input
+that is like no other is written out, as a Strawberry class: `asked`, or a mutation of its own that says by `does` what
+it does to what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar, get_args
+
+import strawberry
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.field import StrawberryField
+from strawberry.types.fields.resolver import StrawberryResolver
+
+from crm_graph.graph.context import Info
+from crm_graph.graph.inputs import InputField, fields_of, input_type, sent_of
+from crm_graph.graph.payloads import DeletePayload, Payload, key_of, new_key, perform, perform_delete
+from crm_graph.graph.records.record import Record, by_key, record_of
+from crm_graph.graph.records.registry import Registry
+from crm_graph.kernel.errors import Refused
+from crm_graph.permissions.grants import CREATE, DELETE, UPDATE
+from crm_graph.permissions.policy import Policy
+from crm_graph.work import Sent, Work
+
+T = TypeVar("T")
+WRITE_KEY, DOES_KEY = "crm_graph.write", "crm_graph.does"
+Create = Callable[[Work, Sent], Awaitable[str]]
+Update = Callable[[Work, str, Sent, int | None], Awaitable[str]]
+Transition = Callable[[Work, str, int | None], Awaitable[str]]
+Delete = Callable[[Work, str, int | None], Awaitable[None]]
+
+
+@strawberry.type
+class Written(Generic[T]):
+    """Marks a field of Mutation as one that writes a record; `bind_writes` puts the derived payload in its place."""
+
+    of: T
+
+
+@strawberry.input
+class OneOf:
+    """The base of inputs that name a record, and the version that it must be at."""
+
+    id: strawberry.ID = strawberry.field(description="The record.")
+    if_version: int | None = strawberry.field(description="Refuse if it is at another version.", default=None)
+
+
+Asked = TypeVar("Asked", bound=OneOf)
+
+
+@dataclass(frozen=True, slots=True)
+class Does:
+    """What a mutation does to a record of which type: the right that it asks for. `policy` is None where it is no
+    record's: signing in."""
+
+    policy: Policy | None
+    verb: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSpec:
+    """A field of Mutation that writes a record: how, by which operation, and what its input has."""
+
+    how: str
+    operation: Callable[..., Awaitable[Any]]
+    verb: str = ""
+    about: str = ""
+    needs: Sequence[str] = ()
+    takes: Sequence[str] = ()
+    input: type | None = None
+
+
+def create(description: str, operation: Create, *, about: str = "") -> Any:
+    """Return `createCustomer(input:)`: a new record, or a part that is added to another one. `about` describes the
+    input, where there is more to say than that it is new."""
+    return _field(description, WriteSpec("create", operation, CREATE, about))
+
+
+def update(description: str, operation: Update, *, about: str = "") -> Any:
+    """Return `updateCustomer(input:)`: what is left out stays, null clears."""
+    return _field(description, WriteSpec("update", operation, UPDATE, about))
+
+
+def transition(description: str, verb: str, operation: Transition, *, about: str = "") -> Any:
+    """Return `holdTicket(input:)`: a step that needs nothing but the record, and the right to the verb."""
+    return _field(description, WriteSpec("transition", operation, verb, about))
+
+
+def transition_with(
+    description: str,
+    verb: str,
+    operation: Update,
+    needs: Sequence[str] = (),
+    takes: Sequence[str] = (),
+    *,
+    about: str = "",
+) -> Any:
+    """Return `moveOpportunity(input:)`: a step that `needs` fields of the record and `takes` others, by their Python
+    names."""
+    return _field(description, WriteSpec("transition_with", operation, verb, about, tuple(needs), tuple(takes)))
+
+
+def asked(
+    description: str, verb: str, input_: type[Asked], operation: Callable[[Work, str, Asked], Awaitable[str]]
+) -> Any:
+    """Return a step whose input is written out: a subclass of `OneOf`."""
+    return _field(description, WriteSpec("asked", operation, verb, input=input_))
+
+
+def delete(description: str, operation: Delete, *, about: str = "") -> Any:
+    """Return `deleteCustomer(input:)`, or `removeOrderLine(input:)` of a part."""
+    return _field(description, WriteSpec("delete", operation, DELETE, about))
+
+
+def does(policy: Policy | None, verb: str = "") -> Mapping[str, Any]:
+    """Return the metadata of a mutation that is written out: which verb of which type it is."""
+    return {DOES_KEY: Does(policy, verb)}
+
+
+def _field(description: str, spec: WriteSpec) -> StrawberryField:
+    return StrawberryField(description=description, metadata={WRITE_KEY: spec}, base_resolver=StrawberryResolver(_none))
+
+
+def _none() -> None: ...
+
+
+def bind_writes(mutation: type, registry: Registry) -> None:
+    """Give the fields of Mutation that write records their inputs, payloads and resolvers. Raises ValueError for a
+    mutation that does not say what it does to what."""
+    payloads: dict[str, type[Payload]] = {}
+    for each in mutation.__strawberry_definition__.fields:  # type: ignore[attr-defined]
+        spec: WriteSpec | None = each.metadata.get(WRITE_KEY)
+        if spec is None:
+            continue
+        assert each.type_annotation is not None
+        (cls,) = get_args(each.type_annotation.annotation)
+        record = record_of(cls)
+        fields = fields_of(spec.how, spec.needs, spec.takes, record, registry)
+        name = f"{_pascal(each.python_name)}Input"
+        input_ = spec.input or input_type(name, spec.how, spec.about, record, fields)
+        if spec.how != "delete" and record.name not in payloads:
+            payloads[record.name] = _payload(record)
+        payload = DeletePayload if spec.how == "delete" else payloads[record.name]
+        part = record.policy.parent is not None and spec.verb in {CREATE, DELETE}
+        each.metadata = {**each.metadata, **does(record.policy, UPDATE if part else spec.verb)}
+        each.base_resolver = StrawberryResolver(_resolver(spec, record, fields, payload))
+        each.type_annotation = StrawberryAnnotation(payload)
+        each.arguments = [StrawberryArgument("input", "input", StrawberryAnnotation(input_))]
+
+
+def _payload(record: Record) -> type[Payload]:
+    attribute = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in record.called)
+    namespace = {
+        "__module__": __name__,
+        "__annotations__": {attribute: record.cls | None},
+        attribute: by_key("record_id", f"The {record.words}; null when refused."),
+    }
+    made = type(f"{record.name}Payload", (Payload,), namespace)
+    return strawberry.type(made, description=f"{record.one.capitalize()}, or why not.")
+
+
+def _resolver(
+    spec: WriteSpec, record: Record, fields: Sequence[InputField], payload: Any
+) -> Callable[..., Awaitable[Any]]:
+    run = _runner(spec, record, fields)
+
+    async def resolve(info: Info, input: Any) -> Any:
+        if spec.how == "delete":
+            return await perform_delete(info, input.id, lambda work: run(work, input))
+        return await perform(info, payload, lambda work: run(work, input))
+
+    resolve.__annotations__ = {"info": Info, "input": str, "return": str}  # the true ones are derived: `bind_writes`
+    return resolve
+
+
+def _runner(spec: WriteSpec, record: Record, fields: Sequence[InputField]) -> Callable[[Work, Any], Awaitable[Any]]:
+    """Return what runs the operation of a mutation with an input of it, in a unit of work."""
+    cls, operation, how = record.cls, spec.operation, spec.how
+
+    async def run(work: Work, input_: Any) -> Any:
+        try:
+            if how == "create":
+                sent = sent_of(input_, fields, record)
+                id_ = new_key(cls, input_.id)
+                return await operation(work, sent if id_ is None else replace(sent, values={"id": id_, **sent.values}))
+            key = key_of(cls, input_.id)
+            if how == "asked":
+                return await operation(work, key, input_)
+            if how in {"transition", "delete"}:
+                return await operation(work, key, input_.if_version)
+            return await operation(work, key, sent_of(input_, fields, record), input_.if_version)
+        except Refused as refused:
+            raise _placed(refused, fields) from refused
+
+    return run
+
+
+def _placed(refused: Refused, fields: Sequence[InputField]) -> Refused:
+    """Return a refusal with the path of the input that it is about: a column's is that of the field that has it."""
+    if len(refused.field) == 1:
+        place = next((each.places[refused.field[0]] for each in fields if refused.field[0] in each.places), None)
+        if place is not None:
+            return Refused(refused.code, refused.message, place)
+    return refused
+
+
+def _pascal(python_name: str) -> str:
+    return "".join(word.capitalize() for word in python_name.split("_"))

@@ -1,0 +1,83 @@
+"""Refusals of the unit of work, in words that name the field of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import asyncpg
+
+from crm_graph.db.base import Row, table_of
+from crm_graph.db.rules import faults_of, rules_of, settled
+from crm_graph.db.session import Record
+from crm_graph.kernel.errors import Refused
+from crm_graph.permissions.policy import Policy
+
+
+def refuse_unwritable(found: Record, policy: Policy, given: Iterable[str]) -> None:
+    """Raise Refused FORBIDDEN at the first of the fields that may not be written on the row that was found."""
+    for name in given:
+        if not found.get(f"write_{name}", True):  # null where a row has no owner: then it is nobody's to write
+            field = f"{name}Id" if f"{snake(name)}_id" in policy.table.c else name
+            raise Refused(
+                "FORBIDDEN", f"Your roles do not allow to write `{name}` of this {words(policy.type)}.", (field,)
+            )
+
+
+def settle(row: Row, written: Iterable[str]) -> None:
+    """Put what is stored of a value into its place, of the columns that are `written`: a blank text is none."""
+    columns = table_of(type(row)).c
+    for name in written:
+        value = getattr(row, name)
+        if settled(columns[name], value) is not value:
+            setattr(row, name, None)
+
+
+def refuse_unfit(row: Row, written: Iterable[str]) -> None:
+    """Raise Refused for a value that its column does not take: INVALID where one that is `written` is longer than its
+    declared size, blank, out of its bounds or no choice; REQUIRED where there must be one. What was stored when the
+    rules were others stays."""
+    columns = table_of(type(row)).c
+    for name in written:
+        value = getattr(row, name)
+        for path, reason in faults_of(columns[name], value):
+            raise Refused("INVALID", f"`{camel(name)}` {reason}.", (camel(name), *path))
+    for column in columns:
+        if not column.nullable and column.server_default is None and getattr(row, column.name) is None:
+            raise Refused("REQUIRED", f"`{camel(column.name)}` must have a value.", (camel(column.name),))
+
+
+def words(name: str) -> str:
+    """Return a type name in words: `OrderLine` is `order line`."""
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip().replace("_", " ")
+
+
+def input_of(error: asyncpg.PostgresError) -> tuple[str, ...]:
+    """Return the input field that a constraint is about: its last column, camel-cased as the API spells it."""
+    detail = str(getattr(error, "detail", "") or "")
+    inside = detail.partition("(")[2].partition(")")[0]
+    last = inside.split(", ")[-1].removeprefix("lower(") if inside else ""
+    return (camel(last),) if last else ()
+
+
+def snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
+def camel(column: str) -> str:
+    head, *rest = column.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+def taken(error: asyncpg.UniqueViolationError, policy: Policy) -> str:
+    names = ".".join(input_of(error))
+    return f"Another {words(policy.type)} has this {names or 'value'} already."
+
+
+def misfit(error: asyncpg.CheckViolationError, policy: Policy) -> Refused:
+    """Return the refusal of a row that breaks a rule of its table which nothing has judged before: of one column, as
+    that column says it; of several, by the name of the rule."""
+    name = str(error.constraint_name or "").removeprefix(f"ck_{policy.table.name}_")
+    rule = rules_of(policy.table).get(name)
+    if rule is not None:
+        return Refused("INVALID", f"`{camel(name)}` must be {rule}.", (camel(name),))
+    return Refused("INVALID", f"A {words(policy.type)} must hold to its rule `{name}`.")

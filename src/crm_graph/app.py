@@ -164,7 +164,7 @@ def make_engine(
 ) -> Engine:
     """Return what executes operations; without resolvers, for viewers who bring no credential: webhooks."""
     authenticator = Authenticator(services.authority, MemberDirectory(), resolvers)
-    return Engine(schema, services.database, hub, authenticator, make_sealer(services), services, outcomes)
+    return Engine(schema, services, authenticator, hub=hub, sealer=make_sealer(services), jobs=outcomes)
 
 
 @asynccontextmanager
@@ -305,7 +305,7 @@ class Application:
         engine = self._running()
         headers = Headers(scope=scope)
         peer = scope["client"][0] if scope.get("client") else None
-        address = engine.origin(peer, headers.get("x-forwarded-for"), None).address
+        address = engine.proxies.origin(peer, headers.get("x-forwarded-for"), None).address
         try:
             await engine.admission.meter(headers.get("authorization"), address)
         except RateLimited as error:

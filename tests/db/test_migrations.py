@@ -52,7 +52,9 @@ async def test_up_down_and_up_again(empty_url: str) -> None:
     await require_current(empty_url)
 
 
-@pytest.mark.filterwarnings("ignore:Can.t validate argument .dialect_options.")  # reflecting what is NOT VALID, SQLAlchemy 2.0
+@pytest.mark.filterwarnings(
+    "ignore:Can.t validate argument .dialect_options."
+)  # reflecting what is NOT VALID, SQLAlchemy 2.0
 async def test_no_drift(empty_url: str) -> None:
     await upgrade(empty_url)
     ischema_names["xid8"] = Xid8

@@ -22,7 +22,7 @@ TIMELINE = """subscription($id: ID!, $after: Cursor) { timelineChanged(customerI
 async def timeline(live: Live, claims: Claims, id_: str, after: str | None = None) -> tuple[Answer | None, Any]:
     """Subscribe to a customer's timeline."""
     request = GraphQLRequest(TIMELINE, None, {"id": id_, "after": after})
-    return await live.engine.subscribe(request, await live.engine.operation(request, claims), lambda: claims)
+    return await live.engine.subscribe(request, await live.engine.admission.operation(request, claims), lambda: claims)
 
 
 async def taken(stream: Any, count: int) -> list[dict[str, Any]]:

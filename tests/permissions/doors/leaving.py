@@ -41,7 +41,7 @@ async def export(visit: Visit) -> None:
 
 async def _export(visit: Visit, record: Record) -> None:
     graph = visit.world.graph
-    context = await graph.engine.context(visit.claims)
+    context = await graph.engine.contexts.read(visit.claims)
     registry, access = graph.schema.registry, context.access
     if not visit.grants(record.name).allows("read"):
         message = f"Your roles do not allow to read {record.name} records."
@@ -209,7 +209,7 @@ async def _subscribe(visit: Visit, name: str, selection: str, where: Where) -> l
     types = f"$where: {root.fields[name].args['where'].type}, $after: Cursor"
     source = f"subscription ({types}) {{ {name}(where: $where, after: $after) {{ {selection} }} }}"
     request = GraphQLRequest(source, None, {"where": where, "after": LogCursor(0, 0).encode()})
-    operation = await engine.operation(request, visit.claims)
+    operation = await engine.admission.operation(request, visit.claims)
     refusal, stream = await engine.subscribe(request, operation, lambda: visit.claims)
     if refusal is not None:
         return [refusal]

@@ -30,7 +30,7 @@ from crm_graph.events.metering import StorageMeter
 from crm_graph.events.relay import Relay
 from crm_graph.events.retention import Retention
 from crm_graph.graph.cursors import CursorSealer
-from crm_graph.graph.reading.pages import PageLimits
+from crm_graph.graph.reading.page_requests import PageLimits
 from crm_graph.graph.records.filter_limits import FilterLimits
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.authenticate import Authenticator, Resolver

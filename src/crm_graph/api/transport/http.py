@@ -22,7 +22,7 @@ from crm_graph.api.live.stream import Live
 from crm_graph.api.transport.answers import STATUS, Stream, error_status, frame, respond
 from crm_graph.api.transport.incoming import Incoming, Reply
 from crm_graph.api.transport.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, choose
-from crm_graph.db.lending import LOST
+from crm_graph.db.connecting import LOST
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.running.execution import Operation
 from crm_graph.identity.cookies import CookieJar

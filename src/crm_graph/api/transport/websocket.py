@@ -34,7 +34,7 @@ from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
 from crm_graph.api.held import Held
 from crm_graph.api.live.stream import Live
-from crm_graph.db.lending import LOST
+from crm_graph.db.connecting import LOST
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.running.execution import Operation
 from crm_graph.identity.tokens import Claims

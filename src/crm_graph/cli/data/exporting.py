@@ -18,7 +18,8 @@ from crm_graph.api.schema import make_schema
 from crm_graph.cli.console import console
 from crm_graph.cli.data.importing import acting_as
 from crm_graph.cli.place import Place, data_option, find_place, opened, run, vault_of, workspace_option
-from crm_graph.db.pool import Database, connect
+from crm_graph.db.connecting import connect
+from crm_graph.db.pool import Database
 from crm_graph.domains.platform.audit.events import RecordsExported, SensitiveFieldsRead
 from crm_graph.domains.platform.audit.operations import record_reading
 from crm_graph.graph.exporting.export_lines import lines_of

@@ -26,7 +26,8 @@ from crm_graph.cli.place import (
     vault_of,
     workspace_option,
 )
-from crm_graph.db.pool import Database, connect
+from crm_graph.db.connecting import connect
+from crm_graph.db.pool import Database
 from crm_graph.db.session import Session
 from crm_graph.domains.catalog.products.imports import IMPORTS as PRODUCTS
 from crm_graph.domains.customers.contacts.imports import IMPORTS as CONTACTS

@@ -13,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from crm_graph.cli.console import console
 from crm_graph.cli.place import Place, data_option, find_place, installation, opened, run, workspace_option
 from crm_graph.cli.place import find_workspace as find_workspace_id
-from crm_graph.db.pool import Database, connect
+from crm_graph.db.connecting import connect
+from crm_graph.db.pool import Database
 from crm_graph.domains.platform.audit.chain import seal_keys
 from crm_graph.domains.platform.audit.verify import (
     BEGINNING,

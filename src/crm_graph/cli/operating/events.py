@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from crm_graph.cli.console import console
 from crm_graph.cli.place import Place, data_option, find_place, find_workspace, opened, run, settings, workspace_option
-from crm_graph.db.pool import connect
+from crm_graph.db.connecting import connect
 from crm_graph.domains.platform.audit.chainer import sealed_position
 from crm_graph.events.retention import remove_batch
 from crm_graph.kernel.clock import system_clock

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import Table, bindparam, update
@@ -18,6 +18,7 @@ from sqlalchemy import Table, bindparam, update
 from crm_graph.db.base import Row
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement, compile_statement
+from crm_graph.db.together import all_together
 from crm_graph.events.log import append_all
 from crm_graph.permissions.policy import UUID, Policy, workspace
 
@@ -78,14 +79,18 @@ class Wholes:
 
     async def finish(self, session: Session, entry: Callable[[Policy, str, Any, Any], Entry]) -> None:
         """Move the versions of the wholes that were not saved, and write what waits."""
-        while self.waiting:
-            key, touched = self.waiting.popitem()
+
+        async def tell(key: Key, touched: Touched) -> None:
             own = entry(touched.policy, touched.id, touched.event(), {})
             if key not in self.moved:
                 self.moved.add(key)
                 bound = {"workspace_id": own["workspace_id"], "id": touched.id, "now": own["at"]}
                 await session.execute(_move_statement(touched.policy.table), bound)
             await append_all(session, touched.told_with(own))
+
+        waiting = list(self.waiting.items())
+        self.waiting.clear()
+        await all_together(session, [partial(tell, *each) for each in waiting])
 
 
 @cache

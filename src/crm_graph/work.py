@@ -7,8 +7,9 @@ no way to write a row and forget the log, and of the kind that says so: what cre
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -22,6 +23,7 @@ from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.rules import defaults_of, targets_of
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement, hold_row
+from crm_graph.db.together import Together
 from crm_graph.events.effects import Changes, Creates, DomainEvent, Removes
 from crm_graph.events.log import append, append_all
 from crm_graph.identity.origin import NOWHERE, Origin
@@ -47,6 +49,7 @@ from crm_graph.vault.vault import Vault
 from crm_graph.wholes import Entry, Wholes
 
 R = TypeVar("R", bound=Row)
+T = TypeVar("T")
 
 _HOUSEKEEPING = frozenset({"workspace_id", "id", "version", "created_at", "updated_at"})
 
@@ -166,6 +169,23 @@ class Work:
                 statement = refer_statement(policy, self.access, (), ())
                 if not await self.session.fetch(statement, {**self.viewer.binds, "id": values[column]}):
                     raise Refused("NOT_FOUND", f"There is no such {words(policy.type)}.", (camel(column),))
+
+    async def together(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:
+        """Run operations of this unit of work side by side, so that what they ask at the same step is one statement
+        (`db/together.py`); return what each returned or raised, in their order."""
+        return await Together.run(self.session, operations)
+
+    @asynccontextmanager
+    async def attempt(self) -> AsyncIterator[Attempt]:
+        """Lend a unit of work within this one: what it does is taken back, unless it is kept."""
+        session, begun = self.session, len(self.session.finishing)
+        attempt = Attempt(replace(self, facts={}, wholes=Wholes(), _directory_touched=False, _held=set()))
+        async with session.savepoint() as savepoint:
+            yield attempt
+            if attempt.kept:
+                return
+            await savepoint.undo()
+            del session.finishing[begun:]
 
     async def alone(self, policy: Policy | None = None, id_: str | None = None) -> None:
         """Hold a row until this unit of work ends: those that check and then write go through one after another. By
@@ -404,6 +424,18 @@ class Work:
         seen = (each.policy for each in self.access.types.values() if each.allows(READ))
         found = next((each.type for each in seen if each.table.name == error.table_name), None)
         return "other records" if found is None else f"{words(found)}s"
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A unit of work within another one."""
+
+    work: Work
+    kept: bool = False
+
+    def keep(self) -> None:
+        """Let stay what it did."""
+        self.kept = True
 
 
 _TOUCH_DIRECTORY = Statement(

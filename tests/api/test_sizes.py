@@ -25,6 +25,7 @@ from crm_graph.domains.service.tickets.graph import Ticket
 from crm_graph.graph.reading.sizes import MAX_FAULTS, column_size, is_filter, size_in
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.errors import Refused
+from crm_graph.work import Sent
 from tests.support.graph import Graph
 
 CORE = make_schema().core
@@ -227,8 +228,8 @@ async def test_the_unit_of_work_holds_what_no_input_was_asked_for(graph: Graph) 
     values = {"kind": "COMPANY", "currency": "CNY", "annual_revenue": 1}
     for name, longest in {"name": "名" * 500, "external_id": "🚀" * 500, "website": "x" * 2_000}.items():
         async with context.begin() as work:
-            await create_customer(work, {**values, "name": "x", name: longest}, ())
+            await create_customer(work, Sent({**values, "name": "x", name: longest}))
         with pytest.raises(Refused) as refused:
             async with context.begin() as work:
-                await create_customer(work, {**values, "name": "x", name: longest + "x"}, ())
+                await create_customer(work, Sent({**values, "name": "x", name: longest + "x"}))
         assert (refused.value.code, refused.value.field) == ("INVALID", (to_camel_case(name),))

@@ -44,7 +44,7 @@ def server_of_worker(directory: Path) -> Path:
     template, own = directory / "postgres", directory / f"postgres-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     with (directory / "postgres-made").open("a") as marker:
         fcntl.flock(marker, fcntl.LOCK_EX)
-        if not os.fstat(marker.fileno()).st_size:  # not `tell`, which says what it was when we opened it
+        if not os.fstat(marker.fileno()).st_size:
             with embedded.running(template) as server:
                 asyncio.run(make_template(server.url))
             marker.write("made")

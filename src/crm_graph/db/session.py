@@ -5,7 +5,8 @@ Both run compiled statements on asyncpg. Neither commits: the unit of work of th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ import asyncpg
 from sqlalchemy import ClauseElement
 
 from crm_graph.db.statements import Statement, compile_statement
+from crm_graph.db.together import Together
 from crm_graph.kernel.errors import CrmError
 
 Record = asyncpg.Record
@@ -90,6 +92,20 @@ class ReadSession:
         return await self.fetch(compile_statement(expression), values)
 
 
+class Savepoint:
+    """What a session has written since some moment."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.undone = False
+
+    async def undo(self) -> None:
+        """Take it back."""
+        if not self.undone:
+            self.undone = True
+            await self._session._say("ROLLBACK TO SAVEPOINT attempt")
+
+
 class Session(ReadSession):
     """Runs reading and writing statements inside the transaction of one unit of work.
 
@@ -99,11 +115,36 @@ class Session(ReadSession):
     def __init__(self, connection: Connection, trust: Trust | None = None) -> None:
         super().__init__(connection, trust)
         self.finishing: list[Callable[[], Awaitable[None]]] = []
+        self.together: Together | None = None
+        """The operations that run together in it; None where it runs one."""
+
+    async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Record]:
+        """Run a compiled statement and return its rows; of operations that run together, when all of them wait."""
+        if self.together is not None:
+            return await self.together.ask(statement, values)
+        return await super().fetch(statement, values)
 
     async def finish(self) -> None:
         """Do what units of work have left for the end of the transaction."""
         for finish in self.finishing:
             await finish()
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[Savepoint]:
+        """Make a savepoint: what is written within is taken back by an exception, or when it is undone."""
+        savepoint = Savepoint(self)
+        await self._say("SAVEPOINT attempt")
+        try:
+            yield savepoint
+        except BaseException:
+            await savepoint.undo()
+            raise
+        if not savepoint.undone:
+            await self._say("RELEASE SAVEPOINT attempt")
+
+    async def _say(self, text: str) -> None:
+        self.statements += 1
+        await self.connection.fetch(text)
 
     async def execute(self, statement: Statement, values: Mapping[str, Any]) -> list[Record]:
         """Run a compiled writing statement; the rows are those of its RETURNING clause."""

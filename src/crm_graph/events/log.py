@@ -120,6 +120,10 @@ async def append(session: Session, values: Mapping[str, Any]) -> None:
 
 async def append_all(session: Session, entries: Sequence[Mapping[str, Any]]) -> None:
     """Write events in this order, in one statement for each hundred of them."""
+    if session.together is not None:  # each beside those of the other operations
+        for entry in entries:
+            await append(session, entry)
+        return
     for start in range(0, len(entries), MAX_APPENDED):
         some = entries[start : start + MAX_APPENDED]
         values = {f"{name}_{place}": entry[name] for place, entry in enumerate(some) for name in EVENT_COLUMNS}

@@ -37,6 +37,9 @@ class UserErrorCode(Enum):
         "ILLEGAL_TRANSITION", description="The record's state does not allow this transition."
     )
     IN_USE = strawberry.enum_value("IN_USE", description="Other records need this one, so it cannot be deleted.")
+    REJECTED = strawberry.enum_value(
+        "REJECTED", description="Other inputs of the same batch were refused, so nothing of it was written."
+    )
     LIMIT = strawberry.enum_value(
         "LIMIT", description="A limit of the workspace is reached: the message says which, and how to go on."
     )

@@ -21,7 +21,9 @@ from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
+from strawberry.utils.str_converters import to_camel_case
 
+from crm_graph.graph.bulk import MAX_INPUTS, arguments_of, payload_of_many, resolver_of_many
 from crm_graph.graph.context import Info
 from crm_graph.graph.inputs import InputField, fields_of, input_type, sent_of
 from crm_graph.graph.payloads import DeletePayload, Payload, key_of, new_key, perform, perform_delete
@@ -138,7 +140,10 @@ def bind_writes(mutation: type, registry: Registry) -> None:
     """Give the fields of Mutation that write records their inputs, payloads and resolvers. Raises ValueError for a
     mutation that does not say what it does to what."""
     payloads: dict[str, type[Payload]] = {}
-    for each in mutation.__strawberry_definition__.fields:  # type: ignore[attr-defined]
+    of_many: dict[str, type] = {}
+    definition: Any = mutation.__strawberry_definition__  # type: ignore[attr-defined]
+    added = []
+    for each in definition.fields:
         spec: WriteSpec | None = each.metadata.get(WRITE_KEY)
         if spec is None:
             continue
@@ -156,10 +161,51 @@ def bind_writes(mutation: type, registry: Registry) -> None:
         each.base_resolver = StrawberryResolver(_resolver(spec, record, fields, payload))
         each.type_annotation = StrawberryAnnotation(payload)
         each.arguments = [StrawberryArgument("input", "input", StrawberryAnnotation(input_))]
+        many = f"{'Delete' if spec.how == 'delete' else record.name}Payloads"
+        if many not in of_many:
+            of_many[many] = payload_of_many(many, "records" if spec.how == "delete" else record.plural, payload)
+        added.append(_of_many(each, spec, record, fields, input_, payload, of_many[many]))
+    definition.fields.extend(added)
+
+
+def _of_many(
+    one: StrawberryField,
+    spec: WriteSpec,
+    record: Record,
+    fields: Sequence[InputField],
+    input_: type,
+    payload: Any,
+    many: type,
+) -> StrawberryField:
+    """Return the field that does with many inputs what another does with one: `createCustomers`."""
+    singular, plural = _snake(record.name), record.plural.replace(" ", "_")
+    name = one.python_name.replace(singular, plural, 1)
+    assert name != one.python_name, f"{one.python_name} does not name its {singular}"
+    deletes = spec.how == "delete"
+    made = StrawberryField(
+        python_name=name,
+        description=f"`{to_camel_case(one.python_name)}` of up to {MAX_INPUTS:,} inputs, in one transaction.",
+        metadata=one.metadata,
+        type_annotation=StrawberryAnnotation(many),
+        base_resolver=StrawberryResolver(
+            resolver_of_many(
+                _runner(spec, record, fields),
+                (lambda input_, _: payload(deleted_id=input_.id, errors=[]))
+                if deletes
+                else (lambda _, id_: payload(record_id=id_, errors=[])),
+                (lambda errors: payload(deleted_id=None, errors=errors))
+                if deletes
+                else (lambda errors: payload(record_id=None, errors=errors)),
+                many,
+            )
+        ),
+    )
+    made.arguments = arguments_of(input_)
+    return made
 
 
 def _payload(record: Record) -> type[Payload]:
-    attribute = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in record.called)
+    attribute = _snake(record.called)
     namespace = {
         "__module__": __name__,
         "__annotations__": {attribute: record.cls | None},
@@ -207,11 +253,15 @@ def _runner(spec: WriteSpec, record: Record, fields: Sequence[InputField]) -> Ca
 
 def _placed(refused: Refused, fields: Sequence[InputField]) -> Refused:
     """Return a refusal with the path of the input that it is about: a column's is that of the field that has it."""
-    if len(refused.field) == 1:
+    if len(refused.field) == 1 and refused.code in {"INVALID", "REQUIRED"}:
         place = next((each.places[refused.field[0]] for each in fields if refused.field[0] in each.places), None)
         if place is not None:
             return Refused(refused.code, refused.message, place)
     return refused
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).removeprefix("_")
 
 
 def _pascal(python_name: str) -> str:

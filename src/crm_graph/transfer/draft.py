@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from crm_graph.db.base import columns_of, table_of
-from crm_graph.db.rules import faults_of
+from crm_graph.db.rules import faults_of, rules_of
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.grants import CREATE, UPDATE
 from crm_graph.permissions.rights import hold_to_rights
@@ -32,6 +32,7 @@ class Drafts:
         self.labels = {column.name: label for column, label in zip(bound.columns, bound.labels, strict=True)}
         self.access = work.access.of(spec.policy.type)
         table = table_of(spec.model)
+        self.rules = rules_of(table)
         self.required = frozenset(column.name for column in table.columns if not column.nullable)
         self.marks = encrypted_columns(spec.model)
         stored = {mark.column for mark in self.marks}
@@ -67,7 +68,10 @@ class Drafts:
             except BadValue as reason:
                 self.fail(draft, column.name, str(reason))
                 continue
-            if value is None and column.required:
+            rule = None if value is None or column.stored is None else self.rules.get(column.stored)
+            if rule is not None and any(rule.faults(value)):
+                self.fail(draft, column.name, f"must be {rule}")
+            elif value is None and column.required:
                 self.fail(draft, column.name, "is empty, and required")
             elif column.kind is Kind.REFERENCE and value is not None:
                 draft.pending[column.name] = value

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from graphql import get_named_type
+from graphql import GraphQLField, GraphQLSchema, get_named_type
 
 from tests.permissions.tables import catalog, customers, marketing, orders, sales, service, workspace
 from tests.permissions.tables.table import Id, Row, Table, Write
@@ -42,13 +43,44 @@ async def prepare(world: World, table: Table, write: Write) -> None:
         await world.put(other.type, other.place, **values)
 
 
+def many_of(core: GraphQLSchema) -> dict[str, str]:
+    """Return the mutations of many by those of one: they take a list of the same input."""
+    assert core.mutation_type is not None
+    fields = core.mutation_type.fields
+    ones = {get_named_type(each.args["input"].type).name: name for name, each in fields.items() if "input" in each.args}
+    return {
+        ones[get_named_type(each.args["inputs"].type).name]: name
+        for name, each in fields.items()
+        if "inputs" in each.args
+    }
+
+
 def mutation(world: World, write: Write) -> str:
     """Return the operation of a mutation, with all that its payload can tell."""
-    core = world.graph.schema.core
-    assert core.mutation_type is not None
-    field = core.mutation_type.fields[write.name]
+    field = _fields(world)[write.name]
+    return (
+        f"mutation ($input: {field.args['input'].type}) {{ {write.name}(input: $input) {_payload(world, field.type)} }}"
+    )
+
+
+def mutation_of_many(world: World, name: str) -> str:
+    """Return the operation of a mutation of many, with all that its payload can tell."""
+    field = _fields(world)[name]
+    results = get_named_type(field.type).fields["results"].type
+    answer = f"{{ results {_payload(world, results)} errors {{ code }} }}"
+    return f"mutation ($inputs: {field.args['inputs'].type}) {{ {name}(inputs: $inputs) {answer} }}"
+
+
+def _fields(world: World) -> Mapping[str, GraphQLField]:
+    mutation_type = world.graph.schema.core.mutation_type
+    assert mutation_type is not None
+    fields: Mapping[str, GraphQLField] = mutation_type.fields
+    return fields
+
+
+def _payload(world: World, type_: Any) -> str:
     parts = []
-    for name, each in get_named_type(field.type).fields.items():
+    for name, each in get_named_type(type_).fields.items():
         named = get_named_type(each.type)
         if name == "errors":
             parts.append("errors { code message field }")
@@ -56,7 +88,7 @@ def mutation(world: World, write: Write) -> str:
             parts.append(f"{name} {{ {selection(world, named.name)} }}")
         else:
             parts.append(f"{name} {{ __typename }}" if hasattr(named, "fields") else name)
-    return f"mutation ($input: {field.args['input'].type}) {{ {write.name}(input: $input) {{ {' '.join(parts)} }} }}"
+    return f"{{ {' '.join(parts)} }}"
 
 
 def selection(world: World, type_name: str) -> str:

@@ -17,7 +17,16 @@ from graphql import get_named_type
 from crm_graph.executor.results import OnError
 from crm_graph.identity.tokens import Claims
 from tests.permissions.matrix import MATRIX
-from tests.permissions.tables.actions import TABLES, WRITES, input_of, mutation, prepare, selection
+from tests.permissions.tables.actions import (
+    TABLES,
+    WRITES,
+    input_of,
+    many_of,
+    mutation,
+    mutation_of_many,
+    prepare,
+    selection,
+)
 from tests.permissions.tables.table import Table, Without, Write
 from tests.permissions.world import FOREIGN, World
 from tests.security.positions import minimal
@@ -26,18 +35,20 @@ from tests.support.wire import post_anonymously
 
 OF_ALL = ("node", "nodes", "changes")
 """Root fields that read records of any type: every table tries the first two, and the door `feed` the third."""
-_DOMAIN = Path(__file__).parents[2] / "domains" / "workspace"
+_DOMAINS = Path(__file__).parents[2] / "domains"
 ELSEWHERE: Mapping[str, Path] = {
-    "revokeAuthorizedApp": _DOMAIN.parents[1] / "api" / "oauth" / "test_apps.py",
-    **dict.fromkeys(("signIn",), _DOMAIN / "test_sign_in.py"),
-    **dict.fromkeys(("requestPasswordReset", "resetPassword", "acceptInvitation"), _DOMAIN / "test_mails.py"),
+    "revokeAuthorizedApp": _DOMAINS.parent / "api" / "oauth" / "test_apps.py",
+    **dict.fromkeys(("signIn",), _DOMAINS / "identity" / "test_sign_in.py"),
+    **dict.fromkeys(
+        ("requestPasswordReset", "resetPassword", "acceptInvitation"), _DOMAINS / "identity" / "test_mails.py"
+    ),
     **dict.fromkeys(
         ("refreshSession", "signOut", "revokeSession", "revokeOtherSessions", "changePassword"),
-        _DOMAIN / "test_sessions.py",
+        _DOMAINS / "identity" / "test_sessions.py",
     ),
     **dict.fromkeys(
         ("startSecondFactor", "confirmSecondFactor", "disableSecondFactor", "renewRecoveryCodes"),
-        _DOMAIN / "test_second_factor.py",
+        _DOMAINS / "identity" / "test_second_factor.py",
     ),
 }
 """Mutations of one's own account, for which no role has a right: who may do them is tested where they are."""
@@ -48,7 +59,8 @@ def test_every_root_field_is_in_one_table(schema: Any) -> None:
     """A root field that is in none has no test of who may use it: put it into the table of its entity."""
     core = schema.core
     assert sorted([*OF_ALL, *(name for table in TABLES for name in table.reads)]) == sorted(core.query_type.fields)
-    assert sorted([*ELSEWHERE, *(write.name for _, write in WRITES)]) == sorted(core.mutation_type.fields)
+    ones = [*ELSEWHERE, *(write.name for _, write in WRITES)]
+    assert sorted([*ones, *many_of(core).values()]) == sorted(core.mutation_type.fields)
     assert [name for name, file in ELSEWHERE.items() if name not in file.read_text()] == []
     assert sorted(name for table in TABLES for name in table.watches) == sorted(core.subscription_type.fields)
     assert sorted(table.type for table in TABLES if table.record) == sorted(schema.registry.records)
@@ -215,6 +227,44 @@ async def test_who_may_write(world: World, table: Table, write: Write) -> None:
     assert [row["type"] for row in recorded] == list(write.events)
     actor = world.row("Member")
     assert {(row["actor"], row["workspace_id"]) for row in recorded} == {(actor["id"], actor["workspace_id"])}
+
+
+@pytest.mark.parametrize(("table", "write"), WRITES, ids=lambda each: getattr(each, "name", ""))
+async def test_who_may_write_many(world: World, table: Table, write: Write) -> None:
+    """A mutation of many gives the verdict of that of one: the same refusals, and the same events."""
+    many = many_of(world.graph.schema.core).get(write.name)
+    if many is None:
+        pytest.skip("there is none of many")
+    await prepare(world, table, write)
+    source = mutation_of_many(world, many)
+
+    for each in write.without:
+        claims = await world.become(*[each.role] if each.role else [])
+        async with world.undone():
+            before, place = await world.digest(), each.place or table.place
+            given = input_of(world, table, write, place)
+            body = await world.graph.execute(source, {"inputs": [given]}, claims=claims)
+            await expect_refused(world, table, write, as_of_one(body, many, write), each.refusal, place)
+            assert await world.digest() == before, f"{each.role or 'nobody'} wrote something"
+
+    claims = await world.become(write.right)
+    seq = await newest(world)
+    given = input_of(world, table, write, table.place)
+    body = as_of_one(await world.graph.execute(source, {"inputs": [given]}, claims=claims), many, write)
+    assert "errors" not in body, body
+    assert body["data"][write.name]["errors"] == []
+    recorded = await world.graph.rows("SELECT type FROM event WHERE seq > $1 ORDER BY seq", seq)
+    assert [row["type"] for row in recorded] == list(write.events)
+
+
+def as_of_one(body: Mapping[str, Any], many: str, write: Write) -> dict[str, Any]:
+    """Return the answer of a mutation of many to one input as that of one would be."""
+    payload = body["data"][many]
+    if payload is None:
+        return {**body, "data": {write.name: None}}
+    (result,) = payload["results"]
+    assert [each["code"] for each in payload["errors"]] == ["REJECTED"] * bool(result["errors"]), payload
+    return {**body, "data": {write.name: result}}
 
 
 async def expect_without(world: World, table: Table, write: Write, each: Without, claims: Claims) -> None:

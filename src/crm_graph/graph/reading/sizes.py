@@ -39,7 +39,7 @@ from crm_graph.graph.records.registry import Registry
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.vault.columns import mark_of
 
-SIZE_KEY = "crm_graph.size"
+SIZE_KEY, EACH_KEY = "crm_graph.size", "crm_graph.judges_each"
 DEFINITION = "strawberry-definition"
 MAX_FAULTS = 20
 LIST = 100
@@ -106,6 +106,12 @@ def _said(definition: Any) -> Size | None:
     of = definition.extensions.get(DEFINITION)
     size: Size | None = None if of is None else of.metadata.get(SIZE_KEY)
     return size
+
+
+def _judges_each(definition: Any) -> bool:
+    """Return whether each item of a list is judged by itself: one that is wrong does not refuse all."""
+    of = definition.extensions.get(DEFINITION)
+    return of is not None and EACH_KEY in of.metadata
 
 
 def tell_sizes(core: GraphQLSchema, registry: Registry) -> None:
@@ -190,7 +196,7 @@ def _check(definitions: Mapping[str, Any]) -> InputCheck | None:
         size, type_ = size_in(definition), get_named_type(definition.type)
         if size is not None:
             sizes.append((name, size))
-        if isinstance(type_, GraphQLInputObjectType) and not is_filter(type_):
+        if isinstance(type_, GraphQLInputObjectType) and not is_filter(type_) and not _judges_each(definition):
             inner = _check(type_.fields)
             if inner is not None:
                 nested.append((name, inner))

@@ -287,6 +287,12 @@ class Record:
         return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in self.name).strip()
 
     @property
+    def plural(self) -> str:
+        """Many of it, in words: `order lines`."""
+        words = self.words
+        return f"{words[:-1]}ies" if words.endswith("y") and words[-2] not in "aeiou" else f"{words}s"
+
+    @property
     def one(self) -> str:
         """One of it, in words: `an order line`."""
         return f"{'an' if self.words[0] in 'aeiou' else 'a'} {self.words}"

@@ -37,20 +37,7 @@ from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.ids import new_id
 from crm_graph.referring import Copied
 from crm_graph.transfer.facts import visible_rows
-from crm_graph.transfer.spec import (
-    Changes,
-    Draft,
-    ImportSpec,
-    Part,
-    choice,
-    currency,
-    day,
-    decimal,
-    instant,
-    integer,
-    refer,
-    string,
-)
+from crm_graph.transfer.spec import Changes, Draft, ImportSpec, Part, columns_of, refer
 from crm_graph.transfer.write import all_of
 from crm_graph.work import DomainEvent, Work
 
@@ -204,23 +191,13 @@ IMPORTS = (
         policy=OPPORTUNITY,
         prefix="opp",
         columns=(
-            string("external_id"),
-            string("name", required=True),
-            refer("customer", CUSTOMER_TARGET),
-            refer("pipeline", PIPELINE_TARGET),
-            refer("stage", STAGE_TARGET, required=True, verbs={"*": MOVE}),
-            instant("stage_since"),
-            choice("status", OpportunityStatus),
-            decimal("amount"),
-            currency("amount"),
-            integer("probability"),
-            day("expected_close"),
-            day("opened_on"),
-            day("closed_on"),
-            string("next_step"),
-            string("source"),
-            string("lost_reason"),
-            refer("owner", MEMBER_TARGET),
+            *columns_of(
+                Opportunity,
+                *(CUSTOMER_TARGET, PIPELINE_TARGET, STAGE_TARGET, MEMBER_TARGET),
+                required=("name", "stage"),
+                money={"currency": "amount"},
+                verbs={"stage": {"*": MOVE}},
+            ),
             refer("product", PRODUCT_TARGET, stored=False, policy=OPPORTUNITY_LINE),
         ),
         matches=(("external_id",),),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from crm_graph.db.rules import defaults_of
 from crm_graph.domains.catalog.products.model import Product
 from crm_graph.domains.catalog.products.policy import PRODUCT
 from crm_graph.domains.sales.opportunities.events import (
@@ -17,51 +18,36 @@ from crm_graph.domains.workspace.workspaces.operations import tell_base_currency
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.money import MAX_AMOUNT, round_amount
 from crm_graph.referring import Copied
-from crm_graph.work import UPDATE, Work
+from crm_graph.refusals import refuse_unfit
+from crm_graph.work import UPDATE, Sent, Work
 
 HUNDRED = Decimal(100)
 LIST_PRICE = {"price": Copied("price", give="unitPrice"), "currency": Copied("price", give="unitPrice")}
 _FIELDS = ("product", "quantity", "unitPrice", "discountPercent")
 
 
-async def add_line(
-    work: Work, opportunity_id: str, product_id: str, quantity: Decimal, unit_price: Decimal | None, discount: Decimal
-) -> str:
+async def add_line(work: Work, sent: Sent) -> str:
     """Put a product on an opportunity, at its list price unless another is given."""
     work.may(OPPORTUNITY_LINE, UPDATE, _FIELDS)
-    opportunity = await work.get(Opportunity, OPPORTUNITY, opportunity_id, UPDATE, path="opportunityId")
+    values = sent.values
+    opportunity = await work.get(Opportunity, OPPORTUNITY, values["opportunity_id"], UPDATE, path="opportunityId")
     if opportunity.amount is None:
         tell_base_currency(work, "opportunityId")
-    product = await work.refer(Product, PRODUCT, product_id, "productId", reads=LIST_PRICE)
-    unit_price = list_price(product, opportunity.currency) if unit_price is None else round_amount(unit_price)
+    product = await work.refer(Product, PRODUCT, values["product_id"], "productId", reads=LIST_PRICE)
     line: OpportunityLine = OpportunityLine.make(
-        opportunity_id=opportunity.id,
-        product_id=product.id,
-        quantity=quantity,
-        unit_price=unit_price,
-        discount_percent=discount,
-        currency=opportunity.currency,
-        total=line_total(quantity, unit_price, discount),
+        **{**defaults_of(OpportunityLine), **values, "currency": opportunity.currency}
     )
+    if values.get("unit_price") is None:
+        line.unit_price = list_price(product, opportunity.currency)
+    line.total = line_total(line.quantity, line.unit_price, line.discount_percent)
     await work.create(line, OPPORTUNITY_LINE, OpportunityLineAdded(product.id), _FIELDS)
     return line.id
 
 
-async def update_line(
-    work: Work,
-    id_: str,
-    quantity: Decimal | None,
-    unit_price: Decimal | None,
-    discount: Decimal | None,
-    if_version: int | None,
-) -> str:
+async def update_line(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
     """Change a line's quantity, price or discount."""
-    changes = {"quantity": quantity, "unitPrice": unit_price, "discountPercent": discount}
-    given = tuple(name for name, value in changes.items() if value is not None)
-    line = await work.get(OpportunityLine, OPPORTUNITY_LINE, id_, UPDATE, if_version, given=given)
-    line.quantity = line.quantity if quantity is None else quantity
-    line.unit_price = line.unit_price if unit_price is None else round_amount(unit_price)
-    line.discount_percent = line.discount_percent if discount is None else discount
+    line = await work.revise(OpportunityLine, OPPORTUNITY_LINE, id_, sent, if_version)
+    refuse_unfit(line, sent.values)
     line.total = line_total(line.quantity, line.unit_price, line.discount_percent)
     await work.save(line, OPPORTUNITY_LINE, OpportunityLineUpdated())
     return line.id

@@ -6,11 +6,12 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, CurrencyCode, Id, Paragraph, Row, indexed, refers, unique
 from crm_graph.db.rules import between, one_of
 from crm_graph.domains.sales.opportunities.events import (
+    OpportunityCreated,
     OpportunityLost,
     OpportunityReopened,
     OpportunityStageChanged,
@@ -67,6 +68,12 @@ class Opportunity(Row):
     lost_reason: Mapped[Paragraph | None]
     owner_id: Mapped[Id | None]
     external_id: Mapped[str | None]
+
+    def open(self, stage: Stage, at: datetime, probability: int | None) -> OpportunityCreated:
+        """Start in a stage, with its probability unless another is given."""
+        self.pipeline_id, self.stage_id, self.stage_since, self.status = stage.pipeline_id, stage.id, at, stage.kind
+        self.probability = stage.probability if probability is None else probability
+        return OpportunityCreated(stage.id)
 
     def move(self, to: Stage, at: datetime, today: date, probability: int | None = None) -> StageEvent:
         """Move to another stage of the pipeline, taking its probability unless another is given; `today` is the
@@ -130,7 +137,7 @@ class Opportunity(Row):
 
 
 class OpportunityLine(Row):
-    """A product on an opportunity. `total` is quantity times unit price less the discount, kept by `calculate`."""
+    """A product on an opportunity. `total` is quantity times unit price less the discount, kept by `lines.py`."""
 
     __tablename__ = "opportunity_line"
     __table_args__ = (
@@ -145,9 +152,9 @@ class OpportunityLine(Row):
 
     opportunity_id: Mapped[Id]
     product_id: Mapped[Id]
-    quantity: Mapped[Decimal]
+    quantity: Mapped[Decimal] = mapped_column(default=Decimal(1))
     unit_price: Mapped[Amount]
-    discount_percent: Mapped[Decimal]
+    discount_percent: Mapped[Decimal] = mapped_column(default=Decimal(0))
     currency: Mapped[CurrencyCode]
     total: Mapped[Amount]
 

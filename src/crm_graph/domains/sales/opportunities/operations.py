@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from sqlalchemy import select
 
 from crm_graph.db.base import table_of
+from crm_graph.db.rows import changes
 from crm_graph.db.statements import Statement
-from crm_graph.domains.customers.customers.model import Customer
-from crm_graph.domains.customers.customers.policy import CUSTOMER
 from crm_graph.domains.sales.opportunities.events import (
-    OpportunityCreated,
     OpportunityDeleted,
     OpportunityUpdated,
     StageEvent,
@@ -21,15 +16,13 @@ from crm_graph.domains.sales.opportunities.model import Opportunity, StageMove
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, STAGE_MOVE
 from crm_graph.domains.sales.pipelines.model import Stage
 from crm_graph.domains.sales.pipelines.policy import STAGE
-from crm_graph.domains.workspace.members.model import Member
-from crm_graph.domains.workspace.members.policy import MEMBER
 from crm_graph.domains.workspace.workspaces.operations import base_currency
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import workspace
 from crm_graph.referring import Copied
-from crm_graph.work import CREATE, DELETE, UPDATE, Work
+from crm_graph.work import DELETE, Sent, Work
 
-MOVE = "move"
+MOVE, REOPEN = "move", "reopen"
 _STAGE = {
     "name": Copied("name"),
     "kind": Copied("kind"),
@@ -43,65 +36,46 @@ _HAS_LINES = Statement(
 )
 
 
-async def create_opportunity(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
+async def create_opportunity(work: Work, sent: Sent) -> str:
     """Open an opportunity in an open stage: the given one, or the first of the workspace's first pipeline."""
-    work.may(OPPORTUNITY, CREATE, given)
-    await _check_references(work, values)
-    stage = await _entry_stage(work, values.get("stage_id"))
-    rest = {name: value for name, value in values.items() if name != "stage_id"}
-    rest.setdefault("probability", None)
-    if rest["probability"] is None:
-        rest["probability"] = stage.probability
-    opportunity: Opportunity = Opportunity.make(
-        **{
-            "owner_id": work.viewer.member_id,
-            "pipeline_id": stage.pipeline_id,
-            "stage_id": stage.id,
-            "stage_since": work.now,
-            "status": stage.kind,
-            "opened_on": work.today,
-            "currency": await base_currency(work),
-            **rest,
-        }
+    opportunity = await work.draft(
+        Opportunity,
+        OPPORTUNITY,
+        sent.without("stage_id"),
+        owner_id=work.viewer.member_id,
+        opened_on=work.today,
+        currency=await base_currency(work),
     )
-    _check(opportunity)
-    await work.create(opportunity, OPPORTUNITY, OpportunityCreated(stage.id), given)
+    stage = await _entry_stage(work, sent.values.get("stage_id"))
+    event = opportunity.open(stage, work.now, sent.values.get("probability"))
+    await work.create(opportunity, OPPORTUNITY, event, sent.fields)
     await _remember(work, opportunity, None, None)
     return opportunity.id
 
 
-async def update_opportunity(
-    work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
-) -> str:
+async def update_opportunity(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
     """Change an opportunity's data; its stage is changed by moving it."""
-    opportunity = await work.get(Opportunity, OPPORTUNITY, id_, UPDATE, if_version, given=given)
-    await _check_references(work, values)
-    await _set(work, opportunity, values)
+    opportunity = await work.revise(Opportunity, OPPORTUNITY, id_, sent, if_version)
+    await _keep_currency_of_lines(work, opportunity)
     await work.save(opportunity, OPPORTUNITY, OpportunityUpdated())
     return opportunity.id
 
 
-async def move_opportunity(
-    work: Work, id_: str, stage_id: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
-) -> str:
-    """Move an opportunity to another stage of its pipeline; `values` may supply what the stage requires."""
-    opportunity = await work.get(Opportunity, OPPORTUNITY, id_, MOVE, if_version, given=given)
-    stage = await work.refer(Stage, STAGE, stage_id, "stageId", _STAGE, _RULES)
-    await _set(work, opportunity, values)
-    await _save_move(work, opportunity, opportunity.move(stage, work.now, work.today, values.get("probability")))
+async def move_opportunity(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
+    """Move an opportunity to another stage of its pipeline; what is sent beside it may be what the stage requires."""
+    opportunity = await work.revise(Opportunity, OPPORTUNITY, id_, sent.without("stage_id"), if_version, MOVE)
+    stage = await work.refer(Stage, STAGE, sent.values["stage_id"], "stageId", _STAGE, _RULES)
+    await _keep_currency_of_lines(work, opportunity)
+    event = opportunity.move(stage, work.now, work.today, sent.values.get("probability"))
+    await _save_move(work, opportunity, event)
     return opportunity.id
 
 
-async def reopen_opportunity(
-    work: Work, id_: str, stage_id: str, probability: int | None, if_version: int | None
-) -> str:
+async def reopen_opportunity(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
     """Open a won or lost opportunity again, in an open stage, with its probability unless another is given."""
-    given = ("stage",) if probability is None else ("stage", "probability")
-    opportunity = await work.get(Opportunity, OPPORTUNITY, id_, "reopen", if_version, given=given)
-    stage = await work.refer(Stage, STAGE, stage_id, "stageId", _STAGE, _RULES)
-    event = opportunity.reopen(stage, work.now, probability)
-    _check(opportunity)
-    await _save_move(work, opportunity, event)
+    opportunity = await work.get(Opportunity, OPPORTUNITY, id_, REOPEN, if_version, given=sent.fields)
+    stage = await work.refer(Stage, STAGE, sent.values["stage_id"], "stageId", _STAGE, _RULES)
+    await _save_move(work, opportunity, opportunity.reopen(stage, work.now, sent.values.get("probability")))
     return opportunity.id
 
 
@@ -147,28 +121,10 @@ async def _entry_stage(work: Work, stage_id: str | None) -> Stage:
     return stage
 
 
-async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
-    if values.get("customer_id") is not None:
-        await work.refer(Customer, CUSTOMER, values["customer_id"], "customerId")
-    if values.get("owner_id") is not None:
-        await work.refer(Member, MEMBER, values["owner_id"], "ownerId")
-
-
-async def _set(work: Work, opportunity: Opportunity, values: Mapping[str, Any]) -> None:
-    """Set values on an opportunity. Raises Refused INVALID for another currency while its lines are in this one."""
-    before = opportunity.currency
-    for name, value in values.items():
-        setattr(opportunity, name, value)
-    _check(opportunity)
-    if opportunity.currency != before and await work.session.fetch(
+async def _keep_currency_of_lines(work: Work, opportunity: Opportunity) -> None:
+    """Raise Refused INVALID for another currency while its lines are in the one before."""
+    if "currency" in changes(opportunity) and await work.session.fetch(
         _HAS_LINES, {**work.viewer.binds, "id": opportunity.id}
     ):
         message = "It has lines in another currency: take them off first."
         raise Refused("INVALID", message, ("amount", "currency"))
-
-
-def _check(opportunity: Opportunity) -> None:
-    if opportunity.amount is not None and opportunity.amount < 0:
-        raise Refused("INVALID", "An amount cannot be negative.", ("amount", "amount"))
-    if not 0 <= opportunity.probability <= 100:
-        raise Refused("INVALID", "A probability is a percentage from 0 to 100.", ("probability",))

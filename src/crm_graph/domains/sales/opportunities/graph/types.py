@@ -12,7 +12,7 @@ from crm_graph.domains.sales.pipelines.graph import Pipeline, Stage
 from crm_graph.domains.workspace.members.graph import Member
 from crm_graph.graph.records import roots
 from crm_graph.graph.records.enums import describe
-from crm_graph.graph.records.record import Node, column, extend, money, record, to_many, to_one
+from crm_graph.graph.records.record import SENT, SENT_ONCE, Node, column, money, record, reverse, sent, to_many, to_one
 from crm_graph.graph.records.types import AggregateOf, Connection, Money
 
 describe(
@@ -30,42 +30,43 @@ describe(
 class Opportunity(Node):
     """A deal that may be made: it moves through the stages of a pipeline until it is won or lost."""
 
-    name: str = column("What the deal is called.")
+    name: str = column("What the deal is called.", SENT)
     status: model.OpportunityStatus = column("Whether it is open, won or lost.")
-    amount: Money | None = money("amount", "currency", "What the deal is worth.")
-    probability: int | None = column("How likely it is to be won, in percent; taken from the stage when it moves.")
-    expected_close: date | None = column("When it is expected to be decided.")
+    amount: Money | None = money("amount", "currency", "What the deal is worth.", SENT)
+    probability: int | None = column(
+        "How likely it is to be won, in percent; the stage's, when it enters one and no other is given.",
+        sent(required=False),
+    )
+    expected_close: date | None = column("When it is expected to be decided.", SENT)
     opened_on: date | None = column("When it was opened.")
     closed_on: date | None = column("When it was won or lost.")
     stage_since: datetime | None = column("When it entered its stage.")
-    next_step: str | None = column("What is to be done next.")
-    source: str | None = column("Where the opportunity came from.")
+    next_step: str | None = column("What is to be done next.", SENT)
+    source: str | None = column("Where the opportunity came from.", SENT)
     lost_reason: str | None = column("Why it was lost.")
-    customer: Customer | None = to_one("customer_id", "Who may buy.")
-    owner: Member | None = to_one("owner_id", "The member who works on it.")
-    stage: Stage | None = to_one("stage_id", "The stage it is in.")
+    customer: Customer | None = to_one("customer_id", "Who may buy.", SENT)
+    owner: Member | None = to_one("owner_id", "The member who works on it.", sent(otherwise="you"))
+    stage: Stage | None = to_one(
+        "stage_id", "The stage it is in.", sent(update=False, otherwise="the first open one of the first pipeline")
+    )
     pipeline: Pipeline | None = to_one("pipeline_id", "The pipeline it moves through.")
     lines: Connection[OpportunityLine] = to_many("opportunity_id", "The products it is about.")
     stage_moves: Connection[StageMove] = to_many("opportunity_id", "The history of its stages.")
-    external_id: str | None = column("The opportunity's id in the system it came from, unique in the workspace.")
-    version: int = column("Counts the changes; give it as `ifVersion`.")
-    created_at: datetime = column("When the record was made.")
-    updated_at: datetime = column("When the record last changed.")
+    external_id: str | None = column("The opportunity's id in the system it came from, unique in the workspace.", SENT)
 
 
-@record("opl", model.OpportunityLine, policy.OPPORTUNITY_LINE)
+@record("opl", model.OpportunityLine, policy.OPPORTUNITY_LINE, called="line")
 class OpportunityLine(Node):
     """A product on an opportunity."""
 
-    opportunity: Opportunity | None = to_one("opportunity_id", "The opportunity.")
-    product: Product | None = to_one("product_id", "The product.")
-    quantity: Decimal | None = column("How many units.")
-    unit_price: Money | None = money("unit_price", "currency", "The price of one unit.")
-    discount_percent: Decimal | None = column("What is taken off, in percent.")
+    opportunity: Opportunity | None = to_one("opportunity_id", "The opportunity.", SENT_ONCE)
+    product: Product | None = to_one("product_id", "The product.", SENT_ONCE)
+    quantity: Decimal | None = column("How many units.", SENT)
+    unit_price: Money | None = money(
+        "unit_price", "currency", "The price of one unit.", sent(otherwise="the list price", bare=True)
+    )
+    discount_percent: Decimal | None = column("What is taken off, in percent.", SENT)
     total: Money | None = money("total", "currency", "Quantity times unit price, less the discount.")
-    version: int = column("Counts the changes; give it as `ifVersion`.")
-    created_at: datetime = column("When the record was made.")
-    updated_at: datetime = column("When the record last changed.")
 
 
 @record("stm", model.StageMove, policy.STAGE_MOVE)
@@ -91,33 +92,10 @@ class Queries:
     opportunities_aggregate: AggregateOf[Opportunity] = roots.aggregate("Measures over opportunities.")
 
 
-class CustomerSales:
-    """Fields that opportunities add to customers."""
-
-    opportunities: Connection[Opportunity] = to_many("customer_id", "The deals with this customer.")
-
-
-class MemberSales:
-    """Fields that opportunities add to members."""
-
-    opportunities: Connection[Opportunity] = to_many("owner_id", "The deals that the member works on.")
-
-
-class StageSales:
-    """Fields that opportunities add to stages."""
-
-    opportunities: Connection[Opportunity] = to_many("stage_id", "The deals in this stage.")
-
-
-class PipelineSales:
-    """Fields that opportunities add to pipelines."""
-
-    opportunities: Connection[Opportunity] = to_many("pipeline_id", "The deals in this pipeline.")
-
-
+_DEALS = Connection[Opportunity]
 EXTENSIONS = (
-    extend(Customer, CustomerSales),
-    extend(Member, MemberSales),
-    extend(Stage, StageSales),
-    extend(Pipeline, PipelineSales),
+    reverse(Customer, "opportunities", _DEALS, "customer_id", "The deals with this customer."),
+    reverse(Member, "opportunities", _DEALS, "owner_id", "The deals that the member works on."),
+    reverse(Stage, "opportunities", _DEALS, "stage_id", "The deals in this stage."),
+    reverse(Pipeline, "opportunities", _DEALS, "pipeline_id", "The deals in this pipeline."),
 )

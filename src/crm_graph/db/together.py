@@ -1,0 +1,312 @@
+"""Operations side by side in one transaction: what they ask at the same step is one statement over all of them.
+
+An operation is written for one record: it locks a row, looks for what it points to, writes. A thousand of them, one
+after another, would send thousands of statements. Here they run together: each goes on until it asks the session for
+something, and when all of them wait, the statements of the same text become one, over the rows of their arguments:
+
+    SELECT asked.*, rows.together_n FROM unnest($2::uuid[]) WITH ORDINALITY AS rows(a1, together_n)
+    CROSS JOIN LATERAL (SELECT ... WHERE workspace_id = $1 AND id = rows.a1 FOR UPDATE) AS asked
+
+So nothing has to be written twice, for one and for many; and aiodataloader's idea for reads holds for whole operations.
+What cannot be one statement (a counter's ON CONFLICT, say) is sent one by one. Writes are guarded by a savepoint: where
+the database refuses the set, its rows are written singly, so that each operation learns what is its own fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from crm_graph.db.session import Connection, Session
+    from crm_graph.db.statements import Statement
+
+T = TypeVar("T")
+RESUMED_AT_ONCE = 50
+"""Operations that go on in one turn of the event loop: others are served between."""
+NUMBER = "together_n"
+"""The last column of the rows of a statement over many: which of them they answer."""
+
+
+@dataclass(slots=True)
+class _Ask:
+    statement: Statement
+    arguments: list[Any]
+    answer: asyncio.Future[list[asyncpg.Record]]
+
+
+class Together:
+    """Operations of one session that run together."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._connection = _OneAtATime(session.connection)
+        self._asked: list[_Ask] = []
+        self._going = 0
+        self._all_wait = asyncio.Event()
+
+    @classmethod
+    async def run(cls, session: Session, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:
+        """Run operations over a session, within its transaction; return what each returned or raised, in their order.
+        An operation may itself run others together. Raises what the driver raises when the connection is lost."""
+        if not operations:
+            return []
+        if session.together is not None:
+            return await session.together._beside(operations)
+        await session.confirm()
+        made = cls(session)
+        connection, session.connection, session.together = session.connection, made._connection, made
+        try:
+            return await made._drive(operations)
+        finally:
+            session.connection, session.together = connection, None
+
+    async def ask(self, statement: Statement, values: Mapping[str, Any]) -> list[asyncpg.Record]:
+        """Return the rows of a statement, which is sent when all operations wait."""
+        answer = asyncio.get_running_loop().create_future()
+        self._asked.append(_Ask(statement, statement.arguments(values), answer))
+        self._rest()
+        rows: list[asyncpg.Record] = await answer
+        return rows
+
+    async def _drive(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:
+        self._going = len(operations)
+        tasks = [asyncio.ensure_future(self._one(each)) for each in operations]
+        try:
+            while True:
+                await self._all_wait.wait()
+                self._all_wait.clear()
+                if not self._asked:
+                    break
+                await self._answer()
+            return list(await asyncio.gather(*tasks))
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+
+    async def _beside(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:
+        """Run operations of an operation, which waits for them: the last of them to end goes on in its place."""
+        left = len(operations)
+        self._going += left - 1
+
+        async def one(operation: Callable[[], Awaitable[T]]) -> T | BaseException:
+            nonlocal left
+            try:
+                return await operation()
+            except Exception as error:
+                return error
+            finally:
+                left -= 1
+                if left:
+                    self._rest()
+
+        return list(await asyncio.gather(*(one(each) for each in operations)))
+
+    async def _one(self, operation: Callable[[], Awaitable[T]]) -> T | BaseException:
+        try:
+            return await operation()
+        except Exception as error:
+            return error
+        finally:
+            self._rest()
+
+    def _rest(self) -> None:
+        self._going -= 1
+        if self._going == 0:
+            self._all_wait.set()
+
+    async def _answer(self) -> None:
+        """Send what is asked, the same texts as one, and let the operations go on."""
+        asked, self._asked = self._asked, []
+        groups: dict[str, list[_Ask]] = {}
+        for each in asked:
+            groups.setdefault(each.statement.text, []).append(each)
+        results: list[tuple[_Ask, list[asyncpg.Record] | BaseException]] = []
+        for group in groups.values():
+            results += zip(group, await self._send(group), strict=True)
+        self._going = len(results)
+        for place, (each, result) in enumerate(results):
+            if each.answer.done():  # it was cancelled
+                self._rest()
+            elif isinstance(result, BaseException):
+                each.answer.set_exception(result)
+            else:
+                each.answer.set_result(result)
+            if place % RESUMED_AT_ONCE == RESUMED_AT_ONCE - 1:
+                await asyncio.sleep(0)
+
+    async def _send(self, group: Sequence[_Ask]) -> list[list[asyncpg.Record] | BaseException]:
+        """Return the rows that a group of statements with one text answers, each with its own arguments."""
+        statement = group[0].statement
+        if statement.reads and all(each.arguments == group[0].arguments for each in group):
+            return [await self._singly(group[0])] * len(group)
+        shape = _shape(statement.text) if len(group) > 1 else None
+        if shape is None:
+            return [await self._singly(each) for each in group]
+        order = list(range(len(group)))
+        if shape is _SELECT:  # locks are taken in one order, whoever takes them: else two would wait for each other
+            order = sorted(order, key=lambda place: repr(group[place].arguments))
+        types = await self._types(statement.text)
+        text, arguments = _over_many(shape, statement.text, types, [group[place].arguments for place in order])
+        if shape is _SELECT:
+            rows = await self._fetch(text, *arguments)
+            found: list[list[asyncpg.Record] | BaseException] = [[] for _ in group]
+            for row in rows:
+                found[order[row[NUMBER] - 1]].append(row)
+            return found
+        await self._fetch("SAVEPOINT together")
+        try:
+            await self._fetch(text, *arguments)
+        except asyncpg.PostgresError:
+            await self._fetch("ROLLBACK TO SAVEPOINT together")
+            return [await self._singly(each) for each in group]
+        await self._fetch("RELEASE SAVEPOINT together")
+        return [[] for _ in group]
+
+    async def _singly(self, each: _Ask) -> list[asyncpg.Record] | BaseException:
+        """Return the rows of one statement, or the database's refusal, which leaves the transaction as it was."""
+        if each.statement.reads:
+            return await self._fetch(each.statement.text, *each.arguments)
+        await self._fetch("SAVEPOINT together")
+        try:
+            rows = await self._fetch(each.statement.text, *each.arguments)
+        except asyncpg.PostgresError as error:
+            await self._fetch("ROLLBACK TO SAVEPOINT together")
+            return error
+        await self._fetch("RELEASE SAVEPOINT together")
+        return rows
+
+    async def _fetch(self, text: str, *arguments: Any) -> list[asyncpg.Record]:
+        self._session.statements += 1
+        return await self._connection.fetch(text, *arguments)
+
+    async def _types(self, text: str) -> tuple[str, ...]:
+        """Return the types of a statement's arguments, as Postgres takes them."""
+        found = _TYPES.get(text)
+        if found is None:
+            await self._fetch(f"PREPARE together AS {text}")
+            rows = await self._fetch(_PARAMETER_TYPES)
+            await self._fetch("DEALLOCATE together")
+            found = tuple(rows[0][0])
+            if len(_TYPES) >= MAX_TYPES:
+                del _TYPES[next(iter(_TYPES))]
+            _TYPES[text] = found
+        return found
+
+
+async def all_together(session: Session, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+    """Run operations together and return what they returned. Raises what the first of them raised."""
+    if len(operations) == 1:
+        return [await operations[0]()]
+    found = []
+    for each in await Together.run(session, operations):
+        if isinstance(each, BaseException):
+            raise each
+        found.append(each)
+    return found
+
+
+_PARAMETER_TYPES = "SELECT parameter_types::text[] FROM pg_prepared_statements WHERE name = 'together'"
+_TYPES: dict[str, tuple[str, ...]] = {}
+MAX_TYPES = 2_000
+
+
+class _OneAtATime:
+    """A connection that many operations hold: one statement at a time, where one of them goes past the session."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = asyncio.Lock()
+
+    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
+        """Run one statement and return its rows."""
+        async with self._lock:
+            return await self._connection.fetch(query, *args)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How a statement of some kind becomes one over many: what it matches, and the text of that."""
+
+    pattern: re.Pattern[str]
+    text: str
+
+
+_SELECT = _Shape(
+    re.compile(r"(?P<all>(?:SELECT|WITH)\b.*)\Z", re.DOTALL),
+    "SELECT asked.*, rows.together_n FROM {rows} CROSS JOIN LATERAL ({all}) AS asked ORDER BY rows.together_n",
+)
+_INSERT = _Shape(
+    re.compile(r"(?P<head>INSERT INTO \S+ \([^()]*\)) VALUES \((?P<values>[^()]*(?:\([^()]*\)[^()]*)*)\)\Z", re.DOTALL),
+    "{head} SELECT {values} FROM {rows} ORDER BY rows.together_n",
+)
+_UPDATE = _Shape(
+    re.compile(
+        r"(?P<head>UPDATE \S+ SET (?:(?!RETURNING| WHERE ).)*) WHERE (?P<rest>(?:(?!RETURNING).)*)\Z", re.DOTALL
+    ),
+    "{head} FROM {rows} WHERE {rest}",
+)
+_DELETE = _Shape(
+    re.compile(r"(?P<head>DELETE FROM \S+) WHERE (?P<rest>(?:(?!RETURNING).)*)\Z", re.DOTALL),
+    "{head} USING {rows} WHERE {rest}",
+)
+_PLACEHOLDER = re.compile(r"\$(\d+)")
+
+
+def _shape(text: str) -> _Shape | None:
+    """Return how a statement becomes one over many; None for one that does not."""
+    return next((each for each in (_SELECT, _INSERT, _UPDATE, _DELETE) if each.pattern.match(text)), None)
+
+
+def _over_many(shape: _Shape, text: str, types: Sequence[str], many: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    """Return a statement over many sets of arguments, and its own arguments: those that all have in common stay as they
+    are, the others are columns of rows."""
+    columns = list(zip(*many, strict=True))
+    first = many[0]
+    vary = [place for place, column in enumerate(columns) if any(value != first[place] for value in column)]
+    kept = [place for place in range(len(first)) if place not in vary]
+    arguments = [first[place] for place in kept]
+    names = {place: f"${number}" for number, place in enumerate(kept, 1)}
+    declared, listed = [], []
+    for place in vary:
+        of = types[place]
+        name = f"a{place + 1}"
+        declared.append(name)
+        arguments.append([_listed(of, value) for value in columns[place]])
+        listed.append(f"${len(arguments)}::{_row_type(of)}[]")
+        names[place] = _read(of, f"rows.{name}")
+    found = shape.pattern.match(text)
+    assert found is not None
+    parts = {
+        key: _PLACEHOLDER.sub(lambda each: f"({names[int(each[1]) - 1]})::{types[int(each[1]) - 1]}", part)
+        for key, part in found.groupdict().items()
+    }
+    rows = f"unnest({', '.join(listed)}) WITH ORDINALITY AS rows({', '.join((*declared, NUMBER))})"
+    if not vary:  # the same for all: as many rows as there are operations
+        arguments.append(len(many))
+        rows = f"generate_series(1, ${len(arguments)}::int) AS rows({NUMBER})"
+    return shape.text.format(rows=rows, **parts), arguments
+
+
+def _row_type(of: str) -> str:
+    """Return the type of an argument as an element of a list: one that is a list itself travels as JSON, for a list of
+    lists is flattened."""
+    return "jsonb" if of.endswith("[]") else of
+
+
+def _listed(of: str, value: Any) -> Any:
+    return list(value) if of.endswith("[]") and value is not None else value
+
+
+def _read(of: str, column: str) -> str:
+    if not of.endswith("[]"):
+        return column
+    items = f"ARRAY(SELECT jsonb_array_elements_text({column}))::{of}"
+    return f"CASE WHEN {column} IS NULL THEN NULL ELSE {items} END"

@@ -1,0 +1,162 @@
+"""Mutations of many: what one mutation does with one input, done with up to a thousand in one transaction.
+
+    createCustomers(inputs: [...], onError: REJECT_FAILED, dryRun: true) { results { customer { id } } }
+
+The operation is that of one, run together (`db/together.py`), so that a thousand inputs are a few statements. Where one
+is refused, what was written is taken back: for good, or to be written again without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from enum import Enum
+from functools import partial
+from typing import Any
+
+import strawberry
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types.arguments import StrawberryArgument
+
+from crm_graph.db.sizes import Items
+from crm_graph.graph.context import Info
+from crm_graph.graph.payloads import UserError, UserErrorCode, user_error
+from crm_graph.graph.reading.sizes import EACH_KEY, SIZE_KEY
+from crm_graph.kernel.errors import Forbidden, Refused
+from crm_graph.work import Work
+
+MAX_INPUTS = 1_000
+_LIST: Any = list
+Run = Callable[[Work, Any], Awaitable[Any]]
+
+
+@strawberry.enum(description="What becomes of the other inputs of a batch where one is refused.")
+class OnRefusal(Enum):
+    """Of a mutation that takes many inputs."""
+
+    REJECT_ALL = strawberry.enum_value("REJECT_ALL", description="Nothing is written.")
+    REJECT_FAILED = strawberry.enum_value("REJECT_FAILED", description="The others are written.")
+
+
+@strawberry.type
+class Batch:
+    """The base of the payloads of many."""
+
+    errors: list[UserError] = strawberry.field(
+        description="Why the batch as a whole was refused, or that it was because of single inputs; empty when not."
+    )
+
+
+class _TakenBack(Exception):
+    """Raised within a transaction that is not to stay."""
+
+
+def arguments_of(input_: type) -> list[StrawberryArgument]:
+    """Return the arguments of a mutation that takes many of an input."""
+    return [
+        StrawberryArgument(
+            *("inputs", "inputs", StrawberryAnnotation(_LIST[input_])),
+            description="What to do, and with what; the results are in this order.",
+            metadata={SIZE_KEY: Items(MAX_INPUTS), EACH_KEY: True},
+        ),
+        StrawberryArgument(
+            *("on_error", "onError", StrawberryAnnotation(OnRefusal)),
+            description="What becomes of the others where one is refused.",
+            default=OnRefusal.REJECT_ALL,
+        ),
+        StrawberryArgument(
+            *("dry_run", "dryRun", StrawberryAnnotation(bool)),
+            description="Whether to say only what would be refused, and to write nothing.",
+            default=False,
+        ),
+    ]
+
+
+def payload_of_many(name: str, words: str, payload: type) -> type:
+    """Return the type of what a mutation of many answers, around the payloads of one."""
+    namespace = {
+        "__module__": __name__,
+        "__annotations__": {"results": _LIST[payload]},
+        "results": strawberry.field(description="What came of each input, in their order."),
+    }
+    return strawberry.type(type(name, (Batch,), namespace), description=f"What came of many {words}.")
+
+
+def resolver_of_many(
+    run: Run, done: Callable[[Any, Any], Any], refused: Callable[[list[UserError]], Any], many: Any
+) -> Any:
+    """Return the resolver of a mutation of many: `run` does one, `done` makes the payload of an input and what came of
+    it, `refused` that of an input's errors."""
+
+    async def resolve(info: Info, inputs: Any, on_error: Any, dry_run: bool) -> Any:
+        outcomes: list[Any] = [None] * len(inputs)
+        stays = False
+        with suppress(_TakenBack):
+            async with info.context.begin() as work:
+                stays = await _do(work, run, inputs, outcomes, all_or_none=OnRefusal(on_error) is OnRefusal.REJECT_ALL)
+                stays = stays and not dry_run
+                if not stays:
+                    raise _TakenBack
+        failed = [place for place, outcome in enumerate(outcomes) if isinstance(outcome, Exception)]
+        if failed and len(failed) == len(outcomes) and all(isinstance(each, Forbidden) for each in outcomes):
+            raise outcomes[0]
+        results = [
+            refused([_error(outcome)])
+            if isinstance(outcome, Exception)
+            else done(input_, outcome)
+            if stays
+            else refused([])
+            for input_, outcome in zip(inputs, outcomes, strict=True)
+        ]
+        return many(results=results, errors=[] if stays or dry_run else [_rejected(failed, len(inputs))])
+
+    resolve.__annotations__ = {"info": Info, "inputs": str, "on_error": str, "dry_run": bool, "return": str}
+    return resolve
+
+
+async def _do(work: Work, run: Run, inputs: Sequence[Any], outcomes: list[Any], *, all_or_none: bool) -> bool:
+    """Do what is asked with each input, and put what came of it into `outcomes`; return whether it may stay: it may not
+    where nothing was done. Those that are refused leave nothing behind: the others are done again without them."""
+    left = list(range(len(inputs)))
+    _refuse_twice(inputs, outcomes, left)
+    first = True
+    while left:
+        if all_or_none and len(left) < len(inputs) and not first:
+            return False
+        async with work.attempt() as attempt:
+            found = await attempt.work.together([partial(run, attempt.work, inputs[place]) for place in left])
+            for place, outcome in zip(left, found, strict=True):
+                if isinstance(outcome, BaseException) and not isinstance(outcome, Refused | Forbidden):
+                    raise outcome
+                outcomes[place] = outcome
+            refused = [place for place in left if isinstance(outcomes[place], Exception)]
+            if not refused:
+                attempt.keep()
+                return not all_or_none or len(left) == len(inputs)
+        left = [place for place in left if place not in set(refused)]
+        first = False
+    return not inputs
+
+
+def _refuse_twice(inputs: Sequence[Any], outcomes: list[Any], left: list[int]) -> None:
+    """Refuse inputs about a record that one before them is about: each would know nothing of the other."""
+    seen: dict[str, int] = {}
+    for place, input_ in enumerate(inputs):
+        id_ = input_.id
+        if id_ is None:
+            continue
+        if id_ in seen:
+            outcomes[place] = Refused("INVALID", f"Input {seen[id_]} of this batch is about the same record.", ("id",))
+            left.remove(place)
+        seen.setdefault(id_, place)
+
+
+def _error(outcome: Exception) -> UserError:
+    if isinstance(outcome, Refused):
+        return user_error(outcome)
+    return UserError(code=UserErrorCode.FORBIDDEN, message=str(outcome), field=[])
+
+
+def _rejected(failed: Sequence[int], count: int) -> UserError:
+    what = f"{len(failed):,} of {count:,} inputs {'was' if len(failed) == 1 else 'were'} refused: nothing was written."
+    return UserError(code=UserErrorCode.REJECTED, message=what, field=["inputs", str(failed[0])] if failed else [])

@@ -23,7 +23,7 @@ from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.rules import defaults_of, targets_of
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement, hold_row
-from crm_graph.db.together import Together
+from crm_graph.db.together import Together, all_together
 from crm_graph.events.effects import Changes, Creates, DomainEvent, Removes
 from crm_graph.events.log import append, append_all
 from crm_graph.identity.origin import NOWHERE, Origin
@@ -35,7 +35,17 @@ from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
 from crm_graph.permissions.policy import Policy
 from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.referring import NOTHING, Reads, Referred
-from crm_graph.refusals import camel, input_of, misfit, refuse_unfit, refuse_unwritable, settle, taken, words
+from crm_graph.refusals import (
+    camel,
+    input_of,
+    misfit,
+    refuse_mixed,
+    refuse_unfit,
+    refuse_unwritable,
+    settle,
+    taken,
+    words,
+)
 from crm_graph.statements import (
     delete_statement,
     get_statement,
@@ -61,10 +71,13 @@ class Sent:
 
     values: Mapping[str, Any]
     fields: tuple[str, ...] = ()
+    parts: Mapping[str, Sequence[Sent]] = field(default_factory=dict)
+    """What was sent of the parts that come with a new record, by the name of their field."""
 
     def without(self, *columns: str) -> Sent:
         """Return it without some of the values; the fields are written all the same."""
-        return Sent({name: value for name, value in self.values.items() if name not in columns}, self.fields)
+        values = {name: value for name, value in self.values.items() if name not in columns}
+        return replace(self, values=values)
 
 
 @dataclass(slots=True)
@@ -152,9 +165,10 @@ class Work:
     async def revise(
         self, model: type[R], policy: Policy, id_: str, sent: Sent, if_version: int | None, verb: str = UPDATE
     ) -> R:
-        """Return a row, locked, with what was sent put into it; it is not written yet. Raises as `get` does, and as
-        `draft` does for what it would point to."""
+        """Return a row, locked, with what was sent put into it; it is not written yet. Raises as `get` does, as `draft`
+        does for what it would point to, and Refused INVALID for amounts in two currencies."""
         row = await self.get(model, policy, id_, verb, if_version, given=sent.fields)
+        refuse_mixed(row, sent.values, policy)
         await self.check_references(model, sent.values)
         for name, value in sent.values.items():
             setattr(row, name, value)
@@ -174,6 +188,11 @@ class Work:
         """Run operations of this unit of work side by side, so that what they ask at the same step is one statement
         (`db/together.py`); return what each returned or raised, in their order."""
         return await Together.run(self.session, operations)
+
+    async def all_together(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+        """Run operations of which one that fails is the end of all; return what they returned, in their order. Raises
+        what the first of them raised."""
+        return await all_together(self.session, operations)
 
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[Attempt]:

@@ -7,7 +7,6 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[2] / "src"
 CEILING = 400
 BEING_REWRITTEN = {
-    "crm_graph/domains/service/tickets/graph.py",
     "crm_graph/graph/records/record.py",
     "crm_graph/work.py",
 }

@@ -1,4 +1,5 @@
-"""What a column takes, said once, where the model declares it: choices, bounds, defaults, and what it points to.
+"""What a table takes, said once, where the model declares it: choices, bounds and defaults of a column, what it points
+to, which columns stand in order, and which amounts are in which currency.
 
     __table_args__ = (one_of("kind", CustomerKind), between("employees", 0), refers("owner_id", "member"))
     kind: Mapped[str] = mapped_column(default=CustomerKind.COMPANY.value, server_default="COMPANY")
@@ -9,7 +10,7 @@ and inputs derive their types and defaults from it. How much a text may hold is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -22,7 +23,7 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from crm_graph.db.base import Base, table_of
 from crm_graph.db.sizes import Fault, size_of
 
-RULE = "rule"
+RULE, ORDER, MONEY = "rule", "order", "money"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +93,39 @@ def between(
     return CheckConstraint(bounds.condition(column), name=name or column, info={RULE: (column, bounds)})
 
 
+def in_order(first: str, last: str, *, name: str) -> CheckConstraint:
+    """Return the constraint that one column is not before another, where both have a value."""
+    return CheckConstraint(f"{last} >= {first}", name=name, info={ORDER: (first, last)})
+
+
+def in_currency(currency: str, *amounts: str, name: str) -> CheckConstraint:
+    """Return the constraint that a column holds the currency of amounts: there is one where one of them has a value."""
+    none = " AND ".join(f"{amount} IS NULL" for amount in amounts)
+    return CheckConstraint(f"({none}) = ({currency} IS NULL)", name=name, info={MONEY: (currency, amounts)})
+
+
+def _said(table: Table, key: str) -> Iterator[Any]:
+    constraints = sorted((each for each in table.constraints if key in each.info), key=lambda each: str(each.name))
+    return (each.info[key] for each in constraints)
+
+
+@cache
+def currencies_of(table: Table) -> Mapping[str, tuple[str, ...]]:
+    """Return the amounts that a currency column is of, by that column, as `in_currency` says."""
+    return dict(_said(table, MONEY))
+
+
+def disorder_of(table: Table, get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
+    """Yield each column whose value is before that of another one, and that one; `get` returns values."""
+    for first, last in _said(table, ORDER):
+        if get(first) is not None and get(last) is not None and get(last) < get(first):
+            yield last, first
+
+
 @cache
 def rules_of(table: Table) -> Mapping[str, Rule]:
     """Return what `one_of` and `between` say of a table's columns, by column."""
-    said = (each.info.get(RULE) for each in table.constraints if isinstance(each, CheckConstraint))
-    return dict(each for each in said if each is not None)
+    return dict(_said(table, RULE))
 
 
 @cache

@@ -13,7 +13,8 @@ it does to what.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar, get_args
 
 import strawberry
@@ -25,7 +26,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.graph.bulk import MAX_INPUTS, arguments_of, payload_of_many, resolver_of_many
 from crm_graph.graph.context import Info
-from crm_graph.graph.inputs import InputField, fields_of, input_type, sent_of
+from crm_graph.graph.inputs import InputField, fields_of, input_type, parts_field, sent_of
 from crm_graph.graph.payloads import DeletePayload, Payload, key_of, new_key, perform, perform_delete
 from crm_graph.graph.records.record import Record, by_key, record_of
 from crm_graph.graph.records.registry import Registry
@@ -35,7 +36,7 @@ from crm_graph.permissions.policy import Policy
 from crm_graph.work import Sent, Work
 
 T = TypeVar("T")
-WRITE_KEY, DOES_KEY = "crm_graph.write", "crm_graph.does"
+WRITE_KEY, DOES_KEY, MANY_KEY = "crm_graph.write", "crm_graph.does", "crm_graph.many_of"
 Create = Callable[[Work, Sent], Awaitable[str]]
 Update = Callable[[Work, str, Sent, int | None], Awaitable[str]]
 Transition = Callable[[Work, str, int | None], Awaitable[str]]
@@ -80,12 +81,25 @@ class WriteSpec:
     needs: Sequence[str] = ()
     takes: Sequence[str] = ()
     input: type | None = None
+    parts: Mapping[str, tuple[type, int]] = field(default_factory=dict)
 
 
-def create(description: str, operation: Create, *, about: str = "") -> Any:
-    """Return `createCustomer(input:)`: a new record, or a part that is added to another one. `about` describes the
-    input, where there is more to say than that it is new."""
-    return _field(description, WriteSpec("create", operation, CREATE, about))
+def create(
+    description: str,
+    operation: Create,
+    *,
+    needs: Sequence[str] = (),
+    takes: Sequence[str] = (),
+    parts: Mapping[str, tuple[type, int]] = MappingProxyType({}),
+    about: str = "",
+) -> Any:
+    """Return `createCustomer(input:)`: a new record, or a part that is added to another one.
+
+    `about` describes the input, where there is more to say than that it is new. It has the fields that clients send, or
+    only those that are named: what it `needs` and what it `takes`. `parts` come with it: `{"lines": (OrderLine, 500)}`,
+    their type and how many there may be.
+    """
+    return _field(description, WriteSpec("create", operation, CREATE, about, tuple(needs), tuple(takes), parts=parts))
 
 
 def update(description: str, operation: Update, *, about: str = "") -> Any:
@@ -93,9 +107,12 @@ def update(description: str, operation: Update, *, about: str = "") -> Any:
     return _field(description, WriteSpec("update", operation, UPDATE, about))
 
 
-def transition(description: str, verb: str, operation: Transition, *, about: str = "") -> Any:
-    """Return `holdTicket(input:)`: a step that needs nothing but the record, and the right to the verb."""
-    return _field(description, WriteSpec("transition", operation, verb, about))
+def transition(
+    description: str, verb: str, operation: Transition, *, about: str = "", input_: type[OneOf] | None = None
+) -> Any:
+    """Return `holdTicket(input:)`: a step that needs nothing but the record, and the right to the verb. `input_` is its
+    input where several steps share one."""
+    return _field(description, WriteSpec("transition", operation, verb, about, input=input_))
 
 
 def transition_with(
@@ -151,8 +168,10 @@ def bind_writes(mutation: type, registry: Registry) -> None:
         (cls,) = get_args(each.type_annotation.annotation)
         record = record_of(cls)
         fields = fields_of(spec.how, spec.needs, spec.takes, record, registry)
+        for attribute, (cls, at_most) in spec.parts.items():
+            fields = (*fields, parts_field(attribute, record_of(cls), at_most, record, registry))
         name = f"{_pascal(each.python_name)}Input"
-        input_ = spec.input or input_type(name, spec.how, spec.about, record, fields)
+        input_ = spec.input or input_type(name, spec.how, spec.verb, spec.about, record, fields)
         if spec.how != "delete" and record.name not in payloads:
             payloads[record.name] = _payload(record)
         payload = DeletePayload if spec.how == "delete" else payloads[record.name]
@@ -185,7 +204,7 @@ def _of_many(
     made = StrawberryField(
         python_name=name,
         description=f"`{to_camel_case(one.python_name)}` of up to {MAX_INPUTS:,} inputs, in one transaction.",
-        metadata=one.metadata,
+        metadata={**one.metadata, MANY_KEY: to_camel_case(one.python_name)},
         type_annotation=StrawberryAnnotation(many),
         base_resolver=StrawberryResolver(
             resolver_of_many(

@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from crm_graph.db.base import columns_of, table_of
-from crm_graph.db.rules import faults_of, rules_of
+from crm_graph.db.rules import currencies_of, disorder_of, faults_of, rules_of
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.grants import CREATE, UPDATE
 from crm_graph.permissions.rights import hold_to_rights
@@ -154,12 +154,19 @@ class Drafts:
 
     def _check_values(self, draft: Draft) -> None:
         """Report what its column does not take; what is stored already and stays is not judged."""
-        before = draft.before or {}
-        for column in table_of(self.spec.model).columns:
+        before, table = draft.before or {}, table_of(self.spec.model)
+        for column in table.columns:
             value = draft.values.get(column.name)
             if value is not None and value != before.get(column.name):
                 for _, reason in faults_of(column, value):
                     self.fail_stored(draft, column.name, reason)
+        for last, first in disorder_of(table, draft.get):
+            if draft.is_new() or draft.changes_to(last) or draft.changes_to(first):
+                self.fail_stored(draft, last, f"is before {first}")
+        for currency, amounts in currencies_of(table).items():
+            stays = next((each for each in amounts if each not in draft.values and draft.get(each) is not None), None)
+            if stays is not None and draft.changes_to(currency):
+                self.fail_stored(draft, currency, f"is not that of {stays}, which stays")
 
     def _complete_new(self, draft: Draft) -> None:
         given = draft.values

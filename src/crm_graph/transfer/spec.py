@@ -13,7 +13,7 @@ from sqlalchemy import ARRAY, Boolean, Date, DateTime, Integer, Numeric, Text, U
 from sqlalchemy import Column as SqlColumn
 
 from crm_graph.db.base import Base, Row, table_of
-from crm_graph.db.rules import Choices, defaults_of, rules_of, targets_of
+from crm_graph.db.rules import Choices, currencies_of, defaults_of, rules_of, targets_of
 from crm_graph.permissions.policy import Policy
 from crm_graph.work import DomainEvent, Work
 
@@ -219,6 +219,17 @@ class Draft:
     def changes_to(self, name: str) -> bool:
         """Return whether a column of a stored row gets another value."""
         return self.before is not None and name in self.values and self.values[name] != self.before[name]
+
+
+def settle_currencies(model: type[Row], draft: Draft, base: str) -> None:
+    """Let currencies follow from their amounts: an amount without one is in `base`; a currency without any amount says
+    nothing, and is left out."""
+    for currency, amounts in currencies_of(table_of(model)).items():
+        if draft.values.keys() & {currency, *amounts}:
+            if all(draft.get(amount) is None for amount in amounts):
+                draft.values[currency] = None
+            elif draft.get(currency) is None:
+                draft.values[currency] = base
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,9 +140,9 @@ def sent(
 ) -> Writing:
     """Say that clients send a field, by `create` and by `update` unless one is ruled out.
 
-    A new record needs it where its column is not null and has no default, unless `required` says so or not; `otherwise`
-    says what it is when it is left out: "you". Money is sent `bare`, as an amount, where something else says its
-    currency.
+    A new record needs it where its column is not null and has no default, unless `required` says so or not, and null
+    clears it where it may be null; `otherwise` says what it is when it is left out: "you". Money is sent `bare`, as an
+    amount, where something else says its currency.
     """
     return Writing(create, update, required, otherwise, bare)
 
@@ -332,6 +332,10 @@ class Record:
                     self._add(name, of, name)
                 case _:
                     pass
+
+    def keeps_currency(self, currency: str) -> bool:
+        """Return whether a currency column holds one without an amount, or with another amount than one."""
+        return not self.table.c[currency].nullable or self._amounts_in(currency) > 1
 
     def _amounts_in(self, currency: str) -> int:
         """Return how many amounts share a currency column."""

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from crm_graph.db.base import Row, columns_of
+from crm_graph.db.base import HOUSEKEEPING, Row, columns_of
 from crm_graph.db.quota import Quotas, bytes_of_change
 from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.rules import defaults_of, targets_of
@@ -30,13 +30,13 @@ from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.errors import Forbidden, Refused
+from crm_graph.kernel.names import camel, plural, words
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
 from crm_graph.permissions.policy import Policy
 from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.referring import NOTHING, Reads, Referred
 from crm_graph.refusals import (
-    camel,
     input_of,
     misfit,
     refuse_mixed,
@@ -44,7 +44,6 @@ from crm_graph.refusals import (
     refuse_unwritable,
     settle,
     taken,
-    words,
 )
 from crm_graph.statements import (
     delete_statement,
@@ -60,8 +59,6 @@ from crm_graph.wholes import Entry, Wholes
 
 R = TypeVar("R", bound=Row)
 T = TypeVar("T")
-
-_HOUSEKEEPING = frozenset({"workspace_id", "id", "version", "created_at", "updated_at"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +246,7 @@ class Work:
         """Check a verb, and the write level on the GraphQL fields given. Raises Forbidden naming what is missing."""
         access = self.access.of(policy.type)
         if not access.allows(verb):
-            raise Forbidden(f"Your roles do not allow to {verb} {words(policy.type)}s.")
+            raise Forbidden(f"Your roles do not allow to {verb} {plural(words(policy.type))}.")
         for name in given:
             if not access.may_write(name, verb):
                 raise Forbidden(f"Your roles do not allow to write {policy.type}.{name}.")
@@ -442,7 +439,7 @@ class Work:
         nothing."""
         seen = (each.policy for each in self.access.types.values() if each.allows(READ))
         found = next((each.type for each in seen if each.table.name == error.table_name), None)
-        return "other records" if found is None else f"{words(found)}s"
+        return "other records" if found is None else plural(words(found))
 
 
 @dataclass(slots=True)
@@ -465,7 +462,7 @@ _TOUCH_DIRECTORY = Statement(
 
 
 def _own(of: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in of.items() if name not in _HOUSEKEEPING and value is not None}
+    return {name: value for name, value in of.items() if name not in HOUSEKEEPING and value is not None}
 
 
 __all__ = ["CREATE", "DELETE", "READ", "UPDATE", "DomainEvent", "Sent", "Work"]

@@ -22,7 +22,6 @@ from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
-from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.graph.bulk import MAX_INPUTS, arguments_of, payload_of_many, resolver_of_many
 from crm_graph.graph.context import Info
@@ -31,6 +30,7 @@ from crm_graph.graph.payloads import DeletePayload, Payload, key_of, new_key, pe
 from crm_graph.graph.records.record import Record, by_key, record_of
 from crm_graph.graph.records.registry import Registry
 from crm_graph.kernel.errors import Refused
+from crm_graph.kernel.names import camel, pascal, snake
 from crm_graph.permissions.grants import CREATE, DELETE, UPDATE
 from crm_graph.permissions.policy import Policy
 from crm_graph.work import Sent, Work
@@ -170,7 +170,7 @@ def bind_writes(mutation: type, registry: Registry) -> None:
         fields = fields_of(spec.how, spec.needs, spec.takes, record, registry)
         for attribute, (cls, at_most) in spec.parts.items():
             fields = (*fields, parts_field(attribute, record_of(cls), at_most, record, registry))
-        name = f"{_pascal(each.python_name)}Input"
+        name = f"{pascal(each.python_name)}Input"
         input_ = spec.input or input_type(name, spec.how, spec.verb, spec.about, record, fields)
         if spec.how != "delete" and record.name not in payloads:
             payloads[record.name] = _payload(record)
@@ -197,14 +197,14 @@ def _of_many(
     many: type,
 ) -> StrawberryField:
     """Return the field that does with many inputs what another does with one: `createCustomers`."""
-    singular, plural = _snake(record.name), record.plural.replace(" ", "_")
+    singular, plural = snake(record.name), record.plural.replace(" ", "_")
     name = one.python_name.replace(singular, plural, 1)
     assert name != one.python_name, f"{one.python_name} does not name its {singular}"
     deletes = spec.how == "delete"
     made = StrawberryField(
         python_name=name,
-        description=f"`{to_camel_case(one.python_name)}` of up to {MAX_INPUTS:,} inputs, in one transaction.",
-        metadata={**one.metadata, MANY_KEY: to_camel_case(one.python_name)},
+        description=f"`{camel(one.python_name)}` of up to {MAX_INPUTS:,} inputs, in one transaction.",
+        metadata={**one.metadata, MANY_KEY: camel(one.python_name)},
         type_annotation=StrawberryAnnotation(many),
         base_resolver=StrawberryResolver(
             resolver_of_many(
@@ -224,7 +224,7 @@ def _of_many(
 
 
 def _payload(record: Record) -> type[Payload]:
-    attribute = _snake(record.called)
+    attribute = snake(record.called)
     namespace = {
         "__module__": __name__,
         "__annotations__": {attribute: record.cls | None},
@@ -277,11 +277,3 @@ def _placed(refused: Refused, fields: Sequence[InputField]) -> Refused:
         if place is not None:
             return Refused(refused.code, refused.message, place)
     return refused
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).removeprefix("_")
-
-
-def _pascal(python_name: str) -> str:
-    return "".join(word.capitalize() for word in python_name.split("_"))

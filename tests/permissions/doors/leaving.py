@@ -10,7 +10,7 @@ from graphql import GraphQLObjectType, GraphQLSchema, build_schema, get_named_ty
 from crm_graph.api.body import Answer, GraphQLRequest
 from crm_graph.api.live.subscriptions import Subscriptions
 from crm_graph.events.hub import Hub
-from crm_graph.graph.exporting.exports import HOUSEKEEPING, KNOWN_BY, export_rows, plan_export
+from crm_graph.graph.exporting.exports import KNOWN_BY, ON_REQUEST, export_rows, plan_export
 from crm_graph.graph.records.record import Record, ToManySpec, WatchSpec, record_of, spec_of
 from crm_graph.graph.schema.cut import cut_to_role
 from crm_graph.kernel.cursor import LogCursor
@@ -57,7 +57,7 @@ async def _export(visit: Visit, record: Record) -> None:
             visit.expect("export", f"{record.name} column {header}", found, ("FORBIDDEN", message))
     unchosen = plan_export(record, registry, access, None)
     offered = {column.header for column in unchosen.columns}
-    visit.expect("export", f"columns of {record.name}", offered, seen - HOUSEKEEPING, len(headers))
+    visit.expect("export", f"columns of {record.name}", offered, seen - ON_REQUEST, len(headers))
     everything = plan_export(record, registry, access, sorted(seen))
     connection = graph.database.one.connection
     rows = {

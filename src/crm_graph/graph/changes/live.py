@@ -17,7 +17,8 @@ from crm_graph.graph.changes.judging import ChangeKind, Judge, Told, Verdict
 from crm_graph.graph.changes.positions import any_position, scope_of
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.reading.filters import Form
-from crm_graph.graph.records.record import Record, RecordEdge, WatchSpec, own_name, record_of
+from crm_graph.graph.records.belonging import paths_to
+from crm_graph.graph.records.record import Record, RecordEdge, WatchSpec, record_of
 from crm_graph.graph.records.registry import Registry
 from crm_graph.graph.records.scalars import Cursor
 from crm_graph.kernel.cursor import LogCursor
@@ -147,34 +148,6 @@ def moves_rights(event: Event, access: Access) -> bool:
     """Return whether an event may have changed what viewers may see: of members, teams, roles and credentials."""
     of = access.types.get(event.entity)
     return of is not None and of.policy.directory and bool(event.changes)
-
-
-def paths_to(record: Record, registry: Registry) -> Mapping[str, tuple[str, ...]]:
-    """Return the types whose records belong to one of `record`, each with the edges that lead there: the edge that is
-    called as the record is, and for a part of another type (`Policy.parent`) the edges of its whole."""
-    found: dict[str, tuple[str, ...]] = {record.name: ()}
-    own = own_name(record)
-
-    def path_of(each: Record) -> tuple[str, ...] | None:
-        if each.name in found:
-            return found[each.name]
-        edge = each.edges.get(own)
-        if edge is not None and not edge.many and edge.target is record:
-            return (own,)
-        if each.policy.parent is None:
-            return None
-        whole, column = each.policy.parent
-        for edge in each.edges.values():
-            if edge.column == column and not edge.many and edge.target.name == whole.type:
-                beyond = path_of(edge.target)
-                return None if beyond is None else (edge.name, *beyond)
-        return None
-
-    for each in registry.records.values():
-        path = path_of(each)
-        if path is not None:
-            found[each.name] = path
-    return found
 
 
 def _whole(spec: WatchSpec, registry: Registry) -> tuple[Record, Iterable[tuple[str, tuple[str, ...]]]]:

@@ -26,10 +26,10 @@ from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
-from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.db.base import Base, Row, table_of
 from crm_graph.executor.fields import BEYOND, BatchFunction
+from crm_graph.kernel.names import camel, one, plural, words
 from crm_graph.permissions.policy import MaskDecrypted, Policy
 from crm_graph.vault.columns import Encrypted, mark_of
 
@@ -284,18 +284,17 @@ class Record:
     @property
     def words(self) -> str:
         """The type's name in words: `order line`."""
-        return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in self.name).strip()
+        return words(self.name)
 
     @property
     def plural(self) -> str:
         """Many of it, in words: `order lines`."""
-        words = self.words
-        return f"{words[:-1]}ies" if words.endswith("y") and words[-2] not in "aeiou" else f"{words}s"
+        return plural(self.words)
 
     @property
     def one(self) -> str:
         """One of it, in words: `an order line`."""
-        return f"{'an' if self.words[0] in 'aeiou' else 'a'} {self.words}"
+        return one(self.words)
 
     def specs(self) -> Mapping[str, tuple[StrawberryField, Spec]]:
         """Return the fields that say how they load, by GraphQL name."""
@@ -352,7 +351,7 @@ class Record:
 
 def graphql_name(of: StrawberryField) -> str:
     """Return the GraphQL name of a field."""
-    return of.graphql_name or to_camel_case(of.python_name)
+    return of.graphql_name or camel(of.python_name)
 
 
 def own_name(of: Record) -> str:

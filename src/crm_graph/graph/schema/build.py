@@ -17,6 +17,7 @@ from strawberry.types.field import StrawberryField
 from crm_graph.events.effects import DomainEvent, Effects
 from crm_graph.graph.reading.page_requests import PageLimits
 from crm_graph.graph.reading.sizes import guard_sizes, tell_sizes
+from crm_graph.graph.records.belonging import paths_to
 from crm_graph.graph.records.record import Extension, RootSpec, WatchSpec, apply_extension, record_of, spec_of
 from crm_graph.graph.records.registry import Registry
 from crm_graph.graph.records.scalars import SCALARS, tighten_builtin_scalars
@@ -100,6 +101,9 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
         spec = spec_of(each)
         assert isinstance(spec, WatchSpec), f"Subscription.{each.python_name} does not say what it watches"
         each.arguments = watch_arguments(spec)
+        if spec.timeline:
+            belonging = ", ".join(f"`{name}`" for name in paths_to(record_of(spec.record), registry))
+            each.description = f"{each.description} Of these types: {belonging}."
     schema = strawberry.Schema(
         query=query,
         mutation=mutation,

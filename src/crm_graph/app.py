@@ -34,52 +34,21 @@ from crm_graph.graph.reading.page_requests import PageLimits
 from crm_graph.graph.records.filter_limits import FilterLimits
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.authenticate import Authenticator, Resolver
+from crm_graph.identity.installation import Installation, make_services
 from crm_graph.identity.mailer import Mailer
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.origin import parse_networks
 from crm_graph.identity.services import Services
-from crm_graph.identity.tokens import TokenAuthority
 from crm_graph.jobs.worker import Outcomes, Worker
 from crm_graph.kernel.settings import Settings
-from crm_graph.permissions.compiler import AccessCompiler
-from crm_graph.vault.master import MasterKeys
-from crm_graph.vault.service import KeyService
-from crm_graph.vault.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
-class Installation:
-    """What a process is given to run on: addresses and secrets; the newest secret first."""
+class Nearby:
+    """What `dev` does for its own machine: the only hosts that are answered, and the token that its pages are shown."""
 
-    url: str
-    secrets: Sequence[bytes]
-    read_url: str | None = None
-    pool_url: str | None = None
-    key_service: KeyService | None = None
-    """What wraps the keys of workspaces; None derives it from the secrets."""
-    retired_secrets: Sequence[bytes] = ()
-    """Secrets that only verify what the audit trail sealed under them."""
-    demo_token: Callable[[], str | None] = lambda: None
-    hosts: Hosts | None = None
-    """In `dev`, the only hosts that are answered; who is near is shown the token, and `/metrics` without one."""
-
-
-def authority(installation: Installation, settings: Settings) -> TokenAuthority:
-    """Return the authority that signs and checks this installation's tokens."""
-    issuer = settings.issuer or settings.public_url.rstrip("/") or "crm-graph"
-    return TokenAuthority(installation.secrets, issuer, settings.audience, key_days=settings.key_days)
-
-
-def make_vault(installation: Installation, settings: Settings, database: Database) -> Vault:
-    """Return the vault of a process."""
-    service = installation.key_service or MasterKeys.of({}, installation.secrets)
-    return Vault(service, database, settings.vault_cache_ms, settings.vault_workspaces)
-
-
-def make_services(installation: Installation, settings: Settings, database: Database) -> Services:
-    """Return what a process has for identity."""
-    vault = make_vault(installation, settings, database)
-    return Services(authority(installation, settings), database, installation.secrets, vault, settings)
+    hosts: Hosts
+    token: Callable[[], str | None] = lambda: None
 
 
 def chainer(installation: Installation, settings: Settings, schema: BuiltSchema) -> Chainer:
@@ -123,8 +92,9 @@ def make_sealer(services: Services) -> CursorSealer:
 def make_worker(schema: BuiltSchema, services: Services, outcomes: Outcomes | None = None) -> Worker:
     """Return what runs the jobs of an installation."""
     outcomes = outcomes or Outcomes()
-    compiler = AccessCompiler(schema.policies, schema.vocabulary.inherent)
-    runner = Runner(services, {EXPORT: Exporter(services, schema.registry, compiler, make_sealer(services))}, outcomes)
+    runner = Runner(
+        services, {EXPORT: Exporter(services, schema.registry, schema.compiler(), make_sealer(services))}, outcomes
+    )
     return Worker(services.database, services.settings, runner.tasks(), chores(services), SCHEDULES, outcomes)
 
 

@@ -33,8 +33,9 @@ from crm_graph.api.transport.http import GraphQLEndpoint
 from crm_graph.api.transport.negotiation import HTML, JSON, choose
 from crm_graph.api.transport.protocol import GraphQLProtocol
 from crm_graph.api.transport.websocket import WebSocketEndpoint
-from crm_graph.app import Installation, check_settings, running_engine
-from crm_graph.db.migrate import require_current
+from crm_graph.app import Nearby, check_settings, running_engine
+from crm_graph.db.revisions import require_current
+from crm_graph.identity.installation import Installation
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.kernel.errors import RateLimited, Unauthenticated
 from crm_graph.kernel.settings import Settings
@@ -54,13 +55,22 @@ class _Open:
 
 
 class Application:
-    """The ASGI application with its life cycle. `max_open` is how many connections the process has files for."""
+    """The ASGI application with its life cycle. `max_open` is how many connections the process has files for;
+    `nearby` is given by `dev` alone, where who is near is shown the token, and `/metrics` without one."""
 
-    def __init__(self, installation: Installation, settings: Settings, max_open: int | None = None) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        settings: Settings,
+        max_open: int | None = None,
+        nearby: Nearby | None = None,
+    ) -> None:
         check_settings(settings)
         self.connections = Connections(settings, max_open)
         self._installation = installation
         self._settings = settings
+        self._nearby = nearby
+        self._hosts = None if nearby is None else nearby.hosts
         self._proxies = Proxies(settings)
         self._open: _Open | None = None
         self._starlette = Starlette(routes=self._routes(), lifespan=self._lifespan, exception_handlers=HANDLERS)
@@ -68,8 +78,7 @@ class Application:
 
     def protocol(self, **uvicorn: Any) -> GraphQLProtocol:
         """Return the protocol of a new connection, for uvicorn: GraphQL requests do not pass through ASGI."""
-        hosts = self._installation.hosts
-        return GraphQLProtocol(self._endpoint, b"/graphql", self._body_limit, self.connections, hosts, **uvicorn)
+        return GraphQLProtocol(self._endpoint, b"/graphql", self._body_limit, self.connections, self._hosts, **uvicorn)
 
     def _endpoint(self) -> GraphQLEndpoint | None:
         return None if self._open is None else self._open.http
@@ -86,7 +95,7 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as ASGI: GraphQL requests directly, all else through Starlette's router."""
-        hosts = self._installation.hosts
+        hosts = self._hosts
         if hosts is not None and scope["type"] != "lifespan" and not hosts.allow(scope["headers"]):
             await Response(MISDIRECTED, 421, media_type="text/plain")(scope, receive, send)
             return
@@ -168,13 +177,13 @@ class Application:
         return RedirectResponse("/graphql", 307)
 
     async def _page(self, request: Request) -> Response:
-        token = self._installation.demo_token() if self._is_near(request) else None
+        token = self._nearby.token() if self._nearby is not None and self._is_near(request) else None
         return graphiql.response(endpoint="/graphql", subscription_url="/graphql", token=token, examples=EXAMPLES)
 
     def _is_near(self, request: Request) -> bool:
         """Return whether a request to `dev` comes from this very machine."""
         peer = request.client.host if request.client is not None else None
-        return self._installation.hosts is not None and is_near(request.headers.get("host"), peer)
+        return self._hosts is not None and is_near(request.headers.get("host"), peer)
 
     async def _socket(self, websocket: object) -> None:
         await self._running().websocket(websocket)  # type: ignore[arg-type] # Starlette types endpoints loosely

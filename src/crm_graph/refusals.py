@@ -13,7 +13,7 @@ from crm_graph.db.base import Row, table_of
 from crm_graph.db.rules import currencies_of, disorder_of, faults_of, rules_of, settled
 from crm_graph.db.session import Record
 from crm_graph.kernel.errors import Refused
-from crm_graph.kernel.names import camel, one, snake, words
+from crm_graph.kernel.naming import camel, one, sentence, snake, words
 from crm_graph.permissions.policy import Policy
 
 
@@ -111,4 +111,4 @@ def misfit(error: asyncpg.CheckViolationError, policy: Policy) -> Refused:
     rule = rules_of(policy.table).get(name)
     if rule is not None:
         return Refused("INVALID", f"`{camel(name)}` must be {rule}.", (camel(name),))
-    return Refused("INVALID", f"{one(words(policy.type)).capitalize()} must hold to its rule `{name}`.")
+    return Refused("INVALID", f"{sentence(one(policy.type))} must hold to its rule `{name}`.")

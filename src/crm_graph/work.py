@@ -30,21 +30,13 @@ from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.errors import Forbidden, Refused
-from crm_graph.kernel.names import camel, plural, words
+from crm_graph.kernel.naming import camel, plural, words
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
 from crm_graph.permissions.policy import Policy
 from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.referring import NOTHING, Reads, Referred
-from crm_graph.refusals import (
-    input_of,
-    misfit,
-    refuse_mixed,
-    refuse_unfit,
-    refuse_unwritable,
-    settle,
-    taken,
-)
+from crm_graph.refusals import input_of, misfit, refuse_mixed, refuse_unfit, refuse_unwritable, settle, taken
 from crm_graph.statements import (
     delete_statement,
     get_statement,
@@ -94,6 +86,8 @@ class Work:
     noted: dict[tuple[str, str, str], None] = field(default_factory=dict)
     """The audited reads of operations, by type, GraphQL field and id: the edge writes them down before it answers."""
     wholes: Wholes = field(default_factory=Wholes)
+    turns: set[tuple[str, str]] = field(default_factory=set)
+    """The records that operations of a batch are about."""
     _directory_touched: bool = False
     _held: set[tuple[str, str]] = field(default_factory=set)
     quotas: Quotas | None = None
@@ -181,6 +175,13 @@ class Work:
                 if not await self.session.fetch(statement, {**self.viewer.binds, "id": values[column]}):
                     raise Refused("NOT_FOUND", f"There is no such {words(policy.type)}.", (camel(column),))
 
+    def take_turn(self, policy: Policy, id_: str) -> None:
+        """Note that an operation is about a record. Raises Refused INVALID where another one of the same batch is: each
+        would know nothing of the other."""
+        if (policy.type, id_) in self.turns:
+            raise Refused("INVALID", f"Another input of this batch is about this {words(policy.type)}.", ("id",))
+        self.turns.add((policy.type, id_))
+
     async def together(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:
         """Run operations of this unit of work side by side, so that what they ask at the same step is one statement
         (`db/together.py`); return what each returned or raised, in their order."""
@@ -195,7 +196,7 @@ class Work:
     async def attempt(self) -> AsyncIterator[Attempt]:
         """Lend a unit of work within this one: what it does is taken back, unless it is kept."""
         session, begun = self.session, len(self.session.finishing)
-        attempt = Attempt(replace(self, facts={}, wholes=Wholes(), _directory_touched=False, _held=set()))
+        attempt = Attempt(replace(self, facts={}, wholes=Wholes(), turns=set(), _directory_touched=False, _held=set()))
         async with session.savepoint() as savepoint:
             yield attempt
             if attempt.kept:
@@ -246,7 +247,7 @@ class Work:
         """Check a verb, and the write level on the GraphQL fields given. Raises Forbidden naming what is missing."""
         access = self.access.of(policy.type)
         if not access.allows(verb):
-            raise Forbidden(f"Your roles do not allow to {verb} {plural(words(policy.type))}.")
+            raise Forbidden(f"Your roles do not allow to {verb} {plural(policy.type)}.")
         for name in given:
             if not access.may_write(name, verb):
                 raise Forbidden(f"Your roles do not allow to write {policy.type}.{name}.")
@@ -439,7 +440,7 @@ class Work:
         nothing."""
         seen = (each.policy for each in self.access.types.values() if each.allows(READ))
         found = next((each.type for each in seen if each.table.name == error.table_name), None)
-        return "other records" if found is None else plural(words(found))
+        return "other records" if found is None else plural(found)
 
 
 @dataclass(slots=True)

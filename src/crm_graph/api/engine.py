@@ -38,7 +38,6 @@ from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import Claims
 from crm_graph.jobs.worker import Outcomes
-from crm_graph.permissions.compiler import AccessCompiler
 
 
 class Engine:
@@ -60,7 +59,7 @@ class Engine:
         self.hub = hub
         self.database = services.database
         self.settings = settings = services.settings
-        self.access = AccessCompiler(schema.policies, schema.vocabulary.inherent)
+        self.access = schema.compiler()
         self.documents = DocumentCache.of(schema, settings)
         self.trusted = TrustedDocuments(self.database, self.documents, schema, settings)
         self.payers = Payers(settings)

@@ -20,7 +20,7 @@ from crm_graph.db.base import Row, table_of
 from crm_graph.db.session import Record
 from crm_graph.db.sizes import Letters, SizedText
 from crm_graph.kernel.errors import Refused
-from crm_graph.kernel.names import camel
+from crm_graph.kernel.naming import camel
 from crm_graph.vault.keys import Place
 
 CIPHERTEXT_LETTERS, CIPHERTEXT_LETTERS_PER_LETTER = 200, 6

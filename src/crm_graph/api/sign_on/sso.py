@@ -28,7 +28,7 @@ from crm_graph.api.admission.proxies import Proxies
 from crm_graph.api.oauth import forms
 from crm_graph.db.session import Session
 from crm_graph.domains.identity.accounts.browsers import start_browser
-from crm_graph.domains.identity.accounts.model import SignInMethod
+from crm_graph.domains.identity.accounts.enums import SignInMethod
 from crm_graph.domains.identity.accounts.session_rows import Source
 from crm_graph.domains.identity.providers.directory import PREFIX, Provider, find_provider, prove_link
 from crm_graph.domains.identity.providers.events import MemberSignedInWithProvider

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import strawberry
 from strawberry.types.base import StrawberryContainer, get_object_definition
-from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.graph.context import Info
 from crm_graph.graph.idempotency.once import answer_once
@@ -18,6 +17,7 @@ from crm_graph.graph.records.record import record_of
 from crm_graph.graph.records.scalars import Currency
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.ids import decode_id
+from crm_graph.kernel.naming import camel
 from crm_graph.work import Work
 
 P = TypeVar("P", bound="Payload")
@@ -99,7 +99,7 @@ def field_names(input_: Any, *leave_out: str) -> tuple[str, ...]:
     `externalId` and `nationalId` are texts, and fields of their own."""
     of: Any = type(input_)
     ids = _ids(of)
-    return tuple(to_camel_case(name.removesuffix("_id") if name in ids else name) for name in given(input_, *leave_out))
+    return tuple(camel(name.removesuffix("_id") if name in ids else name) for name in given(input_, *leave_out))
 
 
 @cache
@@ -126,7 +126,7 @@ def key_of(record: type, id_: str | None, path: str = "id") -> str:
 def refer(values: dict[str, Any], name: str, record: type) -> None:
     """Replace the API id under `name`, where one is given, by the inner id. Raises Refused NOT_FOUND."""
     if values.get(name) is not None:
-        values[name] = key_of(record, values[name], to_camel_case(name))
+        values[name] = key_of(record, values[name], camel(name))
 
 
 def new_key(record: type, id_: str | None) -> str | None:

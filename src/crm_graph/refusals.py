@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar
 
 import asyncpg
 
 from crm_graph.db.base import Row, table_of
-from crm_graph.db.rules import faults_of, rules_of, settled
+from crm_graph.db.rules import currencies_of, disorder_of, faults_of, rules_of, settled
 from crm_graph.db.session import Record
 from crm_graph.kernel.errors import Refused
+from crm_graph.kernel.naming import camel, one, sentence, snake, words
 from crm_graph.permissions.policy import Policy
 
 
@@ -23,32 +27,68 @@ def refuse_unwritable(found: Record, policy: Policy, given: Iterable[str]) -> No
             )
 
 
-def settle(row: Row, written: Iterable[str]) -> None:
-    """Put what is stored of a value into its place, of the columns that are `written`: a blank text is none."""
-    columns = table_of(type(row)).c
+T = TypeVar("T")
+
+
+@contextmanager
+def below(*path: str | int) -> Iterator[None]:
+    """Put the path of a refusal below a place of the input: `quantity` is `lines.0.quantity`."""
+    try:
+        yield
+    except Refused as refused:
+        raise Refused(refused.code, refused.message, (*map(str, path), *refused.field)) from refused
+
+
+def required(value: T | None, path: str) -> T:
+    """Return a value that must not be null. Raises Refused REQUIRED at `path`."""
+    if value is None:
+        raise Refused("REQUIRED", f"`{path}` must have a value.", (path,))
+    return value
+
+
+def settle(row: Row, written: Collection[str]) -> None:
+    """Put what is stored of a value into its place, of the columns that are `written`: a blank text is none, and the
+    currency goes with the last of its amounts."""
+    table = table_of(type(row))
     for name in written:
         value = getattr(row, name)
-        if settled(columns[name], value) is not value:
+        if settled(table.c[name], value) is not value:
             setattr(row, name, None)
+    for currency, amounts in currencies_of(table).items():
+        if any(name in written for name in amounts) and all(getattr(row, name) is None for name in amounts):
+            setattr(row, currency, None)
 
 
-def refuse_unfit(row: Row, written: Iterable[str]) -> None:
+def refuse_unfit(row: Row, written: Collection[str]) -> None:
     """Raise Refused for a value that its column does not take: INVALID where one that is `written` is longer than its
-    declared size, blank, out of its bounds or no choice; REQUIRED where there must be one. What was stored when the
-    rules were others stays."""
-    columns = table_of(type(row)).c
+    declared size, blank, out of its bounds, no choice or before another one; REQUIRED where there must be one. What was
+    stored when the rules were others stays."""
+    table = table_of(type(row))
     for name in written:
         value = getattr(row, name)
-        for path, reason in faults_of(columns[name], value):
+        for path, reason in faults_of(table.c[name], value):
             raise Refused("INVALID", f"`{camel(name)}` {reason}.", (camel(name), *path))
-    for column in columns:
+    for last, first in disorder_of(table, partial(getattr, row)):
+        if last in written or first in written:
+            raise Refused("INVALID", f"`{camel(last)}` is before `{camel(first)}`.", (camel(last),))
+    for column in table.c:
         if not column.nullable and column.server_default is None and getattr(row, column.name) is None:
             raise Refused("REQUIRED", f"`{camel(column.name)}` must have a value.", (camel(column.name),))
 
 
-def words(name: str) -> str:
-    """Return a type name in words: `OrderLine` is `order line`."""
-    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip().replace("_", " ")
+def refuse_mixed(row: Row, sent: Mapping[str, Any], policy: Policy) -> None:
+    """Raise Refused INVALID at an amount that is sent in another currency than one that stays: they share a column.
+    `row` is as it was before."""
+    for currency, amounts in currencies_of(table_of(type(row))).items():
+        stays = any(name not in sent and getattr(row, name) is not None for name in amounts)
+        if stays and sent.get(currency, getattr(row, currency)) != getattr(row, currency):
+            name = next(name for name in amounts if name in sent)
+            raise Refused("INVALID", one_currency(words(policy.type)), (camel(name), "currency"))
+
+
+def one_currency(what: str) -> str:
+    """Return what is said of amounts in two currencies that share one."""
+    return f"The amounts of one {what} are in one currency."
 
 
 def input_of(error: asyncpg.PostgresError) -> tuple[str, ...]:
@@ -57,15 +97,6 @@ def input_of(error: asyncpg.PostgresError) -> tuple[str, ...]:
     inside = detail.partition("(")[2].partition(")")[0]
     last = inside.split(", ")[-1].removeprefix("lower(") if inside else ""
     return (camel(last),) if last else ()
-
-
-def snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
-
-
-def camel(column: str) -> str:
-    head, *rest = column.split("_")
-    return head + "".join(part.capitalize() for part in rest)
 
 
 def taken(error: asyncpg.UniqueViolationError, policy: Policy) -> str:
@@ -80,4 +111,4 @@ def misfit(error: asyncpg.CheckViolationError, policy: Policy) -> Refused:
     rule = rules_of(policy.table).get(name)
     if rule is not None:
         return Refused("INVALID", f"`{camel(name)}` must be {rule}.", (camel(name),))
-    return Refused("INVALID", f"A {words(policy.type)} must hold to its rule `{name}`.")
+    return Refused("INVALID", f"{sentence(one(policy.type))} must hold to its rule `{name}`.")

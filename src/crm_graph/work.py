@@ -22,18 +22,19 @@ from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.rules import defaults_of, targets_of
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement, hold_row
-from crm_graph.db.together import Together
+from crm_graph.db.together import Together, all_together
 from crm_graph.events.log import append, append_all
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.errors import Forbidden, Refused
+from crm_graph.kernel.naming import camel, plural, words
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
 from crm_graph.permissions.policy import Policy
 from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.referring import NOTHING, Reads, Referred
-from crm_graph.refusals import camel, input_of, misfit, refuse_unfit, refuse_unwritable, settle, taken, words
+from crm_graph.refusals import input_of, misfit, refuse_mixed, refuse_unfit, refuse_unwritable, settle, taken
 from crm_graph.statements import (
     delete_statement,
     get_statement,
@@ -65,10 +66,13 @@ class Sent:
 
     values: Mapping[str, Any]
     fields: tuple[str, ...] = ()
+    parts: Mapping[str, Sequence[Sent]] = field(default_factory=dict)
+    """What was sent of the parts that come with a new record, by the name of their field."""
 
     def without(self, *columns: str) -> Sent:
         """Return it without some of the values; the fields are written all the same."""
-        return Sent({name: value for name, value in self.values.items() if name not in columns}, self.fields)
+        values = {name: value for name, value in self.values.items() if name not in columns}
+        return replace(self, values=values)
 
 
 @dataclass(slots=True)
@@ -88,6 +92,8 @@ class Work:
     noted: dict[tuple[str, str, str], None] = field(default_factory=dict)
     """The audited reads of operations, by type, GraphQL field and id: the edge writes them down before it answers."""
     wholes: Wholes = field(default_factory=Wholes)
+    turns: set[tuple[str, str]] = field(default_factory=set)
+    """The records that operations of a batch are about."""
     _directory_touched: bool = False
     _held: set[tuple[str, str]] = field(default_factory=set)
     quotas: Quotas | None = None
@@ -156,9 +162,10 @@ class Work:
     async def revise(
         self, model: type[R], policy: Policy, id_: str, sent: Sent, if_version: int | None, verb: str = UPDATE
     ) -> R:
-        """Return a row, locked, with what was sent put into it; it is not written yet. Raises as `get` does, and as
-        `draft` does for what it would point to."""
+        """Return a row, locked, with what was sent put into it; it is not written yet. Raises as `get` does, as `draft`
+        does for what it would point to, and Refused INVALID for amounts in two currencies."""
         row = await self.get(model, policy, id_, verb, if_version, given=sent.fields)
+        refuse_mixed(row, sent.values, policy)
         await self.check_references(model, sent.values)
         for name, value in sent.values.items():
             setattr(row, name, value)
@@ -174,16 +181,28 @@ class Work:
                 if not await self.session.fetch(statement, {**self.viewer.binds, "id": values[column]}):
                     raise Refused("NOT_FOUND", f"There is no such {words(policy.type)}.", (camel(column),))
 
+    def take_turn(self, policy: Policy, id_: str) -> None:
+        """Note that an operation is about a record. Raises Refused INVALID where another one of the same batch is: each
+        would know nothing of the other."""
+        if (policy.type, id_) in self.turns:
+            raise Refused("INVALID", f"Another input of this batch is about this {words(policy.type)}.", ("id",))
+        self.turns.add((policy.type, id_))
+
     async def together(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:
         """Run operations of this unit of work side by side, so that what they ask at the same step is one statement
         (`db/together.py`); return what each returned or raised, in their order."""
         return await Together.run(self.session, operations)
 
+    async def all_together(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+        """Run operations of which one that fails is the end of all; return what they returned, in their order. Raises
+        what the first of them raised."""
+        return await all_together(self.session, operations)
+
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[Attempt]:
         """Lend a unit of work within this one: what it does is taken back, unless it is kept."""
         session, begun = self.session, len(self.session.finishing)
-        attempt = Attempt(replace(self, facts={}, wholes=Wholes(), _directory_touched=False, _held=set()))
+        attempt = Attempt(replace(self, facts={}, wholes=Wholes(), turns=set(), _directory_touched=False, _held=set()))
         async with session.savepoint() as savepoint:
             yield attempt
             if attempt.kept:
@@ -234,7 +253,7 @@ class Work:
         """Check a verb, and the write level on the GraphQL fields given. Raises Forbidden naming what is missing."""
         access = self.access.of(policy.type)
         if not access.allows(verb):
-            raise Forbidden(f"Your roles do not allow to {verb} {words(policy.type)}s.")
+            raise Forbidden(f"Your roles do not allow to {verb} {plural(policy.type)}.")
         for name in given:
             if not access.may_write(name, verb):
                 raise Forbidden(f"Your roles do not allow to write {policy.type}.{name}.")
@@ -427,7 +446,7 @@ class Work:
         nothing."""
         seen = (each.policy for each in self.access.types.values() if each.allows(READ))
         found = next((each.type for each in seen if each.table.name == error.table_name), None)
-        return "other records" if found is None else f"{words(found)}s"
+        return "other records" if found is None else plural(found)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,5 @@
-"""What a column takes, said once, where the model declares it: choices, bounds, defaults, and what it points to.
+"""What a table takes, said once, where the model declares it: choices, bounds and defaults of a column, what it points
+to, which columns stand in order, and which amounts are in which currency.
 
     __table_args__ = (one_of("kind", CustomerKind), between("employees", 0), refers("owner_id", "member"))
     kind: Mapped[str] = mapped_column(default=CustomerKind.COMPANY.value, server_default="COMPANY")
@@ -9,7 +10,7 @@ and inputs derive their types and defaults from it. How much a text may hold is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -22,19 +23,23 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from crm_graph.db.base import Base, table_of
 from crm_graph.db.sizes import Fault, size_of
 
-RULE = "rule"
+RULE, ORDER, MONEY = "rule", "order", "money"
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """One of some values."""
+    """One of some values; of a list, each of its items."""
 
     values: tuple[str, ...]
 
     def faults(self, value: Any) -> Iterator[Fault]:
         """Yield what is wrong with a value."""
-        if value not in self.values:
-            yield (), f"must be {self}"
+        items = (
+            [((str(place),), item) for place, item in enumerate(value)] if isinstance(value, list) else [((), value)]
+        )
+        for path, item in items:
+            if item not in self.values:
+                yield path, f"must be {self}"
 
     def __str__(self) -> str:
         return f"one of {', '.join(self.values)}"
@@ -83,6 +88,12 @@ def one_of(column: str, values: type[Enum]) -> CheckConstraint:
     return CheckConstraint(text, name=column, info={RULE: (column, Choices(names))})
 
 
+def some_of(column: str, values: Sequence[str]) -> CheckConstraint:
+    """Return the constraint that the items of a list are some of these values."""
+    text = f"{column} <@ ARRAY[{', '.join(map(repr, values))}]::text[]"
+    return CheckConstraint(text, name=column, info={RULE: (column, Choices(tuple(values)))})
+
+
 def between(
     column: str, low: int | None = None, high: int | None = None, *, above: int | None = None, name: str = ""
 ) -> CheckConstraint:
@@ -92,11 +103,39 @@ def between(
     return CheckConstraint(bounds.condition(column), name=name or column, info={RULE: (column, bounds)})
 
 
+def in_order(first: str, last: str, *, name: str) -> CheckConstraint:
+    """Return the constraint that one column is not before another, where both have a value."""
+    return CheckConstraint(f"{last} >= {first}", name=name, info={ORDER: (first, last)})
+
+
+def in_currency(currency: str, *amounts: str, name: str) -> CheckConstraint:
+    """Return the constraint that a column holds the currency of amounts: there is one where one of them has a value."""
+    none = " AND ".join(f"{amount} IS NULL" for amount in amounts)
+    return CheckConstraint(f"({none}) = ({currency} IS NULL)", name=name, info={MONEY: (currency, amounts)})
+
+
+def _said(table: Table, key: str) -> Iterator[Any]:
+    constraints = sorted((each for each in table.constraints if key in each.info), key=lambda each: str(each.name))
+    return (each.info[key] for each in constraints)
+
+
+@cache
+def currencies_of(table: Table) -> Mapping[str, tuple[str, ...]]:
+    """Return the amounts that a currency column is of, by that column, as `in_currency` says."""
+    return dict(_said(table, MONEY))
+
+
+def disorder_of(table: Table, get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
+    """Yield each column whose value is before that of another one, and that one; `get` returns values."""
+    for first, last in _said(table, ORDER):
+        if get(first) is not None and get(last) is not None and get(last) < get(first):
+            yield last, first
+
+
 @cache
 def rules_of(table: Table) -> Mapping[str, Rule]:
     """Return what `one_of` and `between` say of a table's columns, by column."""
-    said = (each.info.get(RULE) for each in table.constraints if isinstance(each, CheckConstraint))
-    return dict(each for each in said if each is not None)
+    return dict(_said(table, RULE))
 
 
 @cache
@@ -136,7 +175,7 @@ def faults_of(column: Column[Any], value: Any) -> Iterator[Fault]:
     if size is not None:
         yield from size.faults(value)
     rule = rules_of(column.table).get(column.name)
-    if rule is not None and not isinstance(value, Decimal | int | str | float):
+    if rule is not None and not isinstance(value, Decimal | int | str | float | list):
         raise TypeError(f"{column} has a rule, and holds {value!r}")
     if rule is not None:
         yield from rule.faults(value)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 from crm_graph.db.statements import Statement, compile_statement
-from crm_graph.db.together import Together
+from crm_graph.db.together import BY, Connection, Together
 from crm_graph.kernel.errors import CrmError
 
 if TYPE_CHECKING:
@@ -21,14 +21,6 @@ if TYPE_CHECKING:
 
 Record = asyncpg.Record
 """A fetched row: a tuple that can also be read by column name."""
-
-
-class Connection(Protocol):
-    """What a session needs of asyncpg: a connection, or whatever lends one per statement."""
-
-    async def fetch(self, query: str, *args: Any) -> list[Record]:
-        """Run one statement and return its rows."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +143,14 @@ class Session(ReadSession):
     async def execute(self, statement: Statement, values: Mapping[str, Any]) -> list[Record]:
         """Run a compiled writing statement; the rows are those of its RETURNING clause."""
         return await self.fetch(statement, values)
+
+    async def count(self, statement: Statement, values: Mapping[str, Any]) -> int:
+        """Return the next number of a counter, by a statement that counts `by` further and returns the last number. Its
+        row stays locked until the transaction ends, so that numbers have no gaps: called as late as can be."""
+        if self.together is not None:
+            return await self.together.count(statement, values)
+        number: int = (await self.execute(statement, {**values, BY: 1}))[0][0]
+        return number
 
     async def run(self, expression: ClauseElement, values: Sequence[Mapping[str, Any]] = ({},)) -> None:
         """Compile a writing expression once and run it for each set of values."""

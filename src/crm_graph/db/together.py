@@ -18,40 +18,66 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 
-if TYPE_CHECKING:
-    from crm_graph.db.session import Connection, Session
-    from crm_graph.db.statements import Statement
+from crm_graph.db.statements import Statement
 
 T = TypeVar("T")
 RESUMED_AT_ONCE = 50
 """Operations that go on in one turn of the event loop: others are served between."""
+BY = "by"
+"""The bind of a counting statement that says by how much."""
 NUMBER = "together_n"
 """The last column of the rows of a statement over many: which of them they answer."""
+
+
+class Connection(Protocol):
+    """What a session needs of asyncpg: a connection, or whatever lends one per statement."""
+
+    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
+        """Run one statement and return its rows."""
+        ...
+
+
+class Session(Protocol):
+    """What running together needs of a session (`session.py`)."""
+
+    connection: Connection
+    statements: int
+    together: Together | None
+
+    async def confirm(self) -> None:
+        """Ask for the guard, if nothing has answered it yet."""
+        ...
 
 
 @dataclass(slots=True)
 class _Ask:
     statement: Statement
+    values: Mapping[str, Any]
     arguments: list[Any]
-    answer: asyncio.Future[list[asyncpg.Record]]
+    answer: asyncio.Future[Any]
+    counts: bool = False
 
 
 class Together:
     """Operations of one session that run together."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, guarded: bool) -> None:
         self._session = session
+        self._guarded = guarded
+        """Whether writes are guarded by savepoints; not where one that fails is the end of all."""
         self._connection = _OneAtATime(session.connection)
         self._asked: list[_Ask] = []
         self._going = 0
         self._all_wait = asyncio.Event()
 
     @classmethod
-    async def run(cls, session: Session, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:
+    async def run(
+        cls, session: Session, operations: Sequence[Callable[[], Awaitable[T]]], *, guarded: bool = True
+    ) -> list[T | BaseException]:
         """Run operations over a session, within its transaction; return what each returned or raised, in their order.
         An operation may itself run others together. Raises what the driver raises when the connection is lost."""
         if not operations:
@@ -59,7 +85,7 @@ class Together:
         if session.together is not None:
             return await session.together._beside(operations)
         await session.confirm()
-        made = cls(session)
+        made = cls(session, guarded=guarded)
         connection, session.connection, session.together = session.connection, made._connection, made
         try:
             return await made._drive(operations)
@@ -68,11 +94,18 @@ class Together:
 
     async def ask(self, statement: Statement, values: Mapping[str, Any]) -> list[asyncpg.Record]:
         """Return the rows of a statement, which is sent when all operations wait."""
-        answer = asyncio.get_running_loop().create_future()
-        self._asked.append(_Ask(statement, statement.arguments(values), answer))
-        self._rest()
-        rows: list[asyncpg.Record] = await answer
+        rows: list[asyncpg.Record] = await self._put(_Ask(statement, values, statement.arguments(values), _future()))
         return rows
+
+    async def count(self, statement: Statement, values: Mapping[str, Any]) -> int:
+        """Return the next number of a counter; all who count at once are counted by one statement."""
+        number: int = await self._put(_Ask(statement, values, statement.arguments({**values, BY: 1}), _future(), True))
+        return number
+
+    async def _put(self, ask: _Ask) -> Any:
+        self._asked.append(ask)
+        self._rest()
+        return await ask.answer
 
     async def _drive(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:
         self._going = len(operations)
@@ -125,12 +158,13 @@ class Together:
     async def _answer(self) -> None:
         """Send what is asked, the same texts as one, and let the operations go on."""
         asked, self._asked = self._asked, []
-        groups: dict[str, list[_Ask]] = {}
+        groups: dict[Any, list[_Ask]] = {}
         for each in asked:
-            groups.setdefault(each.statement.text, []).append(each)
-        results: list[tuple[_Ask, list[asyncpg.Record] | BaseException]] = []
+            key = (each.statement.text, repr(each.arguments)) if each.counts else each.statement.text
+            groups.setdefault(key, []).append(each)
+        results: list[tuple[_Ask, Any]] = []
         for group in groups.values():
-            results += zip(group, await self._send(group), strict=True)
+            results += zip(group, await (self._count if group[0].counts else self._send)(group), strict=True)
         self._going = len(results)
         for place, (each, result) in enumerate(results):
             if each.answer.done():  # it was cancelled
@@ -161,6 +195,9 @@ class Together:
             for row in rows:
                 found[order[row[NUMBER] - 1]].append(row)
             return found
+        if not self._guarded:
+            await self._fetch(text, *arguments)
+            return [[] for _ in group]
         await self._fetch("SAVEPOINT together")
         try:
             await self._fetch(text, *arguments)
@@ -172,7 +209,7 @@ class Together:
 
     async def _singly(self, each: _Ask) -> list[asyncpg.Record] | BaseException:
         """Return the rows of one statement, or the database's refusal, which leaves the transaction as it was."""
-        if each.statement.reads:
+        if each.statement.reads or not self._guarded:
             return await self._fetch(each.statement.text, *each.arguments)
         await self._fetch("SAVEPOINT together")
         try:
@@ -182,6 +219,13 @@ class Together:
             return error
         await self._fetch("RELEASE SAVEPOINT together")
         return rows
+
+    async def _count(self, group: Sequence[_Ask]) -> list[int]:
+        """Count as many further as ask, and return the number of each."""
+        first = group[0]
+        rows = await self._fetch(first.statement.text, *first.statement.arguments({**first.values, BY: len(group)}))
+        last: int = rows[0][0]
+        return list(range(last - len(group) + 1, last + 1))
 
     async def _fetch(self, text: str, *arguments: Any) -> list[asyncpg.Record]:
         self._session.statements += 1
@@ -206,11 +250,15 @@ async def all_together(session: Session, operations: Sequence[Callable[[], Await
     if len(operations) == 1:
         return [await operations[0]()]
     found = []
-    for each in await Together.run(session, operations):
+    for each in await Together.run(session, operations, guarded=False):
         if isinstance(each, BaseException):
             raise each
         found.append(each)
     return found
+
+
+def _future() -> asyncio.Future[Any]:
+    return asyncio.get_running_loop().create_future()
 
 
 _PARAMETER_TYPES = "SELECT parameter_types::text[] FROM pg_prepared_statements WHERE name = 'together'"

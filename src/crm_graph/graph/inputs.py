@@ -17,7 +17,9 @@ from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.db.rules import defaults_of
-from crm_graph.graph.payloads import MoneyInput, key_of
+from crm_graph.db.sizes import Items
+from crm_graph.graph.keys import key_named
+from crm_graph.graph.payloads import MoneyInput
 from crm_graph.graph.reading.sizes import SIZE_KEY, column_size
 from crm_graph.graph.records.record import (
     SENT,
@@ -30,10 +32,23 @@ from crm_graph.graph.records.record import (
     Writing,
 )
 from crm_graph.graph.records.registry import Registry, python_type
+from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.money import round_amount
-from crm_graph.work import Sent
+from crm_graph.kernel.naming import sentence
+from crm_graph.refusals import below, one_currency
+from crm_graph.work import Sent, Work
 
 _MAYBE: Any = strawberry.Maybe
+_LIST: Any = list
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Parts that come with a new record: of which type, what an input of one has, and how many there may be."""
+
+    record: Record
+    fields: tuple[InputField, ...]
+    at_most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +63,18 @@ class InputField:
     column: str
     target: type | None = None
     default: Any = None
+    usual: Any = None
+    """What the column holds where nothing is said of it: sending that writes nothing."""
+    parts: Parts | None = None
+    """The inputs of parts that come with a new record."""
     optional: bool = False
     """Whether it may be left out of the input, and is not null there unless it is sent so (`Maybe`)."""
     required: bool = False
+    kept: bool = False
+    """Whether there must be a value, so that null does not clear it."""
     bare: bool = False
     keeps_currency: bool = False
-    """Whether the record keeps a currency of its own when an amount is cleared."""
+    """Whether the record has a currency of its own, or for other amounts too: it stays when this one is cleared."""
     size: Any = None
     places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Where in the input a column's value is, by the column's name in camel case, where it is not called like that."""
@@ -69,11 +90,13 @@ def fields_of(
 def _fields(
     how: str, needs: Sequence[str], takes: Sequence[str], record: Record, registry: Registry
 ) -> Iterator[InputField]:
-    if how == "transition_with":
+    if how == "transition_with" or needs or takes:
         known = {each.python_name: (name, each, spec) for name, (each, spec) in record.specs().items()}
         for python_name in (*needs, *takes):
             name, each, spec = known[python_name]
-            yield _input_field(name, each, spec, record, registry, optional=True, required=python_name in needs)
+            yield _input_field(
+                *(name, each, spec, record, registry), optional=how != "create", required=python_name in needs
+            )
         return
     for name, (each, spec) in record.specs().items():
         writing: Writing | None = each.metadata.get(SENT_KEY)
@@ -84,7 +107,7 @@ def _fields(
             if required is None:
                 required = not record.table.c[_column(each, spec)].nullable and not writing.otherwise
             yield _input_field(name, each, spec, record, registry, optional=False, required=required)
-        elif how == "update" and writing.update:
+        elif (how == "update" and writing.update) or (how == "upsert" and writing.create and writing.update):
             yield _input_field(name, each, spec, record, registry, optional=True, required=False)
 
 
@@ -105,16 +128,20 @@ def _input_field(
         base = strawberry.ID
     elif base is list:
         base = list[str]
-    default = None if optional else defaults_of(record.model).get(column)
-    if default is not None and isinstance(base, type) and issubclass(base, Enum):
-        default = base(default)
+    usual = None if optional else defaults_of(record.model).get(column)
+    if usual is not None and isinstance(base, type) and issubclass(base, Enum):
+        usual = base(usual)
+    default = None if writing.otherwise else usual
+    required = required and default is None
+    default = None if isinstance(default, list) else default
     description = each.description or ""
     if not optional and writing.otherwise:
         description = f"{description.removesuffix('.')}; {writing.otherwise} unless given."
     annotation = base
     if not required and default is None:
         annotation = _MAYBE[base | None] if optional else base | None
-    if optional and not required and not of.nullable:
+    kept = writing.required if writing.required is not None else not of.nullable
+    if optional and not required and kept:
         description = f"{description} It cannot be cleared."
     return InputField(
         column if target is not None else each.python_name,
@@ -125,12 +152,35 @@ def _input_field(
         column,
         target,
         default,
+        usual,
         optional=optional and not required,
-        required=required and default is None,
+        required=required,
+        kept=kept,
         bare=writing.bare,
-        keeps_currency=isinstance(spec, MoneySpec) and not record.table.c[spec.currency].nullable,
+        keeps_currency=isinstance(spec, MoneySpec) and record.keeps_currency(spec.currency),
         size=None if target is not None or isinstance(spec, MoneySpec) else column_size(of),
         places=places,
+    )
+
+
+def parts_field(name: str, record: Record, at_most: int, whole: Record, registry: Registry) -> InputField:
+    """Return the field of a new record's input that has the inputs of its parts: of an order, its lines."""
+    assert record.policy.parent is not None
+    assert record.policy.parent[0] is whole.policy
+    fields = tuple(
+        each for each in fields_of("create", (), (), record, registry) if each.column != record.policy.parent[1]
+    )
+    input_ = input_type(f"{record.name}Input", "part", "", "", record, fields)
+    _, spec = whole.specs()[to_camel_case(name)]
+    return InputField(
+        name,
+        _LIST[input_] | None,
+        f"The {record.plural} that it comes with.",
+        spec,
+        to_camel_case(name),
+        "",
+        parts=Parts(record, fields, at_most),
+        size=Items(at_most),
     )
 
 
@@ -146,16 +196,19 @@ def _column(each: StrawberryField, spec: Spec) -> str:
 
 _ABOUT = {
     "create": "A new {what}.",
+    "part": "{One} that comes with what it is part of.",
     "update": "Changes to {one}; what is left out stays, null clears.",
+    "upsert": "{One} to change, or to make where there is none; what is left out stays.",
     "delete": "{One} to delete.",
     "remove": "{One} to take off what it is part of.",
-    "transition": "{One} to take a step.",
-    "transition_with": "{One} to take a step, with what the step needs.",
+    "transition": "{One} to {verb}.",
+    "transition_with": "{One} to {verb}, and what that needs.",
 }
 
 
-def input_type(name: str, how: str, about: str, record: Record, fields: Sequence[InputField]) -> type:
-    """Return the Strawberry class of an input with these fields."""
+def input_type(name: str, how: str, verb: str, about: str, record: Record, fields: Sequence[InputField]) -> type:
+    """Return the Strawberry class of an input with these fields; `about` describes it, where that is not to be
+    derived."""
     what, one = record.words, record.one
     annotations: dict[str, Any] = {}
     namespace: dict[str, Any] = {"__module__": __name__, "__annotations__": annotations}
@@ -164,10 +217,14 @@ def input_type(name: str, how: str, about: str, record: Record, fields: Sequence
         annotations[attribute] = annotation
         namespace[attribute] = strawberry.field(description=description, **options)
 
-    if how == "create":
+    if how == "upsert":
+        name_it = "".join(f" or `{key}:...`" for key in record.keys)
+        add("id", strawberry.ID, f"Which {what}: an id of it, made by the client if need be,{name_it}.")
+        add("if_version", int | None, f"Refuse if the {what} is at another version.", default=None)
+    elif how == "create":
         add("id", strawberry.ID | None, f"An id made by the client, `{record.prefix}_` and a UUIDv7.", default=None)
-    else:
-        add("id", strawberry.ID, f"The {what}.")
+    elif how != "part":
+        add("id", strawberry.ID, f"The {what}{_or_key(record)}.")
         add("if_version", int | None, f"Refuse if the {what} is at another version.", default=None)
     for each in fields:
         options: dict[str, Any] = {} if each.required or each.optional else {"default": each.default}
@@ -175,31 +232,56 @@ def input_type(name: str, how: str, about: str, record: Record, fields: Sequence
             options["metadata"] = {SIZE_KEY: each.size}
         add(each.attribute, each.annotation, each.description, **options)
     how = "remove" if how == "delete" and record.policy.parent is not None else how
-    description = about or _ABOUT[how].format(what=what, one=one, One=one[:1].upper() + one[1:])
+    description = about or _ABOUT[how].format(what=what, one=one, One=sentence(one), verb=verb)
     return strawberry.input(type(name, (), namespace), name=name, description=description)
 
 
-def sent_of(input_: Any, fields: Sequence[InputField], record: Record) -> Sent:
+def _or_key(record: Record) -> str:
+    return f": its id, or {' or '.join(f'`{key}:...`' for key in record.keys)}" if record.keys else ""
+
+
+async def sent_of(work: Work, input_: Any, fields: Sequence[InputField], record: Record) -> Sent:
     """Return what a client sent, an explicit null of an update included. A value that is the field's default anyway
-    writes nothing, nor does naming the whole that a part is added to. Raises Refused NOT_FOUND for what is no id of its
-    type."""
+    writes nothing, nor does naming the whole that a part is added to. Raises Refused: REQUIRED for a null where there
+    must be a value, NOT_FOUND for what is no id of its type, INVALID for amounts in two currencies that share one."""
     values: dict[str, Any] = {}
     names: list[str] = []
+    parts: dict[str, Sequence[Sent]] = {}
     for each in fields:
         value = getattr(input_, each.attribute)
         if value is None:
             continue
+        if each.parts is not None:
+            parts[each.attribute] = await _parts(work, each, value)
+            continue
         value = value.value if isinstance(value, strawberry.Some) else value
+        if value is None and each.kept:
+            name = to_camel_case(each.attribute)
+            raise Refused("REQUIRED", f"`{name}` must have a value.", (name,))
         whole = record.policy.parent is not None and each.column == record.policy.parent[1]
-        if not whole and (each.default is None or value != each.default):
+        if not whole and (each.usual is None or value != each.usual):
             names.append(each.writes)
         if isinstance(each.spec, MoneySpec):
-            values |= _money(each, each.spec, value)
+            money = _money(each, each.spec, value)
+            known, currency = values.get(each.spec.currency), money.get(each.spec.currency)
+            if None not in {known, currency} and known != currency:
+                raise Refused("INVALID", one_currency(record.words), (each.attribute, "currency"))
+            values |= money
         elif each.target is not None and value is not None:
-            values[each.column] = key_of(each.target, value, to_camel_case(each.attribute))
+            values[each.column] = await key_named(work, each.target, value, to_camel_case(each.attribute))
         else:
             values[each.column] = value.value if isinstance(value, Enum) else value
-    return Sent(values, tuple(names))
+    return Sent(values, tuple(names), parts)
+
+
+async def _parts(work: Work, each: InputField, inputs: Sequence[Any]) -> list[Sent]:
+    """Return what was sent of the parts that come with a new record."""
+    assert each.parts is not None
+    found = []
+    for place, input_ in enumerate(inputs):
+        with below(to_camel_case(each.attribute), place):
+            found.append(await sent_of(work, input_, each.parts.fields, each.parts.record))
+    return found
 
 
 def _money(each: InputField, spec: MoneySpec, value: Any) -> Mapping[str, Any]:
@@ -209,3 +291,12 @@ def _money(each: InputField, spec: MoneySpec, value: Any) -> Mapping[str, Any]:
     if value is not None:
         return {spec.amount: round_amount(value.amount), spec.currency: value.currency}
     return {spec.amount: None} if each.keeps_currency else {spec.amount: None, spec.currency: None}
+
+
+def placed(refused: Refused, fields: Sequence[InputField]) -> Refused:
+    """Return a refusal with the path of the input that it is about: a column's is that of the field that has it."""
+    if len(refused.field) == 1 and refused.code in {"INVALID", "REQUIRED"}:
+        place = next((each.places[refused.field[0]] for each in fields if refused.field[0] in each.places), None)
+        if place is not None:
+            return Refused(refused.code, refused.message, place)
+    return refused

@@ -7,8 +7,9 @@ from itertools import product
 from typing import Any
 
 from crm_graph.db.base import columns_of, table_of
-from crm_graph.db.rules import faults_of, rules_of
+from crm_graph.db.rules import currencies_of, disorder_of, faults_of, rules_of
 from crm_graph.kernel.errors import Forbidden, Refused
+from crm_graph.kernel.naming import snake
 from crm_graph.permissions.grants import CREATE, UPDATE
 from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.transfer.mapping import BoundStep
@@ -141,7 +142,7 @@ class Drafts:
         try:
             await hold_to_rights(self.work, self.spec.policy, before, after)
         except Refused as refused:
-            wrong = _snake(refused.field[0]) if refused.field else ""
+            wrong = snake(refused.field[0]) if refused.field else ""
             named = (column.name for column in self.bound.columns if wrong in {column.stored, column.name})
             self.fail(draft, next(named, ""), refused.message)
         except Forbidden as forbidden:
@@ -154,12 +155,19 @@ class Drafts:
 
     def _check_values(self, draft: Draft) -> None:
         """Report what its column does not take; what is stored already and stays is not judged."""
-        before = draft.before or {}
-        for column in table_of(self.spec.model).columns:
+        before, table = draft.before or {}, table_of(self.spec.model)
+        for column in table.columns:
             value = draft.values.get(column.name)
             if value is not None and value != before.get(column.name):
                 for _, reason in faults_of(column, value):
                     self.fail_stored(draft, column.name, reason)
+        for last, first in disorder_of(table, draft.get):
+            if draft.is_new() or draft.changes_to(last) or draft.changes_to(first):
+                self.fail_stored(draft, last, f"is before {first}")
+        for currency, amounts in currencies_of(table).items():
+            stays = next((each for each in amounts if each not in draft.values and draft.get(each) is not None), None)
+            if stays is not None and draft.changes_to(currency):
+                self.fail_stored(draft, currency, f"is not that of {stays}, which stays")
 
     def _complete_new(self, draft: Draft) -> None:
         given = draft.values
@@ -213,7 +221,3 @@ class Drafts:
         """Return the named transitions that a row of this step may need."""
         columns: Sequence[Column] = self.bound.columns
         return sorted({verb for column in columns for verb in column.verbs.values()})
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)

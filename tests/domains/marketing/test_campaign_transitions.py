@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
-from decimal import Decimal
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
 
@@ -114,72 +112,3 @@ def test_a_member_that_is_nobody_is_refused() -> None:
     with pytest.raises(Refused) as refused:
         CampaignMember().check()
     assert (refused.value.code, refused.value.field) == ("REQUIRED", ("customerId",))
-
-
-@pytest.mark.parametrize(
-    ("starts_on", "ends_on"),
-    [
-        (None, None),
-        (date(2026, 3, 1), None),
-        (None, date(2026, 3, 1)),
-        (date(2026, 3, 1), date(2026, 3, 1)),
-        (date(2026, 3, 1), date(2026, 3, 2)),
-    ],
-)
-def test_dates_in_order(starts_on: date | None, ends_on: date | None) -> None:
-    campaign = Campaign()
-    campaign.take({"starts_on": starts_on, "ends_on": ends_on})
-    assert (campaign.starts_on, campaign.ends_on) == (starts_on, ends_on)
-
-
-@pytest.mark.parametrize("values", [{"ends_on": date(2026, 2, 28)}, {"starts_on": date(2026, 4, 2)}])
-def test_an_end_before_the_start_is_refused(values: dict[str, Any]) -> None:
-    campaign = Campaign(starts_on=date(2026, 3, 1), ends_on=date(2026, 4, 1))
-    with pytest.raises(Refused) as refused:
-        campaign.take(values)
-    assert (refused.value.code, refused.value.field) == ("INVALID", ("endsOn",))
-
-
-@pytest.mark.parametrize("name", ["budget", "cost"])
-def test_a_negative_amount_is_refused(name: str) -> None:
-    with pytest.raises(Refused) as refused:
-        Campaign().take({name: Decimal(-1), f"{name}_currency": "CNY"})
-    assert (refused.value.code, refused.value.field) == ("INVALID", (name, "amount"))
-
-
-@pytest.mark.parametrize(
-    ("values", "currency"),
-    [
-        ({}, "CNY"),
-        ({"cost": Decimal(5), "cost_currency": "CNY"}, "CNY"),
-        ({"budget": Decimal(7), "budget_currency": "EUR"}, "EUR"),
-        ({"budget": Decimal(7), "budget_currency": "EUR", "cost": Decimal(5), "cost_currency": "EUR"}, "EUR"),
-        ({"budget": None, "budget_currency": None, "cost": Decimal(5), "cost_currency": "EUR"}, "EUR"),
-        ({"budget": None, "budget_currency": None}, None),
-    ],
-)
-def test_the_one_currency(values: dict[str, Any], currency: str | None) -> None:
-    campaign = Campaign(budget=Decimal(9), currency="CNY")
-    campaign.take(values)
-    assert campaign.currency == currency
-
-
-@pytest.mark.parametrize(
-    ("values", "path"),
-    [
-        ({"cost": Decimal(5), "cost_currency": "EUR"}, "cost"),
-        ({"budget": Decimal(5), "budget_currency": "EUR", "cost": Decimal(5), "cost_currency": "USD"}, "cost"),
-    ],
-)
-def test_two_currencies_are_refused(values: dict[str, Any], path: str) -> None:
-    campaign = Campaign(budget=Decimal(9), currency="CNY")
-    with pytest.raises(Refused) as refused:
-        campaign.take(values)
-    assert (refused.value.code, refused.value.field) == ("INVALID", (path, "currency"))
-
-
-def test_a_budget_in_another_currency_than_the_cost_is_refused() -> None:
-    campaign = Campaign(cost=Decimal(9), currency="CNY")
-    with pytest.raises(Refused) as refused:
-        campaign.take({"budget": Decimal(5), "budget_currency": "EUR"})
-    assert (refused.value.code, refused.value.field) == ("INVALID", ("budget", "currency"))

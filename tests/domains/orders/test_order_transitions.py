@@ -24,9 +24,10 @@ from crm_graph.domains.orders.orders.events import (
     OrderSubmitted,
     OrderTotalsChanged,
 )
-from crm_graph.domains.orders.orders.lines import at_line, check_count, price
+from crm_graph.domains.orders.orders.lines import check_count, price
 from crm_graph.domains.orders.orders.model import MAX_LINES, Order, OrderLine, OrderStatus
 from crm_graph.kernel.errors import Refused
+from crm_graph.refusals import below
 
 AT = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 EARLIER = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
@@ -324,6 +325,6 @@ def test_the_number_of_lines_is_limited() -> None:
 
 
 def test_a_refused_line_is_named_by_its_place() -> None:
-    with pytest.raises(Refused) as refused, at_line(3):
+    with pytest.raises(Refused) as refused, below("lines", 3):
         price(line_of("0", "1"))
     assert refused.value.field == ("lines", "3", "quantity")

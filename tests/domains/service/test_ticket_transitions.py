@@ -16,7 +16,7 @@ from crm_graph.domains.service.tickets.events import (
     TicketResolved,
     TicketResumed,
 )
-from crm_graph.domains.service.tickets.model import Ticket, TicketReply, TicketStatus
+from crm_graph.domains.service.tickets.model import Ticket, TicketStatus
 from crm_graph.kernel.errors import Refused
 
 AT = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -117,24 +117,3 @@ def test_a_resolution_is_required(before: str, resolution: str) -> None:
         ticket.resolve(resolution, AT)
     assert (refused.value.code, refused.value.field) == ("REQUIRED", ("resolution",))
     assert state(ticket) == (before, None, None, None, None, None)
-
-
-@pytest.mark.parametrize("satisfaction", [None, 1, 2, 3, 4, 5])
-def test_satisfaction_in_range(satisfaction: int | None) -> None:
-    Ticket(satisfaction=satisfaction).check()
-
-
-@pytest.mark.parametrize("satisfaction", [-1, 0, 6])
-def test_satisfaction_out_of_range_is_refused(satisfaction: int) -> None:
-    with pytest.raises(Refused) as refused:
-        Ticket(satisfaction=satisfaction).check()
-    assert (refused.value.code, refused.value.field) == ("INVALID", ("satisfaction",))
-
-
-@pytest.mark.parametrize("body", ["", " ", "\n"])
-@pytest.mark.parametrize("public", [True, False])
-def test_a_reply_says_something(body: str, public: bool) -> None:
-    with pytest.raises(Refused) as refused:
-        TicketReply(body=body, public=public).check()
-    assert (refused.value.code, refused.value.field) == ("REQUIRED", ("body",))
-    TicketReply(body="On its way.", public=public).check()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from graphql import GraphQLField, GraphQLSchema, get_named_type
+from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, get_named_type
 
+from crm_graph.graph.writes import MANY_KEY, UPSERT_KEY
 from tests.permissions.tables import catalog, customers, marketing, orders, sales, service, workspace
 from tests.permissions.tables.table import Id, Row, Table, Write
 from tests.permissions.world import World
@@ -44,29 +45,37 @@ async def prepare(world: World, table: Table, write: Write) -> None:
 
 
 def many_of(core: GraphQLSchema) -> dict[str, str]:
-    """Return the mutations of many by those of one: they take a list of the same input."""
+    """Return the mutations of many by those of one."""
     assert core.mutation_type is not None
     fields = core.mutation_type.fields
-    ones = {get_named_type(each.args["input"].type).name: name for name, each in fields.items() if "input" in each.args}
+    metadata = {name: each.extensions["strawberry-definition"].metadata for name, each in fields.items()}
+    return {found[MANY_KEY]: name for name, found in metadata.items() if MANY_KEY in found}
+
+
+def upserts_of(core: GraphQLSchema) -> dict[str, str]:
+    """Return the mutations that change a record or make it, by those that change it."""
+    assert core.mutation_type is not None
+    fields = core.mutation_type.fields
+    metadata = {name: each.extensions["strawberry-definition"].metadata for name, each in fields.items()}
     return {
-        ones[get_named_type(each.args["inputs"].type).name]: name
-        for name, each in fields.items()
-        if "inputs" in each.args
+        found[UPSERT_KEY]: name for name, found in metadata.items() if UPSERT_KEY in found and MANY_KEY not in found
     }
 
 
-def mutation(world: World, write: Write) -> str:
-    """Return the operation of a mutation, with all that its payload can tell."""
-    field = _fields(world)[write.name]
-    return (
-        f"mutation ($input: {field.args['input'].type}) {{ {write.name}(input: $input) {_payload(world, field.type)} }}"
-    )
+def mutation(world: World, write: Write, name: str = "") -> str:
+    """Return the operation of a mutation, with all that its payload can tell; of another one by its `name`."""
+    name = name or write.name
+    field = _fields(world)[name]
+    answer = _payload(world, field.type)
+    return f"mutation ($input: {field.args['input'].type}) {{ {name}(input: $input) {answer} }}"
 
 
 def mutation_of_many(world: World, name: str) -> str:
     """Return the operation of a mutation of many, with all that its payload can tell."""
     field = _fields(world)[name]
-    results = get_named_type(field.type).fields["results"].type
+    payload = get_named_type(field.type)
+    assert isinstance(payload, GraphQLObjectType)
+    results = payload.fields["results"].type
     answer = f"{{ results {_payload(world, results)} errors {{ code }} }}"
     return f"mutation ($inputs: {field.args['inputs'].type}) {{ {name}(inputs: $inputs) {answer} }}"
 

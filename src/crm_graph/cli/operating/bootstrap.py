@@ -16,6 +16,7 @@ from crm_graph.domains.workspace.workspaces.operations import create_workspace
 from crm_graph.domains.workspace.workspaces.policy import WORKSPACE
 from crm_graph.kernel.ids import new_id
 from crm_graph.permissions.roles import ADMIN
+from crm_graph.work import Sent
 
 DEMO_CUSTOMERS = 200
 
@@ -28,7 +29,7 @@ async def make_workspace(
     async with operator_work(database, workspace_id, admin_id, WORKSPACE, MEMBER, PIPELINE, STAGE) as work:
         await create_workspace(work, name, slug, currency, time_zone)
         await create_member(work, {"id": admin_id, "name": admin_name, "email": admin_email}, (ADMIN,))
-        await create_pipeline(work, None, "Sales")
+        await create_pipeline(work, Sent({"name": "Sales"}))
     return workspace_id
 
 

@@ -90,7 +90,7 @@ class Watch:
             whole, paths = _whole(spec, registry)
             within = decode_id(whole.prefix, id_)
             if within is None:
-                message = f"`{spec.argument}` is not the id of a {whole.name}, `{whole.prefix}_...`."
+                message = f"`{spec.argument}` is not the id of {whole.one}, `{whole.prefix}_...`."
                 raise BadUserInput(message, path=(spec.argument,))
             judges = {
                 name: Judge.of(registry.records[name], registry, _at(path, id_), (spec.argument,))

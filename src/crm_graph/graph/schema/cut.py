@@ -25,12 +25,14 @@ from crm_graph.executor.fields import BEYOND
 from crm_graph.graph.reading.aggregates import aggregate_fields
 from crm_graph.graph.reading.orders import enum_name, order_keys
 from crm_graph.graph.reading.pruning import Kept, printed, prune, weight
+from crm_graph.graph.reading.sizes import DEFINITION
 from crm_graph.graph.records.record import Record
 from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.graph.writes import DOES_KEY, Does
 from crm_graph.kernel.caches import ByteCache
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.permissions.access import Access, compile_access
-from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE, Level
+from crm_graph.permissions.grants import READ, Level
 from crm_graph.permissions.roles import built_in_roles
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -145,7 +147,7 @@ class _Cut:
             for derived in ("Sums", "Extremes", "GroupKey", "HavingSums", "HavingExtremes"):
                 yield f"{record.name}{derived}", clear & {*of.groups, *of.extremes}
         mutations = self._mutations()
-        frozen = {name: set(self._frozen(name, field)) for name, field in mutations.items()}
+        frozen = {name: set(self._frozen(field)) for name, field in mutations.items()}
         yield from ((_input_of(field).name, frozen[name]) for name, field in mutations.items() if frozen[name])
         needed = {
             name: {key for key, each in _input_of(field).fields.items() if is_required_input_field(each)}
@@ -174,31 +176,27 @@ class _Cut:
         found: Mapping[str, GraphQLField] = self._schema.core.mutation_type.fields
         return found
 
-    def _verb_of(self, mutation: str) -> tuple[str, str] | None:
-        """Return the type and the verb in a mutation's name: `changeCustomerLifecycle` is `changeLifecycle` of
-        Customer. A part is changed by the `update` of its whole, and what is no verb of its type is an update."""
-        found = max((each for each in self._schema.vocabulary.policies if each in mutation), key=len, default=None)
-        if found is None:
-            return None
-        policy, verb = self._access.of(found).policy, mutation.replace(found, "", 1)
-        known = policy.parent is None and verb in {CREATE, DELETE, *policy.transitions}
-        return found, verb if known else UPDATE
+    def _verbs_of(self, mutation: GraphQLField) -> tuple[str, tuple[str, ...]] | None:
+        """Return the type and the verbs that a mutation says it is; None for one that asks for no right to a type."""
+        does: Does = mutation.extensions[DEFINITION].metadata[DOES_KEY]
+        return None if does.policy is None else (does.policy.type, does.verbs)
 
     def _may_mutate(self, name: str) -> bool:
-        """Return whether the verb in a mutation's name is granted on any row of its type."""
-        found = self._verb_of(name)
-        return found is None or self._access.of(found[0]).allows(found[1])
+        """Return whether a verb of a mutation is granted on any row of its type."""
+        found = self._verbs_of(self._mutations()[name])
+        return found is None or any(map(self._access.of(found[0]).allows, found[1]))
 
-    def _frozen(self, name: str, mutation: GraphQLField) -> Iterable[str]:
+    def _frozen(self, mutation: GraphQLField) -> Iterable[str]:
         """Yield the fields of a mutation's input that are fields of its record which may be written on no row."""
-        found = self._verb_of(name)
+        found = self._verbs_of(mutation)
         record = None if found is None else self._schema.registry.records.get(found[0])
         if found is None or record is None:
             return
         fields = {each.field for each in record.columns.values()} - {"id"}
         for key in _input_of(mutation).fields:
             field = key if key in fields else key.removesuffix("Id")
-            if field in fields and not self._access.of(record.name).may_write(field, found[1]):
+            may_write = self._access.of(record.name).may_write
+            if field in fields and not any(may_write(field, verb) for verb in found[1]):
                 yield key
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, true
+from sqlalchemy import true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, CurrencyCode, LongText, Row, refers, unique
-from crm_graph.db.rules import between
+from crm_graph.db.rules import between, in_currency
 
 
 class Product(Row):
@@ -17,7 +17,7 @@ class Product(Row):
         refers("workspace_id", "workspace"),
         unique("sku"),
         between("price", 0),
-        CheckConstraint("(price IS NULL) = (currency IS NULL)", name="price_has_currency"),
+        in_currency("currency", "price", name="price_has_currency"),
     )
 
     name: Mapped[str]
@@ -26,4 +26,4 @@ class Product(Row):
     description: Mapped[LongText | None]
     price: Mapped[Amount | None]
     currency: Mapped[CurrencyCode | None]
-    active: Mapped[bool] = mapped_column(server_default=true())
+    active: Mapped[bool] = mapped_column(default=True, server_default=true())

@@ -6,7 +6,7 @@ from crm_graph.domains.customers.contacts.events import ContactCreated, ContactU
 from crm_graph.domains.customers.contacts.model import Contact
 from crm_graph.domains.customers.contacts.policy import CONTACT
 from crm_graph.domains.customers.customers.imports import CUSTOMER_TARGET
-from crm_graph.transfer.spec import ImportSpec, Target, refer, string
+from crm_graph.transfer.spec import ImportSpec, Target, columns_of
 
 CONTACT_TARGET = Target(Contact, CONTACT, "con", ("external_id", "email", "name"), within="customer_id")
 
@@ -16,15 +16,7 @@ IMPORTS = (
         model=Contact,
         policy=CONTACT,
         prefix="con",
-        columns=(
-            string("external_id"),
-            refer("customer", CUSTOMER_TARGET, required=True),
-            string("name"),
-            string("title"),
-            string("email"),
-            string("phone"),
-            string("national_id"),
-        ),
+        columns=columns_of(Contact, CUSTOMER_TARGET, required=("customer",), but=("national_id_blind",)),
         matches=(("external_id",), ("customer", "email"), ("customer", "name")),
         unique=(("external_id",),),
         created=lambda _: ContactCreated(),

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from crm_graph.domains.customers.contacts.events import ContactCreated, ContactDeleted, ContactUpdated
 from crm_graph.domains.customers.contacts.model import Contact
 from crm_graph.domains.customers.contacts.policy import CONTACT
-from crm_graph.domains.customers.customers.model import Customer
-from crm_graph.domains.customers.customers.policy import CUSTOMER
-from crm_graph.work import CREATE, DELETE, UPDATE, Work
+from crm_graph.work import DELETE, Sent, Work
 
 
-async def create_contact(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
+async def create_contact(work: Work, sent: Sent) -> str:
     """Add a contact to a customer that the viewer may see."""
-    work.may(CONTACT, CREATE, given)
-    await work.refer(Customer, CUSTOMER, values["customer_id"], "customerId")
-    contact: Contact = Contact.make(**values)
-    await work.create(contact, CONTACT, ContactCreated(), given)
+    contact = await work.draft(Contact, CONTACT, sent)
+    await work.create(contact, CONTACT, ContactCreated(), sent.fields)
     return contact.id
 
 
-async def update_contact(
-    work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
-) -> str:
+async def update_contact(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
     """Change a contact's data."""
-    contact = await work.get(Contact, CONTACT, id_, UPDATE, if_version, given=given)
-    if values.get("customer_id") is not None:
-        await work.refer(Customer, CUSTOMER, values["customer_id"], "customerId")
-    for name, value in values.items():
-        setattr(contact, name, value)
+    contact = await work.revise(Contact, CONTACT, id_, sent, if_version)
     await work.save(contact, CONTACT, ContactUpdated())
     return contact.id
 

@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from crm_graph.domains.customers.customers.events import CustomerCreated, CustomerLifecycleChanged, CustomerUpdated
 from crm_graph.domains.customers.customers.model import Customer
 from crm_graph.domains.customers.customers.operations import LIFECYCLE
 from crm_graph.domains.customers.customers.policy import CUSTOMER
 from crm_graph.domains.workspace.members.imports import MEMBER_TARGET
-from crm_graph.domains.workspace.workspaces.operations import base_currency
-from crm_graph.transfer.spec import (
-    Changes,
-    Draft,
-    ImportSpec,
-    Target,
-    columns_of,
-)
+from crm_graph.domains.workspace.workspaces.imports import gather_currency
+from crm_graph.transfer.spec import Changes, Draft, ImportSpec, Target, columns_of, settle_currencies
 from crm_graph.work import DomainEvent, Work
 
 CUSTOMER_TARGET = Target(Customer, CUSTOMER, "cus", ("external_id", "name"))
 
 
-async def _currency(work: Work, _: Sequence[Draft]) -> str:
-    return await base_currency(work)
-
-
 def _complete(work: Work, draft: Draft, base: str) -> None:
-    """A revenue without currency is in the workspace's; a currency without revenue says nothing and is left out."""
-    values = draft.values
-    if "annual_revenue" in values or "currency" in values:
-        if draft.get("annual_revenue") is None:
-            values["currency"] = None
-        elif draft.get("currency") is None:
-            values["currency"] = base
+    settle_currencies(Customer, draft, base)
     if draft.is_new():
-        values.setdefault("owner_id", work.viewer.member_id)
-        values.setdefault("lifecycle_since", work.now)
+        draft.values.setdefault("owner_id", work.viewer.member_id)
+        draft.values.setdefault("lifecycle_since", work.now)
     elif draft.changes_to("lifecycle"):
-        values.setdefault("lifecycle_since", work.now)
+        draft.values.setdefault("lifecycle_since", work.now)
 
 
 def _updated(_: Draft, changes: Changes) -> DomainEvent:
@@ -64,7 +46,7 @@ IMPORTS = (
         unique=(("external_id",),),
         created=lambda _: CustomerCreated(),
         updated=_updated,
-        gather=_currency,
+        gather=gather_currency,
         complete=_complete,
     ),
 )

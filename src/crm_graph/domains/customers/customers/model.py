@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from enum import Enum
 
-from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, CurrencyCode, Email, Id, Phone, Row, Url, indexed, refers, sorted_by, unique
-from crm_graph.db.rules import between, one_of
+from crm_graph.db.rules import between, in_currency, one_of
 from crm_graph.domains.customers.customers.events import CustomerLifecycleChanged
 from crm_graph.kernel.errors import Refused
 
@@ -56,7 +56,7 @@ class Customer(Row):
         one_of("lifecycle", Lifecycle),
         between("employees", 0),
         between("founded_year", 1, 2199),
-        CheckConstraint("(annual_revenue IS NULL) = (currency IS NULL)", name="revenue_has_currency"),
+        in_currency("currency", "annual_revenue", name="revenue_has_currency"),
     )
 
     kind: Mapped[str] = mapped_column(default=CustomerKind.COMPANY.value, server_default="COMPANY")

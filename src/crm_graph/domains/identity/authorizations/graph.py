@@ -16,6 +16,7 @@ from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.payloads import Payload, key_of, perform
 from crm_graph.graph.records.record import batch, extend, record_of
 from crm_graph.graph.schema.build import Slice
+from crm_graph.graph.writes import does
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.kernel.ids import encode_id
 from crm_graph.work import Work
@@ -82,7 +83,8 @@ class Mutations:
 
     @strawberry.mutation(
         description="Takes back what the viewer let an app do: its sessions end with their next request, and it has to"
-        " ask again."
+        " ask again.",
+        metadata=does(None),
     )
     async def revoke_authorized_app(self, info: Info, input: RevokeAuthorizedAppInput) -> RevokeAuthorizedAppPayload:
         async def revoke(work: Work) -> str:

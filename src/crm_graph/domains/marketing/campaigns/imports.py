@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from crm_graph.domains.marketing.campaigns.events import (
     CampaignCancelled,
     CampaignCompleted,
@@ -13,29 +11,17 @@ from crm_graph.domains.marketing.campaigns.events import (
     CampaignResumed,
     CampaignUpdated,
 )
-from crm_graph.domains.marketing.campaigns.model import Campaign, CampaignChannel, CampaignStatus
+from crm_graph.domains.marketing.campaigns.model import Campaign, CampaignStatus
 from crm_graph.domains.marketing.campaigns.operations import CANCEL, COMPLETE, LAUNCH, PAUSE
 from crm_graph.domains.marketing.campaigns.policy import CAMPAIGN
 from crm_graph.domains.workspace.members.imports import MEMBER_TARGET, TEAM_TARGET
-from crm_graph.domains.workspace.workspaces.operations import base_currency
-from crm_graph.kernel.errors import Refused
-from crm_graph.transfer.spec import Changes, Draft, ImportSpec, choice, currency, day, decimal, refer, string
+from crm_graph.domains.workspace.workspaces.imports import gather_currency
+from crm_graph.transfer.spec import Changes, Draft, ImportSpec, columns_of, settle_currencies
 from crm_graph.work import DomainEvent, Work
 
 
-async def _currency(work: Work, _: Sequence[Draft]) -> str:
-    return await base_currency(work)
-
-
 def _complete(work: Work, draft: Draft, base: str) -> None:
-    starts, ends = draft.get("starts_on"), draft.get("ends_on")
-    if starts is not None and ends is not None and ends < starts:
-        raise Refused("INVALID", "is before the campaign starts", ("ends_on",))
-    if draft.values.keys() & {"budget", "cost", "currency"}:
-        if draft.get("budget") is None and draft.get("cost") is None:
-            draft.values["currency"] = None
-        elif draft.get("currency") is None:
-            draft.values["currency"] = base
+    settle_currencies(Campaign, draft, base)
     if draft.is_new():
         draft.values.setdefault("owner_id", work.viewer.member_id)
 
@@ -63,30 +49,18 @@ IMPORTS = (
         model=Campaign,
         policy=CAMPAIGN,
         prefix="cmp",
-        columns=(
-            string("external_id"),
-            string("name", required=True),
-            choice("channel", CampaignChannel, required=True),
-            choice(
-                "status",
-                CampaignStatus,
-                default=CampaignStatus.PLANNED.value,
-                verbs={"ACTIVE": LAUNCH, "PAUSED": PAUSE, "COMPLETED": COMPLETE, "CANCELLED": CANCEL},
-            ),
-            day("starts_on"),
-            day("ends_on"),
-            decimal("budget"),
-            decimal("cost"),
-            currency("budget"),
-            string("goal"),
-            refer("owner", MEMBER_TARGET),
-            refer("team", TEAM_TARGET),
+        columns=columns_of(
+            Campaign,
+            *(MEMBER_TARGET, TEAM_TARGET),
+            required=("name", "channel"),
+            money={"currency": "budget"},
+            verbs={"status": {"ACTIVE": LAUNCH, "PAUSED": PAUSE, "COMPLETED": COMPLETE, "CANCELLED": CANCEL}},
         ),
         matches=(("external_id",), ("name",)),
         unique=(("external_id",),),
         created=lambda _: CampaignCreated(),
         updated=_updated,
-        gather=_currency,
+        gather=gather_currency,
         complete=_complete,
     ),
 )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date, datetime
 from enum import Enum
-from typing import Any
 
 from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, CurrencyCode, Id, Paragraph, Row, indexed, refers, unique
-from crm_graph.db.rules import between, one_of
+from crm_graph.db.rules import between, in_currency, in_order, one_of
 from crm_graph.domains.marketing.campaigns.events import (
     CampaignCancelled,
     CampaignCompleted,
@@ -68,15 +66,15 @@ class Campaign(Row):
         indexed("campaign", "status"),
         one_of("channel", CampaignChannel),
         one_of("status", CampaignStatus),
-        CheckConstraint("ends_on >= starts_on", name="ends_after_start"),
+        in_order("starts_on", "ends_on", name="ends_after_start"),
         between("budget", 0),
         between("cost", 0),
-        CheckConstraint("(budget IS NULL AND cost IS NULL) = (currency IS NULL)", name="money_has_currency"),
+        in_currency("currency", "budget", "cost", name="money_has_currency"),
     )
 
     name: Mapped[str]
     channel: Mapped[str]
-    status: Mapped[str] = mapped_column(server_default="PLANNED")
+    status: Mapped[str] = mapped_column(default=CampaignStatus.PLANNED.value, server_default="PLANNED")
     starts_on: Mapped[date | None]
     ends_on: Mapped[date | None]
     budget: Mapped[Amount | None]
@@ -86,31 +84,6 @@ class Campaign(Row):
     owner_id: Mapped[Id | None]
     team_id: Mapped[Id | None]
     external_id: Mapped[str | None]
-
-    def take(self, values: Mapping[str, Any]) -> None:
-        """Take new data; `budget_currency` and `cost_currency` say what the amounts among it are in.
-
-        Raises Refused INVALID for an end before the start, an amount below 0, or amounts in two currencies.
-        """
-        values = dict(values)
-        in_budget = values.pop("budget_currency", self.currency)
-        in_cost = values.pop("cost_currency", self.currency)
-        for name, value in values.items():
-            setattr(self, name, value)
-        if self.starts_on is not None and self.ends_on is not None and self.ends_on < self.starts_on:
-            raise Refused("INVALID", "A campaign cannot end before it starts.", ("endsOn",))
-        for name, amount in (("budget", self.budget), ("cost", self.cost)):
-            if amount is not None and amount < 0:
-                raise Refused("INVALID", f"A {name} cannot be negative.", (name, "amount"))
-        currencies = {
-            currency
-            for currency, amount in ((in_budget, self.budget), (in_cost, self.cost))
-            if currency is not None and amount is not None
-        }
-        if len(currencies) > 1:
-            path = "cost" if "cost" in values else "budget"
-            raise Refused("INVALID", "The budget and the cost of a campaign are in one currency.", (path, "currency"))
-        self.currency = next(iter(currencies), None)
 
     def launch(self) -> CampaignLaunched:
         """Start a planned campaign. Raises Refused ILLEGAL_TRANSITION from any other status."""
@@ -198,15 +171,13 @@ class CampaignMember(Row):
         indexed("campaign_member", "customer_id"),
         indexed("campaign_member", "contact_id"),
         CheckConstraint("customer_id IS NOT NULL OR contact_id IS NOT NULL", name="is_somebody"),
-        CheckConstraint(
-            "status IN ('TARGETED', 'SENT', 'OPENED', 'RESPONDED', 'CONVERTED', 'UNSUBSCRIBED')", name="status"
-        ),
+        one_of("status", CampaignMemberStatus),
     )
 
     campaign_id: Mapped[Id]
     customer_id: Mapped[Id | None]
     contact_id: Mapped[Id | None]
-    status: Mapped[str] = mapped_column(server_default="TARGETED")
+    status: Mapped[str] = mapped_column(default=CampaignMemberStatus.TARGETED.value, server_default="TARGETED")
     responded_at: Mapped[datetime | None]
 
     def check(self) -> None:

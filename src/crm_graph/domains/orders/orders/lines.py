@@ -6,8 +6,7 @@ is all there is, and two of them never wait for each other in a circle.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -24,7 +23,8 @@ from crm_graph.domains.sales.opportunities.lines import LIST_PRICE, line_total, 
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.money import round_amount
 from crm_graph.permissions.policy import UUID, workspace
-from crm_graph.work import UPDATE, Work
+from crm_graph.refusals import refuse_unfit
+from crm_graph.work import UPDATE, Sent, Work
 
 _FIELDS = {
     "product_id": "product",
@@ -43,23 +43,24 @@ _TOTALS = compile_statement(
 )
 
 
-async def add_order_line(work: Work, order_id: str, values: Mapping[str, Any]) -> str:
+async def add_order_line(work: Work, sent: Sent) -> str:
     """Put a product on a draft, at its list price unless another is given."""
-    given = may_write_lines(work, UPDATE, values)
-    order = await work.get(Order, ORDER, order_id, UPDATE, path="orderId")
+    given = may_write_lines(work, UPDATE, sent.values)
+    order = await work.get(Order, ORDER, sent.values["order_id"], UPDATE, path="orderId")
     order.check_draft("The lines of an order", "orderId")
     check_count(len(await totals_of(work, order)) + 1, "orderId")
-    line = await new_line(work, order, values)
+    line = await new_line(work, order, sent.values)
     await work.create(line, ORDER_LINE, OrderLineAdded(line.product_id), given)
     await _add_up(work, order)
     return line.id
 
 
-async def update_order_line(work: Work, id_: str, values: Mapping[str, Any], if_version: int | None) -> str:
+async def update_order_line(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
     """Change a line of a draft: its quantity, price, discount or description."""
-    order, line = await _get(work, id_, if_version, may_write_lines(work, UPDATE, values))
-    for name, value in values.items():
+    order, line = await _get(work, id_, if_version, may_write_lines(work, UPDATE, sent.values))
+    for name, value in sent.values.items():
         setattr(line, name, value)
+    refuse_unfit(line, sent.values)
     price(line)
     await work.save(line, ORDER_LINE, OrderLineUpdated())
     await _add_up(work, order)
@@ -116,15 +117,6 @@ async def totals_of(work: Work, order: Order) -> list[Decimal]:
     """Return what each line of a locked order comes to: of all lines, not only of those the viewer may see."""
     rows = await work.session.fetch(_TOTALS, {**work.viewer.binds, "order_id": order.id})
     return [Decimal(row["total"]) for row in rows]
-
-
-@contextmanager
-def at_line(index: int) -> Iterator[None]:
-    """Put the path of a refusal below the line's place in the input: `quantity` is `lines.0.quantity`."""
-    try:
-        yield
-    except Refused as refused:
-        raise Refused(refused.code, refused.message, ("lines", str(index), *refused.field)) from refused
 
 
 async def _get(work: Work, id_: str, if_version: int | None, given: tuple[str, ...] = ()) -> tuple[Order, OrderLine]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from sqlalchemy import bindparam, select
@@ -14,6 +15,7 @@ from crm_graph.db.base import table_of
 from crm_graph.db.rows import changes
 from crm_graph.db.session import Record
 from crm_graph.db.statements import compile_statement
+from crm_graph.db.together import BY
 from crm_graph.domains.customers.customers.model import Customer
 from crm_graph.domains.customers.customers.policy import CUSTOMER
 from crm_graph.domains.orders.orders.events import (
@@ -23,18 +25,16 @@ from crm_graph.domains.orders.orders.events import (
     OrderUpdated,
     StatusEvent,
 )
-from crm_graph.domains.orders.orders.lines import at_line, check_count, may_write_lines, new_line, price, totals_of
+from crm_graph.domains.orders.orders.lines import check_count, may_write_lines, new_line, price, totals_of
 from crm_graph.domains.orders.orders.model import Order, OrderCounter, OrderLine, OrderStatus, OrderStatusChange
 from crm_graph.domains.orders.orders.policy import ORDER, ORDER_LINE, ORDER_STATUS_CHANGE
-from crm_graph.domains.sales.opportunities.model import Opportunity
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, OPPORTUNITY_LINE
-from crm_graph.domains.workspace.members.model import Member
-from crm_graph.domains.workspace.members.policy import MEMBER
 from crm_graph.domains.workspace.workspaces.operations import shown_base_currency
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.policy import UUID, Policy, workspace
 from crm_graph.referring import Copied, Reads, audited, selected
-from crm_graph.work import CREATE, DELETE, UPDATE, Work
+from crm_graph.refusals import below, required
+from crm_graph.work import CREATE, DELETE, Sent, Work
 
 SUBMIT, APPROVE, REJECT, REVISE = "submit", "approve", "reject", "revise"
 SHIP, DELIVER, CLOSE, CANCEL = "ship", "deliver", "close", "cancel"
@@ -43,8 +43,8 @@ SHIP, DELIVER, CLOSE, CANCEL = "ship", "deliver", "close", "cancel"
 _ORDERS, _COUNTERS = table_of(Order), table_of(OrderCounter)
 _COUNT = compile_statement(
     insert(_COUNTERS)
-    .values(workspace_id=bindparam("workspace_id", type_=UUID), year=bindparam("year"), last=1)
-    .on_conflict_do_update(index_elements=["workspace_id", "year"], set_={"last": _COUNTERS.c.last + 1})
+    .values(workspace_id=bindparam("workspace_id", type_=UUID), year=bindparam("year"), last=bindparam(BY))
+    .on_conflict_do_update(index_elements=["workspace_id", "year"], set_={"last": _COUNTERS.c.last + bindparam(BY)})
     .returning(_COUNTERS.c.last)
 )
 _NUMBER_TAKEN = compile_statement(
@@ -60,30 +60,30 @@ _COPIED_OF_LINES = {
 """What is copied of an opportunity and its lines beside the currency, which tells no amount."""
 
 
-async def create_order(
-    work: Work, values: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], given: tuple[str, ...]
-) -> str:
-    """Draft an order with its lines. `given` are the GraphQL names of what was sent beside them."""
-    work.may(ORDER, CREATE, given)
-    of_lines = may_write_lines(work, CREATE, {name for line in lines for name in line}) if lines else ()
+async def create_order(work: Work, sent: Sent) -> str:
+    """Draft an order with its lines."""
+    lines = sent.parts.get("lines", ())
+    work.may(ORDER, CREATE, sent.fields)
+    of_lines = may_write_lines(work, CREATE, {name for line in lines for name in line.values}) if lines else ()
     check_count(len(lines), "lines")
-    await _check_references(work, values)
-    order = await _draft(work, values)
-    made = []
-    for index, line in enumerate(lines):
-        with at_line(index):
-            made.append(await new_line(work, order, line))
-    return await _open(work, order, made, given, of_lines)
+    await work.check_references(Order, sent.values)
+    order = await _draft(work, sent.values)
+
+    async def made(place: int, line: Sent) -> OrderLine:
+        with below("lines", place):
+            return await new_line(work, order, line.values)
+
+    rows = await work.all_together([partial(made, place, line) for place, line in enumerate(lines)])
+    return await _open(work, order, rows, sent, sent.fields, of_lines)
 
 
-async def create_order_from_opportunity(
-    work: Work, opportunity_id: str, values: Mapping[str, Any], given: tuple[str, ...]
-) -> str:
+async def create_order_from_opportunity(work: Work, sent: Sent) -> str:
     """Draft an order for an opportunity's customer, with its owner, currency and lines.
 
     Copying is reading: it takes only what the viewer may see of the opportunity in clear.
     """
-    given = (*given, "customer", "opportunity", "owner", "currency")
+    opportunity_id = sent.values["opportunity_id"]
+    given = tuple(dict.fromkeys((*sent.fields, "customer", "opportunity", "owner", "currency")))
     work.may(ORDER, CREATE, given)
     of_lines = may_write_lines(work, CREATE, _COPIED_OF_LINES)
     found = await _read(work, OPPORTUNITY, _COPIED, id=opportunity_id)
@@ -94,24 +94,17 @@ async def create_order_from_opportunity(
         message = "This opportunity has no customer that you may see: give it one first."
         raise Refused("REQUIRED", message, ("opportunityId",))
     await work.refer(Customer, CUSTOMER, copied["customer_id"], "opportunityId")
-    order = await _draft(work, {**values, **copied, "opportunity_id": opportunity_id})
-    return await _open(work, order, await _copied_lines(work, order, opportunity_id), given, of_lines)
+    order = await _draft(work, {**sent.values, **copied})
+    return await _open(work, order, await _copied_lines(work, order, opportunity_id), sent, given, of_lines)
 
 
-async def update_order(
-    work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
-) -> str:
+async def update_order(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
     """Change an order's data; its discount and customer only in DRAFT."""
-    order = await work.get(Order, ORDER, id_, UPDATE, if_version, given=given)
-    _check(values)
-    await _check_references(work, values)
-    if values.get("customer_id", order.customer_id) != order.customer_id:
+    order = await work.revise(Order, ORDER, id_, sent.without("discount_percent"), if_version)
+    if "customer_id" in changes(order):
         order.check_draft("The customer of an order", "customerId")
-    for name, value in values.items():
-        if name == "discount_percent":
-            order.change_discount(value)
-        else:
-            setattr(order, name, value)
+    if "discount_percent" in sent.values:
+        order.change_discount(required(sent.values["discount_percent"], "discountPercent"))
     await work.save(order, ORDER, OrderUpdated())
     return order.id
 
@@ -173,7 +166,6 @@ async def delete_order(work: Work, id_: str, if_version: int | None) -> None:
 
 async def _draft(work: Work, values: Mapping[str, Any]) -> Order:
     """Return a new order without a number unless one is given, not written yet."""
-    _check(values)
     order: Order = Order.make(
         **{
             "owner_id": work.viewer.member_id,
@@ -189,17 +181,20 @@ async def _draft(work: Work, values: Mapping[str, Any]) -> Order:
 
 
 async def _open(
-    work: Work, order: Order, lines: Sequence[OrderLine], given: tuple[str, ...], of_lines: tuple[str, ...]
+    work: Work, order: Order, lines: Sequence[OrderLine], sent: Sent, given: tuple[str, ...], of_lines: tuple[str, ...]
 ) -> str:
-    """Write a new order with its lines and the first entry of its history; `given` and `of_lines` are the GraphQL
-    fields of both that were asked for."""
+    """Write a new order with its lines and the first entry of its history, under the number that was sent, or the next;
+    `given` and `of_lines` are the GraphQL fields of both that were asked for."""
     order.add_up((line.total for line in lines), "lines")
-    if not order.number:
+    if "number" not in sent.values:
         order.number = await _next_number(work, order.ordered_on)
     await work.create(order, ORDER, OrderCreated(), given)
-    for line in lines:
+
+    async def add(line: OrderLine) -> None:
         await work.add_part(line, ORDER_LINE)
         await work.check_written(line, ORDER_LINE, CREATE, of_lines)
+
+    await work.all_together([partial(add, line) for line in lines])
     await _remember(work, order, None, None)
     return order.id
 
@@ -211,8 +206,7 @@ async def _next_number(work: Work, day: date) -> str:
     that is rolled back gives its number back.
     """
     while True:
-        counted = await work.session.execute(_COUNT, {**work.viewer.binds, "year": day.year})
-        number = f"SO-{day.year}-{counted[0]['last']}"
+        number = f"SO-{day.year}-{await work.session.count(_COUNT, {**work.viewer.binds, 'year': day.year})}"
         if not await work.session.fetch(_NUMBER_TAKEN, {**work.viewer.binds, "number": number}):
             return number
 
@@ -276,17 +270,3 @@ async def _remember(work: Work, order: Order, before: str | None, reason: str | 
         reason=reason,
     )
     await work.add_part(change, ORDER_STATUS_CHANGE)
-
-
-async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
-    if values.get("customer_id") is not None:
-        await work.refer(Customer, CUSTOMER, values["customer_id"], "customerId")
-    if values.get("opportunity_id") is not None:
-        await work.refer(Opportunity, OPPORTUNITY, values["opportunity_id"], "opportunityId")
-    if values.get("owner_id") is not None:
-        await work.refer(Member, MEMBER, values["owner_id"], "ownerId")
-
-
-def _check(values: Mapping[str, Any]) -> None:
-    if "number" in values and not values["number"].strip():
-        raise Refused("INVALID", "A number cannot be blank.", ("number",))

@@ -10,6 +10,7 @@ import strawberry
 from crm_graph.domains.platform.jobs import events, model, operations, policy
 from crm_graph.domains.platform.jobs.exports import PREFIX, export_records
 from crm_graph.domains.platform.jobs.model import JobStatus
+from crm_graph.domains.platform.jobs.policy import JOB
 from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, Member, MemberChange
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import Payload, key_of, perform
@@ -19,6 +20,8 @@ from crm_graph.graph.records.record import Node, by_key, column, record, to_one,
 from crm_graph.graph.records.scalars import JSON
 from crm_graph.graph.records.types import Connection
 from crm_graph.graph.schema.build import Slice
+from crm_graph.graph.writes import does
+from crm_graph.permissions.grants import CREATE, UPDATE
 
 
 class ExportFormat(Enum):
@@ -115,7 +118,10 @@ class JobPayload(Payload):
 class Mutations:
     """Fields of Mutation."""
 
-    @strawberry.mutation(description="Queues an export; its job tells how far it is, and at the end where its file is.")
+    @strawberry.mutation(
+        description="Queues an export; its job tells how far it is, and at the end where its file is.",
+        metadata=does(JOB, CREATE),
+    )
     async def export_records(self, info: Info, input: ExportRecordsInput) -> JobPayload:
         context = info.context
         limit = context.services.settings.max_jobs_per_member
@@ -124,7 +130,9 @@ class Mutations:
             info, JobPayload, lambda work: export_records(work, context.registry, input.type, form, limit)
         )
 
-    @strawberry.mutation(description="Calls a job off. One that runs ends at its next step.")
+    @strawberry.mutation(
+        description="Calls a job off. One that runs ends at its next step.", metadata=does(JOB, UPDATE)
+    )
     async def cancel_job(self, info: Info, input: CancelJobInput) -> JobPayload:
         return await perform(
             info, JobPayload, lambda work: operations.cancel_job(work, key_of(Job, input.id), input.if_version)
@@ -132,7 +140,8 @@ class Mutations:
 
     @strawberry.mutation(
         description="Queues a job again that failed or was called off. It is yours then, and runs with your"
-        " permissions."
+        " permissions.",
+        metadata=does(JOB, UPDATE),
     )
     async def requeue_job(self, info: Info, input: RequeueJobInput) -> JobPayload:
         limit = info.context.services.settings.max_jobs_per_member

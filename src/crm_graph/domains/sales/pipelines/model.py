@@ -7,7 +7,7 @@ from enum import Enum
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Id, Row, refers, unique
-from crm_graph.db.rules import between, one_of
+from crm_graph.db.rules import between, one_of, some_of
 from crm_graph.db.sizes import SizedList
 
 
@@ -17,6 +17,10 @@ class StageKind(Enum):
     OPEN = "OPEN"
     WON = "WON"
     LOST = "LOST"
+
+
+REQUIRABLE = ("amount", "expectedClose", "customer", "lostReason", "nextStep")
+"""The fields of an opportunity that a stage can require."""
 
 
 class Pipeline(Row):
@@ -38,6 +42,7 @@ class Stage(Row):
         one_of("kind", StageKind),
         between("position", 0),
         between("probability", 0, 100),
+        some_of("required_fields", REQUIRABLE),
     )
 
     pipeline_id: Mapped[Id]
@@ -45,7 +50,7 @@ class Stage(Row):
     position: Mapped[int]
     kind: Mapped[str]
     probability: Mapped[int]
-    required_fields: Mapped[list[str]] = mapped_column(SizedList(50, 100), server_default="{}")
+    required_fields: Mapped[list[str]] = mapped_column(SizedList(50, 100), default=[], server_default="{}")
 
 
 DEFAULT_STAGES = (
@@ -57,6 +62,3 @@ DEFAULT_STAGES = (
     ("Closed lost", StageKind.LOST, 0, ("lostReason",)),
 )
 """The stages of a new pipeline: name, kind, probability in percent, required fields."""
-
-REQUIRABLE = ("amount", "expectedClose", "customer", "lostReason", "nextStep")
-"""The fields of an opportunity that a stage can require."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from crm_graph.domains.sales.pipelines.events import (
     PipelineCreated,
     PipelineUpdated,
@@ -12,21 +9,19 @@ from crm_graph.domains.sales.pipelines.events import (
     StageDeleted,
     StageUpdated,
 )
-from crm_graph.domains.sales.pipelines.model import DEFAULT_STAGES, REQUIRABLE, Pipeline, Stage
+from crm_graph.domains.sales.pipelines.model import DEFAULT_STAGES, Pipeline, Stage
 from crm_graph.domains.sales.pipelines.policy import PIPELINE, STAGE
-from crm_graph.kernel.errors import Refused
-from crm_graph.work import CREATE, UPDATE, Work
+from crm_graph.work import UPDATE, Sent, Work
 
 
-async def create_pipeline(work: Work, id_: str | None, name: str) -> str:
+async def create_pipeline(work: Work, sent: Sent) -> str:
     """Set up a pipeline with the default stages; they are then changed one by one."""
-    work.may(PIPELINE, CREATE, ("name",))
-    pipeline: Pipeline = Pipeline.make(id=id_, name=name)
-    await work.create(pipeline, PIPELINE, PipelineCreated(), ("name",))
-    for position, (stage_name, kind, probability, required) in enumerate(DEFAULT_STAGES):
+    pipeline = await work.draft(Pipeline, PIPELINE, sent)
+    await work.create(pipeline, PIPELINE, PipelineCreated(), sent.fields)
+    for position, (name, kind, probability, required) in enumerate(DEFAULT_STAGES):
         stage: Stage = Stage.make(
             pipeline_id=pipeline.id,
-            name=stage_name,
+            name=name,
             position=position,
             kind=kind.value,
             probability=probability,
@@ -36,32 +31,25 @@ async def create_pipeline(work: Work, id_: str | None, name: str) -> str:
     return pipeline.id
 
 
-async def update_pipeline(work: Work, id_: str, name: str, if_version: int | None) -> str:
+async def update_pipeline(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
     """Rename a pipeline."""
-    pipeline = await work.get(Pipeline, PIPELINE, id_, UPDATE, if_version, given=("name",))
-    pipeline.name = name
+    pipeline = await work.revise(Pipeline, PIPELINE, id_, sent, if_version)
     await work.save(pipeline, PIPELINE, PipelineUpdated())
     return pipeline.id
 
 
-async def create_stage(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
+async def create_stage(work: Work, sent: Sent) -> str:
     """Add a stage to a pipeline."""
-    work.may(STAGE, UPDATE, given)
-    await work.get(Pipeline, PIPELINE, values["pipeline_id"], UPDATE, path="pipelineId")
-    stage: Stage = Stage.make(**{"required_fields": [], **values})
-    _check(stage)
-    await work.create(stage, STAGE, StageCreated(), given)
+    work.may(STAGE, UPDATE, sent.fields)
+    await work.get(Pipeline, PIPELINE, sent.values["pipeline_id"], UPDATE, path="pipelineId")
+    stage = await work.draft(Stage, STAGE, sent)
+    await work.create(stage, STAGE, StageCreated(), sent.fields)
     return stage.id
 
 
-async def update_stage(
-    work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
-) -> str:
+async def update_stage(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
     """Change a stage's name, position, probability or required fields."""
-    stage = await work.get(Stage, STAGE, id_, UPDATE, if_version, given=given)
-    for name, value in values.items():
-        setattr(stage, name, value)
-    _check(stage)
+    stage = await work.revise(Stage, STAGE, id_, sent, if_version)
     await work.save(stage, STAGE, StageUpdated())
     return stage.id
 
@@ -70,12 +58,3 @@ async def delete_stage(work: Work, id_: str, if_version: int | None) -> None:
     """Remove a stage that no opportunity is in. Raises Refused IN_USE otherwise."""
     stage = await work.get(Stage, STAGE, id_, UPDATE, if_version)
     await work.delete(stage, STAGE, StageDeleted())
-
-
-def _check(stage: Stage) -> None:
-    if not 0 <= stage.probability <= 100:
-        raise Refused("INVALID", "A probability is a percentage from 0 to 100.", ("probability",))
-    unknown = [name for name in stage.required_fields if name not in REQUIRABLE]
-    if unknown:
-        names = ", ".join(REQUIRABLE)
-        raise Refused("INVALID", f"A stage can require {names}; not {unknown[0]!r}.", ("requiredFields",))

@@ -22,19 +22,12 @@ from crm_graph.domains.service.tickets.events import (
     TicketResumed,
     TicketUpdated,
 )
-from crm_graph.domains.service.tickets.model import (
-    Ticket,
-    TicketChannel,
-    TicketCounter,
-    TicketKind,
-    TicketPriority,
-    TicketStatus,
-)
+from crm_graph.domains.service.tickets.model import Ticket, TicketCounter, TicketStatus
 from crm_graph.domains.service.tickets.operations import ASSIGN, CLOSE, HOLD, REOPEN, RESOLVE
 from crm_graph.domains.service.tickets.policy import TICKET
 from crm_graph.domains.workspace.members.imports import MEMBER_TARGET, TEAM_TARGET
 from crm_graph.permissions.policy import workspace
-from crm_graph.transfer.spec import Changes, Draft, ImportSpec, choice, instant, integer, refer, string
+from crm_graph.transfer.spec import Changes, Draft, ImportSpec, columns_of
 from crm_graph.work import DomainEvent, Work
 
 _NUMBER = re.compile(r"T-(\d{1,15})\Z", re.ASCII)
@@ -65,8 +58,8 @@ def _complete(_: Work, draft: Draft, numbers: Iterator[int]) -> None:
     if draft.is_new():
         if not draft.values.get("number"):
             draft.values["number"] = f"T-{next(numbers)}"
-        assigned = draft.values.get("assignee_id") is not None
-        draft.values.setdefault("status", (TicketStatus.OPEN if assigned else TicketStatus.NEW).value)
+        if draft.values.get("assignee_id") is not None and draft.values["status"] == TicketStatus.NEW.value:
+            draft.values["status"] = TicketStatus.OPEN.value
 
 
 def _updated(_: Draft, changes: Changes) -> DomainEvent:
@@ -94,29 +87,14 @@ IMPORTS = (
         model=Ticket,
         policy=TICKET,
         prefix="tic",
-        columns=(
-            string("external_id"),
-            string("number"),
-            string("subject", required=True),
-            string("description"),
-            choice("kind", TicketKind, default=TicketKind.QUESTION.value),
-            choice("channel", TicketChannel, default=TicketChannel.WEB.value),
-            choice("priority", TicketPriority, default=TicketPriority.NORMAL.value),
-            choice(
-                "status",
-                TicketStatus,
-                verbs={"PENDING": HOLD, "RESOLVED": RESOLVE, "CLOSED": CLOSE, "NEW": REOPEN, "OPEN": REOPEN},
-            ),
-            refer("customer", CUSTOMER_TARGET),
-            refer("contact", CONTACT_TARGET),
-            refer("product", PRODUCT_TARGET),
-            refer("assignee", MEMBER_TARGET, verbs={"*": ASSIGN}),
-            refer("queue", TEAM_TARGET),
-            instant("first_response_at"),
-            instant("resolved_at"),
-            instant("closed_at"),
-            string("resolution"),
-            integer("satisfaction"),
+        columns=columns_of(
+            Ticket,
+            *(CUSTOMER_TARGET, CONTACT_TARGET, PRODUCT_TARGET, MEMBER_TARGET, TEAM_TARGET),
+            required=("subject",),
+            verbs={
+                "status": {"PENDING": HOLD, "RESOLVED": RESOLVE, "CLOSED": CLOSE, "NEW": REOPEN, "OPEN": REOPEN},
+                "assignee": {"*": ASSIGN},
+            },
         ),
         matches=(("external_id",), ("number",)),
         unique=(("external_id",), ("number",)),

@@ -99,10 +99,10 @@ class Ticket(Row):
     number: Mapped[str]
     subject: Mapped[str]
     description: Mapped[LongText | None]
-    kind: Mapped[str]
-    channel: Mapped[str]
-    priority: Mapped[str] = mapped_column(server_default="NORMAL")
-    status: Mapped[str] = mapped_column(server_default="NEW")
+    kind: Mapped[str] = mapped_column(default=TicketKind.QUESTION.value)
+    channel: Mapped[str] = mapped_column(default=TicketChannel.WEB.value)
+    priority: Mapped[str] = mapped_column(default=TicketPriority.NORMAL.value, server_default="NORMAL")
+    status: Mapped[str] = mapped_column(default=TicketStatus.NEW.value, server_default="NEW")
     customer_id: Mapped[Id | None]
     contact_id: Mapped[Id | None]
     product_id: Mapped[Id | None]
@@ -115,11 +115,6 @@ class Ticket(Row):
     resolution: Mapped[LongText | None]
     satisfaction: Mapped[int | None]
     external_id: Mapped[str | None]
-
-    def check(self) -> None:
-        """Raise Refused INVALID for a satisfaction that is not from 1 to 5."""
-        if self.satisfaction is not None and not 1 <= self.satisfaction <= 5:
-            raise Refused("INVALID", "Satisfaction is a number from 1 to 5.", ("satisfaction",))
 
     def assign(self, assignee_id: str) -> TicketAssigned:
         """Give the ticket to a member, which opens a new one. Raises Refused ILLEGAL_TRANSITION when it is closed."""
@@ -201,10 +196,5 @@ class TicketReply(Row):
 
     ticket_id: Mapped[Id]
     body: Mapped[LongText]
-    public: Mapped[bool]
+    public: Mapped[bool] = mapped_column(default=True)
     author_id: Mapped[Id]
-
-    def check(self) -> None:
-        """Raise Refused REQUIRED for a reply that says nothing."""
-        if not self.body.strip():
-            raise Refused("REQUIRED", "A reply says something.", ("body",))

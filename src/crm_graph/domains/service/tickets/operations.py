@@ -2,78 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_graph.db.base import table_of
 from crm_graph.db.statements import Statement, compile_statement
-from crm_graph.domains.catalog.products.model import Product
-from crm_graph.domains.catalog.products.policy import PRODUCT
-from crm_graph.domains.customers.contacts.model import Contact
-from crm_graph.domains.customers.contacts.policy import CONTACT
-from crm_graph.domains.customers.customers.model import Customer
-from crm_graph.domains.customers.customers.policy import CUSTOMER
 from crm_graph.domains.service.tickets.events import TicketCreated, TicketDeleted, TicketReplyAdded, TicketUpdated
-from crm_graph.domains.service.tickets.model import (
-    Ticket,
-    TicketChannel,
-    TicketCounter,
-    TicketKind,
-    TicketPriority,
-    TicketReply,
-    TicketStatus,
-)
+from crm_graph.domains.service.tickets.model import Ticket, TicketCounter, TicketReply
 from crm_graph.domains.service.tickets.policy import TICKET, TICKET_REPLY
-from crm_graph.domains.workspace.members.model import Member, Team
-from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
 from crm_graph.permissions.policy import workspace
-from crm_graph.work import CREATE, DELETE, UPDATE, Work
+from crm_graph.work import DELETE, UPDATE, Sent, Work
 
 ASSIGN, HOLD, RESUME, RESOLVE, CLOSE, REOPEN = "assign", "hold", "resume", "resolve", "close", "reopen"
 
 
-async def create_ticket(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
+async def create_ticket(work: Work, sent: Sent) -> str:
     """Open a ticket under the workspace's next number; one that comes with an assignee is OPEN at once."""
-    work.may(TICKET, CREATE, given)
-    await _check_references(work, values)
-    ticket: Ticket = Ticket.make(
-        **{
-            "kind": TicketKind.QUESTION.value,
-            "channel": TicketChannel.WEB.value,
-            "priority": TicketPriority.NORMAL.value,
-            "status": TicketStatus.NEW.value,
-            **values,
-        }
-    )
+    ticket = await work.draft(Ticket, TICKET, sent)
     if ticket.assignee_id is not None:
         ticket.assign(ticket.assignee_id)
-    ticket.check()
     ticket.number = await _next_number(work)
-    await work.create(ticket, TICKET, TicketCreated(ticket.number), given)
+    await work.create(ticket, TICKET, TicketCreated(ticket.number), sent.fields)
     return ticket.id
 
 
-async def update_ticket(
-    work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
-) -> str:
+async def update_ticket(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
     """Change a ticket's data; its status and assignee are changed by its transitions."""
-    ticket = await work.get(Ticket, TICKET, id_, UPDATE, if_version, given=given)
-    await _check_references(work, values)
-    for name, value in values.items():
-        setattr(ticket, name, value)
-    ticket.check()
+    ticket = await work.revise(Ticket, TICKET, id_, sent, if_version)
     await work.save(ticket, TICKET, TicketUpdated())
     return ticket.id
 
 
-async def assign_ticket(work: Work, id_: str, assignee_id: str, if_version: int | None) -> str:
+async def assign_ticket(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
     """Give a ticket to a member."""
-    ticket = await work.get(Ticket, TICKET, id_, ASSIGN, if_version, given=("assignee",))
-    await _check_references(work, {"assignee_id": assignee_id})
-    await work.save(ticket, TICKET, ticket.assign(assignee_id))
+    ticket = await work.get(Ticket, TICKET, id_, ASSIGN, if_version, given=sent.fields)
+    await work.check_references(Ticket, sent.values)
+    await work.save(ticket, TICKET, ticket.assign(sent.values["assignee_id"]))
     return ticket.id
 
 
@@ -91,10 +56,10 @@ async def resume_ticket(work: Work, id_: str, if_version: int | None) -> str:
     return ticket.id
 
 
-async def resolve_ticket(work: Work, id_: str, resolution: str, if_version: int | None) -> str:
+async def resolve_ticket(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
     """Say how a ticket was settled."""
-    ticket = await work.get(Ticket, TICKET, id_, RESOLVE, if_version, given=("resolution",))
-    await work.save(ticket, TICKET, ticket.resolve(resolution, work.now))
+    ticket = await work.get(Ticket, TICKET, id_, RESOLVE, if_version, given=sent.fields)
+    await work.save(ticket, TICKET, ticket.resolve(sent.values["resolution"], work.now))
     return ticket.id
 
 
@@ -118,13 +83,12 @@ async def delete_ticket(work: Work, id_: str, if_version: int | None) -> None:
     await work.delete(ticket, TICKET, TicketDeleted())
 
 
-async def add_reply(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
+async def add_reply(work: Work, sent: Sent) -> str:
     """Add a reply by the viewer to a ticket; the first public one also answers the ticket."""
-    work.may(TICKET_REPLY, UPDATE, given)
-    ticket = await work.get(Ticket, TICKET, values["ticket_id"], UPDATE, path="ticketId")
-    reply: TicketReply = TicketReply.make(**{"public": True, **values, "author_id": work.viewer.member_id})
-    reply.check()
-    await work.create(reply, TICKET_REPLY, TicketReplyAdded(ticket.id, reply.public), given)
+    work.may(TICKET_REPLY, UPDATE, sent.fields)
+    ticket = await work.get(Ticket, TICKET, sent.values["ticket_id"], UPDATE, path="ticketId")
+    reply = await work.draft(TicketReply, TICKET_REPLY, sent, author_id=work.viewer.member_id)
+    await work.create(reply, TICKET_REPLY, TicketReplyAdded(ticket.id, reply.public), sent.fields)
     if reply.public:
         await work.save(ticket, TICKET, ticket.answer(work.now))
     return reply.id
@@ -149,16 +113,3 @@ def _count_statement() -> Statement:
             index_elements=[counter.c.workspace_id], set_={"last_number": counter.c.last_number + 1}
         ).returning(counter.c.last_number)
     )
-
-
-async def _check_references(work: Work, values: Mapping[str, Any]) -> None:
-    if values.get("customer_id") is not None:
-        await work.refer(Customer, CUSTOMER, values["customer_id"], "customerId")
-    if values.get("contact_id") is not None:
-        await work.refer(Contact, CONTACT, values["contact_id"], "contactId")
-    if values.get("product_id") is not None:
-        await work.refer(Product, PRODUCT, values["product_id"], "productId")
-    if values.get("assignee_id") is not None:
-        await work.refer(Member, MEMBER, values["assignee_id"], "assigneeId")
-    if values.get("queue_id") is not None:
-        await work.refer(Team, TEAM, values["queue_id"], "queueId")

@@ -9,11 +9,14 @@ from crm_graph.domains.identity.accounts.graph.asking import rested
 from crm_graph.domains.identity.accounts.meter import HOUR_S, Kind, count_and_check, of_member
 from crm_graph.domains.workspace.members.graph.types import Member, Team
 from crm_graph.domains.workspace.members.model import Member as MemberRow
+from crm_graph.domains.workspace.members.policy import MEMBER
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import Payload, field_names, given, key_of, new_key, refer, user_error
 from crm_graph.graph.reading.sizes import ROLES, sized
 from crm_graph.graph.records.record import by_key
+from crm_graph.graph.writes import does
 from crm_graph.kernel.errors import Refused
+from crm_graph.permissions.grants import CREATE
 from crm_graph.work import Work
 
 
@@ -55,7 +58,10 @@ class InvitationPayload(Payload):
 class InvitationMutations:
     """Fields of Mutation."""
 
-    @strawberry.mutation(description="Adds a member and invites them by mail. For whoever may create members.")
+    @strawberry.mutation(
+        description="Adds a member and invites them by mail. For whoever may create members.",
+        metadata=does(MEMBER, CREATE),
+    )
     async def invite_member(self, info: Info, input: InviteMemberInput) -> InvitationPayload:
         services = rested(info).services
 
@@ -74,7 +80,9 @@ class InvitationMutations:
             return InvitationPayload(record_id=None, link=None, errors=[user_error(refused)])
         return InvitationPayload(record_id=member_id, link=link, errors=[])
 
-    @strawberry.mutation(description="Invites a member again who has not chosen a password yet.")
+    @strawberry.mutation(
+        description="Invites a member again who has not chosen a password yet.", metadata=does(MEMBER, CREATE)
+    )
     async def resend_invitation(self, info: Info, input: ResendInvitationInput) -> InvitationPayload:
         services = rested(info).services
         try:

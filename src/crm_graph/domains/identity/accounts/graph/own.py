@@ -13,11 +13,14 @@ from crm_graph.domains.identity.accounts.graph.public import AccountPayload
 from crm_graph.domains.identity.accounts.graph.viewer import SESSION_PREFIX
 from crm_graph.domains.workspace.members.graph.mutations import MemberPayload
 from crm_graph.domains.workspace.members.graph.types import Member
+from crm_graph.domains.workspace.members.policy import MEMBER
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import UserError, key_of, perform, user_error
 from crm_graph.graph.reading.sizes import CODE, PASSWORD, sized
+from crm_graph.graph.writes import does
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.ids import decode_id
+from crm_graph.permissions.grants import UPDATE
 
 T = TypeVar("T")
 _PASSWORD = "Your password, once more."  # noqa: S105 - a description
@@ -104,14 +107,15 @@ class RevokeOtherSessionsPayload:
 class OwnMutations:
     """Fields of Mutation."""
 
-    @strawberry.mutation(description="Changes your password. All your other sessions end.")
+    @strawberry.mutation(description="Changes your password. All your other sessions end.", metadata=does(None))
     async def change_password(self, info: Info, input: ChangePasswordInput) -> AccountPayload:
         _, errors = await _tried(operations.change_password(me(info), input.current_password, input.new_password))
         return AccountPayload(errors=errors)
 
     @strawberry.mutation(
         description="Makes a secret for a device that shows codes (TOTP, RFC 6238). It counts once it is confirmed;"
-        " until then a second factor that you have goes on."
+        " until then a second factor that you have goes on.",
+        metadata=does(None),
     )
     async def start_second_factor(self, info: Info, input: StartSecondFactorInput) -> StartSecondFactorPayload:
         made, errors = await _tried(operations.start_second_factor(me(info), input.password, input.code))
@@ -120,23 +124,26 @@ class OwnMutations:
 
     @strawberry.mutation(
         description="Takes the second factor into use: from now on signing in takes a code too. All your other sessions"
-        " end."
+        " end.",
+        metadata=does(None),
     )
     async def confirm_second_factor(self, info: Info, input: ConfirmSecondFactorInput) -> RecoveryCodesPayload:
         codes, errors = await _tried(operations.confirm_second_factor(me(info), input.code))
         return RecoveryCodesPayload(recovery_codes=codes, errors=errors)
 
-    @strawberry.mutation(description="Gives up your second factor. All your other sessions end.")
+    @strawberry.mutation(description="Gives up your second factor. All your other sessions end.", metadata=does(None))
     async def disable_second_factor(self, info: Info, input: ProveSecondFactorInput) -> AccountPayload:
         _, errors = await _tried(operations.disable_second_factor(me(info), input.password, input.code))
         return AccountPayload(errors=errors)
 
-    @strawberry.mutation(description="Makes new recovery codes; those before are void.")
+    @strawberry.mutation(description="Makes new recovery codes; those before are void.", metadata=does(None))
     async def renew_recovery_codes(self, info: Info, input: ProveSecondFactorInput) -> RecoveryCodesPayload:
         codes, errors = await _tried(operations.renew_recovery_codes(me(info), input.password, input.code))
         return RecoveryCodesPayload(recovery_codes=codes, errors=errors)
 
-    @strawberry.mutation(description="Ends one of your sessions; its tokens stop working with the next request.")
+    @strawberry.mutation(
+        description="Ends one of your sessions; its tokens stop working with the next request.", metadata=does(None)
+    )
     async def revoke_session(self, info: Info, input: RevokeSessionInput) -> AccountPayload:
         key = decode_id(SESSION_PREFIX, input.id)
         if key is None:
@@ -145,13 +152,14 @@ class OwnMutations:
         _, errors = await _tried(operations.end_session(me(info), key))
         return AccountPayload(errors=errors)
 
-    @strawberry.mutation(description="Ends all your sessions but the one that asks.")
+    @strawberry.mutation(description="Ends all your sessions but the one that asks.", metadata=does(None))
     async def revoke_other_sessions(self, info: Info) -> RevokeOtherSessionsPayload:
         ended, errors = await _tried(operations.end_other_sessions(me(info)))
         return RevokeOtherSessionsPayload(revoked=ended or 0, errors=errors)
 
     @strawberry.mutation(
-        description="Ends all sessions of a member. For whoever may change members and holds all roles of this one."
+        description="Ends all sessions of a member. For whoever may change members and holds all roles of this one.",
+        metadata=does(MEMBER, UPDATE),
     )
     async def revoke_sessions_of_member(self, info: Info, input: OfMemberInput) -> MemberPayload:
         services = rested(info).services
@@ -163,7 +171,8 @@ class OwnMutations:
 
     @strawberry.mutation(
         description="Removes the second factor of a member who lost it, and ends their sessions. For whoever may"
-        " change members and holds all roles of this one."
+        " change members and holds all roles of this one.",
+        metadata=does(MEMBER, UPDATE),
     )
     async def remove_second_factor_of_member(self, info: Info, input: OfMemberInput) -> MemberPayload:
         services = rested(info).services

@@ -15,6 +15,7 @@ from crm_graph.domains.identity.accounts.sign_in import SecondFactorRequired, Si
 from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.payloads import UserError, UserErrorCode, user_error
 from crm_graph.graph.reading.sizes import CODE, EMAIL, PASSWORD, TOKEN, sized
+from crm_graph.graph.writes import does
 from crm_graph.kernel.errors import BadUserInput, Refused
 
 
@@ -119,7 +120,8 @@ class PublicMutations:
 
     @strawberry.mutation(
         description="Signs in with e-mail address and password. The answer to a wrong password is that to an unknown"
-        " address; too many attempts are RATE_LIMITED."
+        " address; too many attempts are RATE_LIMITED.",
+        metadata=does(None),
     )
     async def sign_in(self, info: Info, input: SignInInput) -> SignInPayload:
         context = rested(info)
@@ -141,7 +143,8 @@ class PublicMutations:
         return _tokens(context, pair)
 
     @strawberry.mutation(
-        description="Gets the next tokens of a session. UNAUTHENTICATED when it was revoked, or the token used before."
+        description="Gets the next tokens of a session. UNAUTHENTICATED when it was revoked, or the token used before.",
+        metadata=does(None),
     )
     async def refresh_session(self, info: Info, input: RefreshSessionInput) -> SignInPayload:
         context = rested(info)
@@ -152,7 +155,8 @@ class PublicMutations:
 
     @strawberry.mutation(
         description="Ends the session of a refresh token; its access tokens stop working with the next request. Done"
-        " as well where there is no such session."
+        " as well where there is no such session.",
+        metadata=does(None),
     )
     async def sign_out(self, info: Info, input: SignOutInput) -> AccountPayload:
         context = rested(info)
@@ -164,7 +168,8 @@ class PublicMutations:
         return AccountPayload(errors=[])
 
     @strawberry.mutation(
-        description="Mails a link to set a new password, where there is an account; the answer is the same in any case."
+        description="Mails a link to set a new password, where there is an account; the answer is the same anyhow.",
+        metadata=does(None),
     )
     async def request_password_reset(self, info: Info, input: RequestPasswordResetInput) -> AccountPayload:
         context = rested(info)
@@ -179,7 +184,8 @@ class PublicMutations:
         return AccountPayload(errors=[])
 
     @strawberry.mutation(
-        description="Sets a new password with a mailed token and ends all sessions of the member. Sign in afterwards."
+        description="Sets a new password with a mailed token and ends all sessions of the member. Sign in afterwards.",
+        metadata=does(None),
     )
     async def reset_password(self, info: Info, input: ResetPasswordInput) -> AccountPayload:
         context = rested(info)
@@ -191,7 +197,7 @@ class PublicMutations:
             return AccountPayload(errors=[user_error(refused)])
         return AccountPayload(errors=[])
 
-    @strawberry.mutation(description="Accepts an invitation: chooses a password, and signs in.")
+    @strawberry.mutation(description="Accepts an invitation: chooses a password, and signs in.", metadata=does(None))
     async def accept_invitation(self, info: Info, input: AcceptInvitationInput) -> SignInPayload:
         context = rested(info)
         try:

@@ -9,6 +9,7 @@ import strawberry
 from crm_graph.domains.identity.clients import model, operations
 from crm_graph.domains.identity.clients.graph.enums import ClientKind, DocumentMode, OnError
 from crm_graph.domains.identity.clients.graph.types import ApiClient
+from crm_graph.domains.identity.clients.policy import API_CLIENT
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import (
     DeletePayload,
@@ -21,6 +22,8 @@ from crm_graph.graph.payloads import (
 )
 from crm_graph.graph.reading.sizes import ROLES, sized
 from crm_graph.graph.records.record import by_key
+from crm_graph.graph.writes import does
+from crm_graph.permissions.grants import CREATE, DELETE, UPDATE
 from crm_graph.work import Work
 
 _NAME = "What it is called, unique in the workspace."
@@ -96,16 +99,20 @@ class ApiClientPayload(Payload):
 class Mutations:
     """Fields of Mutation."""
 
-    @strawberry.mutation(description="Makes a client of the API known.")
+    @strawberry.mutation(description="Makes a client of the API known.", metadata=does(API_CLIENT, CREATE))
     async def create_api_client(self, info: Info, input: CreateApiClientInput) -> ApiClientPayload:
         return await perform(info, ApiClientPayload, lambda work: _create(work, input))
 
-    @strawberry.mutation(description="Changes a client of the API. It is in force everywhere within seconds.")
+    @strawberry.mutation(
+        description="Changes a client of the API. It is in force everywhere within seconds.",
+        metadata=does(API_CLIENT, UPDATE),
+    )
     async def update_api_client(self, info: Info, input: UpdateApiClientInput) -> ApiClientPayload:
         return await perform(info, ApiClientPayload, lambda work: _update(work, input))
 
     @strawberry.mutation(
-        description="Deletes a client of the API with its keys and trusted documents; its tokens stop working."
+        description="Deletes a client of the API with its keys and trusted documents; its tokens stop working.",
+        metadata=does(API_CLIENT, DELETE),
     )
     async def delete_api_client(self, info: Info, input: DeleteApiClientInput) -> DeletePayload:
         return await perform_delete(

@@ -22,6 +22,7 @@ from crm_graph.domains.identity.clients.policy import API_CLIENT
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import UserError, key_of, user_error
 from crm_graph.graph.reading.sizes import sized
+from crm_graph.graph.writes import does
 from crm_graph.kernel.errors import Refused
 from crm_graph.work import UPDATE, Work
 
@@ -80,7 +81,10 @@ class RemoveTrustedDocumentsPayload:
 class Mutations:
     """Fields of Mutation."""
 
-    @strawberry.mutation(description="Trusts documents, all or none: what a build does with its API key.")
+    @strawberry.mutation(
+        description="Trusts documents, all or none: what a build does with its API key.",
+        metadata=does(API_CLIENT, UPDATE),
+    )
     async def push_trusted_documents(self, info: Info, input: PushTrustedDocumentsInput) -> PushTrustedDocumentsPayload:
         check = info.context.port(DocumentCheck)  # type: ignore[type-abstract] # a key, and never made
         try:
@@ -92,7 +96,10 @@ class Mutations:
             return PushTrustedDocumentsPayload(added=[], aliased=[], unchanged=[], errors=[user_error(refused)])
         return _pushed(pushed)
 
-    @strawberry.mutation(description="Trusts documents no more, all or none. It is in force everywhere within seconds.")
+    @strawberry.mutation(
+        description="Trusts documents no more, all or none. It is in force everywhere within seconds.",
+        metadata=does(API_CLIENT, UPDATE),
+    )
     async def remove_trusted_documents(
         self, info: Info, input: RemoveTrustedDocumentsInput
     ) -> RemoveTrustedDocumentsPayload:

@@ -9,10 +9,13 @@ import strawberry
 
 from crm_graph.domains.identity.clients import model, operations
 from crm_graph.domains.identity.clients.graph.types import ApiClient, ApiKey
+from crm_graph.domains.identity.clients.policy import API_KEY
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import Payload, key_of, perform
 from crm_graph.graph.reading.sizes import sized
 from crm_graph.graph.records.record import by_key
+from crm_graph.graph.writes import does
+from crm_graph.permissions.grants import UPDATE
 from crm_graph.work import Work
 
 
@@ -67,7 +70,10 @@ class NewApiKeyPayload(Payload):
 class Mutations:
     """Fields of Mutation."""
 
-    @strawberry.mutation(description="Makes a key of a client. The answer holds its text, which is not shown again.")
+    @strawberry.mutation(
+        description="Makes a key of a client. The answer holds its text, which is not shown again.",
+        metadata=does(API_KEY, UPDATE),
+    )
     async def create_api_key(self, info: Info, input: CreateApiKeyInput) -> NewApiKeyPayload:
         return await _made(
             info,
@@ -76,7 +82,10 @@ class Mutations:
             ),
         )
 
-    @strawberry.mutation(description="Makes a key that follows another one, which goes on for an overlap.")
+    @strawberry.mutation(
+        description="Makes a key that follows another one, which goes on for an overlap.",
+        metadata=does(API_KEY, UPDATE),
+    )
     async def rotate_api_key(self, info: Info, input: RotateApiKeyInput) -> NewApiKeyPayload:
         return await _made(
             info,
@@ -85,7 +94,9 @@ class Mutations:
             ),
         )
 
-    @strawberry.mutation(description="Revokes a key: it stops working with the next request.")
+    @strawberry.mutation(
+        description="Revokes a key: it stops working with the next request.", metadata=does(API_KEY, UPDATE)
+    )
     async def revoke_api_key(self, info: Info, input: RevokeApiKeyInput) -> ApiKeyPayload:
         return await perform(
             info, ApiKeyPayload, lambda work: operations.revoke_api_key(work, key_of(ApiKey, input.id))

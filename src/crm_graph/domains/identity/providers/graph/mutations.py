@@ -9,6 +9,7 @@ import strawberry
 from crm_graph.db.sizes import Items, Letters
 from crm_graph.domains.identity.providers import model, operations
 from crm_graph.domains.identity.providers.graph.types import ClaimOperator, IdentityProvider, MemberIdentity
+from crm_graph.domains.identity.providers.policy import IDENTITY_PROVIDER, MEMBER_IDENTITY
 from crm_graph.domains.identity.providers.rules import MAX_LENGTH, MAX_RULES
 from crm_graph.domains.identity.providers.secret import MAX_SECRET_LENGTH, seal_secret
 from crm_graph.domains.workspace.members.graph.types import Member
@@ -16,6 +17,8 @@ from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import DeletePayload, Payload, field_names, given, key_of, perform, perform_delete
 from crm_graph.graph.reading.sizes import ROLES, sized
 from crm_graph.graph.records.record import by_key
+from crm_graph.graph.writes import does
+from crm_graph.permissions.grants import CREATE, DELETE, UPDATE
 from crm_graph.work import Work
 
 _TEXTS = {
@@ -167,19 +170,21 @@ class MemberIdentityPayload(Payload):
 class Mutations:
     """Fields of Mutation."""
 
-    @strawberry.mutation(description="Trusts an OpenID Connect provider.")
+    @strawberry.mutation(description="Trusts an OpenID Connect provider.", metadata=does(IDENTITY_PROVIDER, CREATE))
     async def create_identity_provider(self, info: Info, input: CreateIdentityProviderInput) -> IdentityProviderPayload:
         return await perform(info, IdentityProviderPayload, lambda work: _create(info, work, input))
 
     @strawberry.mutation(
         description="Changes how far an identity provider is trusted. It is in force everywhere within seconds; one "
-        "that is not `enabled` any more, or does not `acceptTokens`, with the next request."
+        "that is not `enabled` any more, or does not `acceptTokens`, with the next request.",
+        metadata=does(IDENTITY_PROVIDER, UPDATE),
     )
     async def update_identity_provider(self, info: Info, input: UpdateIdentityProviderInput) -> IdentityProviderPayload:
         return await perform(info, IdentityProviderPayload, lambda work: _update(info, work, input))
 
     @strawberry.mutation(
-        description="Deletes an identity provider with all links to it; its tokens stop working. Members stay."
+        description="Deletes an identity provider with all links to it; its tokens stop working. Members stay.",
+        metadata=does(IDENTITY_PROVIDER, DELETE),
     )
     async def delete_identity_provider(self, info: Info, input: DeleteIdentityProviderInput) -> DeletePayload:
         return await perform_delete(
@@ -188,11 +193,16 @@ class Mutations:
             lambda work: operations.delete_provider(work, key_of(IdentityProvider, input.id), input.if_version),
         )
 
-    @strawberry.mutation(description="Makes an account at an identity provider a member, whatever its e-mail address.")
+    @strawberry.mutation(
+        description="Makes an account at an identity provider a member, whatever its e-mail address.",
+        metadata=does(MEMBER_IDENTITY, UPDATE),
+    )
     async def link_member_identity(self, info: Info, input: LinkMemberIdentityInput) -> MemberIdentityPayload:
         return await perform(info, MemberIdentityPayload, lambda work: _link(work, input))
 
-    @strawberry.mutation(description="Takes an account at an identity provider from its member.")
+    @strawberry.mutation(
+        description="Takes an account at an identity provider from its member.", metadata=does(MEMBER_IDENTITY, UPDATE)
+    )
     async def unlink_member_identity(self, info: Info, input: UnlinkMemberIdentityInput) -> DeletePayload:
         return await perform_delete(
             info, input.id, lambda work: operations.unlink_identity(work, key_of(MemberIdentity, input.id))

@@ -12,7 +12,7 @@ from crm_graph.domains.sales.opportunities.graph import Opportunity
 from crm_graph.domains.workspace.members.graph import Member
 from crm_graph.graph.records import roots
 from crm_graph.graph.records.enums import describe
-from crm_graph.graph.records.record import Node, column, extend, money, record, to_many, to_one
+from crm_graph.graph.records.record import SENT, SENT_ONCE, Node, column, money, record, reverse, sent, to_many, to_one
 from crm_graph.graph.records.scalars import Currency
 from crm_graph.graph.records.types import AggregateOf, Connection, Money
 
@@ -36,18 +36,24 @@ describe(
 class Order(Node):
     """What a customer buys: drafted, submitted, approved, shipped, delivered and closed."""
 
-    number: str = column("The order's number, for people; unique in the workspace.")
+    number: str = column(
+        "The order's number, for people; unique in the workspace.", sent(otherwise="`SO-<year>-<running number>`")
+    )
     status: model.OrderStatus = column("Where the order stands; each step is a mutation of its own.")
-    customer: Customer | None = to_one("customer_id", "Who buys.")
-    opportunity: Opportunity | None = to_one("opportunity_id", "The deal that the order came from.")
-    owner: Member | None = to_one("owner_id", "The member who looks after it.")
-    currency: Currency | None = column("The currency of all its amounts.")
+    customer: Customer | None = to_one("customer_id", "Who buys; changes only in DRAFT.", SENT)
+    opportunity: Opportunity | None = to_one("opportunity_id", "The deal that the order came from.", SENT)
+    owner: Member | None = to_one("owner_id", "The member who looks after it.", sent(otherwise="you"))
+    currency: Currency | None = column(
+        "The currency of all its amounts, for good.", sent(update=False, otherwise="the workspace's base currency")
+    )
     subtotal: Money | None = money("subtotal", "currency", "What the lines come to together.")
-    discount_percent: Decimal | None = column("What is taken off the subtotal, in percent.")
+    discount_percent: Decimal | None = column(
+        "What is taken off the subtotal, in percent; changes only in DRAFT.", sent(otherwise="0")
+    )
     total: Money | None = money("total", "currency", "The subtotal less the discount.")
     lines: Connection[OrderLine] = to_many("order_id", "The products that are bought.")
     status_changes: Connection[OrderStatusChange] = to_many("order_id", "The history of its statuses.")
-    ordered_on: date | None = column("The date of the order.")
+    ordered_on: date | None = column("The date of the order.", sent(otherwise="today"))
     submitted_at: datetime | None = column("When it was last submitted; null for one to be revised.")
     approved_at: datetime | None = column("When it was approved.")
     approved_by: Member | None = to_one("approved_by_id", "Who approved it.")
@@ -56,27 +62,26 @@ class Order(Node):
     shipped_at: datetime | None = column("When it was shipped.")
     delivered_at: datetime | None = column("When it reached the customer.")
     closed_at: datetime | None = column("When it was completed.")
-    notes: str | None = column("What else is to be known about it.")
-    external_id: str | None = column("The order's id in the system it came from, unique in the workspace.")
-    version: int = column("Counts the changes; give it as `ifVersion`.")
-    created_at: datetime = column("When the record was made.")
-    updated_at: datetime = column("When the record last changed.")
+    notes: str | None = column("What else is to be known about it.", SENT)
+    external_id: str | None = column("The order's id in the system it came from, unique in the workspace.", SENT)
 
 
-@record("orl", model.OrderLine, policy.ORDER_LINE)
+@record("orl", model.OrderLine, policy.ORDER_LINE, called="line")
 class OrderLine(Node):
     """A product on an order."""
 
-    order: Order | None = to_one("order_id", "The order.")
-    product: Product | None = to_one("product_id", "The product.")
-    description: str | None = column("What is to be known about the product on this order.")
-    quantity: Decimal | None = column("How many units.")
-    unit_price: Money | None = money("unit_price", "currency", "The price of one unit.")
-    discount_percent: Decimal | None = column("What is taken off, in percent.")
+    order: Order | None = to_one("order_id", "The order; it must be in DRAFT to be changed.", SENT_ONCE)
+    product: Product | None = to_one("product_id", "The product.", SENT_ONCE)
+    description: str | None = column("What is to be known about the product on this order.", SENT)
+    quantity: Decimal | None = column("How many units.", sent(otherwise="1"))
+    unit_price: Money | None = money(
+        "unit_price",
+        "currency",
+        "The price of one unit, in the order's currency.",
+        sent(otherwise="the list price", bare=True),
+    )
+    discount_percent: Decimal | None = column("What is taken off, in percent.", sent(otherwise="0"))
     total: Money | None = money("total", "currency", "Quantity times unit price, less the discount.")
-    version: int = column("Counts the changes; give it as `ifVersion`.")
-    created_at: datetime = column("When the record was made.")
-    updated_at: datetime = column("When the record last changed.")
 
 
 @record("osc", model.OrderStatusChange, policy.ORDER_STATUS_CHANGE)
@@ -102,33 +107,10 @@ class Queries:
     orders_aggregate: AggregateOf[Order] = roots.aggregate("Measures over orders.")
 
 
-class CustomerOrders:
-    """Fields that orders add to customers."""
-
-    orders: Connection[Order] = to_many("customer_id", "What the customer ordered.")
-
-
-class OpportunityOrders:
-    """Fields that orders add to opportunities."""
-
-    orders: Connection[Order] = to_many("opportunity_id", "The orders that came from this deal.")
-
-
-class MemberOrders:
-    """Fields that orders add to members."""
-
-    orders: Connection[Order] = to_many("owner_id", "The orders that the member looks after.")
-
-
-class ProductOrders:
-    """Fields that orders add to products."""
-
-    order_lines: Connection[OrderLine] = to_many("product_id", "The lines of orders that sell this product.")
-
-
+_ORDERS = Connection[Order]
 EXTENSIONS = (
-    extend(Customer, CustomerOrders),
-    extend(Opportunity, OpportunityOrders),
-    extend(Member, MemberOrders),
-    extend(Product, ProductOrders),
+    reverse(Customer, "orders", _ORDERS, "customer_id", "What the customer ordered."),
+    reverse(Opportunity, "orders", _ORDERS, "opportunity_id", "The orders that came from this deal."),
+    reverse(Member, "orders", _ORDERS, "owner_id", "The orders that the member looks after."),
+    reverse(Product, "order_lines", Connection[OrderLine], "product_id", "The lines of orders that sell this product."),
 )

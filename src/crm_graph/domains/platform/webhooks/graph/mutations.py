@@ -11,12 +11,15 @@ from crm_graph.domains.platform.webhooks import model, operations
 from crm_graph.domains.platform.webhooks.graph.enums import EndpointStatus
 from crm_graph.domains.platform.webhooks.graph.types import WebhookDelivery, WebhookEndpoint
 from crm_graph.domains.platform.webhooks.operations import Edge
+from crm_graph.domains.platform.webhooks.policy import WEBHOOK_DELIVERY, WEBHOOK_ENDPOINT
 from crm_graph.domains.platform.webhooks.rules import SelectionCheck
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import DeletePayload, Payload, field_names, given, key_of, perform, perform_delete
 from crm_graph.graph.reading.sizes import sized
 from crm_graph.graph.records.record import by_key
 from crm_graph.graph.records.scalars import JSON
+from crm_graph.graph.writes import does
+from crm_graph.permissions.grants import CREATE, DELETE, UPDATE
 from crm_graph.work import Work
 
 _TEXTS = {
@@ -136,7 +139,8 @@ class Mutations:
 
     @strawberry.mutation(
         description="Tells events to an address from now on. The answer holds the signing secret, which is not shown "
-        "again."
+        "again.",
+        metadata=does(WEBHOOK_ENDPOINT, CREATE),
     )
     async def create_webhook_endpoint(self, info: Info, input: CreateWebhookEndpointInput) -> WebhookSecretPayload:
         return await _secret(
@@ -145,7 +149,8 @@ class Mutations:
 
     @strawberry.mutation(
         description="Changes a webhook endpoint, whose roles you must hold. One that becomes ACTIVE goes on where it "
-        "was: what happened in between is told."
+        "was: what happened in between is told.",
+        metadata=does(WEBHOOK_ENDPOINT, UPDATE),
     )
     async def update_webhook_endpoint(self, info: Info, input: UpdateWebhookEndpointInput) -> WebhookEndpointPayload:
         leave_out = ("id", "if_version")
@@ -162,7 +167,9 @@ class Mutations:
             ),
         )
 
-    @strawberry.mutation(description="Deletes a webhook endpoint with all of its deliveries.")
+    @strawberry.mutation(
+        description="Deletes a webhook endpoint with all of its deliveries.", metadata=does(WEBHOOK_ENDPOINT, DELETE)
+    )
     async def delete_webhook_endpoint(self, info: Info, input: DeleteWebhookEndpointInput) -> DeletePayload:
         return await perform_delete(
             info,
@@ -171,7 +178,8 @@ class Mutations:
         )
 
     @strawberry.mutation(
-        description="Makes a new signing secret. For the overlap each request has two signatures, one by the old one."
+        description="Makes a new signing secret. For the overlap each request has two signatures, one by the old one.",
+        metadata=does(WEBHOOK_ENDPOINT, UPDATE),
     )
     async def rotate_webhook_endpoint_secret(
         self, info: Info, input: RotateWebhookEndpointSecretInput
@@ -183,7 +191,10 @@ class Mutations:
             ),
         )
 
-    @strawberry.mutation(description="Sends a test request, `WebhookPing`, to an ACTIVE endpoint.")
+    @strawberry.mutation(
+        description="Sends a test request, `WebhookPing`, to an ACTIVE endpoint.",
+        metadata=does(WEBHOOK_ENDPOINT, UPDATE),
+    )
     async def ping_webhook_endpoint(self, info: Info, input: PingWebhookEndpointInput) -> WebhookDeliveryPayload:
         return await perform(
             info, WebhookDeliveryPayload, lambda work: operations.ping(work, key_of(WebhookEndpoint, input.id))
@@ -191,7 +202,8 @@ class Mutations:
 
     @strawberry.mutation(
         description="Tells an endpoint again what happened after a position of the event log, each event with the "
-        "`webhook-id` that it had, and with the permissions of now."
+        "`webhook-id` that it had, and with the permissions of now.",
+        metadata=does(WEBHOOK_ENDPOINT, UPDATE),
     )
     async def replay_webhook_endpoint(self, info: Info, input: ReplayWebhookEndpointInput) -> WebhookEndpointPayload:
         return await perform(
@@ -200,7 +212,10 @@ class Mutations:
             lambda work: operations.replay(work, key_of(WebhookEndpoint, input.id), input.after),
         )
 
-    @strawberry.mutation(description="Sends a request again that was delivered, dropped or given up.")
+    @strawberry.mutation(
+        description="Sends a request again that was delivered, dropped or given up.",
+        metadata=does(WEBHOOK_DELIVERY, UPDATE),
+    )
     async def redeliver_webhook_delivery(
         self, info: Info, input: RedeliverWebhookDeliveryInput
     ) -> WebhookDeliveryPayload:

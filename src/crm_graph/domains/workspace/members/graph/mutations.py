@@ -6,10 +6,13 @@ import strawberry
 
 from crm_graph.domains.workspace.members import model, operations
 from crm_graph.domains.workspace.members.graph.types import Member, Team
+from crm_graph.domains.workspace.members.policy import MEMBER
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import Payload, field_names, given, key_of, new_key, perform, refer
 from crm_graph.graph.reading.sizes import ROLES, sized
 from crm_graph.graph.records.record import by_key
+from crm_graph.graph.writes import does
+from crm_graph.permissions.grants import CREATE, UPDATE
 from crm_graph.work import Work
 
 
@@ -78,15 +81,17 @@ class MemberPayload(Payload):
 class Mutations:
     """Fields of Mutation."""
 
-    @strawberry.mutation(description="Adds a member to the workspace.")
+    @strawberry.mutation(description="Adds a member to the workspace.", metadata=does(MEMBER, CREATE))
     async def create_member(self, info: Info, input: CreateMemberInput) -> MemberPayload:
         return await perform(info, MemberPayload, lambda work: _create(work, input))
 
-    @strawberry.mutation(description="Changes a member's name, e-mail address, team or manager.")
+    @strawberry.mutation(
+        description="Changes a member's name, e-mail address, team or manager.", metadata=does(MEMBER, UPDATE)
+    )
     async def update_member(self, info: Info, input: UpdateMemberInput) -> MemberPayload:
         return await perform(info, MemberPayload, lambda work: _update(work, input))
 
-    @strawberry.mutation(description="Replaces a member's roles.")
+    @strawberry.mutation(description="Replaces a member's roles.", metadata=does(MEMBER, "setRoles"))
     async def set_member_roles(self, info: Info, input: SetMemberRolesInput) -> MemberPayload:
         return await perform(
             info, MemberPayload, lambda work: operations.set_member_roles(work, key_of(Member, input.id), input.roles)
@@ -94,7 +99,8 @@ class Mutations:
 
     @strawberry.mutation(
         description="Keeps a member from signing in; their tokens stop working at once. You must hold all of their"
-        " roles."
+        " roles.",
+        metadata=does(MEMBER, "suspend"),
     )
     async def suspend_member(self, info: Info, input: SuspendMemberInput) -> MemberPayload:
         return await perform(
@@ -103,7 +109,10 @@ class Mutations:
             lambda work: operations.suspend_member(work, key_of(Member, input.id), input.if_version),
         )
 
-    @strawberry.mutation(description="Lets a suspended member sign in again. You must hold all of their roles.")
+    @strawberry.mutation(
+        description="Lets a suspended member sign in again. You must hold all of their roles.",
+        metadata=does(MEMBER, "reactivate"),
+    )
     async def reactivate_member(self, info: Info, input: ReactivateMemberInput) -> MemberPayload:
         return await perform(
             info,

@@ -12,6 +12,7 @@ from crm_graph.domains.workspace.members.policy import ROLE
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import DeletePayload, UserError, perform, perform_delete
 from crm_graph.graph.reading.sizes import sized
+from crm_graph.graph.writes import does
 from crm_graph.kernel.errors import Forbidden
 from crm_graph.permissions.definitions import scopes_of
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE, FieldGrant, Grant, Level
@@ -196,7 +197,7 @@ class RoleQueries:
 class RoleMutations:
     """Fields of Mutation."""
 
-    @strawberry.mutation(description="Defines a role of the workspace.")
+    @strawberry.mutation(description="Defines a role of the workspace.", metadata=does(ROLE, CREATE))
     async def create_role(self, info: Info, input: CreateRoleInput) -> RolePayload:
         definition = _definition(input.grants)
         return await perform(
@@ -206,7 +207,8 @@ class RoleMutations:
         )
 
     @strawberry.mutation(
-        description="Changes a role: in force with the next request, and the next event of a subscription."
+        description="Changes a role: in force with the next request, and the next event of a subscription.",
+        metadata=does(ROLE, UPDATE),
     )
     async def update_role(self, info: Info, input: UpdateRoleInput) -> RolePayload:
         definition = None if input.grants is None else _definition(input.grants)
@@ -219,7 +221,10 @@ class RoleMutations:
 
         return await perform(info, RolePayload, operation)  # type: ignore[type-var] # see above
 
-    @strawberry.mutation(description="Deletes a role that nobody has; a built-in one goes back to how it came.")
+    @strawberry.mutation(
+        description="Deletes a role that nobody has; a built-in one goes back to how it came.",
+        metadata=does(ROLE, DELETE),
+    )
     async def delete_role(self, info: Info, input: DeleteRoleInput) -> DeletePayload:
         return await perform_delete(
             info,

@@ -6,6 +6,7 @@ import strawberry
 
 from crm_graph.domains.workspace.members import model, teams
 from crm_graph.domains.workspace.members.graph.types import Member, Team
+from crm_graph.domains.workspace.members.policy import TEAM
 from crm_graph.graph.context import Info
 from crm_graph.graph.payloads import (
     DeletePayload,
@@ -20,6 +21,8 @@ from crm_graph.graph.payloads import (
 )
 from crm_graph.graph.reading.sizes import sized
 from crm_graph.graph.records.record import by_key
+from crm_graph.graph.writes import does
+from crm_graph.permissions.grants import CREATE, DELETE, UPDATE
 from crm_graph.work import Work
 
 
@@ -66,15 +69,19 @@ class TeamPayload(Payload):
 class TeamMutations:
     """Fields of Mutation."""
 
-    @strawberry.mutation(description="Sets up a team.")
+    @strawberry.mutation(description="Sets up a team.", metadata=does(TEAM, CREATE))
     async def create_team(self, info: Info, input: CreateTeamInput) -> TeamPayload:
         return await perform(info, TeamPayload, lambda work: _create(work, input))
 
-    @strawberry.mutation(description="Renames a team, moves it in the tree, or gives it another manager.")
+    @strawberry.mutation(
+        description="Renames a team, moves it in the tree, or gives it another manager.", metadata=does(TEAM, UPDATE)
+    )
     async def update_team(self, info: Info, input: UpdateTeamInput) -> TeamPayload:
         return await perform(info, TeamPayload, lambda work: _update(work, input))
 
-    @strawberry.mutation(description="Dissolves a team without members and without teams below it.")
+    @strawberry.mutation(
+        description="Dissolves a team without members and without teams below it.", metadata=does(TEAM, DELETE)
+    )
     async def delete_team(self, info: Info, input: DeleteTeamInput) -> DeletePayload:
         return await perform_delete(
             info, input.id, lambda work: teams.delete_team(work, key_of(Team, input.id), input.if_version)

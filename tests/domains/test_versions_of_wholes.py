@@ -160,6 +160,7 @@ CASES = (
                 "stage",
             ),
             Step("updateStage", part(probability=6), 4),
+            Step("moveStage", part(position=7), 7),
             Step("deleteStage", part(), 4),
         ),
         ("updatePipeline", whole(name="x")),

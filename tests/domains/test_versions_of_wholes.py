@@ -156,7 +156,7 @@ CASES = (
                     "kind": "OPEN",
                     "probability": 5,
                 },
-                5,
+                6,
                 "stage",
             ),
             Step("updateStage", part(probability=6), 4),

@@ -36,8 +36,8 @@ from crm_graph.api.transport.negotiation import HTML, JSON, choose
 from crm_graph.api.transport.protocol import GraphQLProtocol
 from crm_graph.api.transport.websocket import WebSocketEndpoint
 from crm_graph.api.webhooks.deliverer import Deliverer
-from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database, PoolSettings
+from crm_graph.db.revisions import require_current
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.domains.identity.accounts.outbox import RESET_REQUEST, Outbox
 from crm_graph.domains.identity.accounts.resets import answer_request
@@ -57,56 +57,25 @@ from crm_graph.graph.reading.pages import PageLimits
 from crm_graph.graph.records.filter_limits import FilterLimits
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.authenticate import Authenticator, Resolver
+from crm_graph.identity.installation import Installation, make_services
 from crm_graph.identity.mailer import Mailer
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.origin import is_one_of, parse_networks
 from crm_graph.identity.services import Services
-from crm_graph.identity.tokens import TokenAuthority
 from crm_graph.jobs.worker import Outcomes, Worker
 from crm_graph.kernel.errors import RateLimited, Unauthenticated
 from crm_graph.kernel.settings import Settings
-from crm_graph.permissions.compiler import AccessCompiler
-from crm_graph.vault.master import MasterKeys
-from crm_graph.vault.service import KeyService
-from crm_graph.vault.vault import Vault
 
 UNMETERED = frozenset({"/health", "/ready"})
 """What is asked by whoever keeps the process alive, and must be answered while others ask too much."""
 
 
 @dataclass(frozen=True, slots=True)
-class Installation:
-    """What a process is given to run on: addresses and secrets; the newest secret first."""
+class Nearby:
+    """What `dev` does for its own machine: the only hosts that are answered, and the token that its pages are shown."""
 
-    url: str
-    secrets: Sequence[bytes]
-    read_url: str | None = None
-    pool_url: str | None = None
-    key_service: KeyService | None = None
-    """What wraps the keys of workspaces; None derives it from the secrets."""
-    retired_secrets: Sequence[bytes] = ()
-    """Secrets that only verify what the audit trail sealed under them."""
-    demo_token: Callable[[], str | None] = lambda: None
-    hosts: Hosts | None = None
-    """In `dev`, the only hosts that are answered; who is near is shown the token, and `/metrics` without one."""
-
-
-def authority(installation: Installation, settings: Settings) -> TokenAuthority:
-    """Return the authority that signs and checks this installation's tokens."""
-    issuer = settings.issuer or settings.public_url.rstrip("/") or "crm-graph"
-    return TokenAuthority(installation.secrets, issuer, settings.audience, key_days=settings.key_days)
-
-
-def make_vault(installation: Installation, settings: Settings, database: Database) -> Vault:
-    """Return the vault of a process."""
-    service = installation.key_service or MasterKeys.of({}, installation.secrets)
-    return Vault(service, database, settings.vault_cache_ms, settings.vault_workspaces)
-
-
-def make_services(installation: Installation, settings: Settings, database: Database) -> Services:
-    """Return what a process has for identity."""
-    vault = make_vault(installation, settings, database)
-    return Services(authority(installation, settings), database, installation.secrets, vault, settings)
+    hosts: Hosts
+    token: Callable[[], str | None] = lambda: None
 
 
 def chainer(installation: Installation, settings: Settings, schema: BuiltSchema) -> Chainer:
@@ -150,8 +119,9 @@ def make_sealer(services: Services) -> CursorSealer:
 def make_worker(schema: BuiltSchema, services: Services, outcomes: Outcomes | None = None) -> Worker:
     """Return what runs the jobs of an installation."""
     outcomes = outcomes or Outcomes()
-    compiler = AccessCompiler(schema.policies, schema.vocabulary.inherent)
-    runner = Runner(services, {EXPORT: Exporter(services, schema.registry, compiler, make_sealer(services))}, outcomes)
+    runner = Runner(
+        services, {EXPORT: Exporter(services, schema.registry, schema.compiler(), make_sealer(services))}, outcomes
+    )
     return Worker(services.database, services.settings, runner.tasks(), chores(services), SCHEDULES, outcomes)
 
 
@@ -253,13 +223,22 @@ async def running_engine(
 
 
 class Application:
-    """The ASGI application with its life cycle. `max_open` is how many connections the process has files for."""
+    """The ASGI application with its life cycle. `max_open` is how many connections the process has files for;
+    `nearby` is given by `dev` alone, where who is near is shown the token, and `/metrics` without one."""
 
-    def __init__(self, installation: Installation, settings: Settings, max_open: int | None = None) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        settings: Settings,
+        max_open: int | None = None,
+        nearby: Nearby | None = None,
+    ) -> None:
         check_settings(settings)
         self.connections = Connections(settings, max_open)
         self._installation = installation
         self._settings = settings
+        self._nearby = nearby
+        self._hosts = None if nearby is None else nearby.hosts
         self._engine: Engine | None = None
         self._http: GraphQLEndpoint | None = None
         self._websocket: WebSocketEndpoint | None = None
@@ -269,8 +248,9 @@ class Application:
 
     def protocol(self, **uvicorn: Any) -> GraphQLProtocol:
         """Return the protocol of a new connection, for uvicorn: GraphQL requests do not pass through ASGI."""
-        hosts = self._installation.hosts
-        return GraphQLProtocol(lambda: self._http, b"/graphql", self._body_limit, self.connections, hosts, **uvicorn)
+        return GraphQLProtocol(
+            lambda: self._http, b"/graphql", self._body_limit, self.connections, self._hosts, **uvicorn
+        )
 
     def socket_protocol(self, **uvicorn: Any) -> SocketProtocol:
         """Return the protocol of a connection that becomes a WebSocket, for uvicorn."""
@@ -284,7 +264,7 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as ASGI: GraphQL requests directly, all else through Starlette's router."""
-        hosts = self._installation.hosts
+        hosts = self._hosts
         if hosts is not None and scope["type"] != "lifespan" and not hosts.allow(scope["headers"]):
             await Response(MISDIRECTED, 421, media_type="text/plain")(scope, receive, send)
             return
@@ -368,13 +348,13 @@ class Application:
         return RedirectResponse("/graphql", 307)
 
     async def _page(self, request: Request) -> Response:
-        token = self._installation.demo_token() if self._is_near(request) else None
+        token = self._nearby.token() if self._nearby is not None and self._is_near(request) else None
         return graphiql.response(endpoint="/graphql", subscription_url="/graphql", token=token, examples=EXAMPLES)
 
     def _is_near(self, request: Request) -> bool:
         """Return whether a request to `dev` comes from this very machine."""
         peer = request.client.host if request.client is not None else None
-        return self._installation.hosts is not None and is_near(request.headers.get("host"), peer)
+        return self._hosts is not None and is_near(request.headers.get("host"), peer)
 
     async def _socket(self, websocket: object) -> None:
         assert self._websocket is not None

@@ -92,6 +92,8 @@ class Work:
     noted: dict[tuple[str, str, str], None] = field(default_factory=dict)
     """The audited reads of operations, by type, GraphQL field and id: the edge writes them down before it answers."""
     wholes: Wholes = field(default_factory=Wholes)
+    turns: set[tuple[str, str]] = field(default_factory=set)
+    """The records that operations of a batch are about."""
     _directory_touched: bool = False
     _held: set[tuple[str, str]] = field(default_factory=set)
     quotas: Quotas | None = None
@@ -179,6 +181,13 @@ class Work:
                 if not await self.session.fetch(statement, {**self.viewer.binds, "id": values[column]}):
                     raise Refused("NOT_FOUND", f"There is no such {words(policy.type)}.", (camel(column),))
 
+    def take_turn(self, policy: Policy, id_: str) -> None:
+        """Note that an operation is about a record. Raises Refused INVALID where another one of the same batch is: each
+        would know nothing of the other."""
+        if (policy.type, id_) in self.turns:
+            raise Refused("INVALID", f"Another input of this batch is about this {words(policy.type)}.", ("id",))
+        self.turns.add((policy.type, id_))
+
     async def together(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:
         """Run operations of this unit of work side by side, so that what they ask at the same step is one statement
         (`db/together.py`); return what each returned or raised, in their order."""
@@ -193,7 +202,7 @@ class Work:
     async def attempt(self) -> AsyncIterator[Attempt]:
         """Lend a unit of work within this one: what it does is taken back, unless it is kept."""
         session, begun = self.session, len(self.session.finishing)
-        attempt = Attempt(replace(self, facts={}, wholes=Wholes(), _directory_touched=False, _held=set()))
+        attempt = Attempt(replace(self, facts={}, wholes=Wholes(), turns=set(), _directory_touched=False, _held=set()))
         async with session.savepoint() as savepoint:
             yield attempt
             if attempt.kept:

@@ -14,8 +14,9 @@ from starlette.types import Message
 from crm_graph.api.engine import Engine
 from crm_graph.api.transport.http import GraphQLEndpoint
 from crm_graph.api.transport.incoming import Incoming
-from crm_graph.app import Installation, running_engine
+from crm_graph.app import running_engine
 from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.identity.installation import Installation
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.settings import Settings
 from tests.events.live import Live

@@ -20,8 +20,9 @@ import asyncpg
 from crm_graph.api.body import Answer, GraphQLRequest, parse_json, parse_request
 from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
-from crm_graph.app import Installation, running_engine
+from crm_graph.app import running_engine
 from crm_graph.db import embedded
+from crm_graph.identity.installation import Installation
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.settings import Settings
 from tests.security.documents import WORST, Worst

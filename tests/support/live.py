@@ -11,8 +11,9 @@ import asyncpg
 
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.engine import Engine
-from crm_graph.app import Installation, running_engine
+from crm_graph.app import running_engine
 from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.identity.installation import Installation
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.settings import Settings
 from tests.support.database import clone, log_settled

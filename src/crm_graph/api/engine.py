@@ -62,7 +62,6 @@ from crm_graph.identity.viewer import Viewer
 from crm_graph.jobs.worker import Outcomes
 from crm_graph.kernel.errors import RequestError, Unauthenticated
 from crm_graph.kernel.ids import encode_id, new_id
-from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.work import Work
 
 log = logging.getLogger(__name__)
@@ -109,7 +108,7 @@ class Engine:
         self.authenticator = authenticator
         self.services = services
         self.settings = settings = services.settings
-        self.access = AccessCompiler(schema.policies, schema.vocabulary.inherent)
+        self.access = schema.compiler()
         self._sealer = sealer
         self._clock = services.clock
         self._proxies = parse_networks(settings.trusted_proxies)

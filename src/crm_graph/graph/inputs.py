@@ -18,7 +18,8 @@ from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.db.rules import defaults_of
 from crm_graph.db.sizes import Items
-from crm_graph.graph.payloads import MoneyInput, key_of
+from crm_graph.graph.keys import key_named
+from crm_graph.graph.payloads import MoneyInput
 from crm_graph.graph.reading.sizes import SIZE_KEY, column_size
 from crm_graph.graph.records.record import (
     SENT,
@@ -35,7 +36,7 @@ from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.money import round_amount
 from crm_graph.kernel.naming import sentence
 from crm_graph.refusals import below, one_currency
-from crm_graph.work import Sent
+from crm_graph.work import Sent, Work
 
 _MAYBE: Any = strawberry.Maybe
 _LIST: Any = list
@@ -106,7 +107,7 @@ def _fields(
             if required is None:
                 required = not record.table.c[_column(each, spec)].nullable and not writing.otherwise
             yield _input_field(name, each, spec, record, registry, optional=False, required=required)
-        elif how == "update" and writing.update:
+        elif (how == "update" and writing.update) or (how == "upsert" and writing.create and writing.update):
             yield _input_field(name, each, spec, record, registry, optional=True, required=False)
 
 
@@ -197,6 +198,7 @@ _ABOUT = {
     "create": "A new {what}.",
     "part": "{One} that comes with what it is part of.",
     "update": "Changes to {one}; what is left out stays, null clears.",
+    "upsert": "{One} to change, or to make where there is none; what is left out stays.",
     "delete": "{One} to delete.",
     "remove": "{One} to take off what it is part of.",
     "transition": "{One} to {verb}.",
@@ -215,10 +217,14 @@ def input_type(name: str, how: str, verb: str, about: str, record: Record, field
         annotations[attribute] = annotation
         namespace[attribute] = strawberry.field(description=description, **options)
 
-    if how == "create":
+    if how == "upsert":
+        name_it = "".join(f" or `{key}:...`" for key in record.keys)
+        add("id", strawberry.ID, f"Which {what}: an id of it, made by the client if need be,{name_it}.")
+        add("if_version", int | None, f"Refuse if the {what} is at another version.", default=None)
+    elif how == "create":
         add("id", strawberry.ID | None, f"An id made by the client, `{record.prefix}_` and a UUIDv7.", default=None)
     elif how != "part":
-        add("id", strawberry.ID, f"The {what}.")
+        add("id", strawberry.ID, f"The {what}{_or_key(record)}.")
         add("if_version", int | None, f"Refuse if the {what} is at another version.", default=None)
     for each in fields:
         options: dict[str, Any] = {} if each.required or each.optional else {"default": each.default}
@@ -230,7 +236,11 @@ def input_type(name: str, how: str, verb: str, about: str, record: Record, field
     return strawberry.input(type(name, (), namespace), name=name, description=description)
 
 
-def sent_of(input_: Any, fields: Sequence[InputField], record: Record) -> Sent:
+def _or_key(record: Record) -> str:
+    return f": its id, or {' or '.join(f'`{key}:...`' for key in record.keys)}" if record.keys else ""
+
+
+async def sent_of(work: Work, input_: Any, fields: Sequence[InputField], record: Record) -> Sent:
     """Return what a client sent, an explicit null of an update included. A value that is the field's default anyway
     writes nothing, nor does naming the whole that a part is added to. Raises Refused: REQUIRED for a null where there
     must be a value, NOT_FOUND for what is no id of its type, INVALID for amounts in two currencies that share one."""
@@ -242,7 +252,7 @@ def sent_of(input_: Any, fields: Sequence[InputField], record: Record) -> Sent:
         if value is None:
             continue
         if each.parts is not None:
-            parts[each.attribute] = [_part(each, place, part) for place, part in enumerate(value)]
+            parts[each.attribute] = await _parts(work, each, value)
             continue
         value = value.value if isinstance(value, strawberry.Some) else value
         if value is None and each.kept:
@@ -258,16 +268,20 @@ def sent_of(input_: Any, fields: Sequence[InputField], record: Record) -> Sent:
                 raise Refused("INVALID", one_currency(record.words), (each.attribute, "currency"))
             values |= money
         elif each.target is not None and value is not None:
-            values[each.column] = key_of(each.target, value, to_camel_case(each.attribute))
+            values[each.column] = await key_named(work, each.target, value, to_camel_case(each.attribute))
         else:
             values[each.column] = value.value if isinstance(value, Enum) else value
     return Sent(values, tuple(names), parts)
 
 
-def _part(each: InputField, place: int, input_: Any) -> Sent:
+async def _parts(work: Work, each: InputField, inputs: Sequence[Any]) -> list[Sent]:
+    """Return what was sent of the parts that come with a new record."""
     assert each.parts is not None
-    with below(to_camel_case(each.attribute), place):
-        return sent_of(input_, each.parts.fields, each.parts.record)
+    found = []
+    for place, input_ in enumerate(inputs):
+        with below(to_camel_case(each.attribute), place):
+            found.append(await sent_of(work, input_, each.parts.fields, each.parts.record))
+    return found
 
 
 def _money(each: InputField, spec: MoneySpec, value: Any) -> Mapping[str, Any]:
@@ -277,3 +291,12 @@ def _money(each: InputField, spec: MoneySpec, value: Any) -> Mapping[str, Any]:
     if value is not None:
         return {spec.amount: round_amount(value.amount), spec.currency: value.currency}
     return {spec.amount: None} if each.keeps_currency else {spec.amount: None, spec.currency: None}
+
+
+def placed(refused: Refused, fields: Sequence[InputField]) -> Refused:
+    """Return a refusal with the path of the input that it is about: a column's is that of the field that has it."""
+    if len(refused.field) == 1 and refused.code in {"INVALID", "REQUIRED"}:
+        place = next((each.places[refused.field[0]] for each in fields if refused.field[0] in each.places), None)
+        if place is not None:
+            return Refused(refused.code, refused.message, place)
+    return refused

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.domains.identity.accounts.model import SignInMethod
+from crm_graph.domains.identity.accounts.enums import SignInMethod
 from crm_graph.domains.identity.accounts.sessions import start_session
 from crm_graph.domains.identity.clients.operations import MAX_LIVE_KEYS
 from crm_graph.graph.schema.build import BuiltSchema

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crm_graph.domains.identity.accounts.model import SignInMethod
+from crm_graph.domains.identity.accounts.enums import SignInMethod
 from crm_graph.domains.identity.accounts.sessions import (
     refresh_session,
     revoke_by_refresh_token,

@@ -14,12 +14,13 @@ from click.testing import CliRunner
 
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.engine import Engine
-from crm_graph.app import Installation, running_engine
-from crm_graph.cli.data.exporting import _export
-from crm_graph.cli.operating.auditing import audit
+from crm_graph.app import running_engine
+from crm_graph.cli.commands.audit import audit
+from crm_graph.cli.data.exporting import export_file
 from crm_graph.cli.place import Place
 from crm_graph.db.session import ReadSession
 from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.identity.installation import Installation
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.secrets import load_secrets
 from crm_graph.identity.tokens import Claims
@@ -222,7 +223,7 @@ async def test_a_subscription_writes_each_event_down(office: Office, executor: s
 
 
 async def _exported(office: Office, out: Path | None, columns: list[str] | None = None) -> int:
-    return await _export(Place(None, office.url), "customer", "csv", out, columns, False, None, ROLE, "demo")
+    return await export_file(Place(None, office.url), "customer", "csv", out, columns, False, None, ROLE, "demo")
 
 
 async def _newest(office: Office, type_: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from crm_graph.api.oauth import forms
 from crm_graph.db.session import Session
 from crm_graph.domains.identity.accounts.browsers import start_browser
-from crm_graph.domains.identity.accounts.model import SignInMethod
+from crm_graph.domains.identity.accounts.enums import SignInMethod
 from crm_graph.domains.identity.accounts.session_rows import Source
 from crm_graph.domains.identity.providers.directory import PREFIX, Provider, find_provider, prove_link
 from crm_graph.domains.identity.providers.events import MemberSignedInWithProvider

@@ -1,11 +1,14 @@
-"""Members as the command line sees them: by e-mail or by role, to make tokens and lists."""
+"""Members and clients as the command line sees them: by e-mail, role or name, to make tokens and lists."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crm_graph.cli.opening import find_workspace, opened
+from crm_graph.cli.place import Place
 from crm_graph.db.pool import Database
 from crm_graph.db.statements import Statement
+from crm_graph.domains.identity.clients.directory import list_clients
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.permissions.roles import BUILT_IN
 
@@ -39,6 +42,12 @@ async def list_accounts(database: Database, workspace_id: str) -> list[Account]:
     return [Account(row["id"], row["name"], row["email"], row["status"], tuple(row["roles"])) for row in rows]
 
 
+async def accounts_of(place: Place, workspace: str | None) -> list[Account]:
+    """Return the members of a workspace by its short name, oldest first. Raises OperatorError."""
+    async with opened(place) as database:
+        return await list_accounts(database, await find_workspace(database, workspace))
+
+
 async def demo_accounts(database: Database, workspace_id: str) -> list[Account]:
     """Return one active account of each role, in the order of the roles, for the banner."""
     accounts = [each for each in await list_accounts(database, workspace_id) if each.status == "ACTIVE"]
@@ -67,3 +76,12 @@ async def find_account(database: Database, workspace_id: str, email: str | None,
             f"make one: `crm-graph user create --email {role}@example.com --role {role}`",
         )
     return found
+
+
+async def find_client_id(database: Database, workspace_id: str, name: str) -> str:
+    """Return the id of a client by its name. Raises OperatorError naming those there are."""
+    clients = await list_clients(database.primary_reader(), workspace_id)
+    if name not in clients:
+        known = f"there are: {', '.join(clients)}" if clients else f"make it: `crm-graph client create {name}`"
+        raise OperatorError(f"there is no API client {name!r}", known)
+    return clients[name][0]

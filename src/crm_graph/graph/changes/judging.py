@@ -20,7 +20,8 @@ from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 
 from crm_graph.db.base import table_of
 from crm_graph.db.statements import Statement, compile_for_many
-from crm_graph.events.log import Event, EventRow
+from crm_graph.events.log import Event
+from crm_graph.events.model import EventRow
 from crm_graph.graph.changes.related import Related, related_of
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.reading.filters import EVERYTHING, Form, Normaliser, predicate

@@ -21,7 +21,7 @@ from datetime import datetime
 from typing import Any, TypeVar, dataclass_transform
 
 import strawberry
-from sqlalchemy import Table
+from sqlalchemy import Table, UniqueConstraint
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import StrawberryObjectDefinition
@@ -267,6 +267,8 @@ class Record:
     """What a payload calls it: `line`."""
     columns: dict[str, RecordColumn] = field(default_factory=dict)
     edges: dict[str, RecordEdge] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    """The fields of which no two records have the same value, by name, with their columns."""
 
     def __repr__(self) -> str:
         return f"Record({self.name})"
@@ -319,11 +321,14 @@ class Record:
 
     def add_columns(self) -> None:
         """Note the columns behind the fields. Called when the type is complete, extensions included."""
+        self.keys = {}
         self.columns = {"id": RecordColumn("id", "id", "id")}
         for name, (each, spec) in self.specs().items():
             match spec:
                 case ColumnSpec(of):
                     self._add(name, of or each.python_name, name)
+                    if self._is_unique(of or each.python_name):
+                        self.keys[name] = of or each.python_name
                 case MoneySpec(amount, currency):
                     self._add(name, amount, name)
                     shared = self.table.c[amount].nullable and self._amounts_in(currency) > 1
@@ -336,6 +341,13 @@ class Record:
     def keeps_currency(self, currency: str) -> bool:
         """Return whether a currency column holds one without an amount, or with another amount than one."""
         return not self.table.c[currency].nullable or self._amounts_in(currency) > 1
+
+    def _is_unique(self, column: str) -> bool:
+        """Return whether no two records of a workspace have the same value in a column."""
+        return any(
+            isinstance(each, UniqueConstraint) and [of.name for of in each.columns] == ["workspace_id", column]
+            for each in self.table.constraints
+        )
 
     def _amounts_in(self, currency: str) -> int:
         """Return how many amounts share a currency column."""

@@ -28,6 +28,7 @@ from crm_graph.graph.schema.derive import (
     watch_arguments,
 )
 from crm_graph.graph.writes import bind_writes
+from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.permissions.definitions import Vocabulary
 from crm_graph.permissions.policy import Policy
 
@@ -72,6 +73,11 @@ class BuiltSchema:
     policies: tuple[Policy, ...]
     vocabulary: Vocabulary
     slices: tuple[Slice, ...] = field(default_factory=tuple)
+
+    def compiler(self) -> AccessCompiler:
+        """Return what compiles the access of viewers to this schema. Whoever acts as a member has it from here, so that
+        every door opens on the same."""
+        return AccessCompiler(self.policies, self.vocabulary.inherent)
 
     @property
     def public(self) -> frozenset[str]:

@@ -95,7 +95,7 @@ def input_of(error: asyncpg.PostgresError) -> tuple[str, ...]:
     """Return the input field that a constraint is about: its last column, camel-cased as the API spells it."""
     detail = str(getattr(error, "detail", "") or "")
     inside = detail.partition("(")[2].partition(")")[0]
-    last = inside.split(", ")[-1].removeprefix("lower(") if inside else ""
+    last = inside.split(", ")[-1].removeprefix("lower(").strip('"') if inside else ""
     return (camel(last),) if last else ()
 
 

@@ -204,6 +204,12 @@ class Work:
             await savepoint.undo()
             del session.finishing[begun:]
 
+    async def in_turn(self, policy: Policy) -> None:
+        """Wait, in a batch, for the operations of the same kind that come before: those that read what others of them
+        write go through one after another, as locks have them do it between transactions. Called before any read."""
+        if self.session.together is not None:
+            await self.session.together.turn(policy.type)
+
     async def alone(self, policy: Policy | None = None, id_: str | None = None) -> None:
         """Hold a row until this unit of work ends: those that check and then write go through one after another. By
         default the workspace's, for what is checked over all of it; else that of what is counted, a member's jobs say.
@@ -212,6 +218,8 @@ class Work:
         """
         table, key = ("workspace", self.viewer.workspace_id) if policy is None else (policy.table.name, id_)
         assert key is not None
+        if self.session.together is not None:
+            await self.session.together.turn((table, key))
         if (table, key) in self._held:
             return
         if not await self.session.fetch(hold_row(table), {**self.viewer.binds, "id": key}):

@@ -66,6 +66,7 @@ ALLOWED = {
     "domains/identity/clients/policy.py": "the power of a client, to hold a writer to it; told to nobody",
     "domains/workspace/members/roles.py": "the definitions of roles, for administrators",
     "domains/workspace/members/teams.py": "the tree above a team, to refuse circles",
+    "domains/sales/pipelines/operations.py": "the stages beside one that may be changed",
     "domains/sales/opportunities/operations.py": "the first stage, which `refer` then reads under permissions",
     "domains/orders/orders/operations.py": "counters and lines of an order that was read under permissions",
     "domains/orders/orders/lines.py": "lines of an order that was read under permissions",

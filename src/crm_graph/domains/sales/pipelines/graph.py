@@ -10,6 +10,7 @@ from crm_graph.graph.records.record import SENT, SENT_ONCE, Node, column, record
 from crm_graph.graph.records.types import Connection
 from crm_graph.graph.schema.build import Slice
 from crm_graph.graph.writes import Written
+from crm_graph.work import UPDATE
 
 describe(
     model.StageKind,
@@ -36,7 +37,9 @@ class Stage(Node):
 
     pipeline: Pipeline | None = to_one("pipeline_id", "The pipeline that it is part of.", SENT_ONCE)
     name: str = column("The stage's name, unique in its pipeline.", SENT)
-    position: int = column("The place in the pipeline, from 0.", SENT)
+    position: int = column(
+        "The place in the pipeline, from 0; no two stages of it have the same, so others give way.", SENT
+    )
     kind: model.StageKind = column("Whether opportunities in it are open, won or lost.", SENT_ONCE)
     probability: int | None = column("How likely an opportunity in it is to be won, in percent.", SENT)
     required_fields: list[str] | None = column(
@@ -65,6 +68,13 @@ class Mutations:
     update_pipeline: Written[Pipeline] = writes.update("Renames a pipeline.", operations.update_pipeline)
     create_stage: Written[Stage] = writes.create("Adds a stage to a pipeline.", operations.create_stage)
     update_stage: Written[Stage] = writes.update("Changes a stage.", operations.update_stage)
+    move_stage: Written[Stage] = writes.transition_with(
+        "Moves a stage to another place of its pipeline; those between give way by one.",
+        UPDATE,
+        operations.move_stage,
+        needs=("position",),
+        about="A stage to move, and where to.",
+    )
     delete_stage: Written[Stage] = writes.delete(
         "Deletes a stage that no opportunity is in.", operations.delete_stage, about="A stage to delete."
     )

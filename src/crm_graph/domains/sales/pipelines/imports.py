@@ -39,7 +39,7 @@ IMPORTS = (
         prefix="stg",
         columns=columns_of(Stage, PIPELINE_TARGET, required=("pipeline", "name", "position", "kind", "probability")),
         matches=(("pipeline", "name"),),
-        unique=(("pipeline_id", "name"),),
+        unique=(("pipeline_id", "name"), ("pipeline_id", "position")),
         created=lambda _: StageCreated(),
         updated=lambda _draft, _changes: StageUpdated(),
         complete=_complete,

@@ -9,7 +9,6 @@ is refused, what was written is taken back: for good, or to be written again wit
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from enum import Enum
 from functools import partial
 from typing import Any
@@ -20,6 +19,7 @@ from strawberry.types.arguments import StrawberryArgument
 
 from crm_graph.db.sizes import Items
 from crm_graph.graph.context import Info
+from crm_graph.graph.idempotency.once import TakenBack, answer_once
 from crm_graph.graph.payloads import UserError, UserErrorCode, user_error
 from crm_graph.graph.reading.sizes import EACH_KEY, SIZE_KEY
 from crm_graph.kernel.errors import Forbidden, Refused
@@ -45,10 +45,6 @@ class Batch:
     errors: list[UserError] = strawberry.field(
         description="Why the batch as a whole was refused, or that it was because of single inputs; empty when not."
     )
-
-
-class _TakenBack(Exception):
-    """Raised within a transaction that is not to stay."""
 
 
 def arguments_of(input_: type) -> list[StrawberryArgument]:
@@ -89,26 +85,30 @@ def resolver_of_many(
     it, `refused` that of an input's errors."""
 
     async def resolve(info: Info, inputs: Any, on_error: Any, dry_run: bool) -> Any:
-        outcomes: list[Any] = [None] * len(inputs)
-        stays = False
-        with suppress(_TakenBack):
-            async with info.context.begin() as work:
-                stays = await _do(work, run, inputs, outcomes, all_or_none=OnRefusal(on_error) is OnRefusal.REJECT_ALL)
-                stays = stays and not dry_run
-                if not stays:
-                    raise _TakenBack
-        failed = [place for place, outcome in enumerate(outcomes) if isinstance(outcome, Exception)]
-        if failed and len(failed) == len(outcomes) and all(isinstance(each, Forbidden) for each in outcomes):
-            raise outcomes[0]
-        results = [
-            refused([_error(outcome)])
-            if isinstance(outcome, Exception)
-            else done(input_, outcome)
-            if stays
-            else refused([])
-            for input_, outcome in zip(inputs, outcomes, strict=True)
-        ]
-        return many(results=results, errors=[] if stays or dry_run else [_rejected(failed, len(inputs))])
+        async def do(work: Work) -> Any:
+            outcomes: list[Any] = [None] * len(inputs)
+            stays = await _do(work, run, inputs, outcomes, all_or_none=OnRefusal(on_error) is OnRefusal.REJECT_ALL)
+            stays = stays and not dry_run
+            failed = [place for place, outcome in enumerate(outcomes) if isinstance(outcome, Exception)]
+            if failed and len(failed) == len(outcomes) and all(isinstance(each, Forbidden) for each in outcomes):
+                raise outcomes[0]
+            results = [
+                refused([_error(outcome)])
+                if isinstance(outcome, Exception)
+                else done(input_, outcome)
+                if stays
+                else refused([])
+                for input_, outcome in zip(inputs, outcomes, strict=True)
+            ]
+            answer = many(results=results, errors=[] if stays or dry_run else [_rejected(failed, len(inputs))])
+            if not stays:
+                raise TakenBack(answer)
+            return answer
+
+        def not_done(refusal: Refused) -> Any:
+            return many(results=[refused([]) for _ in inputs], errors=[user_error(refusal)])
+
+        return await answer_once(info, many, do, not_done)
 
     resolve.__annotations__ = {"info": Info, "inputs": str, "on_error": str, "dry_run": bool, "return": str}
     return resolve
@@ -118,7 +118,6 @@ async def _do(work: Work, run: Run, inputs: Sequence[Any], outcomes: list[Any], 
     """Do what is asked with each input, and put what came of it into `outcomes`; return whether it may stay: it may not
     where nothing was done. Those that are refused leave nothing behind: the others are done again without them."""
     left = list(range(len(inputs)))
-    _refuse_twice(inputs, outcomes, left)
     first = True
     while left:
         if all_or_none and len(left) < len(inputs) and not first:
@@ -136,19 +135,6 @@ async def _do(work: Work, run: Run, inputs: Sequence[Any], outcomes: list[Any], 
         left = [place for place in left if place not in set(refused)]
         first = False
     return not inputs
-
-
-def _refuse_twice(inputs: Sequence[Any], outcomes: list[Any], left: list[int]) -> None:
-    """Refuse inputs about a record that one before them is about: each would know nothing of the other."""
-    seen: dict[str, int] = {}
-    for place, input_ in enumerate(inputs):
-        id_ = input_.id
-        if id_ is None:
-            continue
-        if id_ in seen:
-            outcomes[place] = Refused("INVALID", f"Input {seen[id_]} of this batch is about the same record.", ("id",))
-            left.remove(place)
-        seen.setdefault(id_, place)
 
 
 def _error(outcome: Exception) -> UserError:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from crm_graph.kernel.ids import split_id
+from crm_graph.kernel.instants import EXAMPLE, NoInstant, parse_instant
 from crm_graph.kernel.money import AMOUNT_DIGITS, AMOUNT_SCALE, CURRENCY
 from crm_graph.transfer.spec import Column, Kind
 
@@ -20,7 +21,6 @@ SEPARATOR = ";"
 _INTEGER = re.compile(r"[+-]?\d{1,10}\Z", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?\Z", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
 _TRUE, _FALSE = frozenset({"true", "yes", "1", "是"}), frozenset({"false", "no", "0", "否"})
 
 
@@ -92,13 +92,11 @@ def _date(_: Column, text: str) -> date:
 
 
 def _instant(_: Column, text: str) -> datetime:
-    text = text.strip()
-    if not _INSTANT.match(text):
-        raise BadValue("is not a time with an offset, like 2026-11-22T09:30:00Z")
     try:
-        value = datetime.fromisoformat(text.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise BadValue("is a time that does not exist") from None
+        value = parse_instant(text.strip())
+    except NoInstant as error:
+        reason = "is a time that does not exist" if error.written else f"is not a time with an offset, like {EXAMPLE}"
+        raise BadValue(reason) from None
     _check_year(value.year)
     return value
 

@@ -29,7 +29,7 @@ from graphql import (
     is_list_type,
     is_non_null_type,
 )
-from strawberry.types.base import get_object_definition
+from strawberry.types.base import StrawberryMaybe, StrawberryOptional, get_object_definition
 
 from crm_graph.db.base import Base, table_of
 from crm_graph.db.sizes import LINE, Fault, Items, JsonBytes, Letters, Size, size_of
@@ -166,15 +166,29 @@ def is_filter(type_: GraphQLInputObjectType) -> bool:
     return type_.name.endswith("Filter")
 
 
+MISSING = "must have a value"
+
+
+def _is_kept(definition: Any) -> bool:
+    """Return whether a field of an input may be left out, and is no null where it is sent."""
+    of = definition.extensions.get(DEFINITION)
+    type_ = None if of is None else of.type
+    return isinstance(type_, StrawberryMaybe) and not isinstance(type_.of_type, StrawberryOptional)
+
+
 @dataclass(frozen=True, slots=True)
 class InputCheck:
     """What is judged of an input object, or of the arguments of a field."""
 
+    kept: tuple[str, ...]
     sizes: tuple[tuple[str, Size], ...]
     nested: tuple[tuple[str, InputCheck], ...]
 
     def faults(self, given: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[Fault]:
-        """Yield what is longer than it may be, with its path by GraphQL names."""
+        """Yield what is null and must not be, and what is longer than it may be, with its path by GraphQL names."""
+        for name in self.kept:
+            if name in given and given[name] is None:
+                yield (*path, name), MISSING
         for name, size in self.sizes:
             value = given.get(name)
             if value is not None:
@@ -191,8 +205,10 @@ class InputCheck:
 
 def _check(definitions: Mapping[str, Any]) -> InputCheck | None:
     """Return what is to be judged of arguments or of the fields of an input; None where nothing is."""
-    sizes, nested = [], []
+    kept, sizes, nested = [], [], []
     for name, definition in definitions.items():
+        if _is_kept(definition):
+            kept.append(name)
         size, type_ = size_in(definition), get_named_type(definition.type)
         if size is not None:
             sizes.append((name, size))
@@ -200,7 +216,7 @@ def _check(definitions: Mapping[str, Any]) -> InputCheck | None:
             inner = _check(type_.fields)
             if inner is not None:
                 nested.append((name, inner))
-    return InputCheck(tuple(sizes), tuple(nested)) if sizes or nested else None
+    return InputCheck(tuple(kept), tuple(sizes), tuple(nested)) if kept or sizes or nested else None
 
 
 def guard_sizes(core: GraphQLSchema) -> None:
@@ -245,7 +261,11 @@ def _refusal(field: GraphQLField) -> Callable[[list[Fault]], Any]:
 
     def refused(faults: list[Fault]) -> Any:
         errors = [
-            UserError(code=UserErrorCode.INVALID, message=f"`{_named(path)}` {reason}.", field=list(path))
+            UserError(
+                code=UserErrorCode.REQUIRED if reason is MISSING else UserErrorCode.INVALID,
+                message=f"`{_named(path)}` {reason}.",
+                field=list(path),
+            )
             for path, reason in faults
         ]
         return payload(**{**empty, "errors": errors})

@@ -18,7 +18,8 @@ import strawberry
 from graphql import GraphQLError, GraphQLID, GraphQLString
 from strawberry.types.scalar import ScalarDefinition
 
-from crm_graph.kernel.money import AMOUNT_DIGITS, AMOUNT_SCALE, CURRENCY
+from crm_graph.kernel.instants import EXAMPLE, NoInstant, parse_instant
+from crm_graph.kernel.money import AMOUNT_DIGITS, AMOUNT_SCALE, CURRENCY, MAX_AMOUNT
 
 JSON = NewType("JSON", object)
 Currency = NewType("Currency", str)
@@ -26,7 +27,6 @@ Cursor = NewType("Cursor", str)
 EncryptedText = NewType("EncryptedText", str)
 """A String that is encrypted where it is stored, so that it can be compared for equality only."""
 
-_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 _DECIMAL = re.compile(r"-?\d{1,18}(\.\d{1,8})?\Z", re.ASCII)
 EARLIEST_YEAR, LATEST_YEAR = 1900, 2199
@@ -70,12 +70,12 @@ def parse_cursor(value: Any) -> str:
 
 def parse_date_time(value: Any) -> datetime:
     """Return the instant of an RFC 3339 timestamp, which must carry an offset."""
-    if not isinstance(value, str) or not _DATE_TIME.match(value):
-        raise GraphQLError(f"DateTime must be RFC 3339 with an offset, like 2026-11-22T09:30:00Z: {_shown(value)}.")
     try:
-        parsed = datetime.fromisoformat(value.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise GraphQLError(f"DateTime does not exist: {_shown(value)}.") from None
+        parsed = parse_instant(value if isinstance(value, str) else "")
+    except NoInstant as error:
+        if error.written:
+            raise GraphQLError(f"DateTime does not exist: {_shown(value)}.") from None
+        raise GraphQLError(f"DateTime must be RFC 3339 with an offset, like {EXAMPLE}: {_shown(value)}.") from None
     _check_year(parsed.year, "DateTime")
     return parsed
 
@@ -106,7 +106,7 @@ def parse_decimal(value: Any) -> Decimal:
         parsed = Decimal(text)
     except InvalidOperation:  # pragma: no cover - the pattern admits only numbers
         raise GraphQLError(f"Decimal is not a number: {_shown(value)}.") from None
-    if abs(parsed) >= Decimal(10) ** (AMOUNT_DIGITS - AMOUNT_SCALE):
+    if abs(parsed) >= MAX_AMOUNT:
         raise GraphQLError(f"Decimal is out of range: {_shown(value)}.")
     return parsed
 

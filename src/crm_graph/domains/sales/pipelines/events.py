@@ -27,7 +27,7 @@ class StageUpdated:
 
 @dataclass(frozen=True, slots=True)
 class StageDeleted:
-    """An empty stage was removed."""
+    """A stage was removed; no opportunity is in it any more."""
 
 
 EVENTS = (PipelineCreated, PipelineUpdated, StageCreated, StageUpdated, StageDeleted)

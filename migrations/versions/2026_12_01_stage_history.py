@@ -1,7 +1,7 @@
 """Histories keep the names of stages that are retired
 
 Revision: 2026_12_01_stage_history
-Follows: 2026_12_01_stage_positions
+Follows: 2026_12_01_idempotent_answers
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_12_01_stage_history"
-down_revision = "2026_12_01_stage_positions"
+down_revision = "2026_12_01_idempotent_answers"
 branch_labels = None
 depends_on = None
 

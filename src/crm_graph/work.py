@@ -1,7 +1,8 @@
 """The unit of work that every operation receives: session, viewer, clock, permissions, and `record(event)`.
 
 A change and its event are written together: `create`, `save` and `delete` take the event as an argument, so there is
-no way to write a row and forget the log. Nobody commits here; the edge does, once per mutation field.
+no way to write a row and forget the log, and of the kind that says so: what creates a row is recorded by an event that
+`Creates`. Nobody commits here; the edge does, once per mutation field.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from functools import partial
-from typing import Any, ClassVar, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from crm_graph.db.base import Row, columns_of
+from crm_graph.db.base import HOUSEKEEPING, Row, columns_of
 from crm_graph.db.quota import Quotas, bytes_of_change
 from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.rules import defaults_of, targets_of
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement, hold_row
 from crm_graph.db.together import Together, all_together
+from crm_graph.events.effects import Changes, Creates, DomainEvent, Removes
 from crm_graph.events.log import append, append_all
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.viewer import Viewer
@@ -49,14 +51,6 @@ from crm_graph.wholes import Entry, Wholes
 
 R = TypeVar("R", bound=Row)
 T = TypeVar("T")
-
-_HOUSEKEEPING = frozenset({"workspace_id", "id", "version", "created_at", "updated_at"})
-
-
-class DomainEvent(Protocol):
-    """A frozen dataclass named in the past tense; its fields are the event's data."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +260,7 @@ class Work:
             if not access.may_write(name, verb):
                 raise Forbidden(f"Your roles do not allow to write {policy.type}.{name}.")
 
-    async def create(self, row: Row, policy: Policy, event: DomainEvent, given: Iterable[str] = ()) -> None:
+    async def create(self, row: Row, policy: Policy, event: Creates, given: Iterable[str] = ()) -> None:
         """Insert a new row with its event, of which the GraphQL fields `given` were asked for.
 
         Raises Refused TAKEN for a value that must be unique, or an id in use; FORBIDDEN for a field that may not be
@@ -317,7 +311,7 @@ class Work:
         remember(row)
 
     async def save(
-        self, row: Row, policy: Policy, event: DomainEvent, beside: Mapping[str, tuple[Any, Any]] | None = None
+        self, row: Row, policy: Policy, event: Changes, beside: Mapping[str, tuple[Any, Any]] | None = None
     ) -> bool:
         """Update a loaded row with its event, if anything changed; returns whether it did. `beside` are changes of it
         that lie elsewhere, a member's roles: with them, even none, its version moves and its event is written."""
@@ -347,7 +341,7 @@ class Work:
         await self.tell(row, policy, event, {**changed, **(beside or {})})
         return True
 
-    async def delete(self, row: Row, policy: Policy, event: DomainEvent) -> None:
+    async def delete(self, row: Row, policy: Policy, event: Removes) -> None:
         """Delete a loaded row with its event, which keeps all of its values: who could see it is asked of them.
 
         Raises Refused IN_USE when others need it, FORBIDDEN for a right that is not the viewer's to take.
@@ -477,7 +471,7 @@ _TOUCH_DIRECTORY = Statement(
 
 
 def _own(of: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in of.items() if name not in _HOUSEKEEPING and value is not None}
+    return {name: value for name, value in of.items() if name not in HOUSEKEEPING and value is not None}
 
 
 __all__ = ["CREATE", "DELETE", "READ", "UPDATE", "DomainEvent", "Sent", "Work"]

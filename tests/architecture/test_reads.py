@@ -19,6 +19,7 @@ ALLOWED = {
     "identity/secrets.py": "the installation's own table",
     "identity/rsa_keys.py": "the installation's own table",
     "identity/endings.py": "writes what an operation ends, for rows that it has locked under the compiled predicates",
+    "idempotency/": "answers that were kept for the very member and client who ask",
     "vault/": "wrapped keys, and what is encrypted while it is encrypted anew; knows no entity",
     "statements.py": "locks rows under the compiled predicates",
     "work.py": "moves the version of a workspace's directory",

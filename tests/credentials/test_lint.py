@@ -22,6 +22,7 @@ NO_CREDENTIAL = {
     "purpose attempts": "hides addresses in the counters",
     "purpose audit chain": "chains entries",
     "purpose cursor sealing": "a cursor is bound to a list and a member, and lets nobody in",
+    "purpose idempotency": "makes fingerprints of what was asked under a key, which is of whoever is in already",
     "purpose mail": "what is to be sent: the links in it are hashed in their table",
     "purpose provider client secret": "lets us in at a provider, and nobody in here",
     "purpose webhook signing secret": "proves to others who we are",

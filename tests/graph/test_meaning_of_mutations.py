@@ -14,13 +14,13 @@ from crm_graph.graph.writes import DOES_KEY, Does
 class Silent:
     """A mutation that does not say what it does."""
 
-    @strawberry.mutation(description="Does something.")
+    @strawberry.mutation(description="Does something.")  # type: ignore[untyped-decorator]
     async def do_something(self) -> bool:
         return True
 
 
 def test_a_mutation_that_does_not_say_what_it_does_is_refused() -> None:
-    with pytest.raises(ValueError, match="Mutation.do_something does not say what it does"):
+    with pytest.raises(ValueError, match="do_something does not say what it does"):
         build_schema((*SLICES, Slice("silent", mutations=(Silent,))))
 
 

@@ -113,7 +113,7 @@ class Victim:
             authenticator = Authenticator(self.world.graph.authority, MemberDirectory(), [keys, self.tokens])
             claims = await authenticator.authenticate(f"Bearer {token}")
             await keys.close()  # it notes the use beside the request
-        operation = await self.engine.operation(request, claims)
+        operation = await self.engine.admission.operation(request, claims)
         return (await self.engine.execute(request, operation, claims, origin)).body
 
     async def sign_in(self, **given: Any) -> Any:

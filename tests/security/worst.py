@@ -64,9 +64,9 @@ async def longest_turn(engine: Engine, worst: Worst, claims: Claims) -> tuple[fl
 async def _answer(engine: Engine, body: bytes, claims: Claims) -> Answer:
     request: GraphQLRequest = parse_request(parse_json(body, engine.settings.max_json_depth))
     try:
-        operation = await engine.operation(request, claims)
+        operation = await engine.admission.operation(request, claims)
     except DocumentError as error:
-        return engine.refuse(error.errors, error.code)
+        return engine.answers.refuse(error.errors, error.code)
     return await engine.execute(request, operation, claims)
 
 

@@ -53,7 +53,7 @@ class Running:
     async def answer(self, claims: Claims, source: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Execute an operation and return the response."""
         request = GraphQLRequest(source, None, dict(variables or {}))
-        answer = await self.engine.execute(request, await self.engine.operation(request, claims), claims)
+        answer = await self.engine.execute(request, await self.engine.admission.operation(request, claims), claims)
         return answer.body
 
     async def data(self, claims: Claims, source: str, variables: Mapping[str, Any] | None = None) -> Any:

@@ -48,6 +48,8 @@ class GraphQLRequest:
     """The id of a trusted document, in whichever spelling it came."""
     on_error: OnError | None = None
     """What an error does to the response; None where the client's default decides."""
+    idempotency_key: str | None = None
+    """The key of all fields of a mutation that have none of their own."""
 
 
 @dataclass(frozen=True, slots=True)

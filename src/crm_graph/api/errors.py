@@ -12,8 +12,8 @@ from typing import Any
 import asyncpg
 from graphql import GraphQLError
 
-from crm_graph.db.lending import LOST
-from crm_graph.kernel.errors import RateLimited, RequestError
+from crm_graph.db.connecting import LOST
+from crm_graph.kernel.errors import RequestError
 from crm_graph.kernel.outages import Outage
 
 log = logging.getLogger("crm_graph.errors")
@@ -54,7 +54,7 @@ def format_error(error: GraphQLError, request_id: str, default_code: str = "INTE
     original = error.original_error
     if isinstance(original, RequestError) and original.path:
         formatted["extensions"]["argument"] = list(original.path)
-    if isinstance(original, RateLimited):
+    if isinstance(original, RequestError) and original.retry_after_s is not None:
         formatted["extensions"]["retryAfterSeconds"] = original.retry_after_s
     return formatted
 

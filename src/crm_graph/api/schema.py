@@ -27,7 +27,7 @@ from crm_graph.domains.workspace.workspaces.graph import SLICE as WORKSPACE
 from crm_graph.events.horizon import EventHorizon
 from crm_graph.events.model import EventRow
 from crm_graph.graph.changes.feed import FeedQueries
-from crm_graph.graph.reading.pages import PageLimits
+from crm_graph.graph.reading.page_requests import PageLimits
 from crm_graph.graph.records import roots
 from crm_graph.graph.records.record import Node
 from crm_graph.graph.schema.build import BuiltSchema, Slice, build_schema

@@ -88,6 +88,10 @@ class Row(Base):
         return cls(id=values.pop("id", None) or new_id(), **values)
 
 
+HOUSEKEEPING = frozenset(Row.__annotations__)
+"""The columns that the unit of work fills, of every row."""
+
+
 def table_of(cls: type[Base]) -> Table:
     """Return the table of a mapped class, with its precise type."""
     table = cls.__table__

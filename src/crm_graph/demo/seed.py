@@ -20,7 +20,8 @@ from typing import Any
 
 import asyncpg
 
-from crm_graph.db.pool import Database, connect
+from crm_graph.db.connecting import connect
+from crm_graph.db.pool import Database
 from crm_graph.db.session import Session
 from crm_graph.demo.catalogue import BASE_CURRENCY, stock
 from crm_graph.demo.copy import Batch, Sheets, copy, prepare

@@ -9,7 +9,6 @@ is refused, what was written is taken back: for good, or to be written again wit
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from enum import Enum
 from functools import partial
 from typing import Any
@@ -20,6 +19,7 @@ from strawberry.types.arguments import StrawberryArgument
 
 from crm_graph.db.sizes import Items
 from crm_graph.graph.context import Info
+from crm_graph.graph.idempotency.once import TakenBack, answer_once
 from crm_graph.graph.payloads import UserError, UserErrorCode, user_error
 from crm_graph.graph.reading.sizes import EACH_KEY, SIZE_KEY
 from crm_graph.kernel.errors import Forbidden, Refused
@@ -45,10 +45,6 @@ class Batch:
     errors: list[UserError] = strawberry.field(
         description="Why the batch as a whole was refused, or that it was because of single inputs; empty when not."
     )
-
-
-class _TakenBack(Exception):
-    """Raised within a transaction that is not to stay."""
 
 
 def arguments_of(input_: type) -> list[StrawberryArgument]:
@@ -89,26 +85,30 @@ def resolver_of_many(
     it, `refused` that of an input's errors."""
 
     async def resolve(info: Info, inputs: Any, on_error: Any, dry_run: bool) -> Any:
-        outcomes: list[Any] = [None] * len(inputs)
-        stays = False
-        with suppress(_TakenBack):
-            async with info.context.begin() as work:
-                stays = await _do(work, run, inputs, outcomes, all_or_none=OnRefusal(on_error) is OnRefusal.REJECT_ALL)
-                stays = stays and not dry_run
-                if not stays:
-                    raise _TakenBack
-        failed = [place for place, outcome in enumerate(outcomes) if isinstance(outcome, Exception)]
-        if failed and len(failed) == len(outcomes) and all(isinstance(each, Forbidden) for each in outcomes):
-            raise outcomes[0]
-        results = [
-            refused([_error(outcome)])
-            if isinstance(outcome, Exception)
-            else done(input_, outcome)
-            if stays
-            else refused([])
-            for input_, outcome in zip(inputs, outcomes, strict=True)
-        ]
-        return many(results=results, errors=[] if stays or dry_run else [_rejected(failed, len(inputs))])
+        async def do(work: Work) -> Any:
+            outcomes: list[Any] = [None] * len(inputs)
+            stays = await _do(work, run, inputs, outcomes, all_or_none=OnRefusal(on_error) is OnRefusal.REJECT_ALL)
+            stays = stays and not dry_run
+            failed = [place for place, outcome in enumerate(outcomes) if isinstance(outcome, Exception)]
+            if failed and len(failed) == len(outcomes) and all(isinstance(each, Forbidden) for each in outcomes):
+                raise outcomes[0]
+            results = [
+                refused([_error(outcome)])
+                if isinstance(outcome, Exception)
+                else done(input_, outcome)
+                if stays
+                else refused([])
+                for input_, outcome in zip(inputs, outcomes, strict=True)
+            ]
+            answer = many(results=results, errors=[] if stays or dry_run else [_rejected(failed, len(inputs))])
+            if not stays:
+                raise TakenBack(answer)
+            return answer
+
+        def not_done(refusal: Refused) -> Any:
+            return many(results=[refused([]) for _ in inputs], errors=[user_error(refusal)])
+
+        return await answer_once(info, many, do, not_done)
 
     resolve.__annotations__ = {"info": Info, "inputs": str, "on_error": str, "dry_run": bool, "return": str}
     return resolve

@@ -14,6 +14,7 @@ from crm_graph.db.session import ReadSession
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.reads import Reads
 from crm_graph.graph.records.registry import Registry
+from crm_graph.idempotency.keys import Sent
 from crm_graph.identity.cookies import CookieJar
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.services import Services
@@ -55,6 +56,8 @@ class GraphContext:
     """The cookies of a request that may use them: whoever signs somebody in or out sets or clears them here."""
     ports: Mapping[type, object] = field(default_factory=dict)
     """What the edge does for slices, by the protocol that a slice asks it by."""
+    sent: Sent | None = None
+    """By what the request of a mutation is known again; None for what is no mutation."""
     filter_work: int = 0
     reads: Reads | None = None
     """The sensitive reads of this operation; None while there are none."""

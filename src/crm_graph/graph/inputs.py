@@ -14,7 +14,6 @@ from typing import Any
 
 import strawberry
 from strawberry.types.field import StrawberryField
-from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.db.rules import defaults_of
 from crm_graph.db.sizes import Items
@@ -34,7 +33,7 @@ from crm_graph.graph.records.record import (
 from crm_graph.graph.records.registry import Registry, python_type
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.money import round_amount
-from crm_graph.kernel.naming import sentence
+from crm_graph.kernel.naming import camel, sentence
 from crm_graph.refusals import below, one_currency
 from crm_graph.work import Sent, Work
 
@@ -123,7 +122,7 @@ def _input_field(
     if isinstance(spec, MoneySpec):
         base = Decimal if writing.bare else MoneyInput
         if not writing.bare:
-            places = {to_camel_case(spec.amount): (name, "amount"), to_camel_case(spec.currency): (name, "currency")}
+            places = {camel(spec.amount): (name, "amount"), camel(spec.currency): (name, "currency")}
     elif target is not None:
         base = strawberry.ID
     elif base is list:
@@ -171,13 +170,13 @@ def parts_field(name: str, record: Record, at_most: int, whole: Record, registry
         each for each in fields_of("create", (), (), record, registry) if each.column != record.policy.parent[1]
     )
     input_ = input_type(f"{record.name}Input", "part", "", "", record, fields)
-    _, spec = whole.specs()[to_camel_case(name)]
+    _, spec = whole.specs()[camel(name)]
     return InputField(
         name,
         _LIST[input_] | None,
         f"The {record.plural} that it comes with.",
         spec,
-        to_camel_case(name),
+        camel(name),
         "",
         parts=Parts(record, fields, at_most),
         size=Items(at_most),
@@ -256,7 +255,7 @@ async def sent_of(work: Work, input_: Any, fields: Sequence[InputField], record:
             continue
         value = value.value if isinstance(value, strawberry.Some) else value
         if value is None and each.kept:
-            name = to_camel_case(each.attribute)
+            name = camel(each.attribute)
             raise Refused("REQUIRED", f"`{name}` must have a value.", (name,))
         whole = record.policy.parent is not None and each.column == record.policy.parent[1]
         if not whole and (each.usual is None or value != each.usual):
@@ -268,7 +267,7 @@ async def sent_of(work: Work, input_: Any, fields: Sequence[InputField], record:
                 raise Refused("INVALID", one_currency(record.words), (each.attribute, "currency"))
             values |= money
         elif each.target is not None and value is not None:
-            values[each.column] = await key_named(work, each.target, value, to_camel_case(each.attribute))
+            values[each.column] = await key_named(work, each.target, value, camel(each.attribute))
         else:
             values[each.column] = value.value if isinstance(value, Enum) else value
     return Sent(values, tuple(names), parts)
@@ -279,7 +278,7 @@ async def _parts(work: Work, each: InputField, inputs: Sequence[Any]) -> list[Se
     assert each.parts is not None
     found = []
     for place, input_ in enumerate(inputs):
-        with below(to_camel_case(each.attribute), place):
+        with below(camel(each.attribute), place):
             found.append(await sent_of(work, input_, each.parts.fields, each.parts.record))
     return found
 

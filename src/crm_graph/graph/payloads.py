@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 
 import strawberry
 from strawberry.types.base import StrawberryContainer, get_object_definition
-from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.graph.context import Info
+from crm_graph.graph.idempotency.once import answer_once
 from crm_graph.graph.records.record import record_of
 from crm_graph.graph.records.scalars import Currency
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.ids import decode_id
+from crm_graph.kernel.naming import camel
 from crm_graph.work import Work
 
 P = TypeVar("P", bound="Payload")
@@ -98,7 +99,7 @@ def field_names(input_: Any, *leave_out: str) -> tuple[str, ...]:
     `externalId` and `nationalId` are texts, and fields of their own."""
     of: Any = type(input_)
     ids = _ids(of)
-    return tuple(to_camel_case(name.removesuffix("_id") if name in ids else name) for name in given(input_, *leave_out))
+    return tuple(camel(name.removesuffix("_id") if name in ids else name) for name in given(input_, *leave_out))
 
 
 @cache
@@ -125,7 +126,7 @@ def key_of(record: type, id_: str | None, path: str = "id") -> str:
 def refer(values: dict[str, Any], name: str, record: type) -> None:
     """Replace the API id under `name`, where one is given, by the inner id. Raises Refused NOT_FOUND."""
     if values.get(name) is not None:
-        values[name] = key_of(record, values[name], to_camel_case(name))
+        values[name] = key_of(record, values[name], camel(name))
 
 
 def new_key(record: type, id_: str | None) -> str | None:
@@ -139,26 +140,27 @@ def new_key(record: type, id_: str | None) -> str | None:
 
 
 async def perform(info: Info, payload: type[P], operation: Callable[[Work], Awaitable[str]]) -> P:
-    """Run an operation in its unit of work and return the payload around the id of its record.
+    """Run an operation in its unit of work, once under its key, and return the payload around the id of its record.
 
     A refusal rolls everything back and becomes `errors`; the record is null then. Anything else is a top-level error.
     """
-    try:
-        async with info.context.begin() as work:
-            id_ = await operation(work)
-    except Refused as refused:
-        return payload(record_id=None, errors=[user_error(refused)])
-    return payload(record_id=id_, errors=[])
+
+    async def done(work: Work) -> P:
+        return payload(record_id=await operation(work), errors=[])
+
+    return await answer_once(info, payload, done, lambda refused: payload(record_id=None, errors=[user_error(refused)]))
 
 
 async def perform_delete(info: Info, id_: strawberry.ID, operation: Callable[[Work], Awaitable[None]]) -> DeletePayload:
     """Run a deletion in its unit of work; see `perform`."""
-    try:
-        async with info.context.begin() as work:
-            await operation(work)
-    except Refused as refused:
-        return DeletePayload(deleted_id=None, errors=[user_error(refused)])
-    return DeletePayload(deleted_id=id_, errors=[])
+
+    async def done(work: Work) -> DeletePayload:
+        await operation(work)
+        return DeletePayload(deleted_id=id_, errors=[])
+
+    return await answer_once(
+        info, DeletePayload, done, lambda refused: DeletePayload(deleted_id=None, errors=[user_error(refused)])
+    )
 
 
 def user_error(refused: Refused) -> UserError:

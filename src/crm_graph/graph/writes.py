@@ -22,7 +22,6 @@ from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
-from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.graph.bulk import MAX_INPUTS, Run, arguments_of, payload_of_many, resolver_of_many
 from crm_graph.graph.context import Info
@@ -33,7 +32,7 @@ from crm_graph.graph.records.record import Record, by_key, record_of
 from crm_graph.graph.records.registry import Registry
 from crm_graph.graph.upserts import upserting
 from crm_graph.kernel.errors import Refused
-from crm_graph.kernel.naming import pascal, sentence, snake
+from crm_graph.kernel.naming import camel, pascal, sentence, snake
 from crm_graph.permissions.grants import CREATE, DELETE, UPDATE
 from crm_graph.permissions.policy import Policy
 from crm_graph.work import Sent, Work
@@ -214,7 +213,7 @@ def _upsert(
         return await perform(info, payload, lambda work: run(work, input))
 
     resolve.__annotations__ = {"info": Info, "input": str, "return": str}
-    first, second = to_camel_case(update.python_name), to_camel_case(create.python_name)
+    first, second = camel(update.python_name), camel(create.python_name)
     made = StrawberryField(
         python_name=f"upsert_{snake(record.name)}",
         description=f"`{first}` where the {record.words} is there, `{second}` where it is not.",
@@ -235,8 +234,8 @@ def _of_many(
     assert name != one.python_name, f"{one.python_name} does not name its {singular}"
     made = StrawberryField(
         python_name=name,
-        description=f"`{to_camel_case(one.python_name)}` of up to {MAX_INPUTS:,} inputs, in one transaction.",
-        metadata={**one.metadata, MANY_KEY: to_camel_case(one.python_name)},
+        description=f"`{camel(one.python_name)}` of up to {MAX_INPUTS:,} inputs, in one transaction.",
+        metadata={**one.metadata, MANY_KEY: camel(one.python_name)},
         type_annotation=StrawberryAnnotation(many),
         base_resolver=StrawberryResolver(
             resolver_of_many(

@@ -14,6 +14,8 @@
         ├── Conflict
         ├── InDoubt
         ├── LimitExceeded
+        ├── KeyReused
+        ├── KeyInProgress
         └── RateLimited
 
 Business failures (a stage that cannot be left, a missing reason) are not exceptions of this tree's request half:
@@ -72,6 +74,8 @@ class RequestError(CrmError):
     """Answered as a top-level GraphQL error; `code` is from the closed list in the API reference."""
 
     code = "INTERNAL"
+    retry_after_s: int | None = None
+    """After how many seconds the same may be asked again, where that is so."""
 
     def __init__(self, message: str, *, path: Sequence[str | int] = ()) -> None:
         super().__init__(message)
@@ -146,10 +150,36 @@ class LimitExceeded(RequestError):
     code = "COST_LIMIT_EXCEEDED"
 
 
+class KeyReused(RequestError):
+    """Raised when an idempotency key comes with something else than it was first sent with."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This idempotency key was sent with something else before: make a new key for each request, and send it"
+            " again with the retries of that request alone."
+        )
+
+
+class KeyInProgress(RequestError):
+    """Raised when what an idempotency key stands for is being done at this moment."""
+
+    code = "IDEMPOTENCY_IN_PROGRESS"
+    retry_after_s = 1
+
+    def __init__(self) -> None:
+        super().__init__(
+            "What this idempotency key was sent for is still running. Send it again in a moment, with the same key:"
+            " then it is answered as it was done."
+        )
+
+
 class RateLimited(RequestError):
     """Raised when somebody asks more often than they may; after `retry_after_s` seconds they may again."""
 
     code = "RATE_LIMITED"
+    retry_after_s: int
 
     def __init__(self, message: str, retry_after_s: int) -> None:
         super().__init__(message)

@@ -176,6 +176,10 @@ class Settings:
     """How often one of all processes measures what workspaces store."""
     storage_poll_ms: int = 5_000
     """How often a process reads which workspaces are near their limit."""
+    idempotency_hours: int = 24
+    """How long the answer to a mutation is kept under its idempotency key."""
+    idempotency_max_bytes: int = 1024 * 1024
+    """Of an answer that is kept; of a longer one only that it was given. What is kept counts as the workspace's."""
     query_timeout_ms: int = 15_000
     mutation_timeout_ms: int = 30_000
     document_cache_bytes: int = 64 * 1024 * 1024

@@ -52,7 +52,7 @@ async def at_once(
 
     async def send(input_: Mapping[str, Any], by: Claims) -> list[str]:
         request = GraphQLRequest(source, None, {"input": input_})
-        operation = await real.engine.operation(request, by)
+        operation = await real.engine.admission.operation(request, by)
         body = (await real.engine.execute(request, operation, by)).body
         if "errors" in body:
             return [error["extensions"]["code"] for error in body["errors"]]

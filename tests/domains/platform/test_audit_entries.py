@@ -57,8 +57,8 @@ class Office:
         """Execute an operation, as the first administrator unless said otherwise, and return the response."""
         claims = claims or await self.claims(ADMIN)
         request = GraphQLRequest(source, None, variables or {})
-        operation = await self.engine.operation(request, claims)
-        return (await self.engine.execute(request, operation, claims, ORIGIN)).body
+        operation = await self.engine.admission.operation(request, claims)
+        return (await self.engine.execute(request, operation, claims, origin=ORIGIN)).body
 
     async def sealed(self) -> None:
         """Wait until every event has its entry."""
@@ -190,8 +190,8 @@ async def test_a_subscription_writes_each_event_down(office: Office, executor: s
     streams = []
     for arguments, fields in (("", "amount { amount }"), ("(where: {amount: {gt: 1}})", "name"), ("", "name")):
         request = GraphQLRequest((source % (arguments, fields)).replace("gt: 1}", 'gt: "1"}'), None, {})
-        operation = await office.engine.operation(request, claims)
-        refusal, stream = await office.engine.subscribe(request, operation, lambda: claims, None, ORIGIN)
+        operation = await office.engine.admission.operation(request, claims)
+        refusal, stream = await office.engine.subscribe(request, operation, lambda: claims, origin=ORIGIN)
         assert refusal is None
         streams.append(stream)
     ids = []

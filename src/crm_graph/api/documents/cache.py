@@ -22,6 +22,7 @@ from graphql.validation import validation_context
 from graphql.validation.rules import overlapping_fields_can_be_merged
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
+from crm_graph.api.documents.keys import KeysRule
 from crm_graph.api.documents.limits import (
     INTROSPECTION_ROOM,
     LimitError,
@@ -47,6 +48,7 @@ ABORTED = "Validation aborted."
 RULES = (
     *(LocatedValuesRule if rule is ValuesOfCorrectTypeRule else rule for rule in specified_rules),
     MaybeNullValidationRule,
+    KeysRule,
 )
 
 _HINT = " Did you mean"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from typing import Any
 
 from anyio import CancelScope
 from starlette.responses import StreamingResponse
@@ -21,6 +22,9 @@ STATUS = {
     "INTERNAL": 500,
 }
 """The HTTP status of a request that was not executed; 400 for every other code."""
+WHOLE = {"RATE_LIMITED": 429, "IDEMPOTENCY_IN_PROGRESS": 409, "IDEMPOTENCY_KEY_REUSED": 422}
+"""The HTTP status of a request that was executed, and all of which was refused for one of these reasons: what stands
+between us and the client, and what sends again, knows by it that nothing was done."""
 
 
 async def _single(answer: Answer) -> AsyncIterator[bytes]:
@@ -93,10 +97,16 @@ def _status(answer: Answer, media: str) -> int:
     stream, where the errors are its only `next`; under `application/graphql-response+json` it is 400.
     """
     if not answer.request_error:
-        # All of it was refused for its rate: proxies and clients know 429, and that nothing was done.
-        return 429 if _retry_after_s(answer) is not None and not any((answer.body["data"] or {}).values()) else 200
+        return _status_of_executed(answer.body)
     status = STATUS.get(answer.code or "", 400)
     return 200 if status == 400 and media != GRAPHQL_RESPONSE else status
+
+
+def _status_of_executed(body: Mapping[str, Any]) -> int:
+    if "errors" not in body or any((body["data"] or {}).values()):
+        return 200
+    codes = {each["extensions"]["code"] for each in body["errors"]}
+    return next((status for code, status in WHOLE.items() if code in codes), 200)
 
 
 def _retry_after_s(answer: Answer) -> int | None:

@@ -19,7 +19,8 @@ from crm_graph.cli.data.importing import acting_as
 from crm_graph.cli.installed import vault_of
 from crm_graph.cli.opening import opened
 from crm_graph.cli.place import Place
-from crm_graph.db.pool import Database, connect
+from crm_graph.db.connecting import connect
+from crm_graph.db.pool import Database
 from crm_graph.domains.platform.audit.events import RecordsExported, SensitiveFieldsRead
 from crm_graph.domains.platform.audit.operations import record_reading
 from crm_graph.graph.exporting.export_lines import lines_of

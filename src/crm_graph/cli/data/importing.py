@@ -17,7 +17,8 @@ from crm_graph.cli.data.steps import SPECS, Options
 from crm_graph.cli.installed import vault_of
 from crm_graph.cli.opening import find_workspace, opened
 from crm_graph.cli.place import Place, settings
-from crm_graph.db.pool import Database, connect
+from crm_graph.db.connecting import connect
+from crm_graph.db.pool import Database
 from crm_graph.db.session import Session
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.domains.platform.audit.events import SensitiveFieldsRead

@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 from crm_graph.cli.console import console
 from crm_graph.cli.opening import find_workspace, opened
 from crm_graph.cli.place import Place, settings
-from crm_graph.db.pool import connect
+from crm_graph.db.connecting import connect
 from crm_graph.domains.platform.audit.chainer import sealed_position
 from crm_graph.events.retention import remove_batch
 from crm_graph.kernel.errors import OperatorError

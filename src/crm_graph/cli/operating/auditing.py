@@ -13,7 +13,8 @@ from crm_graph.cli.console import console
 from crm_graph.cli.installed import installation
 from crm_graph.cli.opening import find_workspace, opened
 from crm_graph.cli.place import Place
-from crm_graph.db.pool import Database, connect
+from crm_graph.db.connecting import connect
+from crm_graph.db.pool import Database
 from crm_graph.domains.platform.audit.chain import seal_keys
 from crm_graph.domains.platform.audit.verify import (
     BEGINNING,

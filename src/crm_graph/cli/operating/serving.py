@@ -17,7 +17,8 @@ import uvicorn
 
 from crm_graph.api.admission.hosts import Hosts
 from crm_graph.api.admission.origins import LOOPBACK
-from crm_graph.app import Application, Nearby, make_mailer
+from crm_graph.app import Nearby, make_mailer
+from crm_graph.asgi import Application
 from crm_graph.cli.access.accounts import Account, demo_accounts
 from crm_graph.cli.access.passwords import demo_password
 from crm_graph.cli.console import console

@@ -26,7 +26,6 @@ from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
-from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.db.base import Base, Row, table_of
 from crm_graph.executor.fields import BEYOND, BatchFunction
@@ -364,7 +363,7 @@ class Record:
 
 def graphql_name(of: StrawberryField) -> str:
     """Return the GraphQL name of a field."""
-    return of.graphql_name or to_camel_case(of.python_name)
+    return of.graphql_name or naming.camel(of.python_name)
 
 
 def own_name(of: Record) -> str:

@@ -14,8 +14,11 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
-from crm_graph.graph.reading.pages import PageLimits
+from crm_graph.events.effects import DomainEvent, Effects
+from crm_graph.graph.idempotency.asked import IDEMPOTENT, KEYLESS
+from crm_graph.graph.reading.page_requests import PageLimits
 from crm_graph.graph.reading.sizes import guard_sizes, tell_sizes
+from crm_graph.graph.records.belonging import paths_to
 from crm_graph.graph.records.record import Extension, RootSpec, WatchSpec, apply_extension, record_of, spec_of
 from crm_graph.graph.records.registry import Registry
 from crm_graph.graph.records.scalars import SCALARS, tighten_builtin_scalars
@@ -32,7 +35,6 @@ from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.permissions.definitions import Vocabulary
 from crm_graph.permissions.policy import Policy
 
-EventTypes = Mapping[str, Sequence[type]]
 _QUERY = (
     "What can be asked. An argument that is null is an absent one, everywhere. Within a filter null is refused, since a"
     " condition that was dropped would match too much: `isNull` asks for what has no value."
@@ -40,7 +42,8 @@ _QUERY = (
 _MUTATION = (
     "What can be changed. Each field commits by itself, in the order of the document, and is null when it is refused at"
     " the top level (`errors`); those before it are done, and answered. In the input of an update null clears a value"
-    " and an absent one stays; `ifVersion: null` is an absent one."
+    " and an absent one stays; `ifVersion: null` is an absent one. Sent under an `Idempotency-Key`, or with"
+    " `@idempotent(key:)` at a field, it is done once, however often it is sent."
 )
 
 
@@ -55,11 +58,14 @@ class Slice:
     mutations: Sequence[type] = ()
     subscriptions: Sequence[type] = ()
     extensions: Sequence[Extension] = ()
-    events: Sequence[type] = ()
+    events: Sequence[type[DomainEvent]] = ()
     policies: Sequence[Policy] = ()
     """The policies of types that are no records."""
     public: Sequence[str] = ()
     """The root fields that need no credential, by GraphQL name: signing in. Their types hold plain values only."""
+    keyless: Sequence[str] = ()
+    """The mutations that are not done under an idempotency key, by GraphQL name, beside public ones: they are given
+    passwords and codes, of which not even a fingerprint is kept, and prove by them that it is time to do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +90,15 @@ class BuiltSchema:
         """The root fields that need no credential."""
         return frozenset(name for each in self.slices for name in each.public)
 
+    @property
+    def keyless(self) -> frozenset[str]:
+        """The fields of Mutation that are not done under an idempotency key."""
+        return self.public | {name for each in self.slices for name in each.keyless}
+
 
 def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> BuiltSchema:
-    """Return the schema of these slices. Raises ValueError when two of them declare the same field."""
+    """Return the schema of these slices. Raises ValueError when two of them declare the same field, or events of
+    one name."""
     tighten_builtin_scalars()
     slices = tuple(slices)
     limits = limits or PageLimits()
@@ -94,6 +106,7 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
         apply_extension(extension)
     registry = Registry.of(record_of(cls) for each in slices for cls in each.records)
     registry.filter_limits = limits.filters
+    registry.effects = Effects(event for each in slices for event in each.events)
     derive(registry)
     query = _root("Query", _QUERY, (cls for each in slices for cls in each.queries))
     _add_root_arguments(query, registry)
@@ -104,6 +117,9 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
         spec = spec_of(each)
         assert isinstance(spec, WatchSpec), f"Subscription.{each.python_name} does not say what it watches"
         each.arguments = watch_arguments(spec)
+        if spec.timeline:
+            belonging = ", ".join(f"`{name}`" for name in paths_to(record_of(spec.record), registry))
+            each.description = f"{each.description} Of these types: {belonging}."
     schema = strawberry.Schema(
         query=query,
         mutation=mutation,
@@ -122,9 +138,11 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
         *(record.policy for record in registry.records.values()),
         *(policy for each in slices for policy in each.policies),
     )
-    return BuiltSchema(
+    built = BuiltSchema(
         schema, core, registry, bind(core, registry, limits), policies, _vocabulary(core, registry, policies), slices
     )
+    _take_keys(built)
+    return built
 
 
 def _vocabulary(core: GraphQLSchema, registry: Registry, policies: tuple[Policy, ...]) -> Vocabulary:
@@ -179,6 +197,15 @@ def _finish_mutations(core: GraphQLSchema) -> None:
         definition.type = get_nullable_type(definition.type)
         for argument in definition.args.values():
             argument.description = argument.description or "What to do, and with what."
+
+
+def _take_keys(built: BuiltSchema) -> None:
+    """Let documents ask that a mutation be done once, and mark those that take no key."""
+    core = built.core
+    core.directives = (*core.directives, IDEMPOTENT)
+    assert core.mutation_type is not None
+    for name in built.keyless:
+        core.mutation_type.fields[name].extensions[KEYLESS] = True
 
 
 def _argument(name: str, annotation: Any, description: str) -> Any:

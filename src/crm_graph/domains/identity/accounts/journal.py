@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crm_graph.db.session import Session
+from crm_graph.events.effects import DomainEvent
 from crm_graph.events.log import append
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.services import Services
-
-if TYPE_CHECKING:
-    from crm_graph.work import DomainEvent
 
 ENTITY = "Account"
 """Not `Member`: who may watch members does not thereby watch when they come and go."""

@@ -163,28 +163,26 @@ async def _prove_code(me: Me, totp_secret: str, code: str) -> None:
         raise Refused("INVALID", "The code is wrong, or was used before.", ("code",))
 
 
-async def end_session(me: Me, session_id: str) -> None:
+async def end_session(me: Me, work: Work, session_id: str) -> None:
     """End one of my sessions. Raises Refused NOT_FOUND for what is none of mine, or over."""
     me.check()
-    async with me.begin() as work:
-        found = await revoke_session(
-            me.services,
-            work.session,
-            me.viewer.workspace_id,
-            session_id,
-            RevokedReason.BY_MEMBER,
-            member_id=me.viewer.member_id,
-            by=me.by,
-        )
-        if not found:
-            raise Refused("NOT_FOUND", "There is no such session.", ("id",))
+    found = await revoke_session(
+        me.services,
+        work.session,
+        me.viewer.workspace_id,
+        session_id,
+        RevokedReason.BY_MEMBER,
+        member_id=me.viewer.member_id,
+        by=me.by,
+    )
+    if not found:
+        raise Refused("NOT_FOUND", "There is no such session.", ("id",))
 
 
-async def end_other_sessions(me: Me) -> int:
+async def end_other_sessions(me: Me, work: Work) -> int:
     """End all of my sessions but the one that asks; return how many."""
     me.check()
-    async with me.begin() as work:
-        return await _end_others(me, work, RevokedReason.BY_MEMBER)
+    return await _end_others(me, work, RevokedReason.BY_MEMBER)
 
 
 async def _end_others(me: Me, work: Work, reason: RevokedReason) -> int:

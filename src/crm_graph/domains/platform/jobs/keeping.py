@@ -12,14 +12,19 @@ from crm_graph.domains.identity.accounts.meter import forget_old
 from crm_graph.domains.platform.jobs.events import JobDeleted
 from crm_graph.domains.platform.jobs.model import Job
 from crm_graph.domains.platform.jobs.policy import JOB
+from crm_graph.idempotency.answers import forget_answers
 from crm_graph.identity.services import Services
 from crm_graph.identity.viewer import Viewer
 from crm_graph.jobs.queue import Schedule, forget_log
 from crm_graph.permissions.access import Access
 from crm_graph.work import Work
 
-PRUNE, CLEAN = "pruneJobs", "cleanAttempts"
-SCHEDULES: Sequence[Schedule] = (Schedule(PRUNE, timedelta(hours=1)), Schedule(CLEAN, timedelta(minutes=10)))
+PRUNE, CLEAN, FORGET = "pruneJobs", "cleanAttempts", "forgetAnswers"
+SCHEDULES: Sequence[Schedule] = (
+    Schedule(PRUNE, timedelta(hours=1)),
+    Schedule(CLEAN, timedelta(minutes=10)),
+    Schedule(FORGET, timedelta(minutes=10)),
+)
 BATCH = 200
 _OLD = Statement(
     "SELECT * FROM job WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED", ("before", "limit"), {}
@@ -28,7 +33,11 @@ _OLD = Statement(
 
 def chores(services: Services) -> Mapping[str, Callable[[], Awaitable[None]]]:
     """Return what is done at the ticks of `SCHEDULES`."""
-    return {PRUNE: partial(prune, services), CLEAN: partial(forget_old, services)}
+    return {
+        PRUNE: partial(prune, services),
+        CLEAN: partial(forget_old, services),
+        FORGET: partial(forget_answers, services),
+    }
 
 
 async def prune(services: Services) -> None:

@@ -16,6 +16,7 @@ SLICE = Slice(
     mutations=(PublicMutations, OwnMutations, InvitationMutations),
     extensions=(extend(Viewer, ViewerAccount),),
     events=events.EVENTS,
+    keyless=("changePassword", "startSecondFactor", "confirmSecondFactor", "disableSecondFactor", "renewRecoveryCodes"),
     public=("signIn", "refreshSession", "signOut", "requestPasswordReset", "resetPassword", "acceptInvitation"),
 )
 

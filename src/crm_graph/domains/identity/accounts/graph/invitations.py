@@ -11,6 +11,8 @@ from crm_graph.domains.workspace.members.graph.types import Member, Team
 from crm_graph.domains.workspace.members.model import Member as MemberRow
 from crm_graph.domains.workspace.members.policy import MEMBER
 from crm_graph.graph.context import Info
+from crm_graph.graph.idempotency.once import answer_once
+from crm_graph.graph.idempotency.values import shown_once
 from crm_graph.graph.payloads import Payload, field_names, given, key_of, new_key, refer, user_error
 from crm_graph.graph.reading.sizes import ROLES, sized
 from crm_graph.graph.records.record import by_key
@@ -49,9 +51,10 @@ class InvitationPayload(Payload):
     """What inviting returns."""
 
     member: Member | None = by_key("record_id", "The member; null when refused.")
-    link: str | None = strawberry.field(
-        description="The invitation's link, to be passed on to the member and to nobody else: only where this"
-        " installation sends no mail."
+    link: str | None = shown_once(
+        "The invitation's link, to be passed on to the member and to nobody else: only where this installation sends no"
+        " mail.",
+        "Invite the member again by `resendInvitation`.",
     )
 
 
@@ -65,20 +68,18 @@ class InvitationMutations:
     async def invite_member(self, info: Info, input: InviteMemberInput) -> InvitationPayload:
         services = rested(info).services
 
-        async def invite(work: Work) -> tuple[str, str | None]:
+        async def done(work: Work) -> InvitationPayload:
             values = given(input, "id", "roles", "language")
             refer(values, "team_id", Team)
             refer(values, "manager_id", Member)
             values["id"] = new_key(Member, input.id)
             names = field_names(input, "id", "roles", "language")
-            return await invitations.invite_member(work, services, values, input.roles, input.language, names)
+            member_id, link = await invitations.invite_member(
+                work, services, values, input.roles, input.language, names
+            )
+            return InvitationPayload(record_id=member_id, link=link, errors=[])
 
-        try:
-            async with info.context.begin() as work:
-                member_id, link = await invite(work)
-        except Refused as refused:
-            return InvitationPayload(record_id=None, link=None, errors=[user_error(refused)])
-        return InvitationPayload(record_id=member_id, link=link, errors=[])
+        return await answer_once(info, InvitationPayload, done, _refused)
 
     @strawberry.mutation(
         description="Invites a member again who has not chosen a password yet.", metadata=does(MEMBER, CREATE)
@@ -88,9 +89,16 @@ class InvitationMutations:
         try:
             member_id = key_of(Member, input.id)
             member = of_member(info.context.viewer.workspace_id, member_id)
-            await count_and_check(services, Kind.MAIL, member, services.settings.mails_per_hour, HOUR_S)
-            async with info.context.begin() as work:
-                link = await invitations.resend_invitation(work, services, member_id, input.language)
-        except Refused as refused:
-            return InvitationPayload(record_id=None, link=None, errors=[user_error(refused)])
-        return InvitationPayload(record_id=member_id, link=link, errors=[])
+        except Refused as refusal:
+            return _refused(refusal)
+        await count_and_check(services, Kind.MAIL, member, services.settings.mails_per_hour, HOUR_S)
+
+        async def done(work: Work) -> InvitationPayload:
+            link = await invitations.resend_invitation(work, services, member_id, input.language)
+            return InvitationPayload(record_id=member_id, link=link, errors=[])
+
+        return await answer_once(info, InvitationPayload, done, _refused)
+
+
+def _refused(refusal: Refused) -> InvitationPayload:
+    return InvitationPayload(record_id=None, link=None, errors=[user_error(refusal)])

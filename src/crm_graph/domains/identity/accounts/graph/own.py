@@ -15,12 +15,14 @@ from crm_graph.domains.workspace.members.graph.mutations import MemberPayload
 from crm_graph.domains.workspace.members.graph.types import Member
 from crm_graph.domains.workspace.members.policy import MEMBER
 from crm_graph.graph.context import Info
+from crm_graph.graph.idempotency.once import answer_once
 from crm_graph.graph.payloads import UserError, key_of, perform, user_error
 from crm_graph.graph.reading.sizes import CODE, PASSWORD, sized
 from crm_graph.graph.writes import does
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.ids import decode_id
 from crm_graph.permissions.grants import UPDATE
+from crm_graph.work import Work
 
 T = TypeVar("T")
 _PASSWORD = "Your password, once more."  # noqa: S105 - a description
@@ -145,17 +147,32 @@ class OwnMutations:
         description="Ends one of your sessions; its tokens stop working with the next request.", metadata=does(None)
     )
     async def revoke_session(self, info: Info, input: RevokeSessionInput) -> AccountPayload:
-        key = decode_id(SESSION_PREFIX, input.id)
-        if key is None:
-            refused = Refused("NOT_FOUND", "There is no such session.", ("id",))
-            return AccountPayload(errors=[user_error(refused)])
-        _, errors = await _tried(operations.end_session(me(info), key))
-        return AccountPayload(errors=errors)
+        own = me(info)
+
+        async def done(work: Work) -> AccountPayload:
+            key = decode_id(SESSION_PREFIX, input.id)
+            if key is None:
+                raise Refused("NOT_FOUND", "There is no such session.", ("id",))
+            await operations.end_session(own, work, key)
+            return AccountPayload(errors=[])
+
+        return await answer_once(
+            info, AccountPayload, done, lambda refused: AccountPayload(errors=[user_error(refused)])
+        )
 
     @strawberry.mutation(description="Ends all your sessions but the one that asks.", metadata=does(None))
     async def revoke_other_sessions(self, info: Info) -> RevokeOtherSessionsPayload:
-        ended, errors = await _tried(operations.end_other_sessions(me(info)))
-        return RevokeOtherSessionsPayload(revoked=ended or 0, errors=errors)
+        own = me(info)
+
+        async def done(work: Work) -> RevokeOtherSessionsPayload:
+            return RevokeOtherSessionsPayload(revoked=await operations.end_other_sessions(own, work), errors=[])
+
+        return await answer_once(
+            info,
+            RevokeOtherSessionsPayload,
+            done,
+            lambda refused: RevokeOtherSessionsPayload(revoked=0, errors=[user_error(refused)]),
+        )
 
     @strawberry.mutation(
         description="Ends all sessions of a member. For whoever may change members and holds all roles of this one.",

@@ -20,6 +20,7 @@ from crm_graph.domains.identity.clients.graph.types import ApiClient
 from crm_graph.domains.identity.clients.model import ApiClient as ApiClientRow
 from crm_graph.domains.identity.clients.policy import API_CLIENT
 from crm_graph.graph.context import Info
+from crm_graph.graph.idempotency.once import answer_once
 from crm_graph.graph.payloads import UserError, key_of, user_error
 from crm_graph.graph.reading.sizes import sized
 from crm_graph.graph.writes import does
@@ -87,14 +88,20 @@ class Mutations:
     )
     async def push_trusted_documents(self, info: Info, input: PushTrustedDocumentsInput) -> PushTrustedDocumentsPayload:
         check = info.context.port(DocumentCheck)  # type: ignore[type-abstract] # a key, and never made
-        try:
-            async with info.context.begin() as work:
-                client_id = await _client(work, input.client_id)
-                made = await _checked(check, input.documents)
-                pushed = await push_documents(work, client_id, made, check.schema_sha256)
-        except Refused as refused:
-            return PushTrustedDocumentsPayload(added=[], aliased=[], unchanged=[], errors=[user_error(refused)])
-        return _pushed(pushed)
+
+        async def done(work: Work) -> PushTrustedDocumentsPayload:
+            client_id = await _client(work, input.client_id)
+            made = await _checked(check, input.documents)
+            return _pushed(await push_documents(work, client_id, made, check.schema_sha256))
+
+        return await answer_once(
+            info,
+            PushTrustedDocumentsPayload,
+            done,
+            lambda refused: PushTrustedDocumentsPayload(
+                added=[], aliased=[], unchanged=[], errors=[user_error(refused)]
+            ),
+        )
 
     @strawberry.mutation(
         description="Trusts documents no more, all or none. It is in force everywhere within seconds.",
@@ -103,14 +110,18 @@ class Mutations:
     async def remove_trusted_documents(
         self, info: Info, input: RemoveTrustedDocumentsInput
     ) -> RemoveTrustedDocumentsPayload:
-        try:
+        async def done(work: Work) -> RemoveTrustedDocumentsPayload:
             if len(input.ids) > MAX_DOCUMENTS:
                 raise Refused("INVALID", f"At most {MAX_DOCUMENTS} documents are removed at once.", ("ids",))
-            async with info.context.begin() as work:
-                removed = await remove_documents(work, await _client(work, input.client_id), input.ids)
-        except Refused as refused:
-            return RemoveTrustedDocumentsPayload(removed=[], errors=[user_error(refused)])
-        return RemoveTrustedDocumentsPayload(removed=_ids(removed), errors=[])
+            removed = await remove_documents(work, await _client(work, input.client_id), input.ids)
+            return RemoveTrustedDocumentsPayload(removed=_ids(removed), errors=[])
+
+        return await answer_once(
+            info,
+            RemoveTrustedDocumentsPayload,
+            done,
+            lambda refused: RemoveTrustedDocumentsPayload(removed=[], errors=[user_error(refused)]),
+        )
 
 
 async def _client(work: Work, id_: strawberry.ID | None) -> str | None:

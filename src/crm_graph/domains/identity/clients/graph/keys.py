@@ -11,7 +11,9 @@ from crm_graph.domains.identity.clients import model, operations
 from crm_graph.domains.identity.clients.graph.types import ApiClient, ApiKey
 from crm_graph.domains.identity.clients.policy import API_KEY
 from crm_graph.graph.context import Info
-from crm_graph.graph.payloads import Payload, key_of, perform
+from crm_graph.graph.idempotency.once import answer_once
+from crm_graph.graph.idempotency.values import shown_once
+from crm_graph.graph.payloads import Payload, key_of, perform, user_error
 from crm_graph.graph.reading.sizes import sized
 from crm_graph.graph.records.record import by_key
 from crm_graph.graph.writes import does
@@ -62,8 +64,10 @@ class NewApiKeyPayload(Payload):
     """What mutations that make a key return: here, and nowhere else, is its text."""
 
     api_key: ApiKey | None = by_key("record_id", "The key's record; null when refused.")
-    key: str | None = strawberry.field(
-        description="The key itself, for `Authorization: Bearer`. Keep it: it is not shown again.", default=None
+    key: str | None = shown_once(
+        "The key itself, for `Authorization: Bearer`. Keep it: it is not shown again.",
+        "Rotate the API key, or revoke it and make another one.",
+        default=None,
     )
 
 
@@ -105,13 +109,11 @@ class Mutations:
 
 async def _made(info: Info, operation: Callable[[Work], Awaitable[tuple[str, str]]]) -> NewApiKeyPayload:
     """Perform an operation that makes a key. Its text goes into the answer, and only once the key is committed."""
-    texts: list[str] = []
 
-    async def perform_it(work: Work) -> str:
+    async def done(work: Work) -> NewApiKeyPayload:
         id_, text = await operation(work)
-        texts.append(text)
-        return id_
+        return NewApiKeyPayload(record_id=id_, errors=[], key=text)
 
-    payload = await perform(info, NewApiKeyPayload, perform_it)
-    payload.key = texts[-1] if payload.record_id is not None else None
-    return payload
+    return await answer_once(
+        info, NewApiKeyPayload, done, lambda refused: NewApiKeyPayload(record_id=None, errors=[user_error(refused)])
+    )

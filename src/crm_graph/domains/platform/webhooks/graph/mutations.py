@@ -14,7 +14,18 @@ from crm_graph.domains.platform.webhooks.operations import Edge
 from crm_graph.domains.platform.webhooks.policy import WEBHOOK_DELIVERY, WEBHOOK_ENDPOINT
 from crm_graph.domains.platform.webhooks.rules import SelectionCheck
 from crm_graph.graph.context import Info
-from crm_graph.graph.payloads import DeletePayload, Payload, field_names, given, key_of, perform, perform_delete
+from crm_graph.graph.idempotency.once import answer_once
+from crm_graph.graph.idempotency.values import shown_once
+from crm_graph.graph.payloads import (
+    DeletePayload,
+    Payload,
+    field_names,
+    given,
+    key_of,
+    perform,
+    perform_delete,
+    user_error,
+)
 from crm_graph.graph.reading.sizes import sized
 from crm_graph.graph.records.record import by_key
 from crm_graph.graph.records.scalars import JSON
@@ -121,8 +132,9 @@ class WebhookSecretPayload(Payload):
     """What mutations that make a secret return: here, and nowhere else, is its text."""
 
     webhook_endpoint: WebhookEndpoint | None = by_key("record_id", "The endpoint; null when refused.")
-    secret: str | None = strawberry.field(
-        description="The signing secret, `whsec_...`, for a Standard Webhooks library. Keep it: it is not shown again.",
+    secret: str | None = shown_once(
+        "The signing secret, `whsec_...`, for a Standard Webhooks library. Keep it: it is not shown again.",
+        "Make a new one by `rotateWebhookEndpointSecret`.",
         default=None,
     )
 
@@ -230,13 +242,14 @@ def _edge(info: Info) -> Edge:
 
 async def _secret(info: Info, operation: Callable[[Work], Awaitable[tuple[str, str]]]) -> WebhookSecretPayload:
     """Perform an operation that makes a secret. Its text goes into the answer, and only once it is committed."""
-    texts: list[str] = []
 
-    async def perform_it(work: Work) -> str:
+    async def done(work: Work) -> WebhookSecretPayload:
         id_, text = await operation(work)
-        texts.append(text)
-        return id_
+        return WebhookSecretPayload(record_id=id_, errors=[], secret=text)
 
-    payload = await perform(info, WebhookSecretPayload, perform_it)
-    payload.secret = texts[-1] if payload.record_id is not None else None
-    return payload
+    return await answer_once(
+        info,
+        WebhookSecretPayload,
+        done,
+        lambda refused: WebhookSecretPayload(record_id=None, errors=[user_error(refused)]),
+    )

@@ -1,0 +1,1 @@
+"""Idempotency in the graph: the key of a field of Mutation, and what of a payload is kept under it."""

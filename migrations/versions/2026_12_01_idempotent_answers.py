@@ -1,7 +1,7 @@
 """What mutations answered under idempotency keys, for as long as it is kept
 
 Revision: 2026_12_01_idempotent_answers
-Follows: 2026_12_01_rules
+Follows: 2026_12_01_stage_positions
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_12_01_idempotent_answers"
-down_revision = "2026_12_01_rules"
+down_revision = "2026_12_01_stage_positions"
 branch_labels = None
 depends_on = None
 

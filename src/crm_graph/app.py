@@ -1,42 +1,19 @@
-"""The API process: settings to pools to engine to ASGI application. Composition only."""
+"""What a process is made of, from settings and addresses. Commands take parts of it, `asgi.py` takes all."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
-
-from starlette.applications import Starlette
-from starlette.datastructures import Headers
-from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import Receive, Scope, Send
 
 from crm_graph.api.admission.credentials import Credentials
-from crm_graph.api.admission.hosts import MISDIRECTED, Hosts, is_near
+from crm_graph.api.admission.hosts import Hosts
 from crm_graph.api.admission.origins import Origins
-from crm_graph.api.bounded import HANDLERS, Bounded
-from crm_graph.api.connections import Connections
-from crm_graph.api.console import graphiql
-from crm_graph.api.console.examples import EXAMPLES
+from crm_graph.api.admission.proxies import Proxies
 from crm_graph.api.engine import Engine
-from crm_graph.api.metrics import metrics_response
-from crm_graph.api.oauth.routes import routes as oauth_routes
 from crm_graph.api.schema import make_schema
-from crm_graph.api.sign_on import account_pages
-from crm_graph.api.sign_on.sso import SingleSignOn
-from crm_graph.api.transport.exports import export_response
-from crm_graph.api.transport.frames import SocketProtocol
-from crm_graph.api.transport.http import GraphQLEndpoint
-from crm_graph.api.transport.negotiation import HTML, JSON, choose
-from crm_graph.api.transport.protocol import GraphQLProtocol
-from crm_graph.api.transport.websocket import WebSocketEndpoint
 from crm_graph.api.webhooks.deliverer import Deliverer
-from crm_graph.db.migrate import require_current
 from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.domains.identity.accounts.outbox import RESET_REQUEST, Outbox
@@ -53,60 +30,25 @@ from crm_graph.events.metering import StorageMeter
 from crm_graph.events.relay import Relay
 from crm_graph.events.retention import Retention
 from crm_graph.graph.cursors import CursorSealer
-from crm_graph.graph.reading.pages import PageLimits
+from crm_graph.graph.reading.page_requests import PageLimits
 from crm_graph.graph.records.filter_limits import FilterLimits
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.authenticate import Authenticator, Resolver
+from crm_graph.identity.installation import Installation, make_services
 from crm_graph.identity.mailer import Mailer
 from crm_graph.identity.oidc.issuers import Issuers
-from crm_graph.identity.origin import is_one_of, parse_networks
+from crm_graph.identity.origin import parse_networks
 from crm_graph.identity.services import Services
-from crm_graph.identity.tokens import TokenAuthority
 from crm_graph.jobs.worker import Outcomes, Worker
-from crm_graph.kernel.errors import RateLimited, Unauthenticated
 from crm_graph.kernel.settings import Settings
-from crm_graph.permissions.compiler import AccessCompiler
-from crm_graph.vault.master import MasterKeys
-from crm_graph.vault.service import KeyService
-from crm_graph.vault.vault import Vault
-
-UNMETERED = frozenset({"/health", "/ready"})
-"""What is asked by whoever keeps the process alive, and must be answered while others ask too much."""
 
 
 @dataclass(frozen=True, slots=True)
-class Installation:
-    """What a process is given to run on: addresses and secrets; the newest secret first."""
+class Nearby:
+    """What `dev` does for its own machine: the only hosts that are answered, and the token that its pages are shown."""
 
-    url: str
-    secrets: Sequence[bytes]
-    read_url: str | None = None
-    pool_url: str | None = None
-    key_service: KeyService | None = None
-    """What wraps the keys of workspaces; None derives it from the secrets."""
-    retired_secrets: Sequence[bytes] = ()
-    """Secrets that only verify what the audit trail sealed under them."""
-    demo_token: Callable[[], str | None] = lambda: None
-    hosts: Hosts | None = None
-    """In `dev`, the only hosts that are answered; who is near is shown the token, and `/metrics` without one."""
-
-
-def authority(installation: Installation, settings: Settings) -> TokenAuthority:
-    """Return the authority that signs and checks this installation's tokens."""
-    issuer = settings.issuer or settings.public_url.rstrip("/") or "crm-graph"
-    return TokenAuthority(installation.secrets, issuer, settings.audience, key_days=settings.key_days)
-
-
-def make_vault(installation: Installation, settings: Settings, database: Database) -> Vault:
-    """Return the vault of a process."""
-    service = installation.key_service or MasterKeys.of({}, installation.secrets)
-    return Vault(service, database, settings.vault_cache_ms, settings.vault_workspaces)
-
-
-def make_services(installation: Installation, settings: Settings, database: Database) -> Services:
-    """Return what a process has for identity."""
-    vault = make_vault(installation, settings, database)
-    return Services(authority(installation, settings), database, installation.secrets, vault, settings)
+    hosts: Hosts
+    token: Callable[[], str | None] = lambda: None
 
 
 def chainer(installation: Installation, settings: Settings, schema: BuiltSchema) -> Chainer:
@@ -150,8 +92,9 @@ def make_sealer(services: Services) -> CursorSealer:
 def make_worker(schema: BuiltSchema, services: Services, outcomes: Outcomes | None = None) -> Worker:
     """Return what runs the jobs of an installation."""
     outcomes = outcomes or Outcomes()
-    compiler = AccessCompiler(schema.policies, schema.vocabulary.inherent)
-    runner = Runner(services, {EXPORT: Exporter(services, schema.registry, compiler, make_sealer(services))}, outcomes)
+    runner = Runner(
+        services, {EXPORT: Exporter(services, schema.registry, schema.compiler(), make_sealer(services))}, outcomes
+    )
     return Worker(services.database, services.settings, runner.tasks(), chores(services), SCHEDULES, outcomes)
 
 
@@ -164,7 +107,7 @@ def make_engine(
 ) -> Engine:
     """Return what executes operations; without resolvers, for viewers who bring no credential: webhooks."""
     authenticator = Authenticator(services.authority, MemberDirectory(), resolvers)
-    return Engine(schema, services.database, hub, authenticator, make_sealer(services), services, outcomes)
+    return Engine(schema, services, authenticator, hub=hub, sealer=make_sealer(services), jobs=outcomes)
 
 
 @asynccontextmanager
@@ -210,7 +153,7 @@ def page_limits(settings: Settings) -> PageLimits:
 def check_settings(settings: Settings) -> None:
     """Raise OperatorError for settings of the edge that cannot be meant: before anything starts."""
     Credentials(settings, Origins(settings))
-    parse_networks(settings.trusted_proxies)
+    Proxies(settings)
     parse_networks(settings.webhook_private, "CRM_WEBHOOK_PRIVATE")
 
 
@@ -250,167 +193,3 @@ async def running_engine(
         await keys.close()
         await issuers.aclose()
         await database.close()
-
-
-class Application:
-    """The ASGI application with its life cycle. `max_open` is how many connections the process has files for."""
-
-    def __init__(self, installation: Installation, settings: Settings, max_open: int | None = None) -> None:
-        check_settings(settings)
-        self.connections = Connections(settings, max_open)
-        self._installation = installation
-        self._settings = settings
-        self._engine: Engine | None = None
-        self._http: GraphQLEndpoint | None = None
-        self._websocket: WebSocketEndpoint | None = None
-        self._sign_on: SingleSignOn | None = None
-        self._starlette = Starlette(routes=self._routes(), lifespan=self._lifespan, exception_handlers=HANDLERS)
-        self._bounded = Bounded(self._starlette, settings.mutation_timeout_ms / 1000)
-
-    def protocol(self, **uvicorn: Any) -> GraphQLProtocol:
-        """Return the protocol of a new connection, for uvicorn: GraphQL requests do not pass through ASGI."""
-        hosts = self._installation.hosts
-        return GraphQLProtocol(lambda: self._http, b"/graphql", self._body_limit, self.connections, hosts, **uvicorn)
-
-    def socket_protocol(self, **uvicorn: Any) -> SocketProtocol:
-        """Return the protocol of a connection that becomes a WebSocket, for uvicorn."""
-        return SocketProtocol(self.connections, **uvicorn)
-
-    def _body_limit(self, url: bytes) -> int:
-        """Return how many bytes the body of a request to an address may have: none is longer than our forms but
-        GraphQL's."""
-        settings = self._settings
-        return settings.max_body_bytes if url.startswith(b"/graphql") else settings.oauth_max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as ASGI: GraphQL requests directly, all else through Starlette's router."""
-        hosts = self._installation.hosts
-        if hosts is not None and scope["type"] != "lifespan" and not hosts.allow(scope["headers"]):
-            await Response(MISDIRECTED, 421, media_type="text/plain")(scope, receive, send)
-            return
-        if self._http is not None and scope["type"] == "http" and scope["path"] == "/graphql":
-            method = scope["method"]
-            if method in {"POST", "OPTIONS"} or (method in {"GET", "HEAD"} and not _wants_page(scope)):
-                await self._http(scope, receive, send)
-                return
-        if scope["type"] != "lifespan" and scope["path"] not in UNMETERED:
-            refusal = await self._too_many(scope)
-            if refusal is not None:
-                await refusal(scope, receive, send)
-                return
-        await self._bounded(scope, receive, send)
-
-    async def _too_many(self, scope: Scope) -> Response | None:
-        """Count a request, or the handshake of a WebSocket, and return the answer to one too many."""
-        engine = self._running()
-        headers = Headers(scope=scope)
-        peer = scope["client"][0] if scope.get("client") else None
-        address = engine.origin(peer, headers.get("x-forwarded-for"), None).address
-        try:
-            await engine.admission.meter(headers.get("authorization"), address)
-        except RateLimited as error:
-            body = {"error": {"code": error.code, "message": error.message}}
-            return JSONResponse(
-                body, 429, {"Retry-After": str(error.retry_after_s), "Access-Control-Allow-Origin": "*"}
-            )
-        except Unauthenticated:  # of a client that is gone: its endpoint says so
-            return None
-        return None
-
-    def _routes(self) -> list[BaseRoute]:
-        return [
-            Route("/", self._start, methods=["GET"]),
-            Route("/graphql", self._page, methods=["GET", "POST"]),
-            WebSocketRoute("/graphql", self._socket),
-            *account_pages.routes("/graphql"),
-            Route("/health", self._health),
-            Route("/ready", self._ready),
-            Route("/metrics", self._metrics),
-            Route("/exports/{job}", self._export, methods=["GET", "OPTIONS"]),
-            Route("/sso/{provider}/start", self._sso_start),
-            Route("/sso/{provider}/callback", self._sso_callback),
-            *oauth_routes(self._running),
-            *graphiql.routes(self._page),
-        ]
-
-    @asynccontextmanager
-    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        await require_current(self._installation.url)
-        issuers = Issuers.of(self._settings)
-        async with running_engine(self._installation, self._settings, issuers=issuers) as engine:
-            self._engine = engine
-            engine.metrics.connections = self.connections
-            self._sign_on = SingleSignOn(engine.services, issuers)
-            self._http = GraphQLEndpoint(engine)
-            self._websocket = WebSocketEndpoint(engine)
-            # What start-up made lives as long as the process: keep the collector from walking it again and again.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(10_000, 50, 50)
-            sweep = asyncio.create_task(self.connections.watch())
-            try:
-                yield
-            finally:
-                sweep.cancel()
-                await self.drain()
-
-    def _running(self) -> Engine:
-        assert self._engine is not None, "requests come after start-up"
-        return self._engine
-
-    async def drain(self) -> None:
-        """End streams so that clients move over to another process; called when SIGTERM arrives."""
-        if self._http is not None and self._websocket is not None:
-            self._http.shutting_down.set()
-            await self._websocket.drain()
-
-    async def _start(self, _: Request) -> Response:
-        return RedirectResponse("/graphql", 307)
-
-    async def _page(self, request: Request) -> Response:
-        token = self._installation.demo_token() if self._is_near(request) else None
-        return graphiql.response(endpoint="/graphql", subscription_url="/graphql", token=token, examples=EXAMPLES)
-
-    def _is_near(self, request: Request) -> bool:
-        """Return whether a request to `dev` comes from this very machine."""
-        peer = request.client.host if request.client is not None else None
-        return self._installation.hosts is not None and is_near(request.headers.get("host"), peer)
-
-    async def _socket(self, websocket: object) -> None:
-        assert self._websocket is not None
-        await self._websocket(websocket)  # type: ignore[arg-type] # Starlette types endpoints loosely
-
-    async def _health(self, request: Request) -> Response:
-        """Say that the process lives, and to who came through a proxy whether it is trusted: `doctor` asks so."""
-        told = {"status": "ok"}
-        if "x-forwarded-for" in request.headers and request.client is not None:
-            trusted = is_one_of(request.client.host, parse_networks(self._settings.trusted_proxies))
-            told["forwarded"] = "used" if trusted else "ignored"
-        return JSONResponse(told)
-
-    async def _ready(self, _: Request) -> Response:
-        assert self._http is not None
-        ready = await self._http.ready()
-        return JSONResponse({"status": "ok" if ready else "unavailable"}, 200 if ready else 503)
-
-    async def _sso_start(self, request: Request) -> Response:
-        assert self._sign_on is not None
-        return await self._sign_on.start(request)
-
-    async def _sso_callback(self, request: Request) -> Response:
-        assert self._sign_on is not None
-        return await self._sign_on.callback(request)
-
-    async def _export(self, request: Request) -> Response:
-        return await export_response(request, self._running())
-
-    async def _metrics(self, request: Request) -> Response:
-        assert self._engine is not None
-        is_open = self._is_near(request)
-        return metrics_response(request, self._engine.metrics, self._settings.metrics_token, is_open=is_open)
-
-
-def _wants_page(scope: Scope) -> bool:
-    """Return whether a GET comes from a browser that is to see GraphiQL."""
-    request = Request(scope)
-    return choose(request.headers.get("accept"), (JSON, HTML)) == HTML and "query" not in request.query_params

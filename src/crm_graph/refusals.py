@@ -13,6 +13,7 @@ from crm_graph.db.base import Row, table_of
 from crm_graph.db.rules import currencies_of, disorder_of, faults_of, rules_of, settled
 from crm_graph.db.session import Record
 from crm_graph.kernel.errors import Refused
+from crm_graph.kernel.naming import camel, one, sentence, snake, words
 from crm_graph.permissions.policy import Policy
 
 
@@ -90,26 +91,12 @@ def one_currency(what: str) -> str:
     return f"The amounts of one {what} are in one currency."
 
 
-def words(name: str) -> str:
-    """Return a type name in words: `OrderLine` is `order line`."""
-    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip().replace("_", " ")
-
-
 def input_of(error: asyncpg.PostgresError) -> tuple[str, ...]:
     """Return the input field that a constraint is about: its last column, camel-cased as the API spells it."""
     detail = str(getattr(error, "detail", "") or "")
     inside = detail.partition("(")[2].partition(")")[0]
-    last = inside.split(", ")[-1].removeprefix("lower(") if inside else ""
+    last = inside.split(", ")[-1].removeprefix("lower(").strip('"') if inside else ""
     return (camel(last),) if last else ()
-
-
-def snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
-
-
-def camel(column: str) -> str:
-    head, *rest = column.split("_")
-    return head + "".join(part.capitalize() for part in rest)
 
 
 def taken(error: asyncpg.UniqueViolationError, policy: Policy) -> str:
@@ -124,4 +111,4 @@ def misfit(error: asyncpg.CheckViolationError, policy: Policy) -> Refused:
     rule = rules_of(policy.table).get(name)
     if rule is not None:
         return Refused("INVALID", f"`{camel(name)}` must be {rule}.", (camel(name),))
-    return Refused("INVALID", f"A {words(policy.type)} must hold to its rule `{name}`.")
+    return Refused("INVALID", f"{sentence(one(policy.type))} must hold to its rule `{name}`.")

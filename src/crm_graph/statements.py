@@ -85,6 +85,27 @@ def get_statement(
     return found
 
 
+_FIND_STATEMENTS: dict[Any, Statement] = {}
+
+
+def find_statement(policy: Policy, access: Access, column: str) -> Statement:
+    """Return the statement that finds the visible row with a `value` in a unique column; its id, without locking it."""
+    key = policy.type, access.fingerprint, column
+    found = _FIND_STATEMENTS.get(key)
+    if found is None:
+        table = policy.table
+        value = bindparam("value", type_=table.c[column].type)
+        conditions = [table.c.workspace_id == workspace(), table.c[column] == value]
+        readable = access.of(policy.type).rows(table)
+        if readable is not None:
+            conditions.append(readable)
+        found = compile_statement(select(table.c.id).where(*conditions))
+        if len(_FIND_STATEMENTS) >= MAX_GET_STATEMENTS:
+            _FIND_STATEMENTS.clear()
+        _FIND_STATEMENTS[key] = found
+    return found
+
+
 _REFER_STATEMENTS: dict[Any, Statement] = {}
 
 

@@ -1,7 +1,8 @@
 """The unit of work that every operation receives: session, viewer, clock, permissions, and `record(event)`.
 
 A change and its event are written together: `create`, `save` and `delete` take the event as an argument, so there is
-no way to write a row and forget the log. Nobody commits here; the edge does, once per mutation field.
+no way to write a row and forget the log, and of the kind that says so: what creates a row is recorded by an event that
+`Creates`. Nobody commits here; the edge does, once per mutation field.
 """
 
 from __future__ import annotations
@@ -11,39 +12,31 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from functools import partial
-from typing import Any, ClassVar, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from crm_graph.db.base import Row, columns_of
+from crm_graph.db.base import HOUSEKEEPING, Row, columns_of
 from crm_graph.db.quota import Quotas, bytes_of_change
 from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.rules import defaults_of, targets_of
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement, hold_row
 from crm_graph.db.together import Together, all_together
+from crm_graph.events.effects import Changes, Creates, DomainEvent, Removes
 from crm_graph.events.log import append, append_all
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.errors import Forbidden, Refused
+from crm_graph.kernel.naming import camel, plural, words
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
 from crm_graph.permissions.policy import Policy
 from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.referring import NOTHING, Reads, Referred
-from crm_graph.refusals import (
-    camel,
-    input_of,
-    misfit,
-    refuse_mixed,
-    refuse_unfit,
-    refuse_unwritable,
-    settle,
-    taken,
-    words,
-)
+from crm_graph.refusals import input_of, misfit, refuse_mixed, refuse_unfit, refuse_unwritable, settle, taken
 from crm_graph.statements import (
     delete_statement,
     get_statement,
@@ -58,14 +51,6 @@ from crm_graph.wholes import Entry, Wholes
 
 R = TypeVar("R", bound=Row)
 T = TypeVar("T")
-
-_HOUSEKEEPING = frozenset({"workspace_id", "id", "version", "created_at", "updated_at"})
-
-
-class DomainEvent(Protocol):
-    """A frozen dataclass named in the past tense; its fields are the event's data."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +86,8 @@ class Work:
     noted: dict[tuple[str, str, str], None] = field(default_factory=dict)
     """The audited reads of operations, by type, GraphQL field and id: the edge writes them down before it answers."""
     wholes: Wholes = field(default_factory=Wholes)
+    turns: set[tuple[str, str]] = field(default_factory=set)
+    """The records that operations of a batch are about."""
     _directory_touched: bool = False
     _held: set[tuple[str, str]] = field(default_factory=set)
     quotas: Quotas | None = None
@@ -188,6 +175,13 @@ class Work:
                 if not await self.session.fetch(statement, {**self.viewer.binds, "id": values[column]}):
                     raise Refused("NOT_FOUND", f"There is no such {words(policy.type)}.", (camel(column),))
 
+    def take_turn(self, policy: Policy, id_: str) -> None:
+        """Note that an operation is about a record. Raises Refused INVALID where another one of the same batch is: each
+        would know nothing of the other."""
+        if (policy.type, id_) in self.turns:
+            raise Refused("INVALID", f"Another input of this batch is about this {words(policy.type)}.", ("id",))
+        self.turns.add((policy.type, id_))
+
     async def together(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:
         """Run operations of this unit of work side by side, so that what they ask at the same step is one statement
         (`db/together.py`); return what each returned or raised, in their order."""
@@ -202,13 +196,19 @@ class Work:
     async def attempt(self) -> AsyncIterator[Attempt]:
         """Lend a unit of work within this one: what it does is taken back, unless it is kept."""
         session, begun = self.session, len(self.session.finishing)
-        attempt = Attempt(replace(self, facts={}, wholes=Wholes(), _directory_touched=False, _held=set()))
+        attempt = Attempt(replace(self, facts={}, wholes=Wholes(), turns=set(), _directory_touched=False, _held=set()))
         async with session.savepoint() as savepoint:
             yield attempt
             if attempt.kept:
                 return
             await savepoint.undo()
             del session.finishing[begun:]
+
+    async def in_turn(self, policy: Policy) -> None:
+        """Wait, in a batch, for the operations of the same kind that come before: those that read what others of them
+        write go through one after another, as locks have them do it between transactions. Called before any read."""
+        if self.session.together is not None:
+            await self.session.together.turn(policy.type)
 
     async def alone(self, policy: Policy | None = None, id_: str | None = None) -> None:
         """Hold a row until this unit of work ends: those that check and then write go through one after another. By
@@ -218,6 +218,8 @@ class Work:
         """
         table, key = ("workspace", self.viewer.workspace_id) if policy is None else (policy.table.name, id_)
         assert key is not None
+        if self.session.together is not None:
+            await self.session.together.turn((table, key))
         if (table, key) in self._held:
             return
         if not await self.session.fetch(hold_row(table), {**self.viewer.binds, "id": key}):
@@ -253,12 +255,12 @@ class Work:
         """Check a verb, and the write level on the GraphQL fields given. Raises Forbidden naming what is missing."""
         access = self.access.of(policy.type)
         if not access.allows(verb):
-            raise Forbidden(f"Your roles do not allow to {verb} {words(policy.type)}s.")
+            raise Forbidden(f"Your roles do not allow to {verb} {plural(policy.type)}.")
         for name in given:
             if not access.may_write(name, verb):
                 raise Forbidden(f"Your roles do not allow to write {policy.type}.{name}.")
 
-    async def create(self, row: Row, policy: Policy, event: DomainEvent, given: Iterable[str] = ()) -> None:
+    async def create(self, row: Row, policy: Policy, event: Creates, given: Iterable[str] = ()) -> None:
         """Insert a new row with its event, of which the GraphQL fields `given` were asked for.
 
         Raises Refused TAKEN for a value that must be unique, or an id in use; FORBIDDEN for a field that may not be
@@ -309,7 +311,7 @@ class Work:
         remember(row)
 
     async def save(
-        self, row: Row, policy: Policy, event: DomainEvent, beside: Mapping[str, tuple[Any, Any]] | None = None
+        self, row: Row, policy: Policy, event: Changes, beside: Mapping[str, tuple[Any, Any]] | None = None
     ) -> bool:
         """Update a loaded row with its event, if anything changed; returns whether it did. `beside` are changes of it
         that lie elsewhere, a member's roles: with them, even none, its version moves and its event is written."""
@@ -339,7 +341,7 @@ class Work:
         await self.tell(row, policy, event, {**changed, **(beside or {})})
         return True
 
-    async def delete(self, row: Row, policy: Policy, event: DomainEvent) -> None:
+    async def delete(self, row: Row, policy: Policy, event: Removes) -> None:
         """Delete a loaded row with its event, which keeps all of its values: who could see it is asked of them.
 
         Raises Refused IN_USE when others need it, FORBIDDEN for a right that is not the viewer's to take.
@@ -446,7 +448,7 @@ class Work:
         nothing."""
         seen = (each.policy for each in self.access.types.values() if each.allows(READ))
         found = next((each.type for each in seen if each.table.name == error.table_name), None)
-        return "other records" if found is None else f"{words(found)}s"
+        return "other records" if found is None else plural(found)
 
 
 @dataclass(slots=True)
@@ -469,7 +471,7 @@ _TOUCH_DIRECTORY = Statement(
 
 
 def _own(of: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in of.items() if name not in _HOUSEKEEPING and value is not None}
+    return {name: value for name, value in of.items() if name not in HOUSEKEEPING and value is not None}
 
 
 __all__ = ["CREATE", "DELETE", "READ", "UPDATE", "DomainEvent", "Sent", "Work"]

@@ -111,7 +111,7 @@ async def test_the_bytes_that_are_sent_are_those_that_were_counted(graph: Graph)
     """By HTTP and as an event: made once."""
     claims = await graph.claims("admin")
     request = GraphQLRequest("{ customers(first: 2) { nodes { name } } }")
-    answer = await graph.engine.execute(request, await graph.engine.operation(request, claims), claims)
+    answer = await graph.engine.execute(request, await graph.engine.admission.operation(request, claims), claims)
     assert json.loads(answer.content) == answer.body
     reply = respond(answer, JSON)
     assert reply.body is answer.content
@@ -124,6 +124,6 @@ async def test_what_a_subscription_or_a_webhook_is_told_is_bounded_too(small: Gr
     await small.rows("UPDATE ticket SET description = $1 WHERE id = $2", "x" * 9_000, id_.removeprefix("tic_"))
     source = "query ($v: ID!) { ticket(id: $v) { a: description b: description c: description } }"
     request = GraphQLRequest(source, None, {"v": id_})
-    operation = await small.engine.operation(request, claims)
-    answer = await small.engine.answer_query(request, operation, await small.engine.context(claims))
+    operation = await small.engine.admission.operation(request, claims)
+    answer = await small.engine.execution.answer_live(request, operation, await small.engine.contexts.read(claims))
     assert [each["extensions"]["code"] for each in answer.body["errors"]] == ["COST_LIMIT_EXCEEDED"]

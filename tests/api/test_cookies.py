@@ -19,6 +19,7 @@ from crm_graph.api.transport.http import GraphQLEndpoint
 from crm_graph.api.transport.incoming import Incoming, Reply
 from crm_graph.graph.context import Info
 from crm_graph.graph.schema.build import BuiltSchema, Slice, build_schema
+from crm_graph.graph.writes import does
 from crm_graph.identity.cookies import CookieJar, cookies_are_secure
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
@@ -34,7 +35,7 @@ ACCESS, REFRESH = "__Host-crm_access", "__Secure-crm_refresh"
 class SignIn:
     """Stands for what signs in and out: the mechanism is the same."""
 
-    @strawberry.mutation(description="Signs in.")  # type: ignore[untyped-decorator]
+    @strawberry.mutation(description="Signs in.", metadata=does(None))  # type: ignore[untyped-decorator]
     def test_sign_in(self, info: Info) -> str:
         jar = info.context.cookies
         if jar is None:
@@ -43,7 +44,7 @@ class SignIn:
         jar.signed_in("ACCESS", timedelta(minutes=10), "REFRESH", timedelta(days=30))
         return before
 
-    @strawberry.mutation(description="Signs out.")  # type: ignore[untyped-decorator]
+    @strawberry.mutation(description="Signs out.", metadata=does(None))  # type: ignore[untyped-decorator]
     def test_sign_out(self, info: Info) -> bool:
         if info.context.cookies is not None:
             info.context.cookies.signed_out()

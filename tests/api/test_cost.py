@@ -163,7 +163,7 @@ async def test_too_much_is_refused_before_any_sql(graph: Graph) -> None:
     request, claims = GraphQLRequest(TOO_MUCH), await graph.claims("admin")
     graph.database.one.sent.clear()
     with pytest.raises(DocumentError) as refused:
-        await graph.engine.operation(request, claims)
+        await graph.engine.admission.operation(request, claims)
     assert refused.value.code == "COST_LIMIT_EXCEEDED"
     (error,) = refused.value.errors
     assert error.message == (
@@ -198,7 +198,7 @@ async def test_extensions_cost(graph: Graph, asked: bool) -> None:
         "{ customers(first: 2) { nodes { annualRevenue { amount } } } }", extensions={"cost": asked}
     )
     claims = await graph.claims("marketer")
-    operation = await graph.engine.operation(request, claims)
+    operation = await graph.engine.admission.operation(request, claims)
     body = (await graph.engine.execute(request, operation, claims)).body
     assert body["extensions"].get("cost") == ({"requested": 3, "limit": 10_000} if asked else None)
     assert body["extensions"]["withheld"] == ["Customer.annualRevenue"]

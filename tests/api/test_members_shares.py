@@ -92,7 +92,7 @@ async def test_slow_operations_of_one_member_leave_connections_to_others(
 async def test_time_is_charged_also_where_it_ran_out(site: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """A member with a second a minute has used it up by one query that was stopped after more; nobody else has."""
     greedy, modest = await site.member("admin"), await site.member("sales_rep")
-    monkeypatch.setattr(site.engine, "payers", Payers(Settings(rate_member_busy_seconds=1)))
+    monkeypatch.setattr(site.engine.execution, "payers", Payers(Settings(rate_member_busy_seconds=1)))
     async with locked(site):
         assert code_of(await site.answer(greedy, SLOW)) == "TIMEOUT"
     body = await site.answer(greedy, QUICK)
@@ -140,7 +140,7 @@ def test_who_pays() -> None:
 async def subscribe(site: Running, claims: Claims, where: str) -> tuple[str, asyncio.Task[None]]:
     """Subscribe, and take what comes; return the code of the refusal, or OK."""
     request = GraphQLRequest(f"subscription {{ opportunityChanged(where: {where}) {{ cursor recordId }} }}", None, {})
-    operation = await site.engine.operation(request, claims)
+    operation = await site.engine.admission.operation(request, claims)
     refusal, stream = await site.engine.subscribe(request, operation, lambda: claims)
 
     async def take() -> None:

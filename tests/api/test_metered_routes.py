@@ -15,7 +15,8 @@ from websockets import Subprotocol
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from crm_graph.app import UNMETERED, Application, Installation
+from crm_graph.asgi import UNMETERED, Application
+from crm_graph.identity.installation import Installation
 from crm_graph.kernel.settings import Settings
 from tests.support.server import RunningServer, running_server
 

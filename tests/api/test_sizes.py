@@ -176,7 +176,8 @@ async def test_filters_that_wait_have_the_same_bounds(graph: Graph, operand: dic
         "subscription ($v: CustomerFilter) { customerChanged(where: $v) { kind } }", None, {"v": {"name": operand}}
     )
     claims = await graph.claims("admin")
-    refusal, _ = await graph.engine.subscribe(request, await graph.engine.operation(request, claims), lambda: claims)
+    operation = await graph.engine.admission.operation(request, claims)
+    refusal, _ = await graph.engine.subscribe(request, operation, lambda: claims)
     assert refusal is not None
     assert refusal.code == "BAD_USER_INPUT"
     source = "mutation ($v: CreateWebhookEndpointInput!) { createWebhookEndpoint(input: $v) { errors { code field } } }"
@@ -222,7 +223,7 @@ async def test_aliases_of_a_long_text_cost_before_anything_is_read(graph: Graph)
 
 async def test_the_unit_of_work_holds_what_no_input_was_asked_for(graph: Graph) -> None:
     """An operation that something else than a mutation calls: a rule of a provider, a job."""
-    context = await graph.engine.context(await graph.claims("admin"))
+    context = await graph.engine.contexts.read(await graph.claims("admin"))
     values = {"kind": "COMPANY", "currency": "CNY", "annual_revenue": 1}
     for name, longest in {"name": "名" * 500, "external_id": "🚀" * 500, "website": "x" * 2_000}.items():
         async with context.begin() as work:

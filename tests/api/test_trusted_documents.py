@@ -60,7 +60,7 @@ class Desk:
     @classmethod
     async def of(cls, graph: Graph) -> Desk:
         claims = await graph.claims("admin")
-        context = await graph.engine.context(claims)
+        context = await graph.engine.contexts.read(claims)
         async with context.begin() as work:
             client_id = await create_api_client(work, {"name": "web"}, ())
         return cls(graph, claims, client_id)
@@ -71,18 +71,18 @@ class Desk:
         return replace(self.claims, client_id=self.client_id)
 
     async def push(self, *documents: NewDocument, client: bool = False, schema: str | None = None) -> Pushed:
-        context = await self.graph.engine.context(self.claims)
+        context = await self.graph.engine.contexts.read(self.claims)
         async with context.begin() as work:
             client_id = self.client_id if client else None
             return await push_documents(work, client_id, documents, schema or schema_sha256(self.graph.schema))
 
     async def remove(self, *ids: str, client: bool = False) -> list[str]:
-        context = await self.graph.engine.context(self.claims)
+        context = await self.graph.engine.contexts.read(self.claims)
         async with context.begin() as work:
             return await remove_documents(work, self.client_id if client else None, ids)
 
     async def mode(self, mode: str) -> None:
-        context = await self.graph.engine.context(self.claims)
+        context = await self.graph.engine.contexts.read(self.claims)
         async with context.begin() as work:
             await update_api_client(work, self.client_id, {"document_mode": mode}, (), None)
         self.now += 5
@@ -90,7 +90,7 @@ class Desk:
     async def run(self, body: Mapping[str, object], claims: Claims | None = None) -> Any:
         """Return the data of a request that must succeed."""
         request, claims = parse_request(dict(body)), claims or self.claims
-        operation = await self.graph.engine.operation(request, claims)
+        operation = await self.graph.engine.admission.operation(request, claims)
         answer = (await self.graph.engine.execute(request, operation, claims)).body
         assert "errors" not in answer, answer
         return answer["data"]
@@ -98,7 +98,7 @@ class Desk:
     async def refused(self, error: type[Exception], body: Mapping[str, object], claims: Claims | None = None) -> str:
         """Return why a request is not run."""
         with pytest.raises(error) as caught:
-            await self.graph.engine.operation(parse_request(dict(body)), claims or self.claims)
+            await self.graph.engine.admission.operation(parse_request(dict(body)), claims or self.claims)
         return caught.value.code if isinstance(caught.value, DocumentError) else str(caught.value)
 
 
@@ -290,7 +290,7 @@ async def test_its_variables_are_checked(desk: Desk) -> None:
     source = "query One($id: ID!) { opportunity(id: $id) { name } }"
     await desk.push(NewDocument(sha256(source), source, ("One",), ("one",)))
     request = GraphQLRequest(None, document_id="one")
-    operation = await desk.graph.engine.operation(request, desk.claims)
+    operation = await desk.graph.engine.admission.operation(request, desk.claims)
     answer = await desk.graph.engine.execute(request, operation, desk.claims)
     assert (answer.request_error, answer.code) == (True, "BAD_USER_INPUT")
 
@@ -299,7 +299,7 @@ async def test_validation_is_skipped_under_the_schema_it_was_pushed_with_and_no_
     """What was pushed is trusted to be valid; after another version came, it is validated once in each process."""
     invalid = "query Gone { viewer { gone } }"
     await desk.push(NewDocument(sha256(invalid), invalid, ("Gone",), ("gone",)))
-    operation = await desk.graph.engine.operation(GraphQLRequest(None, document_id="gone"), desk.claims)
+    operation = await desk.graph.engine.admission.operation(GraphQLRequest(None, document_id="gone"), desk.claims)
     assert operation.definition.name is not None
     assert operation.definition.name.value == "Gone"
     assert await desk.refused(DocumentError, {"query": invalid}) == "VALIDATION_FAILED"
@@ -330,7 +330,7 @@ async def test_finding_it_costs_no_statement_until_it_is_old(desk: Desk) -> None
 
     async def statements(body: Mapping[str, object], claims: Claims) -> int:
         sent.clear()
-        await desk.graph.engine.operation(parse_request(dict(body)), claims)
+        await desk.graph.engine.admission.operation(parse_request(dict(body)), claims)
         return len(sent)
 
     assert [await statements({"id": MD5}, desk.web) for _ in range(3)] == [2, 0, 0]
@@ -362,7 +362,7 @@ async def test_what_is_pushed_is_found_within_a_second(desk: Desk) -> None:
 async def test_a_deleted_client_s_tokens_stop_working(desk: Desk) -> None:
     await desk.push(document(WHO, MD5), client=True)
     await desk.run({"id": MD5}, desk.web)
-    context = await desk.graph.engine.context(desk.claims)
+    context = await desk.graph.engine.contexts.read(desk.claims)
     async with context.begin() as work:
         await delete_api_client(work, desk.client_id, None)
     desk.now += 5
@@ -415,7 +415,7 @@ async def test_removing_what_is_not_there_removes_nothing(desk: Desk) -> None:
 
 
 async def test_only_who_may_change_clients_may_trust(desk: Desk) -> None:
-    context = await desk.graph.engine.context(await desk.graph.claims("sales_manager"))
+    context = await desk.graph.engine.contexts.read(await desk.graph.claims("sales_manager"))
     with pytest.raises(Forbidden):
         async with context.begin() as work:
             await push_documents(work, None, [document()], "x")

@@ -3,8 +3,11 @@ it."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+import pytest
 from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
@@ -14,9 +17,10 @@ from graphql import (
     is_specified_scalar_type,
 )
 
-from crm_graph.api.contracts import CONTRACTS
+from crm_graph.api.contracts import CONTRACTS, write
 from crm_graph.graph.records.record import ColumnSpec, MoneySpec
 from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.kernel.errors import OperatorError
 
 FOLDER = Path(__file__).parents[2] / "schema"
 
@@ -26,6 +30,34 @@ def test_the_contracts_are_as_in_git(schema: BuiltSchema) -> None:
         assert (FOLDER / name).read_text() == render(schema), (
             f"schema/{name} is not what the code says: `make contracts`"
         )
+
+
+OTHERWISE: dict[str, dict[str, Any]] = {
+    "a field less": {"data": {"from_stage_id": "str", "to_stage_id": "str"}},
+    "a field of another type": {"data": {"from_stage_id": "str", "to_stage_id": "str", "seconds_in_stage": "float"}},
+    "another effect": {"effect": "MENTIONS"},
+    "a version that went back": {"version": 2},
+}
+
+
+@pytest.mark.parametrize("stored", OTHERWISE.values(), ids=OTHERWISE.keys())
+def test_an_event_is_not_another_one_in_the_same_version(tmp_path: Path, stored: dict[str, Any]) -> None:
+    said = json.loads((FOLDER / "events.json").read_text())
+    said["OpportunityWon"] |= stored
+    (tmp_path / "events.json").write_text(before := json.dumps(said))
+    with pytest.raises(OperatorError, match=r"this version of OpportunityWon\.\n  fix: "):
+        write(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["events.json"]
+    assert (tmp_path / "events.json").read_text() == before
+
+
+def test_an_event_that_moved_its_version_is_written(tmp_path: Path) -> None:
+    said = json.loads((FOLDER / "events.json").read_text())
+    said["OpportunityWon"] |= {"data": {}, "version": 0}
+    (tmp_path / "events.json").write_text(json.dumps(said))
+    write(tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == CONTRACTS.keys()
+    assert (tmp_path / "events.json").read_text() == (FOLDER / "events.json").read_text()
 
 
 def test_everything_is_described(schema: BuiltSchema) -> None:

@@ -12,8 +12,7 @@ from crm_graph.db.base import Base
 from crm_graph.domains.identity.accounts.model import Attempt
 from crm_graph.domains.identity.authorizations.model import DeviceCode
 from crm_graph.events.horizon import EventHorizon
-from crm_graph.identity.rsa_keys import SigningKey
-from crm_graph.identity.secrets import InstallationSecret
+from crm_graph.identity.model import InstallationSecret, SigningKey
 
 NOT_OF_A_WORKSPACE = {
     EventHorizon.__tablename__: "how far the installation's log was removed, which has one order over all workspaces",

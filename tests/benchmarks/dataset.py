@@ -14,13 +14,13 @@ from typing import Any
 import asyncpg
 import psutil  # type: ignore[import-untyped]
 
-from crm_graph.app import authority
 from crm_graph.cli.access.accounts import find_account
-from crm_graph.cli.place import installation
+from crm_graph.cli.installed import installation
 from crm_graph.db import embedded
 from crm_graph.db.migrate import upgrade
 from crm_graph.db.pool import Database
 from crm_graph.demo.seed import seed
+from crm_graph.identity.installation import authority
 from crm_graph.kernel.settings import Settings
 from tests.benchmarks.settings import BUILD, CONNECTIONS
 

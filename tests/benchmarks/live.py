@@ -28,9 +28,9 @@ from typing import Any
 import asyncpg
 import uvloop
 
-from crm_graph.app import authority
-from crm_graph.cli.place import installation
+from crm_graph.cli.installed import installation
 from crm_graph.db.pool import Database
+from crm_graph.identity.installation import authority
 from crm_graph.kernel.ids import new_id
 from crm_graph.kernel.settings import Settings
 from tests.benchmarks.dataset import DataSet, postgres, prepare

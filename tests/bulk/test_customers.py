@@ -101,7 +101,7 @@ async def test_the_same_record_twice(graph: Graph) -> None:
     assert [each["errors"][:1] for each in found["results"]] == [
         [],
         [],
-        [{"code": "INVALID", "field": ["id"], "message": "Input 0 of this batch is about the same record."}],
+        [{"code": "INVALID", "field": ["id"], "message": "Another input of this batch is about this customer."}],
     ]
     assert found["results"][0]["customer"]["version"] == 2
 

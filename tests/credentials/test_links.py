@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
+from crm_graph.domains.identity.accounts.enums import LinkPurpose
 from crm_graph.domains.identity.accounts.links import make_link
-from crm_graph.domains.identity.accounts.model import LinkPurpose
 from crm_graph.domains.identity.clients.keys import NEVER
 from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer

@@ -21,12 +21,13 @@ from crm_graph.api.engine import Engine
 from crm_graph.api.oauth.routes import routes
 from crm_graph.api.sign_on.sso import SingleSignOn
 from crm_graph.api.transport.http import GraphQLEndpoint
-from crm_graph.app import Installation, running_engine
+from crm_graph.app import running_engine
 from crm_graph.domains.identity.accounts.credentials import set_password
+from crm_graph.domains.identity.accounts.enums import LinkPurpose
 from crm_graph.domains.identity.accounts.links import find_link, make_link, parse
-from crm_graph.domains.identity.accounts.model import LinkPurpose
 from crm_graph.domains.identity.accounts.sessions import start_operator_session
 from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.identity.installation import Installation
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.kernel.settings import Settings
 from tests.api.oauth.site import Pkce, hidden

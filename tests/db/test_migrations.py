@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, Connection
 from sqlalchemy.dialects.postgresql.base import ischema_names
 
-import crm_graph.api.schema  # noqa: F401 - so that every table of a slice is in the metadata
+import crm_graph.api.schema  # noqa: F401 - so that every table is in the metadata
 from crm_graph.db.base import Base
-from crm_graph.db.migrate import downgrade, require_current, state, upgrade, with_connection
-from crm_graph.db.usage import WorkspaceUsage
-from crm_graph.events.log import Xid8
-from crm_graph.identity.secrets import InstallationSecret
+from crm_graph.db.migrate import config, downgrade, upgrade, with_connection
+from crm_graph.db.revisions import require_current, revisions, state
+from crm_graph.events.model import Xid8
 from crm_graph.kernel.errors import OperatorError
 from tests.support.database import with_database
-
-assert {InstallationSecret.__table__, WorkspaceUsage.__table__} <= {*Base.metadata.sorted_tables}
 
 
 @pytest.fixture
@@ -64,6 +63,13 @@ async def test_no_drift(empty_url: str) -> None:
         return list(compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata))
 
     assert await with_connection(empty_url, compare) == []
+
+
+def test_the_revisions_are_those_that_alembic_finds() -> None:
+    script = ScriptDirectory.from_config(config())
+    head, known = revisions()
+    assert head == script.get_current_head()
+    assert known == {each.revision for each in script.walk_revisions()}
 
 
 async def test_no_drift_of_checks(empty_url: str) -> None:
@@ -118,3 +124,44 @@ async def test_chinese_is_ordered_by_pinyin_and_case_is_folded(database_url: str
     assert [name for name in names if name in {"北京", "李", "张", "赵"}] == ["北京", "李", "张", "赵"]
     assert names.index("A") < names.index("b")
     assert names.index("é😀") - names.index("É") == 1
+
+
+async def test_places_of_stages_that_are_double_are_told_apart(empty_url: str) -> None:
+    """Pipelines with such places are numbered anew, in the order that they had; it is told. Others stay."""
+    await upgrade(empty_url, "2026_12_01_stage_fields")
+    connection = await asyncpg.connect(empty_url)
+    ids = {name: uuid4() for name in ("workspace", "double", "gaps")}
+    await connection.execute(
+        "INSERT INTO workspace (workspace_id, id, name, slug, base_currency, time_zone, directory_version, version,"
+        " created_at, updated_at) VALUES ($1, $1, 'W', 'w', 'USD', 'UTC', 0, 1, now(), now())",
+        ids["workspace"],
+    )
+    for name in ("double", "gaps"):
+        await connection.execute(
+            "INSERT INTO pipeline (workspace_id, id, name, version, created_at, updated_at)"
+            " VALUES ($1, $2, $3, 1, now(), now())",
+            *(ids["workspace"], ids[name], name),
+        )
+    places = {"double": (0, 1, 1, 20_000), "gaps": (0, 3, 9)}
+    for name, position in ((name, place) for name, found in places.items() for place in found):
+        await connection.execute(
+            "INSERT INTO stage (workspace_id, id, pipeline_id, name, position, kind, probability, version, created_at,"
+            " updated_at) VALUES ($1, $2, $3, $4, $5, 'OPEN', 1, 1, clock_timestamp(), clock_timestamp())",
+            *(ids["workspace"], uuid4(), ids[name], str(uuid4()), position),
+        )
+    await upgrade(empty_url)
+    query = "SELECT position, version FROM stage WHERE pipeline_id = $1 ORDER BY created_at"
+    stored = {name: [tuple(row) for row in await connection.fetch(query, ids[name])] for name in places}
+    assert stored == {"double": [(0, 1), (1, 1), (2, 2), (3, 2)], "gaps": [(0, 1), (3, 1), (9, 1)]}
+    told = await connection.fetch("SELECT type, changes -> 'position' AS moved, entity_id FROM event ORDER BY seq")
+    assert sorted((row["type"], row["moved"]) for row in told[:2]) == [
+        ("StageUpdated", "[1, 2]"),
+        ("StageUpdated", "[20000, 3]"),
+    ]
+    assert [(row["type"], row["entity_id"]) for row in told[2:]] == [("PipelineUpdated", ids["double"])]
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await connection.execute("UPDATE stage SET position = 0 WHERE position = 2")
+    await connection.execute(
+        "UPDATE stage SET position = 2 - position WHERE pipeline_id = $1 AND position < 3", ids["double"]
+    )
+    await connection.close()

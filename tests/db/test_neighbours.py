@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from crm_graph.app import Installation, running_engine
+from crm_graph.app import running_engine
 from crm_graph.cli.operating.addresses import check_others, check_session
 from crm_graph.db import embedded
 from crm_graph.db.embedded.cluster import Cluster
@@ -21,6 +21,7 @@ from crm_graph.db.session import ReadSession
 from crm_graph.db.statements import Statement
 from crm_graph.demo.seed import seed
 from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.identity.installation import Installation
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
 from tests.events.live import Live

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import func, select
 
-from crm_graph.cli.data.seeding import seed as seed_command
+from crm_graph.cli.commands.seed import seed as seed_command
 from crm_graph.db.pool import Database
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.demo.copy import numeric_of_hundredths
@@ -24,7 +24,7 @@ from crm_graph.domains.customers.customers.policy import CUSTOMER
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.domains.orders.orders.policy import ORDER
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY
-from crm_graph.domains.workspace.workspaces.operations import FIND
+from crm_graph.domains.workspace.workspaces.directory import FIND
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.permissions.grants import OWN, TEAM

@@ -232,7 +232,7 @@ async def test_copying_a_deal_to_an_order_is_written_down(desk: Desk) -> None:
 
 async def test_an_operation_knows_of_a_row_what_it_has_declared(graph: Graph) -> None:
     """The strictest lint: a column that an operation uses in passing raises."""
-    context = await graph.engine.context(await graph.claims("admin"))
+    context = await graph.engine.contexts.read(await graph.claims("admin"))
     product = (await graph.id_of(Product))[4:]
     async with context.begin() as work:
         seen = await work.refer(ProductRow, PRODUCT, product, "productId", {"price": Copied("price")}, ("active",))

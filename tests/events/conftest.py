@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from crm_graph.app import Installation, running_engine
+from crm_graph.app import running_engine
 from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.identity.installation import Installation
 from crm_graph.kernel.settings import Settings
 from tests.events.live import Live
 from tests.support.database import clone

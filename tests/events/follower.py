@@ -57,7 +57,7 @@ class Follower:
             " { cursor kind recordId } }"
         )
         request = GraphQLRequest(source, None, {"where": self.where, "after": self.cursor})
-        operation = await self.live.engine.operation(request, self.claims)
+        operation = await self.live.engine.admission.operation(request, self.claims)
         refusal, self._stream = await self.live.engine.subscribe(request, operation, lambda: self.claims)
         assert refusal is None, refusal.body
         if self.cursor is None:

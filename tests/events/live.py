@@ -32,9 +32,8 @@ class Live(Running):
     ) -> AsyncIterator[Stream]:
         """Subscribe; the stream collects what comes."""
         request = GraphQLRequest(f"subscription {{ opportunityChanged{arguments} {SELECTION} }}", None, variables or {})
-        refusal, stream = await self.engine.subscribe(
-            request, await self.engine.operation(request, claims), lambda: claims
-        )
+        operation = await self.engine.admission.operation(request, claims)
+        refusal, stream = await self.engine.subscribe(request, operation, lambda: claims)
         assert refusal is None, refusal
         watching = Stream(stream)
         try:

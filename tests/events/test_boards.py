@@ -52,7 +52,8 @@ async def test_a_board(live: Live, role: str) -> None:
     first = next(each for each in pipelines if len(each["stages"]["nodes"]) > 2)
     here, there = [each["id"] for each in first["stages"]["nodes"] if each["kind"] == "OPEN"][:2]
     request = GraphQLRequest(BOARD, None, {"id": first["id"]})
-    refusal, stream = await live.engine.subscribe(request, await live.engine.operation(request, viewer), lambda: viewer)
+    operation = await live.engine.admission.operation(request, viewer)
+    refusal, stream = await live.engine.subscribe(request, operation, lambda: viewer)
     assert refusal is None, refusal
     money = {"amount": "12.50", "currency": "EUR"}
     mine = {"ownerId": f"mem_{viewer.member_id}", "amount": money}
@@ -77,9 +78,8 @@ async def test_whoever_may_not_see_amounts_is_told_no_sums(live: Live) -> None:
     admin, marketer = await live.member("admin"), await live.member("marketer")
     first = (await live.data(admin, STAGES))["pipelines"]["nodes"][0]
     request = GraphQLRequest(BOARD, None, {"id": first["id"]})
-    refusal, stream = await live.engine.subscribe(
-        request, await live.engine.operation(request, marketer), lambda: marketer
-    )
+    operation = await live.engine.admission.operation(request, marketer)
+    refusal, stream = await live.engine.subscribe(request, operation, lambda: marketer)
     assert refusal is None, refusal
     stage = first["stages"]["nodes"][0]["id"]
     await live.create(admin, "hidden sum", stageId=stage, amount={"amount": "99", "currency": "EUR"})
@@ -95,7 +95,7 @@ async def test_what_is_no_pipeline_s_id_is_refused(live: Live, id_: str) -> None
     admin = await live.member("admin")
     for given, refused in ((id_, True), ("pip_01a21586d01276e48f1b89d6e03ef123", False)):
         request = GraphQLRequest(BOARD, None, {"id": given})
-        operation = await live.engine.operation(request, admin)
+        operation = await live.engine.admission.operation(request, admin)
         refusal, stream = await live.engine.subscribe(request, operation, lambda: admin)
         await stream.aclose()
         assert (refusal is not None) is refused

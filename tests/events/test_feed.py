@@ -198,7 +198,7 @@ async def test_a_subscription_goes_on_from_a_feeds_cursor(live: Running) -> None
     cursor = await start(live, admin)
     id_ = await create(live, admin, "caught up")
     request = GraphQLRequest(f'subscription {{ opportunityChanged(after: "{cursor}") {{ recordId }} }}')
-    operation = await live.engine.operation(request, admin)
+    operation = await live.engine.admission.operation(request, admin)
     refusal, stream = await live.engine.subscribe(request, operation, lambda: admin)
     assert refusal is None
     _, answer = await anext(aiter(stream))

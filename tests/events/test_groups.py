@@ -105,7 +105,7 @@ async def test_streams_that_resume_elsewhere_join_one_group(live: Live) -> None:
     streams = []
     for cursor in cursors:
         resumed = GraphQLRequest(SUBSCRIPTION, None, {"after": cursor})
-        operation = await live.engine.operation(request, admin)
+        operation = await live.engine.admission.operation(request, admin)
         refusal, found = await live.engine.subscribe(resumed, operation, lambda: admin)
         assert refusal is None
         streams.append(found)
@@ -131,7 +131,7 @@ async def test_streams_that_resume_elsewhere_join_one_group(live: Live) -> None:
 async def test_who_does_not_keep_up_resumes_and_misses_nothing(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     admin = await live.member("admin")
     monkeypatch.setattr(live.engine.subscriptions.groups, "_queue_size", 3)
-    operation = await live.engine.operation(GraphQLRequest(SUBSCRIPTION), admin)
+    operation = await live.engine.admission.operation(GraphQLRequest(SUBSCRIPTION), admin)
     _, stream = await live.engine.subscribe(GraphQLRequest(SUBSCRIPTION), operation, lambda: admin)
     first = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0.1)

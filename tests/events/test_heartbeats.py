@@ -11,11 +11,13 @@ import pytest
 from starlette.responses import StreamingResponse
 from starlette.types import Message
 
+from crm_graph.api.contexts import Contexts
 from crm_graph.api.engine import Engine
 from crm_graph.api.transport.http import GraphQLEndpoint
 from crm_graph.api.transport.incoming import Incoming
-from crm_graph.app import Installation, running_engine
+from crm_graph.app import running_engine
 from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.identity.installation import Installation
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.settings import Settings
 from tests.events.live import Live
@@ -32,9 +34,9 @@ async def test_an_event_that_comes_while_a_heartbeat_is_made(
         connection = await asyncpg.connect(url)
         live = Live(engine, connection)
         admin = await live.member("admin")
-        confirm, confirmed = engine.confirm, 0
+        confirm, confirmed = engine.contexts.confirm, 0
 
-        async def confirm_slowly(claims: Claims) -> None:
+        async def confirm_slowly(_: Contexts, claims: Claims) -> None:
             nonlocal confirmed
             await confirm(claims)
             confirmed += 1
@@ -42,7 +44,7 @@ async def test_an_event_that_comes_while_a_heartbeat_is_made(
                 await live.create(admin, "Meanwhile")
                 await asyncio.sleep(0.5)
 
-        monkeypatch.setattr(engine, "confirm", confirm_slowly)
+        monkeypatch.setattr(Contexts, "confirm", confirm_slowly)
         lines = await _lines_until_event(engine, admin)
         await connection.close()
     ids = [line for line in lines if line.startswith("id: ")]

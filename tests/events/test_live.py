@@ -139,7 +139,8 @@ async def test_a_revoked_session_hears_nothing_more(live: Live) -> None:
 async def test_a_wrong_cursor_is_refused(live: Live, cursor: str) -> None:
     admin = await live.member("admin")
     request = GraphQLRequest(f'subscription {{ opportunityChanged(after: "{cursor}") {{ cursor }} }}')
-    refusal, _ = await live.engine.subscribe(request, await live.engine.operation(request, admin), lambda: admin)
+    operation = await live.engine.admission.operation(request, admin)
+    refusal, _ = await live.engine.subscribe(request, operation, lambda: admin)
     assert refusal is not None
     (error,) = refusal.body["errors"]
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
@@ -148,7 +149,8 @@ async def test_a_wrong_cursor_is_refused(live: Live, cursor: str) -> None:
 async def test_a_filter_by_a_hidden_field_is_refused(live: Live) -> None:
     marketer = await live.member("marketer")
     request = GraphQLRequest('subscription { opportunityChanged(where: {amount: {gt: "1"}}) { cursor } }')
-    refusal, _ = await live.engine.subscribe(request, await live.engine.operation(request, marketer), lambda: marketer)
+    operation = await live.engine.admission.operation(request, marketer)
+    refusal, _ = await live.engine.subscribe(request, operation, lambda: marketer)
     assert refusal is not None
     assert refusal.body["errors"][0]["extensions"]["code"] == "FORBIDDEN"
 
@@ -177,7 +179,8 @@ async def test_the_default_of_a_client_holds_for_subscriptions(live: Live) -> No
     clients._clock = lambda: clock() + offset_s[0]
     source = "subscription { opportunityChanged { event opportunity { name lines(first: -1) { totalCount } } } }"
     request = GraphQLRequest(source)
-    refusal, stream = await live.engine.subscribe(request, await live.engine.operation(request, web), lambda: web)
+    operation = await live.engine.admission.operation(request, web)
+    refusal, stream = await live.engine.subscribe(request, operation, lambda: web)
     assert refusal is None
     try:
         for value, left in ((None, None), ("NULL", {"name": "NULL", "lines": None}), ("PROPAGATE", None)):

@@ -35,7 +35,8 @@ async def test_who_follows_an_order_is_told_of_its_lines(live: Live) -> None:
     await live.settled()
     start = (await live.data(admin, CHANGES))["changes"]["cursor"]
     request = GraphQLRequest("subscription { orderChanged { kind event changedFields order { version } } }")
-    refusal, stream = await live.engine.subscribe(request, await live.engine.operation(request, admin), lambda: admin)
+    operation = await live.engine.admission.operation(request, admin)
+    refusal, stream = await live.engine.subscribe(request, operation, lambda: admin)
     assert refusal is None
     await live.mutate(admin, "updateOrderLine", {"id": line, "description": "in red"}, "line { id }")
     async with asyncio.timeout(60):

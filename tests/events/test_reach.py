@@ -12,7 +12,6 @@ from sqlalchemy import and_
 
 from crm_graph.graph.changes.judging import Judge
 from crm_graph.graph.changes.reach import Reached, reached
-from crm_graph.graph.changes.worlds import COMES
 from crm_graph.graph.reading.filters import predicate
 from crm_graph.graph.reading.views import View
 from crm_graph.graph.records.record import Record
@@ -46,14 +45,6 @@ def test_rows_come_with_an_event_or_are_said_to_come_without(schema: BuiltSchema
     assert {name.lower() for name in added - SAID_OTHERWISE.keys()} <= unsaid
     for record in schema.registry.records.values():
         assert not record.policy.unsaid or record.policy.parent is not None
-
-
-def test_events_that_make_a_row_are_called_so() -> None:
-    """Undoing tells them by their name."""
-    made = [ast.unparse(node.args[2].func) for node in calls("create") if isinstance(node.args[2], ast.Call)]
-    assert len(made) > 15
-    for name in made:
-        assert name.rpartition(".")[2].endswith(COMES), name
 
 
 def accesses(schema: BuiltSchema) -> Iterator[tuple[str, Access]]:

@@ -332,9 +332,8 @@ async def test_a_timeline_loses_what_goes_to_another_customer(live: Live) -> Non
     streams = []
     for of in (here, there):
         request = GraphQLRequest(source, None, {"id": of})
-        refusal, stream = await live.engine.subscribe(
-            request, await live.engine.operation(request, admin), lambda: admin
-        )
+        operation = await live.engine.admission.operation(request, admin)
+        refusal, stream = await live.engine.subscribe(request, operation, lambda: admin)
         assert refusal is None
         streams.append(stream)
     await change(live, admin, "Order", order["id"], customerId=there)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
 
 from crm_graph.api.body import Answer, GraphQLRequest
-from crm_graph.graph.changes.live import paths_to
+from crm_graph.graph.records.belonging import paths_to
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.cursor import LogCursor
@@ -22,7 +23,7 @@ TIMELINE = """subscription($id: ID!, $after: Cursor) { timelineChanged(customerI
 async def timeline(live: Live, claims: Claims, id_: str, after: str | None = None) -> tuple[Answer | None, Any]:
     """Subscribe to a customer's timeline."""
     request = GraphQLRequest(TIMELINE, None, {"id": id_, "after": after})
-    return await live.engine.subscribe(request, await live.engine.operation(request, claims), lambda: claims)
+    return await live.engine.subscribe(request, await live.engine.admission.operation(request, claims), lambda: claims)
 
 
 async def taken(stream: Any, count: int) -> list[dict[str, Any]]:
@@ -69,6 +70,13 @@ def test_what_belongs_to_a_customer(schema: BuiltSchema) -> None:
         "Ticket": ("customer",),
         "TicketReply": ("ticket", "customer"),
     }
+
+
+def test_the_types_of_a_timeline_are_told(schema: BuiltSchema) -> None:
+    assert schema.core.subscription_type is not None
+    told = schema.core.subscription_type.fields["timelineChanged"].description or ""
+    listed = re.findall(r"`(\w+)`", told.partition("Of these types: ")[2])
+    assert listed == [*paths_to(schema.registry.records["Customer"], schema.registry)]
 
 
 async def test_all_that_happens_to_a_customer_is_on_its_timeline(live: Live) -> None:

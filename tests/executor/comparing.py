@@ -63,8 +63,7 @@ class Twins:
     """Both executors over one database in a savepoint; each keeps its caches from case to case."""
 
     def __init__(self, schema: BuiltSchema, database: SavepointDatabase) -> None:
-        self.graph = _CachedClaims(schema, database, SETTINGS)
-        self.graph.engine._clock = lambda: NOW
+        self.graph = _CachedClaims(schema, database, SETTINGS, clock=lambda: NOW)
         self.executors: dict[str, Executor] = {}
         self.counts = Counts()
         self.coverage: set[str] = set()
@@ -90,7 +89,7 @@ class Twins:
         """Forget all plans."""
         for kind in (REFERENCE, PLANNED):
             self.graph.use(kind)
-            self.executors[kind] = self.graph.engine.executor
+            self.executors[kind] = self.graph.engine.execution.executor
 
     async def compare(self, case: Case) -> tuple[list[Difference], list[tuple[Run, Body]]]:
         """Run a case and return the differences, and each run with its answer."""
@@ -172,7 +171,7 @@ class Twins:
 
     async def answer(self, kind: str, case: Case, run: Run) -> Body:
         """Return the response of one executor; what it wrote is rolled back."""
-        self.graph.engine.executor = self.executors[kind]
+        self.graph.engine.execution.executor = self.executors[kind]
         self._repeated_keys = False
         savepoint = self.graph.database.one.connection.transaction()
         before = asyncio.all_tasks()

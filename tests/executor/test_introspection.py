@@ -70,14 +70,14 @@ async def test_answers_are_kept_by_their_variables(graph: Graph, executed: list[
 
 async def test_a_plan_serves_it(graph: Graph) -> None:
     await graph.data("{ __schema { queryType { name } } __typename }")
-    executor = graph.engine.executor
+    executor = graph.engine.execution.executor
     assert isinstance(executor, PlannedExecutor)
     assert None not in executor.cache.plans
     assert len(executor.introspection.cache) == 1
 
 
 async def test_the_cache_is_bounded(graph: Graph) -> None:
-    executor = graph.engine.executor
+    executor = graph.engine.execution.executor
     assert isinstance(executor, PlannedExecutor)
     executor.introspection = Introspection(CutSchemas(graph.schema), 10_000)
     for name in graph.schema.core.type_map:

@@ -16,13 +16,13 @@ from typing import Any
 import asyncpg
 import httpx
 
-from crm_graph.app import Installation as Made
-from crm_graph.app import authority
 from crm_graph.db import embedded
 from crm_graph.db.migrate import upgrade
 from crm_graph.db.pool import Database
 from crm_graph.demo.seed import seed
 from crm_graph.events.relay import ADVISORY_LOCK
+from crm_graph.identity.installation import Installation as Made
+from crm_graph.identity.installation import authority
 from crm_graph.identity.secrets import secrets_of_environment
 from crm_graph.kernel.settings import Settings
 from tests.support.server import COMMAND, environment, free_port

@@ -36,6 +36,7 @@ from crm_graph.graph.records import roots
 from crm_graph.graph.schema.build import Slice
 from crm_graph.graph.records.record import Node, column, extend, money, record, to_many, to_one
 from crm_graph.graph.records.types import AggregateOf, Connection, Money
+from crm_graph.graph.writes import does
 from crm_graph.permissions.grants import ALL, TEAM, Level, grant
 from crm_graph.permissions.policy import Policy, owned_by
 from crm_graph.permissions.roles import ANALYST, SALES_MANAGER, SALES_REP, {granted}
@@ -95,7 +96,7 @@ class {name}Payload:
     note: str | None = strawberry.field(description="What came of it.", default=None)
 
 class Mutations:
-    @strawberry.mutation(description="Makes one.")
+    @strawberry.mutation(description="Makes one.", metadata=does(None))
     async def create_{field}(self, input: Create{name}Input) -> {name}Payload:
         return {name}Payload()
 

@@ -241,7 +241,7 @@ async def test_null_arguments_of_subscriptions(graph: Graph, name: str, argument
     for value, declared in (("null", ""), ("$given", f"($given: {type_})")):
         source = f"subscription {declared} {{ {name}({needed} {argument}: {value}) {{ kind }} }}"
         request = parse_request({"query": source, "variables": {"given": None} if declared else {}})
-        operation = await graph.engine.operation(request, claims)
+        operation = await graph.engine.admission.operation(request, claims)
         refusal, stream = await graph.engine.subscribe(request, operation, lambda: claims)
         await stream.aclose()
         assert refusal is None, refusal

@@ -76,7 +76,7 @@ async def send(
 ) -> dict[str, Any]:
     """Return the answer to a request with a key."""
     request = GraphQLRequest(source, None, variables, idempotency_key=key)
-    operation = await real.engine.operation(request, claims)
+    operation = await real.engine.admission.operation(request, claims)
     return orjson.loads((await real.engine.execute(request, operation, claims)).json())  # type: ignore[no-any-return]
 
 
@@ -89,7 +89,7 @@ async def made(real: Running, claims: Claims) -> str:
 
 @pytest.mark.parametrize("executor", ["planned", "reference"])
 async def test_while_it_runs_a_copy_is_told_so_at_once(real: Running, schema: BuiltSchema, executor: str) -> None:
-    real.engine.executor = make_executor(executor, schema)
+    real.engine.execution.executor = make_executor(executor, schema)
     claims, other = await real.member("admin"), await real.member("sales_manager")
     id_ = await made(real, claims)
     given, key = {"id": id_, "name": "Renamed"}, f"in progress {executor}"
@@ -186,7 +186,7 @@ async def put(connection: asyncpg.Connection[Any], of: Claim, answer: bytes, at:
 async def test_a_refusal_gives_way_to_what_was_done_meanwhile(real: Running) -> None:
     """A refusal is kept after its operation was rolled back, and the key was free in between."""
     claims = await real.member("admin")
-    context, mine = await real.engine.context(claims), claimed(claims, "gives way", {})
+    context, mine = await real.engine.contexts.read(claims), claimed(claims, "gives way", {})
     done = DeletePayload(deleted_id=strawberry.ID("cus_1"), errors=[])
 
     async def refuse(work: Work) -> DeletePayload:

@@ -17,13 +17,12 @@ import pytest
 from graphql import GraphQLInputObjectType, get_named_type
 from sqlalchemy.sql.visitors import iterate
 
-from crm_graph.db.base import Base, table_of
+from crm_graph.db.base import HOUSEKEEPING, Base, table_of
 from crm_graph.domains.identity.accounts.directory import VIEWER
 from crm_graph.domains.workspace.members.imports import IMPORTS
 from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.permissions.policy import Policy
-from crm_graph.permissions.rights import HOUSEKEEPING
 from tests.permissions.tables.actions import WRITES
 
 SOURCE = Path(__file__).parents[2] / "src" / "crm_graph"

@@ -20,8 +20,8 @@ from crm_graph.api.oauth.routes import routes
 from crm_graph.api.sign_on.sso import SingleSignOn
 from crm_graph.domains.identity.accounts.credentials import set_password
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
+from crm_graph.domains.identity.accounts.enums import LinkPurpose
 from crm_graph.domains.identity.accounts.links import make_link
-from crm_graph.domains.identity.accounts.model import LinkPurpose
 from crm_graph.domains.identity.clients.keys import ApiKeys
 from crm_graph.domains.identity.providers.bearer import ProviderTokens
 from crm_graph.identity.authenticate import Authenticator
@@ -113,7 +113,7 @@ class Victim:
             authenticator = Authenticator(self.world.graph.authority, MemberDirectory(), [keys, self.tokens])
             claims = await authenticator.authenticate(f"Bearer {token}")
             await keys.close()  # it notes the use beside the request
-        operation = await self.engine.operation(request, claims)
+        operation = await self.engine.admission.operation(request, claims)
         return (await self.engine.execute(request, operation, claims, origin)).body
 
     async def sign_in(self, **given: Any) -> Any:

@@ -53,10 +53,10 @@ async def ask(world: World, source: str, variables: dict[str, Any] | None = None
     else:
         request = GraphQLRequest(source, None, variables or {})
         try:
-            operation = await engine.operation(request, claims)
+            operation = await engine.admission.operation(request, claims)
             refusal, _ = await engine.subscribe(request, operation, lambda: claims)
         except DocumentError as error:
-            refusal = engine.refuse(error.errors, error.code)
+            refusal = engine.answers.refuse(error.errors, error.code)
         body = {"data": None} if refusal is None else refusal.body
     assert_reveals_nothing(body)
     return body

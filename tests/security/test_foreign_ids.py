@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from crm_graph.graph.records.record import Record
+from crm_graph.kernel.naming import words
 from tests.permissions.tables.actions import WRITES, input_of, mutation, prepare
 from tests.permissions.tables.table import Table, Write
 from tests.permissions.world import ANCHORS, FOREIGN, World
@@ -138,7 +139,7 @@ async def test_an_id_that_is_in_use(world: World, table: Table, write: Write) ->
     hidden = await _hide(world, table, target)
     claims = await world.become("most")
     base = {**input_of(world, table, write, table.place)} | ({"roles": ["most"]} if "roles" in write.input else {})
-    taken = {"code": "TAKEN", "message": f"Another {_words(table.type)} has this id already.", "field": ["id"]}
+    taken = {"code": "TAKEN", "message": f"Another {words(table.type)} has this id already.", "field": ["id"]}
     for id_ in (world.id(table.type), *([hidden] if hidden else [])):
         before = await world.digest()
         payload = (await world.graph.data(source, {"input": {**base, "id": id_}}, claims=claims))[write.name]
@@ -160,10 +161,6 @@ def _input(world: World, write: Write, name: str) -> str:
     assert core.mutation_type is not None
     type_ = core.mutation_type.fields[write.name].args["input"].type
     return f"{str(type_).rstrip('!')}.{name}"
-
-
-def _words(name: str) -> str:
-    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
 
 
 UNIQUE = {

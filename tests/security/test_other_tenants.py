@@ -16,8 +16,8 @@ import pytest
 from graphql import get_named_type
 
 from crm_graph.domains.identity.accounts.credentials import set_password
+from crm_graph.domains.identity.accounts.enums import LinkPurpose
 from crm_graph.domains.identity.accounts.links import make_link
-from crm_graph.domains.identity.accounts.model import LinkPurpose
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.origin import Origin
 from tests.permissions.matrix import PLACES

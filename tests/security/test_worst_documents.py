@@ -47,9 +47,10 @@ async def test_a_worst_document(graph: Graph, worst: Worst) -> None:
     request = GraphQLRequest(worst.source, worst.operation, worst.variables)
     with Calls() as calls:
         try:
-            body = (await strict.engine.execute(request, await strict.engine.operation(request, claims), claims)).body
+            operation = await strict.engine.admission.operation(request, claims)
+            body = (await strict.engine.execute(request, operation, claims)).body
         except DocumentError as error:
-            body = strict.engine.refuse(error.errors, error.code).body
+            body = strict.engine.answers.refuse(error.errors, error.code).body
     errors = body.get("errors")
     assert (errors[0]["extensions"]["code"] if errors else None) == worst.code, errors
     assert calls.count < MAX_CALLS

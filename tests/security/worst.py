@@ -20,8 +20,9 @@ import asyncpg
 from crm_graph.api.body import Answer, GraphQLRequest, parse_json, parse_request
 from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
-from crm_graph.app import Installation, running_engine
+from crm_graph.app import running_engine
 from crm_graph.db import embedded
+from crm_graph.identity.installation import Installation
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.settings import Settings
 from tests.security.documents import WORST, Worst
@@ -63,9 +64,9 @@ async def longest_turn(engine: Engine, worst: Worst, claims: Claims) -> tuple[fl
 async def _answer(engine: Engine, body: bytes, claims: Claims) -> Answer:
     request: GraphQLRequest = parse_request(parse_json(body, engine.settings.max_json_depth))
     try:
-        operation = await engine.operation(request, claims)
+        operation = await engine.admission.operation(request, claims)
     except DocumentError as error:
-        return engine.refuse(error.errors, error.code)
+        return engine.answers.refuse(error.errors, error.code)
     return await engine.execute(request, operation, claims)
 
 

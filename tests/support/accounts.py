@@ -66,7 +66,8 @@ class Accounts:
         self.database = database
         self.services = make_services(authority, database, made, self.clock)
         authenticator = Authenticator(authority, MemberDirectory())
-        self.engine = Engine(schema, database, Hub(database), authenticator, CursorSealer(b"c" * 64), self.services)
+        sealer = CursorSealer(b"c" * 64)
+        self.engine = Engine(schema, self.services, authenticator, hub=Hub(database), sealer=sealer)
 
     async def rows(self, query: str, *arguments: Any) -> list[Any]:
         """Return rows of plain SQL, past all permissions: what is really there."""
@@ -109,12 +110,12 @@ class Accounts:
         try:
             credential = None if token is None else f"Bearer {token}"
             claims = (await self.engine.admission.admit(request, credential, origin.address)).claims
-            operation = await self.engine.operation(request, claims)
+            operation = await self.engine.admission.operation(request, claims)
         except Unauthenticated as error:
-            return self.engine.refuse_error(error).body
+            return self.engine.answers.refuse_error(error).body
         except DocumentError as error:
-            return self.engine.refuse(error.errors, error.code).body
-        return (await self.engine.execute(request, operation, claims, origin)).body
+            return self.engine.answers.refuse(error.errors, error.code).body
+        return (await self.engine.execute(request, operation, claims, origin=origin)).body
 
     async def data(self, source: str, variables: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Return the data of a request that must succeed."""

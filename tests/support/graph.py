@@ -18,6 +18,7 @@ from crm_graph.graph.running.execution import make_executor
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.authenticate import Authenticator, Resolver
 from crm_graph.identity.tokens import Claims, TokenAuthority
+from crm_graph.kernel.clock import Clock, system_clock
 from crm_graph.kernel.ids import encode_id
 from crm_graph.kernel.settings import Settings
 from tests.support.database import SavepointDatabase
@@ -33,17 +34,17 @@ class Graph:
         database: SavepointDatabase,
         settings: Settings | None = None,
         resolvers: Sequence[Resolver] = (),
+        clock: Clock = system_clock,
     ) -> None:
         self.database = database
         self.schema = schema
         self.authority = TokenAuthority([SECRET], "crm-graph", "crm-graph")
         self.engine = Engine(
             schema,
-            database,
-            Hub(database),
+            make_services(self.authority, database, settings, clock),
             Authenticator(self.authority, MemberDirectory(), resolvers),
-            CursorSealer(b"c" * 64),
-            make_services(self.authority, database, settings),
+            hub=Hub(database),
+            sealer=CursorSealer(b"c" * 64),
         )
 
     async def rows(self, query: str, *arguments: Any) -> list[Any]:
@@ -84,9 +85,9 @@ class Graph:
         claims = claims or await self.claims(role, workspace)
         request = GraphQLRequest(source, operation, variables or {}, on_error=on_error, idempotency_key=key)
         try:
-            found = await self.engine.operation(request, claims)
+            found = await self.engine.admission.operation(request, claims)
         except DocumentError as error:
-            return self.engine.refuse(error.errors, error.code).body
+            return self.engine.answers.refuse(error.errors, error.code).body
         finally:
             self.database.one.sent.clear()
         return (await self.engine.execute(request, found, claims)).body
@@ -111,7 +112,7 @@ class Graph:
 
     def use(self, executor: str) -> None:
         """Switch the executor: `planned` or `reference`."""
-        self.engine.executor = make_executor(executor, self.schema)
+        self.engine.execution.executor = make_executor(executor, self.schema)
 
     async def id_of(self, cls: type, where: str = "true", workspace: str = "demo") -> str:
         """Return the API id of a record's first row (by id) that matches plain SQL."""

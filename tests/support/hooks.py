@@ -102,7 +102,7 @@ class Hooks:
         """Execute an operation that must succeed."""
         claims = claims or await self.claims()
         request = GraphQLRequest(source, None, variables or {})
-        operation = await self.engine.operation(request, claims)
+        operation = await self.engine.admission.operation(request, claims)
         body = (await self.engine.execute(request, operation, claims)).body
         assert "errors" not in body, body["errors"]
         (found,) = body["data"].values()

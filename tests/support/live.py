@@ -11,8 +11,9 @@ import asyncpg
 
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.engine import Engine
-from crm_graph.app import Installation, running_engine
+from crm_graph.app import running_engine
 from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.identity.installation import Installation
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.settings import Settings
 from tests.support.database import clone, log_settled
@@ -52,7 +53,7 @@ class Running:
     async def answer(self, claims: Claims, source: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Execute an operation and return the response."""
         request = GraphQLRequest(source, None, dict(variables or {}))
-        answer = await self.engine.execute(request, await self.engine.operation(request, claims), claims)
+        answer = await self.engine.execute(request, await self.engine.admission.operation(request, claims), claims)
         return answer.body
 
     async def data(self, claims: Claims, source: str, variables: Mapping[str, Any] | None = None) -> Any:

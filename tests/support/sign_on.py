@@ -47,7 +47,9 @@ class Desk:
         self.issuers = Issuers.of(self.services.settings)
         self.tokens = ProviderTokens(self.services, self.issuers)
         self.authenticator = Authenticator(self.graph.authority, MemberDirectory(), [self.tokens])
-        self.graph.engine.authenticator = self.authenticator
+        engine = self.graph.engine
+        for part in (engine, engine.contexts, engine.execution):
+            part.authenticator = self.authenticator
         pages = SingleSignOn(self.services, self.issuers)
         self.app = Starlette(
             routes=[

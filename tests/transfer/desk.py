@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from crm_graph.cli.acting import operator_work
 from crm_graph.cli.data.exporting import write_rows
-from crm_graph.cli.data.importing import Options, acting_as, import_steps, step_of
+from crm_graph.cli.data.importing import acting_as, import_steps
+from crm_graph.cli.data.steps import Options, step_of
 from crm_graph.cli.operating.bootstrap import make_workspace
-from crm_graph.cli.place import operator_work
 from crm_graph.domains.workspace.members.operations import create_member
+from crm_graph.domains.workspace.members.policy import MEMBER
 from crm_graph.graph.exporting.exports import plan_export
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.transfer.recipe import Step
@@ -64,15 +66,15 @@ class Desk:
     async def run(self, steps: list[Step], options: Options | None = None) -> list[StepReport]:
         """Run steps and return their reports."""
         options = options or Options()
-        viewer, access = await acting_as(self.database, SLUG, options.email, None)
+        viewer, access = await acting_as(self.database, self.schema, SLUG, options.email, None)
         connection = self.database.one.connection
         options = replace(options, workspace=SLUG)
-        return await import_steps(connection, viewer, access, steps, self.directory, options, self.vault)
+        return await import_steps(connection, self.schema, viewer, access, steps, self.directory, options, self.vault)
 
     async def export(self, entity: str, form: str = "csv", *, email: str | None = None) -> str:
         """Export what a member may see."""
         registry = self.schema.registry
-        viewer, access = await acting_as(self.database, SLUG, email, None)
+        viewer, access = await acting_as(self.database, self.schema, SLUG, email, None)
         plan = plan_export(registry.records[entity], registry, access, None)
         file = io.StringIO(newline="")
         connection = self.database.one.connection
@@ -83,7 +85,7 @@ class Desk:
     async def member(self, name: str, email: str, *roles: str) -> str:
         """Add a member and return their id."""
         admin = await self.value("SELECT id FROM member WHERE workspace_id = $1 AND email = $2", ADMIN)
-        async with operator_work(self.database, self.workspace_id, admin) as work:
+        async with operator_work(self.database, self.workspace_id, admin, MEMBER) as work:
             return await create_member(work, {"name": name, "email": email}, roles)
 
     async def rows(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:

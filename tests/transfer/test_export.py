@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from crm_graph.cli.data.importing import SPECS
+from crm_graph.cli.data.steps import SPECS
 from crm_graph.graph.exporting.export_lines import guarded
 from tests.transfer.desk import Desk
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crm_graph.cli.data.importing import Options
+from crm_graph.cli.data.steps import Options
 from crm_graph.kernel.errors import Forbidden, OperatorError
 from crm_graph.transfer.recipe import read_recipe
 from tests.transfer.desk import Desk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crm_graph.cli.data.importing import Options, step_of
+from crm_graph.cli.data.steps import Options, step_of
 from crm_graph.kernel.ids import new_id
 from tests.transfer.desk import ADMIN, Desk
 
@@ -92,3 +92,16 @@ async def test_what_was_refused_is_refused_again_where_bad_rows_are_skipped(desk
     step = step_of("team", desk.file("name,parent\nWest,East\n"))
     reports = await desk.run([step, step], Options(None, clerk, dry_run=False, skip_errors=True))
     assert [(report.updated, report.error_count) for report in reports] == [(0, 1), (0, 1)]
+
+
+async def test_a_name_that_comes_with_its_object_can_be_referred_by(desk: Desk) -> None:
+    """As over the API: what is non-null is there for whoever sees the record, whatever the default hides."""
+    assert (await desk.load("customer", "name\nAcme\n")).inserted == 1
+    await desk.rows(
+        "INSERT INTO role (workspace_id, id, name, grants, version, created_at, updated_at)"
+        " VALUES ($1, $2, 'clerk', $3, 1, now(), now())",
+        *(new_id(), {"Customer": {"read": "ALL", "default": "NONE"}, "Contact": WHOLE}),
+    )
+    await desk.member("Clerk", CLERK, "clerk")
+    report = await desk.load("contact", "customer,name\nAcme,Kim\n", email=CLERK)
+    assert (report.inserted, report.error_count) == (1, 0), report.errors

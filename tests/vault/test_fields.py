@@ -478,7 +478,7 @@ async def test_a_wrong_master_key_is_internal_and_tells_the_operator(
 ) -> None:
     graph.use(executor)
     wrong = MasterKeys.of({"CRM_MASTER_KEY": "wrong" * 10}, [b"another secret of the tests" * 2])
-    graph.engine.services = replace(graph.engine.services, vault=Vault(wrong, graph.database))
+    graph.engine.contexts.services = replace(graph.engine.services, vault=Vault(wrong, graph.database))
     source = "query ($id: ID!) { contact(id: $id) { id nationalId } }"
     body = await graph.execute(source, {"id": people.ours})
     (error,) = body["errors"]

@@ -13,8 +13,9 @@ import pytest
 
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.engine import Engine
-from crm_graph.app import Installation, running_engine
+from crm_graph.app import running_engine
 from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.identity.installation import Installation
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.settings import Settings
 from tests.support.database import clone
@@ -63,14 +64,14 @@ class Stage:
         type_ = field[0].upper() + field[1:] + "Input!"
         source = f"mutation ($input: {type_}) {{ {field}(input: $input) {{ errors {{ code }} }} }}"
         request = GraphQLRequest(source, None, {"input": input_})
-        answer = await self.engine.execute(request, await self.engine.operation(request, claims), claims)
+        answer = await self.engine.execute(request, await self.engine.admission.operation(request, claims), claims)
         assert answer.body == {"data": {field: {"errors": []}}}
 
     async def subscribe(self, role: str, arguments: str = "") -> tuple[Any, AsyncIterator[Any]]:
         """Return the refusal of a subscription, or its stream."""
         claims = await self.claims(role)
         request = GraphQLRequest(f"subscription {{ opportunityChanged{arguments} {SELECTION} }}")
-        operation = await self.engine.operation(request, claims)
+        operation = await self.engine.admission.operation(request, claims)
         return await self.engine.subscribe(request, operation, lambda: claims)
 
     async def first(self, role: str, name: str, arguments: str = "") -> dict[str, Any]:

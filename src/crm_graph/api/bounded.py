@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from crm_graph.db.lending import LOST
+from crm_graph.db.connecting import LOST
 from crm_graph.kernel.errors import InDoubt
 from crm_graph.kernel.outages import Outage
 

@@ -13,9 +13,9 @@ import logging
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from crm_graph.api.admission.proxies import Proxies
 from crm_graph.api.admission.rates import network_of
 from crm_graph.api.held import Held
-from crm_graph.identity.origin import is_one_of, parse_networks
 from crm_graph.kernel.settings import Settings
 
 log = logging.getLogger("crm_graph.errors")
@@ -72,7 +72,7 @@ class Connections:
         """How many were ended, by what they did not finish in time, or what there was too much of."""
         self._max_open = min(settings.max_connections, max_open or settings.max_connections)
         self._by_network = Held(settings.max_connections_per_address)
-        self._proxies = parse_networks(settings.trusted_proxies)
+        self._proxies = Proxies(settings)
         self._open: dict[Connection, str | None] = {}
         self._sweep_s = min(SWEEP_S, bounds.idle_s / 4, bounds.head_s / 4, bounds.body_s / 4, bounds.send_s / 4)
 
@@ -87,7 +87,7 @@ class Connections:
         if len(self._open) >= self._max_open:
             self.refused["process"] += 1
             return False
-        network = None if peer is None or is_one_of(peer, self._proxies) else network_of(peer)
+        network = None if peer is None or self._proxies.are_at(peer) else network_of(peer)
         if network is not None and not self._by_network.take(network):
             self.refused["address"] += 1
             return False

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import get_type_hints
@@ -11,9 +12,12 @@ from typing import get_type_hints
 from crm_graph.api.schema import make_schema
 from crm_graph.graph.records.record import Record
 from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.kernel.errors import OperatorError
 from crm_graph.permissions.access import TypeAccess, compile_access
 from crm_graph.permissions.grants import CREATE, DELETE, NONE, READ, UPDATE
 from crm_graph.permissions.roles import built_in_roles
+
+EVENTS = "events.json"
 
 
 def sdl(schema: BuiltSchema) -> str:
@@ -50,14 +54,15 @@ def _type_lines(record: Record, access: TypeAccess) -> list[str]:
 
 
 def events(schema: BuiltSchema) -> str:
-    """Return the event types of each slice with the types of their data."""
+    """Return the event types of each slice: effect, version, and the types of their data."""
     found: dict[str, dict[str, object]] = {}
     for each in schema.slices:
         for event in each.events:
             hints = get_type_hints(event)
             found[event.__name__] = {
                 "slice": each.name,
-                "version": 1,
+                "effect": event.effect.value,
+                "version": event.version,
                 "description": " ".join((event.__doc__ or "").split()),
                 "data": {of.name: _type_name(hints[of.name]) for of in fields(event)},
             }
@@ -68,20 +73,42 @@ def _type_name(of: object) -> str:
     return of.__name__ if isinstance(of, type) else str(of).replace("typing.", "")
 
 
+def unmoved(before: str, now: str) -> Iterator[str]:
+    """Yield the events that say something else than in a text of `events` before, and whose version did not move."""
+    known = json.loads(before)
+    for name, event in json.loads(now).items():
+        was = known.get(name, event)
+        differs = any(was[key] != event[key] for key in ("effect", "data"))
+        if event["version"] < was["version"] + differs:
+            yield name
+
+
 CONTRACTS: Mapping[str, Callable[[BuiltSchema], str]] = {
     "schema.graphql": sdl,
     "permissions.txt": permissions,
-    "events.json": events,
+    EVENTS: events,
 }
 
 
 def write(folder: Path) -> None:
-    """Write all contracts into a folder."""
+    """Write all contracts into a folder. Raises OperatorError, and writes none, where an event is not what the folder
+    says of its version."""
     schema = make_schema()
+    contracts = {name: render(schema) for name, render in CONTRACTS.items()}
     folder.mkdir(exist_ok=True)
-    for name, render in CONTRACTS.items():
-        (folder / name).write_text(render(schema), encoding="utf-8")
+    stored = folder / EVENTS
+    names = ", ".join(unmoved(stored.read_text(encoding="utf-8"), contracts[EVENTS])) if stored.exists() else ""
+    if names:
+        raise OperatorError(
+            f"{stored} has other fields, or another effect, for this version of {names}.",
+            "give the class its next version, `class StageMoved(Changes, version=2)`: the log keeps events of both.",
+        )
+    for name, text in contracts.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write(Path("schema"))
+    try:
+        write(Path("schema"))
+    except OperatorError as error:
+        sys.exit(str(error))

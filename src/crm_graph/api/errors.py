@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 from graphql import GraphQLError
 
-from crm_graph.db.lending import LOST
+from crm_graph.db.connecting import LOST
 from crm_graph.kernel.errors import RequestError
 from crm_graph.kernel.outages import Outage
 

@@ -1,7 +1,12 @@
-"""The explicit list of slices: what is not listed here is not in the product."""
+"""The explicit list of slices: what is not listed here is not in the product.
+
+Tables come with the models that slices import, and those of no slice are listed too: who imports this module has them
+all (`db.base.Base.metadata`).
+"""
 
 from __future__ import annotations
 
+from crm_graph.db.usage import WorkspaceUsage
 from crm_graph.domains.catalog.products.graph import SLICE as PRODUCTS
 from crm_graph.domains.customers.contacts.graph import SLICE as CONTACTS
 from crm_graph.domains.customers.customers.graph import SLICE as CUSTOMERS
@@ -19,11 +24,15 @@ from crm_graph.domains.sales.pipelines.graph import SLICE as PIPELINES
 from crm_graph.domains.service.tickets.graph import SLICE as TICKETS
 from crm_graph.domains.workspace.members.graph import SLICE as MEMBERS
 from crm_graph.domains.workspace.workspaces.graph import SLICE as WORKSPACE
+from crm_graph.events.horizon import EventHorizon
+from crm_graph.events.model import EventRow
 from crm_graph.graph.changes.feed import FeedQueries
-from crm_graph.graph.reading.pages import PageLimits
+from crm_graph.graph.reading.page_requests import PageLimits
 from crm_graph.graph.records import roots
 from crm_graph.graph.records.record import Node
 from crm_graph.graph.schema.build import BuiltSchema, Slice, build_schema
+from crm_graph.identity.model import InstallationSecret, SigningKey
+from crm_graph.vault.model import WorkspaceKey
 
 
 class NodeQueries:
@@ -57,6 +66,8 @@ SLICES = (
     CAMPAIGNS,
     TICKETS,
 )
+TABLES = (EventRow, EventHorizon, InstallationSecret, SigningKey, WorkspaceKey, WorkspaceUsage)
+"""The tables of no slice. What reads and writes them is text, and does not import them."""
 
 
 def make_schema(limits: PageLimits | None = None) -> BuiltSchema:

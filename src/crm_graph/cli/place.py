@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
+import gc
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from crm_graph.api.schema import SLICES
-from crm_graph.app import Installation, make_vault
 from crm_graph.cli.console import console
-from crm_graph.db import embedded
-from crm_graph.db.migrate import require_current
-from crm_graph.db.pool import Database
-from crm_graph.domains.workspace.workspaces.operations import FIND, LIST
-from crm_graph.graph.records.record import record_of
-from crm_graph.identity.secrets import load_secrets, secrets_of_environment
-from crm_graph.identity.viewer import Viewer
-from crm_graph.kernel.clock import system_clock
 from crm_graph.kernel.errors import OperatorError
-from crm_graph.kernel.settings import Settings
-from crm_graph.permissions.access import Access, compile_access
-from crm_graph.permissions.roles import ADMIN, built_in_roles
-from crm_graph.vault.master import load_service
-from crm_graph.vault.vault import Vault
-from crm_graph.work import Work
+
+if TYPE_CHECKING:
+    from crm_graph.kernel.settings import Settings
 
 DEFAULT_DATA = Path(".crm")
-RETIRED_SECRETS = "CRM_AUDIT_SECRETS"
-"""Secrets that were in CRM_SECRET once and left it: they verify the audit trail, and nothing else."""
 T = TypeVar("T")
 
 
@@ -52,6 +37,8 @@ class Place:
         if self.url is not None:
             yield self.url
             return
+        from crm_graph.db import embedded
+
         assert self.data is not None
         if not self.makes and not embedded.exists(self.data):
             raise OperatorError(
@@ -89,7 +76,16 @@ def workspace_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's coroutine on uvloop where it is installed."""
+    """Run a command's coroutine on uvloop where it is installed.
+
+    Whatever was imported for it was imported without the garbage collector (`main`), which need not look at it from now
+    on, nor at the end: that is a tenth of a second.
+    """
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+    import asyncio
+
     try:
         import uvloop
     except ImportError:  # pragma: no cover - not on Windows
@@ -98,70 +94,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
-@asynccontextmanager
-async def opened(place: Place, *, check: bool = True) -> AsyncIterator[Database]:
-    """Lend the pools of a place, whose schema must be the code's."""
-    with place.database_url() as url:
-        database = await Database.open(url)
-        try:
-            if check:
-                await require_current(url)
-            yield database
-        finally:
-            await database.close()
-
-
-async def find_workspace(database: Database, slug: str | None) -> str:
-    """Return the id of a workspace by its short name, or of the only one. Raises OperatorError naming those there
-    are."""
-    reader = database.primary_reader()
-    found = await reader.fetch(FIND, {"slug": slug}) if slug is not None else await reader.fetch(LIST, {})
-    if len(found) == 1:
-        return str(found[0]["id"])
-    known = ", ".join(row["slug"] for row in await reader.fetch(LIST, {}))
-    if not known:
-        raise OperatorError(
-            "there is no workspace yet",
-            "make one: `crm-graph user create --email YOU --role admin --new-workspace NAME`",
-        )
-    if slug is None:
-        raise OperatorError("there are several workspaces", f"say which: `--workspace` one of {known}")
-    raise OperatorError(f"there is no workspace {slug!r}", f"there are: {known}")
-
-
-def operator_access() -> Access:
-    """Return the access of the operator: an administrator's."""
-    policies = [
-        policy for each in SLICES for policy in (*(record_of(cls).policy for cls in each.records), *each.policies)
-    ]
-    return compile_access([built_in_roles(policies)[ADMIN]], policies)
-
-
-@asynccontextmanager
-async def operator_work(database: Database, workspace_id: str, member_id: str) -> AsyncIterator[Work]:
-    """Lend a unit of work of the operator acting as a member; commits on exit."""
-    async with database.transaction() as session:
-        now = system_clock()
-        viewer = Viewer(workspace_id, member_id, (ADMIN,), (member_id,))
-        yield Work(session, viewer, operator_access(), lambda: now)
-
-
-async def installation(database: Database, **options: Any) -> Installation:
-    """Return what an API process needs, with the secrets of this installation."""
-    secrets = await load_secrets(database.primary_reader(), os.environ)
-    service = load_service(os.environ, secrets)
-    retired = secrets_of_environment(os.environ, RETIRED_SECRETS)
-    others: tuple[str | None, str | None] = None, None
-    if database.url == os.environ.get("DATABASE_URL"):  # and not an embedded one, which has no others
-        others = os.environ.get("DATABASE_READ_URL") or None, os.environ.get("DATABASE_POOL_URL") or None
-    return Installation(database.url, secrets, *others, service, retired, **options)
-
-
-async def vault_of(database: Database) -> Vault:
-    """Return the vault of a command."""
-    return make_vault(await installation(database), settings(), database)
-
-
 def settings() -> Settings:
-    """Return the settings of the environment."""
+    """Return the settings of the environment. Raises OperatorError for one that cannot be."""
+    from crm_graph.kernel.settings import Settings
+
     return Settings.from_environment()

@@ -88,6 +88,10 @@ class Row(Base):
         return cls(id=values.pop("id", None) or new_id(), **values)
 
 
+HOUSEKEEPING = frozenset(Row.__annotations__)
+"""The columns that the unit of work fills, of every row."""
+
+
 def table_of(cls: type[Base]) -> Table:
     """Return the table of a mapped class, with its precise type."""
     table = cls.__table__
@@ -103,9 +107,12 @@ def refers(column: str, table: str, *, on_delete: str | None = None) -> ForeignK
     return ForeignKeyConstraint(["workspace_id", column], [f"{table}.workspace_id", f"{table}.id"], ondelete=on_delete)
 
 
-def unique(*columns: str) -> UniqueConstraint:
-    """Return a unique constraint within the workspace."""
-    return UniqueConstraint("workspace_id", *columns)
+def unique(*columns: str, swapped: bool = False) -> UniqueConstraint:
+    """Return a unique constraint within the workspace. Where rows may be `swapped`, it is asked at the end of a
+    statement instead of at each of its rows."""
+    return UniqueConstraint(
+        "workspace_id", *columns, deferrable=swapped or None, initially="IMMEDIATE" if swapped else None
+    )
 
 
 def indexed(table: str, *columns: str) -> Index:

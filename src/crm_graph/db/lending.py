@@ -17,15 +17,12 @@ from typing import Any, Protocol
 
 import asyncpg
 
+from crm_graph.db.connecting import CLEANUP_S, LOST
 from crm_graph.db.session import Session
 from crm_graph.kernel.errors import InDoubt
 from crm_graph.kernel.shares import Shares
 
-CLEANUP_S = 0.8
-"""So long a connection has to become as good as before: to take a cancel request, and to roll back."""
 CLOSE_TIMEOUT_S = 5
-LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""What says that a connection is gone, or that the server did not answer in time: TimeoutError is an OSError."""
 ENDED = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
 """What a server says when it ends a connection: whether it had committed before, it does not say."""
 
@@ -217,22 +214,6 @@ class Limited:
         """Run one statement and return its rows. Raises TimeoutError."""
         rows: list[asyncpg.Record] = await self.connection.fetch(query, *args, timeout=self.timeout_s)
         return rows
-
-
-@asynccontextmanager
-async def unit(connection: asyncpg.Connection[Any], **options: Any) -> AsyncIterator[None]:
-    """Run a transaction on a connection outside the pools, whose owner closes it when anything but an error of the work
-    ends it. asyncpg's own would roll back behind a statement that was not answered, and wait for both."""
-    transaction = connection.transaction(**options)
-    await transaction.start()
-    try:
-        yield
-    except LOST:
-        raise
-    except Exception:
-        await transaction.rollback()
-        raise
-    await transaction.commit()
 
 
 class Lease:

@@ -1,9 +1,8 @@
-"""Connection pools: one that only reads and one that writes, both on asyncpg."""
+"""The pools of a process: one that only reads and one that writes, both on asyncpg."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,14 +10,10 @@ from typing import Any
 
 import asyncpg
 
-from crm_graph.db.codecs import set_codecs
-from crm_graph.db.lending import CLEANUP_S, LOST, Lease, Payer, Pool, Reader, unit
+from crm_graph.db.connecting import IDLE_IN_TRANSACTION_MS, close, connect, explained, prepare, server_settings, unit
+from crm_graph.db.lending import Lease, Payer, Pool, Reader
 from crm_graph.db.session import ReadSession, Session
-from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.shares import Shares
-
-log = logging.getLogger(__name__)
-
 
 STATEMENT_MARGIN_MS = 1_000
 """Postgres stops a statement so much later than we do: for a process that died, not for one that answers TIMEOUT."""
@@ -32,7 +27,7 @@ class PoolSettings:
     write_size: int = 10
     read_timeout_ms: int = 15_000
     write_timeout_ms: int = 30_000
-    idle_in_transaction_timeout_ms: int = 30_000
+    idle_in_transaction_timeout_ms: int = IDLE_IN_TRANSACTION_MS
     member_read_size: int = 0
     """How many reading connections one member may hold; 0 is half of them."""
     member_write_size: int = 0
@@ -50,68 +45,6 @@ async def _leave_as_is(connection: Any) -> None:
     Safe because nothing that is lent a pooled connection sets anything on it: no setting, no advisory lock, no LISTEN,
     no temporary table. A transaction left open is rolled back by asyncpg before this is called.
     """
-
-
-def _server_settings(
-    settings: PoolSettings, timeout_ms: int, *, read_only: bool, pooler: bool = False
-) -> dict[str, str]:
-    if pooler:  # what PgBouncer follows; it refuses all others, which the role is to have (`ALTER ROLE .. SET`)
-        return {"application_name": "crm-graph", "TimeZone": "UTC", "DateStyle": "ISO, YMD"}
-    return {
-        "application_name": "crm-graph",
-        "TimeZone": "UTC",
-        "DateStyle": "ISO, YMD",
-        "statement_timeout": str(timeout_ms),
-        "idle_in_transaction_session_timeout": str(settings.idle_in_transaction_timeout_ms),
-        "default_transaction_read_only": "on" if read_only else "off",
-        "jit": "off",
-    }
-
-
-CONNECT_TIMEOUT_S = 10
-SESSION_TIMEOUT_S = 30
-"""How long a statement of a connection outside the pools may take: of background work, which has small ones only."""
-
-
-async def connect(url: str, timeout_s: float | None = SESSION_TIMEOUT_S) -> asyncpg.Connection[Any]:
-    """Return one connection with our codecs, outside the pools: for LISTEN, advisory locks and migrations. Each of its
-    statements may take `timeout_s`; None is for what has all the time it needs: imports and exports.
-
-    Raises OperatorError when the database does not answer.
-    """
-    settings = _server_settings(PoolSettings(), 0, read_only=False) | KEPT_ALIVE
-    with _explained(url):
-        connection: asyncpg.Connection[Any] = await asyncpg.connect(
-            url, timeout=CONNECT_TIMEOUT_S, command_timeout=timeout_s, server_settings=settings
-        )
-    await _prepare(connection)
-    return connection
-
-
-KEPT_ALIVE = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
-"""After a minute the server ends the session of a process that is unreachable, and so lets go of its locks."""
-
-
-async def _prepare(connection: Any) -> None:
-    """Set the codecs of a new connection. One that does not answer is cut: closing it in order would wait for it."""
-    try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await set_codecs(connection)
-    except BaseException:
-        connection.terminate()
-        raise
-
-
-async def close(connection: asyncpg.Connection[Any]) -> None:
-    """Close a connection outside the pools in order, or cut it where the server does not answer."""
-    try:
-        await connection.close(timeout=CLEANUP_S)
-    except LOST:  # asyncpg has cut it
-        log.debug("a connection was cut")
-
-
-NOT_A_POOLER = "name Postgres itself, and a pooler in transaction mode in DATABASE_POOL_URL"
-"""How to mend DATABASE_URL."""
 
 
 class Database:
@@ -198,51 +131,16 @@ async def _open(url: str, settings: PoolSettings, *, pooler: bool, read_only: bo
     size = settings.read_size if read_only else settings.write_size
     of_member = settings.member_read_size if read_only else settings.member_write_size
     timeout_ms = settings.read_timeout_ms if read_only else settings.write_timeout_ms
-    with _explained(url):
+    of_server = server_settings(
+        timeout_ms + STATEMENT_MARGIN_MS, settings.idle_in_transaction_timeout_ms, read_only=read_only, pooler=pooler
+    )
+    with explained(url):
         pool = await asyncpg.create_pool(
             url,
             min_size=1,
             max_size=size,
-            init=_prepare,
+            init=prepare,
             reset=_leave_as_is,
-            server_settings=_server_settings(
-                settings, timeout_ms + STATEMENT_MARGIN_MS, read_only=read_only, pooler=pooler
-            ),
+            server_settings=of_server,
         )
     return Pool(pool, settings.shares(size, of_member), timeout_ms / 1000)
-
-
-class _explained:  # noqa: N801 - reads as a statement
-    """Turns what asyncpg raises on connect into an OperatorError that says how to fix it."""
-
-    def __init__(self, url: str) -> None:
-        self.where = _without_password(url)
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, asyncpg.ProtocolViolationError) and "startup parameter" in str(error):
-            raise OperatorError(f"{self.where} is a pooler: {error}", NOT_A_POOLER) from error
-        if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
-            raise OperatorError(f"{self.where}: {error}", "check user and password in DATABASE_URL") from error
-        if isinstance(error, asyncpg.InvalidCatalogNameError):
-            raise OperatorError(f"{self.where}: {error}", "create the database, or correct DATABASE_URL") from error
-        if isinstance(error, OSError | asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError):
-            reason = str(error) or type(error).__name__
-            raise OperatorError(
-                f"the database at {self.where} does not answer: {reason}",
-                "start it, correct DATABASE_URL, or unset DATABASE_URL to use the embedded Postgres",
-            ) from error
-        if isinstance(error, ValueError | asyncpg.ClientConfigurationError):
-            raise OperatorError(
-                f"DATABASE_URL is not a Postgres address: {error}",
-                "write it as postgresql://user:password@host:5432/database",
-            ) from error
-
-
-def _without_password(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return "DATABASE_URL"
-    credentials, at, place = rest.rpartition("@")
-    return f"{scheme}://{credentials.partition(':')[0]}{at}{place}"

@@ -10,7 +10,7 @@ and inputs derive their types and defaults from it. How much a text may hold is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -28,14 +28,18 @@ RULE, ORDER, MONEY = "rule", "order", "money"
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """One of some values."""
+    """One of some values; of a list, each of its items."""
 
     values: tuple[str, ...]
 
     def faults(self, value: Any) -> Iterator[Fault]:
         """Yield what is wrong with a value."""
-        if value not in self.values:
-            yield (), f"must be {self}"
+        items = (
+            [((str(place),), item) for place, item in enumerate(value)] if isinstance(value, list) else [((), value)]
+        )
+        for path, item in items:
+            if item not in self.values:
+                yield path, f"must be {self}"
 
     def __str__(self) -> str:
         return f"one of {', '.join(self.values)}"
@@ -82,6 +86,12 @@ def one_of(column: str, values: type[Enum]) -> CheckConstraint:
     names = tuple(str(each.value) for each in values)
     text = f"{column} IN ({', '.join(map(repr, names))})"
     return CheckConstraint(text, name=column, info={RULE: (column, Choices(names))})
+
+
+def some_of(column: str, values: Sequence[str]) -> CheckConstraint:
+    """Return the constraint that the items of a list are some of these values."""
+    text = f"{column} <@ ARRAY[{', '.join(map(repr, values))}]::text[]"
+    return CheckConstraint(text, name=column, info={RULE: (column, Choices(tuple(values)))})
 
 
 def between(
@@ -165,7 +175,7 @@ def faults_of(column: Column[Any], value: Any) -> Iterator[Fault]:
     if size is not None:
         yield from size.faults(value)
     rule = rules_of(column.table).get(column.name)
-    if rule is not None and not isinstance(value, Decimal | int | str | float):
+    if rule is not None and not isinstance(value, Decimal | int | str | float | list):
         raise TypeError(f"{column} has a rule, and holds {value!r}")
     if rule is not None:
         yield from rule.faults(value)

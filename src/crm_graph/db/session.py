@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from sqlalchemy import ClauseElement
 
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.db.together import BY, Connection, Together
 from crm_graph.kernel.errors import CrmError
+
+if TYPE_CHECKING:
+    from sqlalchemy import ClauseElement
 
 Record = asyncpg.Record
 """A fetched row: a tuple that can also be read by column name."""

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
@@ -62,6 +64,18 @@ class _Ask:
     counts: bool = False
 
 
+@dataclass(slots=True)
+class _Turn:
+    """Which operation has it, and which wait for it, in their order. Whoever asks for two asks in one order."""
+
+    holder: object
+    waiting: deque[tuple[object, asyncio.Future[Any]]] = field(default_factory=deque)
+
+
+_OPERATION: ContextVar[object] = ContextVar("operation")
+"""Which of the operations that run together this is; those that it runs itself are of it."""
+
+
 class Together:
     """Operations of one session that run together."""
 
@@ -71,6 +85,7 @@ class Together:
         """Whether writes are guarded by savepoints; not where one that fails is the end of all."""
         self._connection = _OneAtATime(session.connection)
         self._asked: list[_Ask] = []
+        self._turns: dict[Hashable, _Turn] = {}
         self._going = 0
         self._all_wait = asyncio.Event()
 
@@ -101,6 +116,28 @@ class Together:
         """Return the next number of a counter; all who count at once are counted by one statement."""
         number: int = await self._put(_Ask(statement, values, statement.arguments({**values, BY: 1}), _future(), True))
         return number
+
+    async def turn(self, of: Hashable) -> None:
+        """Wait until the operations that have asked for the same turn before have ended: for those that read what
+        others of them write, as locks do it between transactions. To be asked before anything is read."""
+        me = _OPERATION.get()
+        turn = self._turns.setdefault(of, _Turn(me))
+        if turn.holder is not me:
+            waiting = _future()
+            turn.waiting.append((me, waiting))
+            self._rest()
+            await waiting
+
+    def _pass_turns(self, me: object) -> None:
+        """Let those go on that wait for an operation which has ended."""
+        for of, turn in [(of, turn) for of, turn in self._turns.items() if turn.holder is me]:
+            if not turn.waiting:
+                del self._turns[of]
+                continue
+            turn.holder, waiting = turn.waiting.popleft()
+            self._going += 1
+            if not waiting.done():  # or it was cancelled
+                waiting.set_result(None)
 
     async def _put(self, ask: _Ask) -> Any:
         self._asked.append(ask)
@@ -143,11 +180,13 @@ class Together:
         return list(await asyncio.gather(*(one(each) for each in operations)))
 
     async def _one(self, operation: Callable[[], Awaitable[T]]) -> T | BaseException:
+        _OPERATION.set(me := object())
         try:
             return await operation()
         except Exception as error:
             return error
         finally:
+            self._pass_turns(me)
             self._rest()
 
     def _rest(self) -> None:

@@ -20,7 +20,8 @@ from typing import Any
 
 import asyncpg
 
-from crm_graph.db.pool import Database, connect
+from crm_graph.db.connecting import connect
+from crm_graph.db.pool import Database
 from crm_graph.db.session import Session
 from crm_graph.demo.catalogue import BASE_CURRENCY, stock
 from crm_graph.demo.copy import Batch, Sheets, copy, prepare
@@ -35,8 +36,8 @@ from crm_graph.demo.times import START, TIME_ZONE, moment
 from crm_graph.domains.workspace.workspaces.operations import create_workspace
 from crm_graph.domains.workspace.workspaces.policy import WORKSPACE
 from crm_graph.identity.viewer import Viewer
-from crm_graph.permissions.access import compile_access
-from crm_graph.permissions.roles import ADMIN, built_in_roles
+from crm_graph.permissions.compiler import administrator
+from crm_graph.permissions.roles import ADMIN
 from crm_graph.work import Work
 
 CUSTOMERS_PER_BATCH = 5_000
@@ -123,8 +124,7 @@ async def _set_up_workspace(
 ) -> None:
     """Write the workspace with its event, as the operator would."""
     viewer = Viewer(workspace_id, admin_id, (ADMIN,), (admin_id,))
-    access = compile_access([built_in_roles([WORKSPACE])[ADMIN]], [WORKSPACE])
-    work = Work(Session(connection), viewer, access, lambda: moment(START))
+    work = Work(Session(connection), viewer, administrator(WORKSPACE), lambda: moment(START))
     await create_workspace(work, name, slug, BASE_CURRENCY, TIME_ZONE)
     await work.session.finish()
 

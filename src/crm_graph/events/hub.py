@@ -16,7 +16,8 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from crm_graph.db.pool import Database, close, connect
+from crm_graph.db.connecting import close, connect
+from crm_graph.db.pool import Database
 from crm_graph.db.statements import Statement
 from crm_graph.events.horizon import horizon, require_kept
 from crm_graph.events.log import COLUMNS, Event, end, read_after

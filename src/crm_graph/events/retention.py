@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from crm_graph.db.lending import unit
+from crm_graph.db.connecting import unit
 from crm_graph.events.election import run_elected
 from crm_graph.kernel.clock import Clock, system_clock
 from crm_graph.kernel.cursor import LogCursor

@@ -118,7 +118,6 @@ async def _do(work: Work, run: Run, inputs: Sequence[Any], outcomes: list[Any], 
     """Do what is asked with each input, and put what came of it into `outcomes`; return whether it may stay: it may not
     where nothing was done. Those that are refused leave nothing behind: the others are done again without them."""
     left = list(range(len(inputs)))
-    _refuse_twice(inputs, outcomes, left)
     first = True
     while left:
         if all_or_none and len(left) < len(inputs) and not first:
@@ -136,19 +135,6 @@ async def _do(work: Work, run: Run, inputs: Sequence[Any], outcomes: list[Any], 
         left = [place for place in left if place not in set(refused)]
         first = False
     return not inputs
-
-
-def _refuse_twice(inputs: Sequence[Any], outcomes: list[Any], left: list[int]) -> None:
-    """Refuse inputs about a record that one before them is about: each would know nothing of the other."""
-    seen: dict[str, int] = {}
-    for place, input_ in enumerate(inputs):
-        id_ = input_.id
-        if id_ is None:
-            continue
-        if id_ in seen:
-            outcomes[place] = Refused("INVALID", f"Input {seen[id_]} of this batch is about the same record.", ("id",))
-            left.remove(place)
-        seen.setdefault(id_, place)
 
 
 def _error(outcome: Exception) -> UserError:

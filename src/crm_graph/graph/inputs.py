@@ -14,11 +14,11 @@ from typing import Any
 
 import strawberry
 from strawberry.types.field import StrawberryField
-from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.db.rules import defaults_of
 from crm_graph.db.sizes import Items
-from crm_graph.graph.payloads import MoneyInput, key_of
+from crm_graph.graph.keys import key_named
+from crm_graph.graph.payloads import MoneyInput
 from crm_graph.graph.reading.sizes import SIZE_KEY, column_size
 from crm_graph.graph.records.record import (
     SENT,
@@ -33,8 +33,9 @@ from crm_graph.graph.records.record import (
 from crm_graph.graph.records.registry import Registry, python_type
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.money import round_amount
+from crm_graph.kernel.naming import camel, sentence
 from crm_graph.refusals import below, one_currency
-from crm_graph.work import Sent
+from crm_graph.work import Sent, Work
 
 _MAYBE: Any = strawberry.Maybe
 _LIST: Any = list
@@ -105,7 +106,7 @@ def _fields(
             if required is None:
                 required = not record.table.c[_column(each, spec)].nullable and not writing.otherwise
             yield _input_field(name, each, spec, record, registry, optional=False, required=required)
-        elif how == "update" and writing.update:
+        elif (how == "update" and writing.update) or (how == "upsert" and writing.create and writing.update):
             yield _input_field(name, each, spec, record, registry, optional=True, required=False)
 
 
@@ -121,7 +122,7 @@ def _input_field(
     if isinstance(spec, MoneySpec):
         base = Decimal if writing.bare else MoneyInput
         if not writing.bare:
-            places = {to_camel_case(spec.amount): (name, "amount"), to_camel_case(spec.currency): (name, "currency")}
+            places = {camel(spec.amount): (name, "amount"), camel(spec.currency): (name, "currency")}
     elif target is not None:
         base = strawberry.ID
     elif base is list:
@@ -130,6 +131,8 @@ def _input_field(
     if usual is not None and isinstance(base, type) and issubclass(base, Enum):
         usual = base(usual)
     default = None if writing.otherwise else usual
+    required = required and default is None
+    default = None if isinstance(default, list) else default
     description = each.description or ""
     if not optional and writing.otherwise:
         description = f"{description.removesuffix('.')}; {writing.otherwise} unless given."
@@ -150,7 +153,7 @@ def _input_field(
         default,
         usual,
         optional=optional and not required,
-        required=required and default is None,
+        required=required,
         kept=kept,
         bare=writing.bare,
         keeps_currency=isinstance(spec, MoneySpec) and record.keeps_currency(spec.currency),
@@ -167,13 +170,13 @@ def parts_field(name: str, record: Record, at_most: int, whole: Record, registry
         each for each in fields_of("create", (), (), record, registry) if each.column != record.policy.parent[1]
     )
     input_ = input_type(f"{record.name}Input", "part", "", "", record, fields)
-    _, spec = whole.specs()[to_camel_case(name)]
+    _, spec = whole.specs()[camel(name)]
     return InputField(
         name,
         _LIST[input_] | None,
         f"The {record.plural} that it comes with.",
         spec,
-        to_camel_case(name),
+        camel(name),
         "",
         parts=Parts(record, fields, at_most),
         size=Items(at_most),
@@ -194,6 +197,7 @@ _ABOUT = {
     "create": "A new {what}.",
     "part": "{One} that comes with what it is part of.",
     "update": "Changes to {one}; what is left out stays, null clears.",
+    "upsert": "{One} to change, or to make where there is none; what is left out stays.",
     "delete": "{One} to delete.",
     "remove": "{One} to take off what it is part of.",
     "transition": "{One} to {verb}.",
@@ -212,10 +216,14 @@ def input_type(name: str, how: str, verb: str, about: str, record: Record, field
         annotations[attribute] = annotation
         namespace[attribute] = strawberry.field(description=description, **options)
 
-    if how == "create":
+    if how == "upsert":
+        name_it = "".join(f" or `{key}:...`" for key in record.keys)
+        add("id", strawberry.ID, f"Which {what}: an id of it, made by the client if need be,{name_it}.")
+        add("if_version", int | None, f"Refuse if the {what} is at another version.", default=None)
+    elif how == "create":
         add("id", strawberry.ID | None, f"An id made by the client, `{record.prefix}_` and a UUIDv7.", default=None)
     elif how != "part":
-        add("id", strawberry.ID, f"The {what}.")
+        add("id", strawberry.ID, f"The {what}{_or_key(record)}.")
         add("if_version", int | None, f"Refuse if the {what} is at another version.", default=None)
     for each in fields:
         options: dict[str, Any] = {} if each.required or each.optional else {"default": each.default}
@@ -223,11 +231,15 @@ def input_type(name: str, how: str, verb: str, about: str, record: Record, field
             options["metadata"] = {SIZE_KEY: each.size}
         add(each.attribute, each.annotation, each.description, **options)
     how = "remove" if how == "delete" and record.policy.parent is not None else how
-    description = about or _ABOUT[how].format(what=what, one=one, One=one[:1].upper() + one[1:], verb=verb)
+    description = about or _ABOUT[how].format(what=what, one=one, One=sentence(one), verb=verb)
     return strawberry.input(type(name, (), namespace), name=name, description=description)
 
 
-def sent_of(input_: Any, fields: Sequence[InputField], record: Record) -> Sent:
+def _or_key(record: Record) -> str:
+    return f": its id, or {' or '.join(f'`{key}:...`' for key in record.keys)}" if record.keys else ""
+
+
+async def sent_of(work: Work, input_: Any, fields: Sequence[InputField], record: Record) -> Sent:
     """Return what a client sent, an explicit null of an update included. A value that is the field's default anyway
     writes nothing, nor does naming the whole that a part is added to. Raises Refused: REQUIRED for a null where there
     must be a value, NOT_FOUND for what is no id of its type, INVALID for amounts in two currencies that share one."""
@@ -239,11 +251,11 @@ def sent_of(input_: Any, fields: Sequence[InputField], record: Record) -> Sent:
         if value is None:
             continue
         if each.parts is not None:
-            parts[each.attribute] = [_part(each, place, part) for place, part in enumerate(value)]
+            parts[each.attribute] = await _parts(work, each, value)
             continue
         value = value.value if isinstance(value, strawberry.Some) else value
         if value is None and each.kept:
-            name = to_camel_case(each.attribute)
+            name = camel(each.attribute)
             raise Refused("REQUIRED", f"`{name}` must have a value.", (name,))
         whole = record.policy.parent is not None and each.column == record.policy.parent[1]
         if not whole and (each.usual is None or value != each.usual):
@@ -255,16 +267,20 @@ def sent_of(input_: Any, fields: Sequence[InputField], record: Record) -> Sent:
                 raise Refused("INVALID", one_currency(record.words), (each.attribute, "currency"))
             values |= money
         elif each.target is not None and value is not None:
-            values[each.column] = key_of(each.target, value, to_camel_case(each.attribute))
+            values[each.column] = await key_named(work, each.target, value, camel(each.attribute))
         else:
             values[each.column] = value.value if isinstance(value, Enum) else value
     return Sent(values, tuple(names), parts)
 
 
-def _part(each: InputField, place: int, input_: Any) -> Sent:
+async def _parts(work: Work, each: InputField, inputs: Sequence[Any]) -> list[Sent]:
+    """Return what was sent of the parts that come with a new record."""
     assert each.parts is not None
-    with below(to_camel_case(each.attribute), place):
-        return sent_of(input_, each.parts.fields, each.parts.record)
+    found = []
+    for place, input_ in enumerate(inputs):
+        with below(camel(each.attribute), place):
+            found.append(await sent_of(work, input_, each.parts.fields, each.parts.record))
+    return found
 
 
 def _money(each: InputField, spec: MoneySpec, value: Any) -> Mapping[str, Any]:
@@ -274,3 +290,12 @@ def _money(each: InputField, spec: MoneySpec, value: Any) -> Mapping[str, Any]:
     if value is not None:
         return {spec.amount: round_amount(value.amount), spec.currency: value.currency}
     return {spec.amount: None} if each.keeps_currency else {spec.amount: None, spec.currency: None}
+
+
+def placed(refused: Refused, fields: Sequence[InputField]) -> Refused:
+    """Return a refusal with the path of the input that it is about: a column's is that of the field that has it."""
+    if len(refused.field) == 1 and refused.code in {"INVALID", "REQUIRED"}:
+        place = next((each.places[refused.field[0]] for each in fields if refused.field[0] in each.places), None)
+        if place is not None:
+            return Refused(refused.code, refused.message, place)
+    return refused

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import strawberry
 from strawberry.types.base import StrawberryContainer, get_object_definition
-from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.graph.context import Info
 from crm_graph.graph.idempotency.once import answer_once
@@ -18,7 +17,7 @@ from crm_graph.graph.records.record import record_of
 from crm_graph.graph.records.scalars import Currency
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.ids import decode_id
-from crm_graph.kernel.money import round_amount
+from crm_graph.kernel.naming import camel
 from crm_graph.work import Work
 
 P = TypeVar("P", bound="Payload")
@@ -75,23 +74,10 @@ class DeletePayload:
 
 @strawberry.input(description="An amount in a currency.")
 class MoneyInput:
-    """Becomes two columns (`spread_money`)."""
+    """Becomes two columns."""
 
     amount: Decimal = strawberry.field(description="The amount, exact; a string.")
     currency: Currency = strawberry.field(description="The currency of the amount.")
-
-
-def spread_money(values: dict[str, Any], amount: str, currency: str, *, clears_currency: bool = True) -> dict[str, Any]:
-    """Replace a MoneyInput under the key of its amount by the values of both columns.
-
-    Null clears the amount, and the currency too unless the record keeps one of its own.
-    """
-    if amount in values:
-        money = values[amount]
-        values[amount] = None if money is None else round_amount(money.amount)
-        if money is not None or clears_currency:
-            values[currency] = None if money is None else money.currency
-    return values
 
 
 def given(input_: Any, *leave_out: str) -> dict[str, Any]:
@@ -113,7 +99,7 @@ def field_names(input_: Any, *leave_out: str) -> tuple[str, ...]:
     `externalId` and `nationalId` are texts, and fields of their own."""
     of: Any = type(input_)
     ids = _ids(of)
-    return tuple(to_camel_case(name.removesuffix("_id") if name in ids else name) for name in given(input_, *leave_out))
+    return tuple(camel(name.removesuffix("_id") if name in ids else name) for name in given(input_, *leave_out))
 
 
 @cache
@@ -133,14 +119,14 @@ def key_of(record: type, id_: str | None, path: str = "id") -> str:
     """Return the inner id of an input's id. Raises Refused NOT_FOUND for what is no id of this type."""
     decoded = decode_id(record_of(record).prefix, id_) if id_ is not None else None
     if decoded is None:
-        raise Refused("NOT_FOUND", f"`{path}` is not the id of a {record_of(record).name}.", (path,))
+        raise Refused("NOT_FOUND", f"`{path}` is not the id of {record_of(record).one}.", (path,))
     return decoded
 
 
 def refer(values: dict[str, Any], name: str, record: type) -> None:
     """Replace the API id under `name`, where one is given, by the inner id. Raises Refused NOT_FOUND."""
     if values.get(name) is not None:
-        values[name] = key_of(record, values[name], to_camel_case(name))
+        values[name] = key_of(record, values[name], camel(name))
 
 
 def new_key(record: type, id_: str | None) -> str | None:

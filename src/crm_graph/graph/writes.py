@@ -22,21 +22,24 @@ from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
-from strawberry.utils.str_converters import to_camel_case
 
-from crm_graph.graph.bulk import MAX_INPUTS, arguments_of, payload_of_many, resolver_of_many
+from crm_graph.graph.bulk import MAX_INPUTS, Run, arguments_of, payload_of_many, resolver_of_many
 from crm_graph.graph.context import Info
-from crm_graph.graph.inputs import InputField, fields_of, input_type, parts_field, sent_of
-from crm_graph.graph.payloads import DeletePayload, Payload, key_of, new_key, perform, perform_delete
+from crm_graph.graph.inputs import InputField, fields_of, input_type, parts_field, placed, sent_of
+from crm_graph.graph.keys import key_named
+from crm_graph.graph.payloads import DeletePayload, Payload, new_key, perform, perform_delete
 from crm_graph.graph.records.record import Record, by_key, record_of
 from crm_graph.graph.records.registry import Registry
+from crm_graph.graph.upserts import upserting
 from crm_graph.kernel.errors import Refused
+from crm_graph.kernel.naming import camel, pascal, sentence, snake
 from crm_graph.permissions.grants import CREATE, DELETE, UPDATE
 from crm_graph.permissions.policy import Policy
 from crm_graph.work import Sent, Work
 
 T = TypeVar("T")
-WRITE_KEY, DOES_KEY, MANY_KEY = "crm_graph.write", "crm_graph.does", "crm_graph.many_of"
+WRITE_KEY, DOES_KEY = "crm_graph.write", "crm_graph.does"
+MANY_KEY, UPSERT_KEY = "crm_graph.many_of", "crm_graph.upserts"
 Create = Callable[[Work, Sent], Awaitable[str]]
 Update = Callable[[Work, str, Sent, int | None], Awaitable[str]]
 Transition = Callable[[Work, str, int | None], Awaitable[str]]
@@ -63,11 +66,11 @@ Asked = TypeVar("Asked", bound=OneOf)
 
 @dataclass(frozen=True, slots=True)
 class Does:
-    """What a mutation does to a record of which type: the right that it asks for. `policy` is None where it is no
-    record's: signing in."""
+    """What a mutation does to a record of which type: the rights of which it asks for one. `policy` is None where it is
+    no record's: signing in."""
 
     policy: Policy | None
-    verb: str = ""
+    verbs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +144,9 @@ def delete(description: str, operation: Delete, *, about: str = "") -> Any:
     return _field(description, WriteSpec("delete", operation, DELETE, about))
 
 
-def does(policy: Policy | None, verb: str = "") -> Mapping[str, Any]:
+def does(policy: Policy | None, *verbs: str) -> Mapping[str, Any]:
     """Return the metadata of a mutation that is written out: which verb of which type it is."""
-    return {DOES_KEY: Does(policy, verb)}
+    return {DOES_KEY: Does(policy, verbs)}
 
 
 def _field(description: str, spec: WriteSpec) -> StrawberryField:
@@ -159,10 +162,13 @@ def bind_writes(mutation: type, registry: Registry) -> None:
     payloads: dict[str, type[Payload]] = {}
     of_many: dict[str, type] = {}
     definition: Any = mutation.__strawberry_definition__  # type: ignore[attr-defined]
-    added = []
+    added: list[StrawberryField] = []
+    made: dict[tuple[str, str], tuple[StrawberryField, WriteSpec]] = {}
     for each in definition.fields:
         spec: WriteSpec | None = each.metadata.get(WRITE_KEY)
         if spec is None:
+            if DOES_KEY not in each.metadata:
+                raise ValueError(f"Mutation.{each.python_name} does not say what it does: metadata=writes.does(...)")
             continue
         assert each.type_annotation is not None
         (cls,) = get_args(each.type_annotation.annotation)
@@ -170,7 +176,7 @@ def bind_writes(mutation: type, registry: Registry) -> None:
         fields = fields_of(spec.how, spec.needs, spec.takes, record, registry)
         for attribute, (cls, at_most) in spec.parts.items():
             fields = (*fields, parts_field(attribute, record_of(cls), at_most, record, registry))
-        name = f"{_pascal(each.python_name)}Input"
+        name = f"{pascal(each.python_name)}Input"
         input_ = spec.input or input_type(name, spec.how, spec.verb, spec.about, record, fields)
         if spec.how != "delete" and record.name not in payloads:
             payloads[record.name] = _payload(record)
@@ -183,32 +189,57 @@ def bind_writes(mutation: type, registry: Registry) -> None:
         many = f"{'Delete' if spec.how == 'delete' else record.name}Payloads"
         if many not in of_many:
             of_many[many] = payload_of_many(many, "records" if spec.how == "delete" else record.plural, payload)
-        added.append(_of_many(each, spec, record, fields, input_, payload, of_many[many]))
+        run = _runner(spec, record, fields)
+        added.append(_of_many(each, run, record, input_, payload, of_many[many], deletes=spec.how == "delete"))
+        made.setdefault((record.name, spec.how), (each, spec))
+    for record in registry.records.values():
+        create, update = made.get((record.name, "create")), made.get((record.name, "update"))
+        if create is not None and update is not None and record.policy.parent is None:
+            payload = payloads[record.name]
+            fields = fields_of("upsert", (), (), record, registry)
+            input_ = input_type(f"Upsert{record.name}Input", "upsert", "", "", record, fields)
+            run = upserting(create[1].operation, update[1].operation, record, fields)
+            one = _upsert(create[0], update[0], record, run, input_, payload)
+            added += [one, _of_many(one, run, record, input_, payload, of_many[f"{record.name}Payloads"])]
     definition.fields.extend(added)
 
 
+def _upsert(
+    create: StrawberryField, update: StrawberryField, record: Record, run: Run, input_: type, payload: Any
+) -> StrawberryField:
+    """Return the field that changes a record, or makes it where there is none: `upsertCustomer`."""
+
+    async def resolve(info: Info, input: Any) -> Any:
+        return await perform(info, payload, lambda work: run(work, input))
+
+    resolve.__annotations__ = {"info": Info, "input": str, "return": str}
+    first, second = camel(update.python_name), camel(create.python_name)
+    made = StrawberryField(
+        python_name=f"upsert_{snake(record.name)}",
+        description=f"`{first}` where the {record.words} is there, `{second}` where it is not.",
+        metadata={**does(record.policy, CREATE, UPDATE), UPSERT_KEY: first},
+        type_annotation=StrawberryAnnotation(payload),
+        base_resolver=StrawberryResolver(resolve),
+    )
+    made.arguments = [StrawberryArgument("input", "input", StrawberryAnnotation(input_))]
+    return made
+
+
 def _of_many(
-    one: StrawberryField,
-    spec: WriteSpec,
-    record: Record,
-    fields: Sequence[InputField],
-    input_: type,
-    payload: Any,
-    many: type,
+    one: StrawberryField, run: Run, record: Record, input_: type, payload: Any, many: type, *, deletes: bool = False
 ) -> StrawberryField:
     """Return the field that does with many inputs what another does with one: `createCustomers`."""
-    singular, plural = _snake(record.name), record.plural.replace(" ", "_")
+    singular, plural = snake(record.name), record.plural.lower().replace(" ", "_")
     name = one.python_name.replace(singular, plural, 1)
     assert name != one.python_name, f"{one.python_name} does not name its {singular}"
-    deletes = spec.how == "delete"
     made = StrawberryField(
         python_name=name,
-        description=f"`{to_camel_case(one.python_name)}` of up to {MAX_INPUTS:,} inputs, in one transaction.",
-        metadata={**one.metadata, MANY_KEY: to_camel_case(one.python_name)},
+        description=f"`{camel(one.python_name)}` of up to {MAX_INPUTS:,} inputs, in one transaction.",
+        metadata={**one.metadata, MANY_KEY: camel(one.python_name)},
         type_annotation=StrawberryAnnotation(many),
         base_resolver=StrawberryResolver(
             resolver_of_many(
-                _runner(spec, record, fields),
+                run,
                 (lambda input_, _: payload(deleted_id=input_.id, errors=[]))
                 if deletes
                 else (lambda _, id_: payload(record_id=id_, errors=[])),
@@ -224,14 +255,14 @@ def _of_many(
 
 
 def _payload(record: Record) -> type[Payload]:
-    attribute = _snake(record.called)
+    attribute = snake(record.called)
     namespace = {
         "__module__": __name__,
         "__annotations__": {attribute: record.cls | None},
         attribute: by_key("record_id", f"The {record.words}; null when refused."),
     }
     made = type(f"{record.name}Payload", (Payload,), namespace)
-    return strawberry.type(made, description=f"{record.one.capitalize()}, or why not.")
+    return strawberry.type(made, description=f"{sentence(record.one)}, or why not.")
 
 
 def _resolver(
@@ -248,40 +279,24 @@ def _resolver(
     return resolve
 
 
-def _runner(spec: WriteSpec, record: Record, fields: Sequence[InputField]) -> Callable[[Work, Any], Awaitable[Any]]:
+def _runner(spec: WriteSpec, record: Record, fields: Sequence[InputField]) -> Run:
     """Return what runs the operation of a mutation with an input of it, in a unit of work."""
     cls, operation, how = record.cls, spec.operation, spec.how
 
     async def run(work: Work, input_: Any) -> Any:
         try:
             if how == "create":
-                sent = sent_of(input_, fields, record)
+                sent = await sent_of(work, input_, fields, record)
                 id_ = new_key(cls, input_.id)
                 return await operation(work, sent if id_ is None else replace(sent, values={"id": id_, **sent.values}))
-            key = key_of(cls, input_.id)
+            key = await key_named(work, cls, input_.id)
+            work.take_turn(record.policy, key)
             if how == "asked":
                 return await operation(work, key, input_)
             if how in {"transition", "delete"}:
                 return await operation(work, key, input_.if_version)
-            return await operation(work, key, sent_of(input_, fields, record), input_.if_version)
+            return await operation(work, key, await sent_of(work, input_, fields, record), input_.if_version)
         except Refused as refused:
-            raise _placed(refused, fields) from refused
+            raise placed(refused, fields) from refused
 
     return run
-
-
-def _placed(refused: Refused, fields: Sequence[InputField]) -> Refused:
-    """Return a refusal with the path of the input that it is about: a column's is that of the field that has it."""
-    if len(refused.field) == 1 and refused.code in {"INVALID", "REQUIRED"}:
-        place = next((each.places[refused.field[0]] for each in fields if refused.field[0] in each.places), None)
-        if place is not None:
-            return Refused(refused.code, refused.message, place)
-    return refused
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).removeprefix("_")
-
-
-def _pascal(python_name: str) -> str:
-    return "".join(word.capitalize() for word in python_name.split("_"))

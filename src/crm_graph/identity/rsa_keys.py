@@ -12,7 +12,7 @@ import asyncio
 import base64
 import logging
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -22,10 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, RSAKey
-from sqlalchemy import BigInteger
-from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Base
 from crm_graph.db.pool import Database
 from crm_graph.db.statements import Statement
 from crm_graph.identity.keys import derive_key
@@ -50,18 +47,6 @@ _ADD = Statement(
     {},
 )
 _FORGET = Statement("DELETE FROM signing_key WHERE period < $1", ("first",), {})
-
-
-class SigningKey(Base):
-    """A key of one period under one secret. Local (undistributed) on Citus: it belongs to no workspace."""
-
-    __tablename__ = "signing_key"
-
-    secret_id: Mapped[str] = mapped_column(primary_key=True)
-    """Names the installation's secret that it is sealed under, and tells nothing of it."""
-    period: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    sealed: Mapped[str]
-    created_at: Mapped[datetime]
 
 
 class RsaKeys:

@@ -9,28 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
 
-from sqlalchemy import LargeBinary
-from sqlalchemy.orm import Mapped, mapped_column
-
-from crm_graph.db.base import Base
 from crm_graph.db.session import ReadSession
 from crm_graph.db.statements import Statement
 from crm_graph.kernel.errors import OperatorError
 
 MIN_SECRET_LENGTH = 32
 _SECRET = Statement("SELECT secret FROM installation_secret ORDER BY created_at DESC, id", (), {})
-
-
-class InstallationSecret(Base):
-    """A secret of the installation; belongs to no workspace."""
-
-    __tablename__ = "installation_secret"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    secret: Mapped[bytes] = mapped_column(LargeBinary)
-    created_at: Mapped[datetime]
 
 
 def secrets_of_environment(environment: Mapping[str, str], name: str = "CRM_SECRET") -> list[bytes]:

@@ -20,6 +20,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 
 from crm_graph.identity.keys import ALGORITHM, REGISTRY, SigningKeys
+from crm_graph.identity.viewer import NOBODY
 from crm_graph.kernel.clock import Clock, system_clock
 from crm_graph.kernel.errors import CredentialExpired, Unauthenticated
 from crm_graph.kernel.ids import encode_id, new_id
@@ -31,7 +32,6 @@ LEEWAY = timedelta(seconds=30)
 """How far clocks may differ."""
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - no password
 """RFC 9068's `typ`: a token of another kind, an ID token say, is no access token."""
-NOBODY = "0" * 32
 CLIENT_PREFIX = "apc"
 """What the API's id of a client begins with: RFC 9068's `client_id` is the one that the client knows."""
 _UNKNOWN = datetime.min.replace(tzinfo=UTC)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from crm_graph.identity.tokens import NOBODY
-
+NOBODY = "0" * 32
+"""The id of whoever has shown nothing, and of the workspace that they are in."""
 Standing: TypeAlias = tuple[str, tuple[str, ...], str | None, str | None, str | None, datetime | None]
 """Member, roles held, session, key, identity and age: what must be as it was for a viewer to be."""
 

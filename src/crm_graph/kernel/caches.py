@@ -1,9 +1,9 @@
-"""A cache bounded by the memory it takes."""
+"""Caches that are bounded, by the memory or by the number of what they keep, and drop what was not used for longest."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -51,3 +51,25 @@ class ByteCache(Generic[K, V]):
         found = self._entries.pop(key, None)
         if found is not None:
             self.bytes -= found[1]
+
+
+class RecentCache(Generic[K, V]):
+    """The most recently used values, at most `max_entries` of them."""
+
+    def __init__(self, max_entries: int) -> None:
+        self.max_entries = max_entries
+        self._entries: OrderedDict[K, V] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: K, make: Callable[[], V]) -> V:
+        """Return the value under a key; one that is not there is made, and kept in the place of the oldest."""
+        try:
+            self._entries.move_to_end(key)
+        except KeyError:
+            value = self._entries[key] = make()
+            if len(self._entries) > self.max_entries:
+                self._entries.popitem(last=False)
+            return value
+        return self._entries[key]

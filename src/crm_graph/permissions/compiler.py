@@ -13,7 +13,7 @@ from crm_graph.permissions.access import Access, compile_access
 from crm_graph.permissions.definitions import parse_role
 from crm_graph.permissions.grants import Role, reading
 from crm_graph.permissions.policy import Policy
-from crm_graph.permissions.roles import built_in_roles
+from crm_graph.permissions.roles import ADMIN, built_in_roles
 
 MAX_COMPILED = 2_000
 """Sets of roles that a process keeps compiled, about 20 KB each."""
@@ -56,3 +56,9 @@ class AccessCompiler:
             for name in viewer.roles
             if name in defined or name in self.built_in
         ]
+
+
+def administrator(*policies: Policy) -> Access:
+    """Return what an administrator may do with the types of some policies, and with no other: for what the operator,
+    or the installation by itself, does to them."""
+    return compile_access([built_in_roles(policies)[ADMIN]], policies)

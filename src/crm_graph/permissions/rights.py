@@ -14,8 +14,6 @@ from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.policy import Policy, Rule, Writer
 from crm_graph.permissions.roles import ADMIN
 
-HOUSEKEEPING = frozenset({"workspace_id", "id", "version", "created_at", "updated_at"})
-"""Columns that the unit of work fills."""
 Image = Mapping[str, Any]
 """A row by its columns."""
 

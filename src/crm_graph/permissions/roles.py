@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from crm_graph.permissions.grants import ALL, Level, Role, grant
-from crm_graph.permissions.policy import Policy
+
+if TYPE_CHECKING:
+    from crm_graph.permissions.policy import Policy
 
 ADMIN = "admin"
 SALES_MANAGER = "sales_manager"

@@ -9,6 +9,7 @@ from typing import Any
 from crm_graph.db.base import columns_of, table_of
 from crm_graph.db.rules import currencies_of, disorder_of, faults_of, rules_of
 from crm_graph.kernel.errors import Forbidden, Refused
+from crm_graph.kernel.naming import snake
 from crm_graph.permissions.grants import CREATE, UPDATE
 from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.transfer.mapping import BoundStep
@@ -141,7 +142,7 @@ class Drafts:
         try:
             await hold_to_rights(self.work, self.spec.policy, before, after)
         except Refused as refused:
-            wrong = _snake(refused.field[0]) if refused.field else ""
+            wrong = snake(refused.field[0]) if refused.field else ""
             named = (column.name for column in self.bound.columns if wrong in {column.stored, column.name})
             self.fail(draft, next(named, ""), refused.message)
         except Forbidden as forbidden:
@@ -220,7 +221,3 @@ class Drafts:
         """Return the named transitions that a row of this step may need."""
         columns: Sequence[Column] = self.bound.columns
         return sorted({verb for column in columns for verb in column.verbs.values()})
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)

@@ -13,6 +13,7 @@ from sqlalchemy import null, select
 
 from crm_graph.db.base import table_of
 from crm_graph.kernel.ids import split_id
+from crm_graph.kernel.naming import camel, plural, words
 from crm_graph.permissions.policy import workspace
 from crm_graph.transfer.spec import Target
 from crm_graph.work import Work
@@ -60,14 +61,14 @@ class _Known:
             found |= ids.get(fold(key, text), set())
         if within is not None and self.target.within is not None:
             found = {id_ for id_ in found if self.within[id_] == within}
-        what = _words(self.target.policy.type)
+        of = self.target.policy.type
         keys = " or ".join(key.replace("_", " ") for key in self.target.keys)
         if not found:
-            raise Unresolved(f"is the {keys} of no {what}", unknown=True)
+            raise Unresolved(f"is the {keys} of no {words(of)}", unknown=True)
         if len(found) > 1:
             narrower = f"; say which {self.target.within.removesuffix('_id')}" if self.target.within else ""
             raise Unresolved(
-                f"could be any of {len(found)} {what}s: use an id or another key of it{narrower}", unknown=False
+                f"could be any of {len(found)} {plural(of)}: use an id or another key of it{narrower}", unknown=False
             )
         return next(iter(found))
 
@@ -93,7 +94,7 @@ class Resolver:
         target = known.target
         rows = table_of(target.model).alias()
         access = self._work.access.of(target.policy.type)
-        fields = {key: _camel(key) for key in target.keys}
+        fields = {key: camel(key) for key in target.keys}
         shown = {key: access.column(fields[key], rows, rows.c[key], masks=False) for key in target.keys}
         within = rows.c[target.within] if target.within else null()
         predicate = access.rows(rows)
@@ -120,12 +121,3 @@ class Resolver:
         known = self._known.get(type_name)
         if known is not None:
             known.remove(id_, values)
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(part.capitalize() for part in rest)
-
-
-def _words(name: str) -> str:
-    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()

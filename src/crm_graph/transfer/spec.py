@@ -14,6 +14,7 @@ from sqlalchemy import Column as SqlColumn
 
 from crm_graph.db.base import Base, Row, table_of
 from crm_graph.db.rules import Choices, currencies_of, defaults_of, rules_of, targets_of
+from crm_graph.kernel.naming import camel
 from crm_graph.permissions.policy import Policy
 from crm_graph.work import DomainEvent, Work
 
@@ -72,60 +73,15 @@ class Column:
         return self.verbs.get(str(value), self.verbs.get("*"))
 
 
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(part.capitalize() for part in rest)
+def texts(name: str, *, choices: tuple[str, ...]) -> Column:
+    """Return a column of several texts in one cell, separated by `;`, which the table does not have."""
+    return Column(name, Kind.TEXTS, camel(name), None, choices=choices)
 
 
-def string(name: str, **options: Any) -> Column:
-    """Return a column of text."""
-    return Column(name, Kind.TEXT, options.pop("field", _camel(name)), name, **options)
-
-
-def texts(name: str, *, stored: bool = True, **options: Any) -> Column:
-    """Return a column of several texts in one cell, separated by `;`."""
-    return Column(name, Kind.TEXTS, options.pop("field", _camel(name)), name if stored else None, **options)
-
-
-def integer(name: str, **options: Any) -> Column:
-    """Return a column of whole numbers."""
-    return Column(name, Kind.INTEGER, _camel(name), name, **options)
-
-
-def decimal(name: str, **options: Any) -> Column:
-    """Return a column of amounts."""
-    return Column(name, Kind.DECIMAL, options.pop("field", _camel(name)), name, **options)
-
-
-def currency(of: str) -> Column:
-    """Return the column `currency` of the money field `of`."""
-    return Column("currency", Kind.CURRENCY, of, "currency")
-
-
-def day(name: str) -> Column:
-    """Return a column of dates."""
-    return Column(name, Kind.DATE, _camel(name), name)
-
-
-def instant(name: str) -> Column:
-    """Return a column of points in time."""
-    return Column(name, Kind.INSTANT, _camel(name), name)
-
-
-def truth(name: str, *, default: bool) -> Column:
-    """Return a column of true and false."""
-    return Column(name, Kind.TRUTH, _camel(name), name, default=default)
-
-
-def choice(name: str, of: type[Enum], **options: Any) -> Column:
-    """Return a column of the values of an enum."""
-    values = tuple(str(each.value) for each in of)
-    return Column(name, Kind.CHOICE, _camel(name), name, choices=values, **options)
-
-
-def refer(name: str, target: Target, *, stored: bool = True, **options: Any) -> Column:
-    """Return a column that names a row of another (or this) entity; stored in `<name>_id`."""
-    return Column(name, Kind.REFERENCE, _camel(name), f"{name}_id" if stored else None, target=target, **options)
+def refer(name: str, target: Target, policy: Policy) -> Column:
+    """Return a column that names a row of another entity, and that the table does not have; `policy` is that of the
+    type whose field it is."""
+    return Column(name, Kind.REFERENCE, camel(name), None, target=target, policy=policy)
 
 
 def columns_of(
@@ -151,12 +107,13 @@ def columns_of(
         name = column.name.removesuffix("_id") if column.name in pointed else column.name
         rule = rules.get(column.name)
         choices = rule.values if isinstance(rule, Choices) else ()
-        kind = Kind.CHOICE if choices else Kind.CURRENCY if name in money else _kind_of(column)
+        kind = Kind.CURRENCY if name in money else _kind_of(column)
+        kind = Kind.CHOICE if choices and kind is Kind.TEXT else kind
         found.append(
             Column(
                 name,
                 kind,
-                money.get(name) or _camel(name),
+                money.get(name) or camel(name),
                 column.name,
                 required=name in required,
                 default=defaults.get(column.name),

@@ -20,6 +20,7 @@ from crm_graph.db.base import Row, table_of
 from crm_graph.db.session import Record
 from crm_graph.db.sizes import Letters, SizedText
 from crm_graph.kernel.errors import Refused
+from crm_graph.kernel.naming import camel
 from crm_graph.vault.keys import Place
 
 CIPHERTEXT_LETTERS, CIPHERTEXT_LETTERS_PER_LETTER = 200, 6
@@ -75,8 +76,7 @@ class Encrypted:
         return text
 
     def _refused(self, reason: str) -> Refused:
-        head, *rest = self.column.split("_")
-        field = head + "".join(part.capitalize() for part in rest)
+        field = camel(self.column)
         return Refused("INVALID", f"`{field}` {reason}.", (field,))
 
 

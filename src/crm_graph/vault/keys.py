@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from crm_graph.kernel.errors import Unreadable
 
+DATA, INDEX = "DATA", "INDEX"
+"""What a key is for: to encrypt, or to make blind indexes."""
 KEY_BYTES = 32
 NONCE_BYTES = 12
 BLIND_BYTES = 16

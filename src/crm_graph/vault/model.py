@@ -9,9 +9,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id
 
-DATA, INDEX = "DATA", "INDEX"
-"""What a key is for: to encrypt, or to make blind indexes."""
-
 
 class WorkspaceKey(Base):
     """A key of a workspace, wrapped. The highest version of a purpose is in use; the others open what is older.

@@ -19,8 +19,7 @@ from crm_graph.db.session import Record, Session
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.kernel.errors import Unreadable
 from crm_graph.vault.columns import Ciphertexts
-from crm_graph.vault.keys import WorkspaceKeys, version_of
-from crm_graph.vault.model import DATA, INDEX
+from crm_graph.vault.keys import DATA, INDEX, WorkspaceKeys, version_of
 from crm_graph.vault.vault import Vault, key_context
 
 BATCH_ROWS = 500

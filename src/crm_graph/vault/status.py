@@ -10,7 +10,7 @@ from sqlalchemy import Integer, cast, func, select
 from crm_graph.db.session import ReadSession
 from crm_graph.db.statements import Statement
 from crm_graph.vault.columns import Ciphertexts
-from crm_graph.vault.model import DATA
+from crm_graph.vault.keys import DATA
 from crm_graph.vault.service import KeyService
 from crm_graph.vault.vault import key_context
 

@@ -17,8 +17,7 @@ from crm_graph.db.session import ReadSession, Record, Session
 from crm_graph.db.statements import Statement
 from crm_graph.kernel.clock import Clock, system_clock
 from crm_graph.kernel.errors import Unreadable
-from crm_graph.vault.keys import KEY_BYTES, Place, WorkspaceKeys, version_of
-from crm_graph.vault.model import DATA, INDEX
+from crm_graph.vault.keys import DATA, INDEX, KEY_BYTES, Place, WorkspaceKeys, version_of
 from crm_graph.vault.service import KeyService
 
 _READ = Statement(

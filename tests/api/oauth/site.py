@@ -21,7 +21,7 @@ from crm_graph.api.oauth import forms
 from crm_graph.api.oauth.routes import routes
 from crm_graph.api.oauth.visits import Providers, of_workspace
 from crm_graph.domains.identity.accounts.browsers import start_browser
-from crm_graph.domains.identity.accounts.model import SignInMethod
+from crm_graph.domains.identity.accounts.enums import SignInMethod
 from crm_graph.domains.identity.accounts.session_rows import UNBOUND
 from crm_graph.domains.identity.clients.keys import make_key
 from crm_graph.graph.schema.build import BuiltSchema

@@ -34,7 +34,7 @@ class _Pooled(Graph):
         super().__init__(schema, beside)
         services = make_services(self.authority, pools)
         authenticator = Authenticator(TokenAuthority([SECRET], "crm-graph", "crm-graph"), MemberDirectory())
-        self.engine = Engine(schema, pools, Hub(pools), authenticator, CursorSealer(b"c" * 64), services)
+        self.engine = Engine(schema, services, authenticator, hub=Hub(pools), sealer=CursorSealer(b"c" * 64))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from crm_graph.api.body import GraphQLRequest
-from crm_graph.domains.identity.accounts.model import SignInMethod
+from crm_graph.domains.identity.accounts.enums import SignInMethod
 from crm_graph.domains.identity.accounts.sessions import start_session
 from crm_graph.domains.identity.clients.operations import MAX_LIVE_KEYS
 from crm_graph.graph.schema.build import BuiltSchema
@@ -52,7 +52,7 @@ async def at_once(
 
     async def send(input_: Mapping[str, Any], by: Claims) -> list[str]:
         request = GraphQLRequest(source, None, {"input": input_})
-        operation = await real.engine.operation(request, by)
+        operation = await real.engine.admission.operation(request, by)
         body = (await real.engine.execute(request, operation, by)).body
         if "errors" in body:
             return [error["extensions"]["code"] for error in body["errors"]]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crm_graph.domains.identity.accounts.model import SignInMethod
+from crm_graph.domains.identity.accounts.enums import SignInMethod
 from crm_graph.domains.identity.accounts.sessions import refresh_session, start_session
 from crm_graph.domains.identity.accounts.spelling import REFRESH_TOKEN
 from crm_graph.graph.schema.build import BuiltSchema

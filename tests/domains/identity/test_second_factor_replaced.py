@@ -6,8 +6,8 @@ import asyncio
 
 import pyotp
 
+from crm_graph.domains.identity.accounts.enums import LinkPurpose
 from crm_graph.domains.identity.accounts.links import make_link
-from crm_graph.domains.identity.accounts.model import LinkPurpose
 from tests.domains.identity.test_second_factor import CONFIRM, RENEW, enrol
 from tests.support.accounts import PASSWORD, WHO, WRONG, Accounts
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from crm_graph.domains.identity.accounts.model import SignInMethod
+from crm_graph.domains.identity.accounts.enums import SignInMethod
 from crm_graph.domains.identity.accounts.sessions import (
     refresh_session,
     revoke_by_refresh_token,
@@ -192,7 +192,7 @@ async def _listed(accounts: Accounts, token: str) -> list[dict[str, Any]]:
 async def test_sessions_are_listed(accounts: Accounts, executor: str) -> None:
     from crm_graph.graph.running.execution import make_executor
 
-    accounts.engine.executor = make_executor(executor, accounts.engine.schema)
+    accounts.engine.execution.executor = make_executor(executor, accounts.engine.schema)
     await accounts.give_password("rep@example.com")
     await accounts.give_password("admin@example.com")
     await accounts.sign_in("admin@example.com")

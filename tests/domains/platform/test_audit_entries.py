@@ -14,12 +14,13 @@ from click.testing import CliRunner
 
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.engine import Engine
-from crm_graph.app import Installation, running_engine
-from crm_graph.cli.data.exporting import _export
-from crm_graph.cli.operating.auditing import audit
+from crm_graph.app import running_engine
+from crm_graph.cli.commands.audit import audit
+from crm_graph.cli.data.exporting import export_file
 from crm_graph.cli.place import Place
 from crm_graph.db.session import ReadSession
 from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.identity.installation import Installation
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.secrets import load_secrets
 from crm_graph.identity.tokens import Claims
@@ -56,8 +57,8 @@ class Office:
         """Execute an operation, as the first administrator unless said otherwise, and return the response."""
         claims = claims or await self.claims(ADMIN)
         request = GraphQLRequest(source, None, variables or {})
-        operation = await self.engine.operation(request, claims)
-        return (await self.engine.execute(request, operation, claims, ORIGIN)).body
+        operation = await self.engine.admission.operation(request, claims)
+        return (await self.engine.execute(request, operation, claims, origin=ORIGIN)).body
 
     async def sealed(self) -> None:
         """Wait until every event has its entry."""
@@ -189,8 +190,8 @@ async def test_a_subscription_writes_each_event_down(office: Office, executor: s
     streams = []
     for arguments, fields in (("", "amount { amount }"), ("(where: {amount: {gt: 1}})", "name"), ("", "name")):
         request = GraphQLRequest((source % (arguments, fields)).replace("gt: 1}", 'gt: "1"}'), None, {})
-        operation = await office.engine.operation(request, claims)
-        refusal, stream = await office.engine.subscribe(request, operation, lambda: claims, None, ORIGIN)
+        operation = await office.engine.admission.operation(request, claims)
+        refusal, stream = await office.engine.subscribe(request, operation, lambda: claims, origin=ORIGIN)
         assert refusal is None
         streams.append(stream)
     ids = []
@@ -222,7 +223,7 @@ async def test_a_subscription_writes_each_event_down(office: Office, executor: s
 
 
 async def _exported(office: Office, out: Path | None, columns: list[str] | None = None) -> int:
-    return await _export(Place(None, office.url), "customer", "csv", out, columns, False, None, ROLE, "demo")
+    return await export_file(Place(None, office.url), "customer", "csv", out, columns, False, None, ROLE, "demo")
 
 
 async def _newest(office: Office, type_: str) -> dict[str, Any]:

@@ -62,9 +62,9 @@ class Asking:
         graph = self.graph
         claims = await graph.claims(ROLE)
         request = GraphQLRequest(source, None, variables or {})
-        operation = await graph.engine.operation(request, claims)
+        operation = await graph.engine.admission.operation(request, claims)
         graph.database.one.sent.clear()
-        return (await graph.engine.execute(request, operation, claims, ORIGIN)).body
+        return (await graph.engine.execute(request, operation, claims, origin=ORIGIN)).body
 
     async def events(self) -> list[dict[str, Any]]:
         """Return the events about sensitive reads, whole."""
@@ -191,7 +191,8 @@ async def test_a_page_names_what_it_answers_and_no_more(asking: Asking, executor
 
 async def test_many_records_are_counted(asking: Asking) -> None:
     graph = asking.graph
-    graph.engine.settings = replace(Settings(), audit_max_ids=5)
+    settings = replace(Settings(), audit_max_ids=5)
+    graph.engine.execution.services = replace(graph.engine.services, settings=settings)
     event = await asking.read("{ customers(first: 20) { nodes { phone } } }")
     assert (len(event["records"]), event["record_count"]) == (5, 20)
 

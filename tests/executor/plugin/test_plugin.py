@@ -38,7 +38,7 @@ async def same(graph: Graph, source: str, **options: Any) -> dict[str, Any]:
     ours = await graph.execute(source, **options)
     reference, planned = comparable([theirs, ours], set())
     assert planned == reference
-    executor = graph.engine.executor
+    executor = graph.engine.execution.executor
     assert isinstance(executor, PlannedExecutor)
     assert None not in executor.cache.plans, "the reference answered"
     return ours

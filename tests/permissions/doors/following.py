@@ -11,7 +11,7 @@ from tests.permissions.matrix import PLACES
 
 async def feed(visit: Visit) -> None:
     """`changes`: of each type the rows that may be seen, and of them what may be seen."""
-    context = await visit.world.graph.engine.context(visit.claims)
+    context = await visit.world.graph.engine.contexts.read(visit.claims)
     scope = scope_of(context.access, context.viewer)
     after = seal_position(context.sealer, context.viewer, LogCursor(0, 0), scope)
     for record in visit.world.records:

@@ -10,7 +10,7 @@ from graphql import GraphQLObjectType, GraphQLSchema, build_schema, get_named_ty
 from crm_graph.api.body import Answer, GraphQLRequest
 from crm_graph.api.live.subscriptions import Subscriptions
 from crm_graph.events.hub import Hub
-from crm_graph.graph.exporting.exports import HOUSEKEEPING, KNOWN_BY, export_rows, plan_export
+from crm_graph.graph.exporting.exports import KNOWN_BY, ON_REQUEST, export_rows, plan_export
 from crm_graph.graph.records.record import Record, ToManySpec, WatchSpec, record_of, spec_of
 from crm_graph.graph.schema.cut import cut_to_role
 from crm_graph.kernel.cursor import LogCursor
@@ -41,7 +41,7 @@ async def export(visit: Visit) -> None:
 
 async def _export(visit: Visit, record: Record) -> None:
     graph = visit.world.graph
-    context = await graph.engine.context(visit.claims)
+    context = await graph.engine.contexts.read(visit.claims)
     registry, access = graph.schema.registry, context.access
     if not visit.grants(record.name).allows("read"):
         message = f"Your roles do not allow to read {record.name} records."
@@ -57,7 +57,7 @@ async def _export(visit: Visit, record: Record) -> None:
             visit.expect("export", f"{record.name} column {header}", found, ("FORBIDDEN", message))
     unchosen = plan_export(record, registry, access, None)
     offered = {column.header for column in unchosen.columns}
-    visit.expect("export", f"columns of {record.name}", offered, seen - HOUSEKEEPING, len(headers))
+    visit.expect("export", f"columns of {record.name}", offered, seen - ON_REQUEST, len(headers))
     everything = plan_export(record, registry, access, sorted(seen))
     connection = graph.database.one.connection
     rows = {
@@ -209,7 +209,7 @@ async def _subscribe(visit: Visit, name: str, selection: str, where: Where) -> l
     types = f"$where: {root.fields[name].args['where'].type}, $after: Cursor"
     source = f"subscription ({types}) {{ {name}(where: $where, after: $after) {{ {selection} }} }}"
     request = GraphQLRequest(source, None, {"where": where, "after": LogCursor(0, 0).encode()})
-    operation = await engine.operation(request, visit.claims)
+    operation = await engine.admission.operation(request, visit.claims)
     refusal, stream = await engine.subscribe(request, operation, lambda: visit.claims)
     if refusal is not None:
         return [refusal]

@@ -55,7 +55,7 @@ class Judge:
         self, sight: Sight, source: str, variables: Mapping[str, Any], executor: str = "planned"
     ) -> dict[str, Any]:
         """Execute an operation as a member and return the response, without its request's id."""
-        self.graph.engine.executor = self.executors[executor]
+        self.graph.engine.execution.executor = self.executors[executor]
         claims = claims_of(sight)
         body = await self.graph.execute(source, variables, claims=claims)
         for error in body.get("errors", ()):

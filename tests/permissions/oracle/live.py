@@ -173,7 +173,7 @@ async def _actual(
         source = f"subscription($where: OpportunityFilter{declared}) {{ {body} }}"
         variables = {"where": where, **{name: value for name, (_, value) in printer.variables.items()}}
         request = GraphQLRequest(source, None, variables)
-        operation = await engine.operation(request, claims)
+        operation = await engine.admission.operation(request, claims)
         refusal, stream = await engine.subscribe(request, operation, lambda: claims)
         if refusal is not None:
             return refusal.body

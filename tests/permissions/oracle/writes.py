@@ -30,10 +30,8 @@ class Input:
     each: Field
     required: bool
     written: bool
-    always: bool
-    """Whether it is written even if it is not sent: it has a default in the schema."""
-    whole: bool
-    """Whether it names the whole, which is chosen apart."""
+    usual: Any
+    """The default, whose sending writes nothing; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +108,11 @@ def _write(line: str) -> Write:
 
 def _input(kind: Kind, text: str) -> Input:
     name, mark, of = text.partition("=") if "=" in text else text.partition("~")
+    name, _, usual = name.partition("+")
     required = name.endswith("!")
-    always, whole = name[-1] in "+*", name.endswith("*")
-    name = name.rstrip("!+*")
+    name = name.rstrip("!")
     field_name = of or (name.removesuffix("Id") if name != "externalId" else name)
-    return Input(name, kind.fields[field_name], required, mark != "~", always, whole)
+    return Input(name, kind.fields[field_name], required, mark != "~", True if usual == "true" else usual or None)
 
 
 class Writer:
@@ -171,7 +169,7 @@ class Writer:
 
     def fill(self, attempt: Attempt, sight: Sight) -> None:
         """Fill in all that is required and some of the rest; often what may be written on other rows only."""
-        optional = [each for each in attempt.write.inputs if not each.required and not each.whole]
+        optional = [each for each in attempt.write.inputs if not each.required]
         chosen = self.dice.sample(optional, min(len(optional), self.dice.choice((0, 1, 1, 2, 3))))
         if attempt.write.new and self.dice.random() < 0.5:  # whose it is decides whether it may be made
             chosen += [each for each in optional if each.each.column == attempt.write.kind.owner]
@@ -226,7 +224,11 @@ _WITHOUT_ID = frozenset({"addOpportunityLine", "addAccountTeamMember"})
 def written(attempt: Attempt) -> list[str]:
     """Return the fields that an attempt writes."""
     return [
-        each.each.name for each in attempt.write.inputs if each.written and (each.always or each.name in attempt.values)
+        each.each.name
+        for each in attempt.write.inputs
+        if each.written
+        and each.name in attempt.values
+        and (each.usual is None or attempt.values[each.name] != each.usual)
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, get_named_type
 
-from crm_graph.graph.writes import MANY_KEY
+from crm_graph.graph.writes import MANY_KEY, UPSERT_KEY
 from tests.permissions.tables import catalog, customers, marketing, orders, sales, service, workspace
 from tests.permissions.tables.table import Id, Row, Table, Write
 from tests.permissions.world import World
@@ -52,12 +52,22 @@ def many_of(core: GraphQLSchema) -> dict[str, str]:
     return {found[MANY_KEY]: name for name, found in metadata.items() if MANY_KEY in found}
 
 
-def mutation(world: World, write: Write) -> str:
-    """Return the operation of a mutation, with all that its payload can tell."""
-    field = _fields(world)[write.name]
-    return (
-        f"mutation ($input: {field.args['input'].type}) {{ {write.name}(input: $input) {_payload(world, field.type)} }}"
-    )
+def upserts_of(core: GraphQLSchema) -> dict[str, str]:
+    """Return the mutations that change a record or make it, by those that change it."""
+    assert core.mutation_type is not None
+    fields = core.mutation_type.fields
+    metadata = {name: each.extensions["strawberry-definition"].metadata for name, each in fields.items()}
+    return {
+        found[UPSERT_KEY]: name for name, found in metadata.items() if UPSERT_KEY in found and MANY_KEY not in found
+    }
+
+
+def mutation(world: World, write: Write, name: str = "") -> str:
+    """Return the operation of a mutation, with all that its payload can tell; of another one by its `name`."""
+    name = name or write.name
+    field = _fields(world)[name]
+    answer = _payload(world, field.type)
+    return f"mutation ($input: {field.args['input'].type}) {{ {name}(input: $input) {answer} }}"
 
 
 def mutation_of_many(world: World, name: str) -> str:

@@ -116,6 +116,16 @@ STAGES = Table(
             tables=["pipeline", "stage"],
         ),
         Write(
+            "moveStage",
+            "update",
+            {"id": ROW, "position": 5},
+            right="sales_manager",
+            without=_without("update", "stages", "sales_rep"),
+            stranger=no_such("stage"),
+            events=["StageUpdated", "PipelineUpdated"],
+            tables=["pipeline", "stage"],
+        ),
+        Write(
             "deleteStage",
             "update",
             {"id": ROW},

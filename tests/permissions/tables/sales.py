@@ -18,7 +18,7 @@ from tests.permissions.tables.table import (
 )
 
 
-def _without(verb: str, field: str = "id", *, of: str = "opportunity", plural: str = "opportunitys") -> list[Without]:
+def _without(verb: str, field: str = "id", *, of: str = "opportunity", plural: str = "opportunities") -> list[Without]:
     """Return who may not: those without the verb, and a representative outside of what they own, and see."""
     return [
         Without(NOBODY, no_verb(verb, plural)),
@@ -46,7 +46,7 @@ OPPORTUNITIES = Table(
             {"name": "Zebra", "customerId": Id("Customer"), "stageId": Id("Stage")},
             right="sales_rep",
             without=[
-                Without(role, no_verb("create", "opportunitys")) for role in (NOBODY, "marketer", "support_agent")
+                Without(role, no_verb("create", "opportunities")) for role in (NOBODY, "marketer", "support_agent")
             ],
             stranger=no_such("customer", "customerId"),
             events=["OpportunityCreated"],
@@ -91,8 +91,8 @@ OPPORTUNITIES = Table(
             {"id": ROW},
             right="sales_manager",
             without=[
-                Without(NOBODY, no_verb("delete", "opportunitys")),
-                Without("sales_rep", no_verb("delete", "opportunitys")),
+                Without(NOBODY, no_verb("delete", "opportunities")),
+                Without("sales_rep", no_verb("delete", "opportunities")),
                 Without("sales_manager", not_this("delete", "opportunity"), place="outside"),
             ],
             stranger=no_such("opportunity"),

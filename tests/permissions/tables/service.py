@@ -90,7 +90,7 @@ REPLIES = Table(
             "update",
             {"ticketId": Id("Ticket"), "body": "Zebra"},
             right="support_agent",
-            without=[Without(role, no_verb("update", "ticket replys")) for role in (*_READERS, "sales_rep")],
+            without=[Without(role, no_verb("update", "ticket replies")) for role in (*_READERS, "sales_rep")],
             stranger=no_such("ticket", "ticketId"),
             events=["TicketReplyAdded", "TicketAnswered"],
             tables=["ticket", "ticket_reply"],

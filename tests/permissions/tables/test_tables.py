@@ -26,6 +26,7 @@ from tests.permissions.tables.actions import (
     mutation_of_many,
     prepare,
     selection,
+    upserts_of,
 )
 from tests.permissions.tables.table import Table, Without, Write
 from tests.permissions.world import FOREIGN, World
@@ -60,7 +61,7 @@ def test_every_root_field_is_in_one_table(schema: Any) -> None:
     core = schema.core
     assert sorted([*OF_ALL, *(name for table in TABLES for name in table.reads)]) == sorted(core.query_type.fields)
     ones = [*ELSEWHERE, *(write.name for _, write in WRITES)]
-    assert sorted([*ones, *many_of(core).values()]) == sorted(core.mutation_type.fields)
+    assert sorted([*ones, *many_of(core).values(), *upserts_of(core).values()]) == sorted(core.mutation_type.fields)
     assert [name for name, file in ELSEWHERE.items() if name not in file.read_text()] == []
     assert sorted(name for table in TABLES for name in table.watches) == sorted(core.subscription_type.fields)
     assert sorted(table.type for table in TABLES if table.record) == sorted(schema.registry.records)
@@ -253,6 +254,40 @@ async def test_who_may_write_many(world: World, table: Table, write: Write) -> N
     body = as_of_one(await world.graph.execute(source, {"inputs": [given]}, claims=claims), many, write)
     assert "errors" not in body, body
     assert body["data"][write.name]["errors"] == []
+    recorded = await world.graph.rows("SELECT type FROM event WHERE seq > $1 ORDER BY seq", seq)
+    assert [row["type"] for row in recorded] == list(write.events)
+
+
+@pytest.mark.parametrize(
+    ("table", "write"),
+    [each for each in WRITES if each[1].verb == "update"],
+    ids=lambda each: getattr(each, "name", ""),
+)
+async def test_who_may_upsert(world: World, table: Table, write: Write) -> None:
+    """A mutation that changes a record or makes it gives the verdict of that which changes it, where it is there."""
+    name = upserts_of(world.graph.schema.core).get(write.name)
+    if name is None:
+        pytest.skip("there is none")
+    await prepare(world, table, write)
+    source = mutation(world, write, name)
+    for each in write.without:
+        claims = await world.become(*[each.role] if each.role else [])
+        async with world.undone():
+            before, place = await world.digest(), each.place or table.place
+            body = await world.graph.execute(source, {"input": input_of(world, table, write, place)}, claims=claims)
+            if each.refusal.top:  # who may not read it is refused to make it
+                assert [code for code, _ in errors(body)] == [each.refusal.code]
+            elif each.refusal.code == "NOT_FOUND":
+                assert_absent(world, table.type, place, body)  # it is made, and its id or a value of it is taken
+                assert body.get("errors") or body["data"][name]["errors"]
+            else:
+                body = {**body, "data": {write.name: body["data"][name]}}
+                await expect_refused(world, table, write, body, each.refusal, place)
+            assert await world.digest() == before, f"{each.role or 'nobody'} wrote something"
+    claims, seq = await world.become(write.right), await newest(world)
+    body = await world.graph.execute(source, {"input": input_of(world, table, write, table.place)}, claims=claims)
+    assert "errors" not in body, body
+    assert body["data"][name]["errors"] == []
     recorded = await world.graph.rows("SELECT type FROM event WHERE seq > $1 ORDER BY seq", seq)
     assert [row["type"] for row in recorded] == list(write.events)
 

@@ -21,6 +21,9 @@ from tests.permissions.tables.table import (
 _NOT_ADMIN = (NOBODY, "sales_manager", "integration")
 
 
+_MANY = {"member identity": "member identities", "webhook delivery": "webhook deliveries"}
+
+
 def _write(
     name: str,
     verb: str,
@@ -31,7 +34,7 @@ def _write(
     stranger: Refusal | None,
     **more: Any,
 ) -> Write:
-    without = [Without(role, no_verb(verb, f"{of}s")) for role in _NOT_ADMIN]
+    without = [Without(role, no_verb(verb, _MANY.get(of, f"{of}s"))) for role in _NOT_ADMIN]
     return Write(name, verb, input_, "admin", without, stranger, events, tables, **more)
 
 
@@ -224,7 +227,7 @@ CLIENTS = Table(
         _write(
             "createApiClient",
             "create",
-            "api client",
+            "API client",
             {"name": "Zebra"},
             ["ApiClientCreated"],
             ["api_client", "workspace"],
@@ -234,21 +237,21 @@ CLIENTS = Table(
         _write(
             "updateApiClient",
             "update",
-            "api client",
+            "API client",
             {"id": ROW, "name": "Zebra"},
             ["ApiClientUpdated"],
             ["api_client", "workspace"],
-            no_such("api client"),
+            no_such("API client"),
             samples={"redirectUris": ["https://zebra.example/x"], "memberRoles": ["analyst"]},
         ),
         _write(
             "deleteApiClient",
             "delete",
-            "api client",
+            "API client",
             {"id": ROW},
             ["ApiClientDeleted"],
             ["api_client", "workspace"],
-            no_such("api client"),
+            no_such("API client"),
             fresh=True,
         ),
     ],
@@ -257,7 +260,7 @@ CLIENTS = Table(
 
 def _key(name: str, input_: Mapping[str, Any], events: list[str], field: str, of: str, **more: Any) -> Write:
     stranger = no_such(of, field)
-    return _write(name, "update", "api key", input_, events, ["api_client", "api_key", "workspace"], stranger, **more)
+    return _write(name, "update", "API key", input_, events, ["api_client", "api_key", "workspace"], stranger, **more)
 
 
 KEYS = Table(
@@ -269,18 +272,18 @@ KEYS = Table(
         _write(
             "createApiKey",
             "update",
-            "api client",
+            "API client",
             {"clientId": Id("ApiClient"), "name": "Zebra"},
             ["ApiKeyCreated", "ApiClientUpdated"],
             ["api_client", "api_key", "workspace"],
-            no_such("api client", "clientId"),
+            no_such("API client", "clientId"),
         ),
         _key(
             "rotateApiKey",
             {"id": ROW},
             ["ApiKeyCreated", "ApiKeyRotated", "ApiClientUpdated"],
             "id",
-            "api key",
+            "API key",
             given={"revoked_at": None, "expires_at": None},
         ),
         _key(
@@ -288,7 +291,7 @@ KEYS = Table(
             {"id": ROW},
             ["ApiKeyRevoked", "ApiClientUpdated"],
             "id",
-            "api key",
+            "API key",
             given={"revoked_at": None, "expires_at": None},
         ),
     ],
@@ -303,20 +306,20 @@ DOCUMENTS = Table(
         _write(
             "pushTrustedDocuments",
             "update",
-            "api client",
+            "API client",
             {"clientId": Id("ApiClient"), "documents": [{"source": "{ __typename }"}]},
             ["TrustedDocumentAdded"],
             ["trusted_document"],
-            no_such("api client", "clientId"),
+            no_such("API client", "clientId"),
         ),
         _write(
             "removeTrustedDocuments",
             "update",
-            "api client",
+            "API client",
             {"clientId": Id("ApiClient"), "ids": [f"sha256:{'0' * 64}"]},
             ["TrustedDocumentRemoved"],
             ["trusted_document"],
-            no_such("api client", "clientId"),
+            no_such("API client", "clientId"),
             before="INSERT INTO trusted_document (workspace_id, id, client_id, sha256, source, operations,"
             " schema_sha256, version, created_at, updated_at)"
             " SELECT workspace_id, coalesce($2, id), id, repeat('0', 64), '{ a }', '{}',"

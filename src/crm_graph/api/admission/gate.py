@@ -1,4 +1,5 @@
-"""Who comes in: from a credential to claims, and how often. What costs much before that is metered by address.
+"""Who comes in, how often, and with which operation: from a credential to claims. What costs much before that is
+metered by address.
 
 A credential that was verified before costs a look-up. One that was not is a signature to check or a row to read, so an
 address that keeps sending wrong ones is refused before the next is looked at; parsing a document to see whether it is
@@ -11,8 +12,11 @@ from dataclasses import dataclass
 
 from crm_graph.api.admission.rates import Rates, Spending, network_of
 from crm_graph.api.body import GraphQLRequest
+from crm_graph.api.documents.cache import DocumentError, free
+from crm_graph.api.documents.limits import LimitError, check_cost, check_values
 from crm_graph.api.documents.public import is_public
 from crm_graph.api.documents.trusted import TrustedDocuments
+from crm_graph.graph.running.execution import Operation
 from crm_graph.identity.authenticate import Authenticator
 from crm_graph.identity.tokens import ANONYMOUS, Claims
 from crm_graph.kernel.errors import Unauthenticated
@@ -55,6 +59,20 @@ class Admission:
                 raise
             return Admitted(ANONYMOUS, spending)
         return Admitted(ANONYMOUS if self._is_public(request) else claims, spending)
+
+    async def operation(self, request: GraphQLRequest, claims: Claims, spending: Spending | None = None) -> Operation:
+        """Return the operation of a request that its client may run, and that costs no more than it may, which is
+        counted. Raises DocumentError and RequestError."""
+        charge = free if spending is None else spending.charge_reading
+        operation = await self._trusted.operation(request, claims, charge)
+        try:
+            check_values(request.variables, self._settings.max_values)
+            check_cost(operation.cost, request.variables, self._settings.max_cost)
+        except LimitError as error:
+            raise DocumentError("COST_LIMIT_EXCEEDED", [error]) from None
+        if spending is not None:
+            spending.take_cost(operation.cost.of(request.variables))
+        return operation
 
     async def authenticate(self, credential: str | None, address: str | None) -> Claims:
         """Return the claims of an `Authorization` value. Raises Unauthenticated, RateLimited where the address sent

@@ -29,7 +29,7 @@ from crm_graph.domains.identity.clients.documents import (
     find_client,
     find_document,
 )
-from crm_graph.domains.identity.clients.model import DocumentMode
+from crm_graph.domains.identity.clients.enums import DocumentMode
 from crm_graph.graph.running.execution import Operation
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.tokens import Claims

@@ -14,12 +14,13 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import asyncpg
 
 from crm_graph.api.admission.payers import Payer, Payers
 from crm_graph.api.body import Answer
+from crm_graph.api.contexts import Contexts
 from crm_graph.api.live_shares import LiveShares, patience
 from crm_graph.db.session import Trust
 from crm_graph.events.hub import Feed, FeedOverflow, Hub
@@ -41,12 +42,6 @@ AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Internal
 Key = tuple[Any, ...]
 Execute = Callable[[Event, GraphContext, Sequence[Told]], Awaitable[Sequence[Answer] | None]]
 """Returns the answers that a group's subscribers get for an event; None where they may not ask so any more."""
-
-
-class Contexts(Protocol):
-    """Makes the context of a viewer who was read before, for a session that a trust may guard."""
-
-    def __call__(self, viewer: Viewer, trust: Trust | None = None, /) -> GraphContext: ...
 
 
 class Moved(Exception):
@@ -257,13 +252,13 @@ class Groups:
         groups = [
             each for each in family.groups.values() if any(one.covered < event.cursor for one in each.subscribers)
         ]
-        guarded = self._contexts(family.viewer, Trust(self._authenticator.stands(family.viewer)))
+        guarded = self._contexts.live(family.viewer, Trust(self._authenticator.stands(family.viewer)))
         if moves_rights(event, guarded.access):
             return False
         concerned = family.watch.concerned(event, guarded.access)
         if not groups or not concerned:
             return True
-        plain = self._contexts(family.viewer)
+        plain = self._contexts.live(family.viewer)
         asking = {
             name: [await each.watch.judges[name].asking(plain, each.viewer) for each in groups] for name in concerned
         }
@@ -278,7 +273,7 @@ class Groups:
     ) -> None:
         matched = [(group, told) for group, told in zip(groups, verdict.told, strict=True) if told]
         answers = await asyncio.gather(
-            *(group.execute(event, self._contexts(group.viewer), told) for group, told in matched)
+            *(group.execute(event, self._contexts.live(group.viewer), told) for group, told in matched)
         )
         receivers = [
             (each, answer)

@@ -8,38 +8,33 @@ reading is to be written down stays by itself: each who reads is named in the lo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-import orjson
 from aiodataloader import DataLoader
-from graphql import FieldNode, GraphQLError, VariableNode, Visitor, visit
-from graphql.execution.collect_fields import FragmentDetails, collect_fields
-from graphql.execution.values import get_argument_values
 
 from crm_graph.api.admission.payers import Payers
+from crm_graph.api.answers import Answers
 from crm_graph.api.body import Answer, GraphQLRequest
+from crm_graph.api.contexts import Asking
+from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.documents.trusted import TrustedDocuments
-from crm_graph.api.live.groups import Groups, Key, Moved, Subscriber
-from crm_graph.api.live_shares import LiveShares, patience
+from crm_graph.api.execution import Execution
+from crm_graph.api.live.beginning import Beginning, begin
+from crm_graph.api.live.groups import Groups, Moved
+from crm_graph.api.live.stream import Live, Stream, Subscription, nothing
+from crm_graph.api.live_shares import patience
 from crm_graph.api.metrics import Requests
-from crm_graph.db.pool import Database
-from crm_graph.db.session import Trust
-from crm_graph.events.horizon import horizon
-from crm_graph.events.hub import FeedOverflow, Hub
+from crm_graph.events.hub import FeedOverflow
 from crm_graph.events.log import Event
-from crm_graph.executor.fields import present
 from crm_graph.graph.changes.judging import ChangeKind, Told
-from crm_graph.graph.changes.live import Change, Watch, make_change, moves_rights
+from crm_graph.graph.changes.live import make_change, moves_rights
 from crm_graph.graph.changes.positions import scope_of
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.records.record import WatchSpec, spec_of
-from crm_graph.graph.running.execution import Operation, coerce_variables
-from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.graph.running.execution import Operation
 from crm_graph.identity.authenticate import Authenticator
-from crm_graph.identity.origin import NOWHERE, Origin
+from crm_graph.identity.origin import Origin
 from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import LogCursor
@@ -47,107 +42,24 @@ from crm_graph.kernel.errors import RequestError
 from crm_graph.kernel.ids import new_id
 from crm_graph.kernel.settings import Settings
 
-START = LogCursor(0, 0)
 STALE_S = 0.1
 """Before an answer that waited longer for its client is sent, its receiver is confirmed once more."""
-Answers = AsyncGenerator[tuple[str, Answer], None]
 
 
-class Executing(Protocol):
+class Executing(Beginning, Protocol):
     """What subscriptions need of the engine."""
 
-    schema: BuiltSchema
-    hub: Hub
-    database: Database
     authenticator: Authenticator
     settings: Settings
     requests: Requests
     trusted: TrustedDocuments
     payers: Payers
-    shares: LiveShares
+    execution: Execution
+    answers: Answers
 
     def now(self) -> datetime:
         """Return the time of the engine's clock."""
         ...
-
-    def refuse(self, errors: Sequence[GraphQLError], code: str, request_id: str | None = None, /) -> Answer:
-        """Return the answer to a request that is not executed."""
-        ...
-
-    def refuse_error(self, error: RequestError, request_id: str | None = None, /) -> Answer:
-        """Return the answer to a request that one of our errors stopped before execution."""
-        ...
-
-    async def context(self, claims: Claims, origin: Origin, /) -> GraphContext:
-        """Return a context that outlives an operation, its viewer read anew."""
-        ...
-
-    def live_context(
-        self, viewer: Viewer, trust: Trust | None = None, claims: Claims | None = None, origin: Origin = NOWHERE, /
-    ) -> GraphContext:
-        """Return a context of a viewer who was just read, or whom a trust guards."""
-        ...
-
-    async def answer_change(
-        self, request: GraphQLRequest, operation: Operation, context: GraphContext, change: Change, /
-    ) -> Answer:
-        """Return the answer of a subscription's operation to a change."""
-        ...
-
-
-@dataclass(slots=True)
-class Subscription:
-    """What one client asked for, and how far it has come."""
-
-    request: GraphQLRequest
-    operation: Operation
-    current: Callable[[], Claims]
-    """Returns the claims as of now: a socket's can be renewed while it streams."""
-    watch: Watch
-    change: Any
-    """The type of the field: what an event becomes."""
-    asked: Key
-    """What decides, beside the rights of whoever asks, what is answered to an event."""
-    origin: Origin
-    position: LogCursor
-    """What lies at or before it was answered, or is nothing to this client."""
-    scope: str
-    """What the client could see when it was told last; empty where that is not known."""
-    cost: int
-    place: Subscriber | None = None
-    """Its place in a group, once it has come so far."""
-    refreshed: LogCursor = START
-    """What happened to anybody's rights up to here is in what it may see."""
-    covered: LogCursor = START
-    """Up to here it was told to read its list anew: nothing more need be told it."""
-
-
-class Live:
-    """A running subscription: yields answers with their cursors, and tells how far it has come."""
-
-    def __init__(self, answers: Answers, subscription: Subscription | None, hub: Hub) -> None:
-        self._answers = answers
-        self._subscription = subscription
-        self._hub = hub
-
-    def __aiter__(self) -> Live:
-        return self
-
-    async def __anext__(self) -> tuple[str, Answer]:
-        return await anext(self._answers)
-
-    async def aclose(self) -> None:
-        """End it."""
-        await self._answers.aclose()
-
-    @property
-    def cursor(self) -> str:
-        """Where a client that has received everything so far goes on, also where there was nothing for it."""
-        of = self._subscription
-        if of is None:
-            return ""
-        idle = of.place is not None and of.place.is_idle
-        return (max(of.position, self._hub.position) if idle else of.position).encode(of.scope)
 
 
 class Subscriptions:
@@ -157,7 +69,7 @@ class Subscriptions:
         self._engine = engine
         self.groups = Groups(
             engine.hub,
-            engine.live_context,
+            engine.contexts,
             engine.authenticator,
             engine.payers,
             engine.shares,
@@ -174,53 +86,19 @@ class Subscriptions:
         origin: Origin,
     ) -> tuple[Answer | None, Live]:
         """See `Engine.subscribe`."""
-        engine = self._engine
-        empty = Live(_nothing(), None, engine.hub)
-        request_id = new_id()
-        coerced = coerce_variables(engine.schema, operation, request.variables)
-        if isinstance(coerced, list):
-            return engine.refuse(coerced, "BAD_USER_INPUT", request_id), empty
-        root = engine.schema.core.subscription_type
-        assert root is not None
-        fragments = {name: FragmentDetails(node) for name, node in operation.fragments.items()}
-        selected = collect_fields(engine.schema.core, fragments, coerced, root, operation.definition).grouped_field_set
-        if len(selected) != 1:
-            errors = [GraphQLError("A subscription selects exactly one field.")]
-            return engine.refuse(errors, "BAD_USER_INPUT", request_id), empty
-        (details,) = selected.values()
-        node = details[0].node
-        if node.name.value.startswith("__"):
-            errors = [GraphQLError("A subscription cannot select `__typename` alone.")]
-            return engine.refuse(errors, "BAD_USER_INPUT", request_id), empty
-        definition = root.fields[node.name.value]
-        field = definition.extensions["strawberry-definition"]
-        spec = spec_of(field)
-        assert isinstance(spec, WatchSpec)
+        engine, request_id = self._engine, new_id()
         try:
-            arguments = present(get_argument_values(definition, node, coerced))
-            if resume is not None:
-                arguments = {**arguments, "after": resume}
-            context = await engine.context(current(), origin)
-            newest, removed = await engine.hub.newest(), LogCursor(0, 0)
-            if arguments.get("after") is not None:
-                removed = await horizon(engine.database.primary_reader())
-            watch = Watch.of(spec, context, arguments, newest, removed)
-            watch.read(context.access)
-            cost = operation.cost.of(request.variables)
-            engine.shares.check(context.viewer.workspace_id, context.viewer.member_id, _form(watch), cost)
+            subscription = await begin(engine, request, operation, current, resume=resume, origin=origin)
         except RequestError as error:
-            return engine.refuse_error(error, request_id), empty
-        except GraphQLError as error:
-            return engine.refuse([error], "BAD_USER_INPUT", request_id), empty
-        asked = _asked(request, operation, node, current().client_id)
-        found = Subscription(
-            request, operation, current, watch, field.type, asked, origin, watch.after, watch.scope, cost
-        )
-        return None, Live(self._counted(found), found, engine.hub)
+            refusal = engine.answers.refuse_error(error, request_id)
+        except DocumentError as error:
+            refusal = engine.answers.refuse(error.errors, error.code, request_id)
+        else:
+            return None, Live(self._counted(subscription), subscription, engine.hub)
+        return refusal, Live(nothing(), None, engine.hub)
 
-    async def _counted(self, subscription: Subscription) -> Answers:
-        claims = subscription.current()
-        form = _form(subscription.watch)
+    async def _counted(self, subscription: Subscription) -> Stream:
+        claims, form = subscription.current(), subscription.form
         with self._engine.shares.held(claims.workspace_id, claims.member_id, form, subscription.cost):
             self._engine.requests.open_subscriptions += 1
             try:
@@ -325,7 +203,7 @@ class Subscriptions:
         """Return an answer to each thing that is told of an event."""
         return await asyncio.gather(
             *(
-                self._engine.answer_change(
+                self._engine.execution.answer_live(
                     of.request,
                     of.operation,
                     context,
@@ -342,7 +220,7 @@ class Subscriptions:
         await self._engine.trusted.check(of.request, claims)
         of.refreshed = self._engine.hub.position
         viewer = await self._viewers.load(claims)
-        return self._engine.live_context(viewer, None, claims, of.origin)
+        return self._engine.contexts.live(viewer, asking=Asking(claims, of.origin))
 
     async def _read_viewers(self, asked: list[Claims]) -> list[Viewer]:
         """Read the viewers of many streams that go on at once, each of them once."""
@@ -355,11 +233,6 @@ class Subscriptions:
         return [viewers[each.principal] for each in asked]  # type: ignore[misc] # the loader raises what is an error
 
 
-def _form(watch: Watch) -> Key:
-    """Return what two subscriptions of one member share a statement by."""
-    return watch.record.name, watch.form
-
-
 T = TypeVar("T")
 
 
@@ -370,48 +243,3 @@ def _placed(cursor: LogCursor, told: Sequence[T]) -> Iterator[tuple[LogCursor, T
         yield LogCursor(cursor.xid, cursor.seq - 1), one
     if told:
         yield cursor, told[-1]
-
-
-def _asked(request: GraphQLRequest, operation: Operation, node: FieldNode, client_id: str | None) -> Key:
-    """Return what makes two requests the same: all but the position that a client resumes from."""
-    variables = dict(request.variables)
-    after = next((each.value for each in node.arguments or () if each.name.value == "after"), None)
-    if isinstance(after, VariableNode) and _Uses.count(operation, after.name.value) == 1:
-        variables.pop(after.name.value, None)
-    return (
-        operation.key,
-        orjson.dumps(variables, option=orjson.OPT_SORT_KEYS, default=str),
-        request.on_error,
-        request.extensions.get("cost") is True,
-        request.document_id,
-        client_id,
-    )
-
-
-class _Uses(Visitor):
-    """Counts the uses of a variable, apart from its definition."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self._name = name
-        self._found = 0
-
-    @classmethod
-    def count(cls, operation: Operation, name: str) -> int:
-        """Return how often an operation's document uses a variable."""
-        uses = cls(name)
-        visit(operation.document, uses)
-        return uses._found
-
-    def enter_variable_definition(self, *_: Any) -> Any:
-        """Do not look into definitions."""
-        return self.SKIP
-
-    def enter_variable(self, node: Any, *_: Any) -> None:
-        """Count one."""
-        self._found += node.name.value == self._name
-
-
-async def _nothing() -> Answers:
-    return
-    yield  # makes this an async generator

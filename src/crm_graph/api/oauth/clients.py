@@ -8,8 +8,8 @@ from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 from crm_graph.api.oauth.exchange import CLIENT_PREFIX, Exchange
 from crm_graph.domains.identity.accounts.directory import FULL_SCOPE, READ_SCOPE
 from crm_graph.domains.identity.authorizations.apps import App, find_app_in
+from crm_graph.domains.identity.clients.enums import ClientKind
 from crm_graph.domains.identity.clients.keys import note_use, verify_key
-from crm_graph.domains.identity.clients.model import ClientKind
 from crm_graph.domains.identity.clients.redirects import matches
 from crm_graph.kernel.ids import encode_id
 

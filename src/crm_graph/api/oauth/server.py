@@ -29,7 +29,7 @@ from crm_graph.api.oauth.pkce import Pkce
 from crm_graph.api.oauth.requests import OAuthRequest
 from crm_graph.api.oauth.restrictions import Restrictions
 from crm_graph.api.oauth.tokens import Introspection, Revocation
-from crm_graph.domains.identity.accounts.model import SignInMethod
+from crm_graph.domains.identity.accounts.enums import SignInMethod
 from crm_graph.domains.identity.accounts.session_rows import Source
 from crm_graph.domains.identity.accounts.sessions import start_session
 from crm_graph.domains.identity.authorizations.apps import find_person

@@ -18,7 +18,7 @@ from crm_graph.api.oauth.requests import parse_parameters, read_form
 from crm_graph.api.oauth.texts import texts_for
 from crm_graph.api.oauth.visits import Desk
 from crm_graph.domains.identity.accounts.browsers import start_browser
-from crm_graph.domains.identity.accounts.model import SignInMethod
+from crm_graph.domains.identity.accounts.enums import SignInMethod
 from crm_graph.domains.identity.accounts.session_rows import Source
 from crm_graph.domains.identity.accounts.sign_in import (
     Identified,

@@ -13,8 +13,8 @@ from crm_graph.api.oauth.exchange import CLIENT_PREFIX, Exchange
 from crm_graph.api.oauth.grants import ShownToken
 from crm_graph.api.oauth.requests import OAuthRequest
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
+from crm_graph.domains.identity.accounts.enums import RevokedReason
 from crm_graph.domains.identity.accounts.journal import By
-from crm_graph.domains.identity.accounts.model import RevokedReason
 from crm_graph.domains.identity.accounts.sessions import (
     find_refresh_token,
     revoke_by_refresh_token,

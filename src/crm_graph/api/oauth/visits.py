@@ -54,7 +54,7 @@ class Desk:
         """Return the exchange of a request. Raises InvalidRequestError where the server has no address to name."""
         peer = None if request.client is None else request.client.host
         headers = request.headers
-        origin = self.engine().origin(peer, headers.get("x-forwarded-for"), headers.get("user-agent"))
+        origin = self.engine().proxies.origin(peer, headers.get("x-forwarded-for"), headers.get("user-agent"))
         try:
             here = place_of(self.services.settings, request)
         except BadUserInput as error:

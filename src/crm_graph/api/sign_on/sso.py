@@ -24,10 +24,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from crm_graph.api.admission.proxies import Proxies
 from crm_graph.api.oauth import forms
 from crm_graph.db.session import Session
 from crm_graph.domains.identity.accounts.browsers import start_browser
-from crm_graph.domains.identity.accounts.model import SignInMethod
+from crm_graph.domains.identity.accounts.enums import SignInMethod
 from crm_graph.domains.identity.accounts.session_rows import Source
 from crm_graph.domains.identity.providers.directory import PREFIX, Provider, find_provider, prove_link
 from crm_graph.domains.identity.providers.events import MemberSignedInWithProvider
@@ -38,7 +39,7 @@ from crm_graph.events.log import append
 from crm_graph.identity.oidc.code_flow import Proofs, RelyingParty, authorization_url, redeem
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.oidc.tokens import Verified
-from crm_graph.identity.origin import MAX_USER_AGENT_LENGTH, Origin, client_address, parse_networks
+from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import IssuerFault, OperatorError, Refused, Unauthenticated
 from crm_graph.kernel.ids import decode_id, new_id
@@ -99,7 +100,7 @@ class SingleSignOn:
     def __init__(self, services: Services, issuers: Issuers) -> None:
         self._services = services
         self._issuers = issuers
-        self._proxies = parse_networks(services.settings.trusted_proxies)
+        self._proxies = Proxies(services.settings)
         self._used: OrderedDict[str, None] = OrderedDict()
 
     async def start(self, request: Request) -> Response:
@@ -256,11 +257,8 @@ class SingleSignOn:
 
     def _origin(self, request: Request) -> Origin:
         peer = None if request.client is None else request.client.host
-        agent = request.headers.get("user-agent")
-        return Origin(
-            client_address(peer, request.headers.get("x-forwarded-for"), self._proxies),
-            None if agent is None else agent[:MAX_USER_AGENT_LENGTH],
-        )
+        headers = request.headers
+        return self._proxies.origin(peer, headers.get("x-forwarded-for"), headers.get("user-agent"))
 
     def _set_cookie(
         self, request: Request, response: Response, name: str, value: str, max_age: timedelta | None, path: str

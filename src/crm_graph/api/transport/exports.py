@@ -55,9 +55,9 @@ async def _answer(request: Request, engine: Engine) -> Response:
     as one that does not exist."""
     try:
         peer = None if request.client is None else request.client.host
-        origin = engine.origin(peer, request.headers.get("x-forwarded-for"), None)
+        origin = engine.proxies.origin(peer, request.headers.get("x-forwarded-for"), None)
         claims = await engine.admission.authenticate(request.headers.get("authorization"), origin.address)
-        context = await engine.context(claims, origin)
+        context = await engine.contexts.read(claims, origin)
     except Unauthenticated as error:
         return _refusal(401, error.code, error.message, {"WWW-Authenticate": "Bearer"})
     except RateLimited as error:

@@ -19,11 +19,11 @@ from crm_graph.api.body import Answer, BadRequest, GraphQLRequest, parse_json, p
 from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
 from crm_graph.api.held import Held
-from crm_graph.api.live.subscriptions import Live
+from crm_graph.api.live.stream import Live
 from crm_graph.api.transport.answers import STATUS, Stream, error_status, frame, respond
 from crm_graph.api.transport.incoming import Incoming, Reply
 from crm_graph.api.transport.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, choose
-from crm_graph.db.lending import LOST
+from crm_graph.db.connecting import LOST
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.running.execution import Operation
 from crm_graph.idempotency.keys import read_header
@@ -98,7 +98,8 @@ class GraphQLEndpoint:
         return response
 
     def _origin(self, request: Incoming) -> Origin:
-        return self._engine.origin(request.peer, request.header(b"x-forwarded-for"), request.header(b"user-agent"))
+        forwarded, agent = request.header(b"x-forwarded-for"), request.header(b"user-agent")
+        return self._engine.proxies.origin(request.peer, forwarded, agent)
 
     async def ready(self) -> bool:
         """Return whether the database answers."""
@@ -114,14 +115,14 @@ class GraphQLEndpoint:
             return await self._run(request, await self._parse(request), media, more)
         except BadRequest as error:
             code = "PARSE_FAILED" if error.status == 400 else "BAD_USER_INPUT"
-            answer = self._engine.refuse([GraphQLError(error.message)], code)
+            answer = self._engine.answers.refuse([GraphQLError(error.message)], code)
             return await self._metered(request, respond(answer, media, error.status, error.headers))
         except ClientDisconnect:
             return Reply(b"", 499, "text/plain")
         except LOST as error:  # while a credential or a document was looked up: all else has its own limit
             failure = GraphQLError(str(error), original_error=error)
             code = "TIMEOUT" if isinstance(error, TimeoutError) else "INTERNAL"
-            return respond(self._engine.refuse([failure], code), media)
+            return respond(self._engine.answers.refuse([failure], code), media)
 
     async def _run(
         self, request: Incoming, parsed: GraphQLRequest, media: str, more: list[Header]
@@ -139,32 +140,33 @@ class GraphQLEndpoint:
             return self._refuse_entry(request, error, media, more)
         claims = admitted.claims
         try:
-            operation = await engine.operation(parsed, claims, admitted.spending)
+            operation = await engine.admission.operation(parsed, claims, admitted.spending)
         except DocumentError as error:
-            return _refused(request, engine.refuse(error.errors, error.code), media)
+            return _refused(request, engine.answers.refuse(error.errors, error.code), media)
         except QuotaExceeded as error:
             more[:] = error.headers
-            return _refused(request, engine.refuse_error(error), media)
+            return _refused(request, engine.answers.refuse_error(error), media)
         except RequestError as error:
-            return _refused(request, engine.refuse_error(error), media)
+            return _refused(request, engine.answers.refuse_error(error), media)
         kind = operation.definition.operation
         if kind is OperationType.SUBSCRIPTION and media == EVENT_STREAM and request.method in {"GET", "POST"}:
             return await self._subscribe(request, parsed, operation, claims, origin)
         if request.method != "POST" and kind is not OperationType.QUERY:
             message = f"GET runs queries, and subscriptions as `Accept: {EVENT_STREAM}`: use POST."
-            return respond(engine.refuse([GraphQLError(message)], "BAD_USER_INPUT"), media, 405, {"Allow": "POST"})
+            refusal = engine.answers.refuse([GraphQLError(message)], "BAD_USER_INPUT")
+            return respond(refusal, media, 405, {"Allow": "POST"})
         if kind is OperationType.SUBSCRIPTION:
             message = f"Subscriptions run over WebSocket, or as `Accept: {EVENT_STREAM}`."
-            return respond(engine.refuse([GraphQLError(message)], "BAD_USER_INPUT"), media, 406)
+            return respond(engine.answers.refuse([GraphQLError(message)], "BAD_USER_INPUT"), media, 406)
         if page is not None:
             return self._refuse_entry(request, Forbidden(NO_CSRF_HEADER), media, more)
         if kind is OperationType.MUTATION and (given := request.values(b"idempotency-key")):
             try:
                 parsed = replace(parsed, idempotency_key=read_header(given))
             except BadUserInput as error:
-                return respond(engine.refuse_error(error), media, 400)
+                return respond(engine.answers.refuse_error(error), media, 400)
         with request.watched():
-            answer = await engine.execute(parsed, operation, claims, origin, jar)
+            answer = await engine.execute(parsed, operation, claims, origin=origin, cookies=jar)
         if jar is not None:
             more += ((b"set-cookie", each.encode()) for each in jar.answer)
             more.append((b"cache-control", b"private, no-store"))
@@ -185,7 +187,7 @@ class GraphQLEndpoint:
         self, request: Incoming, error: RequestError, media: str, more: list[Header]
     ) -> Reply | StreamingResponse:
         """Return the answer to a request that was not let in."""
-        answer = self._engine.refuse_error(error)
+        answer = self._engine.answers.refuse_error(error)
         if isinstance(error, QuotaExceeded):
             more += error.headers
         if isinstance(error, Unauthenticated):
@@ -225,21 +227,23 @@ class GraphQLEndpoint:
             try:
                 self._credentials.check_stream(request.values)
             except Forbidden as foreign:
-                return _refused(request, self._engine.refuse_error(foreign), EVENT_STREAM)
+                return _refused(request, self._engine.answers.refuse_error(foreign), EVENT_STREAM)
         if claims.expires_at <= self._engine.now():  # in the leeway of clocks: the stream would end at once
             error = CredentialExpired("The bearer token has expired: get a new one.")
-            return _refused(request, self._engine.refuse_error(error), EVENT_STREAM)
+            return _refused(request, self._engine.answers.refuse_error(error), EVENT_STREAM)
         resume = request.header(b"last-event-id")
         if resume is not None and LogCursor.decode(resume) is None:
-            answer = self._engine.refuse([GraphQLError("`Last-Event-ID` is not a cursor.")], "BAD_USER_INPUT")
+            answer = self._engine.answers.refuse([GraphQLError("`Last-Event-ID` is not a cursor.")], "BAD_USER_INPUT")
             return _refused(request, answer, EVENT_STREAM)
         member = claims.workspace_id, claims.member_id
         if not self._streams.take(member):
             message = f"A member has at most {self._streams.most} streams at once: end one first."
             limited = RateLimited(message, self._engine.settings.heartbeat_ms // 1000 + 1)
-            return _refused(request, self._engine.refuse_error(limited), EVENT_STREAM)
+            return _refused(request, self._engine.answers.refuse_error(limited), EVENT_STREAM)
         try:
-            refusal, stream = await self._engine.subscribe(parsed, operation, lambda: claims, resume, origin)
+            refusal, stream = await self._engine.subscribe(
+                parsed, operation, lambda: claims, resume=resume, origin=origin
+            )
         except BaseException:
             self._streams.give(member)
             raise
@@ -279,18 +283,18 @@ class GraphQLEndpoint:
                     yield f"id: {stream.cursor}\n\n".encode()
                     break
                 else:
-                    await self._engine.confirm(claims)
+                    await self._engine.contexts.confirm(claims)
                     if pending.done():  # meanwhile: its cursor is not told before it is
                         continue
                     yield f"id: {stream.cursor}\n\n".encode()
         except RequestError as error:
-            yield frame("next", self._engine.refuse_error(error))
+            yield frame("next", self._engine.answers.refuse_error(error))
         except FeedOverflow:
             message = f'The connection was too slow. Resume with `after: "{stream.cursor}"`.'
-            yield frame("next", self._engine.refuse([GraphQLError(message)], "RATE_LIMITED"))
+            yield frame("next", self._engine.answers.refuse([GraphQLError(message)], "RATE_LIMITED"))
         except Exception as error:  # the database is away, say
             errors = [GraphQLError(str(error), original_error=error)]
-            yield frame("next", self._engine.refuse(errors, "INTERNAL"))
+            yield frame("next", self._engine.answers.refuse(errors, "INTERNAL"))
         finally:
             for task in (pending, stopping):
                 task.cancel()

@@ -33,8 +33,8 @@ from crm_graph.api.body import Answer, BadOnError, BadRequest, GraphQLRequest, p
 from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
 from crm_graph.api.held import Held
-from crm_graph.api.live.subscriptions import Live
-from crm_graph.db.lending import LOST
+from crm_graph.api.live.stream import Live
+from crm_graph.db.connecting import LOST
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.running.execution import Operation
 from crm_graph.identity.tokens import Claims
@@ -101,7 +101,8 @@ class _Connection:
         self._by_member = by_member
         self._holder: tuple[str, str] | None = None
         peer = websocket.client.host if websocket.client is not None else None
-        self.origin = engine.origin(peer, websocket.headers.get("x-forwarded-for"), websocket.headers.get("user-agent"))
+        headers = websocket.headers
+        self.origin = engine.proxies.origin(peer, headers.get("x-forwarded-for"), headers.get("user-agent"))
         self._initialised = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._live: dict[str, Live] = {}
@@ -117,7 +118,7 @@ class _Connection:
         except WebSocketDisconnect:
             pass
         except Exception as error:  # the database is away while somebody comes in, say
-            self._engine.refuse([GraphQLError(str(error), original_error=error)], "INTERNAL")
+            self._engine.answers.refuse([GraphQLError(str(error), original_error=error)], "INTERNAL")
             await self.close(1011, "Something went wrong here: reconnect")
         finally:
             if self._holder is not None:
@@ -227,7 +228,7 @@ class _Connection:
             claims = await self._engine.admission.authenticate(authorization, self.origin.address)
             if claims.expires_at <= self._engine.now():  # in the leeway of clocks: let in, it would be out at once
                 raise CredentialExpired(EXPIRED)
-            await self._engine.confirm(claims)
+            await self._engine.contexts.confirm(claims)
         except Unauthenticated as error:
             raise _Close(_code_of(error), error.message) from None
         except RateLimited as error:
@@ -269,7 +270,7 @@ class _Connection:
             await asyncio.sleep(self._engine.settings.heartbeat_ms / 1000)
             claims = self._current()
             try:
-                await self._engine.confirm(claims)
+                await self._engine.contexts.confirm(claims)
             except Unauthenticated as error:
                 if claims is self._claims:  # else it was renewed meanwhile
                     await self.close(_code_of(error), error.message)
@@ -315,25 +316,25 @@ class _Connection:
                 spending = await self._engine.admission.spend_request(claims)
                 if isinstance(request, RequestError):
                     raise request
-                operation = await self._engine.operation(request, claims, spending)
+                operation = await self._engine.admission.operation(request, claims, spending)
             except DocumentError as error:
-                await self._error(id_, self._engine.refuse(error.errors, error.code))
+                await self._error(id_, self._engine.answers.refuse(error.errors, error.code))
                 return
             if operation.definition.operation is OperationType.SUBSCRIPTION:
                 await self._stream(id_, request, operation)
             else:
-                answer = await self._engine.execute(request, operation, claims, self.origin)
+                answer = await self._engine.execute(request, operation, claims, origin=self.origin)
                 await (self._error(id_, answer) if answer.request_error else self._next(id_, answer))
                 if not answer.request_error:
                     await self._send({"type": "complete", "id": id_})
         except Unauthenticated as error:
             await self.close(_code_of(error), error.message)
         except RequestError as error:
-            await self._error(id_, self._engine.refuse_error(error))
+            await self._error(id_, self._engine.answers.refuse_error(error))
         except (WebSocketDisconnect, RuntimeError):  # the client has left
             return
         except Exception as error:  # the database is away, say: an operation never ends in silence
-            answer = self._engine.refuse([GraphQLError(str(error), original_error=error)], "INTERNAL")
+            answer = self._engine.answers.refuse([GraphQLError(str(error), original_error=error)], "INTERNAL")
             await self._error(id_, answer)
         finally:
             if self._tasks.get(id_) is asyncio.current_task():
@@ -351,7 +352,7 @@ class _Connection:
                 await self._next(id_, answer)
         except FeedOverflow:
             message = f'The connection was too slow. Resume with `after: "{stream.cursor}"`.'
-            await self._error(id_, self._engine.refuse([GraphQLError(message)], "RATE_LIMITED"))
+            await self._error(id_, self._engine.answers.refuse([GraphQLError(message)], "RATE_LIMITED"))
             return
         finally:
             if self._live.get(id_) is stream:

@@ -145,7 +145,7 @@ class FanOut:
     ) -> list[tuple[Event, str]]:
         """Return the events that the endpoint is told, in their order, each with the name that it may know it by.
         Raises BrokenSelection for a filter that does not work any more."""
-        context = self.engine.live_context(viewer)
+        context = self.engine.contexts.live(viewer)
         context.reader = session  # nothing waits for a second connection while it holds one
         found: dict[LogCursor, tuple[Event, str]] = {}
         schema, types = self.engine.schema, frozenset(endpoint["event_types"])

@@ -67,7 +67,7 @@ class Payloads:
     async def _tell(self, viewer: Viewer, endpoint: Record, record_id: str, event: Event) -> dict[str, Any] | None:
         selection = endpoint["selection"]
         operation = None if selection is None else await self.selections.operation(viewer, selection)
-        context = self.engine.live_context(viewer, payer=self.engine.payers.of_webhooks(viewer.workspace_id))
+        context = self.engine.contexts.live(viewer, payer=self.engine.payers.of_webhooks(viewer.workspace_id))
         record = self.engine.schema.registry.records[event.entity]
         name = event_name(record, event, context)
         (kind,) = await judged(self.engine.schema, context, endpoint["filter"], event.entity, [event])
@@ -83,7 +83,8 @@ class Payloads:
         if operation is not None:
             request = GraphQLRequest(selection, None, variables_of(operation, record_id))
             async with asyncio.timeout(self.engine.settings.query_timeout_ms / 1000):
-                answer = await self.engine.answer_query(request, operation, context)
+                limit = self.engine.settings.webhook_max_bytes
+                answer = await self.engine.execution.answer_live(request, operation, context, limit=limit)
             data["result"] = answer.body
         return {"type": name, "timestamp": event.at, "data": data}
 

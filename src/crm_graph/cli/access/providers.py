@@ -1,26 +1,14 @@
-"""`provider list` and `provider test`: identity providers as the operator sees them."""
+"""`crm-graph provider`: what it finds out about identity providers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import click
-from rich.table import Table
-
-from crm_graph.app import make_services
-from crm_graph.cli.console import console
-from crm_graph.cli.place import (
-    data_option,
-    find_place,
-    find_workspace,
-    installation,
-    opened,
-    run,
-    settings,
-    workspace_option,
-)
+from crm_graph.cli.installed import services_of
+from crm_graph.cli.opening import find_workspace, opened
+from crm_graph.cli.place import Place, settings
 from crm_graph.db.pool import Database
+from crm_graph.db.session import Record
 from crm_graph.db.statements import Statement
 from crm_graph.domains.identity.providers.directory import Provider, provider_named
 from crm_graph.domains.identity.providers.secret import open_secret
@@ -35,48 +23,17 @@ _LIST = Statement(
 )
 
 
-@click.group()
-def provider() -> None:
-    """List and test the identity providers of a workspace."""
+async def providers_of(place: Place, workspace: str | None) -> Sequence[Record]:
+    """Return the identity providers of a workspace: name, issuer, enabled, accept_tokens, id. Raises OperatorError."""
+    async with opened(place) as database:
+        workspace_id = await find_workspace(database, workspace)
+        return await database.primary_reader().fetch(_LIST, {"workspace_id": workspace_id})
 
 
-@provider.command("list")
-@workspace_option
-@data_option
-def list_providers(workspace: str | None, data: Path | None) -> None:
-    """List the identity providers of a workspace."""
-
-    async def found() -> Table:
-        async with opened(find_place(data)) as database:
-            binds = {"workspace_id": await find_workspace(database, workspace)}
-            rows = await database.primary_reader().fetch(_LIST, binds)
-        table = Table("name", "issuer", "sign-in", "tokens", "redirect URI", box=None)
-        for row in rows:
-            tokens = "accepted" if row["enabled"] and row["accept_tokens"] else "-"
-            uri = f"{settings().public_url or 'http://127.0.0.1:8000'}/sso/idp_{row['id']}/callback"
-            table.add_row(row["name"], row["issuer"], "on" if row["enabled"] else "off", tokens, uri)
-        return table
-
-    from rich.console import Console
-
-    Console(width=200).print(run(found()))
-
-
-@provider.command("test")
-@click.argument("name")
-@workspace_option
-@data_option
-def test_provider(name: str, workspace: str | None, data: Path | None) -> None:
-    """Fetch what a provider says of itself and its keys, past all caches; say what is wrong and how to fix it.
-
-    Exit code 2 if anything is. Nobody is signed in, and nothing is written.
-    """
-    for line in run(_test(data, name, workspace)):
-        console.print(line, soft_wrap=True)
-
-
-async def _test(data: Path | None, name: str, workspace: str | None) -> Sequence[str]:
-    async with opened(find_place(data)) as database:
+async def examine_provider(place: Place, name: str, workspace: str | None) -> Sequence[str]:
+    """Ask a provider what it says of itself, and return what is right, a line each. Raises OperatorError for what is
+    wrong."""
+    async with opened(place) as database:
         workspace_id = await find_workspace(database, workspace)
         reader = database.primary_reader()
         found = await provider_named(reader, workspace_id, name)
@@ -88,11 +45,9 @@ async def _test(data: Path | None, name: str, workspace: str | None) -> Sequence
 
 
 async def _examined(database: Database, found: Provider) -> Sequence[str]:
-    options = settings()
-    made = await installation(database)
-    services = make_services(made, options, database)
+    services = await services_of(database)
     open_secret(services, found.workspace_id, found.sealed_secret)  # OperatorError where it cannot be opened
-    issuers = Issuers.of(options)
+    issuers = Issuers.of(settings())
     try:
         metadata, ring = await issuers.examine(found.issuer)
     except IssuerFault as fault:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-import click
 import orjson
 from rich.markup import escape
 
@@ -20,19 +18,11 @@ CLIENT = "crm-graph-cli"
 SCOPES = {False: "crm openid profile", True: "crm.read openid profile"}
 _GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 LEEWAY_S = 30
-MAX_VARIABLES_BYTES = 1_000_000
 
 
-@click.command()
-@click.argument("url")
-@click.option("--workspace", help="The short name of the workspace whose members may let it in; any otherwise.")
-@click.option("--client-id", help="Sign in as this OAuth client, instead of the command line's own.")
-@click.option("--read-only", is_flag=True, help="For reading alone.")
-def login(url: str, workspace: str | None, client_id: str | None, read_only: bool) -> None:
-    """Sign in to the installation at URL: shows an address and a code, to be opened in a browser anywhere.
-
-    The tokens are kept in the user's own configuration directory (CRM_CONFIG_DIR), readable by nobody else.
-    """
+def sign_in(url: str, workspace: str | None, client_id: str | None, *, read_only: bool) -> None:
+    """Sign in to the installation at a URL by a code that a member confirms in a browser, and keep the tokens. Raises
+    OperatorError and WebError."""
     server = get_json(f"{url.rstrip('/')}/.well-known/oauth-authorization-server")
     issuer = _endpoint(server, "issuer")
     if issuer != url.rstrip("/"):
@@ -61,10 +51,8 @@ def login(url: str, workspace: str | None, client_id: str | None, read_only: boo
     console.print(f"signed in to {escape(issuer)} as {escape(name)}", soft_wrap=True)
 
 
-@click.command()
-@click.argument("url", required=False)
-def logout(url: str | None) -> None:
-    """Sign out of the installation at URL (the last one unless given): its tokens stop working, and are forgotten."""
+def sign_out(url: str | None) -> None:
+    """Sign out of an installation, the last one unless given, and forget its tokens. Raises OperatorError, WebError."""
     with held():
         found = load(url)
         try:
@@ -74,30 +62,12 @@ def logout(url: str | None) -> None:
     console.print(f"signed out of {escape(found.issuer)}", soft_wrap=True)
 
 
-@click.command()
-@click.argument("query")
-@click.option("--variables", "-v", metavar="JSON", help="The operation's variables, a JSON object; `-` reads stdin.")
-@click.option("--url", help="The installation; the last one that was logged in to unless given.")
-def api(query: str, variables: str | None, url: str | None) -> None:
-    """Send QUERY, a GraphQL operation, as the member who logged in, and print the answer.
-
-    \b
-      crm-graph api '{ viewer { member { name } } }'
-
-    Exits with 1 where the answer has errors.
-    """
-    given = sys.stdin.read(MAX_VARIABLES_BYTES) if variables == "-" else variables
-    try:
-        values = orjson.loads(given) if given else {}
-    except orjson.JSONDecodeError as error:
-        raise click.UsageError(f"--variables is not JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise click.UsageError("--variables must be a JSON object")
+def send(query: str, variables: dict[str, Any], url: str | None) -> tuple[str, bool]:
+    """Send an operation as the member who logged in. Returns the answer as indented JSON, and whether it is without
+    errors. Raises OperatorError and WebError."""
     found = _fresh(url)
-    answer = post_json(f"{found.issuer}/graphql", {"query": query, "variables": values}, found.access_token)
-    click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
-    if answer.get("errors"):
-        raise click.exceptions.Exit(1)
+    answer = post_json(f"{found.issuer}/graphql", {"query": query, "variables": variables}, found.access_token)
+    return orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode(), not answer.get("errors")
 
 
 def _fresh(url: str | None) -> Credentials:

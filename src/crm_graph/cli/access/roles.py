@@ -1,4 +1,4 @@
-"""`roles`: a workspace's roles as a file, for review and for several installations that are to grant the same."""
+"""`crm-graph roles`: a workspace's roles written to a file, and made what a file says."""
 
 from __future__ import annotations
 
@@ -12,17 +12,10 @@ import tomli_w
 
 from crm_graph.api.schema import make_schema
 from crm_graph.cli.access.accounts import find_account
-from crm_graph.cli.console import console
-from crm_graph.cli.place import (
-    Place,
-    data_option,
-    find_place,
-    find_workspace,
-    opened,
-    operator_work,
-    run,
-    workspace_option,
-)
+from crm_graph.cli.acting import operator_work
+from crm_graph.cli.opening import find_workspace, opened
+from crm_graph.cli.place import Place
+from crm_graph.domains.workspace.members.policy import ROLE
 from crm_graph.domains.workspace.members.roles import (
     DefinedRole,
     create_role,
@@ -40,55 +33,18 @@ from crm_graph.work import Work
 _KEYS = frozenset({"description", "grants"})
 
 
-@click.group()
-def roles() -> None:
-    """Write a workspace's roles to a file, and make them what a file says.
-
-    \b
-      crm-graph roles export > roles.toml
-      crm-graph roles apply roles.toml --dry-run
-    """
-
-
-@roles.command("export")
-@click.option("--all", "everything", is_flag=True, help="Built-in roles too that are as they came.")
-@workspace_option
-@data_option
-def export(everything: bool, workspace: str | None, data: Path | None) -> None:
-    """Print the roles of a workspace as TOML, always in the same order and form."""
-
-    async def listed() -> list[DefinedRole]:
-        async with opened(find_place(data)) as database:
-            workspace_id = await find_workspace(database, workspace)
-            return await list_roles(database.primary_reader(), workspace_id, make_schema().vocabulary)
-
-    found = {each.name: _entry(each) for each in run(listed()) if everything or each.version > 0}
-    click.echo(tomli_w.dumps(found), nl=False)
+async def roles_as_toml(place: Place, workspace: str | None, *, everything: bool) -> str:
+    """Return the roles of a workspace as TOML; with `everything` also built-in ones that are as they came. Raises
+    OperatorError."""
+    async with opened(place) as database:
+        workspace_id = await find_workspace(database, workspace)
+        defined = await list_roles(database.primary_reader(), workspace_id, make_schema().vocabulary)
+    return tomli_w.dumps({role.name: _entry(role) for role in defined if everything or role.version > 0})
 
 
 def _entry(of: DefinedRole) -> dict[str, Any]:
     described = {} if of.description is None else {"description": of.description}
     return {**described, "grants": format_role(of.role)}
-
-
-@roles.command("apply")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
-@click.option(
-    "--prune", is_flag=True, help="Delete roles that are not in FILE; built-in ones go back to how they came."
-)
-@workspace_option
-@data_option
-def apply(file: Path, dry_run: bool, prune: bool, workspace: str | None, data: Path | None) -> None:
-    """Make the roles of a workspace what FILE says: all of it, or nothing where anything is wrong.
-
-    Prints what changes, a line each. In force with the next request of whoever has the roles.
-    """
-    vocabulary = make_schema().vocabulary
-    wanted = _read(file, vocabulary)
-    changed = run(_apply(find_place(data), workspace, wanted, vocabulary, prune=prune, dry_run=dry_run))
-    done = "would change" if dry_run else "changed"
-    console.print(f"{changed} roles {done}")
 
 
 def _read(file: Path, vocabulary: Vocabulary) -> dict[str, tuple[str | None, Role]]:
@@ -119,22 +75,18 @@ class _DryRun(Exception):
     """Raised to take back what was tried."""
 
 
-async def _apply(
-    place: Place,
-    workspace: str | None,
-    wanted: Mapping[str, tuple[str | None, Role]],
-    vocabulary: Vocabulary,
-    *,
-    prune: bool,
-    dry_run: bool,
-) -> int:
+async def apply_file(place: Place, workspace: str | None, file: Path, *, prune: bool, dry_run: bool) -> int:
+    """Make the roles of a workspace what a file says, or say what would change; returns how many. Raises
+    OperatorError, and then nothing is changed."""
+    vocabulary = make_schema().vocabulary
+    wanted = _read(file, vocabulary)
     changed = 0
     async with opened(place) as database:
         workspace_id = await find_workspace(database, workspace)
         present = {each.name: each for each in await list_roles(database.primary_reader(), workspace_id, vocabulary)}
         actor = await find_account(database, workspace_id, None, ADMIN)
         try:
-            async with operator_work(database, workspace_id, actor.member_id) as work:
+            async with operator_work(database, workspace_id, actor.member_id, ROLE) as work:
                 for name, (description, role) in wanted.items():
                     changed += await _apply_one(work, name, description, role, present.get(name), vocabulary)
                 for each in present.values():

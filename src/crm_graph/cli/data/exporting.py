@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-import click
 from asyncpg import Connection
 
 from crm_graph.api.schema import make_schema
 from crm_graph.cli.console import console
 from crm_graph.cli.data.importing import acting_as
-from crm_graph.cli.place import Place, data_option, find_place, opened, run, vault_of, workspace_option
-from crm_graph.db.pool import Database, connect
+from crm_graph.cli.installed import vault_of
+from crm_graph.cli.opening import opened
+from crm_graph.cli.place import Place
+from crm_graph.db.connecting import connect
+from crm_graph.db.pool import Database
 from crm_graph.domains.platform.audit.events import RecordsExported, SensitiveFieldsRead
 from crm_graph.domains.platform.audit.operations import record_reading
 from crm_graph.graph.exporting.export_lines import lines_of
@@ -29,52 +31,12 @@ from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import system_clock
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.ids import new_id
-from crm_graph.permissions.roles import BUILT_IN
 from crm_graph.vault.vault import Vault
 
 BOM = "\ufeff"
 
 
-@click.command(short_help="Write all rows that a member may see to CSV or NDJSON.")
-@click.argument("entity")
-@click.option("--format", "form", type=click.Choice(["csv", "ndjson"]), help="By the name of --out, else csv.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file; standard output unless given.")
-@click.option("--columns", metavar="A,B", help="Only these columns, in this order.")
-@click.option("--bom", is_flag=True, help="Start with a byte order mark, by which Excel knows UTF-8.")
-@click.option("--email", help="The member whose view it is; the first administrator unless given.")
-@click.option("--role", help=f"The first member with a role: {', '.join(BUILT_IN)}.")
-@workspace_option
-@data_option
-def export(
-    entity: str,
-    form: str | None,
-    out: Path | None,
-    columns: str | None,
-    bom: bool,
-    email: str | None,
-    role: str | None,
-    workspace: str | None,
-    data: Path | None,
-) -> None:
-    """Write all rows of an ENTITY that a member may see.
-
-    \b
-      crm-graph export customer --out customers.csv
-      crm-graph export opportunity --role sales_rep --columns external_id,name,amount,stage --format ndjson
-
-    In CSV, a cell that a spreadsheet would run as a formula (it starts with = + - @, a tab or a return) gets an
-    apostrophe before it; an import takes it away again. Edges are external ids, e-mails or names, or ids where these
-    are not unique; an import of the file changes nothing.
-    """
-    if email is not None and role is not None:
-        raise click.UsageError("give --email or --role, not both")
-    form = form or ("ndjson" if out is not None and out.suffix in {".ndjson", ".jsonl"} else "csv")
-    chosen = None if columns is None else [each.strip() for each in columns.split(",")]
-    count = run(_export(find_place(data), entity, form, out, chosen, bom, email, role, workspace))
-    console.print(f"{count:,} rows of {entity}")
-
-
-async def _export(
+async def export_file(
     place: Place,
     entity: str,
     form: str,
@@ -85,11 +47,13 @@ async def _export(
     role: str | None,
     workspace: str | None,
 ) -> int:
-    registry = make_schema().registry
-    record = _record(registry.records, entity)
+    """Write the rows of an entity that a member may see to a file, or to stdout; returns how many. Raises
+    OperatorError."""
+    schema = make_schema()
+    record = _record(schema.registry.records, entity)
     async with opened(place) as database:
-        viewer, access = await acting_as(database, workspace, email, role)
-        export = plan_export(record, registry, access, chosen)
+        viewer, access = await acting_as(database, schema, workspace, email, role)
+        export = plan_export(record, schema.registry, access, chosen)
         if export.withheld:
             console.print(f"withheld on some rows or all: {', '.join(export.withheld)}", soft_wrap=True)
         connection = await connect(database.url, None)  # without the time limits of requests

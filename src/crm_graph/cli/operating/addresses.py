@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from crm_graph.db.pool import NOT_A_POOLER, Database, PoolSettings, connect
+from crm_graph.db.connecting import NOT_A_POOLER, connect
+from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.kernel.errors import OperatorError
 
 MAX_LAG_S = 10.0

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from crm_graph.cli.console import console
-from crm_graph.cli.place import Place, data_option, find_place, installation, opened, run, workspace_option
-from crm_graph.cli.place import find_workspace as find_workspace_id
-from crm_graph.db.pool import Database, connect
+from crm_graph.cli.installed import installation
+from crm_graph.cli.opening import find_workspace, opened
+from crm_graph.cli.place import Place
+from crm_graph.db.connecting import connect
+from crm_graph.db.pool import Database
 from crm_graph.domains.platform.audit.chain import seal_keys
 from crm_graph.domains.platform.audit.verify import (
     BEGINNING,
@@ -25,20 +26,7 @@ from crm_graph.domains.platform.audit.verify import (
     verify,
     workspaces_of,
 )
-from crm_graph.domains.workspace.workspaces.operations import LIST
-
-
-class _AnchorType(click.ParamType[Anchor]):
-    name = "NUMBER:HASH"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Anchor:
-        """Return the anchor. Fails for what is none."""
-        if isinstance(value, Anchor):
-            return value
-        found = Anchor.parse(str(value))
-        if found is None:
-            self.fail(f"{value!r} is not NUMBER:HASH as `audit verify` prints it", param, ctx)
-        return found
+from crm_graph.domains.workspace.workspaces.directory import LIST
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,43 +37,11 @@ class _Chain:
     name: str
 
 
-@click.group()
-def audit() -> None:
-    """The audit trail: who did and read what, sealed in a hash chain."""
-
-
-@audit.command("verify")
-@click.option(
-    "--expect", type=_AnchorType(), help="A head that was kept elsewhere: the chain must hold it at that number."
-)
-@click.option(
-    "--since", type=_AnchorType(), help="Verify only what follows this entry, which an earlier run found good."
-)
-@workspace_option
-@data_option
-def verify_(expect: Anchor | None, since: Anchor | None, workspace: str | None, data: Path | None) -> None:
-    """Recompute the chain of the audit trail and hold it against the event log, of all workspaces unless one is named.
-
-    \b
-      crm-graph audit verify
-      crm-graph audit verify --workspace acme --expect 1840:9f86d0...
-
-    Prints a line per workspace: its name and the chain's head, NUMBER:HASH. Keep heads where the database's
-    administrators do not reach, and give one back as --expect: only that finds a chain that somebody who has the
-    installation's secret made anew. Exit code 1 when something is wrong, which names the first entry that is.
-
-    A secret that was rotated out of CRM_SECRET still verifies when CRM_AUDIT_SECRETS holds it.
-    """
-    if workspace is None and (expect is not None or since is not None):
-        raise click.UsageError("--expect and --since are of one workspace: name it by --workspace")
-    if not run(_verify(find_place(data), workspace, expect, since or BEGINNING)):
-        raise click.exceptions.Exit(1)
-
-
-async def _verify(place: Place, workspace: str | None, expect: Anchor | None, since: Anchor) -> bool:
-    """Verify chains and say what was found; returns whether all are whole."""
+async def verify_chains(place: Place, workspace: str | None, expect: Anchor | None, since: Anchor | None) -> bool:
+    """Verify the chain of a workspace, or of all, and say what was found; returns whether all are whole. Raises
+    OperatorError."""
     async with opened(place) as database:
-        made = await installation(database)
+        made, start = await installation(database), since or BEGINNING
         if not os.environ.get("CRM_SECRET"):
             console.print("[yellow]note:[/yellow] the key of the chain lies in the database: set CRM_SECRET")
         keys = seal_keys([*made.secrets, *made.retired_secrets])
@@ -94,11 +50,11 @@ async def _verify(place: Place, workspace: str | None, expect: Anchor | None, si
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 good = True
                 for chain in await _chains(database, connection, workspace):
-                    total = await count_entries(connection, chain.workspace_id, since)
+                    total = await count_entries(connection, chain.workspace_id, start)
                     with _bar(chain.name, total) as step:
                         try:
                             found = await verify(
-                                connection, keys, chain.workspace_id, since=since, expect=expect, progress=step
+                                connection, keys, chain.workspace_id, since=start, expect=expect, progress=step
                             )
                         except Tampered as error:
                             step.finish()
@@ -114,7 +70,7 @@ async def _verify(place: Place, workspace: str | None, expect: Anchor | None, si
 async def _chains(database: Database, connection: Connection, workspace: str | None) -> list[_Chain]:
     names = {row["id"]: row["slug"] for row in await database.primary_reader().fetch(LIST, {})}
     if workspace is not None:
-        return [_Chain(await find_workspace_id(database, workspace), workspace)]
+        return [_Chain(await find_workspace(database, workspace), workspace)]
     found = dict.fromkeys([*names, *await workspaces_of(connection)])
     return [_Chain(id_, names.get(id_, id_)) for id_ in found]
 

@@ -13,9 +13,9 @@ from crm_graph.app import check_settings, make_mailer
 from crm_graph.cli.operating.addresses import check_others, check_session
 from crm_graph.cli.operating.reach import check_reach
 from crm_graph.cli.place import Place
-from crm_graph.db.migrate import state
-from crm_graph.db.pool import connect
+from crm_graph.db.connecting import connect
 from crm_graph.db.quota import shown
+from crm_graph.db.revisions import state
 from crm_graph.db.session import ReadSession
 from crm_graph.identity.secrets import load_secrets, secrets_of_environment
 from crm_graph.kernel.errors import OperatorError

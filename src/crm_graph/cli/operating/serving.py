@@ -1,4 +1,4 @@
-"""`dev`, `serve` and `worker`."""
+"""`crm-graph serve` and `dev`: an API process, for production and for one's own machine."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
-import click
 import uvicorn
 
 from crm_graph.api.admission.hosts import Hosts
 from crm_graph.api.admission.origins import LOOPBACK
-from crm_graph.api.schema import make_schema
-from crm_graph.app import Application, Installation, background_work, make_mailer, make_services, make_worker
+from crm_graph.app import Nearby, make_mailer
+from crm_graph.asgi import Application
 from crm_graph.cli.access.accounts import Account, demo_accounts
 from crm_graph.cli.access.passwords import demo_password
 from crm_graph.cli.console import console
+from crm_graph.cli.installed import installation
+from crm_graph.cli.opening import opened
 from crm_graph.cli.operating.bootstrap import ensure_workspace
 from crm_graph.cli.operating.listening import listen, room_for_connections
-from crm_graph.cli.operating.probes import answering
-from crm_graph.cli.place import Place, data_option, find_place, installation, opened, run, settings
-from crm_graph.db.migrate import upgrade
+from crm_graph.cli.operating.migrating import bring_to
+from crm_graph.cli.place import Place, run, settings
 from crm_graph.domains.identity.accounts.sessions import start_operator_session
+from crm_graph.identity.installation import Installation, make_services
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
@@ -69,13 +69,15 @@ class _WithoutQueries(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return True: the line stays, shorter."""
         if "WebSocket" in str(record.msg) and isinstance(record.args, tuple):
-            record.args = tuple(each.partition("?")[0] if isinstance(each, str) else each for each in record.args)
+            record.args = tuple(part.partition("?")[0] if isinstance(part, str) else part for part in record.args)
         return True
 
 
-async def _serve(made: Installation, sockets: list[socket.socket], options: Settings) -> None:
+async def _serve(
+    made: Installation, sockets: list[socket.socket], options: Settings, nearby: Nearby | None = None
+) -> None:
     make_mailer(options)  # a configuration that is wrong stops it here, with one line
-    application = Application(made, options, room_for_connections())
+    application = Application(made, options, room_for_connections(), nearby)
     config = uvicorn.Config(
         application,
         log_level=options.log_level,
@@ -96,24 +98,16 @@ async def _serve(made: Installation, sockets: list[socket.socket], options: Sett
         )
 
 
-@click.command()
-@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="The port to serve on.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to serve on.")
-@data_option
-@click.option("--no-demo", is_flag=True, help="An empty workspace instead of demo data.")
-def dev(port: int, host: str, data: Path | None, no_demo: bool) -> None:
-    """Start everything in one process: Postgres, migrations, demo data, the API and GraphiQL.
-
-    Prints the address, the demo accounts and a token to paste. Ctrl-C stops it all; the data stays.
-    """
-    place = find_place(data, makes=True)
+def serve_dev(place: Place, host: str, port: int, *, demo: bool) -> None:
+    """Bring the database of a place up, with demo data where it is empty, and serve it until it is told to stop. Raises
+    OperatorError."""
     with listen(host, port, settings().tcp_keepalive_seconds) as listener:
-        run(_dev(place, listener, Hosts.listening_on(host), demo=not no_demo))
+        run(_dev(place, listener, Hosts.listening_on(host), demo=demo))
 
 
 async def _dev(place: Place, listener: socket.socket, hosts: Hosts, *, demo: bool) -> None:
     with place.database_url() as url:
-        await upgrade(url)
+        await bring_to(url)
         async with opened(Place(None, url)) as database:
             workspace = await ensure_workspace(database, demo=demo)
             accounts = await demo_accounts(database, workspace)
@@ -121,13 +115,12 @@ async def _dev(place: Place, listener: socket.socket, hosts: Hosts, *, demo: boo
             services = make_services(made, settings(), database)
             password = await demo_password(services, place.data, workspace) if demo else None
             demo_token = await _demo_tokens(services, workspace, accounts[0]) if accounts else lambda: None
-        made = replace(made, demo_token=demo_token, hosts=hosts)
         host, port = listener.getsockname()[:2]
         _banner(f"http://{host}:{port}", place, accounts, demo_token(), password)
         options = settings()
         if not options.allowed_origins:  # a frontend's own dev server, on whatever port
             options = replace(options, allowed_origins=LOOPBACK)
-        await _serve(made, [listener], options)
+        await _serve(made, [listener], options, Nearby(hosts, demo_token))
 
 
 async def _demo_tokens(services: Services, workspace_id: str, account: Account) -> Callable[[], str]:
@@ -161,17 +154,8 @@ def _banner(address: str, place: Place, accounts: list[Account], token: str | No
         sys.stdout.flush()
 
 
-@click.command()
-@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="The port to serve on.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to serve on.")
-@data_option
-def serve(port: int, host: str, data: Path | None) -> None:
-    """Serve the API, for production: no demo data, no migration, no token on the page.
-
-    Set DATABASE_URL and CRM_SECRET; run `crm-graph migrate` first. SIGTERM drains: streams end with their cursor,
-    requests finish, then the process exits.
-    """
-    place = find_place(data)
+def serve_place(place: Place, host: str, port: int) -> None:
+    """Serve a place until it is told to stop. Raises OperatorError."""
     with listen(host, port, settings().tcp_keepalive_seconds) as listener:
         run(_serve_place(place, listener))
 
@@ -183,33 +167,3 @@ async def _serve_place(place: Place, listener: socket.socket) -> None:
         host, port = listener.getsockname()[:2]
         console.print(f"crm-graph serves http://{host}:{port}/graphql", soft_wrap=True)
         await _serve(made, [listener], settings())
-
-
-@click.command()
-@click.option("--port", type=click.IntRange(1, 65535), envvar="CRM_WORKER_PORT", help="Answer /health and /ready here.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to answer on.")
-@data_option
-def worker(port: int | None, host: str, data: Path | None) -> None:
-    """Run the background work of an installation: jobs, the relay of live events, the chainer of the audit trail,
-    mails. SIGTERM stops it: a job that runs gives its place back."""
-    keepalive_s = settings().tcp_keepalive_seconds
-    with listen(host, port, keepalive_s) if port is not None else nullcontext() as listener:
-        run(_worker(find_place(data), listener))
-
-
-async def _worker(place: Place, listener: socket.socket | None) -> None:
-    with place.database_url() as url:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-        options = settings()
-        async with opened(Place(None, url)) as database:
-            made = await installation(database)
-            schema, services = make_schema(), make_services(made, options, database)
-            async with (
-                background_work(made, options, schema, services, make_worker(schema, services)),
-                answering(database, listener),
-            ):
-                console.print("crm-graph worker runs; what one process does for all is elected")
-                await stop.wait()

@@ -16,6 +16,7 @@ from sqlalchemy import Alias, BinaryExpression, BindParameter, Column, Table
 from sqlalchemy.sql.operators import eq
 from sqlalchemy.sql.visitors import iterate
 
+from crm_graph.events.effects import Effect, Effects
 from crm_graph.events.log import Event
 from crm_graph.graph.records.registry import Registry
 from crm_graph.identity.viewer import Viewer
@@ -23,8 +24,6 @@ from crm_graph.permissions.access import Access, TypeAccess
 from crm_graph.permissions.grants import ALL, NONE, READ
 
 ABOUT_VIEWER = frozenset({"viewer_id", "viewer_circle", "viewer_teams"})
-_COMES = ("Created", "Added")
-_GOES = ("Deleted", "Removed")
 
 
 @dataclass(slots=True)
@@ -34,6 +33,7 @@ class Cause:
     entity: str
     pointed_to: bool
     """Whether the dependent records point to it: then it comes before them and goes after them."""
+    effects: Effects
     columns: set[str] = field(default_factory=set)
     of_viewer: set[str] = field(default_factory=set)
     """Of these columns those that are compared with who the viewer is, and with nothing else."""
@@ -44,8 +44,9 @@ class Cause:
             return False
         before = {name: _of_viewer(change[0], viewer) for name, change in event.changes.items()}
         after = {name: _of_viewer(change[1], viewer) for name, change in event.changes.items()}
-        if event.type in {f"{self.entity}{what}" for what in (*_COMES, *_GOES)}:
-            told = after if event.type.endswith(_COMES) else before
+        effect = self.effects.of(event.type)
+        if effect in {Effect.CREATES, Effect.REMOVES}:
+            told = after if effect is Effect.CREATES else before
             return not self.pointed_to and (not self.of_viewer or any(any(told.get(n, ())) for n in self.of_viewer))
         return any(name not in self.of_viewer or before[name] != after[name] for name in self.columns & before.keys())
 
@@ -64,7 +65,7 @@ def causes(access: Access, registry: Registry, types: Iterable[str]) -> Mapping[
         for table, column, about_viewer in _foreign(of):
             if table not in names:
                 continue
-            cause = by_table.setdefault(table, Cause(names[table], table in targets))
+            cause = by_table.setdefault(table, Cause(names[table], table in targets, registry.effects))
             cause.columns.add(column)
             if about_viewer:
                 cause.of_viewer.add(column)

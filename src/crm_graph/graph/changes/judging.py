@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
 
 import strawberry
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Integer, and_, bindparam, column, func, literal_column, select
@@ -20,7 +20,9 @@ from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 
 from crm_graph.db.base import table_of
 from crm_graph.db.statements import Statement, compile_for_many
-from crm_graph.events.log import Event, EventRow
+from crm_graph.events.effects import Effect
+from crm_graph.events.log import Event
+from crm_graph.events.model import EventRow
 from crm_graph.graph.changes.related import Related, related_of
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.reading.filters import EVERYTHING, Form, Normaliser, predicate
@@ -29,6 +31,7 @@ from crm_graph.graph.reading.views import View
 from crm_graph.graph.records.record import Record
 from crm_graph.graph.records.registry import Registry
 from crm_graph.identity.viewer import Viewer
+from crm_graph.kernel.caches import RecentCache
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import Forbidden
 from crm_graph.permissions.access import Access
@@ -164,11 +167,9 @@ class Judge:
         says whether it matches. Raises Forbidden where one may not filter so."""
         self.statement(access)
         key = self.record.name, self.form, access.fingerprint
-        if key not in _RELATED:
-            if len(_RELATED) >= MAX_STATEMENTS:
-                _RELATED.clear()
-            _RELATED[key] = related_of(self.record, self.registry, lambda rows: self._matching(access, rows, {}))
-        return _RELATED[key]
+        return _RELATED.get(
+            key, lambda: related_of(self.record, self.registry, lambda rows: self._matching(access, rows, {}))
+        )
 
     def concerns(self, event: Event, access: Access) -> bool:
         """Return whether an event may mean anything: it is about a record of this type, or about what its filter or the
@@ -179,8 +180,8 @@ class Judge:
         return related is not None and related.concerns(event)
 
     def _kind(self, event: Event, *, before: bool, after: bool) -> ChangeKind | None:
-        created = event.type in {f"{self.record.name}Created", f"{self.record.name}Added"}
-        deleted = event.type in {f"{self.record.name}Deleted", f"{self.record.name}Removed"}
+        effect = self.registry.effects.of(event.type)
+        created, deleted = effect is Effect.CREATES, effect is Effect.REMOVES
         before, after = before and not created, after and not deleted
         if after:
             return ChangeKind.CREATED if created else ChangeKind.UPDATED if before else ChangeKind.ENTERED
@@ -200,20 +201,18 @@ class Judge:
         """Return the statement of events, and what it compares whose reading is to be written down. Raises Forbidden
         where one may not filter so."""
         key = self.record.name, self.form, access.fingerprint
-        found = _STATEMENTS.get(key)
-        if found is None:
-            if len(_STATEMENTS) >= MAX_STATEMENTS:
-                _STATEMENTS.clear()
-            compared: dict[str, None] = {}
-            try:
-                statement = compile_for_many(self._select(access, compared), _SHARED, "asking")
-                found = statement, tuple(compared)
-            except Forbidden as error:
-                found = error.message
-            _STATEMENTS[key] = found
+        found = _STATEMENTS.get(key, lambda: self._compiled(access))
         if isinstance(found, str):
             raise Forbidden(found)
         return found
+
+    def _compiled(self, access: Access) -> Compiled:
+        compared: dict[str, None] = {}
+        try:
+            statement = compile_for_many(self._select(access, compared), _SHARED, "asking")
+        except Forbidden as error:
+            return error.message
+        return statement, tuple(compared)
 
     def _select(self, access: Access, compared: dict[str, None]) -> Any:
         """Return the statement that tells whether each record matched before and after its event.
@@ -251,9 +250,11 @@ MAX_STATEMENTS = 2_000
 LAST_SEQ = (1 << 63) - 1
 _SHARED = frozenset({"workspace_id", "ids", "seqs", "olds"})
 """The binds that are the same for all who ask."""
-_STATEMENTS: dict[Any, tuple[Statement, tuple[str, ...]] | str] = {}
-"""A text says why one may not filter so."""
-_RELATED: dict[Any, Related | None] = {}
+Compiled: TypeAlias = tuple[Statement, tuple[str, ...]] | str
+"""The statement of events, and what it compares whose reading is to be written down; a text says why one may not filter
+so."""
+_STATEMENTS: RecentCache[Any, Compiled] = RecentCache(MAX_STATEMENTS)
+_RELATED: RecentCache[Any, Related | None] = RecentCache(MAX_STATEMENTS)
 EVENTS = table_of(EventRow)
 
 

@@ -10,13 +10,15 @@ from typing import Any
 
 import strawberry
 
+from crm_graph.events.effects import Effect
 from crm_graph.events.horizon import require_kept
 from crm_graph.events.log import Event
 from crm_graph.graph.changes.judging import ChangeKind, Judge, Told, Verdict
 from crm_graph.graph.changes.positions import any_position, scope_of
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.reading.filters import Form
-from crm_graph.graph.records.record import Record, RecordEdge, WatchSpec, own_name, record_of
+from crm_graph.graph.records.belonging import paths_to
+from crm_graph.graph.records.record import Record, RecordEdge, WatchSpec, record_of
 from crm_graph.graph.records.registry import Registry
 from crm_graph.graph.records.scalars import Cursor
 from crm_graph.kernel.cursor import LogCursor
@@ -90,7 +92,7 @@ class Watch:
             whole, paths = _whole(spec, registry)
             within = decode_id(whole.prefix, id_)
             if within is None:
-                message = f"`{spec.argument}` is not the id of a {whole.name}, `{whole.prefix}_...`."
+                message = f"`{spec.argument}` is not the id of {whole.one}, `{whole.prefix}_...`."
                 raise BadUserInput(message, path=(spec.argument,))
             judges = {
                 name: Judge.of(registry.records[name], registry, _at(path, id_), (spec.argument,))
@@ -148,34 +150,6 @@ def moves_rights(event: Event, access: Access) -> bool:
     return of is not None and of.policy.directory and bool(event.changes)
 
 
-def paths_to(record: Record, registry: Registry) -> Mapping[str, tuple[str, ...]]:
-    """Return the types whose records belong to one of `record`, each with the edges that lead there: the edge that is
-    called as the record is, and for a part of another type (`Policy.parent`) the edges of its whole."""
-    found: dict[str, tuple[str, ...]] = {record.name: ()}
-    own = own_name(record)
-
-    def path_of(each: Record) -> tuple[str, ...] | None:
-        if each.name in found:
-            return found[each.name]
-        edge = each.edges.get(own)
-        if edge is not None and not edge.many and edge.target is record:
-            return (own,)
-        if each.policy.parent is None:
-            return None
-        whole, column = each.policy.parent
-        for edge in each.edges.values():
-            if edge.column == column and not edge.many and edge.target.name == whole.type:
-                beyond = path_of(edge.target)
-                return None if beyond is None else (edge.name, *beyond)
-        return None
-
-    for each in registry.records.values():
-        path = path_of(each)
-        if path is not None:
-            found[each.name] = path
-    return found
-
-
 def _whole(spec: WatchSpec, registry: Registry) -> tuple[Record, Iterable[tuple[str, tuple[str, ...]]]]:
     """Return the record type that all that is watched is within, and the edges that lead there, by type."""
     record = record_of(spec.record)
@@ -220,7 +194,9 @@ def _as_told(watch: Watch, event: Event, told: Told) -> Event:
         return replace(event, type="Resync", entity=watch.record.name, entity_id="", actor=None, changes={})
     if (told.record, told.key) == (event.entity, event.entity_id):
         return event
-    return replace(event, type=f"{told.record}Updated", entity=told.record, entity_id=told.key, actor=None, changes={})
+    return replace(
+        event, type=_plain_update(told.record), entity=told.record, entity_id=told.key, actor=None, changes={}
+    )
 
 
 def _one_resync(told: Sequence[Told]) -> Sequence[Told]:
@@ -232,11 +208,16 @@ def _one_resync(told: Sequence[Told]) -> Sequence[Told]:
 def event_name(record: Record, event: Event, context: GraphContext) -> str:
     """Return what happened, as far as the viewer may know: `OpportunityWon` would tell a stage that is hidden from
     them, so where a field that changed is hidden on any row, a record was updated, and no more."""
-    general = {f"{record.name}{what}" for what in ("Created", "Added", "Updated", "Deleted", "Removed")}
-    access = context.access.of(record.name)
-    if event.type in general or not any(access.partial(name) for name in _fields(record, event)):
+    access, effect = context.access.of(record.name), context.registry.effects.of(event.type)
+    told_by_kind = effect in {Effect.CREATES, Effect.REMOVES}
+    if told_by_kind or not any(access.partial(name) for name in _fields(record, event)):
         return event.type
-    return f"{record.name}Updated"
+    return _plain_update(record.name)
+
+
+def _plain_update(name: str) -> str:
+    """Return what is told of a change of which no more may be told."""
+    return f"{name}Updated"
 
 
 def changed_fields(record: Record, event: Event, context: GraphContext) -> list[str]:

@@ -38,9 +38,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from crm_graph.db.statements import Statement, compile_for_many
+from crm_graph.events.effects import Effect, Effects
 from crm_graph.events.log import Event
 from crm_graph.graph.changes.reach import HOUSEHOLD, Reached, columns_read, reached
-from crm_graph.graph.changes.worlds import AFTER, BEFORE, COMES, common_table, world, worlds
+from crm_graph.graph.changes.worlds import AFTER, BEFORE, common_table, world, worlds
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.records.record import Record
 from crm_graph.graph.records.registry import Registry
@@ -48,7 +49,7 @@ from crm_graph.permissions.policy import UUID, workspace
 
 Predicate = Callable[[FromClause], ColumnElement[bool]]
 """Returns what a record must be, over rows of its table, to be seen and to match."""
-SHARED = frozenset({"workspace_id", "entity", "entity_id", "xid", "seq", "undone", "most"})
+SHARED = frozenset({"workspace_id", "entity", "entity_id", "xid", "seq", "creating", "removing", "undone", "most"})
 _TRUE: ColumnElement[bool] = literal_column("true")
 _ZERO, _ONE = literal_column("0", Integer()), literal_column("1", Integer())
 SPARE = 4
@@ -75,6 +76,7 @@ class Related:
 
     statement: Statement
     causes: Mapping[str, Cause]
+    effects: Effects
 
     def binds(self, context: GraphContext, event: Event) -> Mapping[str, Any]:
         """Return the values of the statement's binds for an event, but for who asks."""
@@ -85,6 +87,8 @@ class Related:
             "entity_id": event.entity_id,
             "xid": str(event.cursor.xid),
             "seq": event.cursor.seq,
+            "creating": self.effects.names(Effect.CREATES),
+            "removing": self.effects.names(Effect.REMOVES),
             "undone": settings.live_max_undone,
             "most": settings.live_max_dependents,
         }
@@ -94,19 +98,17 @@ class Related:
         cause = self.causes.get(event.entity)
         if cause is None:
             return False
-        if event.type.endswith(COMES):
+        effect = self.effects.of(event.type)
+        if effect is Effect.CREATES:
             return cause.comes or cause.unsaid
-        return cause.unsaid or is_gone(event) or not cause.columns.isdisjoint(event.changes)
+        return cause.unsaid or effect is Effect.REMOVES or not cause.columns.isdisjoint(event.changes)
 
     def is_beyond(self, event: Event) -> bool:
         """Return whether it cannot be said of which records an event concerns."""
         cause = self.causes.get(event.entity)
-        return cause is not None and self.concerns(event) and (cause.adrift or (cause.forgets and is_gone(event)))
-
-
-def is_gone(event: Event) -> bool:
-    """Return whether an event is of a row's end: it keeps all of the row's values."""
-    return "id" in event.changes
+        if cause is None or not self.concerns(event):
+            return False
+        return cause.adrift or (cause.forgets and self.effects.of(event.type) is Effect.REMOVES)
 
 
 def related_of(record: Record, registry: Registry, predicate: Predicate) -> Related | None:
@@ -120,7 +122,7 @@ def related_of(record: Record, registry: Registry, predicate: Predicate) -> Rela
     for mention in mentions:
         tables[mention.table] = tables.get(mention.table, HOUSEHOLD) | mention.columns
     question = _Question(record, registry, predicate, mentions, tables)
-    return Related(compile_for_many(question.select(), SHARED, "asking"), _causes(registry, mentions))
+    return Related(compile_for_many(question.select(), SHARED, "asking"), _causes(registry, mentions), registry.effects)
 
 
 def _causes(registry: Registry, mentions: Sequence[Reached]) -> Mapping[str, Cause]:

@@ -15,18 +15,16 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import CTE, BigInteger, Integer, Table, Text, bindparam, column, literal_column, table, text
+from sqlalchemy import ARRAY, CTE, BigInteger, Integer, Table, Text, bindparam, column, literal_column, table, text
 
 from crm_graph.graph.records.record import Record
 from crm_graph.graph.records.registry import Registry
 from crm_graph.permissions.policy import UUID
 
 BEFORE, AFTER = "before", "after"
-COMES = ("Created", "Added", "Linked")
-"""How the types of events end by which a row comes to be; one by which it goes keeps its `id` (`Work.delete`)."""
 _LATER = """
     SELECT entity, entity_id, xid, seq, at, changes, (xid, seq) = (CAST(:xid AS xid8), :seq) AS this,
-        type ~ '({comes})$' AS born, changes ? 'id' AS gone
+        type = ANY(:creating) AS born, type = ANY(:removing) AS gone
     FROM event
     WHERE workspace_id = :workspace_id AND (xid, seq) >= (CAST(:xid AS xid8), :seq) AND entity IN ({entities})
     ORDER BY event.xid, seq LIMIT :undone + 1
@@ -79,6 +77,8 @@ _BINDS = (
     bindparam("seq", type_=BigInteger),
     bindparam("undone", type_=Integer),
     bindparam("most", type_=Integer),
+    bindparam("creating", type_=ARRAY(Text)),
+    bindparam("removing", type_=ARRAY(Text)),
     bindparam("entity", type_=Text),
     bindparam("entity_id", type_=UUID),
 )
@@ -97,12 +97,13 @@ def worlds(
 ) -> list[CTE]:
     """Return the common tables of the worlds of these tables, with some of their columns, each after those that it is
     made of; `asked` is which of them are asked for with what is to be born, or without. Their binds are
-    `workspace_id`, the event's `xid` and `seq`, and how many events may be `undone`."""
+    `workspace_id`, the event's `xid` and `seq`, how many events may be `undone`, and the types of events that are
+    `creating` rows and `removing` them."""
     records = {record.table.name: record for record in registry.records.values()}
     of = [records[each.name] for each in tables]
     entities = {record.name for record in of} | {_whole(record) for record in of if record.policy.unsaid}
     listed = ", ".join(f"'{name}'" for name in sorted(entities))
-    found = [common_table("later", _LATER.format(comes="|".join(COMES), entities=listed))]
+    found = [common_table("later", _LATER.format(entities=listed))]
     for record in of:
         names = [each.name for each in record.table.columns if each.name in tables[record.table]]
         found += _worlds_of(record, names, [born for born in (False, True) if (record.table, born) in asked])

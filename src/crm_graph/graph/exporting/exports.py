@@ -14,6 +14,7 @@ from typing import Any
 from asyncpg import Connection
 from sqlalchemy import UniqueConstraint, func, null, select
 
+from crm_graph.db.base import HOUSEKEEPING
 from crm_graph.db.session import ReadSession
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import coordinate
@@ -30,7 +31,7 @@ from crm_graph.vault.vault import Vault
 
 KNOWN_BY = ("externalId", "email", "sku", "number", "name")
 """The keys by which a record is named in the rows that point to it, the best first."""
-HOUSEKEEPING = frozenset({"version", "created_at", "updated_at"})
+ON_REQUEST = HOUSEKEEPING - {"id"}
 """Columns that are exported only when asked for: an import does not take them."""
 ROWS_PER_FETCH = 2_000
 
@@ -156,7 +157,7 @@ def _columns(
     for header in by_header:
         hidden.pop(header, None)
     if chosen is None:
-        return [each for header, each in by_header.items() if header not in HOUSEKEEPING], list(hidden.values())
+        return [each for header, each in by_header.items() if header not in ON_REQUEST], list(hidden.values())
     for header in chosen:
         if header in hidden:
             field = record.columns[hidden[header]].field

@@ -12,11 +12,11 @@ from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.reading.views import View
 from crm_graph.graph.records.record import Record
+from crm_graph.kernel.caches import RecentCache
 from crm_graph.kernel.errors import Forbidden
 from crm_graph.permissions.policy import UUID
 
-MAX_STATEMENTS = 500
-_STATEMENTS: dict[tuple[str, str, str, str, str], tuple[Statement, tuple[str, ...]]] = {}
+_STATEMENTS: RecentCache[tuple[str, str, str, str, str], tuple[Statement, tuple[str, ...]]] = RecentCache(500)
 
 
 class Total(NamedTuple):
@@ -35,12 +35,7 @@ async def totals(context: GraphContext, record: Record, within: str, key: str, b
     Raises Forbidden where one of the edges may not be read on any row; amounts that may not be read are left out.
     """
     name = record.name, within, by, amount, context.access.fingerprint
-    found = _STATEMENTS.get(name)
-    if found is None:
-        if len(_STATEMENTS) >= MAX_STATEMENTS:
-            _STATEMENTS.clear()
-        found = _STATEMENTS[name] = _compiled(context, record, within, by, amount)
-    statement, compared = found
+    statement, compared = _STATEMENTS.get(name, lambda: _compiled(context, record, within, by, amount))
     rows = await context.reader.fetch(statement, {**context.binds, "key": key})
     if compared:
         context.note_reads(compared)

@@ -21,15 +21,15 @@ from datetime import datetime
 from typing import Any, TypeVar, dataclass_transform
 
 import strawberry
-from sqlalchemy import Table
+from sqlalchemy import Table, UniqueConstraint
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
-from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.db.base import Base, Row, table_of
 from crm_graph.executor.fields import BEYOND, BatchFunction
+from crm_graph.kernel import naming
 from crm_graph.permissions.policy import MaskDecrypted, Policy
 from crm_graph.vault.columns import Encrypted, mark_of
 
@@ -266,6 +266,8 @@ class Record:
     """What a payload calls it: `line`."""
     columns: dict[str, RecordColumn] = field(default_factory=dict)
     edges: dict[str, RecordEdge] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    """The fields of which no two records have the same value, by name, with their columns."""
 
     def __repr__(self) -> str:
         return f"Record({self.name})"
@@ -284,18 +286,17 @@ class Record:
     @property
     def words(self) -> str:
         """The type's name in words: `order line`."""
-        return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in self.name).strip()
-
-    @property
-    def plural(self) -> str:
-        """Many of it, in words: `order lines`."""
-        words = self.words
-        return f"{words[:-1]}ies" if words.endswith("y") and words[-2] not in "aeiou" else f"{words}s"
+        return naming.words(self.name)
 
     @property
     def one(self) -> str:
         """One of it, in words: `an order line`."""
-        return f"{'an' if self.words[0] in 'aeiou' else 'a'} {self.words}"
+        return naming.one(self.name)
+
+    @property
+    def plural(self) -> str:
+        """Many of it, in words: `order lines`."""
+        return naming.plural(self.name)
 
     def specs(self) -> Mapping[str, tuple[StrawberryField, Spec]]:
         """Return the fields that say how they load, by GraphQL name."""
@@ -319,11 +320,14 @@ class Record:
 
     def add_columns(self) -> None:
         """Note the columns behind the fields. Called when the type is complete, extensions included."""
+        self.keys = {}
         self.columns = {"id": RecordColumn("id", "id", "id")}
         for name, (each, spec) in self.specs().items():
             match spec:
                 case ColumnSpec(of):
                     self._add(name, of or each.python_name, name)
+                    if self._is_unique(of or each.python_name):
+                        self.keys[name] = of or each.python_name
                 case MoneySpec(amount, currency):
                     self._add(name, amount, name)
                     shared = self.table.c[amount].nullable and self._amounts_in(currency) > 1
@@ -336,6 +340,13 @@ class Record:
     def keeps_currency(self, currency: str) -> bool:
         """Return whether a currency column holds one without an amount, or with another amount than one."""
         return not self.table.c[currency].nullable or self._amounts_in(currency) > 1
+
+    def _is_unique(self, column: str) -> bool:
+        """Return whether no two records of a workspace have the same value in a column."""
+        return any(
+            isinstance(each, UniqueConstraint) and [of.name for of in each.columns] == ["workspace_id", column]
+            for each in self.table.constraints
+        )
 
     def _amounts_in(self, currency: str) -> int:
         """Return how many amounts share a currency column."""
@@ -352,7 +363,7 @@ class Record:
 
 def graphql_name(of: StrawberryField) -> str:
     """Return the GraphQL name of a field."""
-    return of.graphql_name or to_camel_case(of.python_name)
+    return of.graphql_name or naming.camel(of.python_name)
 
 
 def own_name(of: Record) -> str:

@@ -19,7 +19,7 @@ from graphql import GraphQLError, GraphQLID, GraphQLString
 from strawberry.types.scalar import ScalarDefinition
 
 from crm_graph.kernel.instants import EXAMPLE, NoInstant, parse_instant
-from crm_graph.kernel.money import AMOUNT_DIGITS, AMOUNT_SCALE, CURRENCY
+from crm_graph.kernel.money import AMOUNT_DIGITS, AMOUNT_SCALE, CURRENCY, MAX_AMOUNT
 
 JSON = NewType("JSON", object)
 Currency = NewType("Currency", str)
@@ -106,7 +106,7 @@ def parse_decimal(value: Any) -> Decimal:
         parsed = Decimal(text)
     except InvalidOperation:  # pragma: no cover - the pattern admits only numbers
         raise GraphQLError(f"Decimal is not a number: {_shown(value)}.") from None
-    if abs(parsed) >= Decimal(10) ** (AMOUNT_DIGITS - AMOUNT_SCALE):
+    if abs(parsed) >= MAX_AMOUNT:
         raise GraphQLError(f"Decimal is out of range: {_shown(value)}.")
     return parsed
 

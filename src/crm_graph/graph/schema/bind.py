@@ -10,7 +10,17 @@ from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, get_
 from crm_graph.executor.fields import Batch, Column, Computed, Edge, FieldKind, Nested, Resolver, Same
 from crm_graph.executor.rows import value_or_raise
 from crm_graph.graph.reading.aggregates import Aggregate, aggregate_fields, derive_kinds
-from crm_graph.graph.reading.pages import CURSOR, END, HAS_NEXT, HAS_PREVIOUS, ROWS, START, TOTAL, Page, PageLimits
+from crm_graph.graph.reading.page_requests import (
+    CURSOR,
+    END,
+    HAS_NEXT,
+    HAS_PREVIOUS,
+    ROWS,
+    START,
+    TOTAL,
+    PageLimits,
+)
+from crm_graph.graph.reading.pages import Page
 from crm_graph.graph.reading.sources import AnyOf, ById, Nodes, ToOne
 from crm_graph.graph.records.record import (
     BatchSpec,

@@ -14,9 +14,11 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
+from crm_graph.events.effects import DomainEvent, Effects
 from crm_graph.graph.idempotency.asked import IDEMPOTENT, KEYLESS
-from crm_graph.graph.reading.pages import PageLimits
+from crm_graph.graph.reading.page_requests import PageLimits
 from crm_graph.graph.reading.sizes import guard_sizes, tell_sizes
+from crm_graph.graph.records.belonging import paths_to
 from crm_graph.graph.records.record import Extension, RootSpec, WatchSpec, apply_extension, record_of, spec_of
 from crm_graph.graph.records.registry import Registry
 from crm_graph.graph.records.scalars import SCALARS, tighten_builtin_scalars
@@ -29,10 +31,10 @@ from crm_graph.graph.schema.derive import (
     watch_arguments,
 )
 from crm_graph.graph.writes import bind_writes
+from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.permissions.definitions import Vocabulary
 from crm_graph.permissions.policy import Policy
 
-EventTypes = Mapping[str, Sequence[type]]
 _QUERY = (
     "What can be asked. An argument that is null is an absent one, everywhere. Within a filter null is refused, since a"
     " condition that was dropped would match too much: `isNull` asks for what has no value."
@@ -56,7 +58,7 @@ class Slice:
     mutations: Sequence[type] = ()
     subscriptions: Sequence[type] = ()
     extensions: Sequence[Extension] = ()
-    events: Sequence[type] = ()
+    events: Sequence[type[DomainEvent]] = ()
     policies: Sequence[Policy] = ()
     """The policies of types that are no records."""
     public: Sequence[str] = ()
@@ -78,6 +80,11 @@ class BuiltSchema:
     vocabulary: Vocabulary
     slices: tuple[Slice, ...] = field(default_factory=tuple)
 
+    def compiler(self) -> AccessCompiler:
+        """Return what compiles the access of viewers to this schema. Whoever acts as a member has it from here, so that
+        every door opens on the same."""
+        return AccessCompiler(self.policies, self.vocabulary.inherent)
+
     @property
     def public(self) -> frozenset[str]:
         """The root fields that need no credential."""
@@ -90,7 +97,8 @@ class BuiltSchema:
 
 
 def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> BuiltSchema:
-    """Return the schema of these slices. Raises ValueError when two of them declare the same field."""
+    """Return the schema of these slices. Raises ValueError when two of them declare the same field, or events of
+    one name."""
     tighten_builtin_scalars()
     slices = tuple(slices)
     limits = limits or PageLimits()
@@ -98,6 +106,7 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
         apply_extension(extension)
     registry = Registry.of(record_of(cls) for each in slices for cls in each.records)
     registry.filter_limits = limits.filters
+    registry.effects = Effects(event for each in slices for event in each.events)
     derive(registry)
     query = _root("Query", _QUERY, (cls for each in slices for cls in each.queries))
     _add_root_arguments(query, registry)
@@ -108,6 +117,9 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
         spec = spec_of(each)
         assert isinstance(spec, WatchSpec), f"Subscription.{each.python_name} does not say what it watches"
         each.arguments = watch_arguments(spec)
+        if spec.timeline:
+            belonging = ", ".join(f"`{name}`" for name in paths_to(record_of(spec.record), registry))
+            each.description = f"{each.description} Of these types: {belonging}."
     schema = strawberry.Schema(
         query=query,
         mutation=mutation,

@@ -35,7 +35,8 @@ from graphql import (
 
 from crm_graph.executor.fields import Batch, Column, Edge, Nested, Resolver
 from crm_graph.graph.reading.aggregates import Aggregate
-from crm_graph.graph.reading.pages import TOTAL, Page
+from crm_graph.graph.reading.page_requests import TOTAL
+from crm_graph.graph.reading.pages import Page
 from crm_graph.graph.reading.sizes import size_out
 from crm_graph.graph.reading.sources import AnyOf, Nodes
 from crm_graph.graph.records.record import Record

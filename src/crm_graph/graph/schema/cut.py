@@ -176,26 +176,27 @@ class _Cut:
         found: Mapping[str, GraphQLField] = self._schema.core.mutation_type.fields
         return found
 
-    def _verb_of(self, mutation: GraphQLField) -> tuple[str, str] | None:
-        """Return the type and the verb that a mutation says it is; None for one that asks for no right to a type."""
-        does: Does = mutation.extensions[DEFINITION].metadata.get(DOES_KEY, Does(None))
-        return None if does.policy is None else (does.policy.type, does.verb)
+    def _verbs_of(self, mutation: GraphQLField) -> tuple[str, tuple[str, ...]] | None:
+        """Return the type and the verbs that a mutation says it is; None for one that asks for no right to a type."""
+        does: Does = mutation.extensions[DEFINITION].metadata[DOES_KEY]
+        return None if does.policy is None else (does.policy.type, does.verbs)
 
     def _may_mutate(self, name: str) -> bool:
-        """Return whether the verb of a mutation is granted on any row of its type."""
-        found = self._verb_of(self._mutations()[name])
-        return found is None or self._access.of(found[0]).allows(found[1])
+        """Return whether a verb of a mutation is granted on any row of its type."""
+        found = self._verbs_of(self._mutations()[name])
+        return found is None or any(map(self._access.of(found[0]).allows, found[1]))
 
     def _frozen(self, mutation: GraphQLField) -> Iterable[str]:
         """Yield the fields of a mutation's input that are fields of its record which may be written on no row."""
-        found = self._verb_of(mutation)
+        found = self._verbs_of(mutation)
         record = None if found is None else self._schema.registry.records.get(found[0])
         if found is None or record is None:
             return
         fields = {each.field for each in record.columns.values()} - {"id"}
         for key in _input_of(mutation).fields:
             field = key if key in fields else key.removesuffix("Id")
-            if field in fields and not self._access.of(record.name).may_write(field, found[1]):
+            may_write = self._access.of(record.name).may_write
+            if field in fields and not any(may_write(field, verb) for verb in found[1]):
                 yield key
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crm_graph.events.effects import Changes, Creates, Removes
 
 
-@dataclass(frozen=True, slots=True)
-class ProductCreated:
+class ProductCreated(Creates):
     """A product was added to the catalogue."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProductUpdated:
+class ProductUpdated(Changes):
     """A product's data or price changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProductDeleted:
+class ProductDeleted(Removes):
     """A product was removed."""
 
 

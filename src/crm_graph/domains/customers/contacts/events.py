@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crm_graph.events.effects import Changes, Creates, Removes
 
 
-@dataclass(frozen=True, slots=True)
-class ContactCreated:
+class ContactCreated(Creates):
     """A contact was added to a customer."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContactUpdated:
+class ContactUpdated(Changes):
     """A contact's data changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContactDeleted:
+class ContactDeleted(Removes):
     """A contact was removed."""
 
 

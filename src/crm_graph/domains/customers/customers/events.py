@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crm_graph.events.effects import Changes, Creates, Removes
 
 
-@dataclass(frozen=True, slots=True)
-class CustomerCreated:
+class CustomerCreated(Creates):
     """A customer was added."""
 
 
-@dataclass(frozen=True, slots=True)
-class CustomerUpdated:
+class CustomerUpdated(Changes):
     """A customer's data changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class CustomerLifecycleChanged:
+class CustomerLifecycleChanged(Changes):
     """A customer moved along its lifecycle."""
 
     before: str
     after: str
 
 
-@dataclass(frozen=True, slots=True)
-class CustomerDeleted:
+class CustomerDeleted(Removes):
     """A customer was removed."""
 
 
-@dataclass(frozen=True, slots=True)
-class AccountTeamMemberAdded:
+class AccountTeamMemberAdded(Creates):
     """A member looks after a customer together with its owner."""
 
     customer_id: str
     member_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class AccountTeamMemberRemoved:
+class AccountTeamMemberRemoved(Removes):
     """A member was taken off a customer's account team."""
 
     customer_id: str

@@ -155,9 +155,8 @@ class Subscriptions:
 
     timeline_changed: TimelineChange = timeline(
         Customer,
-        "Every change of a customer and of all that belongs to it: its contacts, deals, orders, tickets, campaign "
-        "memberships, and their parts (lines, replies), each where you may see it and may filter by its customer. In "
-        "the order of the log: none lost, none twice. Resume with `after`.",
+        "Every change of a customer and of all that belongs to it, each where you may see it and may filter by its "
+        "customer. In the order of the log: none lost, none twice. Resume with `after`.",
     )
 
     customer_changed: CustomerChange = watch(Customer, f"Every change of the customers {THAT_MATCH}")

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.db.statements import Statement
-from crm_graph.domains.identity.accounts.model import SessionKind, SignInMethod
+from crm_graph.domains.identity.accounts.enums import SessionKind, SignInMethod
 from crm_graph.domains.identity.accounts.session_rows import NewSession, Source, begin
 from crm_graph.domains.identity.accounts.spelling import BROWSER
 from crm_graph.identity.origin import Origin

@@ -8,10 +8,10 @@ from typing import Any
 
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.db.statements import Statement
+from crm_graph.domains.identity.accounts.enums import RevokedReason
 from crm_graph.domains.identity.accounts.events import PasswordChanged
 from crm_graph.domains.identity.accounts.journal import By, record
 from crm_graph.domains.identity.accounts.meter import Kind, count, of_member, take_back
-from crm_graph.domains.identity.accounts.model import RevokedReason
 from crm_graph.domains.identity.accounts.session_rows import hold_alone
 from crm_graph.domains.identity.accounts.sessions import revoke_all
 from crm_graph.identity.services import Services

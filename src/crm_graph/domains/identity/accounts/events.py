@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crm_graph.events.effects import Changes, Mentions
 
 
-@dataclass(frozen=True, slots=True)
-class SignedIn:
+class SignedIn(Mentions):
     """A member signed in: a session started. `kind` says what holds it: tokens, or a browser on our own pages."""
 
     session_id: str
@@ -14,39 +13,34 @@ class SignedIn:
     kind: str = "TOKENS"
 
 
-@dataclass(frozen=True, slots=True)
-class SessionRevoked:
+class SessionRevoked(Mentions):
     """A session was ended: its tokens stop working with the next request."""
 
     session_id: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SessionsRevoked:
+class SessionsRevoked(Mentions):
     """All sessions of a member were ended, or all but one."""
 
     sessions: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SignedOut:
+class SignedOut(Mentions):
     """A session was ended by its own refresh token."""
 
     session_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class RefreshTokenReused:
+class RefreshTokenReused(Mentions):
     """A refresh token was shown a second time, so somebody has a copy: its session was ended."""
 
     session_id: str
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class SignInFailed:
+class SignInFailed(Mentions):
     """Somebody could not sign in. `account` is a keyed hash of the address they gave, so that attempts at one account
     can be told from attempts at many; the entity is the member where there is one of that address."""
 
@@ -54,57 +48,47 @@ class SignInFailed:
     account: str
 
 
-@dataclass(frozen=True, slots=True)
-class PasswordChanged:
+class PasswordChanged(Changes):
     """A member changed their password, knowing the one before; or the operator set it."""
 
 
-@dataclass(frozen=True, slots=True)
-class PasswordResetRequested:
+class PasswordResetRequested(Mentions):
     """A link to set a new password was mailed to a member, at the wish of whoever knows the address."""
 
 
-@dataclass(frozen=True, slots=True)
-class PasswordReset:
+class PasswordReset(Changes):
     """A member set a new password with a mailed link; all their sessions were ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class SecondFactorEnabled:
+class SecondFactorEnabled(Changes):
     """A member confirmed a second factor: from now on a password alone does not let in."""
 
 
-@dataclass(frozen=True, slots=True)
-class SecondFactorDisabled:
+class SecondFactorDisabled(Changes):
     """A member gave up their second factor, or an administrator removed it."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryCodesRenewed:
+class RecoveryCodesRenewed(Changes):
     """A member had new recovery codes made; those before are void."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryCodeUsed:
+class RecoveryCodeUsed(Changes):
     """A member signed in with a recovery code in place of the second factor; so many are left."""
 
     left: int
 
 
-@dataclass(frozen=True, slots=True)
-class MemberInvited:
+class MemberInvited(Mentions):
     """A link to join was mailed to a new member, or given to whoever invited them."""
 
     mailed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class InvitationAccepted:
+class InvitationAccepted(Changes):
     """A member accepted their invitation and chose a password."""
 
 
-@dataclass(frozen=True, slots=True)
-class MailGivenUp:
+class MailGivenUp(Mentions):
     """A mail to a member could not be sent within a day, or was refused for good."""
 
     kind: str

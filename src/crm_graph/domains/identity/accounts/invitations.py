@@ -13,10 +13,10 @@ from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement
 from crm_graph.domains.identity.accounts import texts
 from crm_graph.domains.identity.accounts.credentials import read_credential
+from crm_graph.domains.identity.accounts.enums import LinkPurpose, SignInMethod
 from crm_graph.domains.identity.accounts.events import InvitationAccepted, MemberInvited
 from crm_graph.domains.identity.accounts.journal import By, record
 from crm_graph.domains.identity.accounts.links import Link, make_link
-from crm_graph.domains.identity.accounts.model import LinkPurpose, SignInMethod
 from crm_graph.domains.identity.accounts.outbox import enqueue_mail
 from crm_graph.domains.identity.accounts.resets import good_link, spend_link
 from crm_graph.domains.identity.accounts.sessions import TokenPair, start_session

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from crm_graph.db.session import Session
+from crm_graph.events.effects import DomainEvent
 from crm_graph.events.log import append
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.services import Services
-from crm_graph.work import DomainEvent
 
 ENTITY = "Account"
 """Not `Member`: who may watch members does not thereby watch when they come and go."""

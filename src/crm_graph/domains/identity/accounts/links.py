@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement
-from crm_graph.domains.identity.accounts.model import LinkPurpose
+from crm_graph.domains.identity.accounts.enums import LinkPurpose
 from crm_graph.identity.services import Services
 from crm_graph.kernel.ids import new_id
 

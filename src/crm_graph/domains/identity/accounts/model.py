@@ -3,53 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import Enum
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id, LongText, Paragraph, Row, indexed, refers
-
-
-class SignInMethod(Enum):
-    """How a member proved who they are."""
-
-    PASSWORD = "PASSWORD"  # noqa: S105 - no password
-    OIDC = "OIDC"
-    INVITATION = "INVITATION"
-    RESET = "RESET"
-    OAUTH = "OAUTH"
-    DEVICE = "DEVICE"
-    OPERATOR = "OPERATOR"
-    """Who runs the installation made it, on the command line."""
-
-
-class SessionKind(Enum):
-    """What a session is held by."""
-
-    TOKENS = "TOKENS"
-    """Access tokens, and mostly refresh tokens, of the API."""
-    BROWSER = "BROWSER"
-    """The cookie of the authorization server's own pages, which lets apps in without asking again."""
-
-
-class RevokedReason(Enum):
-    """Why a session ended before its time."""
-
-    SIGNED_OUT = "SIGNED_OUT"
-    BY_MEMBER = "BY_MEMBER"
-    BY_ADMINISTRATOR = "BY_ADMINISTRATOR"
-    REUSED = "REUSED"
-    PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 - no password
-    PASSWORD_RESET = "PASSWORD_RESET"  # noqa: S105 - no password
-    TOO_MANY = "TOO_MANY"
-    CLIENT = "CLIENT"
-    """The OAuth client, or what the member granted to it, was withdrawn."""
-    SECOND_FACTOR = "SECOND_FACTOR"
-    """A second factor was set or removed."""
-    SUSPENDED = "SUSPENDED"
-    PROVIDER = "PROVIDER"
-    """The provider of identities by which the member came is not trusted any more, or not for this member."""
+from crm_graph.domains.identity.accounts.enums import LinkPurpose, SessionKind, SignInMethod
 
 
 class MemberSession(Row):
@@ -90,13 +49,6 @@ class MemberSession(Row):
     revoked_reason: Mapped[str | None]
     generation: Mapped[int] = mapped_column(server_default="1")
     salt: Mapped[bytes] = mapped_column(LargeBinary)
-
-
-class LinkPurpose(Enum):
-    """What a mailed link is for."""
-
-    INVITATION = "INVITATION"
-    RESET = "RESET"
 
 
 class Credential(Base):

@@ -19,9 +19,9 @@ from crm_graph.domains.identity.accounts.credentials import (
     read_credential,
     replace_password,
 )
+from crm_graph.domains.identity.accounts.enums import RevokedReason
 from crm_graph.domains.identity.accounts.journal import By
 from crm_graph.domains.identity.accounts.meter import Kind, count_and_check, of_member
-from crm_graph.domains.identity.accounts.model import RevokedReason
 from crm_graph.domains.identity.accounts.session_rows import hold_alone
 from crm_graph.domains.identity.accounts.sessions import revoke_all, revoke_session
 from crm_graph.domains.workspace.members.operations import member_to_act_on

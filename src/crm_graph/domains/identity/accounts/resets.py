@@ -15,6 +15,7 @@ from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement
 from crm_graph.domains.identity.accounts import texts
 from crm_graph.domains.identity.accounts.credentials import canonical_email, set_password
+from crm_graph.domains.identity.accounts.enums import LinkPurpose, RevokedReason
 from crm_graph.domains.identity.accounts.events import PasswordReset, PasswordResetRequested
 from crm_graph.domains.identity.accounts.journal import By, record
 from crm_graph.domains.identity.accounts.links import Link, find_link, make_link, parse, use_link
@@ -28,13 +29,12 @@ from crm_graph.domains.identity.accounts.meter import (
     of_member,
     tally,
 )
-from crm_graph.domains.identity.accounts.model import LinkPurpose, RevokedReason
 from crm_graph.domains.identity.accounts.outbox import RESET_REQUEST, enqueue, enqueue_mail
 from crm_graph.domains.identity.accounts.session_rows import hold_alone
 from crm_graph.domains.identity.accounts.sessions import revoke_all
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
-from crm_graph.identity.tokens import NOBODY
+from crm_graph.identity.viewer import NOBODY
 from crm_graph.kernel.errors import Refused
 
 log = logging.getLogger(__name__)

@@ -8,16 +8,20 @@ from datetime import timedelta
 
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement
+from crm_graph.domains.identity.accounts.enums import RevokedReason, SessionKind, SignInMethod
 from crm_graph.domains.identity.accounts.events import SignedIn
 from crm_graph.domains.identity.accounts.journal import By, record
-from crm_graph.domains.identity.accounts.model import MemberSession, RevokedReason, SessionKind, SignInMethod
 from crm_graph.domains.identity.accounts.spelling import SALT_BYTES
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import Unauthenticated
 from crm_graph.kernel.ids import new_id
 
-_COLUMNS = tuple(column.name for column in MemberSession.__table__.columns)
+_COLUMNS = (
+    *("workspace_id", "id", "member_id", "kind", "client_id", "signed_in_id", "identity_id", "scope", "method"),
+    *("last_used_at", "expires_at", "address", "user_agent", "revoked_at", "revoked_reason", "generation", "salt"),
+    *("version", "created_at", "updated_at"),
+)
 _INSERT = Statement(
     f"INSERT INTO member_session ({', '.join(_COLUMNS)})"  # noqa: S608 - constants
     f" VALUES ({', '.join(f'${number}' for number, _ in enumerate(_COLUMNS, 1))})",

@@ -20,9 +20,9 @@ from datetime import datetime, timedelta
 from crm_graph.db.session import ReadSession, Record, Session
 from crm_graph.db.statements import Statement
 from crm_graph.domains.identity.accounts import session_rows
+from crm_graph.domains.identity.accounts.enums import RevokedReason, SessionKind, SignInMethod
 from crm_graph.domains.identity.accounts.events import RefreshTokenReused, SessionRevoked, SessionsRevoked, SignedOut
 from crm_graph.domains.identity.accounts.journal import SYSTEM, By, record
-from crm_graph.domains.identity.accounts.model import RevokedReason, SessionKind, SignInMethod
 from crm_graph.domains.identity.accounts.session_rows import UNBOUND, NewSession, Source, begin
 from crm_graph.domains.identity.accounts.spelling import REFRESH_TOKEN
 from crm_graph.identity.origin import Origin

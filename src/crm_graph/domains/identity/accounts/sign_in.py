@@ -24,6 +24,7 @@ from typing import TypeAlias
 from crm_graph.db.session import Record
 from crm_graph.db.statements import Statement
 from crm_graph.domains.identity.accounts.credentials import canonical_email, note_email, rehash
+from crm_graph.domains.identity.accounts.enums import SignInMethod
 from crm_graph.domains.identity.accounts.events import SignInFailed
 from crm_graph.domains.identity.accounts.journal import By, record
 from crm_graph.domains.identity.accounts.meter import (
@@ -37,13 +38,12 @@ from crm_graph.domains.identity.accounts.meter import (
     of_nobody,
     take_back,
 )
-from crm_graph.domains.identity.accounts.model import SignInMethod
 from crm_graph.domains.identity.accounts.second_factor import check_code
 from crm_graph.domains.identity.accounts.session_rows import Source
 from crm_graph.domains.identity.accounts.sessions import TokenPair, start_session
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
-from crm_graph.identity.tokens import NOBODY
+from crm_graph.identity.viewer import NOBODY
 from crm_graph.kernel.errors import CrmError, RateLimited, Unauthenticated
 
 FAILED = (

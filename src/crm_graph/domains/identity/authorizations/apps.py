@@ -8,10 +8,10 @@ from datetime import datetime
 from crm_graph.db.session import ReadSession, Record, Session
 from crm_graph.db.statements import Statement
 from crm_graph.domains.identity.accounts.journal import By
+from crm_graph.domains.identity.clients.enums import ClientKind
 from crm_graph.domains.identity.clients.events import ApiClientCreated
-from crm_graph.domains.identity.clients.model import ClientKind
 from crm_graph.events.log import append
-from crm_graph.identity.tokens import NOBODY
+from crm_graph.identity.viewer import NOBODY
 from crm_graph.kernel.ids import new_id
 
 COMMAND_LINE = "crm-graph-cli"

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.db.statements import Statement
 from crm_graph.domains.identity.accounts.browsers import use_browser
+from crm_graph.domains.identity.accounts.enums import RevokedReason
 from crm_graph.domains.identity.accounts.journal import By, record
-from crm_graph.domains.identity.accounts.model import RevokedReason
 from crm_graph.domains.identity.accounts.sessions import revoke_session
 from crm_graph.domains.identity.authorizations.events import AuthorizationCodeReused
 from crm_graph.identity.origin import Origin

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.db.statements import Statement
+from crm_graph.domains.identity.accounts.enums import RevokedReason
 from crm_graph.domains.identity.accounts.journal import By, record
-from crm_graph.domains.identity.accounts.model import RevokedReason
 from crm_graph.domains.identity.accounts.session_rows import hold_alone
 from crm_graph.domains.identity.authorizations.events import AppAuthorized, AppRevoked
 from crm_graph.identity.origin import Origin

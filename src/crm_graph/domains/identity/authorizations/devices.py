@@ -18,7 +18,7 @@ from crm_graph.domains.identity.authorizations.codes import hash_code
 from crm_graph.domains.identity.authorizations.events import DeviceAnswered
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
-from crm_graph.identity.tokens import NOBODY
+from crm_graph.identity.viewer import NOBODY
 from crm_graph.kernel.errors import Unauthenticated
 from crm_graph.kernel.ids import new_id
 

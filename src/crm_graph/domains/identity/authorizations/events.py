@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crm_graph.events.effects import Mentions
 
 
-@dataclass(frozen=True, slots=True)
-class AppAuthorized:
+class AppAuthorized(Mentions):
     """A member let an app act for them; `scope` are the scopes, separated by spaces."""
 
     app_id: str
     scope: str
 
 
-@dataclass(frozen=True, slots=True)
-class AppRevoked:
+class AppRevoked(Mentions):
     """A member takes back what they let an app do; so many of its sessions were ended."""
 
     app_id: str
     sessions: int
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorizationCodeReused:
+class AuthorizationCodeReused(Mentions):
     """An authorization code was shown a second time, so somebody has a copy: the session made from it was ended."""
 
     app_id: str
     session_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceAnswered:
+class DeviceAnswered(Mentions):
     """A member answered a device that asks to act for them."""
 
     app_id: str

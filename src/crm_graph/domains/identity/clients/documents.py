@@ -7,7 +7,7 @@ documents come before those of the whole workspace. The API answers from a cache
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,8 +16,9 @@ from sqlalchemy import delete, insert
 from crm_graph.db.base import table_of
 from crm_graph.db.session import ReadSession
 from crm_graph.db.statements import Statement
+from crm_graph.domains.identity.clients.enums import DocumentMode, OnError
 from crm_graph.domains.identity.clients.events import TrustedDocumentAdded, TrustedDocumentRemoved
-from crm_graph.domains.identity.clients.model import DocumentMode, OnError, TrustedDocument, TrustedDocumentAlias
+from crm_graph.domains.identity.clients.model import TrustedDocument, TrustedDocumentAlias
 from crm_graph.domains.identity.clients.policy import API_CLIENT, TRUSTED_DOCUMENT
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import workspace
@@ -32,9 +33,6 @@ _CLIENT = Statement(
     " WHERE workspace_id = $1 AND id = $2",
     ("workspace_id", "client_id"),
     {},
-)
-_CLIENTS = Statement(
-    "SELECT id, name, document_mode FROM api_client WHERE workspace_id = $1 ORDER BY name", ("workspace_id",), {}
 )
 _FIND = Statement(
     """
@@ -148,12 +146,6 @@ async def find_client(session: ReadSession, workspace_id: str, client_id: str) -
     mode, limits = DocumentMode(row["document_mode"]), (row["requests_per_minute"], row["cost_per_minute"])
     on_error = None if row["on_error"] is None else OnError(row["on_error"])
     return Client(row["name"], mode, row["member_id"], *limits, on_error)
-
-
-async def list_clients(session: ReadSession, workspace_id: str) -> Mapping[str, tuple[str, DocumentMode]]:
-    """Return the clients of a workspace by name: id and mode."""
-    rows = await session.fetch(_CLIENTS, {"workspace_id": workspace_id})
-    return {row["name"]: (row["id"], DocumentMode(row["document_mode"])) for row in rows}
 
 
 async def find_document(

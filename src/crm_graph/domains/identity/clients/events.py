@@ -2,52 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crm_graph.events.effects import Changes, Creates, Removes
 
 
-@dataclass(frozen=True, slots=True)
-class ApiClientCreated:
+class ApiClientCreated(Creates):
     """A client of the API was made known."""
 
 
-@dataclass(frozen=True, slots=True)
-class ApiClientUpdated:
+class ApiClientUpdated(Changes):
     """A client was renamed, or what it may do changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class ApiClientDeleted:
+class ApiClientDeleted(Removes):
     """A client was removed with its documents; the tokens that name it stop working."""
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKeyCreated:
+class ApiKeyCreated(Creates):
     """A key of a client was made; it was shown once, to whoever made it."""
 
     prefix: str
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKeyRotated:
+class ApiKeyRotated(Changes):
     """A key was followed by a new one, and goes on for the overlap only."""
 
     successor_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKeyRevoked:
+class ApiKeyRevoked(Changes):
     """A key was revoked: it stops working with the next request."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrustedDocumentAdded:
+class TrustedDocumentAdded(Creates):
     """A document was trusted, for one client or for all of the workspace."""
 
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class TrustedDocumentRemoved:
+class TrustedDocumentRemoved(Removes):
     """A document is trusted no more."""
 
     sha256: str

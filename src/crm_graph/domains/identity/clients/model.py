@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import Enum
 
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, false
 from sqlalchemy.orm import Mapped, mapped_column
@@ -11,29 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_graph.db.base import Base, Id, RoleNames, Row, indexed, refers, unique
 from crm_graph.db.rules import between
 from crm_graph.db.sizes import SizedList, SizedText
-
-
-class DocumentMode(Enum):
-    """What a client may run beside trusted documents."""
-
-    OPEN = "OPEN"
-    WARN = "WARN"
-    TRUSTED_ONLY = "TRUSTED_ONLY"
-
-
-class ClientKind(Enum):
-    """Whether a client can keep a secret (RFC 6749, section 2.1)."""
-
-    CONFIDENTIAL = "CONFIDENTIAL"
-    PUBLIC = "PUBLIC"
-
-
-class OnError(Enum):
-    """What an error does to the answers of a client that does not say it itself."""
-
-    NULL = "NULL"
-    PROPAGATE = "PROPAGATE"
-    HALT = "HALT"
+from crm_graph.domains.identity.clients.enums import ClientKind, DocumentMode
 
 
 class ApiClient(Row):

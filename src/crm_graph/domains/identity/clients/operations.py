@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import func, or_, select
 
 from crm_graph.db.base import table_of
+from crm_graph.domains.identity.clients.enums import ClientKind, DocumentMode
 from crm_graph.domains.identity.clients.events import (
     ApiClientCreated,
     ApiClientDeleted,
@@ -18,7 +19,7 @@ from crm_graph.domains.identity.clients.events import (
     ApiKeyRotated,
 )
 from crm_graph.domains.identity.clients.keys import make_key
-from crm_graph.domains.identity.clients.model import ApiClient, ApiKey, ClientKind, DocumentMode
+from crm_graph.domains.identity.clients.model import ApiClient, ApiKey
 from crm_graph.domains.identity.clients.policy import API_CLIENT, API_KEY
 from crm_graph.domains.identity.clients.redirects import check_redirect_uris
 from crm_graph.domains.workspace.members.model import Member, MemberKind, MemberStatus

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crm_graph.events.effects import Changes, Creates, Mentions, Removes
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityProviderCreated:
+class IdentityProviderCreated(Creates):
     """Members may sign in with a provider, or its tokens are accepted."""
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityProviderUpdated:
+class IdentityProviderUpdated(Changes):
     """A provider's configuration changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityProviderSecretChanged:
+class IdentityProviderSecretChanged(Changes):
     """The secret by which we are known at a provider was set, or removed. The log does not hold it."""
 
     removed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityProviderDeleted:
+class IdentityProviderDeleted(Removes):
     """A provider was removed with all links of members to it; sign-ins with it and its tokens stop working."""
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityLinked:
+class IdentityLinked(Creates):
     """A provider's account was linked to a member: who signs in there is this member here."""
 
     member_id: str
@@ -37,23 +32,20 @@ class IdentityLinked:
     member was made for it. ADMINISTRATOR: somebody who may said so."""
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityUnlinked:
+class IdentityUnlinked(Removes):
     """A provider's account is no member's any more."""
 
     member_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class MemberProvisioned:
+class MemberProvisioned(Mentions):
     """A member was made for a provider's account, with the roles of its rules."""
 
     provider_id: str
     roles: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MemberSignedInWithProvider:
+class MemberSignedInWithProvider(Mentions):
     """A member proved who they are at a provider."""
 
     provider_id: str

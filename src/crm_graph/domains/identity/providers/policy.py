@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from crm_graph.db.base import columns_of, table_of
+from crm_graph.db.base import HOUSEKEEPING, columns_of, table_of
 from crm_graph.domains.identity.providers.events import IdentityProviderUpdated
 from crm_graph.domains.identity.providers.model import IdentityProvider, MemberIdentity, ProviderSecret
 from crm_graph.permissions.policy import Policy
-from crm_graph.permissions.rights import HOUSEKEEPING, administrators_only
+from crm_graph.permissions.rights import administrators_only
 
 _RULE = administrators_only("Only administrators configure identity providers: who does can sign in as anybody.")
 """The attack: a provider of one's own that is trusted with the administrators' domain, a rule that gives `admin`, a

@@ -30,8 +30,9 @@ from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.errors import CrmError, Refused
 from crm_graph.kernel.ids import new_id
-from crm_graph.permissions.access import Access, compile_access
-from crm_graph.permissions.roles import ADMIN, built_in_roles
+from crm_graph.permissions.access import Access
+from crm_graph.permissions.compiler import administrator
+from crm_graph.permissions.roles import ADMIN
 from crm_graph.work import UPDATE, Work
 
 MAX_NAME_LENGTH = 200
@@ -229,7 +230,7 @@ def _name(claims: Mapping[str, Any], email: str) -> str:
 def _access() -> Access:
     global _compiled
     if _compiled is None:
-        _compiled = compile_access([built_in_roles(_POLICIES)[ADMIN]], _POLICIES)
+        _compiled = administrator(*_POLICIES)
     return _compiled
 
 

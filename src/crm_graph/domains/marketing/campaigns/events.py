@@ -2,62 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crm_graph.events.effects import Changes, Creates, Removes
 
 
-@dataclass(frozen=True, slots=True)
-class CampaignCreated:
+class CampaignCreated(Creates):
     """A campaign was planned."""
 
 
-@dataclass(frozen=True, slots=True)
-class CampaignUpdated:
+class CampaignUpdated(Changes):
     """A campaign's data changed, its status did not."""
 
 
-@dataclass(frozen=True, slots=True)
-class CampaignLaunched:
+class CampaignLaunched(Changes):
     """A planned campaign started."""
 
 
-@dataclass(frozen=True, slots=True)
-class CampaignPaused:
+class CampaignPaused(Changes):
     """An active campaign was put on hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class CampaignResumed:
+class CampaignResumed(Changes):
     """A paused campaign went on."""
 
 
-@dataclass(frozen=True, slots=True)
-class CampaignCompleted:
+class CampaignCompleted(Changes):
     """A campaign that had been launched came to its end."""
 
     before: str
 
 
-@dataclass(frozen=True, slots=True)
-class CampaignCancelled:
+class CampaignCancelled(Changes):
     """A campaign was called off."""
 
     before: str
 
 
-@dataclass(frozen=True, slots=True)
-class CampaignDeleted:
+class CampaignDeleted(Removes):
     """A campaign was removed with its members."""
 
 
-@dataclass(frozen=True, slots=True)
-class CampaignMemberAdded:
+class CampaignMemberAdded(Creates):
     """A customer or contact was added to the audience of a campaign."""
 
     campaign_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class CampaignMemberStatusChanged:
+class CampaignMemberStatusChanged(Changes):
     """A member of a campaign went a step further, or unsubscribed."""
 
     campaign_id: str
@@ -65,8 +55,7 @@ class CampaignMemberStatusChanged:
     after: str
 
 
-@dataclass(frozen=True, slots=True)
-class CampaignMemberRemoved:
+class CampaignMemberRemoved(Removes):
     """A customer or contact was taken out of the audience of a campaign."""
 
     campaign_id: str

@@ -2,87 +2,72 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crm_graph.events.effects import Changes, Creates, Removes
 
 
-@dataclass(frozen=True, slots=True)
-class OrderCreated:
+class OrderCreated(Creates):
     """An order was drafted, with the lines it came with."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderUpdated:
+class OrderUpdated(Changes):
     """An order's data changed, its status did not."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderSubmitted:
+class OrderSubmitted(Changes):
     """A draft was handed in for approval."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderApproved:
+class OrderApproved(Changes):
     """A submitted order was approved."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRejected:
+class OrderRejected(Changes):
     """A submitted order was turned down."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRevised:
+class OrderRevised(Changes):
     """A rejected order became a draft again."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderShipped:
+class OrderShipped(Changes):
     """An approved order left for the customer."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderDelivered:
+class OrderDelivered(Changes):
     """A shipped order reached the customer."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderClosed:
+class OrderClosed(Changes):
     """A delivered order was completed."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderCancelled:
+class OrderCancelled(Changes):
     """An order was called off before it was shipped."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class OrderDeleted:
+class OrderDeleted(Removes):
     """A draft or cancelled order was removed, with its lines and history."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderTotalsChanged:
+class OrderTotalsChanged(Changes):
     """An order's subtotal and total were added up again after a change of its lines."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderLineAdded:
+class OrderLineAdded(Creates):
     """A product was put on an order."""
 
     product_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class OrderLineUpdated:
+class OrderLineUpdated(Changes):
     """A line's quantity, price, discount or description changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderLineRemoved:
+class OrderLineRemoved(Removes):
     """A product was taken off an order."""
 
     product_id: str

@@ -25,11 +25,9 @@ from crm_graph.domains.orders.orders.events import (
     OrderTotalsChanged,
 )
 from crm_graph.kernel.errors import Refused
-from crm_graph.kernel.money import AMOUNT_DIGITS, AMOUNT_SCALE, round_amount
+from crm_graph.kernel.money import MAX_AMOUNT, round_amount
 
 HUNDRED = Decimal(100)
-AMOUNT_LIMIT = Decimal(10) ** (AMOUNT_DIGITS - AMOUNT_SCALE)
-"""The first amount that the columns cannot hold."""
 MAX_LINES = 500
 """Lines of one order: every change of one adds them all up, under the order's lock."""
 
@@ -182,8 +180,8 @@ class Order(Row):
         """Take subtotal and total from the totals of all lines. Raises Refused INVALID at `path` when they come to too
         much."""
         subtotal = sum(line_totals, Decimal(0))
-        if subtotal >= AMOUNT_LIMIT:
-            message = f"The lines of an order must come to less than {AMOUNT_LIMIT:f} in all."
+        if subtotal >= MAX_AMOUNT:
+            message = f"The lines of an order must come to less than {MAX_AMOUNT:f} in all."
             raise Refused("INVALID", message, (path,))
         self.subtotal = round_amount(subtotal)
         self._discount()

@@ -15,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-from crm_graph.db.lending import unit
+from crm_graph.db.connecting import unit
 from crm_graph.domains.platform.audit.chain import (
     ENTRY_FIELDS,
     EVENT_COLUMNS,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crm_graph.events.effects import Mentions
 
 
-@dataclass(frozen=True, slots=True)
-class SensitiveFieldsRead:
+class SensitiveFieldsRead(Mentions):
     """Fields were read whose grant asks for that to be written down: by a query, a mutation's payload, a subscription's
     event or an export. Written before the answer leaves."""
 
@@ -22,8 +21,7 @@ class SensitiveFieldsRead:
     """How many records' fields were read one by one; an aggregate reads them unnamed, and counts none."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordsExported:
+class RecordsExported(Mentions):
     """Records were written to a file, or some of them when it was interrupted."""
 
     entity: str

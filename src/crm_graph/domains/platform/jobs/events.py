@@ -2,51 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crm_graph.events.effects import Changes, Creates, Removes
 
 
-@dataclass(frozen=True, slots=True)
-class JobCreated:
+class JobCreated(Creates):
     """Work was queued."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobStarted:
+class JobStarted(Changes):
     """A worker took the job up, for the first time or again."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobProgressed:
+class JobProgressed(Changes):
     """The job came further; at most one a second."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobPostponed:
+class JobPostponed(Changes):
     """An attempt failed, or its worker stopped: the job waits for its next one."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobSucceeded:
+class JobSucceeded(Changes):
     """The job is done."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobFailed:
+class JobFailed(Changes):
     """The job is given up, and kept with its error."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobCancelled:
+class JobCancelled(Changes):
     """A member called the job off; one that runs ends at its next step."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobRequeued:
+class JobRequeued(Changes):
     """A job that failed or was called off is to be done again."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobDeleted:
+class JobDeleted(Removes):
     """A job that had ended was removed with what it stored, after its time."""
 
 

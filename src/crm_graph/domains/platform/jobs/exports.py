@@ -8,8 +8,7 @@ from typing import Any
 
 from asyncpg import Connection
 
-from crm_graph.db.lending import unit
-from crm_graph.db.pool import close, connect
+from crm_graph.db.connecting import close, connect, unit
 from crm_graph.db.session import ReadSession
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.domains.platform.audit.events import RecordsExported, SensitiveFieldsRead

@@ -26,13 +26,14 @@ from crm_graph.domains.platform.jobs.events import (
 from crm_graph.domains.platform.jobs.model import Job, JobStatus
 from crm_graph.domains.platform.jobs.operations import end
 from crm_graph.domains.platform.jobs.policy import JOB
+from crm_graph.events.effects import Changes
 from crm_graph.identity.services import Services
 from crm_graph.identity.viewer import Viewer
 from crm_graph.jobs.queue import Taken, put_back, settle
 from crm_graph.jobs.worker import Outcomes, Task
 from crm_graph.kernel.errors import CrmError, Refused, RequestError
 from crm_graph.permissions.access import Access
-from crm_graph.work import DomainEvent, Work
+from crm_graph.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +169,7 @@ class Runner:
     async def change(
         self,
         run: Run,
-        event: DomainEvent,
+        event: Changes,
         values: Mapping[str, Any],
         then: Callable[[Session, Job, Work], Awaitable[None]] | None = None,
     ) -> None:

@@ -2,60 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crm_graph.events.effects import Changes, Creates, Mentions, Removes
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookEndpointCreated:
+class WebhookEndpointCreated(Creates):
     """Events are told to an address from now on."""
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookEndpointUpdated:
+class WebhookEndpointUpdated(Changes):
     """An endpoint's address, events, selection, roles or state were changed by somebody."""
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookEndpointDeleted:
+class WebhookEndpointDeleted(Removes):
     """An endpoint was removed with all of its deliveries."""
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookSecretRotated:
+class WebhookSecretRotated(Changes):
     """An endpoint has a new signing secret. The log does not hold it."""
 
     overlap_hours: int
     """How long requests are signed with the old one too."""
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookEndpointPinged:
+class WebhookEndpointPinged(Mentions):
     """Somebody had a test request sent to an endpoint."""
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookEndpointReplayed:
+class WebhookEndpointReplayed(Changes):
     """An endpoint is told again what happened since a position of the log."""
 
     after: str
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookEndpointPaused:
+class WebhookEndpointPaused(Changes):
     """The deliverer paused an endpoint: its selection is not valid under its roles any more."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookEndpointDisabled:
+class WebhookEndpointDisabled(Changes):
     """The deliverer disabled an endpoint: it answered 410, or failed for as long as it is retried."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookRedeliveryRequested:
+class WebhookRedeliveryRequested(Changes):
     """Somebody asked for a request to be sent again."""
 
 

@@ -3,11 +3,11 @@ they hold themselves (`operations`)."""
 
 from __future__ import annotations
 
-from crm_graph.db.base import columns_of, table_of
+from crm_graph.db.base import HOUSEKEEPING, columns_of, table_of
 from crm_graph.domains.platform.webhooks.events import WebhookEndpointUpdated
 from crm_graph.domains.platform.webhooks.model import WebhookDelivery, WebhookEndpoint, WebhookSecret
 from crm_graph.permissions.policy import Policy, Writer
-from crm_graph.permissions.rights import HOUSEKEEPING, Image, refuse_beyond
+from crm_graph.permissions.rights import Image, refuse_beyond
 
 
 async def hold_roles(work: Writer, before: Image | None, after: Image | None) -> None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crm_graph.events.effects import Changes, Creates, Removes
 
 
-@dataclass(frozen=True, slots=True)
-class OpportunityCreated:
+class OpportunityCreated(Creates):
     """An opportunity was opened in a stage."""
 
     stage_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class OpportunityUpdated:
+class OpportunityUpdated(Changes):
     """An opportunity's data changed, its stage did not."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpportunityStageChanged:
+class OpportunityStageChanged(Changes):
     """An opportunity moved to another stage of its pipeline."""
 
     from_stage_id: str
@@ -26,8 +23,7 @@ class OpportunityStageChanged:
     seconds_in_stage: int
 
 
-@dataclass(frozen=True, slots=True)
-class OpportunityWon:
+class OpportunityWon(Changes):
     """An opportunity moved to a stage that means it was won."""
 
     from_stage_id: str
@@ -35,8 +31,7 @@ class OpportunityWon:
     seconds_in_stage: int
 
 
-@dataclass(frozen=True, slots=True)
-class OpportunityLost:
+class OpportunityLost(Changes):
     """An opportunity moved to a stage that means it was lost."""
 
     from_stage_id: str
@@ -45,8 +40,7 @@ class OpportunityLost:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class OpportunityReopened:
+class OpportunityReopened(Changes):
     """A won or lost opportunity was opened again."""
 
     from_stage_id: str
@@ -54,25 +48,21 @@ class OpportunityReopened:
     seconds_in_stage: int
 
 
-@dataclass(frozen=True, slots=True)
-class OpportunityDeleted:
+class OpportunityDeleted(Removes):
     """An opportunity was removed."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpportunityLineAdded:
+class OpportunityLineAdded(Creates):
     """A product was put on an opportunity."""
 
     product_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class OpportunityLineUpdated:
+class OpportunityLineUpdated(Changes):
     """A line's quantity or price changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpportunityLineRemoved:
+class OpportunityLineRemoved(Removes):
     """A product was taken off an opportunity."""
 
     product_id: str

@@ -198,7 +198,7 @@ IMPORTS = (
                 money={"currency": "amount"},
                 verbs={"stage": {"*": MOVE}},
             ),
-            refer("product", PRODUCT_TARGET, stored=False, policy=OPPORTUNITY_LINE),
+            refer("product", PRODUCT_TARGET, OPPORTUNITY_LINE),
         ),
         matches=(("external_id",),),
         unique=(("external_id",),),

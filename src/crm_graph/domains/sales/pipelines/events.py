@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crm_graph.events.effects import Changes, Creates, Removes
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineCreated:
+class PipelineCreated(Creates):
     """A pipeline was set up with its stages."""
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineUpdated:
+class PipelineUpdated(Changes):
     """A pipeline was renamed."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageCreated:
+class StageCreated(Creates):
     """A stage was added to a pipeline."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageUpdated:
+class StageUpdated(Changes):
     """A stage was renamed, moved, or given another probability."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageDeleted:
+class StageDeleted(Removes):
     """An empty stage was removed."""
 
 

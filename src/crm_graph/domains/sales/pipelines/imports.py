@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from crm_graph.domains.sales.pipelines.events import PipelineCreated, PipelineUpdated, StageCreated, StageUpdated
-from crm_graph.domains.sales.pipelines.model import REQUIRABLE, Pipeline, Stage, StageKind
+from crm_graph.domains.sales.pipelines.model import Pipeline, Stage
 from crm_graph.domains.sales.pipelines.policy import PIPELINE, STAGE
 from crm_graph.kernel.errors import Refused
-from crm_graph.transfer.spec import Draft, ImportSpec, Target, choice, integer, refer, string, texts
+from crm_graph.transfer.spec import Draft, ImportSpec, Target, columns_of
 from crm_graph.work import Work
 
 PIPELINE_TARGET = Target(Pipeline, PIPELINE, "pip", ("name",))
@@ -26,7 +26,7 @@ IMPORTS = (
         model=Pipeline,
         policy=PIPELINE,
         prefix="pip",
-        columns=(string("name", required=True),),
+        columns=columns_of(Pipeline, required=("name",)),
         matches=(("name",),),
         unique=(("name",),),
         created=lambda _: PipelineCreated(),
@@ -37,16 +37,9 @@ IMPORTS = (
         model=Stage,
         policy=STAGE,
         prefix="stg",
-        columns=(
-            refer("pipeline", PIPELINE_TARGET, required=True),
-            string("name", required=True),
-            integer("position", required=True),
-            choice("kind", StageKind, required=True),
-            integer("probability", required=True),
-            texts("required_fields", choices=REQUIRABLE, default=[]),
-        ),
+        columns=columns_of(Stage, PIPELINE_TARGET, required=("pipeline", "name", "position", "kind", "probability")),
         matches=(("pipeline", "name"),),
-        unique=(("pipeline_id", "name"),),
+        unique=(("pipeline_id", "name"), ("pipeline_id", "position")),
         created=lambda _: StageCreated(),
         updated=lambda _draft, _changes: StageUpdated(),
         complete=_complete,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Id, Row, refers, unique
-from crm_graph.db.rules import between, one_of
+from crm_graph.db.rules import between, one_of, some_of
 from crm_graph.db.sizes import SizedList
 
 
@@ -17,6 +18,14 @@ class StageKind(Enum):
     OPEN = "OPEN"
     WON = "WON"
     LOST = "LOST"
+
+
+REQUIRABLE = ("amount", "expectedClose", "customer", "lostReason", "nextStep")
+"""The fields of an opportunity that a stage can require."""
+
+
+LAST_PLACE = 9_999
+"""The highest position of a stage."""
 
 
 class Pipeline(Row):
@@ -35,9 +44,11 @@ class Stage(Row):
     __table_args__ = (
         refers("pipeline_id", "pipeline", on_delete="CASCADE"),
         unique("pipeline_id", "name"),
+        unique("pipeline_id", "position", swapped=True),
         one_of("kind", StageKind),
-        between("position", 0),
+        between("position", 0, LAST_PLACE),
         between("probability", 0, 100),
+        some_of("required_fields", REQUIRABLE),
     )
 
     pipeline_id: Mapped[Id]
@@ -45,7 +56,21 @@ class Stage(Row):
     position: Mapped[int]
     kind: Mapped[str]
     probability: Mapped[int]
-    required_fields: Mapped[list[str]] = mapped_column(SizedList(50, 100), server_default="{}")
+    required_fields: Mapped[list[str]] = mapped_column(SizedList(50, 100), default=[], server_default="{}")
+
+    def place(self, position: int, others: Sequence[Stage]) -> list[Stage]:
+        """Take a place among the other stages of the pipeline, and return those that give way: where another stage has
+        it, all from there to the place that is left move up by one; of a new stage, to the next place that is free."""
+        by_place = {each.position: each for each in others}
+        before: int | None = self.position
+        self.position = position
+        given_way = []
+        step = 1 if before is None or position < before else -1
+        while position != before and (stage := by_place.get(position)) is not None:
+            position += step
+            stage.position = position
+            given_way.append(stage)
+        return given_way
 
 
 DEFAULT_STAGES = (
@@ -57,6 +82,3 @@ DEFAULT_STAGES = (
     ("Closed lost", StageKind.LOST, 0, ("lostReason",)),
 )
 """The stages of a new pipeline: name, kind, probability in percent, required fields."""
-
-REQUIRABLE = ("amount", "expectedClose", "customer", "lostReason", "nextStep")
-"""The fields of an opportunity that a stage can require."""

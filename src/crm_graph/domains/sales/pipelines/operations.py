@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
+from sqlalchemy import bindparam, select
+
+from crm_graph.db.base import table_of
+from crm_graph.db.rows import load
+from crm_graph.db.statements import compile_statement
 from crm_graph.domains.sales.pipelines.events import (
     PipelineCreated,
     PipelineUpdated,
@@ -12,21 +17,27 @@ from crm_graph.domains.sales.pipelines.events import (
     StageDeleted,
     StageUpdated,
 )
-from crm_graph.domains.sales.pipelines.model import DEFAULT_STAGES, REQUIRABLE, Pipeline, Stage
+from crm_graph.domains.sales.pipelines.model import DEFAULT_STAGES, Pipeline, Stage
 from crm_graph.domains.sales.pipelines.policy import PIPELINE, STAGE
-from crm_graph.kernel.errors import Refused
-from crm_graph.work import CREATE, UPDATE, Work
+from crm_graph.permissions.policy import UUID, workspace
+from crm_graph.work import UPDATE, Sent, Work
+
+_TABLE = table_of(Stage)
+_STAGES = compile_statement(
+    select(_TABLE)
+    .where(_TABLE.c.workspace_id == workspace(), _TABLE.c.pipeline_id == bindparam("pipeline_id", type_=UUID))
+    .with_for_update()
+)
 
 
-async def create_pipeline(work: Work, id_: str | None, name: str) -> str:
+async def create_pipeline(work: Work, sent: Sent) -> str:
     """Set up a pipeline with the default stages; they are then changed one by one."""
-    work.may(PIPELINE, CREATE, ("name",))
-    pipeline: Pipeline = Pipeline.make(id=id_, name=name)
-    await work.create(pipeline, PIPELINE, PipelineCreated(), ("name",))
-    for position, (stage_name, kind, probability, required) in enumerate(DEFAULT_STAGES):
+    pipeline = await work.draft(Pipeline, PIPELINE, sent)
+    await work.create(pipeline, PIPELINE, PipelineCreated(), sent.fields)
+    for position, (name, kind, probability, required) in enumerate(DEFAULT_STAGES):
         stage: Stage = Stage.make(
             pipeline_id=pipeline.id,
-            name=stage_name,
+            name=name,
             position=position,
             kind=kind.value,
             probability=probability,
@@ -36,33 +47,39 @@ async def create_pipeline(work: Work, id_: str | None, name: str) -> str:
     return pipeline.id
 
 
-async def update_pipeline(work: Work, id_: str, name: str, if_version: int | None) -> str:
+async def update_pipeline(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
     """Rename a pipeline."""
-    pipeline = await work.get(Pipeline, PIPELINE, id_, UPDATE, if_version, given=("name",))
-    pipeline.name = name
+    pipeline = await work.revise(Pipeline, PIPELINE, id_, sent, if_version)
     await work.save(pipeline, PIPELINE, PipelineUpdated())
     return pipeline.id
 
 
-async def create_stage(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
-    """Add a stage to a pipeline."""
-    work.may(STAGE, UPDATE, given)
-    await work.get(Pipeline, PIPELINE, values["pipeline_id"], UPDATE, path="pipelineId")
-    stage: Stage = Stage.make(**{"required_fields": [], **values})
-    _check(stage)
-    await work.create(stage, STAGE, StageCreated(), given)
+async def create_stage(work: Work, sent: Sent) -> str:
+    """Add a stage to a pipeline; where another one has its place, that and those behind it give way."""
+    work.may(STAGE, UPDATE, sent.fields)
+    await work.in_turn(STAGE)
+    pipeline = await work.get(Pipeline, PIPELINE, sent.values["pipeline_id"], UPDATE, path="pipelineId")
+    stage = await work.draft(Stage, STAGE, sent.without("position"))
+    await _save_all(work, stage.place(sent.values["position"], await _stages(work, pipeline.id)))
+    await work.create(stage, STAGE, StageCreated(), sent.fields)
     return stage.id
 
 
-async def update_stage(
-    work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
-) -> str:
+async def update_stage(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
     """Change a stage's name, position, probability or required fields."""
-    stage = await work.get(Stage, STAGE, id_, UPDATE, if_version, given=given)
-    for name, value in values.items():
-        setattr(stage, name, value)
-    _check(stage)
+    await work.in_turn(STAGE)
+    stage = await work.revise(Stage, STAGE, id_, sent.without("position"), if_version)
     await work.save(stage, STAGE, StageUpdated())
+    if "position" in sent.values:
+        await _place(work, stage, sent.values["position"])
+    return stage.id
+
+
+async def move_stage(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
+    """Move a stage to another place of its pipeline; those between give way."""
+    await work.in_turn(STAGE)
+    stage = await work.get(Stage, STAGE, id_, UPDATE, if_version, given=sent.fields)
+    await _place(work, stage, sent.values["position"])
     return stage.id
 
 
@@ -72,10 +89,20 @@ async def delete_stage(work: Work, id_: str, if_version: int | None) -> None:
     await work.delete(stage, STAGE, StageDeleted())
 
 
-def _check(stage: Stage) -> None:
-    if not 0 <= stage.probability <= 100:
-        raise Refused("INVALID", "A probability is a percentage from 0 to 100.", ("probability",))
-    unknown = [name for name in stage.required_fields if name not in REQUIRABLE]
-    if unknown:
-        names = ", ".join(REQUIRABLE)
-        raise Refused("INVALID", f"A stage can require {names}; not {unknown[0]!r}.", ("requiredFields",))
+async def _place(work: Work, stage: Stage, position: int) -> None:
+    others = [each for each in await _stages(work, stage.pipeline_id) if each.id != stage.id]
+    await _save_all(work, [*stage.place(position, others), stage])
+
+
+async def _stages(work: Work, pipeline_id: str) -> list[Stage]:
+    """Return the stages of a locked pipeline, locked."""
+    rows = await work.session.fetch(_STAGES, {**work.viewer.binds, "pipeline_id": pipeline_id})
+    return [load(Stage, row) for row in rows]
+
+
+async def _save_all(work: Work, stages: Sequence[Stage]) -> None:
+    """Save stages in one statement: places are unique when all of it is done, and not before."""
+    saved = await work.together([partial(work.save, stage, STAGE, StageUpdated()) for stage in stages])
+    refused = next((outcome for outcome in saved if isinstance(outcome, BaseException)), None)
+    if refused is not None:
+        raise refused

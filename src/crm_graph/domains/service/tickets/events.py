@@ -2,70 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crm_graph.events.effects import Changes, Creates, Removes
 
 
-@dataclass(frozen=True, slots=True)
-class TicketCreated:
+class TicketCreated(Creates):
     """A ticket was opened under a number."""
 
     number: str
 
 
-@dataclass(frozen=True, slots=True)
-class TicketUpdated:
+class TicketUpdated(Changes):
     """A ticket's data changed, its status did not."""
 
 
-@dataclass(frozen=True, slots=True)
-class TicketAssigned:
+class TicketAssigned(Changes):
     """A ticket was given to a member; `before` is who had it until then."""
 
     before: str | None
     assignee_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class TicketHeld:
+class TicketHeld(Changes):
     """A ticket began to wait for the customer."""
 
 
-@dataclass(frozen=True, slots=True)
-class TicketResumed:
+class TicketResumed(Changes):
     """A ticket stopped waiting for the customer."""
 
 
-@dataclass(frozen=True, slots=True)
-class TicketAnswered:
+class TicketAnswered(Changes):
     """A ticket got its first public reply."""
 
 
-@dataclass(frozen=True, slots=True)
-class TicketResolved:
+class TicketResolved(Changes):
     """A ticket was resolved."""
 
     before: str
 
 
-@dataclass(frozen=True, slots=True)
-class TicketClosed:
+class TicketClosed(Changes):
     """A resolved ticket was put away."""
 
 
-@dataclass(frozen=True, slots=True)
-class TicketReopened:
+class TicketReopened(Changes):
     """A resolved or closed ticket was taken up again."""
 
     before: str
 
 
-@dataclass(frozen=True, slots=True)
-class TicketDeleted:
+class TicketDeleted(Removes):
     """A ticket was removed with its replies."""
 
 
-@dataclass(frozen=True, slots=True)
-class TicketReplyAdded:
+class TicketReplyAdded(Creates):
     """A reply, or a note that the customer does not see, was added to a ticket."""
 
     ticket_id: str

@@ -2,72 +2,61 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crm_graph.events.effects import Changes, Creates, Removes
 
 
-@dataclass(frozen=True, slots=True)
-class MemberCreated:
+class MemberCreated(Creates):
     """A member joined the workspace, with these roles."""
 
     roles: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MemberUpdated:
+class MemberUpdated(Changes):
     """A member's name, address or team changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class MemberRolesChanged:
+class MemberRolesChanged(Changes):
     """A member's roles changed."""
 
     before: tuple[str, ...]
     after: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MemberSuspended:
+class MemberSuspended(Changes):
     """A member may not sign in any more; their tokens stop working with the next request."""
 
 
-@dataclass(frozen=True, slots=True)
-class MemberReactivated:
+class MemberReactivated(Changes):
     """A suspended member may sign in again."""
 
 
-@dataclass(frozen=True, slots=True)
-class RoleCreated:
+class RoleCreated(Creates):
     """A role was defined, or a built-in one redefined."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class RoleUpdated:
+class RoleUpdated(Changes):
     """A role's grants or description changed."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class RoleDeleted:
+class RoleDeleted(Removes):
     """A role is gone, or a built-in one as it came again."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class TeamCreated:
+class TeamCreated(Creates):
     """A team was set up."""
 
 
-@dataclass(frozen=True, slots=True)
-class TeamUpdated:
+class TeamUpdated(Changes):
     """A team was renamed, moved in the tree, or given another manager."""
 
 
-@dataclass(frozen=True, slots=True)
-class TeamDeleted:
+class TeamDeleted(Removes):
     """A team was dissolved."""
 
 

@@ -20,7 +20,7 @@ from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
 from crm_graph.identity import endings
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
-from crm_graph.transfer.spec import Changes, Draft, ImportSpec, Part, Target, choice, refer, string, texts
+from crm_graph.transfer.spec import Changes, Draft, ImportSpec, Part, Target, columns_of, texts
 from crm_graph.work import DomainEvent, Work
 
 MEMBER_TARGET = Target(Member, MEMBER, "mem", ("external_id", "email", "name"))
@@ -93,7 +93,7 @@ IMPORTS = (
         model=Team,
         policy=TEAM,
         prefix="tea",
-        columns=(string("name", required=True), refer("parent", TEAM_TARGET), refer("manager", MEMBER_TARGET)),
+        columns=columns_of(Team, TEAM_TARGET, MEMBER_TARGET, required=("name",)),
         matches=(("name",),),
         unique=(("name",),),
         created=lambda _: TeamCreated(),
@@ -105,18 +105,14 @@ IMPORTS = (
         policy=MEMBER,
         prefix="mem",
         columns=(
-            string("name", required=True),
-            string("email", required=True),
-            choice(
-                "status",
-                MemberStatus,
-                default=MemberStatus.ACTIVE.value,
-                verbs={"SUSPENDED": "suspend", "ACTIVE": "reactivate"},
+            *columns_of(
+                Member,
+                *(TEAM_TARGET, MEMBER_TARGET),
+                required=("name", "email"),
+                verbs={"status": {"SUSPENDED": "suspend", "ACTIVE": "reactivate"}},
+                but=("kind", "not_before"),
             ),
-            texts("roles", stored=False, choices=BUILT_IN),
-            refer("team", TEAM_TARGET),
-            refer("manager", MEMBER_TARGET),
-            string("external_id"),
+            texts("roles", choices=BUILT_IN),
         ),
         matches=(("external_id",), ("email",)),
         unique=(("external_id",), ("email",)),

@@ -51,8 +51,8 @@ class Member(Row):
 
     name: Mapped[str]
     email: Mapped[Email]
-    kind: Mapped[str] = mapped_column(server_default=MemberKind.PERSON.value)
-    status: Mapped[str] = mapped_column(server_default="ACTIVE")
+    kind: Mapped[str] = mapped_column(default=MemberKind.PERSON.value, server_default=MemberKind.PERSON.value)
+    status: Mapped[str] = mapped_column(default=MemberStatus.ACTIVE.value, server_default="ACTIVE")
     team_id: Mapped[Id | None]
     manager_id: Mapped[Id | None]
     external_id: Mapped[str | None]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crm_graph.events.effects import Creates
 
 
-@dataclass(frozen=True, slots=True)
-class WorkspaceCreated:
+class WorkspaceCreated(Creates):
     """A workspace was set up."""
 
 

@@ -7,6 +7,7 @@ from zoneinfo import available_timezones
 
 from crm_graph.db.session import ReadSession, Record
 from crm_graph.db.statements import Statement
+from crm_graph.domains.workspace.workspaces.directory import FIND
 from crm_graph.domains.workspace.workspaces.events import WorkspaceCreated
 from crm_graph.domains.workspace.workspaces.model import Workspace
 from crm_graph.domains.workspace.workspaces.policy import WORKSPACE
@@ -16,10 +17,6 @@ from crm_graph.referring import Copied, Withheld
 from crm_graph.work import READ, Work
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
-FIND = Statement("SELECT id, name, slug FROM workspace WHERE slug = $1", ("slug",), {})
-LIST = Statement("SELECT id, name, slug FROM workspace ORDER BY created_at, id", (), {})
-
-
 _CURRENCY = Statement("SELECT base_currency FROM workspace WHERE workspace_id = $1", ("workspace_id",), {})
 
 

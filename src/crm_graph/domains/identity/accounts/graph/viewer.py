@@ -6,7 +6,7 @@ from datetime import datetime
 
 import strawberry
 
-from crm_graph.domains.identity.accounts import model, operations
+from crm_graph.domains.identity.accounts import enums, operations
 from crm_graph.domains.identity.accounts.graph.asking import me
 from crm_graph.graph.context import Info
 from crm_graph.graph.records.enums import describe
@@ -15,7 +15,7 @@ from crm_graph.kernel.ids import encode_id
 SESSION_PREFIX = "ses"
 
 describe(
-    model.SignInMethod,
+    enums.SignInMethod,
     "How a member proved who they are.",
     {
         "PASSWORD": "With e-mail address and password, and a code where they have a second factor.",
@@ -28,7 +28,7 @@ describe(
     },
 )
 describe(
-    model.SessionKind,
+    enums.SessionKind,
     "What a session is held by.",
     {
         "TOKENS": "A program that has tokens of the API.",
@@ -45,8 +45,8 @@ class SignedInSession:
     session_id: strawberry.ID = strawberry.field(
         description="The id of the session, for `revokeSession`. Not called `id`: a session is no node."
     )
-    kind: model.SessionKind = strawberry.field(description="What holds it.")
-    method: model.SignInMethod = strawberry.field(description="How you signed in.")
+    kind: enums.SessionKind = strawberry.field(description="What holds it.")
+    method: enums.SignInMethod = strawberry.field(description="How you signed in.")
     client_name: str | None = strawberry.field(description="The application that signed you in, where there is one.")
     address: str | None = strawberry.field(description="The address it was last used from.")
     user_agent: str | None = strawberry.field(description="The program it was last used with, as that calls itself.")
@@ -76,8 +76,8 @@ class ViewerAccount:
         return [
             SignedInSession(
                 session_id=strawberry.ID(encode_id(SESSION_PREFIX, row["id"])),
-                kind=model.SessionKind(row["kind"]),
-                method=model.SignInMethod(row["method"]),
+                kind=enums.SessionKind(row["kind"]),
+                method=enums.SignInMethod(row["method"]),
                 client_name=row["client_name"],
                 address=row["address"],
                 user_agent=row["user_agent"],

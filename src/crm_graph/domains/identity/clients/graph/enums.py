@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crm_graph.domains.identity.clients.model import ClientKind, DocumentMode, OnError
+from crm_graph.domains.identity.clients.enums import ClientKind, DocumentMode, OnError
 from crm_graph.graph.records.enums import describe
 
 describe(

@@ -1,0 +1,34 @@
+"""`crm-graph migrate`, and the first thing that `dev` does."""
+
+from __future__ import annotations
+
+from crm_graph.cli.opening import opened
+from crm_graph.cli.place import Place
+from crm_graph.db.revisions import HEAD, state
+from crm_graph.kernel.errors import OperatorError
+
+BASE = "base"
+
+
+async def migrate_place(place: Place, revision: str) -> tuple[str | None, str | None]:
+    """Bring the database of a place to a revision; returns at which it was, and is. Raises OperatorError."""
+    with place.database_url() as url:
+        async with opened(Place(None, url), check=False):
+            before = await state(url)
+        if not before.known:
+            raise OperatorError(
+                f"the database is at revision {before.current}, which this version does not know",
+                "run the version of crm-graph that made it, or a newer one",
+            )
+        await bring_to(url, revision)
+        return before.current, (await state(url)).current
+
+
+async def bring_to(url: str, revision: str = HEAD) -> None:
+    """Bring a database to a revision, `base` for none. Alembic, and with it SQLAlchemy, is imported where there is
+    something to do."""
+    if revision == HEAD and (await state(url)).up_to_date:
+        return
+    from crm_graph.db.migrate import downgrade, upgrade
+
+    await (downgrade(url, revision) if revision == BASE else upgrade(url, revision))

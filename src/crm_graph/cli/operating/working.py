@@ -1,0 +1,44 @@
+"""`crm-graph worker`: a process that does background work alone."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from contextlib import nullcontext
+
+from crm_graph.api.schema import make_schema
+from crm_graph.app import background_work, make_worker
+from crm_graph.cli.console import console
+from crm_graph.cli.installed import installation
+from crm_graph.cli.opening import opened
+from crm_graph.cli.operating.listening import listen
+from crm_graph.cli.operating.probes import answering
+from crm_graph.cli.place import Place, run, settings
+from crm_graph.identity.installation import make_services
+
+
+def work_at(place: Place, host: str, port: int | None) -> None:
+    """Do the background work of a place until it is told to stop, and answer probes on a port, if one is given. Raises
+    OperatorError."""
+    keepalive_s = settings().tcp_keepalive_seconds
+    with listen(host, port, keepalive_s) if port is not None else nullcontext() as listener:
+        run(_worker(place, listener))
+
+
+async def _worker(place: Place, listener: socket.socket | None) -> None:
+    with place.database_url() as url:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        options = settings()
+        async with opened(Place(None, url)) as database:
+            made = await installation(database)
+            schema, services = make_schema(), make_services(made, options, database)
+            async with (
+                background_work(made, options, schema, services, make_worker(schema, services)),
+                answering(database, listener),
+            ):
+                console.print("crm-graph worker runs; what one process does for all is elected")
+                await stop.wait()

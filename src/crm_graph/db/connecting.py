@@ -1,0 +1,132 @@
+"""Connecting to Postgres: what a connection has set, connections outside the pools, and what the operator is told of a
+database that cannot be reached."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from crm_graph.db.codecs import set_codecs
+from crm_graph.kernel.errors import OperatorError
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S = 10
+SESSION_TIMEOUT_S = 30
+"""How long a statement of a connection outside the pools may take: of background work, which has small ones only."""
+IDLE_IN_TRANSACTION_MS = 30_000
+CLEANUP_S = 0.8
+"""So long a connection has to become as good as before: to take a cancel request, and to roll back."""
+LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What says that a connection is gone, or that the server did not answer in time: TimeoutError is an OSError."""
+KEPT_ALIVE = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
+"""After a minute the server ends the session of a process that is unreachable, and so lets go of its locks."""
+NOT_A_POOLER = "name Postgres itself, and a pooler in transaction mode in DATABASE_POOL_URL"
+"""How to mend DATABASE_URL."""
+
+
+def server_settings(
+    timeout_ms: int, idle_in_transaction_ms: int, *, read_only: bool, pooler: bool = False
+) -> dict[str, str]:
+    """Return what a connection is to have set at the server, times in milliseconds."""
+    if pooler:  # what PgBouncer follows; it refuses all others, which the role is to have (`ALTER ROLE .. SET`)
+        return {"application_name": "crm-graph", "TimeZone": "UTC", "DateStyle": "ISO, YMD"}
+    return {
+        "application_name": "crm-graph",
+        "TimeZone": "UTC",
+        "DateStyle": "ISO, YMD",
+        "statement_timeout": str(timeout_ms),
+        "idle_in_transaction_session_timeout": str(idle_in_transaction_ms),
+        "default_transaction_read_only": "on" if read_only else "off",
+        "jit": "off",
+    }
+
+
+async def connect(url: str, timeout_s: float | None = SESSION_TIMEOUT_S) -> asyncpg.Connection[Any]:
+    """Return one connection with our codecs, outside the pools: for LISTEN, advisory locks and migrations. Each of its
+    statements may take `timeout_s`; None is for what has all the time it needs: imports and exports.
+
+    Raises OperatorError when the database does not answer.
+    """
+    settings = server_settings(0, IDLE_IN_TRANSACTION_MS, read_only=False) | KEPT_ALIVE
+    with explained(url):
+        connection: asyncpg.Connection[Any] = await asyncpg.connect(
+            url, timeout=CONNECT_TIMEOUT_S, command_timeout=timeout_s, server_settings=settings
+        )
+    await prepare(connection)
+    return connection
+
+
+async def prepare(connection: Any) -> None:
+    """Set the codecs of a new connection. One that does not answer is cut: closing it in order would wait for it."""
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await set_codecs(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+
+
+async def close(connection: asyncpg.Connection[Any]) -> None:
+    """Close a connection outside the pools in order, or cut it where the server does not answer."""
+    try:
+        await connection.close(timeout=CLEANUP_S)
+    except LOST:  # asyncpg has cut it
+        log.debug("a connection was cut")
+
+
+@asynccontextmanager
+async def unit(connection: asyncpg.Connection[Any], **options: Any) -> AsyncIterator[None]:
+    """Run a transaction on a connection outside the pools, whose owner closes it when anything but an error of the work
+    ends it. asyncpg's own would roll back behind a statement that was not answered, and wait for both."""
+    transaction = connection.transaction(**options)
+    await transaction.start()
+    try:
+        yield
+    except LOST:
+        raise
+    except Exception:
+        await transaction.rollback()
+        raise
+    await transaction.commit()
+
+
+class explained:  # noqa: N801 - reads as a statement
+    """Turns what asyncpg raises on connect into an OperatorError that says how to fix it."""
+
+    def __init__(self, url: str) -> None:
+        self.where = _without_password(url)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, asyncpg.ProtocolViolationError) and "startup parameter" in str(error):
+            raise OperatorError(f"{self.where} is a pooler: {error}", NOT_A_POOLER) from error
+        if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
+            raise OperatorError(f"{self.where}: {error}", "check user and password in DATABASE_URL") from error
+        if isinstance(error, asyncpg.InvalidCatalogNameError):
+            raise OperatorError(f"{self.where}: {error}", "create the database, or correct DATABASE_URL") from error
+        if isinstance(error, OSError | asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError):
+            reason = str(error) or type(error).__name__
+            raise OperatorError(
+                f"the database at {self.where} does not answer: {reason}",
+                "start it, correct DATABASE_URL, or unset DATABASE_URL to use the embedded Postgres",
+            ) from error
+        if isinstance(error, ValueError | asyncpg.ClientConfigurationError):
+            raise OperatorError(
+                f"DATABASE_URL is not a Postgres address: {error}",
+                "write it as postgresql://user:password@host:5432/database",
+            ) from error
+
+
+def _without_password(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "DATABASE_URL"
+    credentials, at, place = rest.rpartition("@")
+    return f"{scheme}://{credentials.partition(':')[0]}{at}{place}"

@@ -1,0 +1,59 @@
+"""What is asked of a connection: its fields, its arguments, checked, and the bounds of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from crm_graph.graph.reading.filters import Form
+from crm_graph.graph.reading.orders import OrderKey
+from crm_graph.graph.reading.sealed import Search
+from crm_graph.graph.records.filter_limits import FilterLimits
+
+ROWS, CURSOR, TOTAL = "rows", "$cursor", "totalCount"  # beside columns of rows, one of which may be called `cursor`
+HAS_NEXT, HAS_PREVIOUS, START, END = "hasNextPage", "hasPreviousPage", "startCursor", "endCursor"
+
+
+@dataclass(frozen=True, slots=True)
+class PageLimits:
+    """Bounds of one page."""
+
+    root_default: int = 50
+    nested_default: int = 10
+    maximum: int = 200
+    filters: FilterLimits = field(default_factory=FilterLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """The arguments of a connection, checked. Hashable parts make the statement's form; the rest is bound."""
+
+    form: Form
+    values: Mapping[str, Any]
+    searches: Mapping[str, Search]
+    """What is looked for in encrypted columns, whose values the keys of the workspace make."""
+    order: tuple[OrderKey, ...]
+    size: int
+    backward: bool
+    cursor: str | None
+    work: int
+    """How much of the operation's allowance for filters this takes."""
+
+    @property
+    def reading_order(self) -> tuple[OrderKey, ...]:
+        """The order in which rows are read: reversed when paging backward."""
+        return tuple(each.reversed() for each in self.order) if self.backward else self.order
+
+    @property
+    def cursor_argument(self) -> str:
+        """The argument that a cursor came in."""
+        return "before" if self.backward else "after"
+
+    def statement_form(self, null_at: NullAt) -> tuple[Any, ...]:
+        """Return what the SQL text depends on."""
+        return self.form, self.order, self.size, self.backward, null_at
+
+
+NullAt = tuple[bool, ...] | None
+"""Which sort values of the row that a page starts behind are null; None for the first page."""

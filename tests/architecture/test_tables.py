@@ -1,0 +1,20 @@
+"""Every table that a model declares is there for whoever imports the list of slices: the meter of storage, the keys."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import crm_graph
+
+PROGRAM = "import crm_graph.api.schema; from crm_graph.db.base import Base; print(*Base.metadata.tables)"
+
+
+def test_importing_the_list_of_slices_declares_every_table() -> None:
+    sources = Path(crm_graph.__file__).parent.rglob("*.py")
+    declared = [name for path in sources for name in re.findall(r'__tablename__ = "(\w+)"', path.read_text())]
+    known = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True)
+    assert len(declared) > 30
+    assert sorted(known.stdout.split()) == sorted(declared)

@@ -1,0 +1,87 @@
+"""Records named by what no two have, changed where they are there and made where they are not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.permissions.test_hidden_edges import ALL, somebody
+from tests.support.graph import Graph
+
+MANY = """mutation ($inputs: [UpsertCustomerInput!]!, $onError: OnRefusal! = REJECT_ALL) {
+  upsertCustomers(inputs: $inputs, onError: $onError) {
+    results { customer { id name externalId version parent { externalId } } errors { code field message } }
+    errors { code } } }"""
+ONE = """mutation ($input: UpsertCustomerInput!) { upsertCustomer(input: $input) {
+  customer { id name externalId version } errors { code field message } } }"""
+DEAL = """mutation ($input: CreateOpportunityInput!) { createOpportunity(input: $input) {
+  opportunity { customer { externalId } } errors { code field message } } }"""
+DELETE = """mutation ($inputs: [DeleteCustomerInput!]!) { deleteCustomers(inputs: $inputs) {
+  results { errors { code field } } } }"""
+
+
+async def upsert(graph: Graph, *inputs: dict[str, Any], **more: Any) -> Any:
+    return (await graph.data(MANY, {"inputs": inputs, **more}))["upsertCustomers"]
+
+
+async def test_the_same_batch_twice_makes_and_then_changes(graph: Graph) -> None:
+    inputs = [{"id": f"externalId:erp-{number}", "name": f"Upsert {number}"} for number in range(30)]
+    made = await upsert(graph, *inputs)
+    assert {each["customer"]["version"] for each in made["results"]} == {1}
+    assert [each["customer"]["externalId"] for each in made["results"]] == [f"erp-{number}" for number in range(30)]
+    again = await upsert(graph, *[{**each, "name": f"{each['name']} again"} for each in inputs])
+    assert [each["customer"]["id"] for each in again["results"]] == [each["customer"]["id"] for each in made["results"]]
+    assert {each["customer"]["version"] for each in again["results"]} == {2}
+    few = graph.statements
+    await upsert(graph, *[{**each, "name": f"{each['name']} more"} for each in inputs[:2]])
+    assert graph.statements <= few
+
+
+async def test_records_are_pointed_to_by_what_no_two_have(graph: Graph) -> None:
+    await upsert(graph, {"id": "externalId:mother", "name": "Mother"})
+    made = await upsert(graph, {"id": "externalId:child", "name": "Child", "parentId": "externalId:mother"})
+    assert made["results"][0]["customer"]["parent"] == {"externalId": "mother"}
+    deal = (await graph.data(DEAL, {"input": {"name": "Deal", "customerId": "externalId:mother"}}))["createOpportunity"]
+    assert deal["opportunity"] == {"customer": {"externalId": "mother"}}
+    deal = (await graph.data(DEAL, {"input": {"name": "Deal", "customerId": "externalId:none"}}))["createOpportunity"]
+    assert deal["errors"] == [{"code": "NOT_FOUND", "field": ["customerId"], "message": "There is no such customer."}]
+    gone = (await graph.data(DELETE, {"inputs": [{"id": "externalId:child"}]}))["deleteCustomers"]
+    assert gone["results"] == [{"errors": []}]
+
+
+async def test_a_new_record_needs_what_new_records_need(graph: Graph) -> None:
+    found = (await graph.data(ONE, {"input": {"id": "externalId:nameless", "city": "Köln"}}))["upsertCustomer"]
+    assert found["errors"] == [{"code": "REQUIRED", "field": ["name"], "message": "`name` must have a value."}]
+
+
+async def test_two_inputs_about_one_record(graph: Graph) -> None:
+    made = await upsert(graph, {"id": "externalId:one", "name": "One"})
+    id_ = made["results"][0]["customer"]["id"]
+    both = [{"id": "externalId:one", "name": "A"}, {"id": id_, "name": "B"}]
+    found = await upsert(graph, *both, onError="REJECT_FAILED")
+    assert [[each["code"] for each in result["errors"]] for result in found["results"]] == [[], ["INVALID"]]
+    new = [{"id": "externalId:two", "name": "A"}, {"id": "externalId:two", "name": "B"}]
+    found = await upsert(graph, *new, onError="REJECT_FAILED")
+    assert [[each["code"] for each in result["errors"]] for result in found["results"]] == [[], ["INVALID"]]
+
+
+async def test_another_name_than_that_in_the_id(graph: Graph) -> None:
+    input_ = {"id": "externalId:one", "externalId": "two", "name": "One"}
+    found = (await graph.data(ONE, {"input": input_}))["upsertCustomer"]
+    assert [(each["code"], each["field"]) for each in found["errors"]] == [("INVALID", ["externalId"])]
+
+
+@pytest.mark.parametrize("id_", ["", "externalId:", "name:Zebra", "nonsense", "opp_00", "industry:x"])
+async def test_what_names_nothing(graph: Graph, id_: str) -> None:
+    found = (await graph.data(ONE, {"input": {"id": id_, "name": "One"}}))["upsertCustomer"]
+    message = "`id` is not the id of a customer, nor `externalId:...`."
+    assert found["errors"] == [{"code": "NOT_FOUND", "field": ["id"], "message": message}]
+
+
+async def test_a_value_that_is_hidden_names_nothing(graph: Graph) -> None:
+    """Else whoever may not read it would learn which values there are."""
+    await upsert(graph, {"id": "externalId:secret", "name": "One"})
+    claims = await somebody(graph, {"Customer": {**ALL, "fields": {"externalId": ["NONE ALL"]}}})
+    data = await graph.data(ONE, {"input": {"id": "externalId:secret", "name": "Two"}}, claims=claims)
+    assert [(each["code"], each["field"]) for each in data["upsertCustomer"]["errors"]] == [("FORBIDDEN", ["id"])]

@@ -40,7 +40,7 @@ CLAIMS_ARE_MADE_IN = {
     "domains/identity/clients/keys.py": "API keys",
     "domains/identity/providers/bearer.py": "tokens of other issuers",
     "domains/platform/jobs/exports.py": "jobs, which act for who asked for them",
-    "api/engine.py": "a viewer who was just read",
+    "api/contexts.py": "a viewer who was just read",
     "cli/data/importing.py": "the operator, as a member",
 }
 

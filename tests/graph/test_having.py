@@ -102,7 +102,7 @@ def _sorted(groups: Sequence[Group]) -> list[str]:
 
 async def _scatter(graph: Graph, random: Random) -> None:
     """Write few different amounts, and none on many rows, so that groups have equal measures and null ones."""
-    amounts = [None, None, None, "0", "10.5", "10.5", "33.3333", "1000", "-7"]
+    amounts = [None, None, None, "0", "10.5", "10.5", "33.3333", "1000", "7"]
     for table, column in (("opportunity", "amount"), ("customer", "annual_revenue")):
         for row in await graph.rows(f"SELECT id FROM {table} ORDER BY id"):
             amount = random.choice(amounts)

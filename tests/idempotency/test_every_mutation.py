@@ -16,7 +16,7 @@ from crm_graph.graph.idempotency.values import form_of
 from crm_graph.graph.schema.build import BuiltSchema
 from tests.idempotency.test_kept import payloads
 from tests.permissions.fixtures import shared_world, world
-from tests.permissions.tables.actions import WRITES, input_of, many_of, mutation, mutation_of_many, prepare
+from tests.permissions.tables.actions import WRITES, input_of, many_of, mutation, mutation_of_many, prepare, upserts_of
 from tests.permissions.tables.table import Table, Write
 from tests.permissions.world import World
 
@@ -29,8 +29,8 @@ READING = {"event"}
 
 
 def test_every_mutation_is_here(schema: BuiltSchema) -> None:
-    of_many = many_of(schema.core).values()
-    assert {*payloads(schema)} == {write.name for _, write in WRITES} | ELSEWHERE | {*of_many}
+    derived = {*many_of(schema.core).values(), *upserts_of(schema.core).values()}
+    assert {*payloads(schema)} == {write.name for _, write in WRITES} | ELSEWHERE | derived
 
 
 @pytest.mark.parametrize("executor", ["planned", "reference"])
@@ -42,6 +42,12 @@ async def test_a_replay(world: World, table: Table, write: Write, executor: str)
         await prepare(world, table, write)
         input_ = input_of(world, table, write, table.place)
         await expect_once(world, write, write.name, mutation(world, write), {"input": input_})
+    upsert = upserts_of(world.graph.schema.core).get(write.name)
+    if upsert is not None:
+        async with world.undone():
+            await prepare(world, table, write)
+            input_ = input_of(world, table, write, table.place)
+            await expect_once(world, write, upsert, mutation(world, write, upsert), {"input": input_})
     many = many_of(world.graph.schema.core).get(write.name)
     if many is not None:
         await prepare(world, table, write)

@@ -49,7 +49,8 @@ async def test_the_header_is_the_key(graph: Graph, media: str) -> None:
     """Quoted or bare, it is the same one."""
     status, _, first = await post(graph, CREATE, [b'"8e03978e"'], {"v": NEW}, media)
     assert (status, first["data"]["createCustomer"]["errors"]) == (200, [])
-    assert await post(graph, CREATE, [b"8e03978e"], {"v": NEW}, media) == (status, _, first)
+    status, _, again = await post(graph, CREATE, [b"8e03978e"], {"v": NEW}, media)
+    assert (status, again) == (200, first)
     assert await graph.value("SELECT count(*) FROM customer WHERE name = 'New'") == 1
 
 

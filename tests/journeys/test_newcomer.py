@@ -239,7 +239,7 @@ def test_bad_commands_say_what_and_how(server: RunningServer, tmp_path: Path) ->
         (("dev", "--port", str(server.port), "--data", str(tmp_path / "new")), {}, 2, "choose another: `--port"),
         (("dev", "--port", "0"), {}, 2, "--port"),
         (("token", "--data", data), {}, 2, "--email or --role"),
-        (("token", "--role", "king", "--data", data), {}, 2, "there are: admin"),
+        (("token", "--role", "king", "--data", data), {}, 2, "built in are: admin"),
         (("token", "--email", "nobody@example.com", "--data", data), {}, 2, "crm-graph user list"),
         (("token", "--role", "admin", "--workspace", "none", "--data", data), {}, 2, "there are: demo"),
         (("token", "--role", "admin"), nowhere, 2, "DATABASE_URL"),

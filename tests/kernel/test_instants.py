@@ -22,7 +22,7 @@ from crm_graph.kernel.instants import NoInstant, parse_instant
     ],
 )
 def test_up_to_nine_digits_of_a_second_are_taken(text: str, microseconds: int) -> None:
-    assert parse_instant(text) == datetime(2026, 11, 30, 10, 0, 0, microseconds, UTC)
+    assert parse_instant(text, spaced=True) == datetime(2026, 11, 30, 10, 0, 0, microseconds, UTC)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,7 @@ def test_up_to_nine_digits_of_a_second_are_taken(text: str, microseconds: int) -
         ("2026-02-30T10:00:00Z", True),
         ("2026-11-30T24:00:01Z", True),
         ("0001-01-01T00:00:00+10:00", True),
+        ("2026-11-30 10:00:00Z", False),
         ("", False),
     ],
 )

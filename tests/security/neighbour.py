@@ -114,7 +114,7 @@ class Victim:
             claims = await authenticator.authenticate(f"Bearer {token}")
             await keys.close()  # it notes the use beside the request
         operation = await self.engine.admission.operation(request, claims)
-        return (await self.engine.execute(request, operation, claims, origin)).body
+        return (await self.engine.execute(request, operation, claims, origin=origin)).body
 
     async def sign_in(self, **given: Any) -> Any:
         """Return who a password signs in, or the refusal."""

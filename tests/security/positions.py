@@ -19,6 +19,7 @@ from graphql import (
     get_named_type,
     is_leaf_type,
     is_list_type,
+    is_required_argument,
     is_required_input_field,
 )
 
@@ -131,12 +132,12 @@ def _selection(field: GraphQLField) -> str:
 
 
 def _with_arguments(text: str, field: GraphQLField, wanted: str) -> str:
-    others = [f'{name}: "mem_x"' for name, each in field.args.items() if name != wanted and _is_required(each)]
+    others = [
+        f"{name}: []" if is_list_type(_nullable(each.type)) else f'{name}: "mem_x"'
+        for name, each in field.args.items()
+        if name != wanted and is_required_argument(each)
+    ]
     return text.replace("{arguments}", ", ".join([f"{wanted}: {{0}}", *others]))
-
-
-def _is_required(argument: Any) -> bool:
-    return isinstance(argument.type, GraphQLNonNull) and argument.default is None
 
 
 def _base(world: World, coordinate: str, named: Any) -> dict[str, Any]:

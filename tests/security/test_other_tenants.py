@@ -21,7 +21,7 @@ from crm_graph.domains.identity.accounts.links import make_link
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.origin import Origin
 from tests.permissions.matrix import PLACES
-from tests.permissions.tables.actions import WRITES, input_of, mutation, prepare
+from tests.permissions.tables.actions import WRITES, input_of, many_of, mutation, prepare, upserts_of
 from tests.permissions.tables.table import Table, Write
 from tests.permissions.world import FOREIGN, World, make_world
 from tests.security.neighbour import ACCEPT, REQUEST, RESET, SETTINGS, Seen, Victim, victim
@@ -203,7 +203,8 @@ OWN: Mapping[str, Callable[[Neighbour], Awaitable[Any]]] = {
 def test_every_mutation_is_tried(schema: BuiltSchema) -> None:
     """One that is in neither table has no input here: put it into the table of its entity, or into `OWN`."""
     assert schema.core.mutation_type is not None
-    assert sorted([*OWN, *(write.name for _, write in WRITES)]) == sorted(schema.core.mutation_type.fields)
+    derived = [*many_of(schema.core).values(), *upserts_of(schema.core).values()]
+    assert sorted([*OWN, *(write.name for _, write in WRITES), *derived]) == sorted(schema.core.mutation_type.fields)
 
 
 def taken(world: World, table: Table, write: Write, address: str) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def _date(_: Column, text: str) -> date:
 
 def _instant(_: Column, text: str) -> datetime:
     try:
-        value = parse_instant(text.strip())
+        value = parse_instant(text.strip(), spaced=True)
     except NoInstant as error:
         reason = "is a time that does not exist" if error.written else f"is not a time with an offset, like {EXAMPLE}"
         raise BadValue(reason) from None

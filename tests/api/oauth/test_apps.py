@@ -58,3 +58,16 @@ async def test_a_token_to_read_revokes_nothing(site: Site) -> None:
     assert (
         await site.graph.value("SELECT count(*) FROM member_session WHERE revoked_at IS NULL AND kind = 'TOKENS'") == 1
     )
+
+
+async def test_revoking_an_app_is_done_once(site: Site) -> None:
+    """Under a key, a lost answer is answered again, and not that there is no such app."""
+    claims = await site.sign_in()
+    client = await site.client()
+    await site.tokens(client)
+    given = {"id": client.client_id}
+    for _ in range(2):
+        data = await site.graph.data(REVOKE, given, claims=claims, key="k")
+        assert data == {"revokeAuthorizedApp": {"clientId": client.client_id, "errors": []}}
+    data = await site.graph.data(REVOKE, given, claims=claims)
+    assert data["revokeAuthorizedApp"]["errors"] == [{"code": "NOT_FOUND", "field": ["clientId"]}]

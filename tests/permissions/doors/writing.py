@@ -27,7 +27,7 @@ from tests.permissions.tables.table import Id, Table, Write
 NOT_FIELDS = frozenset(
     {
         *("id", "ifVersion", "roles", "reason", "resolution", "to", "lines", "public", "clientSecret", "overlapHours"),
-        *("type", "format", "after"),
+        *("type", "format", "after", "into"),
     }
 )
 """Inputs that are no field of the record, or that a named transition is about: the verb is what grants them."""

@@ -126,6 +126,17 @@ STAGES = Table(
             tables=["pipeline", "stage"],
         ),
         Write(
+            "retireStage",
+            "update",
+            {"id": ROW, "into": Id("Stage", "team")},
+            right="sales_manager",
+            without=_without("update", "stages", "sales_rep"),
+            stranger=no_such("stage"),
+            events=["OpportunityStageChanged", "StageDeleted", "PipelineUpdated"],
+            tables=["opportunity", "pipeline", "stage", "stage_move"],
+            also={Id("Stage", "team"): {"pipeline_id": Id("Pipeline")}},
+        ),
+        Write(
             "deleteStage",
             "update",
             {"id": ROW},

@@ -138,7 +138,9 @@ def _move(work: Work, draft: Draft) -> Mapping[str, Any]:
     return {
         "opportunity_id": draft.id,
         "from_stage_id": draft.before["stage_id"] if draft.before else None,
+        "retired_from": None,
         "to_stage_id": draft.get("stage_id"),
+        "retired_to": None,
         "member_id": work.viewer.member_id,
         "moved_at": draft.get("stage_since"),
         "seconds_in_stage": _seconds(draft) if draft.before else None,

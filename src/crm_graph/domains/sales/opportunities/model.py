@@ -109,6 +109,11 @@ class Opportunity(Row):
         self.closed_on = self.lost_reason = None
         return OpportunityReopened(before, to.id, seconds)
 
+    def follow(self, to: Stage, at: datetime) -> OpportunityStageChanged:
+        """Go to the stage that takes the place of its own: asked for nothing, and decided as it was."""
+        before, seconds = self._enter(to, at, None)
+        return OpportunityStageChanged(before, to.id, seconds)
+
     def _check_enter(self, to: Stage) -> None:
         if to.pipeline_id != self.pipeline_id:
             raise Refused("INVALID", f"The stage {to.name} belongs to another pipeline.", ("stageId",))
@@ -160,7 +165,8 @@ class OpportunityLine(Row):
 
 
 class StageMove(Row):
-    """One entry of an opportunity's history: out of a stage (None when it was opened) into another."""
+    """One entry of an opportunity's history: out of a stage (None when it was opened) into another. Of a stage that was
+    retired since it has the name."""
 
     __tablename__ = "stage_move"
     __table_args__ = (
@@ -173,7 +179,9 @@ class StageMove(Row):
 
     opportunity_id: Mapped[Id]
     from_stage_id: Mapped[Id | None]
-    to_stage_id: Mapped[Id]
+    retired_from: Mapped[str | None]
+    to_stage_id: Mapped[Id | None]
+    retired_to: Mapped[str | None]
     member_id: Mapped[Id]
     moved_at: Mapped[datetime]
     seconds_in_stage: Mapped[int | None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sqlalchemy import select
 
 from crm_graph.db.base import table_of
@@ -14,25 +16,45 @@ from crm_graph.domains.sales.opportunities.events import (
 )
 from crm_graph.domains.sales.opportunities.model import Opportunity, StageMove
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, STAGE_MOVE
+from crm_graph.domains.sales.pipelines.events import StageDeleted
 from crm_graph.domains.sales.pipelines.model import Stage
 from crm_graph.domains.sales.pipelines.policy import STAGE
 from crm_graph.domains.workspace.workspaces.operations import base_currency
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import workspace
 from crm_graph.referring import Copied
-from crm_graph.work import DELETE, Sent, Work
+from crm_graph.work import DELETE, UPDATE, Sent, Work
 
 MOVE, REOPEN = "move", "reopen"
+MAX_FOLLOWING, FOLLOWING_AT_ONCE = 10_000, 1_000
+"""Opportunities that move when their stage is retired, in one transaction and in one set of statements."""
 _STAGE = {
     "name": Copied("name"),
     "kind": Copied("kind"),
     "probability": Copied("probability", give="probability"),
 }
 """What an opportunity takes of a stage, and what messages call it."""
+_SUCCESSOR = {"name": Copied("name"), "kind": Copied("kind"), "probability": Copied("probability")}
+"""The same where nothing of it can be given instead."""
 _RULES = ("pipeline_id", "required_fields")
 """What decides whether it may enter a stage."""
 _HAS_LINES = Statement(
     "SELECT 1 FROM opportunity_line WHERE workspace_id = $1 AND opportunity_id = $2 LIMIT 1", ("workspace_id", "id"), {}
+)
+_IN_STAGE = Statement(
+    "SELECT id FROM opportunity WHERE workspace_id = $1 AND stage_id = $2 ORDER BY id LIMIT $3",
+    ("workspace_id", "id", "most"),
+    {},
+)
+_NAME_IN_HISTORY = Statement(
+    "UPDATE stage_move SET"
+    " from_stage_id = nullif(from_stage_id, $2),"
+    " retired_from = CASE WHEN from_stage_id = $2 THEN $3 ELSE retired_from END,"
+    " to_stage_id = nullif(to_stage_id, $2),"
+    " retired_to = CASE WHEN to_stage_id = $2 THEN $3 ELSE retired_to END"
+    " WHERE workspace_id = $1 AND $2 IN (from_stage_id, to_stage_id)",
+    ("workspace_id", "id", "name"),
+    {},
 )
 
 
@@ -83,6 +105,40 @@ async def delete_opportunity(work: Work, id_: str, if_version: int | None) -> No
     """Remove an opportunity with its lines and history."""
     opportunity = await work.get(Opportunity, OPPORTUNITY, id_, DELETE, if_version)
     await work.delete(opportunity, OPPORTUNITY, OpportunityDeleted())
+
+
+async def retire_stage(work: Work, id_: str, into: str, if_version: int | None) -> str:
+    """Remove a stage: its opportunities move to another one, and histories keep its name.
+
+    Raises Refused: FORBIDDEN where the viewer may not move all of them, seen or not, LIMIT for more than
+    `MAX_FOLLOWING`, and what `check_successor` raises.
+    """
+    await work.in_turn(STAGE)
+    stage = await work.get(Stage, STAGE, id_, UPDATE, if_version)
+    told = await work.refer(Stage, STAGE, id_, "id", {"name": Copied("name")})
+    successor = await work.refer(Stage, STAGE, into, "into", _SUCCESSOR, _RULES)
+    stage.check_successor(successor)
+    bound = {**work.viewer.binds, "id": stage.id, "name": told.name, "most": MAX_FOLLOWING + 1}
+    keys = [str(row["id"]) for row in await work.session.fetch(_IN_STAGE, bound)]
+    if len(keys) > MAX_FOLLOWING:
+        message = f"More than {MAX_FOLLOWING:,} opportunities are in this stage: move some of them first."
+        raise Refused("LIMIT", message, ("id",))
+    for start in range(0, len(keys), FOLLOWING_AT_ONCE):
+        await work.all_together(
+            [partial(_follow, work, key, successor) for key in keys[start : start + FOLLOWING_AT_ONCE]]
+        )
+    await work.session.execute(_NAME_IN_HISTORY, bound)
+    await work.delete(stage, STAGE, StageDeleted())
+    return successor.id
+
+
+async def _follow(work: Work, id_: str, successor: Stage) -> None:
+    try:
+        opportunity = await work.get(Opportunity, OPPORTUNITY, id_, MOVE, given=("stage",))
+    except Refused:
+        message = "Your roles do not allow to move every opportunity that is in this stage."
+        raise Refused("FORBIDDEN", message, ("id",)) from None
+    await _save_move(work, opportunity, opportunity.follow(successor, work.now))
 
 
 async def _save_move(work: Work, opportunity: Opportunity, event: StageEvent) -> None:

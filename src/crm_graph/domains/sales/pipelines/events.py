@@ -22,7 +22,7 @@ class StageUpdated(Changes):
 
 
 class StageDeleted(Removes):
-    """An empty stage was removed."""
+    """A stage was removed; no opportunity is in it any more."""
 
 
 EVENTS = (PipelineCreated, PipelineUpdated, StageCreated, StageUpdated, StageDeleted)

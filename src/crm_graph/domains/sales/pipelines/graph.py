@@ -76,7 +76,9 @@ class Mutations:
         about="A stage to move, and where to.",
     )
     delete_stage: Written[Stage] = writes.delete(
-        "Deletes a stage that no opportunity is in.", operations.delete_stage, about="A stage to delete."
+        "Deletes a stage that no opportunity is in, nor ever was; `retireStage` removes others.",
+        operations.delete_stage,
+        about="A stage to delete.",
     )
 
 

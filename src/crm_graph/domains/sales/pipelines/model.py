@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_graph.db.base import Id, Row, refers, unique
 from crm_graph.db.rules import between, one_of, some_of
 from crm_graph.db.sizes import SizedList
+from crm_graph.kernel.errors import Refused
 
 
 class StageKind(Enum):
@@ -57,6 +58,16 @@ class Stage(Row):
     kind: Mapped[str]
     probability: Mapped[int]
     required_fields: Mapped[list[str]] = mapped_column(SizedList(50, 100), default=[], server_default="{}")
+
+    def check_successor(self, to: Stage) -> None:
+        """Raise Refused INVALID for a stage that cannot take the opportunities of this one over: they stay in their
+        pipeline, and are decided as they were."""
+        if to.id == self.id:
+            raise Refused("INVALID", "A stage is retired into another one.", ("into",))
+        if to.pipeline_id != self.pipeline_id:
+            raise Refused("INVALID", f"The stage {to.name} belongs to another pipeline.", ("into",))
+        if to.kind != self.kind:
+            raise Refused("INVALID", f"This stage is {self.kind}, and {to.name} is {to.kind}.", ("into",))
 
     def place(self, position: int, others: Sequence[Stage]) -> list[Stage]:
         """Take a place among the other stages of the pipeline, and return those that give way: where another stage has

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import strawberry
+
 from crm_graph.domains.sales.opportunities import lines, operations
 from crm_graph.domains.sales.opportunities.graph.types import Opportunity, OpportunityLine
+from crm_graph.domains.sales.pipelines.graph import Stage
 from crm_graph.graph import writes
+from crm_graph.graph.payloads import key_of
 from crm_graph.graph.writes import Written
+from crm_graph.work import UPDATE
+
+
+@strawberry.input(description="A stage to remove, and the one that takes its place.")
+class RetireStageInput(writes.OneOf):
+    """See `operations.retire_stage`."""
+
+    into: strawberry.ID = strawberry.field(
+        description="The stage that its opportunities move to: of the same pipeline, and open, won or lost like it."
+    )
 
 
 class Mutations:
@@ -33,6 +47,15 @@ class Mutations:
     )
     delete_opportunity: Written[Opportunity] = writes.delete(
         "Deletes an opportunity with its lines and history.", operations.delete_opportunity
+    )
+    retire_stage: Written[Stage] = writes.asked(
+        "Removes a stage from its pipeline: its opportunities move to another one, and their histories keep its name. "
+        "Needs the right to move each of them.",
+        UPDATE,
+        RetireStageInput,
+        lambda work, id_, input_: operations.retire_stage(
+            work, id_, key_of(Stage, input_.into, "into"), input_.if_version
+        ),
     )
     add_opportunity_line: Written[OpportunityLine] = writes.create("Puts a product on an opportunity.", lines.add_line)
     update_opportunity_line: Written[OpportunityLine] = writes.update(

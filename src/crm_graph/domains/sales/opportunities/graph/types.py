@@ -74,8 +74,12 @@ class StageMove(Node):
     """An entry in the history of an opportunity: out of one stage, into another."""
 
     opportunity: Opportunity | None = to_one("opportunity_id", "The opportunity.")
-    from_stage: Stage | None = to_one("from_stage_id", "The stage it left; null for the entry of its opening.")
-    to_stage: Stage | None = to_one("to_stage_id", "The stage it entered.")
+    from_stage: Stage | None = to_one(
+        "from_stage_id", "The stage it left; null for the entry of its opening, and where that was retired since."
+    )
+    retired_from: str | None = column("What the stage it left was called, where that was retired since.")
+    to_stage: Stage | None = to_one("to_stage_id", "The stage it entered; null where that was retired since.")
+    retired_to: str | None = column("What the stage it entered was called, where that was retired since.")
     member: Member | None = to_one("member_id", "Who moved it.")
     moved_at: datetime = column("When it was moved.")
     seconds_in_stage: int | None = column("How long it had been in the stage it left, in seconds.")

@@ -43,10 +43,10 @@ def update_statement(model: type[Row], names: tuple[str, ...]) -> Statement:
 
 @cache
 def delete_statement(model: type[Row]) -> Statement:
-    """Return the statement that removes the row `b_id`."""
+    """Return the statement that removes a row by its id."""
     table = table_of(model)
     return compile_statement(
-        delete(table).where(table.c.workspace_id == workspace(), table.c.id == bindparam("b_id", type_=UUID))
+        delete(table).where(table.c.workspace_id == workspace(), table.c.id == bindparam("id", type_=UUID))
     )
 
 

@@ -375,11 +375,8 @@ class Work:
         """
         if policy.decides:
             await hold_to_rights(self, policy, values(row), None)
-        bound = {"workspace_id": row.workspace_id, "b_id": row.id}
-        try:
-            await self.session.execute(delete_statement(type(row)), bound)
-        except asyncpg.ForeignKeyViolationError as error:
-            raise Refused("IN_USE", f"This {words(policy.type)} is still used by {self._users(error)}.") from error
+        bound = {"workspace_id": row.workspace_id, "id": row.id}
+        await self.session.later(delete_statement(type(row)), bound, row.id, partial(self._in_use, policy))
         await self.tell(row, policy, event, {name: (value, None) for name, value in values(row).items()})
         self.wholes.ended.add((policy.type, row.id))
 
@@ -475,12 +472,12 @@ class Work:
             case _:
                 return error
 
-    def _users(self, error: asyncpg.ForeignKeyViolationError) -> str:
-        """Return in words what kind of record keeps another from being deleted; of a kind that the viewer does not see,
-        nothing."""
+    def _in_use(self, policy: Policy, error: asyncpg.IntegrityConstraintViolationError) -> Refused:
+        """Return the refusal to remove a row that others refer to. It names their kind, where the viewer sees that."""
         seen = (each.policy for each in self.access.types.values() if each.allows(READ))
         found = next((each.type for each in seen if each.table.name == error.table_name), None)
-        return "other records" if found is None else plural(found)
+        users = "other records" if found is None else plural(found)
+        return Refused("IN_USE", f"This {words(policy.type)} is still used by {users}.")
 
 
 @dataclass(slots=True)

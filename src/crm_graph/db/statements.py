@@ -44,6 +44,11 @@ class Statement:
         return self.text.startswith(("SELECT", "WITH"))
 
     @property
+    def removes(self) -> bool:
+        """Whether this removes rows."""
+        return self.text.startswith("DELETE")
+
+    @property
     def table(self) -> str:
         """The table that a writing statement writes."""
         return _WRITTEN.match(self.text)[1]  # type: ignore[index] # one that writes begins so

@@ -25,6 +25,7 @@ from crm_graph.db.together import over_many
 Refusal = Callable[[asyncpg.IntegrityConstraintViolationError], Exception]
 """Says what a constraint that does not hold means, for whoever wrote the row."""
 _PLACEHOLDER = re.compile(r"\$(\d+)")
+_STILL_REFERENCED = "is still referenced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,16 @@ class Batch:
     def refused(self, error: asyncpg.IntegrityConstraintViolationError) -> Exception:
         """Return what an error of the statement means to whoever wrote the row that it is about; the error itself where
         nobody says."""
-        table = next((each for each in self.groups if each[0].statement.table == error.table_name), ())
-        if not table:
+        removed = _STILL_REFERENCED in str(error.detail or "")  # then the table is that of the rows which refer to it
+        writes = [
+            write
+            for group in self.groups
+            for write in group
+            if (write.statement.removes if removed else write.statement.table == error.table_name)
+        ]
+        if not writes:
             return error
-        write = next((each for each in table if _is_about(error, each)), table[0])
+        write = next((each for each in writes if _is_about(error, each)), writes[0])
         return error if write.refusal is None else write.refusal(error)
 
 

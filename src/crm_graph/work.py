@@ -123,12 +123,14 @@ class Work:
         Raises Forbidden, before any SQL, when the verb, or writing one of the fields by it, is granted on no row at
         all. Raises Refused: NOT_FOUND at `path` for a row that does not exist or may not be seen (the same for both),
         FORBIDDEN for one that may be seen but not changed, or not in this field, CONFLICT when `if_version` is not its
-        version.
+        version. Of operations that run together, those that change the same row come one after another.
         """
         given = tuple(given)
         self.may(policy, verb, given)
         if policy.directory and verb != READ:
             await self.alone()
+        if verb != READ and id_ is not None and self.session.together is not None:
+            await self.session.together.turn((policy.table.name, id_))
         found = None
         if id_ is not None:
             statement = get_statement(model, policy, self.access, verb, given)

@@ -110,7 +110,7 @@ async def _sealed(target: Target, connection: asyncpg.Connection[Any]) -> None:
     is the work of that round."""
     with target.server.awake():
         async with asyncio.timeout(_SEALING_S):
-            while not await connection.fetchval(_SEALED):
+            while not await connection.fetchval(_SEALED):  # noqa: ASYNC110 - another process does it
                 await asyncio.sleep(0.05)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import asyncpg
 
@@ -138,7 +138,7 @@ class Session(ReadSession):
         try:
             await self.together.ask(statement, values)
         except asyncpg.IntegrityConstraintViolationError as error:
-            raise refusal(error) from error
+            _refuse(refusal(error), error)
 
     async def write(self) -> None:
         """Send the writes that wait."""
@@ -149,7 +149,7 @@ class Session(ReadSession):
             try:
                 await self.connection.fetch(text, *arguments)
             except asyncpg.IntegrityConstraintViolationError as error:
-                raise batch.refused(error) from error
+                _refuse(batch.refused(error), error)
 
     async def finish(self) -> None:
         """Do what units of work have left for the end of the transaction."""
@@ -206,3 +206,10 @@ class Session(ReadSession):
         if not await self.connection.fetch(trust.guard.statement, *trust.guard.arguments):
             raise Unconfirmed
         trust.confirmed = True
+
+
+def _refuse(refusal: Exception, error: Exception) -> NoReturn:
+    """Raise what an error of the database means; where nobody says, the error itself, which is not its own cause."""
+    if refusal is error:
+        raise error
+    raise refusal from error

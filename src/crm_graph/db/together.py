@@ -26,6 +26,7 @@ import asyncpg
 
 from crm_graph.db.codecs import json_argument
 from crm_graph.db.statements import Statement
+from crm_graph.kernel.errors import Refused
 
 T = TypeVar("T")
 RESUMED_AT_ONCE = 50
@@ -145,6 +146,20 @@ class Together:
             if not waiting.done():  # or it was cancelled
                 waiting.set_result(None)
 
+    def _untie(self) -> bool:
+        """Refuse the last of the operations that wait for each other's turns, if any do; what it has is passed on."""
+        waiting = [(turn, place) for turn in self._turns.values() for place, _ in enumerate(turn.waiting)]
+        if not waiting:
+            return False
+        turn, place = waiting[-1]
+        _, turned = turn.waiting[place]
+        del turn.waiting[place]
+        self._going += 1
+        turned.set_exception(
+            Refused("CONFLICT", "Another input of this batch is about the same records: send one later.")
+        )
+        return True
+
     async def _put(self, ask: _Ask) -> Any:
         self._asked.append(ask)
         self._rest()
@@ -157,9 +172,10 @@ class Together:
             while True:
                 await self._all_wait.wait()
                 self._all_wait.clear()
-                if not self._asked:
+                if self._asked:
+                    await self._answer()
+                elif not self._untie():
                     break
-                await self._answer()
             return list(await asyncio.gather(*tasks))
         except BaseException:
             for task in tasks:

@@ -377,8 +377,8 @@ def _shape(text: str) -> _Shape | None:
 
 def over_many(statement: Statement, many: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
     """Return a statement whose types are known as one over many sets of arguments, and its own arguments: those that
-    all have in common stay as they are, the others are columns of rows. Of new rows all are: their statement is then the
-    same whatever they hold, and prepared once."""
+    all have in common stay as they are, the others are columns of rows. Of new rows all are columns: their statement is
+    then the same whatever they hold, and prepared once."""
     shape, types = _shape(statement.text), statement.types
     assert shape is not None and types is not None, statement.text  # noqa: PT018 - both are the caller's to know
     columns = list(zip(*many, strict=True))

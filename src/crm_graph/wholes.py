@@ -4,6 +4,8 @@ So `ifVersion` of a whole tells of whatever was changed in it, whoever changed i
 count is said by `Policy.in_version`. The event of a part waits until the transaction ends, to be written together with
 that of its whole: one statement for both. Where the operation saves the whole itself, it is that save which moves the
 version, once a transaction; else one statement more does.
+
+Decided in D-work-01 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ One text can stand in an answer hundreds of times, under as many aliases, and is
 So a body whose texts may be long is written in pieces, counted as they come, and given up at the first too many. How
 long they may be its cost says (`graph.costs.letters_of`): an ordinary answer is one piece, and nothing of it is looked
 at twice.
+
+Decided in D-api-12 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 The hot path adds one to a plain integer (0.2 us) and knows nothing of Prometheus; the library's own counters take a
 lock and 1-2 us each. Its collector here reads the integers at scrape time.
+
+Decided in D-api-18 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 A queue that is first come first served belongs to whoever fills it: twelve slow statements of one member, and everybody
 else waits behind them. Here each waits in a queue of their own, which is bounded, and a place that comes free goes to
 the next of those who may have one more. Taking a place that is free costs two look-ups and no await.
+
+Decided in D-kernel-01 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

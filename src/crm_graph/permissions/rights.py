@@ -3,6 +3,8 @@
 A policy names the columns that decide (`Policy.decides`), each with the rule that it is written by. The unit of work
 and the importer ask these rules before they write, so there is no door that they do not guard. Nobody gives, takes or
 lifts what they do not hold; an administrator holds everything.
+
+Decided in D-permissions-05 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

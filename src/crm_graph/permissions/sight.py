@@ -3,6 +3,8 @@
 What is made for a member under their rights, a file, is for those alone who see as much when they ask for it. A role
 that is taken, a field that is hidden, a team that is left, a credential that is bound to fewer roles: the file is for
 them no more. What happened to rows since is not asked: the file says how they were.
+
+Decided in D-permissions-06 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

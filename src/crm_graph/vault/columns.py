@@ -4,6 +4,8 @@
 
 is all that a table says. Writers (`work.py`, `transfer/`) encrypt what is marked, readers (`graph/reading/sealed.py`)
 decrypt it, so that nobody can forget to; and the database itself takes nothing into the column that is no ciphertext.
+
+Decided in D-vault-01 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

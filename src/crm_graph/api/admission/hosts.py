@@ -3,6 +3,8 @@
 The attack (DNS rebinding): a page of evil.example has its name resolve to 127.0.0.1, and is then of the same origin as
 our server, whose page holds an administrator's token. Its requests still name evil.example as their Host. An address
 in figures is nobody's to resolve, so where `--host` opens the server to a network, such a Host is answered too.
+
+Decided in D-api-27 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

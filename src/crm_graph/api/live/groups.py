@@ -5,6 +5,8 @@ ids that the predicates depend on. Groups that have the same grants and the same
 reads a feed of the hub. An event costs a family one statement, which says for which of its groups something changed,
 one execution for each of these, and one statement that confirms all who are to receive it. So the cost grows with the
 groups to which an event matters, not with their subscribers, and whoever was suspended or revoked receives nothing.
+
+Decided in D-api-13 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

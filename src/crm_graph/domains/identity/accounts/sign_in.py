@@ -11,6 +11,8 @@ who administers another workspace: first those whose password was chosen under t
 before the others. A member who was invited and has no password yet is not tried at all. Of two accounts with the same
 password the older one is signed in to, and the other by its workspace's name: asking which one is meant would let the
 later account change what the earlier one is answered.
+
+Decided in D-domains-10 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ The scope TEAM, and every scope that asks for the viewer's teams, reaches what t
 below it own: for whoever belongs to the team and for whoever manages it. So a member's team, a team's parent and its
 manager are rights. Who changes one is held to this: nobody gains or loses what the writer does not reach themselves, or
 holds a role that the writer does not hold.
+
+Decided in D-domains-05 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

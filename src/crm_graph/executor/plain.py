@@ -62,7 +62,7 @@ async def _settled(awaitable: Awaitable[Any]) -> Any:
 
 
 async def _each(values: Sequence[Any], complete: Callable[[Any], Any]) -> list[Any]:
-    """Return values with those that stand for something completed; `complete` may return an awaitable."""
+    """Return values with those that stand for something completed; `complete` can return an awaitable."""
 
     def one(value: Any) -> Any:
         if value is None or isinstance(value, Exception):

@@ -128,7 +128,7 @@ class Authenticator:
         viewer = await self._directory.find(session, claims)
         if viewer is None:
             self._viewers.pop(key, None)
-            raise Unauthenticated("The credential's member cannot sign in here, or it was revoked.")
+            raise Unauthenticated("The credential was revoked, or its member cannot sign in here any more.")
         self._viewers[key] = viewer
         self._viewers.move_to_end(key)
         if len(self._viewers) > self._remembered:

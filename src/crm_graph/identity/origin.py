@@ -40,7 +40,7 @@ def parse_networks(text: str, variable: str = "CRM_TRUSTED_PROXIES") -> tuple[Ne
 @lru_cache(10_000)
 def client_address(peer: str | None, forwarded: str | None, proxies: tuple[Network, ...]) -> str | None:
     """Return the address of the client: the peer's, or where that is one of our proxies the last address of
-    `X-Forwarded-For` that is none of them. What stands before that one, anybody may have written."""
+    `X-Forwarded-For` that is none of them. What stands before that one, anybody can have written."""
     address = peer
     hops = [each.strip() for each in (forwarded or "")[-MAX_FORWARDED_LENGTH:].split(",")[-MAX_HOPS:] if each.strip()]
     while address is not None and hops and is_one_of(address, proxies):

@@ -57,12 +57,12 @@ class Passwords:
         normal = _normal(password)
         if len(normal) < settings.password_min_length:
             least = settings.password_min_length
-            raise Refused("INVALID", f"A password has {least} characters at least.", (field,))
+            raise Refused("INVALID", f"A password must have at least {least} characters.", (field,))
         if len(password) > settings.password_max_length or len(normal) > settings.password_max_length:
             most = settings.password_max_length
-            raise Refused("INVALID", f"A password has {most} characters at most.", (field,))
+            raise Refused("INVALID", f"A password must have at most {most} characters.", (field,))
         if normal.lower() == _normal(email).lower():
-            raise Refused("INVALID", "A password is not one's e-mail address.", (field,))
+            raise Refused("INVALID", "A password must not be the e-mail address.", (field,))
         if self._breached is not None and await self._in_thread(lambda: self._is_breached(password, normal)):
             message = "This password is on the list of those that became known in a breach: take another."
             raise Refused("INVALID", message, (field,))

@@ -18,7 +18,7 @@ from enum import Enum
 
 
 class Ending(Enum):
-    """What may end a credential."""
+    """What can end a credential."""
 
     PASSWORD_CHANGED = "changePassword"  # noqa: S105 - no password
     PASSWORD_RESET = "resetPassword"  # noqa: S105 - no password

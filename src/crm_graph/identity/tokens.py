@@ -29,7 +29,7 @@ MAX_TOKEN_LENGTH = 4_096
 MAX_CHECKED_TOKENS = 10_000
 """Verified tokens that a process remembers, about 1 KB each."""
 LEEWAY = timedelta(seconds=30)
-"""How far clocks may differ."""
+"""How far clocks can differ."""
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - no password
 """RFC 9068's `typ`: a token of another kind, an ID token say, is no access token."""
 CLIENT_PREFIX = "apc"

@@ -39,7 +39,7 @@ class FieldGrant:
     scope: str = ALL
     verbs: frozenset[str] | None = None
     audited: bool = False
-    """Whether reading it by this role is written to the log."""
+    """Whether each reading of the field by this role is written to the log."""
 
     def writes(self, verb: str) -> bool:
         """Return whether it lets a verb write the field."""

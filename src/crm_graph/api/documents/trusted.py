@@ -63,7 +63,7 @@ def schema_sha256(schema: BuiltSchema) -> str:
 
 
 def spell(document_id: str) -> tuple[str | None, str | None]:
-    """Return the SHA-256 and the alias that an id may mean; neither for one that can mean nothing.
+    """Return the SHA-256 and the alias that an id can mean; neither for one that can mean nothing.
 
     Sixty-four hex digits without a prefix may be both: Apollo sends a hash so, and its manifest may hold any id.
     """
@@ -172,7 +172,7 @@ class TrustedDocuments:
 
         client = await self._read(self._clients, scope, read)
         if client is None:
-            raise Unauthenticated("The bearer token's client is not known here any more.")
+            raise Unauthenticated("The API client of this bearer token was deleted: sign in again, by another client.")
         return client
 
     async def _find(self, claims: Claims, sha256: str | None, alias: str | None) -> FoundDocument | None:
@@ -229,7 +229,8 @@ class TrustedDocuments:
 def _not_found(request: GraphQLRequest, mode: DocumentMode) -> DocumentNotFound:
     if mode is DocumentMode.TRUSTED_ONLY:
         return DocumentNotFound(
-            "This client runs trusted documents only, and this is none of them: `crm-graph documents push` adds it."
+            "This client runs trusted documents only, and this document is none of them: `crm-graph documents push`"
+            " adds it."
         )
     if "persistedQuery" in request.extensions:
         return DocumentNotFound(_APOLLO_NOT_FOUND)

@@ -47,7 +47,7 @@ Execute = Callable[[Event, GraphContext, Sequence[Told]], Awaitable[Sequence[Ans
 
 
 class Moved(Exception):
-    """Raised in a subscriber whose rights may have changed: to be read anew, and to go on from its position."""
+    """Raised in a subscriber whose rights can have changed: to be read anew, and to go on from its position."""
 
 
 @dataclass(slots=True, eq=False)
@@ -65,7 +65,7 @@ class Subscriber:
     passed: LogCursor | None = None
     """Up to here nothing is missing: known where the subscriber was ended with nothing waiting for it."""
     in_hand: bool = False
-    """Whether an answer was taken that may not have been sent yet."""
+    """Whether an answer was taken that need not have been sent yet."""
 
     @property
     def is_idle(self) -> bool:

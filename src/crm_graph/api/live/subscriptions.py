@@ -1,7 +1,7 @@
 """Subscriptions: from a request to its stream of answers.
 
 A stream first replays the log from the client's position, by itself, and then joins the group of those who see the same
-(`groups.py`). When its rights may have changed it is read anew, and does both again from where it is. A stream whose
+(`groups.py`). When its rights can have changed it is read anew, and does both again from where it is. A stream whose
 reading is to be written down stays by itself: each who reads is named in the log.
 """
 

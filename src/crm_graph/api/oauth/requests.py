@@ -1,4 +1,4 @@
-"""Requests as Authlib takes them, out of bytes that anybody may have written.
+"""Requests as Authlib takes them, out of bytes that anybody can have written.
 
 Authlib leaves to its framework what is checked here, before it sees anything: that no parameter is repeated
 (RFC 6749, sections 3.1 and 3.2), that those of the protocol hold only the letters that RFC 6749's appendix A gives

@@ -160,7 +160,7 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
                 return
             again = self._without_upgrade() + data[upgrade.args[0] :]
             self._around -= len(again)  # it was counted
-            self.parser = httptools.HttpRequestParser(self)  # the last one may have been told that nothing follows
+            self.parser = httptools.HttpRequestParser(self)  # the last one can have been told that nothing follows
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             self._parse(again)
             return

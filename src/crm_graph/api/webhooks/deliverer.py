@@ -1,7 +1,7 @@
 """The deliverer: sends what the fan-out wrote. Any number of processes may.
 
 A delivery is claimed by a lease in its row, sent without a transaction, and finished in one. A process that dies in
-between leaves it to be sent again under the same `webhook-id`: a request may come twice, never not at all.
+between leaves it to be sent again under the same `webhook-id`: a request can come twice, never not at all.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Deliverer:
         self._sending: dict[asyncio.Task[None], Record] = {}
         self._making = Shares(settings.webhook_selections, max(1, settings.webhook_selections // 2), UNBOUNDED)
         self._busy: set[str] = set()
-        """Workspaces whose webhooks may have used up their seconds of the database."""
+        """Workspaces whose webhooks can have used up their seconds of the database."""
         self._gone: set[str] = set()
         """Endpoints that have just answered 410: what waits for its turn here is not sent."""
 

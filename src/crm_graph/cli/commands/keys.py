@@ -21,7 +21,7 @@ def keys() -> None:
     secret that the database keeps.
       a new master key:   put it in front of the old one (CRM_MASTER_KEY=NEW,OLD), restart every process with it,
                           `crm-graph keys rewrap`, then take the old one away
-      a new data key:     `crm-graph keys rotate`, once a year, or when one may be known to somebody
+      a new data key:     `crm-graph keys rotate`, once a year, or when one could be known to somebody
     """
 
 

@@ -79,7 +79,7 @@ def _say(chain: _Chain, found: Verified) -> None:
     if found.late:
         console.print(
             f"[yellow]look:[/yellow] {escape(chain.name)}: {_counted(found.late, 'entry was', 'entries were')} sealed"
-            f" more than an hour after their event, the first is {found.first_late}: events before the trail,"
+            f" more than an hour after the event, the first of them entry {found.first_late}: events before the trail,"
             " or a trail made anew",
             soft_wrap=True,
         )

@@ -1,6 +1,6 @@
 """What a field costs, read off the schema's bindings, and what an operation costs: an expression of its variables.
 
-The unit is an object that may have to be fetched. Objects that come with another's row (money, page information, an
+The unit is an object that can have to be fetched. Objects that come with another's row (money, page information, an
 edge's node) are free. A page counts each of its rows as if it were full, and an object the texts that are selected of
 it as if they were as long as they may be: the first ten thousand letters are free, and a thousand more cost one.
 """
@@ -89,7 +89,7 @@ class Size:
         if isinstance(value, list):
             value = len(value)
         if not isinstance(value, int | float) or value < 1:
-            return 1  # one id where a list may stand; or it is refused when variables are coerced
+            return 1  # one id where a list can stand; or it is refused when variables are coerced
         return int(value) if value <= self.maximum else self.maximum
 
 

@@ -53,7 +53,7 @@ FAILED = (
     " give the short name of one."
 )
 CODE_NEEDED = "This account has a second factor: send its code too."
-CODE_WRONG = "The code is wrong, or was used before."
+CODE_WRONG = "The code is wrong, or was used before: wait for the next one."
 _ACCOUNT_PURPOSE = "accounts in the log"
 
 # `familiar`: whether this account was signed in to before from the network that asks now.
@@ -171,7 +171,7 @@ async def authenticate(
     if account["totp_secret"] is not None:
         await _check_second(services, account, canonical, code, by, own)
     await take_back(services, *own)
-    # Whoever signs in here may have been guessing at the others, whose attempts are not taken back.
+    # Whoever signs in here can have been guessing at the others, whose attempts are not taken back.
     await _record_failures(services, [each.failure for each in candidates if each.was_shut], canonical, by)
     if account["email_known"] != canonical:
         await note_email(services, identified.workspace_id, identified.member_id, canonical)

@@ -154,8 +154,8 @@ def _allow(work: Writer, before: Organisation, after: Organisation, new: str | N
         if not changed <= mine or not after.roles.get(member, frozenset()) <= frozenset(work.viewer.roles):
             raise Refused(
                 "FORBIDDEN",
-                "This would change whose records somebody reaches beyond those that you reach yourself: only an"
-                " administrator, or who leads the teams concerned, changes that.",
+                "This would give somebody records, or take records from somebody, that you do not reach yourself:"
+                " only an administrator may do it, or whoever leads the teams concerned.",
                 (path,),
             )
     work.facts[_ORGANISATION] = after

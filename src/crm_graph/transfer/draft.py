@@ -165,7 +165,9 @@ class Drafts:
             if draft.is_new() or draft.changes_to(last) or draft.changes_to(first):
                 self.fail_stored(draft, last, f"is before {first}")
         for currency, amounts in currencies_of(table).items():
-            stays = next((each for each in amounts if each not in draft.values and draft.get(each) is not None), None)
+            stays = next(
+                (amount for amount in amounts if amount not in draft.values and draft.get(amount) is not None), None
+            )
             if stays is not None and draft.changes_to(currency):
                 self.fail_stored(
                     draft, currency, f"differs from the currency of {stays}, which is not in the file: give both"

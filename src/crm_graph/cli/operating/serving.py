@@ -74,10 +74,10 @@ class _WithoutQueries(logging.Filter):
 
 
 async def _serve(
-    made: Installation, sockets: list[socket.socket], options: Settings, nearby: Nearby | None = None
+    installed: Installation, sockets: list[socket.socket], options: Settings, nearby: Nearby | None = None
 ) -> None:
     make_mailer(options)  # a configuration that is wrong stops it here, with one line
-    application = Application(made, options, room_for_connections(), nearby)
+    application = Application(installed, options, room_for_connections(), nearby)
     config = uvicorn.Config(
         application,
         log_level=options.log_level,
@@ -111,8 +111,8 @@ async def _dev(place: Place, listener: socket.socket, hosts: Hosts, *, demo: boo
         async with opened(Place(None, url)) as database:
             workspace = await ensure_workspace(database, demo=demo)
             accounts = await demo_accounts(database, workspace)
-            made = await installation(database)
-            services = make_services(made, settings(), database)
+            installed = await installation(database)
+            services = make_services(installed, settings(), database)
             password = await demo_password(services, place.data, workspace) if demo else None
             demo_token = await _demo_tokens(services, workspace, accounts[0]) if accounts else lambda: None
         host, port = listener.getsockname()[:2]
@@ -120,7 +120,7 @@ async def _dev(place: Place, listener: socket.socket, hosts: Hosts, *, demo: boo
         options = settings()
         if not options.allowed_origins:  # a frontend's own dev server, on whatever port
             options = replace(options, allowed_origins=LOOPBACK)
-        await _serve(made, [listener], options, Nearby(hosts, demo_token))
+        await _serve(installed, [listener], options, Nearby(hosts, demo_token))
 
 
 async def _demo_tokens(services: Services, workspace_id: str, account: Account) -> Callable[[], str]:
@@ -163,7 +163,7 @@ def serve_place(place: Place, host: str, port: int) -> None:
 async def _serve_place(place: Place, listener: socket.socket) -> None:
     with place.database_url() as url:
         async with opened(Place(None, url)) as database:
-            made = await installation(database)
+            installed = await installation(database)
         host, port = listener.getsockname()[:2]
         console.print(f"crm-graph serves http://{host}:{port}/graphql", soft_wrap=True)
-        await _serve(made, [listener], settings())
+        await _serve(installed, [listener], settings())

@@ -32,7 +32,7 @@ OK, CANCELLED = "OK", "CANCELLED"
 """Outcomes beside the codes of errors: answered without an error; given up, since the client has left."""
 UNKNOWN = "unknown"
 """The kind of what is refused before its operation is known."""
-_KINDS = {each: each.value for each in OperationType}
+_KINDS = {kind: kind.value for kind in OperationType}
 
 
 @dataclass(slots=True)

@@ -60,7 +60,7 @@ class Credentials:
         if origins:
             allowed = len(origins) == 1 and self._origins.is_allowed(origins[0], _one(values(b"host")))
         else:
-            allowed = all(each in {"same-origin", "none"} for each in sites)
+            allowed = all(site in {"same-origin", "none"} for site in sites)
         if not allowed:
             raise Forbidden("This origin may not open streams: CRM_ALLOWED_ORIGINS names the origins that may.")
 

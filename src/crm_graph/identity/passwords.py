@@ -69,7 +69,7 @@ class Passwords:
 
     def _is_breached(self, *spellings: str) -> bool:
         assert self._breached is not None
-        digests = {hashlib.sha1(each.encode(), usedforsecurity=False).hexdigest().upper() for each in spellings}
+        digests = {hashlib.sha1(spelling.encode(), usedforsecurity=False).hexdigest().upper() for spelling in spellings}
         try:
             return any(contains(self._breached, digest) for digest in digests)
         except OSError as error:
@@ -100,8 +100,8 @@ class Passwords:
             return self._verify(self._decoy if hashed is None else hashed, secret)
 
         running = [self._start(partial(verify, hashed)) for hashed in hashes]
-        found = [await asyncio.shield(each) for each in running]
-        return [right and hashed is not None and not too_long for right, hashed in zip(found, hashes, strict=True)]
+        verdicts = [await asyncio.shield(verification) for verification in running]
+        return [right and hashed is not None and not too_long for right, hashed in zip(verdicts, hashes, strict=True)]
 
     def _verify(self, hashed: str, secret: bytes) -> bool:
         try:

@@ -30,7 +30,7 @@ class Shape:
 
     def may_carry(self, key: str) -> bool:
         """Return whether the rows may carry what a to-one edge leads to, rather than its key only."""
-        carried = [each for each in self.columns if each.endswith(BEYOND)]
+        carried = [column for column in self.columns if column.endswith(BEYOND)]
         return self.carries and (key + BEYOND in carried or len(carried) < MAX_JOINED_EDGES)
 
     def need(self, key: str) -> int:

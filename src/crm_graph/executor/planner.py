@@ -197,7 +197,7 @@ class Planner:
     def _calls_functions(self, planned: PlannedField, details: list[FieldDetails]) -> bool:
         """Return whether functions are to be called for an object: once for each, not for each row that carries it."""
         type_ = _object_type(planned)
-        names = {found[0].node.name.value for found in self._subfields(type_, details).values()}
+        names = {subfields[0].node.name.value for subfields in self._subfields(type_, details).values()}
         kinds = [self.bindings.kind(type_.name, name) for name in names if not name.startswith("__")]
         return any(kind is None or isinstance(kind, Resolver | Batch) for kind in kinds)
 
@@ -321,10 +321,10 @@ def _arguments(planned: PlannedField, variables: VariableValues, *, from_source:
 
 
 def _mentions_variable(node: FieldNode) -> bool:
-    found = _FindVariable()
+    finder = _FindVariable()
     for argument in node.arguments or ():
-        visit(argument, found)
-    return found.any
+        visit(argument, finder)
+    return finder.any
 
 
 class _FindVariable(Visitor):

@@ -46,17 +46,17 @@ class TypeAccess:
 
     def _levels(self, name: str) -> Sequence[tuple[Level, frozenset[str]]]:
         """Return `(level, scopes that must all hold)` for each role's grant of a field on rows that it may read."""
-        found: list[tuple[Level, frozenset[str]]] = []
+        levels: list[tuple[Level, frozenset[str]]] = []
         for grant in self.grants:
             row_scope = grant.scope(READ)
             if row_scope == NONE:
                 continue
-            found += [
+            levels += [
                 (granted.level, frozenset({row_scope, granted.scope}) - {ALL})
                 for granted in self.granted(grant, name)
                 if granted.scope != NONE
             ]
-        return found
+        return levels
 
     def granted(self, grant: Grant, name: str) -> tuple[FieldGrant, ...]:
         """Return what one role's grant says of a field; one that comes with the object is not hidden by a default."""
@@ -161,11 +161,11 @@ class TypeAccess:
         )
 
     def _where(self, alternatives: Iterable[frozenset[str]], rows: FromClause) -> ColumnElement[bool]:
-        found = []
+        conditions = []
         for scopes in alternatives:
             predicates = [self.policy.predicate(scope, rows) for scope in sorted(scopes)]
-            found.append(and_(*(predicate for predicate in predicates if predicate is not None)))
-        return or_(*found)
+            conditions.append(and_(*(predicate for predicate in predicates if predicate is not None)))
+        return or_(*conditions)
 
 
 @dataclass(frozen=True)
@@ -185,16 +185,19 @@ class Access:
 
     @cached_property
     def _policies(self) -> Mapping[str, Policy]:
-        return {each.policy.table.name: each.policy for each in self.types.values()}
+        return {access.policy.table.name: access.policy for access in self.types.values()}
 
     @cached_property
     def asks_who(self) -> bool:
         """Whether some predicate depends on who the viewer is, and not only on what is granted to them."""
         return any(
             scope not in {ALL, NONE}
-            for each in self.types.values()
-            for grant in each.grants
-            for scope in (*grant.verbs.values(), *(field.scope for of in grant.fields.values() for field in of))
+            for access in self.types.values()
+            for grant in access.grants
+            for scope in (
+                *grant.verbs.values(),
+                *(field.scope for field_grants in grant.fields.values() for field in field_grants),
+            )
         )
 
     @cached_property
@@ -202,16 +205,16 @@ class Access:
         """Whether reading some field is to be written down, by whom it was read."""
         return any(
             field.audited
-            for each in self.types.values()
-            for grant in each.grants
-            for of in grant.fields.values()
-            for field in of
+            for access in self.types.values()
+            for grant in access.grants
+            for field_grants in grant.fields.values()
+            for field in field_grants
         )
 
     def hides(self, type_name: str, field_name: str) -> bool:
         """Return whether a field is withheld or masked on some rows; a type without a policy hides nothing itself."""
-        found = self.types.get(type_name)
-        return found is not None and found.partial(field_name)
+        access = self.types.get(type_name)
+        return access is not None and access.partial(field_name)
 
 
 def compile_access(
@@ -221,7 +224,7 @@ def compile_access(
     types: dict[str, TypeAccess] = {}
     digest = hashlib.sha256()
     for policy in policies:
-        grants = tuple(found for role in roles if (found := _grant(role, policy)) is not None)
+        grants = tuple(granted for role in roles if (granted := _grant(role, policy)) is not None)
         types[policy.type] = TypeAccess(policy, grants, (inherent or {}).get(policy.type, frozenset()))
         digest.update(f"{policy.type}:{[_canonical(grant) for grant in grants]};".encode())
     return Access(types, digest.hexdigest())
@@ -244,5 +247,5 @@ def _canonical(grant: Grant) -> str:
 
 
 def _any(predicates: Iterable[ColumnElement[bool] | None]) -> ColumnElement[bool]:
-    found = [predicate for predicate in predicates if predicate is not None]
-    return or_(*found) if found else false()
+    present = [predicate for predicate in predicates if predicate is not None]
+    return or_(*present) if present else false()

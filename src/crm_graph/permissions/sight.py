@@ -28,7 +28,7 @@ def sight_of(access: Access, viewer: Viewer, reads: Mapping[str, Iterable[str]])
         "teams": sorted(viewer.teams),
         TYPES: {
             type_: {
-                GRANTS: [format_role(Role("", {type_: reading(each)}))[type_] for each in access.of(type_).grants],
+                GRANTS: [format_role(Role("", {type_: reading(grant)}))[type_] for grant in access.of(type_).grants],
                 FIELDS: sorted(fields),
             }
             for type_, fields in reads.items()
@@ -64,5 +64,5 @@ def _covers(now: TypeAccess, type_: str, seen: Mapping[str, Any], *, of_the_same
 
 def _then(now: TypeAccess, type_: str, seen: Mapping[str, Any]) -> TypeAccess:
     """Return the access to a type that a sight keeps."""
-    grants = tuple(parse_role("", {type_: each}).grants[type_] for each in seen[GRANTS])
+    grants = tuple(parse_role("", {type_: grant}).grants[type_] for grant in seen[GRANTS])
     return TypeAccess(now.policy, grants, now.inherent)

@@ -1,4 +1,4 @@
-"""Rows of other types that an operation goes by: what it copies or tells is read through the rights of a query.
+"""Rows of other types that an operation refers to: what it copies or tells is read through the rights of a query.
 
 An operation says which columns it reads of a row. `needs` are asked by a rule and never shown: whether a stage belongs
 to the pipeline. `reads` end up where somebody sees them, in the record that is written or in a message: a list price.

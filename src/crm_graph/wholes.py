@@ -1,4 +1,4 @@
-"""Wholes and parts within one unit of work: a change of an order's line is one of the order, whose version moves by it.
+"""Wholes and parts within one unit of work: a change of an order's line changes the order, and moves its version.
 
 So `ifVersion` of a whole tells of whatever was changed in it, whoever changed it and by which operation. Which parts
 count is said by `Policy.in_version`. The event of a part waits until the transaction ends, to be written together with

@@ -1,4 +1,4 @@
-"""A record is changed where it is there, and made where it is not: what keeps two systems in step."""
+"""Upserts change a record where there is one, and make it where there is none: they keep two systems in step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shares: of a number of places, somebody holds a part at most, and who waits is let in by turns, one of each.
+"""Shares of a number of places: one holder has a part of them at most, and waiting holders are let in by turns.
 
 A queue that is first come first served belongs to whoever fills it: twelve slow statements of one member, and everybody
 else waits behind them. Here each waits in a queue of their own, which is bounded, and a place that comes free goes to

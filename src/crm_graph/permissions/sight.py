@@ -1,4 +1,4 @@
-"""Sights: what somebody could see when something was made for them, kept as data, and compared with what is seen now.
+"""Sights: what a member could see when a file was made for them, kept as data, and compared with what is seen now.
 
 What is made for a member under their rights, a file, is for those alone who see as much when they ask for it. A role
 that is taken, a field that is hidden, a team that is left, a credential that is bound to fewer roles: the file is for

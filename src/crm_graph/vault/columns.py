@@ -1,4 +1,4 @@
-"""The mark on a table's column: what is stored in it is ciphertext, with a blind index beside it.
+"""The mark on a table's column: the column stores ciphertext, and a blind index stands beside it.
 
     __table_args__ = (..., *encrypted("contact", "national_id"))
 

@@ -30,19 +30,16 @@ from graphql import (
     parse,
 )
 
+from crm_graph.graph.reading.counts import CAP, Factor, Variables, literal
 from crm_graph.graph.schema.costs import (
-    CAP,
     NOTHING,
     Amount,
     Cost,
-    Factor,
     FieldCost,
     FieldCosts,
     Steps,
-    Variables,
     cost_of_letters,
     defaults,
-    literal,
 )
 
 Path = tuple[str, Any] | None
@@ -249,7 +246,7 @@ class _Measure:
         if field_cost.size is None:
             return self.steps.shared(Amount(field_cost.own) + texts + inner.cost), inner.heaviest[1]
         size = self._known(field_cost.size.of(node))
-        items = inner.per_row if field_cost.pages else Amount(field_cost.each) + texts + inner.cost
+        items = Amount(field_cost.each) + (inner.per_row if field_cost.pages else texts + inner.cost)
         cost = Amount(field_cost.own) + self.steps.times(items, size)
         if not field_cost.pages:
             return cost, inner.heaviest[1]

@@ -52,9 +52,9 @@ class _Commands(click.Group):
         if name not in COMMANDS:
             return None
         called = f"{name}_" if iskeyword(name) else name
-        found = getattr(import_module(f"crm_graph.cli.commands.{called}"), called)
-        assert isinstance(found, click.Command)
-        return found
+        command = getattr(import_module(f"crm_graph.cli.commands.{called}"), called)
+        assert isinstance(command, click.Command)
+        return command
 
     def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands, importing none."""

@@ -88,14 +88,14 @@ class _WithoutQueries(logging.Filter):
 
 
 async def _serve(
-    made: Installation,
+    installed: Installation,
     sockets: list[socket.socket],
     options: Settings,
     nearby: Nearby | None = None,
     lifeline: Lifeline | None = None,
 ) -> None:
     make_mailer(options)  # a configuration that is wrong stops it here, with one line
-    application = Application(made, options, room_for_connections(), nearby)
+    application = Application(installed, options, room_for_connections(), nearby)
     config = uvicorn.Config(
         application,
         log_level=options.log_level,
@@ -129,8 +129,8 @@ async def _dev(place: Place, listener: socket.socket, hosts: Hosts, *, demo: boo
         async with opened(Place(None, url)) as database:
             workspace = await ensure_workspace(database, demo=demo)
             accounts = await demo_accounts(database, workspace)
-            made = await installation(database)
-            services = make_services(made, settings(), database)
+            installed = await installation(database)
+            services = make_services(installed, settings(), database)
             password = await demo_password(services, place.data, workspace) if demo else None
             demo_token = await _demo_tokens(services, workspace, accounts[0]) if accounts else lambda: None
         host, port = listener.getsockname()[:2]
@@ -138,7 +138,7 @@ async def _dev(place: Place, listener: socket.socket, hosts: Hosts, *, demo: boo
         options = settings()
         if not options.allowed_origins:  # a frontend's own dev server, on whatever port
             options = replace(options, allowed_origins=LOOPBACK)
-        await _serve(made, [listener], options, Nearby(hosts, demo_token))
+        await _serve(installed, [listener], options, Nearby(hosts, demo_token))
 
 
 async def _demo_tokens(services: Services, workspace_id: str, account: Account) -> Callable[[], str]:
@@ -196,5 +196,5 @@ def serve_place(place: Place, host: str, port: int, workers: int) -> int:
 
 async def _serve_place(place: Place, listener: socket.socket, lifeline: Lifeline | None = None) -> None:
     async with opened(place) as database:
-        made = await installation(database)
-    await _serve(made, [listener], settings(), lifeline=lifeline)
+        installed = await installation(database)
+    await _serve(installed, [listener], settings(), lifeline=lifeline)

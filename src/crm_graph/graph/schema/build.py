@@ -198,7 +198,7 @@ def _finish_mutations(core: GraphQLSchema) -> None:
     for definition in core.mutation_type.fields.values():
         definition.type = get_nullable_type(definition.type)
         for argument in definition.args.values():
-            argument.description = argument.description or "What to do, and with what."
+            argument.description = argument.description or "The values of this mutation, as one object."
 
 
 def _take_keys(built: BuiltSchema) -> None:

@@ -25,6 +25,7 @@ from crm_graph.identity.installation import Installation as Made
 from crm_graph.identity.installation import authority
 from crm_graph.identity.secrets import secrets_of_environment
 from crm_graph.kernel.settings import Settings
+from tests.support import plain
 from tests.support.server import COMMAND, environment, free_port
 
 SECRET = "the secret of an installation for tests"
@@ -73,7 +74,7 @@ class Process:
         """Wait until it serves, starting it anew where it ended because the database was away."""
         said = "nothing"
         try:
-            async with asyncio.timeout(START_TIMEOUT_S), httpx.AsyncClient() as client:
+            async with asyncio.timeout(START_TIMEOUT_S), plain.async_client() as client:
                 while True:
                     if self.running is None or self.running.poll() is not None:
                         self.start()

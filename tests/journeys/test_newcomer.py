@@ -16,6 +16,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from crm_graph.api.console.examples import EXAMPLES
+from tests.support import plain
 from tests.support.server import RunningServer, crm_graph, running_server
 
 pytestmark = pytest.mark.xdist_group("newcomer")
@@ -29,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 @pytest.fixture
 async def client(server: RunningServer) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(headers=server.headers, timeout=20) as client:
+    async with plain.async_client(headers=server.headers, timeout=20) as client:
         yield client
 
 
@@ -48,7 +49,7 @@ async def test_the_graph_is_alive(server: RunningServer, client: httpx.AsyncClie
 
 
 async def test_graphiql_is_served_to_a_browser(server: RunningServer) -> None:
-    async with httpx.AsyncClient() as browser:
+    async with plain.async_client() as browser:
         page = await browser.get(server.address, headers={"Accept": "text/html,*/*;q=0.8"})
     assert page.status_code == 200
     assert "GraphiQL" in page.text
@@ -56,13 +57,13 @@ async def test_graphiql_is_served_to_a_browser(server: RunningServer) -> None:
 
 
 async def test_the_address_alone_leads_to_graphiql(server: RunningServer) -> None:
-    async with httpx.AsyncClient() as browser:
+    async with plain.async_client() as browser:
         start = await browser.get(server.address.removesuffix("/graphql"))
     assert (start.status_code, start.headers["location"]) == (307, "/graphql")
 
 
 async def test_a_page_elsewhere_gets_no_token_by_the_name_it_has_resolve_to_us(server: RunningServer) -> None:
-    async with httpx.AsyncClient() as browser:
+    async with plain.async_client() as browser:
         for path in ("/graphql", "/graphiql", "/metrics", "/", "/health", "/oauth/jwks"):
             address = server.address.replace("/graphql", path)
             stolen = await browser.get(address, headers={"Host": "evil.example:8000", "Accept": "text/html"})
@@ -79,7 +80,7 @@ async def test_a_page_elsewhere_gets_no_token_by_the_name_it_has_resolve_to_us(s
 
 async def test_a_frontend_on_another_port_of_this_machine_may_call(server: RunningServer) -> None:
     origin = {"Origin": "http://localhost:5173"}
-    async with httpx.AsyncClient(headers=origin) as browser:
+    async with plain.async_client(headers=origin) as browser:
         asked = await browser.options(server.address, headers={"Access-Control-Request-Method": "POST"})
         assert asked.headers["access-control-allow-origin"] == origin["Origin"]
         page = await browser.get(server.address, headers={"Accept": "text/html"})
@@ -90,7 +91,7 @@ async def test_signing_in_as_the_example_does(server: RunningServer) -> None:
     (sign_in,) = [each for each in EXAMPLES if "signIn" in each.operation]
     password = re.search(r"data directory: (\S+)", "".join(server.said))
     assert password is not None
-    async with httpx.AsyncClient() as nobody:
+    async with plain.async_client() as nobody:
         body = {"query": sign_in.operation, "variables": {**sign_in.variables, "password": password[1]}}
         answer = (await nobody.post(server.address, json=body)).json()
     assert answer["data"]["signIn"]["errors"] == []
@@ -215,7 +216,7 @@ async def test_commands_join_the_running_database(server: RunningServer) -> None
     assert token.returncode == 0, token.stderr
     assert token.stdout.count(".") == 2
     assert token.stdout.strip() == token.stdout[:-1]
-    async with httpx.AsyncClient() as rep:
+    async with plain.async_client() as rep:
         response = await rep.post(
             server.address,
             json={"query": "{ viewer { roles } opportunities { totalCount } }"},

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from crm_graph.api.schema import make_schema
 from crm_graph.db import embedded
 from crm_graph.graph.schema.build import BuiltSchema
 from tests.support.database import clone, savepoint, server_of_worker
 from tests.support.graph import Graph
-from tests.support.product import product_schema
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 """Real inputs that are not in this repository; tests that use them skip without them."""
@@ -41,7 +41,7 @@ async def database_url(postgres: str) -> str:
 @pytest.fixture(scope="session")
 def schema() -> BuiltSchema:
     """The product's schema, built once."""
-    return product_schema()
+    return make_schema()
 
 
 @pytest.fixture

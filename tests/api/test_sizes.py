@@ -17,6 +17,7 @@ from graphql import (
 from strawberry.utils.str_converters import to_camel_case
 
 from crm_graph.api.body import GraphQLRequest
+from crm_graph.api.schema import make_schema
 from crm_graph.db.sizes import JsonBytes, Letters, Size
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.domains.customers.customers.operations import create_customer
@@ -26,9 +27,8 @@ from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.errors import Refused
 from crm_graph.work import Sent
 from tests.support.graph import Graph
-from tests.support.product import product_schema
 
-CORE = product_schema().core
+CORE = make_schema().core
 assert CORE.mutation_type is not None
 MUTATIONS = {name: of for name, of in CORE.mutation_type.fields.items() if "input" in of.args}
 TEXTUAL = {"String", "JSON"}

@@ -24,6 +24,7 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+from crm_graph.api.schema import make_schema
 from crm_graph.db import embedded
 from tests.executor.comparing import Twins
 from tests.executor.coverage import coordinates
@@ -31,7 +32,6 @@ from tests.executor.generate import generate
 from tests.executor.known import learn
 from tests.executor.shrink import describe, shrink
 from tests.support.database import clone, make_template, savepoint
-from tests.support.product import product_schema
 
 OPERATIONS = int(os.environ.get("FUZZ_OPERATIONS", "20000"))
 SEED = os.environ.get("FUZZ_SEED", "1")
@@ -62,7 +62,7 @@ def work(url: str, process: int, numbers: list[int], told: Any) -> None:
 async def _work(url: str, process: int, numbers: list[int], told: Any) -> None:
     warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # of fields that graphql-core gave up
     database_url = await clone(url, f"crm_fuzz_{process}")
-    schema = product_schema()
+    schema = make_schema()
     for start in range(0, len(numbers), BATCH):
         async with savepoint(database_url) as database:
             twins = Twins(schema, database)
@@ -136,7 +136,7 @@ def _add(total: Progress, progress: Progress, wanted: int, started: float) -> No
 
 
 def _report(total: Progress, seconds: float) -> None:
-    wanted = coordinates(product_schema().core)
+    wanted = coordinates(make_schema().core)
     never = sorted(wanted - total.coverage)
     counts = total.counts
     print(

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import strawberry
 
-from crm_graph.api.schema import SLICES
+from crm_graph.api.schema import SLICES, make_schema
 from crm_graph.graph.reading.sizes import DEFINITION
 from crm_graph.graph.schema.build import Slice, build_schema
 from crm_graph.graph.writes import DOES_KEY, Does
-from tests.support.product import product_schema
 
 
 class Silent:
@@ -26,7 +25,7 @@ def test_a_mutation_that_does_not_say_what_it_does_is_refused() -> None:
 
 
 def test_the_verbs_of_mutations_are_verbs_of_their_types() -> None:
-    core = product_schema().core
+    core = make_schema().core
     assert core.mutation_type is not None
     for name, field in core.mutation_type.fields.items():
         does: Does = field.extensions[DEFINITION].metadata[DOES_KEY]

@@ -23,13 +23,13 @@ from graphql import (
 from graphql.type import is_non_null_type
 
 from crm_graph.api.body import parse_request
+from crm_graph.api.schema import make_schema
 from crm_graph.graph.changes.live import _whole
 from crm_graph.graph.records.record import WatchSpec, spec_of
 from crm_graph.kernel.ids import encode_id, new_id
 from tests.support.graph import Graph
-from tests.support.product import product_schema
 
-SCHEMA = product_schema()
+SCHEMA = make_schema()
 CORE = SCHEMA.core
 MAX_DEPTH, MAX_LEAVES = 5, 4
 

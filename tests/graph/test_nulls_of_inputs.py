@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from graphql import GraphQLInputObjectType, get_named_type
 
+from crm_graph.api.schema import make_schema
 from crm_graph.graph.reading.sizes import DEFINITION, _is_kept
 from crm_graph.graph.writes import DOES_KEY, MANY_KEY
 from crm_graph.kernel.ids import encode_id, new_id
 from tests.support.graph import Graph
-from tests.support.product import product_schema
 
-CORE = product_schema().core
+CORE = make_schema().core
 assert CORE.mutation_type is not None
 KEPT = [
     (name, key)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from crm_graph.api.schema import make_schema
 from crm_graph.app import make_worker
 from crm_graph.db.pool import Database
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
@@ -20,7 +21,6 @@ from crm_graph.jobs.worker import Worker
 from crm_graph.kernel.settings import Settings
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.work import Work
-from tests.support.product import product_schema
 from tests.support.services import SECRET, make_services
 
 SETTINGS = Settings(job_poll_ms=20, job_backoff_ms=2, job_max_attempts=2, job_lease_seconds=1)
@@ -40,7 +40,7 @@ class Desk:
 
     def product_worker(self) -> Worker:
         """Return the worker of the product."""
-        return make_worker(product_schema(), self.services)
+        return make_worker(make_schema(), self.services)
 
     async def claims(self, role: str, workspace: str = "demo") -> Claims:
         """Return the claims of the first active member with a role."""
@@ -57,7 +57,7 @@ class Desk:
     @asynccontextmanager
     async def work(self, role: str = "admin") -> AsyncIterator[Work]:
         """Lend the unit of work of a member."""
-        schema = product_schema()
+        schema = make_schema()
         async with self.database.transaction() as session:
             viewer = await MemberDirectory().find(session, await self.claims(role))
             assert viewer is not None

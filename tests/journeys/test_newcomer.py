@@ -17,14 +17,14 @@ from websockets.typing import Subprotocol
 
 from crm_graph.api.console.examples import EXAMPLES
 from tests.support import plain
-from tests.support.server import RunningServer, crm_graph, running_server
+from tests.support.server import RunningServer, crm_graph, crm_graph_anew, running_server_anew
 
 pytestmark = pytest.mark.xdist_group("newcomer")
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("newcomer") / "data") as running:
+    with running_server_anew(tmp_path_factory.mktemp("newcomer") / "data") as running:
         yield running
 
 
@@ -212,7 +212,7 @@ async def test_watching_over_websocket_and_resuming(server: RunningServer, clien
 
 async def test_commands_join_the_running_database(server: RunningServer) -> None:
     data = str(server.data)
-    token = crm_graph("token", "--role", "sales_rep", "--data", data)
+    token = crm_graph_anew("token", "--role", "sales_rep", "--data", data)
     assert token.returncode == 0, token.stderr
     assert token.stdout.count(".") == 2
     assert token.stdout.strip() == token.stdout[:-1]
@@ -225,8 +225,9 @@ async def test_commands_join_the_running_database(server: RunningServer) -> None
     data_ = response.json()["data"]
     assert data_["viewer"] == {"roles": ["sales_rep"]}
     assert 0 < data_["opportunities"]["totalCount"] < 600
-    assert crm_graph("doctor", "--data", data).returncode == 0
-    assert "rep@example.com" in crm_graph("user", "list", "--data", data).stdout
+    assert crm_graph_anew("doctor", "--data", data).returncode == 0
+    assert "rep@example.com" in crm_graph_anew("user", "list", "--data", data).stdout
+    assert crm_graph_anew("token", "--data", data).returncode == 2
 
 
 def test_bad_commands_say_what_and_how(server: RunningServer, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.engine import Engine
+from crm_graph.api.schema import make_schema
 from crm_graph.api.webhooks.deliverer import Deliverer
 from crm_graph.app import make_engine
 from crm_graph.db.pool import Database
@@ -21,7 +22,6 @@ from crm_graph.identity.tokens import Claims, TokenAuthority
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.settings import Settings
 from tests.support.database import clone
-from tests.support.product import product_schema
 from tests.support.receiver import Receiver, receiving
 from tests.support.services import SECRET, make_services
 
@@ -171,7 +171,7 @@ async def hooks_of(postgres: str, name: str, schema: BuiltSchema) -> AsyncIterat
 async def _deliver(url: str) -> None:
     database = await Database.open(url)
     async with receiving() as unused:
-        await Deliverer(Hooks(product_schema(), database, unused).engine).run()
+        await Deliverer(Hooks(make_schema(), database, unused).engine).run()
 
 
 if __name__ == "__main__":

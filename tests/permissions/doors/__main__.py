@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from crm_graph.api.schema import make_schema
 from crm_graph.db import embedded
 from tests.permissions.doors.all_doors import DOORS
 from tests.permissions.doors.visit import ROOMY, visit
@@ -16,7 +17,6 @@ from tests.permissions.matrix import MATRIX
 from tests.permissions.world import make_world
 from tests.support.database import clone, make_template, savepoint
 from tests.support.graph import Graph
-from tests.support.product import product_schema
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
 
 async def _visit_all(url: str) -> int:
     await make_template(url)
-    schema, tried, wrong, started = product_schema(), Counter[str](), list[str](), time.process_time()
+    schema, tried, wrong, started = make_schema(), Counter[str](), list[str](), time.process_time()
     async with savepoint(await clone(url, "crm_doors")) as database:
         world = await make_world(Graph(schema, database, ROOMY))
         for role in MATRIX.roles:

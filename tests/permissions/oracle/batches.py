@@ -6,12 +6,12 @@ import asyncio
 import os
 from collections import Counter
 
+from crm_graph.api.schema import make_schema
 from tests.permissions.oracle.cases import Case
 from tests.permissions.oracle.judge import SETTINGS, Judge
 from tests.permissions.oracle.shrink import describe
 from tests.support.database import clone, savepoint
 from tests.support.graph import Graph
-from tests.support.product import product_schema
 
 
 def run_batch(url: str, seed: str, numbers: list[int]) -> tuple[Counter[str], list[str]]:
@@ -22,7 +22,7 @@ def run_batch(url: str, seed: str, numbers: list[int]) -> tuple[Counter[str], li
 async def _run_batch(url: str, seed: str, numbers: list[int]) -> tuple[Counter[str], list[str]]:
     differences = []
     async with savepoint(await clone(url, f"crm_oracle_{os.getpid()}")) as database:
-        judge = Judge(Graph(product_schema(), database, SETTINGS))
+        judge = Judge(Graph(make_schema(), database, SETTINGS))
         for number in numbers:
             found = await Case(judge, f"{seed}:{number}").run()
             if found is not None:

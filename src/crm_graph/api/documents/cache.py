@@ -123,14 +123,14 @@ class DocumentCache:
     @classmethod
     def of(cls, schema: BuiltSchema, settings: Settings) -> DocumentCache:
         """Return the cache of a schema's documents, within the limits of the settings."""
-        costs = FieldCosts(schema)
+        costs = schema.once(FieldCosts)
         limits = ShapeLimits(
             settings.max_depth,
             settings.max_aliases,
             settings.max_root_fields,
             settings.max_fields,
             settings.max_statements,
-            settings.max_introspected or INTROSPECTION_ROOM * introspected_by_tools(costs),
+            settings.max_introspected or INTROSPECTION_ROOM * schema.once(introspected_by_tools),
         )
         return cls(
             schema.core,

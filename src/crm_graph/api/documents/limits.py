@@ -31,6 +31,7 @@ from graphql import (
 )
 
 from crm_graph.graph.reading.counts import CAP, Factor, Variables, literal
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.graph.schema.costs import (
     NOTHING,
     Amount,
@@ -149,7 +150,7 @@ def check_shape(
     return costed
 
 
-def introspected_by_tools(costs: FieldCosts) -> int:
+def introspected_by_tools(schema: BuiltSchema) -> int:
     """Return how many objects the query yields that all tools send, with all of its options: it grows with the schema,
     and a limit that does not would shut tools out with some later record type."""
     source = get_introspection_query(
@@ -158,6 +159,7 @@ def introspected_by_tools(costs: FieldCosts) -> int:
     document = parse(source)
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     (operation,) = (node for node in document.definitions if isinstance(node, OperationDefinitionNode))
+    costs = schema.once(FieldCosts)
     return _Measure(fragments, costs).selections(operation.selection_set, costs.root(operation)).introspected
 
 

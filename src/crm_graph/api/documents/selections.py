@@ -40,7 +40,7 @@ class Selections:
         self._documents = documents
         self._access = access
         self._max_cost = settings.max_cost
-        self._cut = CutSchemas.shared(schema)
+        self._cut = schema.once(CutSchemas)
         self._types = frozenset(event.__name__ for slice_ in schema.slices for event in slice_.events)
 
     @property

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from crm_graph.cli.opening import opened
 from crm_graph.cli.place import Place
-from crm_graph.db.revisions import HEAD, state
+from crm_graph.db.revisions import HEAD, Revision, revisions, state
 from crm_graph.kernel.errors import OperatorError
 
 BASE = "base"
@@ -29,8 +31,25 @@ async def migrate_place(place: Place, revision: str) -> tuple[str | None, str | 
 async def bring_to(url: str, revision: str = HEAD) -> None:
     """Bring a database to a revision, `base` for none. Alembic, and with it SQLAlchemy, is imported where there is
     something to do."""
-    if revision == HEAD and (await state(url)).runs:
+    found = await state(url)
+    if revision == HEAD and found.runs:
         return
+    _, known = revisions()
+    if revision not in {HEAD, BASE, *known}:
+        raise OperatorError(
+            f"there is no revision {revision}", f"name one of {', '.join(sorted(known)[-3:])}, or an older one"
+        )
     from crm_graph.db.migrate import downgrade, upgrade
 
-    await (downgrade(url, revision) if revision == BASE else upgrade(url, revision))
+    backwards = revision == BASE or (found.current is not None and revision in _before(found.current, known))
+    await (downgrade(url, revision) if backwards else upgrade(url, revision))
+
+
+def _before(revision: str, known: Mapping[str, Revision]) -> set[str]:
+    """Return the revisions that lie before one."""
+    found: set[str] = set()
+    at = known[revision].follows
+    while at is not None:
+        found.add(at)
+        at = known[at].follows
+    return found

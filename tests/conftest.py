@@ -34,8 +34,9 @@ def postgres(run_directory: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 async def database_url(postgres: str) -> str:
-    """The address of a clone of the template for all tests that leave nothing in it."""
-    return await clone(postgres, "crm_tests")
+    """The address of a clone of the template for all tests that leave nothing in it; or of the database that
+    CRM_TEST_DATABASE_URL names, which has the template's data: a Citus cluster, say."""
+    return os.environ.get("CRM_TEST_DATABASE_URL") or await clone(postgres, "crm_tests")
 
 
 @pytest.fixture(scope="session")

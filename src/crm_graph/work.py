@@ -464,7 +464,8 @@ class Attempt:
 
 
 _TOUCH_DIRECTORY = Statement(
-    "UPDATE workspace SET directory_version = directory_version + 1 WHERE workspace_id = $1 AND id = $1",
+    "INSERT INTO workspace_directory (workspace_id, directory_version) VALUES ($1, 1)"
+    " ON CONFLICT (workspace_id) DO UPDATE SET directory_version = workspace_directory.directory_version + 1",
     ("workspace_id",),
     {},
 )

@@ -11,9 +11,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from crm_graph.db.revisions import HEAD, migrations
-
-_LOCK = 7_226_101_000
+from crm_graph.db.revisions import HEAD, MIGRATIONS_LOCK, migrations
 
 
 def config() -> Config:
@@ -28,13 +26,13 @@ async def with_connection(url: str, run: Callable[[Connection], Any]) -> Any:
     engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
     try:
         async with engine.connect() as connection:
-            await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+            await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATIONS_LOCK})
             await connection.commit()
             try:
                 return await connection.run_sync(run)
             finally:
                 await connection.rollback()
-                await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+                await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATIONS_LOCK})
     finally:
         await engine.dispose()
 

@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id
+from crm_graph.db.placement import LOCAL
 
 ROW_BYTES, ENTRY_BYTES = 120, 60
 """What a row takes beside its texts and JSON: its header, its ids and times; and its entry in an index."""
@@ -33,6 +34,7 @@ class WorkspaceUsage(Base):
     until the next measurement."""
 
     __tablename__ = "workspace_usage"
+    __placement__ = LOCAL
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)
     used_bytes: Mapped[int] = mapped_column(BigInteger)

@@ -16,6 +16,7 @@ from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id
+from crm_graph.db.placement import LOCAL
 from crm_graph.db.session import Session, Unconfirmed
 from crm_graph.db.statements import Statement
 from crm_graph.idempotency.keys import Claim
@@ -32,6 +33,7 @@ class IdempotentAnswer(Base):
     workspaces is. No foreign key: it would be one more row to lock for each mutation, and a row lasts for a day."""
 
     __tablename__ = "idempotent_answer"
+    __placement__ = LOCAL
     __table_args__ = (Index("ix_idempotent_answer_created_at", "created_at"),)
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)

@@ -1,0 +1,46 @@
+"""The version of a workspace's directory has a table of its own
+
+Revision: 2026_12_02_workspace_directory
+Follows: 2026_12_01_stage_history
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "2026_12_02_workspace_directory"
+down_revision = "2026_12_01_stage_history"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Wait for no lock longer than a client would. A process of the version before cannot go on: it would neither see
+    nor tell of a change of roles."""
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    op.create_table(
+        "workspace_directory",
+        sa.Column("workspace_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("directory_version", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "workspace_id"],
+            ["workspace.workspace_id", "workspace.id"],
+            name=op.f("fk_workspace_directory_workspace_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", name=op.f("workspace_directory_pkey")),
+    )
+    op.execute("INSERT INTO workspace_directory SELECT id, directory_version FROM workspace")
+    op.drop_column("workspace", "directory_version")
+
+
+def downgrade() -> None:
+    """The way back."""
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    op.add_column("workspace", sa.Column("directory_version", sa.BigInteger(), server_default="0", nullable=False))
+    op.execute(
+        "UPDATE workspace SET directory_version = directory.directory_version FROM workspace_directory AS directory"
+        " WHERE directory.workspace_id = workspace.workspace_id"
+    )
+    op.drop_table("workspace_directory")

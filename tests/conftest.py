@@ -13,9 +13,25 @@ from crm_graph.db import embedded
 from crm_graph.graph.schema.build import BuiltSchema
 from tests.support.database import clone, savepoint, server_of_worker
 from tests.support.graph import Graph
+from tests.support.recorded import Sent, recording
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 """Real inputs that are not in this repository; tests that use them skip without them."""
+
+
+@pytest.fixture(scope="session")
+def sent_statements() -> Iterator[Sent]:
+    """What the product sends to Postgres in this process, each text once."""
+    with recording() as sent:
+        yield sent
+
+
+@pytest.fixture(autouse=True)
+def _placed(sent_statements: Sent) -> Iterator[None]:
+    """Every statement that the product sends in a test is one that a Citus cluster can run on the node of the
+    workspace; a plain Postgres takes any, so the parse tree says it (`placing.py`)."""
+    yield
+    assert sent_statements.misplaced() == {}
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The version of a workspace's directory has a table of its own
+"""The version of a workspace's directory has a table of its own, and so have the addresses of members
 
 Revision: 2026_12_02_workspace_directory
 Follows: 2026_12_01_stage_history
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+
+from crm_graph.db.placement import DISTRIBUTED
+from crm_graph.db.placing import ForeignKey, op_distribute
 
 revision = "2026_12_02_workspace_directory"
 down_revision = "2026_12_01_stage_history"
@@ -23,21 +26,31 @@ def upgrade() -> None:
         "workspace_directory",
         sa.Column("workspace_id", sa.Uuid(as_uuid=False), nullable=False),
         sa.Column("directory_version", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["workspace_id", "workspace_id"],
-            ["workspace.workspace_id", "workspace.id"],
-            name=op.f("fk_workspace_directory_workspace_id"),
-            ondelete="CASCADE",
-        ),
         sa.PrimaryKeyConstraint("workspace_id", name=op.f("workspace_directory_pkey")),
     )
     op.execute("INSERT INTO workspace_directory SELECT id, directory_version FROM workspace")
+    op_distribute(
+        "workspace_directory",
+        DISTRIBUTED,
+        ForeignKey("fk_workspace_directory_workspace_id", ["workspace_id"] * 2, "workspace", on_delete="CASCADE"),
+    )
     op.drop_column("workspace", "directory_version")
+    op.create_table(
+        "member_address",
+        sa.Column("workspace_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("workspace_id", "email", name=op.f("member_address_pkey")),
+    )
+    op.execute("INSERT INTO member_address SELECT DISTINCT workspace_id, lower(email) FROM member")
+    op.create_index("ix_member_address_email", "member_address", ["email"])
+    op.drop_index("ix_member_email", table_name="member")
 
 
 def downgrade() -> None:
     """The way back."""
     op.execute("SET LOCAL lock_timeout = '5s'")
+    op.create_index("ix_member_email", "member", [sa.literal_column("lower(email)")])
+    op.drop_table("member_address")
     op.add_column("workspace", sa.Column("directory_version", sa.BigInteger(), server_default="0", nullable=False))
     op.execute(
         "UPDATE workspace SET directory_version = directory.directory_version FROM workspace_directory AS directory"

@@ -30,6 +30,7 @@ _EXTENSION = "SELECT extversion FROM pg_extension WHERE extname = 'citus'"
 _TABLES = """
     SELECT relname::text AS name, relkind::text AS kind FROM pg_class
     WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+      AND NOT relation_is_a_known_shard(pg_class.oid)
       AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')
 """
 _PLACED = """
@@ -104,10 +105,10 @@ async def cluster_of(connection: Connection) -> Cluster:
 
 
 def _placement(method: str, model: str) -> Placement:
+    """A local table that a foreign key ties to a reference table is known to the cluster, and lies where it lay."""
     if method == "h":
         return DISTRIBUTED
     return REFERENCE if model == "t" else LOCAL
-    # A local table that a foreign key ties to a reference table is known to the cluster, and lies where it lay.
 
 
 async def distribute(

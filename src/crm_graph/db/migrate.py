@@ -13,6 +13,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from crm_graph.db.revisions import HEAD, MIGRATIONS_LOCK, migrations
 
+_ON_A_CLUSTER = {"citus.multi_shard_modify_mode": "sequential", "citus.override_table_visibility": "off"}
+"""What Citus is to have set while tables change: several of them in one transaction, and a catalogue that is left as it
+is. A plain Postgres takes and ignores both."""
+
 
 def config() -> Config:
     """Return Alembic's configuration. Raises OperatorError where the migrations are not installed."""
@@ -23,7 +27,9 @@ def config() -> Config:
 
 async def with_connection(url: str, run: Callable[[Connection], Any]) -> Any:
     """Run a function on a SQLAlchemy connection, under the lock of the migrations; what it wants kept it commits."""
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url, server_settings=_ON_A_CLUSTER)
+    )
     try:
         async with engine.connect() as connection:
             await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATIONS_LOCK})

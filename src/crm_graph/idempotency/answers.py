@@ -69,7 +69,7 @@ _KEEP = Statement(
     INSERT INTO idempotent_answer AS kept (workspace_id, key, field, request, answer, created_at)
     SELECT $1::uuid, $2::bytea, $3::bytea, $4::bytea, $5::bytea, $6::timestamptz
     WHERE NOT EXISTS (
-        SELECT FROM idempotent_answer
+        SELECT 1 FROM idempotent_answer
         WHERE workspace_id = $1 AND key = $2 AND created_at > $7 AND (field = $3 OR request <> ALL ($8::bytea[]))
     )
     ON CONFLICT (workspace_id, key, field) DO UPDATE

@@ -10,7 +10,7 @@ from sqlalchemy import ForeignKeyConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Email, Id, RoleName, Row, indexed, refers, unique
-from crm_graph.db.placement import DISTRIBUTED
+from crm_graph.db.placement import DISTRIBUTED, LOCAL
 from crm_graph.db.rules import one_of
 from crm_graph.db.sizes import SizedJson, SizedText
 from crm_graph.domains.workspace.members.events import MemberReactivated, MemberSuspended
@@ -44,7 +44,6 @@ class Member(Row):
         refers("manager_id", "member"),
         unique("external_id"),
         Index("uq_member_email", "workspace_id", text("lower(email)"), unique=True),
-        Index("ix_member_email", text("lower(email)")),  # who signs in may not say in which workspace
         indexed("member", "team_id"),
         indexed("member", "manager_id"),
         one_of("status", MemberStatus),
@@ -74,6 +73,20 @@ class Member(Row):
             raise Refused("ILLEGAL_TRANSITION", f"{self.name} is active.", ("id",))
         self.status = MemberStatus.ACTIVE.value
         return MemberReactivated()
+
+
+class MemberAddress(Base):
+    """In which workspaces somebody has an address: who signs in may not say in which, and to ask all members would be
+    to ask every node of a cluster. Written by whoever writes a member's e-mail, in its transaction; what it leads to is
+    still asked of the member."""
+
+    __tablename__ = "member_address"
+    __placement__ = LOCAL
+    __table_args__ = (Index("ix_member_address_email", "email"),)
+
+    workspace_id: Mapped[Id] = mapped_column(primary_key=True)
+    email: Mapped[Email] = mapped_column(primary_key=True)
+    """In small letters, as Postgres' `lower` makes them."""
 
 
 class MemberRole(Base):

@@ -26,9 +26,9 @@ class Workspace(Row):
 
 
 class WorkspaceDirectory(Base):
-    """Counts the changes of a workspace's members, teams, roles and clients, and of the workspace itself: what a process
-    remembers of them is good while this stays. A table of its own, because `workspace` lies on every node of a cluster,
-    and each change of a member would wait for all of them. Without a row it is 0."""
+    """Counts the changes of a workspace's members, teams, roles and clients, and of the workspace itself: what a
+    process remembers of them is good while this stays. A table of its own, because `workspace` lies on every node of a
+    cluster, and each change of a member would wait for all of them. Without a row it is 0."""
 
     __tablename__ = "workspace_directory"
     __placement__ = DISTRIBUTED

@@ -33,7 +33,8 @@ def _uuid_argument(value: str) -> bytes:
     return bytes.fromhex(value)
 
 
-def _json_argument(value: Any) -> str:
+def json_argument(value: Any) -> str:
+    """Return a value as JSON; what JSON has no form for as the text that `str` gives it."""
     return orjson.dumps(value, default=str).decode()
 
 
@@ -43,7 +44,7 @@ async def set_codecs(connection: asyncpg.Connection[Any]) -> None:
         ("numeric", str, numeric_text),
         ("date", str, str),
         ("timestamptz", _timestamp_argument, timestamp_text),
-        ("jsonb", _json_argument, orjson.loads),
+        ("jsonb", json_argument, orjson.loads),
     ):
         await connection.set_type_codec(name, schema="pg_catalog", encoder=encoder, decoder=decoder, format="text")
     await connection.set_type_codec(

@@ -102,6 +102,8 @@ class Pool:
         """How long somebody waits for a connection, and for a statement that is in no operation with a limit of its
         own."""
         self.abandoned = Abandoned()
+        self.combined = False
+        """Whether the server writes several tables in one statement, which a sharded one does not."""
 
     @property
     def size(self) -> int:
@@ -274,7 +276,8 @@ class Lease:
         try:
             await connection.execute("BEGIN", timeout=timeout_s)
             try:
-                session = Session(connection if timeout_s is None else Limited(connection, timeout_s))
+                lent = connection if timeout_s is None else Limited(connection, timeout_s)
+                session = Session(lent, combined=self._pool.combined)
                 yield session
                 await session.finish()
             except Exception:

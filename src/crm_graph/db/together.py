@@ -19,12 +19,14 @@ import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
 
+from crm_graph.db.codecs import json_argument
 from crm_graph.db.statements import Statement
+from crm_graph.kernel.errors import Refused
 
 T = TypeVar("T")
 RESUMED_AT_ONCE = 50
@@ -52,6 +54,10 @@ class Session(Protocol):
 
     async def confirm(self) -> None:
         """Ask for the guard, if nothing has answered it yet."""
+        ...
+
+    async def write(self) -> None:
+        """Send the writes that wait."""
         ...
 
 
@@ -100,6 +106,7 @@ class Together:
         if session.together is not None:
             return await session.together._beside(operations)
         await session.confirm()
+        await session.write()
         made = cls(session, guarded=guarded)
         connection, session.connection, session.together = session.connection, made._connection, made
         try:
@@ -139,6 +146,20 @@ class Together:
             if not waiting.done():  # or it was cancelled
                 waiting.set_result(None)
 
+    def _untie(self) -> bool:
+        """Refuse the last of the operations that wait for each other's turns, if any do; what it has is passed on."""
+        waiting = [(turn, place) for turn in self._turns.values() for place, _ in enumerate(turn.waiting)]
+        if not waiting:
+            return False
+        turn, place = waiting[-1]
+        _, turned = turn.waiting[place]
+        del turn.waiting[place]
+        self._going += 1
+        turned.set_exception(
+            Refused("CONFLICT", "Another input of this batch is about the same records: send one later.")
+        )
+        return True
+
     async def _put(self, ask: _Ask) -> Any:
         self._asked.append(ask)
         self._rest()
@@ -151,9 +172,10 @@ class Together:
             while True:
                 await self._all_wait.wait()
                 self._all_wait.clear()
-                if not self._asked:
+                if self._asked:
+                    await self._answer()
+                elif not self._untie():
                     break
-                await self._answer()
             return list(await asyncio.gather(*tasks))
         except BaseException:
             for task in tasks:
@@ -226,8 +248,9 @@ class Together:
         order = list(range(len(group)))
         if shape is _SELECT:  # locks are taken in one order, whoever takes them: else two would wait for each other
             order = sorted(order, key=lambda place: repr(group[place].arguments))
-        types = await self._types(statement.text)
-        text, arguments = _over_many(shape, statement.text, types, [group[place].arguments for place in order])
+        if statement.types is None:
+            statement = replace(statement, types=await self._types(statement.text))
+        text, arguments = over_many(statement, [group[place].arguments for place in order])
         if shape is _SELECT:
             rows = await self._fetch(text, *arguments)
             found: list[list[asyncpg.Record] | BaseException] = [[] for _ in group]
@@ -352,12 +375,19 @@ def _shape(text: str) -> _Shape | None:
     return next((each for each in (_SELECT, _INSERT, _UPDATE, _DELETE) if each.pattern.match(text)), None)
 
 
-def _over_many(shape: _Shape, text: str, types: Sequence[str], many: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
-    """Return a statement over many sets of arguments, and its own arguments: those that all have in common stay as they
-    are, the others are columns of rows."""
+def over_many(statement: Statement, many: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    """Return a statement whose types are known as one over many sets of arguments, and its own arguments: those that
+    all have in common stay as they are, the others are columns of rows. Of new rows all are: their statement is then the
+    same whatever they hold, and prepared once."""
+    shape, types = _shape(statement.text), statement.types
+    assert shape is not None and types is not None, statement.text  # noqa: PT018 - both are the caller's to know
     columns = list(zip(*many, strict=True))
     first = many[0]
-    vary = [place for place, column in enumerate(columns) if any(value != first[place] for value in column)]
+    vary = [
+        place
+        for place, column in enumerate(columns)
+        if shape is _INSERT or any(value != first[place] for value in column)
+    ]
     kept = [place for place in range(len(first)) if place not in vary]
     arguments = [first[place] for place in kept]
     names = {place: f"${number}" for number, place in enumerate(kept, 1)}
@@ -369,7 +399,7 @@ def _over_many(shape: _Shape, text: str, types: Sequence[str], many: Sequence[Se
         arguments.append([_listed(of, value) for value in columns[place]])
         listed.append(f"${len(arguments)}::{_row_type(of)}[]")
         names[place] = _read(of, f"rows.{name}")
-    found = shape.pattern.match(text)
+    found = shape.pattern.match(statement.text)
     assert found is not None
     parts = {
         key: _PLACEHOLDER.sub(lambda each: f"({names[int(each[1]) - 1]})::{types[int(each[1]) - 1]}", part)
@@ -383,17 +413,21 @@ def _over_many(shape: _Shape, text: str, types: Sequence[str], many: Sequence[Se
 
 
 def _row_type(of: str) -> str:
-    """Return the type of an argument as an element of a list: one that is a list itself travels as JSON, for a list of
-    lists is flattened."""
-    return "jsonb" if of.endswith("[]") else of
+    """Return the type of an argument as an element of a list. What may itself be a list travels as JSON, in a text: the
+    driver takes a list of lists for an array of two dimensions."""
+    return "text" if _is_nested(of) else of
+
+
+def _is_nested(of: str) -> bool:
+    return of.endswith("[]") or of.lower() == "jsonb"
 
 
 def _listed(of: str, value: Any) -> Any:
-    return list(value) if of.endswith("[]") and value is not None else value
+    return json_argument(value) if value is not None and _is_nested(of) else value
 
 
 def _read(of: str, column: str) -> str:
     if not of.endswith("[]"):
         return column
-    items = f"ARRAY(SELECT jsonb_array_elements_text({column}))::{of}"
+    items = f"ARRAY(SELECT jsonb_array_elements_text({column}::jsonb))::{of}"
     return f"CASE WHEN {column} IS NULL THEN NULL ELSE {items} END"

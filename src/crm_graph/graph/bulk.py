@@ -17,11 +17,12 @@ import strawberry
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 
-from crm_graph.db.sizes import Items
+from crm_graph.db.sizes import SIZE_KEY, Items
 from crm_graph.graph.context import Info
 from crm_graph.graph.idempotency.once import TakenBack, answer_once
 from crm_graph.graph.payloads import UserError, UserErrorCode, user_error
-from crm_graph.graph.reading.sizes import EACH_KEY, SIZE_KEY
+from crm_graph.graph.reading.counts import PER_ROW
+from crm_graph.graph.reading.sizes import EACH_KEY
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.work import Work
 
@@ -73,7 +74,7 @@ def payload_of_many(name: str, words: str, payload: type) -> type:
     namespace = {
         "__module__": __name__,
         "__annotations__": {"results": _LIST[payload]},
-        "results": strawberry.field(description="What came of each input, in their order."),
+        "results": strawberry.field(metadata=PER_ROW, description="What came of each input, in their order."),
     }
     return strawberry.type(type(name, (Batch,), namespace), description=f"What came of many {words}.")
 

@@ -16,10 +16,10 @@ import strawberry
 from strawberry.types.field import StrawberryField
 
 from crm_graph.db.rules import defaults_of
-from crm_graph.db.sizes import Items
+from crm_graph.db.sizes import SIZE_KEY, Items
 from crm_graph.graph.keys import key_named
 from crm_graph.graph.payloads import MoneyInput
-from crm_graph.graph.reading.sizes import SIZE_KEY, column_size
+from crm_graph.graph.reading.sizes import column_size
 from crm_graph.graph.records.record import (
     SENT,
     SENT_KEY,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Table, and_, case, false, or_
@@ -27,6 +27,8 @@ class TypeAccess:
     grants: tuple[Grant, ...]
     inherent: frozenset[str] = frozenset()
     """The fields that come with the object, as the schema says by their being non-null: no default hides them."""
+    _found: dict[tuple[str, str], Any] = field(default_factory=dict, compare=False, repr=False)
+    """What writers of rows have asked for before: each mutation asks it of the same few fields."""
 
     def scopes(self, verb: str) -> frozenset[str]:
         """Return the row scopes in which a verb is granted; ALL alone where one role has it."""
@@ -110,13 +112,25 @@ class TypeAccess:
 
     def _writers(self, name: str, verb: str) -> list[frozenset[str]]:
         """Return, for each grant by which a verb may write a field, the scopes that must all hold."""
-        return [
-            frozenset({grant.scope(verb), granted.scope}) - {ALL}
-            for grant in self.grants
-            if grant.scope(verb) != NONE
-            for granted in self.granted(grant, name)
-            if granted.scope != NONE and granted.writes(verb)
-        ]
+        found: list[frozenset[str]] | None = self._found.get((name, verb))
+        if found is None:
+            found = self._found[name, verb] = [
+                frozenset({grant.scope(verb), granted.scope}) - {ALL}
+                for grant in self.grants
+                if grant.scope(verb) != NONE
+                for granted in self.granted(grant, name)
+                if granted.scope != NONE and granted.writes(verb)
+            ]
+        return found
+
+    def over_whole(self) -> TypeAccess:
+        """Return what the roles may do with parts of a whole, as an access over rows of the whole: for one that is not
+        written yet."""
+        assert self.policy.parent is not None
+        whole, _ = self.policy.parent
+        scopes = {scope: partial(_predicate_of, whole, scope) for scope in whole.whole.scopes}
+        policy = replace(self.policy, table=whole.table, parent=None, in_version=None, scopes=scopes)
+        return TypeAccess(policy, self.grants, self.inherent)
 
     def covers(self, other: TypeAccess, fields: Iterable[str], *, of_the_same: bool) -> bool:
         """Return whether all that another access shows of the fields, this one shows: the rows, and on each row each
@@ -141,12 +155,15 @@ class TypeAccess:
 
     def audited(self, name: str) -> bool:
         """Return whether reading a field is to be written to the log: some role that shows it asks for that."""
-        return any(
-            granted.audited and granted.level > Level.NONE and granted.scope != NONE
-            for grant in self.grants
-            if grant.scope(READ) != NONE
-            for granted in self.granted(grant, name)
-        )
+        found: bool | None = self._found.get((name, READ))
+        if found is None:
+            found = self._found[name, READ] = any(
+                granted.audited and granted.level > Level.NONE and granted.scope != NONE
+                for grant in self.grants
+                if grant.scope(READ) != NONE
+                for granted in self.granted(grant, name)
+            )
+        return found
 
     def partial(self, name: str) -> bool:
         """Return whether a field is withheld or masked on some of the rows that may be read."""
@@ -166,6 +183,12 @@ class TypeAccess:
             predicates = [self.policy.predicate(scope, rows) for scope in sorted(scopes)]
             found.append(and_(*(predicate for predicate in predicates if predicate is not None)))
         return or_(*found)
+
+
+def _predicate_of(policy: Policy, scope: str, rows: FromClause) -> ColumnElement[bool]:
+    predicate = policy.predicate(scope, rows)
+    assert predicate is not None
+    return predicate
 
 
 @dataclass(frozen=True)

@@ -30,19 +30,16 @@ from graphql import (
     parse,
 )
 
+from crm_graph.graph.reading.counts import CAP, Factor, Variables, literal
 from crm_graph.graph.schema.costs import (
-    CAP,
     NOTHING,
     Amount,
     Cost,
-    Factor,
     FieldCost,
     FieldCosts,
     Steps,
-    Variables,
     cost_of_letters,
     defaults,
-    literal,
 )
 
 Path = tuple[str, Any] | None
@@ -245,7 +242,7 @@ class _Measure:
         if of.size is None:
             return self.steps.shared(Amount(of.own) + texts + inner.cost), inner.heaviest[1]
         size = self._known(of.size.of(node))
-        items = inner.per_row if of.pages else Amount(of.each) + texts + inner.cost
+        items = Amount(of.each) + (inner.per_row if of.pages else texts + inner.cost)
         cost = Amount(of.own) + self.steps.times(items, size)
         if not of.pages:
             return cost, inner.heaviest[1]

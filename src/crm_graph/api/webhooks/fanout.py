@@ -60,7 +60,7 @@ _LOCK = Statement(
 )
 _NEXT = Statement(
     f"SELECT {COLUMNS} FROM event WHERE workspace_id = $1 AND (xid, seq) > ($2::text::xid8, $3)"  # noqa: S608
-    " AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, seq LIMIT $4",
+    " AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY event.xid, seq LIMIT $4",
     ("workspace_id", "xid", "seq", "limit"),
     {},
 )

@@ -21,9 +21,9 @@ from crm_graph.graph.changes.judging import ChangeKind, Judge
 from crm_graph.graph.changes.live import changed_fields, event_name
 from crm_graph.graph.changes.positions import open_position, scope_of, seal_position
 from crm_graph.graph.context import GraphContext, Info
+from crm_graph.graph.reading.counts import PER_ROW, paged
 from crm_graph.graph.records.record import Node, by_key
 from crm_graph.graph.records.scalars import Cursor
-from crm_graph.graph.schema.costs import PER_ROW, paged
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.kernel.ids import encode_id

@@ -30,6 +30,7 @@ from crm_graph.graph.schema.derive import (
     derived_annotation,
     watch_arguments,
 )
+from crm_graph.graph.schema.resolvers import compile_resolvers
 from crm_graph.graph.writes import bind_writes
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.permissions.definitions import Vocabulary
@@ -130,6 +131,7 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
     core = schema._schema
     _finish_mutations(core)
     tell_sizes(core, registry)
+    compile_resolvers(schema, core)
     guard_sizes(core)
     assert core.subscription_type is not None
     for definition in core.subscription_type.fields.values():

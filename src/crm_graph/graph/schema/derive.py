@@ -16,13 +16,12 @@ import strawberry
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 
-from crm_graph.db.sizes import Letters
+from crm_graph.db.sizes import SIZE_KEY, Letters
 from crm_graph.executor.fields import BEYOND
 from crm_graph.graph.cursors import MAX_CURSOR_LENGTH
 from crm_graph.graph.reading.aggregates import COUNT, EXTREMES, SUMS, aggregate_fields, derive_aggregates
 from crm_graph.graph.reading.comparators import comparator
 from crm_graph.graph.reading.orders import NullsOrder, OrderDirection, order_keys
-from crm_graph.graph.reading.sizes import SIZE_KEY
 from crm_graph.graph.records.record import (
     MoneySpec,
     Record,

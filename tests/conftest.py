@@ -31,7 +31,8 @@ def _placed(sent_statements: Sent) -> Iterator[None]:
     """Every statement that the product sends in a test is one that a Citus cluster can run on the node of the
     workspace; a plain Postgres takes any, so the parse tree says it (`placing.py`)."""
     yield
-    assert sent_statements.misplaced() == {}
+    misplaced = [f"{wrong}: {' '.join(text.split())}" for text, wrong in sent_statements.misplaced().items()]
+    assert misplaced == []
 
 
 @pytest.fixture(scope="session")

@@ -128,10 +128,11 @@ class _Statement:
             level.sources[name] = _Source(name, None, True)
 
     def _outer(self, conditions: Sequence[Any]) -> None:
-        for each in conditions:
-            columns = [ref for ref in _all(each, ast.ColumnRef) if _column(ref) != WORKSPACE]
-            if columns and list(_all(each, ast.ParamRef)):
-                self.found.append("an outer join by a parameter: where that is null, the join is of no shard")
+        equations = [sides for each in conditions for sides in _equations(each)]
+        if not any(
+            all(isinstance(side, ast.ColumnRef) and _column(side) != WORKSPACE for side in sides) for sides in equations
+        ):
+            self.found.append("an outer join by a parameter alone: where that is null, the join is of no shard")
 
     def _subqueries(self, node: Any, level: _Level, common: Mapping[str, bool]) -> None:
         for link in _own_links(node):

@@ -18,9 +18,14 @@ from tests.support.crossing import reason
 from tests.support.placing import violations
 
 METHODS = ("fetch", "fetchrow", "fetchval", "execute", "executemany", "cursor", "prepare")
-OURS = "/crm_graph/"
-THROUGH = "/tests/support/database.py"
-"""The stand-in of the pools, through which the product sends."""
+THROUGH = (
+    "/crm_graph/db/session.py",
+    "/crm_graph/db/lending.py",
+    "/crm_graph/db/pool.py",
+    "/tests/support/database.py",
+)
+"""What sends for whoever calls it, the stand-in of the pools among it."""
+OTHERS = ("/tests/", "/site-packages/")
 
 
 @dataclass(slots=True)
@@ -64,7 +69,7 @@ def _noting(original: Any, sent: Sent) -> Any:
         frame = sys._getframe(1)
         while frame.f_code.co_filename.endswith(THROUGH) and frame.f_back is not None:
             frame = frame.f_back
-        if OURS in frame.f_code.co_filename:
+        if isinstance(query, str) and not any(each in frame.f_code.co_filename for each in OTHERS):
             sent.note(query)
         return original(self, query, *arguments, **options)
 

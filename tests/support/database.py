@@ -21,6 +21,7 @@ from crm_graph.db import embedded
 from crm_graph.db.codecs import set_codecs
 from crm_graph.db.lending import Lease, Payer
 from crm_graph.db.migrate import upgrade
+from crm_graph.db.nodes import Nodes
 from crm_graph.db.pool import Database
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.demo.seed import seed
@@ -162,6 +163,7 @@ class SavepointDatabase(Database):
     def __init__(self, connection: asyncpg.Connection[Any], url: str) -> None:
         self.one = OneConnection(connection)
         self.url = url
+        self.nodes = Nodes()
         self.combined = True
         """Whether several tables are written in one statement: a test can turn it off, as a sharded Postgres has it."""
 

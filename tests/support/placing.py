@@ -224,7 +224,7 @@ class _Statement:
         place = columns.index(WORKSPACE) if WORKSPACE in columns else 0
         rows = select.valuesLists or ([each.val for each in select.targetList],)
         if not all(
-            _is_parameter(row[place]) or (bound and isinstance(row[place], ast.ColumnRef))
+            _is_parameter(row[place]) or (bound and isinstance(_uncast(row[place]), ast.ColumnRef))
             for row in rows
             if len(row) > place
         ):
@@ -258,9 +258,11 @@ def _equations(node: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _is_parameter(node: Any) -> bool:
-    if isinstance(node, ast.TypeCast):
-        return _is_parameter(node.arg)
-    return isinstance(node, ast.ParamRef | ast.A_Const)
+    return isinstance(_uncast(node), ast.ParamRef | ast.A_Const)
+
+
+def _uncast(node: Any) -> Any:
+    return _uncast(node.arg) if isinstance(node, ast.TypeCast) else node
 
 
 def _column(node: Any) -> str | None:

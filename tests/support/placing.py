@@ -13,7 +13,7 @@ from typing import Any
 
 import pglast
 from pglast import parse_sql
-from pglast.enums import BoolExprType, JoinType
+from pglast.enums import A_Expr_Kind, BoolExprType, JoinType
 from pglast.visitors import Visitor
 
 from crm_graph.db.placement import Placement
@@ -249,7 +249,7 @@ def _conjuncts(node: Any) -> Iterator[Any]:
 
 
 def _equations(node: Any) -> Iterator[tuple[Any, Any]]:
-    if isinstance(node, ast.A_Expr) and node.name[-1].sval == "=":
+    if isinstance(node, ast.A_Expr) and node.kind == A_Expr_Kind.AEXPR_OP and node.name[-1].sval == "=":
         one, other = node.lexpr, node.rexpr
         if isinstance(one, ast.RowExpr) and isinstance(other, ast.RowExpr):
             yield from zip(one.args, other.args, strict=True)

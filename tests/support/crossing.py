@@ -25,6 +25,7 @@ CROSSING: Mapping[str, str] = {
     "SELECT DISTINCT workspace_id FROM workspace_key": "the operator's: `crm-graph keys`",
     "INSERT INTO audit_entry (": "the chainer's, which goes through the log of all workspaces",
     "SELECT workspace_id, (count(*) *": "how much each workspace stores: every few minutes, by one process",
+    "SELECT workspace_id, purpose, version, wrapped_by": "the operator's: `crm-graph keys status`",
     "SELECT DISTINCT ON (wrapped_by) wrapped_by": "the operator's: `crm-graph keys` and `doctor`",
     "SELECT contact.workspace_id, CAST(split_part(": "the operator's: `crm-graph keys`, of each encrypted column",
 }

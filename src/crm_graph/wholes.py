@@ -1,9 +1,11 @@
-"""Wholes and parts within one unit of work: a change of an order's line is one of the order, whose version moves by it.
+"""Wholes and parts within one unit of work: a change of an order's line changes the order, and moves its version.
 
 So `ifVersion` of a whole tells of whatever was changed in it, whoever changed it and by which operation. Which parts
 count is said by `Policy.in_version`. The event of a part waits until the transaction ends, to be written together with
 that of its whole: one statement for both. Where the operation saves the whole itself, it is that save which moves the
 version, once a transaction; else one statement more does.
+
+Decided in D-work-01 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ TOO_MUCH = """
 @pytest.fixture(scope="module")
 def costs(schema: BuiltSchema) -> FieldCosts:
     """What fields cost."""
-    return FieldCosts(schema)
+    return schema.once(FieldCosts)
 
 
 def cost(costs: FieldCosts, source: str, variables: dict[str, Any] | None = None) -> int:

@@ -1,7 +1,7 @@
 """How Postgres values arrive in Python: as the strings that GraphQL prints.
 
 Building UUID, Decimal and datetime objects only to print them again costs more than fetching their rows (27 % of a
-page of 1,000 rows, DESIGN section 3). So every connection yields `uuid` as 32 hex digits, `numeric` and `date` as their
+page of 1,000 rows, D-db-02). So every connection yields `uuid` as 32 hex digits, `numeric` and `date` as their
 text and `timestamptz` as RFC 3339 in UTC; operations that calculate convert at the row (`db/rows.py`). Arguments may be
 given either as those strings or as the Python object.
 """

@@ -3,6 +3,8 @@
 Nobody waits for a cleanup. A connection on which something was cancelled or failed is handed over to a task that has a
 second for it; then it is cut, and its place is free. So a statement, a commit, a rollback, a release that the server
 never answers costs whoever asked for it their own time limit and no more, and nothing has to be restarted afterwards.
+
+Decided in D-db-07 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ from typing import Any
 
 import asyncpg
 
+from crm_graph.db.sets import over_many
 from crm_graph.db.statements import Statement
-from crm_graph.db.together import over_many
 
 Refusal = Callable[[asyncpg.IntegrityConstraintViolationError], Exception]
 """Says what a constraint that does not hold means, for whoever wrote the row."""

@@ -40,7 +40,7 @@ async def horizon(session: ReadSession) -> LogCursor:
 
 
 def require_kept(after: LogCursor, removed: LogCursor) -> None:
-    """Raise CursorTooOld where events that follow a cursor may have been removed."""
+    """Raise CursorTooOld where events that follow a cursor can have been removed."""
     if after < removed:
         raise CursorTooOld(
             "`after` is too old: events that followed it are no longer kept. Take a new cursor from `changes` without"

@@ -156,7 +156,7 @@ class Hub:
                 "limit": BATCH,
             }
             rows = await self._database.primary_reader().fetch(_REPLAY, values)
-            require_kept(after, await horizon(self._database.primary_reader()))  # it may have moved before the rows
+            require_kept(after, await horizon(self._database.primary_reader()))  # it can have moved before the rows
             for row in rows:
                 event = Event.of(row)
                 after = event.cursor

@@ -92,7 +92,7 @@ async def read_after(session: ReadSession, cursor: LogCursor, limit: int) -> lis
 async def end(session: ReadSession) -> LogCursor:
     """Return the position after everything visible now: a reader that starts here misses nothing that comes.
 
-    The horizon, not the last event: a transaction below the horizon may still write, one below it may not.
+    The horizon, not the last event: a transaction at the horizon or above it can still write, one below it cannot.
     """
     rows = await session.fetch(_HORIZON, {})
     return LogCursor(rows[0][0], rows[0][1]) if rows else LogCursor(0, 0)  # the guard failed: it is thrown away

@@ -58,8 +58,8 @@ def planned_arguments(
         for name in names:
             if coerced.get(name) is None:  # absent or null: a default may count, or it is an error
                 return whole(values)
-        found: Mapping[str, Any] = fill(coerced)
-        return found
+        completed: Mapping[str, Any] = fill(coerced)
+        return completed
 
     return arguments
 
@@ -82,21 +82,21 @@ def _template(definition: GraphQLField, node: FieldNode, names: Sequence[str]) -
         return None
 
 
-def _filling(found: Any, filled: set[str]) -> _Fill:
+def _filling(literal: Any, filled: set[str]) -> _Fill:
     """Return what makes coerced arguments anew, with the values of variables in the places of their marks, whose names
     it adds to `filled`."""
-    match found:
+    match literal:
         case _Mark(name):
             filled.add(name)
             return lambda values: own(values[name])
         case dict():
-            items = [(key, _filling(value, filled)) for key, value in found.items()]
+            items = [(key, _filling(value, filled)) for key, value in literal.items()]
             return lambda values: {key: fill(values) for key, fill in items}
         case list():
-            fills = [_filling(value, filled) for value in found]
+            fills = [_filling(value, filled) for value in literal]
             return lambda values: [fill(values) for fill in fills]
         case _:
-            return lambda _: found
+            return lambda _: literal
 
 
 def own(value: Any) -> Any:
@@ -110,10 +110,10 @@ def own(value: Any) -> Any:
 
 def _variables_of(node: FieldNode) -> tuple[str, ...]:
     """Return the variables that a field's arguments mention."""
-    found = _FindVariables()
+    finder = _FindVariables()
     for argument in node.arguments or ():
-        visit(argument, found)
-    return tuple(found.names)
+        visit(argument, finder)
+    return tuple(finder.names)
 
 
 class _FindVariables(Visitor):

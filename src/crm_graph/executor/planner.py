@@ -193,7 +193,7 @@ class Planner:
     def _calls_functions(self, planned: PlannedField, details: list[FieldDetails]) -> bool:
         """Return whether functions are to be called for an object: once for each, not for each row that carries it."""
         type_ = _object_type(planned)
-        names = {found[0].node.name.value for found in self._subfields(type_, details).values()}
+        names = {subfields[0].node.name.value for subfields in self._subfields(type_, details).values()}
         kinds = [self.bindings.kind(type_.name, name) for name in names if not name.startswith("__")]
         return any(kind is None or isinstance(kind, Resolver | Batch) for kind in kinds)
 

@@ -141,7 +141,7 @@ def _input_field(
         annotation = _MAYBE[base | None] if optional else base | None
     kept = writing.required if writing.required is not None else not of.nullable
     if optional and not required and kept:
-        description = f"{description} It cannot be cleared."
+        description = f"{description} Null is refused."
     return InputField(
         column if target is not None else each.python_name,
         annotation,

@@ -59,7 +59,7 @@ class OneOf:
     """The base of inputs that name a record, and the version that it must be at."""
 
     id: strawberry.ID = strawberry.field(description="The record.")
-    if_version: int | None = strawberry.field(description="Refuse if it is at another version.", default=None)
+    if_version: int | None = strawberry.field(description="Refuse if the order is at another version.", default=None)
 
 
 Asked = TypeVar("Asked", bound=OneOf)

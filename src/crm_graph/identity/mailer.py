@@ -96,7 +96,7 @@ class Mailer:
                 timeout=TIMEOUT_S,
             )
         except aiosmtplib.SMTPRecipientsRefused as error:
-            codes = [each.code for each in error.recipients]
+            codes = [refused.code for refused in error.recipients]
             for_good = all(_is_permanent(code) for code in codes)
             raise MailRefused(f"the server refused the recipient: {codes}", for_good=for_good) from None
         except (aiosmtplib.SMTPAuthenticationError, aiosmtplib.SMTPSenderRefused) as error:

@@ -275,7 +275,11 @@ def derive_aggregates(record: Record, registry: Registry, module: str, add: Any)
     output(
         f"{name}Group",
         f"A group of {name} records and its measures, of those you may see.",
-        {"key": (f"{name}GroupKey", "What the records of the group share."), "count": (int, "How many."), **measures},
+        {
+            "key": (f"{name}GroupKey", "What the records of the group share."),
+            "count": (int, "How many records the group has."),
+            **measures,
+        },
     )
     groups = (f"list[{name}Group]", "The groups, ordered by their keys; one group without `groupBy`.")
     output(f"{name}Aggregate", f"Measures over {name} records.", {"groups": groups})

@@ -1,6 +1,6 @@
 """What a field costs, read off the schema's bindings, and what an operation costs: an expression of its variables.
 
-The unit is an object that may have to be fetched. Objects that come with another's row (money, page information, an
+The unit is an object that can have to be fetched. Objects that come with another's row (money, page information, an
 edge's node) are free. A page counts each of its rows as if it were full, and an object the texts that are selected of
 it as if they were as long as they may be: the first ten thousand letters are free, and a thousand more cost one.
 """

@@ -239,7 +239,7 @@ def watch_arguments(spec: WatchSpec) -> list[StrawberryArgument]:
     record = record_of(spec.record)
     if spec.argument is None:
         which = filter_argument(
-            record, "Which records; all that you may see unless given. One that leaves is said to have left."
+            record, "Which records; all that you may see unless given. A record that stops matching is told as LEFT."
         )
     else:
         whole = own_name(record) if spec.within in {None, "id"} else spec.within

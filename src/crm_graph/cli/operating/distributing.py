@@ -75,7 +75,7 @@ async def _nodes(connection: Connection) -> AsyncIterator[tuple[str, str, bool]]
         yield f"nodes do not answer: {', '.join(away)}", "start them: their workspaces are UNAVAILABLE till then", False
     elif short:
         yield (
-            "a worker takes no prepared transactions, by which an event and its row are written together",
+            "a worker takes no prepared transactions, by which several nodes commit together",
             "set max_prepared_transactions on every worker, 100 say, and restart it",
             False,
         )

@@ -15,6 +15,8 @@ async def migrate_place(place: Place, revision: str) -> tuple[str | None, str | 
     with place.database_url() as url:
         async with opened(Place(None, url), check=False):
             before = await state(url)
+        if before.runs and not before.known and revision == HEAD:  # a later version has added to it
+            return before.current, before.current
         if not before.known:
             raise OperatorError(
                 f"the database is at revision {before.current}, which this version does not know",
@@ -27,7 +29,7 @@ async def migrate_place(place: Place, revision: str) -> tuple[str | None, str | 
 async def bring_to(url: str, revision: str = HEAD) -> None:
     """Bring a database to a revision, `base` for none. Alembic, and with it SQLAlchemy, is imported where there is
     something to do."""
-    if revision == HEAD and (await state(url)).up_to_date:
+    if revision == HEAD and (await state(url)).runs:
         return
     from crm_graph.db.migrate import downgrade, upgrade
 

@@ -183,7 +183,8 @@ async def running_engine(
     try:
         outcomes = Outcomes() if settings.jobs else None
         worker = None if outcomes is None else make_worker(schema, services, outcomes)
-        async with background_work(installation, settings, schema, services, worker):
+        background = background_work(installation, settings, schema, services, worker)
+        async with background, database.nodes.watched(installation.url):
             await hub.start()
             # Before anybody asks: an RSA key takes a while to make, once per installation and period.
             await services.rsa.turn()

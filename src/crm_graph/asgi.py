@@ -198,7 +198,8 @@ class Application:
 
     async def _ready(self, _: Request) -> Response:
         ready = await self._running().http.ready()
-        return JSONResponse({"status": "ok" if ready else "unavailable"}, 200 if ready else 503)
+        status = {"status": "ok" if ready else "unavailable"}
+        return JSONResponse(status | self._running().engine.database.nodes.tell(), 200 if ready else 503)
 
     async def _sso_start(self, request: Request) -> Response:
         return await self._running().sign_on.start(request)

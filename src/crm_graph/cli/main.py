@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "audit": "The audit trail: who did and read what, in a hash chain.",
     "client": "Make API clients and their keys, and list them.",
     "dev": "Start everything in one process, with demo data.",
+    "distribute": "Place the tables over the workers of a Citus cluster.",
     "doctor": "Say what is wrong with the installation, and how to fix it.",
     "documents": "Trust documents, and hold clients to them.",
     "events": "Archive and prune the event log.",

@@ -13,13 +13,15 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from crm_graph.db.revisions import HEAD, migrations
+from crm_graph.db.revisions import HEAD, MIGRATIONS_LOCK, migrations
 from crm_graph.kernel.errors import OperatorError
 
-_LOCK = 7_226_101_000
 _LOCK_NOT_AVAILABLE = "55P03"
 ATTEMPTS, PAUSE_S = 10, 1.0
 """How often a migration is tried that does not get a lock, and the seconds between."""
+_ON_A_CLUSTER = {"citus.multi_shard_modify_mode": "sequential", "citus.override_table_visibility": "off"}
+"""What Citus is to have set while tables change: several of them in one transaction, and a catalogue that is left as it
+is. A plain Postgres takes and ignores both."""
 
 
 def config() -> Config:
@@ -31,16 +33,18 @@ def config() -> Config:
 
 async def with_connection(url: str, run: Callable[[Connection], Any]) -> Any:
     """Run a function on a SQLAlchemy connection, under the lock of the migrations; what it wants kept it commits."""
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url, server_settings=_ON_A_CLUSTER)
+    )
     try:
         async with engine.connect() as connection:
-            await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+            await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATIONS_LOCK})
             await connection.commit()
             try:
                 return await connection.run_sync(run)
             finally:
                 await connection.rollback()
-                await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+                await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATIONS_LOCK})
     finally:
         await engine.dispose()
 

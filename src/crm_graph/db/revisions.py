@@ -21,6 +21,8 @@ import asyncpg
 from crm_graph.kernel.errors import OperatorError
 
 HEAD = "head"
+MIGRATIONS_LOCK = 7_226_101_000
+"""The advisory lock of whoever changes the schema, or where its tables lie."""
 _REVISION = re.compile(r'^revision = "(\w+)"$', re.MULTILINE)
 _FOLLOWS = re.compile(r'^down_revision = "(\w+)"$', re.MULTILINE)
 _ADDS_ONLY = re.compile(r"^adds_only = True$", re.MULTILINE)

@@ -18,6 +18,8 @@ from crm_graph.kernel.outages import Outage
 
 log = logging.getLogger(__name__)
 
+STEADY_S = 3
+"""After so long at work it works again: what fails as soon as it begins, a worker of a cluster being down, does not."""
 ElectedWork: TypeAlias = "Callable[[asyncpg.Connection[Any]], Awaitable[None]]"
 """What the elected one does on its connection; it runs until it is cancelled or raises."""
 
@@ -42,7 +44,10 @@ async def _serve(url: str, lock: int, election_ms: int, work: ElectedWork, outag
     try:
         while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):  # noqa: ASYNC110 - polls
             await asyncio.sleep(election_ms / 1000)
-        outage.ends()
-        await work(connection)
+        steady = asyncio.get_running_loop().call_later(STEADY_S, outage.ends)
+        try:
+            await work(connection)
+        finally:
+            steady.cancel()
     finally:
         await close(connection)

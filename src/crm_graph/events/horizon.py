@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base
+from crm_graph.db.placement import LOCAL
 from crm_graph.db.session import ReadSession
 from crm_graph.db.statements import Statement
 from crm_graph.kernel.cursor import LogCursor
@@ -24,6 +25,7 @@ class EventHorizon(Base):
     """The largest position that was removed. The installation's own, as the log's order is."""
 
     __tablename__ = "event_horizon"
+    __placement__ = LOCAL
 
     id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     xid: Mapped[int] = mapped_column(BigInteger)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
 from crm_graph.db.base import Base, Id
+from crm_graph.db.placement import LOCAL
 
 
 class Xid8(UserDefinedType[int]):
@@ -27,6 +28,7 @@ class EventRow(Base):
     """The log's table. Local (undistributed) on Citus; never updated."""
 
     __tablename__ = "event"
+    __placement__ = LOCAL
     __table_args__ = (
         Index("ix_event_position", "xid", "seq"),
         Index("ix_event_entity", "workspace_id", "entity_id", "xid", "seq"),

@@ -96,6 +96,8 @@ class FanOut:
                 continue
             try:
                 await self.take(row["workspace_id"], row["id"])
+            except asyncpg.ConnectionFailureError:  # the worker of a cluster on which this workspace lies: others go on
+                continue
             except AWAY:
                 raise
             except Exception:

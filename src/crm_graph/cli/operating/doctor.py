@@ -162,6 +162,7 @@ async def _database(url: str) -> list[Finding]:
             await _room(connection),
             *await _keys(connection),
             *await _storage(connection),
+            *await _cluster(connection),
         ]
     finally:
         await connection.close()
@@ -229,6 +230,15 @@ async def _storage(connection: asyncpg.Connection[asyncpg.Record]) -> list[Findi
         return [Finding(text)]
     fix = "its members delete what they do not need, or you raise CRM_WORKSPACE_MAX_BYTES"
     return [Finding(text, False, fix, warning=True)]
+
+
+async def _cluster(connection: asyncpg.Connection[asyncpg.Record]) -> list[Finding]:
+    """Look at what a cluster needs beyond a Postgres. Nothing is imported for a plain one."""
+    if not await connection.fetchval("SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')"):
+        return []
+    from crm_graph.cli.operating.distributing import check_cluster
+
+    return [Finding(what, not fix, fix, warning=works) async for what, fix, works in check_cluster(connection)]
 
 
 async def _schema(url: str) -> Finding:

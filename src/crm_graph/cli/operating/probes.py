@@ -41,7 +41,8 @@ async def answering(database: Database, listener: socket.socket | None) -> Async
 
     async def ready(_: Request) -> Response:
         answers = await database.answers()
-        return JSONResponse({"status": "ok" if answers else "unavailable"}, 200 if answers else 503)
+        status = {"status": "ok" if answers else "unavailable"}
+        return JSONResponse(status | database.nodes.tell(), 200 if answers else 503)
 
     application = Starlette(routes=[Route("/health", health), Route("/ready", ready)])
     config = uvicorn.Config(

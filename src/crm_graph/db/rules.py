@@ -183,6 +183,17 @@ def targets_of(cls: type[Base]) -> Mapping[str, Table]:
     return found
 
 
+@cache
+def chains_of(cls: type[Base]) -> tuple[str, ...]:
+    """Return the columns of a mapped class that point to rows of its own table: a parent, a manager. No row is above
+    itself, however many steps up: whoever writes one refuses what leads back to the row."""
+    return tuple(name for name, target in targets_of(cls).items() if target is table_of(cls))
+
+
+CIRCLE = "leads back to this {}, in a circle"
+"""What is said of such a column."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judge:
     """What is judged of a column's values."""

@@ -217,8 +217,9 @@ def input_type(name: str, how: str, verb: str, about: str, record: Record, field
         namespace[attribute] = strawberry.field(description=description, **options)
 
     if how == "upsert":
-        name_it = "".join(f" or `{key}:...`" for key in record.keys)
-        add("id", strawberry.ID, f"Which {what}: an id of it, made by the client if need be,{name_it}.")
+        name_it = "".join(f", or `{key}:...`" for key in record.keys if key in record.new_keys)
+        stored = "".join(f", or `{key}:...` of one that is there" for key in record.keys if key not in record.new_keys)
+        add("id", strawberry.ID, f"Which {what}: an id of it, made by the client if need be{name_it}{stored}.")
         add("if_version", int | None, f"Refuse if the {what} is at another version.", default=None)
     elif how == "create":
         add("id", strawberry.ID | None, f"An id made by the client, `{record.prefix}_` and a UUIDv7.", default=None)

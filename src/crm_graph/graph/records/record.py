@@ -268,6 +268,8 @@ class Record:
     edges: dict[str, RecordEdge] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
     """The fields of which no two records have the same value, by name, with their columns."""
+    new_keys: frozenset[str] = frozenset()
+    """Those of the `keys` that clients send of a new record, so that it can be made under them."""
 
     def __repr__(self) -> str:
         return f"Record({self.name})"
@@ -336,6 +338,12 @@ class Record:
                     self._add(name, of, name)
                 case _:
                     pass
+
+        self.new_keys = frozenset(name for name in self.keys if self._is_sent_of_new(name))
+
+    def _is_sent_of_new(self, name: str) -> bool:
+        writing: Writing | None = self.specs()[name][0].metadata.get(SENT_KEY)
+        return writing is not None and writing.create
 
     def keeps_currency(self, currency: str) -> bool:
         """Return whether a currency column holds one without an amount, or with another amount than one."""

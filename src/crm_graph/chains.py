@@ -65,8 +65,8 @@ async def refuse_circles(work: Mover, row: Row, type_: str, changed: Collection[
         chain: _Chain = work.facts.setdefault(f"chain {table.name}.{name}", _Chain())
         if above is not None:
             await work.hold_workspace()
-            found = await work.session.fetch(_above(table.name, name), {**work.viewer.binds, "id": above})
-            chain.stored.update((each["id"], each["next"]) for each in found)
+            rows = await work.session.fetch(_above(table.name, name), {**work.viewer.binds, "id": above})
+            chain.stored.update((record["id"], record["next"]) for record in rows)
             if chain.leads_to(above, row.id):
                 raise Refused("INVALID", f"`{camel(name)}` {CIRCLE.format(words(type_))}.", (camel(name),))
         chain.moved[row.id] = above

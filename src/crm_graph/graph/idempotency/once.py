@@ -81,7 +81,7 @@ class _Once(Generic[P]):
         self._since = context.services.clock() - timedelta(hours=settings.idempotency_hours)
         form_of(payload)  # one that cannot be kept fails before anything is done
 
-    async def answer(self, operation: Operation[P], refused: Refusal[P], again: Again) -> P:
+    async def answer(self, operation: Operation[P], refused: Refusal[P], again: Again = never) -> P:
         for left in reversed(range(MAX_TRIES)):
             try:
                 return await self._try(operation)

@@ -19,6 +19,7 @@ EXIT_INTERRUPTED = 130
 COMMANDS: Mapping[str, str] = {
     "api": "Send an operation as the member who logged in.",
     "audit": "The audit trail: who did and read what, in a hash chain.",
+    "backup": "Write a backup of the installation.",
     "client": "Make API clients and their keys, and list them.",
     "dev": "Start everything in one process, with demo data.",
     "doctor": "Say what is wrong with the installation, and how to fix it.",
@@ -31,6 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "logout": "Sign out of the installation at a URL.",
     "migrate": "Bring the database to the schema of this version.",
     "provider": "List and test identity providers.",
+    "restore": "Bring a backup back, and continue its log.",
     "roles": "Write roles to a file, and make them what a file says.",
     "schema": "Print the GraphQL schema, whole or cut to a role.",
     "seed": "Make a workspace with demo data.",

@@ -19,7 +19,7 @@ import asyncpg
 from crm_graph.db.connecting import close, connect
 from crm_graph.db.pool import Database
 from crm_graph.db.statements import Statement
-from crm_graph.events.horizon import horizon, require_kept
+from crm_graph.events.horizon import horizon
 from crm_graph.events.log import COLUMNS, Event, end, read_after
 from crm_graph.events.relay import CHANNEL
 from crm_graph.kernel.cursor import LogCursor
@@ -36,7 +36,7 @@ LISTEN_CHECK_S = 10
 LISTEN_TIMEOUT_S = 5
 _REPLAY = Statement(
     f"SELECT {COLUMNS} FROM event WHERE workspace_id = $1 AND entity = ANY($2) AND (xid, seq) > ($3::text::xid8, $4)"  # noqa: S608
-    " AND (xid, seq) <= ($5::text::xid8, $6) AND xid < pg_snapshot_xmin(pg_current_snapshot())"
+    " AND (xid, seq) <= ($5::text::xid8, $6) AND xid < crm_log_horizon()"
     " ORDER BY event.xid, seq LIMIT $7",
     ("workspace_id", "entities", "xid", "seq", "to_xid", "to_seq", "limit"),
     {},
@@ -156,7 +156,8 @@ class Hub:
                 "limit": BATCH,
             }
             rows = await self._database.primary_reader().fetch(_REPLAY, values)
-            require_kept(after, await horizon(self._database.primary_reader()))  # it may have moved before the rows
+            kept = await horizon(self._database.primary_reader())  # it may have moved before the rows
+            kept.require_kept(after)
             for row in rows:
                 event = Event.of(row)
                 after = event.cursor

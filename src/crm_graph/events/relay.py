@@ -23,7 +23,7 @@ SOONER, BUSY_S = 3, 2.0
 
 _NEWEST = """
     SELECT xid::text::bigint, seq FROM event
-    WHERE (xid, seq) > ($1::text::xid8, $2) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+    WHERE (xid, seq) > ($1::text::xid8, $2) AND xid < crm_log_horizon()
     ORDER BY event.xid DESC, seq DESC LIMIT 1
 """
 

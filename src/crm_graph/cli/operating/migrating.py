@@ -5,6 +5,7 @@ from __future__ import annotations
 from crm_graph.cli.opening import opened
 from crm_graph.cli.place import Place
 from crm_graph.db.revisions import HEAD, state
+from crm_graph.events.epoch import has_epochs, require_own_log
 from crm_graph.kernel.errors import OperatorError
 
 BASE = "base"
@@ -26,9 +27,12 @@ async def migrate_place(place: Place, revision: str) -> tuple[str | None, str | 
 
 async def bring_to(url: str, revision: str = HEAD) -> None:
     """Bring a database to a revision, `base` for none. Alembic, and with it SQLAlchemy, is imported where there is
-    something to do."""
-    if revision == HEAD and (await state(url)).up_to_date:
+    something to do. Raises ForeignLog for a log that was restored and is not continued yet."""
+    found = await state(url)
+    if revision == HEAD and found.up_to_date:
         return
+    if found.current is not None and found.known and await has_epochs(url):
+        await require_own_log(url)  # what migrations write into the log is seen in a cluster of its own alone
     from crm_graph.db.migrate import downgrade, upgrade
 
     await (downgrade(url, revision) if revision == BASE else upgrade(url, revision))

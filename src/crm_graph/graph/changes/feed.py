@@ -13,7 +13,6 @@ from typing import Annotated
 
 import strawberry
 
-from crm_graph.events.horizon import require_kept
 from crm_graph.events.log import Event, end
 from crm_graph.events.pages import LogPage, read_page
 from crm_graph.graph.changes.dependents import causes
@@ -144,7 +143,7 @@ def _size(context: GraphContext, first: int | None) -> int:
 async def _check(context: GraphContext, position: LogCursor, page: LogPage) -> None:
     """Raise CursorTooOld, or BadUserInput for a position in the future. A replica may lag behind the cursors that the
     primary gave out, and then has nothing new."""
-    require_kept(position, page.removed)
+    page.horizon.require_kept(position)
     if position > page.end and position > await end(context.services.database.primary_reader()):
         raise BadUserInput("`after` is not a cursor of this event log: it lies in the future.", path=("after",))
 

@@ -148,7 +148,7 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await require_current(self._installation.url)
-        await require_own_log(self._installation.url)
+        await require_own_log(self._installation.url, failover=self._settings.continue_after_failover)
         issuers = Issuers.of(self._settings)
         async with running_engine(self._installation, self._settings, issuers=issuers) as engine:
             engine.metrics.connections = self.connections

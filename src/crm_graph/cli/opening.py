@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from crm_graph.cli.place import Place
+from crm_graph.cli.place import Place, settings
 from crm_graph.db.pool import Database
 from crm_graph.db.revisions import require_current
 from crm_graph.domains.workspace.workspaces.directory import FIND, LIST
@@ -21,7 +21,7 @@ async def opened(place: Place, *, check: bool = True) -> AsyncIterator[Database]
         try:
             if check:
                 await require_current(url)
-                await require_own_log(url)
+                await require_own_log(url, failover=settings().continue_after_failover)
             yield database
         finally:
             await database.close()

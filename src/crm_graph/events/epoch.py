@@ -29,7 +29,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from crm_graph.db.connecting import connect
+from crm_graph.db.connecting import connect, unit
 from crm_graph.kernel.cursor import MAX_EPOCH, XID_BITS
 from crm_graph.kernel.errors import OperatorError
 
@@ -153,11 +153,24 @@ async def require_own(connection: Connection) -> Epoch:
     return epoch
 
 
-async def require_own_log(url: str) -> Epoch:
-    """Return the epoch of the log of a database, whose schema is current. Raises OperatorError."""
+async def own_or_continued(connection: Connection) -> Epoch:
+    """Return the epoch of the log, a new one where a standby was promoted. Raises ForeignLog for any other reason why
+    the log is not this cluster's."""
+    epoch = await current_epoch(connection)
+    if not epoch.promoted:
+        return await require_own(connection)
+    async with unit(connection):
+        await connection.execute(_ALONE)
+        epoch = await current_epoch(connection)  # as whoever came first has left it
+        return await begin_epoch(connection) if epoch.promoted else epoch
+
+
+async def require_own_log(url: str, *, failover: bool = False) -> Epoch:
+    """Return the epoch of the log of a database, whose schema is current; after a `failover` it is continued. Raises
+    OperatorError."""
     connection = await connect(url)
     try:
-        return await require_own(connection)
+        return await (own_or_continued if failover else require_own)(connection)
     finally:
         await connection.close()
 

@@ -29,16 +29,18 @@ _NEWEST = """
 
 
 class Relay:
-    """Runs in every API process and worker; one of them holds the lock and works, the others wait for it."""
+    """Runs in every API process and worker; one of them holds the lock and works, the others wait for it. With
+    `failover` it is the one that continues the log where a standby was promoted."""
 
-    def __init__(self, url: str, poll_ms: int = 25, election_ms: int = 500) -> None:
+    def __init__(self, url: str, poll_ms: int = 25, election_ms: int = 500, *, failover: bool = False) -> None:
         self._url = url
         self._poll = poll_ms / 1000
         self._election_ms = election_ms
+        self._failover = failover
 
     async def run(self) -> None:
         """Relay until cancelled."""
-        await run_elected("relay", self._url, ADVISORY_LOCK, self._election_ms, self._relay)
+        await run_elected("relay", self._url, ADVISORY_LOCK, self._election_ms, self._relay, failover=self._failover)
 
     async def _relay(self, connection: asyncpg.Connection[Any]) -> None:
         cursor, quiet_s = LogCursor(0, 0), BUSY_S

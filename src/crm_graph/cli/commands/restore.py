@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -12,20 +13,23 @@ from crm_graph.cli.place import data_option, find_place, run
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), required=False)
+@click.option("--until", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S%z"]), help="A point in time.")
 @click.option("--in-place", is_flag=True, help="Continue the log of a database that other means have restored.")
 @click.option("--new-epoch", is_flag=True, help="With --in-place: also where nothing shows that it was restored.")
 @data_option
-def restore(folder: Path | None, in_place: bool, new_epoch: bool, data: Path | None) -> None:
+def restore(folder: Path | None, until: datetime | None, in_place: bool, new_epoch: bool, data: Path | None) -> None:
     """Bring back what `crm-graph backup` wrote into FOLDER, into an empty database or a new data directory.
 
     The log goes on under a new epoch: events, audit trail, webhooks and cursors of clients go on where they were. A
     client that has seen what came after the backup is told CURSOR_TOO_OLD.
 
     \b
+    --until:    of a base backup that was followed, up to this moment: 2026-11-30T18:00:00+00:00, by the clock that the
+                server had then; else all there is
     --in-place: the database was restored by pg_restore, from a snapshot or to a point in time, and `serve` says
                 that the log is not this cluster's.
     """
-    if in_place == (folder is not None) or (new_epoch and not in_place):
+    if in_place == (folder is not None) or (new_epoch and not in_place) or (until is not None and in_place):
         raise click.UsageError("give the FOLDER of a backup, or --in-place, with or without --new-epoch")
     place = find_place(data, makes=folder is not None)
     if folder is None:
@@ -38,5 +42,7 @@ def restore(folder: Path | None, in_place: bool, new_epoch: bool, data: Path | N
     else:
         from crm_graph.cli.recovery.restoring import restore_backup
 
-        epoch = run(restore_backup(place, folder))
-    console.print(f"the log goes on in epoch {epoch.number}; `crm-graph audit verify` holds the trail against it")
+        epoch = run(restore_backup(place, folder, until))
+    console.print(
+        f"the log goes on in epoch {epoch.number}; `crm-graph audit verify` holds the trail against it", soft_wrap=True
+    )

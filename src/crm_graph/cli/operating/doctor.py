@@ -17,6 +17,7 @@ from crm_graph.db.connecting import connect
 from crm_graph.db.quota import shown
 from crm_graph.db.revisions import state
 from crm_graph.db.session import ReadSession
+from crm_graph.events.epoch import has_epochs, require_own
 from crm_graph.identity.secrets import load_secrets, secrets_of_environment
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
@@ -165,7 +166,7 @@ async def _database(url: str) -> list[Finding]:
         ]
     finally:
         await connection.close()
-    findings.append(await _schema(url))
+    findings += [await _schema(url), *await _epoch(url)]
     return findings
 
 
@@ -241,3 +242,17 @@ async def _schema(url: str) -> Finding:
     return Finding(
         f"the schema is at {found.current or 'nothing'}; the code needs {found.head}", False, "`crm-graph migrate`"
     )
+
+
+async def _epoch(url: str) -> list[Finding]:
+    """Look whether the log's positions are of this cluster's transactions."""
+    if not await has_epochs(url):
+        return []  # `_schema` says that it is older
+    connection = await connect(url)
+    try:
+        epoch = await require_own(connection)
+    except OperatorError as error:
+        return [_problem(error)]
+    finally:
+        await connection.close()
+    return [Finding(f"the log is this cluster's, in epoch {epoch.number}")]

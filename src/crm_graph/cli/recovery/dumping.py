@@ -4,59 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from datetime import UTC, datetime
 from pathlib import Path
 
-from crm_graph import __version__
 from crm_graph.cli.console import console
 from crm_graph.cli.opening import opened
 from crm_graph.cli.operating.migrating import bring_to
 from crm_graph.cli.place import Place
 from crm_graph.cli.recovery.continuing import continue_log
-from crm_graph.cli.recovery.keys import KeysInUse, require_keys, require_named
-from crm_graph.cli.recovery.manifest import DUMP, DUMP_FILE, Manifest
+from crm_graph.cli.recovery.keys import KeysInUse, require_keys
+from crm_graph.cli.recovery.manifest import DUMP, DUMP_FILE, Manifest, manifest_of, prepare_folder
 from crm_graph.cli.recovery.programs import run_program
 from crm_graph.db.connecting import connect
-from crm_graph.db.revisions import revisions, state
-from crm_graph.events.epoch import Connection, Epoch
+from crm_graph.db.revisions import state
+from crm_graph.events.epoch import Epoch
 from crm_graph.kernel.errors import OperatorError
 
 _PATIENCE = "SET LOCAL idle_in_transaction_session_timeout = 0"
 """The snapshot is held for as long as the dump takes. It holds no reader of the log back: it has no transaction id."""
-_SAYS = """
-    SELECT (SELECT version_num FROM alembic_version) AS revision, current_setting('server_version') AS postgres,
-        (SELECT max(number) FROM log_epoch) AS epoch, crm_log_horizon()::text::bigint - 1 AS known_xid,
-        (SELECT count(*) FROM event) AS events
-"""
 _TABLES = """
     SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
     WHERE relkind IN ('r', 'p') AND nspname NOT IN ('pg_catalog', 'information_schema') AND nspname NOT LIKE 'pg_toast%'
 """
-
-
-def prepare_folder(folder: Path) -> None:
-    """Make the folder of a new backup, for its owner's eyes alone. Raises OperatorError for one that is in use."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise OperatorError(f"{folder} is not empty", "name a new folder: a backup never writes over another one")
-    except OSError as error:
-        raise OperatorError(f"{folder} cannot be written: {error.strerror}", "choose another place") from None
-
-
-async def manifest_of(connection: Connection, kind: str, keys: KeysInUse) -> Manifest:
-    """Return what a backup says of itself, as the connection's snapshot has it."""
-    row = await connection.fetchrow(_SAYS)
-    assert row is not None
-    return Manifest(
-        kind=kind,
-        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        version=__version__,
-        **row,
-        secrets=keys.secrets,
-        master_keys=keys.master_keys,
-        own_secret=keys.own_secret,
-    )
 
 
 async def dump_place(place: Place, folder: Path) -> tuple[Manifest, KeysInUse]:
@@ -72,7 +40,7 @@ async def dump_place(place: Place, folder: Path) -> tuple[Manifest, KeysInUse]:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 await connection.execute(_PATIENCE)
                 snapshot = await connection.fetchval("SELECT pg_export_snapshot()")
-                said = await manifest_of(connection, DUMP, keys)
+                said = await manifest_of(connection, DUMP, keys, embedded=place.data is not None)
                 file = folder / DUMP_FILE
                 what = ["--dbname", url, "--format=custom", f"--snapshot={snapshot}", "--file", str(file)]
                 with console.status("dumping"):
@@ -85,18 +53,10 @@ async def dump_place(place: Place, folder: Path) -> tuple[Manifest, KeysInUse]:
     return manifest, keys
 
 
-async def restore_dump(place: Place, folder: Path, manifest: Manifest) -> tuple[Epoch, str]:
-    """Restore a dump into an empty database, bring it to this version's schema, and continue its log there; returns the
-    new epoch, and the revision that the dump had. Raises OperatorError, before anything is written for a backup of a
-    newer version, one whose keys are not given, one that was altered, and a database that is not empty."""
-    _, known = revisions()
-    if manifest.revision not in known:
-        raise OperatorError(
-            f"the backup is of crm-graph {manifest.version}, at revision {manifest.revision}, which this version"
-            f" ({__version__}) does not know",
-            "restore it by the version that made it, or a newer one",
-        )
-    require_named(manifest.secrets, manifest.master_keys, own_secret=manifest.own_secret)
+async def restore_dump(place: Place, folder: Path, manifest: Manifest) -> Epoch:
+    """Restore a dump into an empty database, continue its log there, and bring it to this version's schema; returns the
+    new epoch. Raises OperatorError, before anything is written for a dump that was altered, and a database that is not
+    empty."""
     file = folder / DUMP_FILE
     if _digest(file) != manifest.sha256:
         raise OperatorError(f"{file} is not what was backed up: it was altered or cut", "use another backup")
@@ -110,7 +70,7 @@ async def restore_dump(place: Place, folder: Path, manifest: Manifest) -> tuple[
         epoch = await continue_log(url, manifest.known_xid)
         await bring_to(url)  # after that, so that what migrations write into the log is of the new epoch
     assert epoch is not None, "a database that a dump has just made is another one"
-    return epoch, manifest.revision
+    return epoch
 
 
 def say_address(url: str) -> None:

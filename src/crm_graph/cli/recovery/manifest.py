@@ -7,22 +7,33 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+from crm_graph import __version__
+from crm_graph.cli.recovery.keys import KeysInUse
+from crm_graph.events.epoch import Connection
 from crm_graph.kernel.errors import OperatorError
 
 FORMAT = 1
 FILE = "manifest.json"
+_SAYS = """
+    SELECT (SELECT version_num FROM alembic_version) AS revision, current_setting('server_version') AS postgres,
+        (SELECT max(number) FROM log_epoch) AS epoch, crm_log_horizon()::text::bigint - 1 AS known_xid,
+        (SELECT count(*) FROM event) AS events
+"""
 DUMP, BASE = "dump", "base"
 DUMP_FILE, BASE_FOLDER, WAL_FOLDER = "database.dump", "base", "wal"
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`known_xid` is the position of the log up to which everything is in the backup. `secrets` and `master_keys` name
-    what was given when it was made; `own_secret` says that the database keeps the secret, and so the backup does."""
+    """`embedded`: it is of a data directory of ours. `known_xid` is the log's position up to which everything is in the
+    backup. `secrets` and `master_keys` name what was given when it was made; `own_secret` says that the database
+    keeps the secret, and so the backup does."""
 
     kind: str
+    embedded: bool
     made_at: str
     version: str
     revision: str
@@ -66,3 +77,29 @@ class Manifest:
             ) from None
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise OperatorError(f"{folder / FILE} cannot be read: {error}", "take another backup") from None
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder of a new backup, for its owner's eyes alone. Raises OperatorError for one that is in use."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise OperatorError(f"{folder} is not empty", "name a new folder: a backup never writes over another one")
+    except OSError as error:
+        raise OperatorError(f"{folder} cannot be written: {error.strerror}", "choose another place") from None
+
+
+async def manifest_of(connection: Connection, kind: str, keys: KeysInUse, *, embedded: bool) -> Manifest:
+    """Return what a backup says of itself, as the connection's snapshot has it."""
+    row = await connection.fetchrow(_SAYS)
+    assert row is not None
+    return Manifest(
+        kind=kind,
+        embedded=embedded,
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=__version__,
+        **row,
+        secrets=keys.secrets,
+        master_keys=keys.master_keys,
+        own_secret=keys.own_secret,
+    )

@@ -72,7 +72,7 @@ def _compared(before: dict[str, list[dict[str, Any]]], after: dict[str, list[dic
 async def test_a_backup_is_brought_back(tmp_path: Path, kind: str) -> None:
     folder, data = tmp_path / "backup", tmp_path / "restored"
     async with receiving() as receiver:
-        async with installed(tmp_path, 1, **HOOKS) as before:
+        async with installed(tmp_path, 1, worker=False, **HOOKS) as before:
             (admin, *_) = await before.members("admin")
             caller, api = Caller(before, admin), before.apis[0]
             hook = {"url": receiver.url, "eventTypes": ["CustomerCreated"], "roles": ["admin"]}

@@ -52,7 +52,8 @@ _CURRENT = """
     SELECT number, known_xid, system_identifier, timeline, relation, backup_label, began_at,
         greatest((SELECT xid::text::bigint FROM event ORDER BY event.xid DESC, seq DESC LIMIT 1),
             (SELECT max(event_xid) FROM audit_head)) AS last_xid,
-        pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next_xid
+        greatest(pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
+            pg_current_xact_id_if_assigned()::text::bigint + 1) AS next_xid
     FROM log_epoch ORDER BY number DESC LIMIT 1
 """
 _SEALED = "SELECT coalesce(max(event_xid), 0) FROM audit_head"

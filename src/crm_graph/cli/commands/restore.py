@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -10,10 +10,12 @@ import click
 from crm_graph.cli.console import console
 from crm_graph.cli.place import data_option, find_place, run
 
+_WHEN = click.DateTime(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"])
+
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), required=False)
-@click.option("--until", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S%z"]), help="A point in time.")
+@click.option("--until", type=_WHEN, help="A moment, in UTC, that a followed base backup is brought back to.")
 @click.option("--in-place", is_flag=True, help="Continue the log of a database that other means have restored.")
 @click.option("--new-epoch", is_flag=True, help="With --in-place: also where nothing shows that it was restored.")
 @data_option
@@ -24,9 +26,8 @@ def restore(folder: Path | None, until: datetime | None, in_place: bool, new_epo
     client that has seen what came after the backup is told CURSOR_TOO_OLD.
 
     \b
-    --until:    of a base backup that was followed, up to this moment: 2026-11-30T18:00:00+00:00, by the clock that the
-                server had then; else all there is
-    --in-place: the database was restored by pg_restore, from a snapshot or to a point in time, and `serve` says
+    --until     is by the clock that the server had then: 2026-11-30T18:00:00Z
+    --in-place  the database was restored by pg_restore, from a snapshot or to a point in time, and `serve` says
                 that the log is not this cluster's.
     """
     if in_place == (folder is not None) or (new_epoch and not in_place) or (until is not None and in_place):
@@ -42,7 +43,7 @@ def restore(folder: Path | None, until: datetime | None, in_place: bool, new_epo
     else:
         from crm_graph.cli.recovery.restoring import restore_backup
 
-        epoch = run(restore_backup(place, folder, until))
+        epoch = run(restore_backup(place, folder, None if until is None else until.replace(tzinfo=UTC)))
     console.print(
         f"the log goes on in epoch {epoch.number}; `crm-graph audit verify` holds the trail against it", soft_wrap=True
     )

@@ -4,9 +4,9 @@
     commands/    a file for each command, under its name: what it takes, what it prints
     access/  data/  operating/    what commands do
 
-A file in `commands/` imports what is quick: click, the console, the place. What the command does it imports when it
-runs, so that help and misuse are answered at once, and a short command waits for no library that it does not use.
-`tests/cli/test_imports.py` holds each command to that.
+A file in `commands/` imports what is quick: click, the place, and the console where it colours. What the command does
+it imports when it runs, so that help and misuse are answered at once, and a short command waits for no library that it
+does not use. `tests/cli/test_imports.py` holds each command to that.
 """
 
 from __future__ import annotations

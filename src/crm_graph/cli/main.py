@@ -11,7 +11,6 @@ from keyword import iskeyword
 import click
 
 from crm_graph import __version__
-from crm_graph.cli.console import console
 from crm_graph.kernel.errors import CrmError, OperatorError, Refused
 
 EXIT_FAILED = 1
@@ -108,14 +107,18 @@ def _run() -> int:
         error.show()
         return error.exit_code
     except OperatorError as error:
-        console.print("[red]error:[/red]", error.what, markup=True, soft_wrap=True)
-        console.print("  [green]fix:[/green]", error.fix, soft_wrap=True)
+        _say("error:", error.what)
+        _say("  fix:", error.fix, "green")
         return error.exit_code
     except Refused as error:
         where = f" ({'.'.join(error.field)})" if error.field else ""
-        console.print("[red]refused:[/red]", f"{error.message}{where}", soft_wrap=True)
+        _say("refused:", f"{error.message}{where}")
         return EXIT_FAILED
     except CrmError as error:
-        console.print("[red]error:[/red]", str(error), soft_wrap=True)
+        _say("error:", str(error))
         return EXIT_FAILED
     return code if isinstance(code, int) else 0
+
+
+def _say(what: str, text: str, colour: str = "red") -> None:
+    click.echo(f"{click.style(what, fg=colour)} {text}", err=True)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from crm_graph.cli.console import console
 from crm_graph.kernel.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -46,8 +45,13 @@ class Place:
                 "go to the folder where `crm-graph dev` runs, or name its data directory by `--data`, or a server by "
                 "DATABASE_URL; `crm-graph dev` and `crm-graph migrate` make a new one",
             )
-        with embedded.running(self.data, log=lambda line: console.print(f"[dim]{line}[/dim]")) as server:
+        with embedded.running(self.data, log=_tell) as server:
             yield server.url
+
+
+def _tell(line: str) -> None:
+    """Say what the embedded server does."""
+    click.secho(line, dim=True, err=True)
 
 
 def find_place(data: Path | None, *, makes: bool = False) -> Place:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import asyncpg
 import orjson
@@ -18,7 +18,9 @@ import orjson
 from crm_graph.db.pool import Database
 from crm_graph.db.statements import Statement
 from crm_graph.kernel.errors import RateLimited, Refused
-from crm_graph.kernel.settings import Settings
+
+if TYPE_CHECKING:
+    from crm_graph.kernel.settings import Settings
 
 EVENT_BYTES = 1_000
 """What a change takes beside its texts: the row, its event and its audit entry, with their index entries."""

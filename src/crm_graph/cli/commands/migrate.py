@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from crm_graph.cli.console import console
 from crm_graph.cli.place import data_option, find_place, run
 
 
@@ -20,4 +19,4 @@ def migrate(data: Path | None, revision: str) -> None:
     from crm_graph.cli.operating.migrating import migrate_place
 
     before, after = run(migrate_place(find_place(data, makes=True), revision))
-    console.print(f"the database is at revision {after or 'base'} (was {before or 'base'})")
+    click.echo(f"the database is at revision {after or 'base'} (was {before or 'base'})", err=True)

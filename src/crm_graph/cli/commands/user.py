@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from crm_graph.cli.console import console
 from crm_graph.cli.place import data_option, find_place, run, workspace_option
 from crm_graph.permissions.roles import ADMIN, BUILT_IN
 
@@ -57,7 +56,7 @@ def create(
         from crm_graph.cli.operating.bootstrap import create_first_user
 
         run(create_first_user(place, email, shown, new_workspace, currency, time_zone))
-    console.print(f"created {shown} <{email}>: {', '.join(roles)}")
+    click.echo(f"created {shown} <{email}>: {', '.join(roles)}", err=True)
 
 
 @user.command("list")
@@ -93,7 +92,7 @@ def password(email: str, workspace: str | None, data: Path | None) -> None:
     from crm_graph.cli.access.passwords import set_member_password
 
     address = run(set_member_password(find_place(data), email, workspace, chosen))
-    console.print(f"{address} has a new password; their sessions ended")
+    click.echo(f"{address} has a new password; their sessions ended", err=True)
 
 
 @user.command("invite")
@@ -112,6 +111,6 @@ def invite(
     shown = name or email.partition("@")[0]
     link = run(invite_user(find_place(data), email, shown, roles, language, workspace))
     if link is None:
-        console.print(f"the invitation is on its way to {email}")
+        click.echo(f"the invitation is on its way to {email}", err=True)
     else:
         click.echo(link)

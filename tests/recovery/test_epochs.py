@@ -18,6 +18,7 @@ from crm_graph.events.epoch import (
     own_or_continued,
     require_own,
     require_own_log,
+    require_same_log,
 )
 from crm_graph.events.horizon import Horizon, horizon
 from crm_graph.events.hub import FeedOverflow, Hub
@@ -275,3 +276,12 @@ async def test_a_log_in_use_is_not_continued(trail: Trail) -> None:
     again = crm_graph("restore", "--in-place", "--new-epoch", DATABASE_URL=trail.url)
     assert again.returncode == 0, again.stderr
     assert (await current_epoch(trail.connection)).number > 0
+
+
+async def test_a_replica_of_another_log_is_named(trail: Trail, postgres: str) -> None:
+    """Two databases that claim the epoch of one log: reads of the one would not be of the writes to the other."""
+    await require_same_log(trail.url, trail.url)
+    async with trail_of(postgres, "epoch_other") as other:
+        await _continued(other)
+        with pytest.raises(OperatorError, match="DATABASE_READ_URL is cluster"):
+            await require_same_log(trail.url, other.url)

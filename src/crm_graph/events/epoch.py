@@ -56,6 +56,7 @@ _CURRENT = """
             pg_current_xact_id_if_assigned()::text::bigint + 1) AS next_xid
     FROM log_epoch ORDER BY number DESC LIMIT 1
 """
+_CLAIM = "SELECT system_identifier, (SELECT max(number) FROM log_epoch) AS number FROM pg_control_system()"
 _SEALED = "SELECT coalesce(max(event_xid), 0) FROM audit_head"
 _ADD = """
     INSERT INTO log_epoch (number, known_xid, system_identifier, timeline, relation, backup_label, began_at)
@@ -174,6 +175,27 @@ async def require_own_log(url: str, *, failover: bool = False) -> Epoch:
         return await (own_or_continued if failover else require_own)(connection)
     finally:
         await connection.close()
+
+
+async def require_same_log(url: str, read_url: str) -> None:
+    """Raise OperatorError where the database that queries read is no copy of the one that is written: of another
+    cluster, though it claims the same epoch, or of an epoch that the other has not."""
+    claims = []
+    for each in (url, read_url):
+        connection = await connect(each)
+        try:
+            claims.append(await connection.fetchrow(_CLAIM))
+        finally:
+            await connection.close()
+    written, read = claims
+    assert written is not None
+    assert read is not None
+    if (read["system_identifier"], read["number"]) != (written["system_identifier"], written["number"]):
+        raise OperatorError(
+            f"DATABASE_READ_URL is cluster {read['system_identifier']} in epoch {read['number']} of the log, and"
+            f" DATABASE_URL is {written['system_identifier']} in epoch {written['number']}",
+            "name a standby of DATABASE_URL, or unset DATABASE_READ_URL; one that is behind gets there by itself",
+        )
 
 
 async def has_epochs(url: str) -> bool:

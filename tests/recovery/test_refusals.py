@@ -41,6 +41,22 @@ KEYS = {
 OTHER = "another one that is long enough too"
 
 
+LATER = "now() + interval '3 hours'"
+TAKEN_BY_A_CLOCK_AHEAD = (
+    f"UPDATE mail SET next_at = {LATER}",
+    "INSERT INTO crm_jobs.pgqueuer (priority, status, entrypoint, heartbeat, execute_after)"
+    f" VALUES (0, 'picked', 'export', {LATER}, now()), (0, 'queued', 'export', now(), {LATER})",
+    f"INSERT INTO crm_jobs.pgqueuer_schedules (expression, entrypoint, next_run) VALUES ('x', 'prune', {LATER})",
+)
+"""As a process has left it that is gone, whose clock was three hours ahead of the one that goes on."""
+STILL_TAKEN = """
+    SELECT (SELECT count(*) FROM mail WHERE next_at > now())
+        + (SELECT count(*) FROM crm_jobs.pgqueuer WHERE status = 'picked' AND heartbeat > now() - interval '1 hour')
+        + (SELECT count(*) FROM crm_jobs.pgqueuer WHERE execute_after > now())
+        + (SELECT count(*) FROM crm_jobs.pgqueuer_schedules WHERE next_run > now())
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A data directory, and a dump of it."""
@@ -159,11 +175,16 @@ async def test_a_dump_restored_by_hand_beside_its_database_is_seen(kept: Kept) -
         refused = run("user", "list", **KEYS)
         assert refused.returncode == 2
         assert "its tables were made anew" in refused.stderr
+        copied = await asyncpg.connect(url)
+        for statement in TAKEN_BY_A_CLOCK_AHEAD:
+            await copied.execute(statement)
         assert "master key" in run("restore", "--in-place", CRM_SECRET=KEYS["CRM_SECRET"]).stderr
         assert run("user", "list", **KEYS).returncode == 2, "nothing was written without the keys"
         done = run("restore", "--in-place", **KEYS)
         assert done.returncode == 0, done.stderr
         assert run("user", "list", **KEYS).returncode == 0
+        assert await copied.fetchval(STILL_TAKEN) == 0
+        await copied.close()
         await connection.execute("DROP DATABASE copied WITH (FORCE)")
         await connection.close()
 

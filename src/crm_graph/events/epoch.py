@@ -111,13 +111,15 @@ async def cluster_of(connection: Connection) -> Cluster:
 
 
 async def current_epoch(connection: Connection) -> Epoch:
-    """Return the epoch of a log, compared with the cluster that it is in."""
+    """Return the epoch of a log, compared with the cluster that it is in. Raises OperatorError for a standby."""
+    if await connection.fetchval("SELECT pg_is_in_recovery()"):
+        raise OperatorError(
+            "DATABASE_URL is a standby: nothing can be written there", "name the primary, or promote it"
+        )
     row = await connection.fetchrow(_CURRENT)
     if row is None:
         return Epoch(0, 0, "the table log_epoch is empty")
     number, known = row["number"], row["known_xid"]
-    if await connection.fetchval("SELECT pg_is_in_recovery()"):
-        return Epoch(number, known, "it is a standby, in which nothing can be written")
     cluster = await cluster_of(connection)
     why = _difference(row, cluster)
     if why is None and row["timeline"] != cluster.timeline:
@@ -170,7 +172,7 @@ async def own_or_continued(connection: Connection) -> Epoch:
 async def require_own_log(url: str, *, failover: bool = False) -> Epoch:
     """Return the epoch of the log of a database, whose schema is current; after a `failover` it is continued. Raises
     OperatorError."""
-    connection = await connect(url)
+    connection = await asyncpg.connect(url)  # without our codecs, which take as long: every command asks
     try:
         return await (own_or_continued if failover else require_own)(connection)
     finally:

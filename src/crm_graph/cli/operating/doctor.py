@@ -166,7 +166,7 @@ async def _database(url: str) -> list[Finding]:
         ]
     finally:
         await connection.close()
-    findings += [await _schema(url), *await _epoch(url)]
+    findings += [await _schema(url), *await _epoch(url), *await _followers(url)]
     return findings
 
 
@@ -256,3 +256,20 @@ async def _epoch(url: str) -> list[Finding]:
     finally:
         await connection.close()
     return [Finding(f"the log is this cluster's, in epoch {epoch.number}")]
+
+
+async def _followers(url: str) -> list[Finding]:
+    """Look for backups that nobody writes on, for which the server keeps its log all the same."""
+    connection = await connect(url)
+    try:
+        rows = await connection.fetch(
+            "SELECT slot_name, pg_current_wal_lsn() - restart_lsn AS kept FROM pg_replication_slots"
+            " WHERE NOT active AND slot_name LIKE 'crm\\_backup\\_%' AND NOT pg_is_in_recovery()"
+        )
+    finally:
+        await connection.close()
+    fix = "`crm-graph backup FOLDER --follow` goes on; `--unfollow`, or pg_drop_replication_slot, ends it"
+    return [
+        Finding(f"nobody follows for {row['slot_name']}: {shown(int(row['kept']))} of log are kept", False, fix, True)
+        for row in rows
+    ]

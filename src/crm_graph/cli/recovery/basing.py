@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -33,6 +33,8 @@ from crm_graph.kernel.errors import OperatorError
 
 _ROLE = "correct what it says; the role needs REPLICATION, and the server `wal_level = replica` and a free WAL sender"
 _POLL_S = 0.2
+SLOTS = "crm_backup_"
+"""The first letters of the names of our replication slots."""
 _LOG_LINES = 8
 
 
@@ -49,14 +51,28 @@ async def base_place(place: Place, folder: Path, *, follow: bool) -> tuple[Manif
             manifest = await manifest_of(connection, BASE, keys, embedded=place.data is not None)
         finally:
             await connection.close()
-        if follow:
-            run_program("pg_receivewal", [*_slot(url, folder), "--create-slot", "--if-not-exists"], _ROLE)
-        what = ["--dbname", url, "--pgdata", str(folder / BASE_FOLDER), "--checkpoint=fast", "--wal-method=stream"]
-        with console.status("copying"):
-            await asyncio.to_thread(run_program, "pg_basebackup", what, _ROLE)
-        (folder / WAL_FOLDER).mkdir(mode=0o700)
+        with _kept_log(url, folder) if follow else nullcontext():
+            await _copy(url, folder)
         manifest.write(folder)
     return manifest, keys
+
+
+async def _copy(url: str, folder: Path) -> None:
+    what = ["--dbname", url, "--pgdata", str(folder / BASE_FOLDER), "--checkpoint=fast", "--wal-method=stream"]
+    with console.status("copying"):
+        await asyncio.to_thread(run_program, "pg_basebackup", what, _ROLE)
+    (folder / WAL_FOLDER).mkdir(mode=0o700)
+
+
+@contextmanager
+def _kept_log(url: str, folder: Path) -> Iterator[None]:
+    """Have the server keep its log from now on for the backup in a folder, unless that fails: it would be for ever."""
+    run_program("pg_receivewal", [*_slot(url, folder), "--create-slot", "--if-not-exists"], _ROLE)
+    try:
+        yield
+    except BaseException:
+        run_program("pg_receivewal", [*_slot(url, folder), "--drop-slot"], _ROLE)
+        raise
 
 
 async def follow_place(place: Place, folder: Path) -> None:
@@ -88,7 +104,7 @@ def follows(folder: Path) -> bool:
 
 def _slot(url: str, folder: Path) -> list[str]:
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
-    return ["--dbname", url, "--slot", f"crm_backup_{name}"]
+    return ["--dbname", url, "--slot", f"{SLOTS}{name}"]
 
 
 async def restore_base(place: Place, folder: Path, manifest: Manifest, until: datetime | None) -> Epoch:

@@ -192,6 +192,6 @@ class FeedQueries:
         " see is told, and its leaving your sight; never that there was a record that you could not see. Records that"
         " are part of another (`OrderLine`, `StageMove`) come, go and are hidden with it, and that is told of the"
         " whole alone: read them with its `node`. What is computed from other records is not a change. Changes of"
-        " what you may see are told by `resync`. A cursor from before the events that are kept is refused with"
-        " CURSOR_TOO_OLD: start again.",
+        " what you may see are told by `resync`. A cursor from before the events that are kept, or of a history that"
+        " was lost when the installation was restored from a backup, is refused with CURSOR_TOO_OLD: start again.",
     )

@@ -1,9 +1,11 @@
-"""Rows of other types that an operation goes by: what it copies or tells is read through the rights of a query.
+"""Rows of other types that an operation refers to: what it copies or tells is read through the rights of a query.
 
 An operation says which columns it reads of a row. `needs` are asked by a rule and never shown: whether a stage belongs
 to the pipeline. `reads` end up where somebody sees them, in the record that is written or in a message: a list price.
 These are read as a query reads them: what the viewer may not read in clear is withheld, and what is audited is noted.
 Any other column raises, so that none is used in passing.
+
+Decided in D-work-02 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

@@ -10,17 +10,17 @@ from typing import Any, TypeVar
 import asyncpg
 
 from crm_graph.db.base import Row, table_of
-from crm_graph.db.rules import currencies_of, disorder_of, faults_of, rules_of, settled
+from crm_graph.db.rules import blankable_of, currencies_of, disorder_of, judges_of, needed_of, rules_of
 from crm_graph.db.session import Record
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.naming import camel, one, sentence, snake, words
 from crm_graph.permissions.policy import Policy
 
 
-def refuse_unwritable(found: Record, policy: Policy, given: Iterable[str]) -> None:
+def refuse_unwritable(found: Record, policy: Policy, given: Iterable[str], prefix: str = "write_") -> None:
     """Raise Refused FORBIDDEN at the first of the fields that may not be written on the row that was found."""
     for name in given:
-        if not found.get(f"write_{name}", True):  # null where a row has no owner: then it is nobody's to write
+        if not found.get(prefix + name, True):  # null where a row has no owner: then it is nobody's to write
             field = f"{name}Id" if f"{snake(name)}_id" in policy.table.c else name
             raise Refused(
                 "FORBIDDEN", f"Your roles do not allow to write `{name}` of this {words(policy.type)}.", (field,)
@@ -46,34 +46,39 @@ def required(value: T | None, path: str) -> T:
     return value
 
 
-def settle(row: Row, written: Collection[str]) -> None:
+def settle(row: Row, written: Collection[str]) -> bool:
     """Put what is stored of a value into its place, of the columns that are `written`: a blank text is none, and the
-    currency goes with the last of its amounts."""
-    table = table_of(type(row))
-    for name in written:
+    currency goes with the last of its amounts. Returns whether that changed the row."""
+    table, changed = table_of(type(row)), False
+    for name in blankable_of(table).intersection(written):
         value = getattr(row, name)
-        if settled(table.c[name], value) is not value:
+        if value is not None and not value.strip():
             setattr(row, name, None)
+            changed = True
     for currency, amounts in currencies_of(table).items():
         if any(name in written for name in amounts) and all(getattr(row, name) is None for name in amounts):
+            changed = changed or getattr(row, currency) is not None
             setattr(row, currency, None)
+    return changed
 
 
 def refuse_unfit(row: Row, written: Collection[str]) -> None:
-    """Raise Refused for a value that its column does not take: INVALID where one that is `written` is longer than its
-    declared size, blank, out of its bounds, no choice or before another one; REQUIRED where there must be one. What was
-    stored when the rules were others stays."""
+    """Raise Refused for a value that its column does not take, of the columns that are `written`: INVALID where one is
+    longer than its declared size, blank, out of its bounds, no choice or before another one; REQUIRED where there must
+    be one. What was stored when the rules were others stays."""
     table = table_of(type(row))
+    judges, needed = judges_of(table), needed_of(table)
     for name in written:
-        value = getattr(row, name)
-        for path, reason in faults_of(table.c[name], value):
-            raise Refused("INVALID", f"`{camel(name)}` {reason}.", (camel(name), *path))
+        judge = judges.get(name)
+        if judge is not None:
+            for path, reason in judge.faults(getattr(row, name)):
+                raise Refused("INVALID", f"`{camel(name)}` {reason}.", (camel(name), *path))
     for last, first in disorder_of(table, partial(getattr, row)):
         if last in written or first in written:
             raise Refused("INVALID", f"`{camel(last)}` is before `{camel(first)}`.", (camel(last),))
-    for column in table.c:
-        if not column.nullable and column.server_default is None and getattr(row, column.name) is None:
-            raise Refused("REQUIRED", f"`{camel(column.name)}` must have a value.", (camel(column.name),))
+    for name in written:
+        if name in needed and getattr(row, name) is None:
+            raise Refused("REQUIRED", f"`{camel(name)}` must have a value.", (camel(name),))
 
 
 def refuse_mixed(row: Row, sent: Mapping[str, Any], policy: Policy) -> None:

@@ -1,16 +1,18 @@
-"""Wholes and parts within one unit of work: a change of an order's line is one of the order, whose version moves by it.
+"""Wholes and parts within one unit of work: a change of an order's line changes the order, and moves its version.
 
 So `ifVersion` of a whole tells of whatever was changed in it, whoever changed it and by which operation. Which parts
 count is said by `Policy.in_version`. The event of a part waits until the transaction ends, to be written together with
 that of its whole: one statement for both. Where the operation saves the whole itself, it is that save which moves the
 version, once a transaction; else one statement more does.
+
+Decided in D-work-01 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Table, bindparam, update
@@ -18,7 +20,6 @@ from sqlalchemy import Table, bindparam, update
 from crm_graph.db.base import Row
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement, compile_statement
-from crm_graph.db.together import all_together
 from crm_graph.events.log import append_all
 from crm_graph.permissions.policy import UUID, Policy, workspace
 
@@ -80,17 +81,15 @@ class Wholes:
     async def finish(self, session: Session, entry: Callable[[Policy, str, Any, Any], Entry]) -> None:
         """Move the versions of the wholes that were not saved, and write what waits."""
 
-        async def tell(key: Key, touched: Touched) -> None:
+        waiting = list(self.waiting.items())
+        self.waiting.clear()
+        for key, touched in waiting:
             own = entry(touched.policy, touched.id, touched.event(), {})
             if key not in self.moved:
                 self.moved.add(key)
                 bound = {"workspace_id": own["workspace_id"], "id": touched.id, "now": own["at"]}
-                await session.execute(_move_statement(touched.policy.table), bound)
+                await session.later(_move_statement(touched.policy.table), bound, touched.id)
             await append_all(session, touched.told_with(own))
-
-        waiting = list(self.waiting.items())
-        self.waiting.clear()
-        await all_together(session, [partial(tell, *each) for each in waiting])
 
 
 @cache

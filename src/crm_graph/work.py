@@ -38,10 +38,13 @@ from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.referring import NOTHING, Reads, Referred
 from crm_graph.refusals import input_of, misfit, refuse_mixed, refuse_unfit, refuse_unwritable, settle, taken
 from crm_graph.statements import (
+    NewCheck,
     delete_statement,
     get_statement,
     insert_statement,
+    new_check,
     refer_statement,
+    references_statement,
     update_statement,
 )
 from crm_graph.vault.columns import encrypted_columns
@@ -90,6 +93,8 @@ class Work:
     """The records that operations of a batch are about."""
     _directory_touched: bool = False
     _held: set[tuple[str, str]] = field(default_factory=set)
+    _checked: dict[str, tuple[NewCheck, Mapping[str, Any]]] = field(default_factory=dict)
+    """The new rows that have been found permitted, by their ids, with what was asked."""
     quotas: Quotas | None = None
     """None for the operator's commands, and for what the installation does by itself: they store what they must."""
 
@@ -118,12 +123,14 @@ class Work:
         Raises Forbidden, before any SQL, when the verb, or writing one of the fields by it, is granted on no row at
         all. Raises Refused: NOT_FOUND at `path` for a row that does not exist or may not be seen (the same for both),
         FORBIDDEN for one that may be seen but not changed, or not in this field, CONFLICT when `if_version` is not its
-        version.
+        version. Of operations that run together, those that change the same row come one after another.
         """
         given = tuple(given)
         self.may(policy, verb, given)
         if policy.directory and verb != READ:
             await self.alone()
+        if verb != READ and id_ is not None and self.session.together is not None:
+            await self.session.together.turn((policy.table.name, id_))
         found = None
         if id_ is not None:
             statement = get_statement(model, policy, self.access, verb, given)
@@ -168,12 +175,14 @@ class Work:
     async def check_references(self, model: type[Row], values: Mapping[str, Any]) -> None:
         """Check that every row that values of a model's columns point to may be seen. Raises Refused NOT_FOUND at the
         column's field of the input."""
-        for column, target in targets_of(model).items():
-            if values.get(column) is not None:
-                policy = self.access.over(target)
-                statement = refer_statement(policy, self.access, (), ())
-                if not await self.session.fetch(statement, {**self.viewer.binds, "id": values[column]}):
-                    raise Refused("NOT_FOUND", f"There is no such {words(policy.type)}.", (camel(column),))
+        ids = {column: values[column] for column in targets_of(model) if values.get(column) is not None}
+        if not ids:
+            return
+        targets = tuple((column, self.access.over(targets_of(model)[column]).type) for column in ids)
+        found = await self.session.fetch_row(references_statement(self.access, targets), {**self.viewer.binds, **ids})
+        for column, type_ in targets:
+            if found is None or not found[column]:
+                raise Refused("NOT_FOUND", f"There is no such {words(type_)}.", (camel(column),))
 
     def take_turn(self, policy: Policy, id_: str) -> None:
         """Note that an operation is about a record. Raises Refused INVALID where another one of the same batch is: each
@@ -265,30 +274,49 @@ class Work:
 
         Raises Refused TAKEN for a value that must be unique, or an id in use; FORBIDDEN for a field that may not be
         written on such a row. Raises Forbidden for a row that its creator's own scope would not reach: an owner outside
-        the team, say.
+        the team, say. Constraints of the database are heard of when the unit of work reads again, or ends.
         """
+        await self.check_new(row, policy, given)
         await self._insert(row, policy)
-        verb, given = CREATE if policy.parent is None else UPDATE, tuple(given)
-        statement = get_statement(type(row), policy, self.access, verb, given, made=True)
-        found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": row.id})
-        if found is None or not found["permitted"]:
-            raise Forbidden(f"Your roles do not allow to create this {words(policy.type)} for this owner.")
-        refuse_unwritable(found, policy, given)
         if policy.parent is None:
             self.wholes.moved.add((policy.type, row.id))
             self.wholes.ended.add((policy.type, row.id))
         await self.tell(row, policy, event, {name: (None, value) for name, value in _own(values(row)).items()})
 
-    async def check_written(self, row: Row, policy: Policy, verb: str, given: Iterable[str]) -> None:
-        """Check that the GraphQL fields `given` may be written, by a verb, on a row that was just inserted. Raises
-        Refused FORBIDDEN. Costs a statement only where a role binds one of the fields to some rows."""
-        given, of = tuple(given), self.access.of(policy.type)
-        if all(of.writable(name, verb, policy.table) is None for name in given):
+    async def check_new(
+        self,
+        row: Row,
+        policy: Policy,
+        given: Iterable[str] = (),
+        parts: Sequence[tuple[Policy, tuple[str, ...]]] = (),
+    ) -> None:
+        """Check that a row may be made, before it is: what `create` checks. Called by an operation that has something
+        left to do once nothing can be refused: to take a number, which others wait for. `parts` are those that come
+        with a new whole: their policies, each with the GraphQL fields that are given of them.
+
+        Costs a statement only where what the roles grant depends on the row.
+        """
+        verb = CREATE if policy.parent is None else UPDATE
+        given = tuple(given)
+        asked = new_check(policy, self.access, verb, given, parts)
+        if asked is None:
             return
-        statement = get_statement(type(row), policy, self.access, verb, given, made=True)
-        found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": row.id})
-        assert found is not None
+        bound = {f"new_{name}": getattr(row, name) for name in asked.columns}
+        if self._checked.get(row.id) == (asked, bound):
+            return
+        found = await self.session.fetch_row(asked.statement, {**self.viewer.binds, **bound})
+        if found is None or not found["permitted"]:
+            raise Forbidden(f"Your roles do not allow to create this {words(policy.type)} for this owner.")
         refuse_unwritable(found, policy, given)
+        for part, of_part in parts:
+            refuse_unwritable(found, part, of_part, f"write_{part.type}_")
+        self._checked[row.id] = asked, bound
+
+    def check_fit(self, row: Row) -> None:
+        """Check what is known of a new row before it is written. Raises Refused at the first value that its column does
+        not take; one that is not set yet, a number say, is left out."""
+        settle(row, columns_of(type(row)))
+        refuse_unfit(row, [name for name, value in values(row).items() if value is not None])
 
     async def add_part(self, row: Row, policy: Policy) -> None:
         """Insert a row that another event of this unit of work tells about: a history entry, a line of a new order."""
@@ -307,7 +335,7 @@ class Work:
         refuse_unfit(row, columns_of(type(row)))
         inserted = values(row)
         self._admit(policy, inserted.values())
-        await self._write(insert_statement(type(row)), inserted, policy)
+        await self.session.later(insert_statement(type(row)), inserted, row.id, partial(self._refused, policy))
         remember(row)
 
     async def save(
@@ -315,9 +343,9 @@ class Work:
     ) -> bool:
         """Update a loaded row with its event, if anything changed; returns whether it did. `beside` are changes of it
         that lie elsewhere, a member's roles: with them, even none, its version moves and its event is written."""
-        settle(row, changes(row))
-        await self._encrypt(row)
         changed = changes(row)
+        if settle(row, changed) | await self._encrypt(row):
+            changed = changes(row)
         if not changed and beside is None:
             return False
         if policy.decides:
@@ -332,10 +360,11 @@ class Work:
         row.updated_at = self.now
         names = tuple(sorted({*changed, "version", "updated_at"}))
         bound = {f"v_{name}": getattr(row, name) for name in names}
-        await self._write(
+        await self.session.later(
             update_statement(type(row), names),
             {**bound, "workspace_id": row.workspace_id, "b_id": row.id, "b_version": before},
-            policy,
+            row.id,
+            partial(self._refused, policy),
         )
         remember(row)
         await self.tell(row, policy, event, {**changed, **(beside or {})})
@@ -348,8 +377,8 @@ class Work:
         """
         if policy.decides:
             await hold_to_rights(self, policy, values(row), None)
-        bound = {"workspace_id": row.workspace_id, "b_id": row.id}
-        await self._write(delete_statement(type(row)), bound, policy)
+        bound = {"workspace_id": row.workspace_id, "id": row.id}
+        await self.session.later(delete_statement(type(row)), bound, row.id, partial(self._in_use, policy))
         await self.tell(row, policy, event, {name: (value, None) for name, value in values(row).items()})
         self.wholes.ended.add((policy.type, row.id))
 
@@ -417,9 +446,9 @@ class Work:
         await self.session.confirm()
         await self.session.execute(_TOUCH_DIRECTORY, self.viewer.binds)
 
-    async def _encrypt(self, row: Row) -> None:
+    async def _encrypt(self, row: Row) -> bool:
         """Encrypt the texts that an operation has set in marked columns, before they reach the row, the log or the
-        database. Raises Refused INVALID."""
+        database; returns whether there are any. Raises Refused INVALID."""
         marks = encrypted_columns(type(row))
         changed = changes(row) if marks else {}
         if any(mark.column in changed for mark in marks):
@@ -430,25 +459,27 @@ class Work:
             sealed = await encrypted_values(self.vault, self.session, workspace_id, row.id, marks, stored, given)
             for name, value in sealed.items():
                 setattr(row, name, value)
+            return True
+        return False
 
-    async def _write(self, statement: Statement, bound: Mapping[str, Any], policy: Policy) -> None:
-        try:
-            await self.session.execute(statement, bound)
-        except asyncpg.UniqueViolationError as error:
-            raise Refused("TAKEN", taken(error, policy), input_of(error)) from error
-        except asyncpg.ForeignKeyViolationError as error:
-            if statement.text.startswith("DELETE"):
-                raise Refused("IN_USE", f"This {words(policy.type)} is still used by {self._users(error)}.") from error
-            raise Refused("NOT_FOUND", "A record that this one points to does not exist.", input_of(error)) from error
-        except asyncpg.CheckViolationError as error:
-            raise misfit(error, policy) from error
+    def _refused(self, policy: Policy, error: asyncpg.IntegrityConstraintViolationError) -> Exception:
+        """Return what a constraint that does not hold means to who wrote the row."""
+        match error:
+            case asyncpg.UniqueViolationError():
+                return Refused("TAKEN", taken(error, policy), input_of(error))
+            case asyncpg.ForeignKeyViolationError():
+                return Refused("NOT_FOUND", "A record that this one points to does not exist.", input_of(error))
+            case asyncpg.CheckViolationError():
+                return misfit(error, policy)
+            case _:
+                return error
 
-    def _users(self, error: asyncpg.ForeignKeyViolationError) -> str:
-        """Return in words what kind of record keeps another from being deleted; of a kind that the viewer does not see,
-        nothing."""
+    def _in_use(self, policy: Policy, error: asyncpg.IntegrityConstraintViolationError) -> Refused:
+        """Return the refusal to remove a row that others refer to. It names their kind, where the viewer sees that."""
         seen = (each.policy for each in self.access.types.values() if each.allows(READ))
         found = next((each.type for each in seen if each.table.name == error.table_name), None)
-        return "other records" if found is None else plural(found)
+        users = "other records" if found is None else plural(found)
+        return Refused("IN_USE", f"This {words(policy.type)} is still used by {users}.")
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from crm_graph.db import embedded
+from tests.support import plain
 from tests.support.server import RunningServer, running_server
 
 pytestmark = pytest.mark.xdist_group("cancellation")
@@ -66,7 +67,7 @@ class Watched:
 
     async def request(self, query: str, accept: str = "application/json", timeout_s: float = 10) -> httpx.Response:
         """Return the answer to a POST."""
-        async with httpx.AsyncClient(timeout=timeout_s) as client:
+        async with plain.async_client(timeout=timeout_s) as client:
             return await client.post(
                 self.server.address, json={"query": query}, headers={**self.server.headers, "Accept": accept}
             )

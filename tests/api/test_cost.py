@@ -37,7 +37,7 @@ TOO_MUCH = """
 @pytest.fixture(scope="module")
 def costs(schema: BuiltSchema) -> FieldCosts:
     """What fields cost."""
-    return FieldCosts(schema)
+    return schema.once(FieldCosts)
 
 
 def cost(costs: FieldCosts, source: str, variables: dict[str, Any] | None = None) -> int:
@@ -56,6 +56,22 @@ COSTS: dict[str, tuple[str, dict[str, Any], int]] = {
     "the default page below an object": ("{ customer(id: 1) { orders { nodes { id } } } }", {}, 12),
     "a page of an impossible size": ("{ customers(first: 99999) { nodes { id } } }", {}, 201),
     "a page of 5,000 digits": ("{ customers(first: " + "9" * 5_000 + ") { nodes { id } } }", {}, 201),
+    "what a mutation reads": (
+        'mutation { createCustomer(input: {name: "A"}) { customer { owner { id } } } }',
+        {},
+        10 + 2,
+    ),
+    "a mutation of many": (
+        'mutation { createCustomers(inputs: [{name: "A"}, {name: "B"}]) { errors { code } } }',
+        {},
+        10 + 2,
+    ),
+    "what a mutation of many reads for each": (
+        "mutation ($inputs: [CreateCustomerInput!]!) {"
+        " createCustomers(inputs: $inputs) { results { customer { owner { id } } } } }",
+        {"inputs": [{"name": "A"}] * 500},
+        10 + 500 * (1 + 1 + 2),
+    ),
     "both sizes": ("{ customers(first: 3, last: 5) { nodes { id } } }", {}, 6),
     "an empty page": ("{ customers(first: 0) { nodes { owner { id } } } }", {}, 3),
     "page information": ("{ customers(first: 9) { pageInfo { endCursor } } }", {}, 1),

@@ -18,6 +18,7 @@ import httpx
 import pytest
 from graphql import get_introspection_query
 
+from tests.support import plain
 from tests.support.endless import HTTP, SOCKETS, Kind, ending, endlessly, handshake, head, nothing, resident
 from tests.support.server import RunningServer, running_server
 
@@ -64,7 +65,7 @@ def patiently(ask: Callable[[], httpx.Response]) -> httpx.Response:
 
 def metric(server: RunningServer, name: str) -> float:
     """Return the sum of a metric's samples."""
-    text = patiently(lambda: httpx.get(f"http://127.0.0.1:{server.port}/metrics", timeout=10)).text
+    text = patiently(lambda: plain.get(f"http://127.0.0.1:{server.port}/metrics", timeout=10)).text
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"crm_graph_{name}"))
 
 
@@ -73,7 +74,7 @@ async def asked(server: RunningServer) -> float:
     started, given = time.monotonic(), {"query": "{ __typename }"}
 
     def ask() -> httpx.Response:
-        return httpx.post(server.address, json=given, headers=server.headers, timeout=10)
+        return plain.post(server.address, json=given, headers=server.headers, timeout=10)
 
     answer = await asyncio.to_thread(patiently, ask)
     assert answer.json() == {"data": {"__typename": "Query"}}
@@ -208,7 +209,7 @@ def _status(answers: BinaryIO) -> int:
 
 def test_a_body_too_long_is_said_to_be(server: RunningServer) -> None:
     """Whoever sends it all before reading anything gets the answer too, and the connection goes on."""
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", headers=server.headers, timeout=20) as client:
+    with plain.client(base_url=f"http://127.0.0.1:{server.port}", headers=server.headers, timeout=20) as client:
         for content in (b"x" * 3_000_000, iter([b"x" * 100_000] * 30)):
             answer = client.post("/graphql", content=content, headers={"Content-Type": "application/json"})
             assert answer.status_code == 413

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx
 import pytest
 
+from tests.support import plain
 from tests.support.server import RunningServer, running_server
 
 pytestmark = pytest.mark.xdist_group("event-source")
@@ -148,7 +148,7 @@ def test_it_goes_on_after_the_last_id(server: RunningServer) -> None:
         "mutation ($id: ID!, $name: String!) { updateOpportunity(input: {id: $id, name: $name}) { errors { code } } }"
     )
     named = "subscription { opportunityChanged { opportunity { name } } }"
-    with httpx.Client(headers=server.headers) as client:
+    with plain.client(headers=server.headers) as client:
         find = {"query": "{ opportunities(first: 1) { nodes { id } } }"}
         (node,) = client.post(server.address, json=find).json()["data"]["opportunities"]["nodes"]
         _, _, body = asked(server, bearer(server), named)

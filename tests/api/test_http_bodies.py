@@ -16,6 +16,7 @@ import pytest
 
 from crm_graph.api.transport.http import GraphQLEndpoint
 from crm_graph.api.transport.incoming import Incoming, Reply
+from tests.support import plain
 from tests.support.graph import Graph
 from tests.support.server import RunningServer, running_server
 
@@ -39,7 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 @pytest.fixture
 def client(server: RunningServer) -> Iterator[httpx.Client]:
     """A client with a good token; whatever a test sent, the server is well afterwards."""
-    with httpx.Client(
+    with plain.client(
         base_url=f"http://127.0.0.1:{server.port}", headers={**server.headers, "Content-Type": JSON}, timeout=10
     ) as made:
         yield made
@@ -306,7 +307,7 @@ def test_a_bad_token_is_401(client: httpx.Client, token: str, media: str) -> Non
 
 def test_no_token_is_401(server: RunningServer) -> None:
     """The challenge names no error when nothing was given (RFC 6750, 3.1)."""
-    response = httpx.post(server.address, json={"query": TYPENAME})
+    response = plain.post(server.address, json={"query": TYPENAME})
     assert (response.status_code, code(response)) == (401, "UNAUTHENTICATED")
     assert response.headers["www-authenticate"] == "Bearer"
 

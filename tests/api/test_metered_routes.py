@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from starlette.routing import Route, WebSocketRoute
 from websockets import Subprotocol
@@ -18,6 +17,7 @@ from websockets.sync.client import connect
 from crm_graph.asgi import UNMETERED, Application
 from crm_graph.identity.installation import Installation
 from crm_graph.kernel.settings import Settings
+from tests.support import plain
 from tests.support.server import RunningServer, running_server
 
 pytestmark = pytest.mark.xdist_group("metered-routes")
@@ -79,7 +79,7 @@ def _asked(server: RunningServer, method: str, path: str, *, known: bool) -> int
                 return 101
         except InvalidStatus as error:
             return error.response.status_code
-    answer = httpx.request(method, f"http://127.0.0.1:{server.port}{path}", headers=headers)
+    answer = plain.request(method, f"http://127.0.0.1:{server.port}{path}", headers=headers)
     if answer.status_code == 429:
         assert int(answer.headers["retry-after"]) > 0
     return answer.status_code
@@ -108,7 +108,7 @@ def test_who_keeps_the_process_alive_is_answered(server: RunningServer, path: st
 @pytest.mark.parametrize("known", [False, True], ids=["an address", "a member"])
 def test_what_is_no_operation_is_counted_too(server: RunningServer, sent: dict[str, object], known: bool) -> None:
     headers = {"Content-Type": "application/json", **(server.headers if known else {}), **sent.get("headers", {})}  # type: ignore[dict-item]
-    answers = [httpx.post(server.address, content=sent["content"], headers=headers) for _ in range(ENOUGH)]  # type: ignore[arg-type]
+    answers = [plain.post(server.address, content=sent["content"], headers=headers) for _ in range(ENOUGH)]  # type: ignore[arg-type]
     (code,) = {
         json.loads(each.content)["errors"][0]["extensions"]["code"] for each in answers if each.status_code == 429
     }

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 
-import httpx
 import pytest
 from graphql import OperationType
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,6 +17,7 @@ from websockets.typing import Subprotocol
 
 from crm_graph.api.engine import Engine
 from crm_graph.api.metrics import Requests, metrics_response
+from tests.support import plain
 from tests.support.graph import Graph
 from tests.support.server import RunningServer, running_server
 
@@ -43,7 +43,7 @@ class Scraped:
     """The metrics of a server as they are now."""
 
     def __init__(self, server: RunningServer) -> None:
-        answer = httpx.get(f"http://127.0.0.1:{server.port}/metrics")
+        answer = plain.get(f"http://127.0.0.1:{server.port}/metrics")
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/plain; version=")
         self._samples = parse(answer.text)
@@ -54,7 +54,7 @@ class Scraped:
 
 def post(server: RunningServer, query: str) -> None:
     """Send a request."""
-    httpx.post(server.address, json={"query": query}, headers=server.headers)
+    plain.post(server.address, json={"query": query}, headers=server.headers)
 
 
 def test_requests_are_counted_by_kind_and_code(server: RunningServer) -> None:
@@ -69,7 +69,7 @@ def test_requests_are_counted_by_kind_and_code(server: RunningServer) -> None:
     ):
         post(server, query)
     post(server, 'mutation { deleteTeam(input: {id: "x"}) { errors { code } } }')
-    httpx.post(server.address, json={"query": "{ __typename }"})
+    plain.post(server.address, json={"query": "{ __typename }"})
     after = Scraped(server)
 
     def more(kind: str, code: str) -> float:
@@ -128,7 +128,7 @@ async def test_open_subscriptions(server: RunningServer) -> None:
     await becomes(0)
     headers = {**server.headers, "Accept": "text/event-stream"}
     async with (
-        httpx.AsyncClient() as client,
+        plain.async_client() as client,
         client.stream("POST", server.address, json={"query": subscription}, headers=headers) as stream,
     ):
         await anext(stream.aiter_bytes())

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import pytest
 
 from crm_graph.api.transport.answers import Stream
+from tests.support import plain
 from tests.support.endless import handshake, head
 from tests.support.server import RunningServer, running_server
 
@@ -164,7 +164,7 @@ def test_a_handshake_behind_a_request(server: RunningServer) -> None:
 
 def _open_subscriptions(server: RunningServer) -> float:
     headers = {"Authorization": f"Bearer {METRICS}"}
-    text = httpx.get(f"http://127.0.0.1:{server.port}/metrics", headers=headers, timeout=20).text
+    text = plain.get(f"http://127.0.0.1:{server.port}/metrics", headers=headers, timeout=20).text
     found = re.search(r"^crm_graph_subscriptions_open(?:\{.*\})? (\S+)$", text, re.MULTILINE)
     assert found is not None, text
     return float(found[1])

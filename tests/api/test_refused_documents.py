@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-import httpx
 import pytest
 
+from tests.support import plain
 from tests.support.server import RunningServer, running_server
 
 pytestmark = pytest.mark.xdist_group("refused-documents")
@@ -43,7 +43,7 @@ KINDS: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 def test_who_sends_new_documents_only_has_to_wait(server: RunningServer, kind: Callable[[int], str]) -> None:
-    with httpx.Client(headers=server.headers, timeout=30) as client:
+    with plain.client(headers=server.headers, timeout=30) as client:
         answers = []
         for number in range(MOST):
             answers.append(client.post(server.address, json={"query": kind(number)}))
@@ -57,7 +57,7 @@ def test_who_sends_new_documents_only_has_to_wait(server: RunningServer, kind: C
 
 def test_who_sends_the_same_document_does_not_notice(server: RunningServer) -> None:
     """Read once, it is free: after a while everybody's documents are known."""
-    with httpx.Client(headers=server.headers, timeout=30) as client:
+    with plain.client(headers=server.headers, timeout=30) as client:
         for _ in range(2):  # until it is read, and until what that took is back
             while client.post(server.address, json={"query": KNOWN}).status_code == 429:
                 time.sleep(0.2)

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-import httpx
 import pytest
 from websockets import Subprotocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.security.test_token_attacks import claims_of
+from tests.support import plain
 from tests.support.forge import Forge
 from tests.support.server import RunningServer, running_server
 
@@ -125,7 +125,7 @@ def test_connections_of_a_member(server: RunningServer) -> None:
 
 def test_streams_of_a_member(server: RunningServer) -> None:
     headers = {**server.headers, "Accept": "text/event-stream"}
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", headers=headers, timeout=20) as client:
+    with plain.client(base_url=f"http://127.0.0.1:{server.port}", headers=headers, timeout=20) as client:
         with ExitStack() as stack:
             for _ in range(3):
                 response = stack.enter_context(client.stream("POST", "/graphql", json={"query": WATCH}))
@@ -186,7 +186,7 @@ def _rename(server: RunningServer) -> None:
     """Let something happen."""
     find = "{ opportunities(first: 1) { nodes { id } } }"
     rename = """mutation ($id: ID!) { updateOpportunity(input: {id: $id, name: "Renewed"}) { errors { code } } }"""
-    with httpx.Client(headers=server.headers) as client:
+    with plain.client(headers=server.headers) as client:
         found = client.post(server.address, json={"query": find}).json()["data"]["opportunities"]["nodes"][0]
         done = client.post(server.address, json={"query": rename, "variables": found}).json()
     assert done["data"]["updateOpportunity"]["errors"] == []
@@ -228,7 +228,7 @@ def test_a_token_that_is_over_is_4403_at_the_start_too(server: RunningServer, fo
 
 def _another(server: RunningServer, forge: Forge) -> str:
     query = "{ members(where: {status: {eq: ACTIVE}}, last: 1) { nodes { id } } }"
-    with httpx.Client() as client:
+    with plain.client() as client:
         body = client.post(server.address, json={"query": query}, headers=server.headers).json()
     id_: str = body["data"]["members"]["nodes"][0]["id"].removeprefix("mem_")
     assert id_ != forge.member_id
@@ -295,7 +295,7 @@ def test_a_header_of_the_handshake(server: RunningServer) -> None:
 def test_preflight(server: RunningServer) -> None:
     """What a browser asks before it lets a page of another origin call, and before it shows the page the answer."""
     asked = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+    with plain.client(base_url=f"http://127.0.0.1:{server.port}") as client:
         answer = client.options("/graphql", headers=asked)
         assert (answer.status_code, answer.content) == (204, b"")
         assert answer.headers["access-control-allow-origin"] == "https://app.example.com"

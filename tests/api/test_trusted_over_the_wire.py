@@ -19,6 +19,7 @@ from websockets import Subprotocol
 from websockets.sync.client import ClientConnection, connect
 
 from crm_graph.cli.main import main
+from tests.support import plain
 from tests.support.server import RunningServer, crm_graph, running_server
 
 CACHE_S = 0.3
@@ -74,11 +75,11 @@ class Wire:
 
     def post(self, body: object, token: str | None = None, accept: str = MEDIA[0]) -> httpx.Response:
         headers = {**self.headers(token), "Accept": accept}
-        return httpx.post(self.server.address, json=body, headers=headers, timeout=10)
+        return plain.post(self.server.address, json=body, headers=headers, timeout=10)
 
     def get(self, accept: str = MEDIA[0], **parameters: str) -> httpx.Response:
         headers = {**self.headers(), "Accept": accept}
-        return httpx.get(self.server.address, params=parameters, headers=headers, timeout=10)
+        return plain.get(self.server.address, params=parameters, headers=headers, timeout=10)
 
     @contextmanager
     def socket(self) -> Iterator[ClientConnection]:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from graphql import get_introspection_query
 
 from tests.api.test_sockets import WATCH, WHO, asks, closed, hear, opened, say
+from tests.support import plain
 from tests.support.endless import frame, handshake
 from tests.support.server import RunningServer, running_server
 
@@ -94,7 +94,7 @@ def test_what_is_refused_is_counted(tmp_path: Path) -> None:
         said = [hear(socket_)["payload"][0]["message"] for _ in range(200)]
         assert "At most 5 operations run on one connection" in said[0]
         assert "At most 5 operations run on one connection" not in said[-1], "by now it has asked too much of all"
-        answer = httpx.post(server.address, json={"query": WHO}, headers=server.headers, timeout=20)
+        answer = plain.post(server.address, json={"query": WHO}, headers=server.headers, timeout=20)
         assert answer.status_code == 429
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from crm_graph.domains.catalog.products.graph import Product
 from crm_graph.domains.customers.customers.graph import Customer
+from crm_graph.domains.service.tickets.graph import Ticket
 from tests.support.graph import Graph
 
 ONE = """mutation ($input: CreateOrderInput!) { createOrder(input: $input) {
@@ -67,3 +69,38 @@ async def test_a_refused_order_takes_no_number(graph: Graph) -> None:
     assert numbers[1] is None
     assert numbers[2] == numbers[0] + 1
     assert made["results"][1]["errors"][0]["field"] == ["discountPercent"]
+
+
+ADD = """mutation ($inputs: [AddOrderLineInput!]!) { addOrderLines(inputs: $inputs) {
+  results { line { total { amount } order { version total { amount } } } errors { code field message } }
+  errors { code } } }"""
+REPLY = """mutation ($inputs: [AddTicketReplyInput!]!) { addTicketReplies(inputs: $inputs) {
+  results { reply { body ticket { version } } errors { code field message } } errors { code } } }"""
+
+
+async def test_lines_of_one_order_are_added_one_after_another(graph: Graph) -> None:
+    """Each adds the order up: with those that came before it in the batch."""
+    order = (await graph.data(ONE, {"input": await order_of(graph, 1)}))["createOrder"]["order"]["id"]
+    key, product = order.removeprefix("ord_"), await graph.id_of(Product)
+    version = await graph.value("SELECT version FROM sales_order WHERE id = $1", key)
+    inputs = [{"orderId": order, "productId": product, "unitPrice": price} for price in ("10", "20", "30")]
+    made = (await graph.data(ADD, {"inputs": inputs}))["addOrderLines"]
+    assert made["errors"] == []
+    assert [each["line"]["order"]["total"]["amount"] for each in made["results"]] == ["62"] * 3
+    assert await graph.value("SELECT version FROM sales_order WHERE id = $1", key) == version + 1
+    events = await graph.rows(
+        "SELECT changes -> 'total' ->> 1 AS total FROM event WHERE entity_id = $1 AND changes ? 'total' ORDER BY seq",
+        key,
+    )
+    assert [Decimal(row["total"]) for row in events][-3:] == [12, 32, 62]
+
+
+async def test_replies_to_one_ticket_come_one_after_another(graph: Graph) -> None:
+    """The first of them alone is the first response, though all are of one transaction."""
+    ticket = await graph.id_of(Ticket, "first_response_at IS NULL AND status NOT IN ('CLOSED', 'RESOLVED')")
+    inputs = [{"ticketId": ticket, "body": body, "public": True} for body in ("One", "Two", "Three")]
+    made = (await graph.data(REPLY, {"inputs": inputs}))["addTicketReplies"]
+    assert made["errors"] == []
+    assert [each["reply"]["body"] for each in made["results"]] == ["One", "Two", "Three"]
+    told = "SELECT count(*) FROM event WHERE changes ? 'first_response_at' AND entity_id = $1"
+    assert await graph.value(told, ticket.removeprefix("tic_")) == 1

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.api.test_sockets import asks, hear, opened
+from tests.support import plain
 from tests.support.server import RunningServer, crm_graph, running_server
 
 FAR = "2100-01-01"
@@ -25,7 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 
 def query(server: RunningServer, source: str) -> Any:
-    return httpx.post(server.address, json={"query": source}, headers=server.headers).json()
+    return plain.post(server.address, json={"query": source}, headers=server.headers).json()
 
 
 def subscribe(cursor: str) -> str:
@@ -64,10 +64,10 @@ def test_a_cursor_that_is_too_old(server: RunningServer, tmp_path: Path) -> None
         answer = hear(socket)
         assert (answer["type"], answer["payload"][0]["extensions"]["code"]) == ("error", "CURSOR_TOO_OLD")
     headers = {**server.headers, "accept": "text/event-stream"}
-    streamed = httpx.post(server.address, json={"query": subscribe(cursor)}, headers=headers)
+    streamed = plain.post(server.address, json={"query": subscribe(cursor)}, headers=headers)
     assert '"CURSOR_TOO_OLD"' in streamed.text
-    plain = httpx.post(server.address, json={"query": subscribe("1-1")}, headers=headers)
-    assert '"CURSOR_TOO_OLD"' in plain.text
+    at_once = plain.post(server.address, json={"query": subscribe("1-1")}, headers=headers)
+    assert '"CURSOR_TOO_OLD"' in at_once.text
 
     fresh = query(server, "{ changes { cursor } }")["data"]["changes"]["cursor"]
     assert query(server, f'{{ changes(after: "{fresh}") {{ nodes {{ kind }} }} }}')["data"]["changes"]["nodes"] == []

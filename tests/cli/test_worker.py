@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.support import plain
 from tests.support.server import COMMAND, crm_graph, environment, free_port
 
 START_S = 60
@@ -20,8 +21,8 @@ def test_a_worker_answers_the_probes(tmp_path: Path) -> None:
     process = subprocess.Popen(command, env=environment(CRM_WORKER_PORT=str(port)), stderr=subprocess.PIPE, text=True)
     try:
         assert _ready(f"http://127.0.0.1:{port}/ready"), process.poll()
-        assert httpx.get(f"http://127.0.0.1:{port}/health").json() == {"status": "ok"}
-        assert httpx.get(f"http://127.0.0.1:{port}/graphql").status_code == 404
+        assert plain.get(f"http://127.0.0.1:{port}/health").json() == {"status": "ok"}
+        assert plain.get(f"http://127.0.0.1:{port}/graphql").status_code == 404
     finally:
         process.terminate()
         _, said = process.communicate(timeout=30)
@@ -32,7 +33,7 @@ def _ready(address: str) -> bool:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         try:
-            if httpx.get(address, timeout=5).status_code == 200:
+            if plain.get(address, timeout=5).status_code == 200:
                 return True
         except httpx.TransportError:
             time.sleep(0.1)

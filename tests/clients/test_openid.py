@@ -23,6 +23,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from tests.clients.test_clients import CHROMIUM, HERE, packages  # noqa: F401 - a fixture
+from tests.support import plain
 from tests.support.oauth import PASSWORD, Provisioned, provision
 from tests.support.server import COMMAND, RunningServer, crm_graph, environment, free_port, running_server
 
@@ -95,7 +96,7 @@ def test_openid_client(installation: Installation) -> None:
 def test_authlib_client(installation: Installation) -> None:
     """Authlib's own client: code with PKCE, refresh, introspection, revocation."""
     known, issuer = installation.known, installation.issuer
-    server = httpx.get(f"{issuer}/.well-known/openid-configuration").raise_for_status().json()
+    server = plain.get(f"{issuer}/.well-known/openid-configuration").raise_for_status().json()
     assert server["issuer"] == issuer
     client = OAuth2Client(
         known.confidential_id,
@@ -108,7 +109,7 @@ def test_authlib_client(installation: Installation) -> None:
     )
     verifier = "v" * 64
     url, state = client.create_authorization_url(server["authorization_endpoint"], code_verifier=verifier, nonce="n-1")
-    with client, httpx.Client(base_url=issuer) as browser:
+    with client, plain.client(base_url=issuer) as browser:
         page = browser.get(url)
         entered = submit(browser, page, email=known.email, password=PASSWORD)
         assert entered.status_code == 303, entered.text
@@ -116,7 +117,7 @@ def test_authlib_client(installation: Installation) -> None:
         token = client.fetch_token(
             authorization_response=allowed.headers["location"], state=state, code_verifier=verifier
         )
-        keys = KeySet.import_key_set(httpx.get(server["jwks_uri"]).json())
+        keys = KeySet.import_key_set(plain.get(server["jwks_uri"]).json())
         claims = jwt.decode(token["id_token"], keys, algorithms=server["id_token_signing_alg_values_supported"]).claims
         assert (claims["iss"], claims["nonce"], claims["email"]) == (issuer, "n-1", known.email)
         _check_by_pyjwt(server, token, known)
@@ -191,12 +192,12 @@ def test_command_line(installation: Installation, tmp_path: Path) -> None:
     out = crm_graph("logout", **config)
     assert (out.returncode, json.loads(file.read_text())) == (0, []), out.stderr
     headers = {"Authorization": f"Bearer {fresh['access_token']}"}
-    dead = httpx.post(installation.server.address, json={"query": "{ viewer { roles } }"}, headers=headers)
+    dead = plain.post(installation.server.address, json={"query": "{ viewer { roles } }"}, headers=headers)
     assert dead.status_code == 401
 
 
 def _approve(installation: Installation, url: str) -> None:
-    with httpx.Client(base_url=installation.issuer) as browser:
+    with plain.client(base_url=installation.issuer) as browser:
         entered = submit(browser, browser.get(url), email=installation.known.email, password=PASSWORD)
         assert entered.status_code == 303, entered.text
         form = browser.get(entered.headers["location"])

@@ -8,12 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from websockets import Subprotocol
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.support import plain
 from tests.support.server import RunningServer, running_server
 
 pytestmark = pytest.mark.xdist_group("leaving")
@@ -25,7 +25,7 @@ CREATE = "mutation($name: String!) { createOpportunity(input: {name: $name}) { o
 def create(server: RunningServer, name: str) -> str:
     """Open an opportunity and return its id."""
     body = {"query": CREATE, "variables": {"name": name}}
-    payload = httpx.post(server.address, json=body, headers=server.headers).json()["data"]["createOpportunity"]
+    payload = plain.post(server.address, json=body, headers=server.headers).json()["data"]["createOpportunity"]
     assert payload["errors"] == []
     return str(payload["opportunity"]["id"])
 
@@ -34,7 +34,7 @@ def resumed(server: RunningServer, after: str) -> list[str]:
     """Return the records of the first two events after a cursor, as a client of server-sent events is told them."""
     headers = {**server.headers, "Accept": "text/event-stream", "Last-Event-ID": after}
     found: list[str] = []
-    with httpx.stream("POST", server.address, json={"query": WATCH}, headers=headers, timeout=20) as answer:
+    with plain.stream("POST", server.address, json={"query": WATCH}, headers=headers, timeout=20) as answer:
         for line in answer.iter_lines():
             if line.startswith("data: {"):
                 found.append(json.loads(line.removeprefix("data: "))["data"]["opportunityChanged"]["recordId"])
@@ -47,7 +47,7 @@ def test_clients_move_over_without_a_gap(tmp_path: Path) -> None:
     with running_server(tmp_path / "data", CRM_HEARTBEAT_MS="200") as server:
         heard: list[dict[str, Any]] = []
         with (
-            httpx.Client(timeout=20) as client,
+            plain.client(timeout=20) as client,
             client.stream(
                 "POST", server.address, json={"query": WATCH}, headers={**server.headers, "Accept": "text/event-stream"}
             ) as stream,

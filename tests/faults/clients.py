@@ -15,6 +15,8 @@ from websockets import Subprotocol
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
+from tests.support import plain
+
 AWAY = (OSError, TimeoutError, httpx.HTTPError, WebSocketException, EOFError)
 FIELDS = {"Opportunity": "opportunityChanged", "Customer": "customerChanged"}
 SILENCE_S = 10
@@ -129,7 +131,7 @@ class Client:
         }
         body = {"query": self.document}
         async with (
-            httpx.AsyncClient(timeout=SILENCE_S) as http,
+            plain.async_client(timeout=SILENCE_S) as http,
             http.stream("POST", address, json=body, headers=headers) as response,
         ):
             self.connected += response.status_code == 200

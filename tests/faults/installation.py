@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,7 +24,9 @@ from crm_graph.identity.installation import Installation as Made
 from crm_graph.identity.installation import authority
 from crm_graph.identity.secrets import secrets_of_environment
 from crm_graph.kernel.settings import Settings
-from tests.support.server import COMMAND, environment, free_port
+from tests.support import plain
+from tests.support.forked import Command
+from tests.support.server import environment, free_port
 
 SECRET = "the secret of an installation for tests"
 UNLIMITED = "100000000"
@@ -55,7 +56,7 @@ class Process:
     log: Path
     port: int | None
     settings: dict[str, str]
-    running: subprocess.Popen[bytes] | None = None
+    running: Command | None = None
 
     @property
     def address(self) -> str:
@@ -67,13 +68,13 @@ class Process:
         what = ["worker"] if self.port is None else ["serve", "--port", str(self.port)]
         given = environment(DATABASE_URL=self.url, **self.settings)
         with self.log.open("ab") as output:
-            self.running = subprocess.Popen([COMMAND, *what], env=given, stdout=output, stderr=output)
+            self.running = Command(what, given, output.fileno(), output.fileno())
 
     async def ready(self) -> None:
         """Wait until it serves, starting it anew where it ended because the database was away."""
         said = "nothing"
         try:
-            async with asyncio.timeout(START_TIMEOUT_S), httpx.AsyncClient() as client:
+            async with asyncio.timeout(START_TIMEOUT_S), plain.async_client() as client:
                 while True:
                     if self.running is None or self.running.poll() is not None:
                         self.start()

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
-import httpx
 
 from crm_graph.kernel.cursor import LogCursor
 from tests.faults.clients import Client, Received, anywhere, until
@@ -22,6 +21,7 @@ from tests.faults.expected import PREFIXES, Logged, expected, out_of_order, read
 from tests.faults.installation import Installation, Process, installed
 from tests.faults.proxy import Proxy
 from tests.faults.writers import Writer, Written
+from tests.support import plain
 
 APIS, WRITERS = 4, 16
 OWN_READER = "own_reader"
@@ -113,7 +113,7 @@ async def _make_role(installation: Installation) -> None:
         ("createRole", {"name": OWN_READER, "grants": grants}),
         ("setMemberRoles", {"id": f"mem_{rep}", "roles": [OWN_READER]}),
     )
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {installation.token(admin)}"}) as http:
+    async with plain.async_client(headers={"Authorization": f"Bearer {installation.token(admin)}"}) as http:
         for name, input_ in mutations:
             type_ = f"{name[0].upper()}{name[1:]}Input!"
             query = f"mutation ($input: {type_}) {{ done: {name}(input: $input) {{ errors {{ code message }} }} }}"

@@ -20,6 +20,7 @@ from websockets.typing import Subprotocol
 
 from crm_graph.db import embedded
 from crm_graph.domains.identity.clients.keys import make_key
+from tests.support import plain
 from tests.support.frozen import frozen
 from tests.support.server import RunningServer, running_server
 
@@ -49,7 +50,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 async def client_of(server: RunningServer) -> AsyncIterator[httpx.AsyncClient]:
     """Lend a client that waits for longer than the server may take."""
     address = server.address.removesuffix("/graphql")
-    async with httpx.AsyncClient(base_url=address, headers=server.headers, timeout=30) as client:
+    async with plain.async_client(base_url=address, headers=server.headers, timeout=30) as client:
         yield client
 
 

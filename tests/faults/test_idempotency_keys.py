@@ -19,6 +19,7 @@ from websockets import Subprotocol
 from websockets.asyncio.client import connect
 
 from tests.faults.installation import Installation, Process, installed
+from tests.support import plain
 
 pytestmark = pytest.mark.xdist_group("faults")
 
@@ -86,7 +87,7 @@ async def send(
     headers = {"Authorization": f"Bearer {installation.token(admin)}", "Accept": accept}
     if key is not None:
         headers["Idempotency-Key"] = f'"{key}"'
-    async with httpx.AsyncClient(timeout=SOON_S) as http:
+    async with plain.async_client(timeout=SOON_S) as http:
         return await http.post(to.address, json={"query": source, "variables": variables}, headers=headers)
 
 

@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from websockets import Subprotocol
 from websockets.asyncio.client import connect
@@ -20,6 +19,7 @@ from tests.faults.clients import Client, until
 from tests.faults.expected import expected, read_log
 from tests.faults.installation import Installation, installed
 from tests.faults.test_streams import mutate, position, streaming
+from tests.support import plain
 
 pytestmark = pytest.mark.xdist_group("faults")
 
@@ -102,7 +102,7 @@ async def fat(installation: Installation, owner: str) -> None:
 async def open_subscriptions(installation: Installation) -> int:
     """Return how many subscriptions the process has."""
     address = installation.apis[0].address.replace("/graphql", "/metrics")
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {METRICS}"}) as http:
+    async with plain.async_client(headers={"Authorization": f"Bearer {METRICS}"}) as http:
         text = (await http.get(address)).text
     (line,) = [each for each in text.splitlines() if each.startswith("crm_graph_subscriptions_open ")]
     return int(float(line.split()[1]))

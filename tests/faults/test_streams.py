@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from crm_graph.kernel.cursor import LogCursor
@@ -16,6 +15,7 @@ from crm_graph.kernel.ids import new_id
 from tests.faults.clients import Client, until
 from tests.faults.expected import expected, read_log
 from tests.faults.installation import Installation, installed
+from tests.support import plain
 
 pytestmark = pytest.mark.xdist_group("faults")
 
@@ -34,7 +34,7 @@ async def mutate(installation: Installation, name: str, input_: dict[str, Any], 
     type_ = f"{name[0].upper()}{name[1:]}Input!"
     query = f"mutation ($input: {type_}) {{ done: {name}(input: $input) {{ errors {{ code message }} }} }}"
     headers = {"Authorization": f"Bearer {installation.token(admin)}"}
-    async with httpx.AsyncClient(timeout=20, headers=headers) as http:
+    async with plain.async_client(timeout=20, headers=headers) as http:
         body = {"query": query, "variables": {"input": input_}}
         answer = (await http.post(installation.apis[api].address, json=body)).json()
     assert answer.get("data") == {"done": {"errors": []}}, answer

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from crm_graph.kernel.ids import new_id
+from tests.support import plain
 
 UNCERTAIN = {"INTERNAL", "TIMEOUT", "RATE_LIMITED"}
 """Codes after which nobody knows whether it was written."""
@@ -45,7 +46,7 @@ class Writer:
     async def run(self, stop: asyncio.Event, pause_s: float) -> None:
         """Write until told to stop; what was begun is brought to an end."""
         count = 0
-        async with httpx.AsyncClient(timeout=15, headers={"Authorization": f"Bearer {self.token}"}) as http:
+        async with plain.async_client(timeout=15, headers={"Authorization": f"Bearer {self.token}"}) as http:
             while not stop.is_set():
                 count += 1
                 await self._one(http, f"w{self.number}-{count}")

@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from tests.jobs.desk import Desk, running
+from tests.support import plain
 from tests.support.graph import Graph
 from tests.support.server import RunningServer, crm_graph, running_server
 
@@ -31,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 def _ask(server: RunningServer, source: str, token: str | None = None, **variables: Any) -> Any:
     headers = server.headers if token is None else {"Authorization": f"Bearer {token}"}
-    answer = httpx.post(server.address, json={"query": source, "variables": variables}, headers=headers, timeout=30)
+    answer = plain.post(server.address, json={"query": source, "variables": variables}, headers=headers, timeout=30)
     return answer.json()
 
 
@@ -54,7 +55,7 @@ def _token(server: RunningServer, role: str) -> str:
 
 def _file(server: RunningServer, url: str, token: str | None) -> httpx.Response:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    return httpx.get(f"http://127.0.0.1:{server.port}{url}", headers=headers, timeout=30)
+    return plain.get(f"http://127.0.0.1:{server.port}{url}", headers=headers, timeout=30)
 
 
 def test_an_export_end_to_end(server: RunningServer) -> None:
@@ -75,7 +76,7 @@ def test_an_export_end_to_end(server: RunningServer) -> None:
         assert len(rows) == count == job["done"] > 0
         same = crm_graph("export", "customer", "--format", form.lower(), "--data", str(server.data))
         assert got.text.splitlines() == same.stdout.splitlines(), "the command writes the same file"
-    metrics = httpx.get(f"http://127.0.0.1:{server.port}/metrics").text
+    metrics = plain.get(f"http://127.0.0.1:{server.port}/metrics").text
     assert 'crm_graph_jobs_ended_total{outcome="done"} 2.0' in metrics
     assert 'crm_graph_jobs{state="running"}' in metrics
 
@@ -139,13 +140,13 @@ def test_a_page_of_an_allowed_origin_fetches_the_file(server: RunningServer) -> 
     assert preflight.status_code == 204
     assert preflight.headers["access-control-allow-origin"] == page["Origin"]
     assert preflight.headers["access-control-allow-headers"] == "authorization, x-of-a-tool"
-    got = httpx.get(url, headers={**page, **server.headers})
+    got = plain.get(url, headers={**page, **server.headers})
     assert (got.status_code, got.headers["access-control-allow-origin"]) == (200, page["Origin"])
     assert "content-disposition" in got.headers["access-control-expose-headers"]
-    refused = httpx.get(url, headers=page)
+    refused = plain.get(url, headers=page)
     assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, page["Origin"])
     for method, origin in (("OPTIONS", "https://evil.example"), ("GET", "https://evil.example")):
-        answer = httpx.request(method, url, headers={**asks, **server.headers, "Origin": origin})
+        answer = plain.request(method, url, headers={**asks, **server.headers, "Origin": origin})
         assert "access-control-allow-origin" not in answer.headers
     assert httpx.options(url).status_code == 405
 

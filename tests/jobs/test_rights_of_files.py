@@ -17,6 +17,7 @@ from crm_graph.permissions.access import Access, compile_access
 from crm_graph.permissions.definitions import parse_role
 from crm_graph.permissions.sight import sees_all, sight_of
 from tests.jobs.desk import Desk, running
+from tests.support import plain
 from tests.support.graph import Graph
 from tests.support.server import RunningServer, crm_graph, running_server
 
@@ -43,7 +44,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 def ask(server: RunningServer, source: str, token: str | None = None, **variables: Any) -> Any:
     headers = server.headers if token is None else {"Authorization": f"Bearer {token}"}
     body = {"query": source, "variables": variables}
-    answer = httpx.post(server.address, json=body, headers=headers, timeout=30).json()
+    answer = plain.post(server.address, json=body, headers=headers, timeout=30).json()
     assert "errors" not in answer, answer
     found = answer["data"]
     assert not (found.get("done") or {}).get("errors"), found
@@ -69,7 +70,7 @@ def exported(server: RunningServer, by: str, type_: str = "Customer") -> str:
 
 def fetched(url: str, by: str) -> tuple[int, str]:
     """Return status and code of asking for a file."""
-    got = httpx.get(url, headers={"Authorization": f"Bearer {by}"}, timeout=30)
+    got = plain.get(url, headers={"Authorization": f"Bearer {by}"}, timeout=30)
     return got.status_code, "" if got.status_code == 200 else got.json()["error"]["code"]
 
 

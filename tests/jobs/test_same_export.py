@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import httpx
 import pytest
 
 from crm_graph.permissions.roles import BUILT_IN
 from tests.jobs.test_rights_of_files import ROLE, ask, exported, token
+from tests.support import plain
 from tests.support.server import RunningServer, crm_graph, running_server
 
 RESET = "mutation ($name: String!) { done: deleteRole(input: {name: $name}) { errors { code } } }"
@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 def both(server: RunningServer, role: str) -> tuple[str, str]:
     """Return the file of all customers that the first member with a role gets by the API, and by the command line."""
     bearer = token(server, "--role", role)
-    answer = httpx.get(exported(server, bearer), headers={"Authorization": f"Bearer {bearer}"}, timeout=30)
+    answer = plain.get(exported(server, bearer), headers={"Authorization": f"Bearer {bearer}"}, timeout=30)
     assert answer.status_code == 200, answer.text
     done = crm_graph("export", "customer", "--role", role, "--data", str(server.data))
     assert done.returncode == 0, done.stderr

@@ -7,11 +7,11 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
-import httpx
 import pytest
 
 from crm_graph.cli.main import main
 from crm_graph.domains.identity.clients.keys import MARK
+from tests.support import plain
 from tests.support.server import RunningServer, running_server
 
 pytestmark = pytest.mark.xdist_group("integrator")
@@ -56,6 +56,6 @@ def _command(server: RunningServer, *arguments: str, code: int = 0) -> str:
 
 
 def _asks(server: RunningServer, key: str) -> tuple[int, object]:
-    answer = httpx.post(server.address, json=WHO, headers={"Authorization": f"Bearer {key}"})
+    answer = plain.post(server.address, json=WHO, headers={"Authorization": f"Bearer {key}"})
     body = answer.json()
     return answer.status_code, body["data"]["viewer"] if "data" in body else body["errors"][0]["extensions"]["code"]

@@ -16,20 +16,21 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from crm_graph.api.console.examples import EXAMPLES
-from tests.support.server import RunningServer, crm_graph, running_server
+from tests.support import plain
+from tests.support.server import RunningServer, crm_graph, crm_graph_anew, running_server_anew
 
 pytestmark = pytest.mark.xdist_group("newcomer")
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("newcomer") / "data") as running:
+    with running_server_anew(tmp_path_factory.mktemp("newcomer") / "data") as running:
         yield running
 
 
 @pytest.fixture
 async def client(server: RunningServer) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(headers=server.headers, timeout=20) as client:
+    async with plain.async_client(headers=server.headers, timeout=20) as client:
         yield client
 
 
@@ -48,7 +49,7 @@ async def test_the_graph_is_alive(server: RunningServer, client: httpx.AsyncClie
 
 
 async def test_graphiql_is_served_to_a_browser(server: RunningServer) -> None:
-    async with httpx.AsyncClient() as browser:
+    async with plain.async_client() as browser:
         page = await browser.get(server.address, headers={"Accept": "text/html,*/*;q=0.8"})
     assert page.status_code == 200
     assert "GraphiQL" in page.text
@@ -56,13 +57,13 @@ async def test_graphiql_is_served_to_a_browser(server: RunningServer) -> None:
 
 
 async def test_the_address_alone_leads_to_graphiql(server: RunningServer) -> None:
-    async with httpx.AsyncClient() as browser:
+    async with plain.async_client() as browser:
         start = await browser.get(server.address.removesuffix("/graphql"))
     assert (start.status_code, start.headers["location"]) == (307, "/graphql")
 
 
 async def test_a_page_elsewhere_gets_no_token_by_the_name_it_has_resolve_to_us(server: RunningServer) -> None:
-    async with httpx.AsyncClient() as browser:
+    async with plain.async_client() as browser:
         for path in ("/graphql", "/graphiql", "/metrics", "/", "/health", "/oauth/jwks"):
             address = server.address.replace("/graphql", path)
             stolen = await browser.get(address, headers={"Host": "evil.example:8000", "Accept": "text/html"})
@@ -79,7 +80,7 @@ async def test_a_page_elsewhere_gets_no_token_by_the_name_it_has_resolve_to_us(s
 
 async def test_a_frontend_on_another_port_of_this_machine_may_call(server: RunningServer) -> None:
     origin = {"Origin": "http://localhost:5173"}
-    async with httpx.AsyncClient(headers=origin) as browser:
+    async with plain.async_client(headers=origin) as browser:
         asked = await browser.options(server.address, headers={"Access-Control-Request-Method": "POST"})
         assert asked.headers["access-control-allow-origin"] == origin["Origin"]
         page = await browser.get(server.address, headers={"Accept": "text/html"})
@@ -90,7 +91,7 @@ async def test_signing_in_as_the_example_does(server: RunningServer) -> None:
     (sign_in,) = [each for each in EXAMPLES if "signIn" in each.operation]
     password = re.search(r"data directory: (\S+)", "".join(server.said))
     assert password is not None
-    async with httpx.AsyncClient() as nobody:
+    async with plain.async_client() as nobody:
         body = {"query": sign_in.operation, "variables": {**sign_in.variables, "password": password[1]}}
         answer = (await nobody.post(server.address, json=body)).json()
     assert answer["data"]["signIn"]["errors"] == []
@@ -211,11 +212,11 @@ async def test_watching_over_websocket_and_resuming(server: RunningServer, clien
 
 async def test_commands_join_the_running_database(server: RunningServer) -> None:
     data = str(server.data)
-    token = crm_graph("token", "--role", "sales_rep", "--data", data)
+    token = crm_graph_anew("token", "--role", "sales_rep", "--data", data)
     assert token.returncode == 0, token.stderr
     assert token.stdout.count(".") == 2
     assert token.stdout.strip() == token.stdout[:-1]
-    async with httpx.AsyncClient() as rep:
+    async with plain.async_client() as rep:
         response = await rep.post(
             server.address,
             json={"query": "{ viewer { roles } opportunities { totalCount } }"},
@@ -224,8 +225,9 @@ async def test_commands_join_the_running_database(server: RunningServer) -> None
     data_ = response.json()["data"]
     assert data_["viewer"] == {"roles": ["sales_rep"]}
     assert 0 < data_["opportunities"]["totalCount"] < 600
-    assert crm_graph("doctor", "--data", data).returncode == 0
-    assert "rep@example.com" in crm_graph("user", "list", "--data", data).stdout
+    assert crm_graph_anew("doctor", "--data", data).returncode == 0
+    assert "rep@example.com" in crm_graph_anew("user", "list", "--data", data).stdout
+    assert crm_graph_anew("token", "--data", data).returncode == 2
 
 
 def test_bad_commands_say_what_and_how(server: RunningServer, tmp_path: Path) -> None:

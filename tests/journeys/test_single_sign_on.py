@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from tests.support import plain
 from tests.support.issuers import AUDIENCE, PRIVATE, SECRET, RealIssuer, real_issuer
 from tests.support.packages import install_packages, needs_node
 from tests.support.server import RunningServer, crm_graph, running_server
@@ -34,7 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 async def graphql(server: RunningServer, query: str, variables: Any = None, token: str | None = None) -> Any:
     headers = {"Authorization": f"Bearer {token or server.token}"}
-    async with httpx.AsyncClient() as client:
+    async with plain.async_client() as client:
         response = await client.post(server.address, json={"query": query, "variables": variables}, headers=headers)
         return response.json()
 
@@ -58,7 +58,7 @@ async def test_a_company_connects_its_provider(server: RunningServer, issuer: Re
     redirect = f"{base}/sso/{provider_id}/callback"
     await issuer.configure(redirectUris=[redirect], accounts={"ada": person})
 
-    async with httpx.AsyncClient(base_url=base) as browser:
+    async with plain.async_client(base_url=base) as browser:
         response = await browser.get(f"/sso/{provider_id}/start", params={"continue": "/oauth/authorize?a=b"})
         assert response.status_code == 302, response.text
         assert parameters(response.headers["location"])["redirect_uri"] == redirect

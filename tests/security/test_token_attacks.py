@@ -47,8 +47,8 @@ EXPIRED = "The bearer token has expired: get a new one."
 FUTURE = "The bearer token is from the future: check the clocks."
 TOO_EARLY = "The bearer token is not good yet: check the clocks."
 TOO_LONG = "The bearer token is too long."
-NOBODY = "The credential's member cannot sign in here, or it was revoked."
-NO_CLIENT = "The bearer token's client is not known here any more."
+NOBODY = "The credential was revoked, or its member cannot sign in here any more."
+NO_CLIENT = "The API client of this bearer token was deleted: sign in again, by another client."
 BAD_KEY = "The API key is unknown, revoked or over."
 
 

@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests.security.documents import INPUT, INVALID, LIMIT, PARSE, Worst, chain, doubling, overlapping
+from tests.support import plain
 from tests.support.server import RunningServer, running_server
 
 pytestmark = pytest.mark.xdist_group("traps")
@@ -49,7 +49,7 @@ def receive(socket: ClientConnection) -> Any:
 
 def over_http(server: RunningServer, payload: Mapping[str, Any]) -> Any:
     """Return the answer to a POST."""
-    answer = httpx.post(server.address, content=json.dumps(payload), headers={**server.headers, **JSON}, timeout=10)
+    answer = plain.post(server.address, content=json.dumps(payload), headers={**server.headers, **JSON}, timeout=10)
     assert answer.status_code == 200
     return answer.json()
 
@@ -210,7 +210,7 @@ def test_an_unpaired_surrogate(server: RunningServer, socket: ClientConnection) 
     for answer in (over_http(server, spelled), over_socket(socket, spelled)):
         assert code(answer) == PARSE
     raw = '{"query": "query ($v: ID!) { node(id: $v) { id } }", "variables": {"v": "\\ud800"}}'
-    assert httpx.post(server.address, content=raw, headers={**server.headers, **JSON}).status_code == 400
+    assert plain.post(server.address, content=raw, headers={**server.headers, **JSON}).status_code == 400
 
 
 @pytest.mark.parametrize("source", SUGGESTIONS.values(), ids=SUGGESTIONS.keys())

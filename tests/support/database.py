@@ -132,8 +132,9 @@ class OneConnection:
 class OneLease(Lease):
     """A lease of the one connection."""
 
-    def __init__(self, one: OneConnection) -> None:
+    def __init__(self, one: OneConnection, *, combined: bool) -> None:
         self._one = one
+        self._combined = combined
         self.in_doubt = self.crowded = False
 
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
@@ -144,7 +145,7 @@ class OneLease(Lease):
     async def transaction(self, timeout_s: float | None = None) -> AsyncIterator[Session]:
         """Lend a session in a savepoint: as a transaction, it is rolled back by an exception."""
         async with self._one.savepoint():
-            session = Session(self._one)
+            session = Session(self._one, combined=self._combined)
             yield session
             await session.finish()
 
@@ -161,10 +162,12 @@ class SavepointDatabase(Database):
     def __init__(self, connection: asyncpg.Connection[Any], url: str) -> None:
         self.one = OneConnection(connection)
         self.url = url
+        self.combined = True
+        """Whether several tables are written in one statement: a test can turn it off, as a sharded Postgres has it."""
 
     def lease(self, payer: Payer | None = None, *, primary: bool = False) -> Lease:
         """Return a lease of the one connection."""
-        return OneLease(self.one)
+        return OneLease(self.one, combined=self.combined)
 
     def primary_reader(self, payer: Payer | None = None) -> ReadSession:
         """Return a session on the one connection."""

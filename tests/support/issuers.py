@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 import orjson
 from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
+from tests.support import plain
 from tests.support.packages import CLIENTS
 from tests.support.server import environment
 
@@ -37,30 +37,30 @@ class RealIssuer:
 
     async def configure(self, **what: Any) -> None:
         """Set `redirectUris`, `accounts` (claims by subject), `algorithm`, `method` or `conform`."""
-        async with httpx.AsyncClient() as client:
+        async with plain.async_client() as client:
             (await client.post(f"{self.address}/control/configure", json=what)).raise_for_status()
 
     async def rotate(self) -> None:
         """Sign with new keys, and forget the old ones."""
-        async with httpx.AsyncClient() as client:
+        async with plain.async_client() as client:
             (await client.post(f"{self.address}/control/rotate")).raise_for_status()
 
     async def counted(self) -> dict[str, int]:
         """Return how often each path was asked for."""
-        async with httpx.AsyncClient() as client:
+        async with plain.async_client() as client:
             found: dict[str, int] = (await client.post(f"{self.address}/control/counted")).json()
             return found
 
     async def machine_token(self, scope: str = "") -> str:
         """Return an access token of a program, subject `machine`, for this API."""
         form = {"grant_type": "client_credentials", "resource": AUDIENCE, "scope": scope}
-        async with httpx.AsyncClient(auth=("machine", "a%20secret%20of%20a%20program")) as client:
+        async with plain.async_client(auth=("machine", "a%20secret%20of%20a%20program")) as client:
             token: str = (await client.post(f"{self.address}/token", data=form)).json()["access_token"]
             return token
 
     async def sign_in(self, authorization_url: str, account: str) -> str:
         """Sign in as a browser would: the forms of login and consent. Returns where the browser is sent in the end."""
-        async with httpx.AsyncClient() as browser:
+        async with plain.async_client() as browser:
             response = await browser.get(authorization_url)
             for _ in range(12):
                 if response.status_code in {302, 303}:

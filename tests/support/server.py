@@ -7,11 +7,14 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.forked import Command
 
 COMMAND_TIMEOUT_S = 300
 COMMAND = str(Path(sys.executable).with_name("crm-graph"))
@@ -24,7 +27,7 @@ class RunningServer:
     port: int
     token: str
     data: Path
-    process: subprocess.Popen[str]
+    process: Command | subprocess.Popen[str]
     said: list[str]
     """What it printed so far, its log included."""
 
@@ -55,6 +58,21 @@ def free_port() -> int:
 
 def crm_graph(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the command line to its end; `more` is set in its environment."""
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        command = Command(arguments, environment(**more), output.fileno(), errors.fileno())
+        try:
+            code = command.wait(COMMAND_TIMEOUT_S)
+        finally:
+            command.kill()
+        said = []
+        for file in (output, errors):
+            file.seek(0)
+            said.append(file.read().decode())
+    return subprocess.CompletedProcess(["crm-graph", *arguments], code, *said)
+
+
+def crm_graph_anew(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a shell does, from its executable."""
     return subprocess.run(
         [COMMAND, *arguments], env=environment(**more), capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S
     )
@@ -64,10 +82,28 @@ def crm_graph(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
 def running_server(data: Path, *arguments: str, **settings: str) -> Iterator[RunningServer]:
     """Run `crm-graph dev` on a data directory until the block ends; it must end cleanly."""
     port = free_port()
-    command = [COMMAND, "dev", "--port", str(port), "--data", str(data), *arguments]
+    process = Command([*_dev(data, port), *arguments], environment(**settings), stderr=subprocess.STDOUT)
+    with _serving(process, data, port) as server:
+        yield server
+
+
+@contextmanager
+def running_server_anew(data: Path) -> Iterator[RunningServer]:
+    """Run `crm-graph dev` as a shell does, from its executable."""
+    port = free_port()
     process = subprocess.Popen(
-        command, env=environment(**settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [COMMAND, *_dev(data, port)], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
+    with _serving(process, data, port) as server:
+        yield server
+
+
+def _dev(data: Path, port: int) -> list[str]:
+    return ["dev", "--port", str(port), "--data", str(data)]
+
+
+@contextmanager
+def _serving(process: Command | subprocess.Popen[str], data: Path, port: int) -> Iterator[RunningServer]:
     said: list[str] = []
     ready = threading.Event()
 

@@ -62,9 +62,10 @@ class Trail:
         """Write events in one transaction."""
         on = connection or self.connection
         async with on.transaction():
+            session = Session(on)
             for number in range(count):
                 await append(
-                    Session(on),
+                    session,
                     {
                         "workspace_id": workspace or self.first,
                         "type": "CustomerUpdated",
@@ -79,6 +80,7 @@ class Trail:
                         "request_id": new_id(),
                     },
                 )
+            await session.finish()
 
     async def seal(self, batch: int = 1_000, clock: Clock = now) -> int:
         """Seal all that is committed and return how many entries that made.

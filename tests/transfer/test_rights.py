@@ -41,7 +41,7 @@ async def clerk(desk: Desk) -> str:
     return CLERK
 
 
-BEYOND = "This would change whose records somebody reaches beyond those that you reach yourself"
+BEYOND = "This would give somebody records, or take records from somebody, that you do not reach yourself"
 MORE = "This member reaches records of people whom you do not reach"
 ROLES = "You cannot give or take roles that you do not hold"
 REFUSED = {

@@ -1,4 +1,4 @@
-"""Makes answers: of what came of an operation, of what was refused; and their bytes, which are bounded."""
+"""Makes answers out of the results and the refusals of operations, and bounds their bytes."""
 
 from __future__ import annotations
 

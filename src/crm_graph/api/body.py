@@ -117,15 +117,15 @@ def _on_error_of(given: Any, what: str) -> OnError | None:
 def _document_id(value: Mapping[str, Any], query: str | None, extensions: Mapping[str, Any]) -> str | None:
     """Return the id of a trusted document: GraphQL over HTTP's `documentId`, Apollo's `extensions.persistedQuery`, or
     Relay's `doc_id` and `id`. The latter two only where there is no query: others number their requests so."""
-    found = _string(value, "documentId")
-    if found is None:
-        found = _persisted_query(extensions)
-    if found is None and not query:
-        found = _string(value, "doc_id")
-        found = _string(value, "id") if found is None else found
-    if found == "":
+    document_id = _string(value, "documentId")
+    if document_id is None:
+        document_id = _persisted_query(extensions)
+    if document_id is None and not query:
+        document_id = _string(value, "doc_id")
+        document_id = _string(value, "id") if document_id is None else document_id
+    if document_id == "":
         raise BadRequest("The id of a document must not be empty.")
-    return found
+    return document_id
 
 
 def _persisted_query(extensions: Mapping[str, Any]) -> str | None:
@@ -134,24 +134,24 @@ def _persisted_query(extensions: Mapping[str, Any]) -> str | None:
         return None
     if not isinstance(given, dict) or given.get("version") != 1 or not isinstance(given.get("sha256Hash"), str):
         raise BadRequest("The extension `persistedQuery` must be `{version: 1, sha256Hash: String}`.")
-    found: str = given["sha256Hash"]
-    return found
+    digest: str = given["sha256Hash"]
+    return digest
 
 
 def _string(value: Mapping[str, Any], name: str) -> str | None:
-    found = value.get(name)
-    if found is not None and not isinstance(found, str):
+    text = value.get(name)
+    if text is not None and not isinstance(text, str):
         raise BadRequest(f"The parameter `{name}` must be a string.")
-    return found
+    return text
 
 
 def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = value.get(name)
-    if found is None:
+    nested = value.get(name)
+    if nested is None:
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(nested, dict):
         raise BadRequest(f"The parameter `{name}` must be a JSON object.")
-    return found
+    return nested
 
 
 def _check_depth(raw: bytes | bytearray, maximum: int) -> None:

@@ -4,6 +4,8 @@ may keep us waiting.
 A peer that says nothing, or says it one byte at a time, holds a file and memory for as long as it is let. So every
 state in which we wait for a peer has a deadline, which is a number in the connection; one sweep a second looks at all
 of them, which costs a request less than a timer of its own.
+
+Decided in D-api-05 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

@@ -133,7 +133,9 @@ class Contexts:
                 yield work
                 await session.confirm()
             except Unconfirmed:
-                raise Unauthenticated("The member's roles or teams changed at this very moment.") from None
+                raise Unauthenticated(
+                    "The member's roles or teams changed at this very moment: send the request again."
+                ) from None
             finally:
                 for type_, field_, id_ in work.noted:  # of what was refused too: a message may tell what was read
                     prefix = self.schema.registry.records[type_].prefix

@@ -46,8 +46,12 @@ def _type_lines(record: Record, access: TypeAccess) -> list[str]:
     verbs = ", ".join(f"{verb} {scope or NONE}" for verb, scope in scopes.items() if scope or verb in named)
     default = access.level("id").name
     lines = [f"  {record.name}: {verbs}; fields {default}"]
-    for name in dict.fromkeys(each.field for each in record.columns.values()):
-        given = [f"{each.level.name} {each.scope}" for grant in access.grants for each in grant.field_grants(name)]
+    for name in dict.fromkeys(column.field for column in record.columns.values()):
+        given = [
+            f"{field_grant.level.name} {field_grant.scope}"
+            for grant in access.grants
+            for field_grant in grant.field_grants(name)
+        ]
         if given != [f"{default} ALL"]:
             lines.append(f"    .{name}: {', '.join(given)}")
     return lines
@@ -55,22 +59,22 @@ def _type_lines(record: Record, access: TypeAccess) -> list[str]:
 
 def events(schema: BuiltSchema) -> str:
     """Return the event types of each slice: effect, version, and the types of their data."""
-    found: dict[str, dict[str, object]] = {}
-    for each in schema.slices:
-        for event in each.events:
+    events: dict[str, dict[str, object]] = {}
+    for slice_ in schema.slices:
+        for event in slice_.events:
             hints = get_type_hints(event)
-            found[event.__name__] = {
-                "slice": each.name,
+            events[event.__name__] = {
+                "slice": slice_.name,
                 "effect": event.effect.value,
                 "version": event.version,
                 "description": " ".join((event.__doc__ or "").split()),
-                "data": {of.name: _type_name(hints[of.name]) for of in fields(event)},
+                "data": {field.name: _type_name(hints[field.name]) for field in fields(event)},
             }
-    return json.dumps(dict(sorted(found.items())), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(dict(sorted(events.items())), indent=2, ensure_ascii=False) + "\n"
 
 
-def _type_name(of: object) -> str:
-    return of.__name__ if isinstance(of, type) else str(of).replace("typing.", "")
+def _type_name(type_: object) -> str:
+    return type_.__name__ if isinstance(type_, type) else str(type_).replace("typing.", "")
 
 
 def unmoved(before: str, now: str) -> Iterator[str]:

@@ -1,9 +1,11 @@
-"""From the body of an answer to its bytes, which are bounded, and so is the memory that making them takes.
+"""Writes the body of an answer as bytes, and bounds both the bytes and the memory that writing them takes.
 
 One text can stand in an answer hundreds of times, under as many aliases, and is in memory once until it is written out.
 So a body whose texts may be long is written in pieces, counted as they come, and given up at the first too many. How
 long they may be its cost says (`graph.costs.letters_of`): an ordinary answer is one piece, and nothing of it is looked
 at twice.
+
+Decided in D-api-12 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

@@ -83,7 +83,9 @@ def _without_values(error: BaseException) -> BaseException:
     """Take the values of rows out of what Postgres says, here and in what led here: `Failing row contains (...)` holds
     names and addresses, and logs hold none."""
     at: BaseException | None = error
-    while at is not None:
+    seen: set[int] = set()
+    while at is not None and id(at) not in seen:  # one may be its own cause
+        seen.add(id(at))
         if isinstance(at, asyncpg.PostgresError):
             named = (getattr(at, name, None) for name in ("sqlstate", "table_name", "column_name", "constraint_name"))
             at.args = (" ".join(filter(None, named)),)

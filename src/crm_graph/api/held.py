@@ -1,4 +1,4 @@
-"""How many of something each one holds: sockets of an address, streams of a member."""
+"""Counts what each holder has open: the sockets of an address, the streams of a member."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operation is told whose time ran out."""
+"""The error of an operation whose time ran out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Of what is live, each member and each workspace has a share: forms of filters, cost of selections, and judging.
+"""The share of live work that each member and each workspace has: forms of filters, cost of selections, judging.
 
 An event costs a statement for each form of filter (`groups.py`), whoever asked, and an execution for each selection. So
 their number is bounded where a subscription begins, forms are judged by turns, one of each member, and whoever has used

@@ -2,6 +2,8 @@
 
 The hot path adds one to a plain integer (0.2 us) and knows nothing of Prometheus; the library's own counters take a
 lock and 1-2 us each. Its collector here reads the integers at scrape time.
+
+Decided in D-api-18 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ OK, CANCELLED = "OK", "CANCELLED"
 """Outcomes beside the codes of errors: answered without an error; given up, since the client has left."""
 UNKNOWN = "unknown"
 """The kind of what is refused before its operation is known."""
-_KINDS = {each: each.value for each in OperationType}
+_KINDS = {kind: kind.value for kind in OperationType}
 
 
 @dataclass(slots=True)

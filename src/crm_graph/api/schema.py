@@ -6,6 +6,8 @@ all (`db.base.Base.metadata`).
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from crm_graph.db.usage import WorkspaceUsage
 from crm_graph.domains.catalog.products.graph import SLICE as PRODUCTS
 from crm_graph.domains.customers.contacts.graph import SLICE as CONTACTS
@@ -71,5 +73,10 @@ TABLES = (EventRow, EventHorizon, LogEpoch, InstallationSecret, SigningKey, Work
 
 
 def make_schema(limits: PageLimits | None = None) -> BuiltSchema:
-    """Return the schema of the product."""
+    """Return the schema of the product. It takes a second of CPU, and is the same for the same limits."""
+    return _made(limits or PageLimits())
+
+
+@lru_cache(maxsize=4)
+def _made(limits: PageLimits) -> BuiltSchema:
     return build_schema(SLICES, limits)

@@ -1,20 +1,19 @@
-"""The command group, and how its failures look: one line that says what, one that says how to fix it, no traceback."""
+"""The command group: each command is imported when it is asked for."""
 
 from __future__ import annotations
 
 import gc
 import sys
 from collections.abc import Mapping
+from functools import partial
 from importlib import import_module
 from keyword import iskeyword
 
 import click
 
 from crm_graph import __version__
-from crm_graph.kernel.errors import CrmError, OperatorError, Refused
+from crm_graph.cli.failures import code_of
 
-EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
 COMMANDS: Mapping[str, str] = {
     "api": "Send an operation as the member who logged in.",
     "audit": "The audit trail: who did and read what, in a hash chain.",
@@ -55,9 +54,9 @@ class _Commands(click.Group):
         if name not in COMMANDS:
             return None
         called = f"{name}_" if iskeyword(name) else name
-        found = getattr(import_module(f"crm_graph.cli.commands.{called}"), called)
-        assert isinstance(found, click.Command)
-        return found
+        command = getattr(import_module(f"crm_graph.cli.commands.{called}"), called)
+        assert isinstance(command, click.Command)
+        return command
 
     def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands, importing none."""
@@ -91,34 +90,7 @@ def main() -> None:
     of a short command's time. `run` enables the collector for what a command does.
     """
     gc.disable()
-    code = _run()
+    # Not standalone, click returns the code that a command exits with instead of exiting.
+    code = code_of(partial(commands.main, standalone_mode=False))
     gc.freeze()
     sys.exit(code)
-
-
-def _run() -> int:
-    """Run the command of `sys.argv`; returns the code to exit with, after saying what is wrong."""
-    try:
-        # Not standalone, click returns the code that a command exits with instead of exiting.
-        code = commands.main(standalone_mode=False)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        return EXIT_INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except OperatorError as error:
-        _say("error:", error.what)
-        _say("  fix:", error.fix, "green")
-        return error.exit_code
-    except Refused as error:
-        where = f" ({'.'.join(error.field)})" if error.field else ""
-        _say("refused:", f"{error.message}{where}")
-        return EXIT_FAILED
-    except CrmError as error:
-        _say("error:", str(error))
-        return EXIT_FAILED
-    return code if isinstance(code, int) else 0
-
-
-def _say(what: str, text: str, colour: str = "red") -> None:
-    click.echo(f"{click.style(what, fg=colour)} {text}", err=True)

@@ -31,9 +31,9 @@ async def find_workspace(database: Database, slug: str | None) -> str:
     """Return the id of a workspace by its short name, or of the only one. Raises OperatorError naming those there
     are."""
     reader = database.primary_reader()
-    found = await reader.fetch(FIND, {"slug": slug}) if slug is not None else await reader.fetch(LIST, {})
-    if len(found) == 1:
-        return str(found[0]["id"])
+    rows = await reader.fetch(FIND, {"slug": slug}) if slug is not None else await reader.fetch(LIST, {})
+    if len(rows) == 1:
+        return str(rows[0]["id"])
     known = ", ".join(row["slug"] for row in await reader.fetch(LIST, {}))
     if not known:
         raise OperatorError(

@@ -61,10 +61,10 @@ def _send(url: str, body: bytes | None, headers: dict[str, str], token: str | No
         with _OPENER.open(request, timeout=TIMEOUT_S) as response:
             return _object(url, response.read(MAX_ANSWER_BYTES))
     except urllib.error.HTTPError as error:
-        found = _object(url, error.read(MAX_ANSWER_BYTES), error.code)
-        if isinstance(found.get("error"), str):
-            raise WebError(found["error"], str(found.get("error_description", ""))) from None
-        return found
+        refusal = _object(url, error.read(MAX_ANSWER_BYTES), error.code)
+        if isinstance(refusal.get("error"), str):
+            raise WebError(refusal["error"], str(refusal.get("error_description", ""))) from None
+        return refusal
     except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or type(error).__name__
         raise OperatorError(f"{parts.netloc} does not answer: {reason}", "check the URL, and that it runs") from None
@@ -72,9 +72,9 @@ def _send(url: str, body: bytes | None, headers: dict[str, str], token: str | No
 
 def _object(url: str, body: bytes, status: int = 200) -> dict[str, Any]:
     try:
-        found = orjson.loads(body)
+        answer = orjson.loads(body)
     except orjson.JSONDecodeError:
-        found = None
-    if not isinstance(found, dict):
+        answer = None
+    if not isinstance(answer, dict):
         raise OperatorError(f"{url} answered {status} without JSON", "check the URL: is it a crm-graph installation?")
-    return found
+    return answer

@@ -1,7 +1,7 @@
 """How Postgres values arrive in Python: as the strings that GraphQL prints.
 
 Building UUID, Decimal and datetime objects only to print them again costs more than fetching their rows (27 % of a
-page of 1,000 rows, DESIGN section 3). So every connection yields `uuid` as 32 hex digits, `numeric` and `date` as their
+page of 1,000 rows, D-db-02). So every connection yields `uuid` as 32 hex digits, `numeric` and `date` as their
 text and `timestamptz` as RFC 3339 in UTC; operations that calculate convert at the row (`db/rows.py`). Arguments may be
 given either as those strings or as the Python object.
 """
@@ -33,7 +33,8 @@ def _uuid_argument(value: str) -> bytes:
     return bytes.fromhex(value)
 
 
-def _json_argument(value: Any) -> str:
+def json_argument(value: Any) -> str:
+    """Return a value as JSON; what JSON has no form for as the text that `str` gives it."""
     return orjson.dumps(value, default=str).decode()
 
 
@@ -43,7 +44,7 @@ async def set_codecs(connection: asyncpg.Connection[Any]) -> None:
         ("numeric", str, numeric_text),
         ("date", str, str),
         ("timestamptz", _timestamp_argument, timestamp_text),
-        ("jsonb", _json_argument, orjson.loads),
+        ("jsonb", json_argument, orjson.loads),
     ):
         await connection.set_type_codec(name, schema="pg_catalog", encoder=encoder, decoder=decoder, format="text")
     await connection.set_type_codec(

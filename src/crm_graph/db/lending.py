@@ -3,6 +3,8 @@
 Nobody waits for a cleanup. A connection on which something was cancelled or failed is handed over to a task that has a
 second for it; then it is cut, and its place is free. So a statement, a commit, a rollback, a release that the server
 never answers costs whoever asked for it their own time limit and no more, and nothing has to be restarted afterwards.
+
+Decided in D-db-07 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations
@@ -102,6 +104,8 @@ class Pool:
         """How long somebody waits for a connection, and for a statement that is in no operation with a limit of its
         own."""
         self.abandoned = Abandoned()
+        self.combined = False
+        """Whether the server writes several tables in one statement, which a sharded one does not."""
 
     @property
     def size(self) -> int:
@@ -274,7 +278,8 @@ class Lease:
         try:
             await connection.execute("BEGIN", timeout=timeout_s)
             try:
-                session = Session(connection if timeout_s is None else Limited(connection, timeout_s))
+                lent = connection if timeout_s is None else Limited(connection, timeout_s)
+                session = Session(lent, combined=self._pool.combined)
                 yield session
                 await session.finish()
             except Exception:

@@ -39,6 +39,9 @@ class PoolSettings:
         return Shares(size, min(of_member, size) or max(1, size // 2), self.member_waiting)
 
 
+_SHARDED = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
+
+
 async def _leave_as_is(connection: Any) -> None:
     """Release a connection without asyncpg's reset query, which costs a round trip (70 us of CPU instead of 25).
 
@@ -70,6 +73,7 @@ class Database:
         write_url = pool_url or url
         read_url = read_url or write_url
         write = await _open(write_url, settings, pooler=pooler, read_only=False)
+        write.combined = not (await write.fetch(_SHARDED))[0][0]
         read = await _open(read_url, settings, pooler=pooler, read_only=True)
         return cls(read, write, url, settings.read_timeout_ms / 1000)
 
@@ -105,7 +109,7 @@ class Database:
         connection = await connect(self.url)
         try:
             async with unit(connection):
-                session = Session(connection)
+                session = Session(connection, combined=self._write.combined)
                 yield session
                 await session.finish()
         finally:

@@ -45,14 +45,19 @@ log = logging.getLogger(__name__)
 def bytes_of_change(new: Iterable[Any], old: Iterable[Any] = ()) -> int:
     """Return about how many bytes a change takes: what is new stands in the row and in its event, what was before in
     the event."""
-    return EVENT_BYTES + 2 * sum(map(_bytes, new)) + sum(map(_bytes, old))
+    return EVENT_BYTES + 2 * _bytes(new) + _bytes(old)
 
 
-def _bytes(value: Any) -> int:
-    if isinstance(value, str):
-        length = len(value)
-        return 0 if length <= SHORT else length if value.isascii() else 3 * length
-    return len(orjson.dumps(value, default=str)) if isinstance(value, dict | list) else 0
+def _bytes(values: Iterable[Any]) -> int:
+    size = 0
+    for value in values:
+        if isinstance(value, str):
+            length = len(value)
+            if length > SHORT:
+                size += length if value.isascii() else 3 * length
+        elif isinstance(value, dict | list):
+            size += len(orjson.dumps(value, default=str))
+    return size
 
 
 class Quotas:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -10,7 +11,6 @@ from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy import Date, DateTime, Numeric
-from sqlalchemy.orm.attributes import set_committed_value
 
 from crm_graph.db.base import Base, table_of
 
@@ -19,41 +19,46 @@ T = TypeVar("T", bound=Base)
 _SNAPSHOT = "_loaded_values"
 
 
-@cache
-def _converters(cls: type[Base]) -> tuple[tuple[str, Callable[[str], Any] | None], ...]:
-    def converter(column: Any) -> Callable[[str], Any] | None:
-        if isinstance(column.type, Numeric):
-            return Decimal
-        if isinstance(column.type, DateTime):
-            return datetime.fromisoformat
-        if isinstance(column.type, Date):
-            return date.fromisoformat
-        return None
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The columns of a class, in its table's order, and how those arrive whose strings are made into something else."""
 
-    return tuple((column.name, converter(column)) for column in table_of(cls).columns)
+    names: tuple[str, ...]
+    converters: Mapping[str, Callable[[str], Any]]
+
+
+@cache
+def _layout(cls: type[Base]) -> _Layout:
+    columns = table_of(cls).columns
+    kinds = {
+        column.name: next((to for kind, to in _KINDS if isinstance(column.type, kind)), None) for column in columns
+    }
+    return _Layout(tuple(kinds), {name: convert for name, convert in kinds.items() if convert is not None})
+
+
+_KINDS: tuple[tuple[type, Callable[[str], Any]], ...] = (
+    (Numeric, Decimal),
+    (DateTime, datetime.fromisoformat),
+    (Date, date.fromisoformat),
+)
 
 
 def load(cls: type[T], record: Mapping[str, Any] | asyncpg.Record) -> T:
     """Return an instance of `cls` for a fetched row that carries all of its columns."""
-    row = cls()
-    snapshot: dict[str, Any] = {}
-    for name, convert in _converters(cls):
-        value = record[name]
-        if convert is not None and value is not None:
-            value = convert(value)
-        set_committed_value(row, name, value)
-        snapshot[name] = value
-    row.__dict__[_SNAPSHOT] = snapshot
+    loaded = typed(cls, record, _layout(cls).names)
+    row = cls.holding(loaded)
+    row.__dict__[_SNAPSHOT] = loaded
     return row
 
 
-def typed(cls: type[Base], record: asyncpg.Record, names: Collection[str]) -> dict[str, Any]:
+def typed(cls: type[Base], record: Mapping[str, Any] | asyncpg.Record, names: Iterable[str]) -> dict[str, Any]:
     """Return some columns of a fetched row of `cls`, typed as an instance would have them."""
-    converters = dict(_converters(cls))
-    return {
-        name: convert(value) if (convert := converters[name]) is not None and value is not None else value
-        for name, value in ((name, record[name]) for name in names)
-    }
+    found = {name: record[name] for name in names}
+    for name, convert in _layout(cls).converters.items():
+        value = found.get(name)
+        if value is not None:
+            found[name] = convert(value)
+    return found
 
 
 def remember(row: Base) -> None:
@@ -62,11 +67,12 @@ def remember(row: Base) -> None:
 
 
 def values(row: Base) -> dict[str, Any]:
-    """Return the row's columns as a dict."""
-    return {name: getattr(row, name) for name, _ in _converters(type(row))}
+    """Return the row's columns as a dict, in the table's order."""
+    held = row.__dict__
+    return {name: held.get(name) for name in _layout(type(row)).names}
 
 
 def changes(row: Base) -> dict[str, tuple[Any, Any]]:
     """Return `{column: (old, new)}` since `load`; for a row that was never loaded, every column against None."""
-    snapshot: dict[str, Any] = row.__dict__.get(_SNAPSHOT, {})
+    snapshot: Mapping[str, Any] = row.__dict__.get(_SNAPSHOT, {})
     return {name: (snapshot.get(name), value) for name, value in values(row).items() if snapshot.get(name) != value}

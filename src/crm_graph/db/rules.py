@@ -17,11 +17,12 @@ from enum import Enum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Table
+from sqlalchemy import CheckConstraint, Column, Table, Text
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from crm_graph.db.base import Base, table_of
-from crm_graph.db.sizes import Fault, size_of
+from crm_graph.db.sizes import Fault, Size, size_of
+from crm_graph.kernel.addresses import is_address
 
 RULE, ORDER, MONEY = "rule", "order", "money"
 
@@ -78,7 +79,26 @@ class Bounds:
         return f"{column} >= {self.low}" if self.low is not None else f"{column} <= {self.high}"
 
 
-Rule = Choices | Bounds
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An e-mail address; said of the column itself, since the database does not check it: rows may be older than the
+    rule. `email: Mapped[Email] = mapped_column(info=held_to(Address()))`."""
+
+    def faults(self, value: Any) -> Iterator[Fault]:
+        """Yield what is wrong with a text."""
+        if not is_address(value):
+            yield (), f"must be {self}"
+
+    def __str__(self) -> str:
+        return "an e-mail address like ada@example.com"
+
+
+Rule = Choices | Bounds | Address
+
+
+def held_to(rule: Rule) -> dict[str, Rule]:
+    """Return the `info` of a column whose values a rule judges, and the database does not."""
+    return {RULE: rule}
 
 
 def one_of(column: str, values: type[Enum]) -> CheckConstraint:
@@ -125,17 +145,22 @@ def currencies_of(table: Table) -> Mapping[str, tuple[str, ...]]:
     return dict(_said(table, MONEY))
 
 
+@cache
+def _orders_of(table: Table) -> Sequence[tuple[str, str]]:
+    return tuple(_said(table, ORDER))
+
+
 def disorder_of(table: Table, get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
     """Yield each column whose value is before that of another one, and that one; `get` returns values."""
-    for first, last in _said(table, ORDER):
+    for first, last in _orders_of(table):
         if get(first) is not None and get(last) is not None and get(last) < get(first):
             yield last, first
 
 
 @cache
 def rules_of(table: Table) -> Mapping[str, Rule]:
-    """Return what `one_of` and `between` say of a table's columns, by column."""
-    return dict(_said(table, RULE))
+    """Return what `one_of`, `between` and `held_to` say of a table's columns, by column."""
+    return {column.name: column.info[RULE] for column in table.c if RULE in column.info} | dict(_said(table, RULE))
 
 
 @cache
@@ -158,24 +183,58 @@ def targets_of(cls: type[Base]) -> Mapping[str, Table]:
     return found
 
 
-def settled(column: Column[Any], value: Any) -> Any:
-    """Return what is stored of a value: a blank text says nothing, and is null where there may be none."""
-    return None if column.nullable and isinstance(value, str) and not value.strip() else value
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What is judged of a column's values."""
+
+    column: Column[Any]
+    needs_text: bool
+    """Whether a blank text is refused: it is never null, and has no default."""
+    size: Size | None
+    rule: Rule | None
+
+    def faults(self, value: Any) -> Iterator[Fault]:
+        """Yield what is wrong with a value: blank, too long, out of bounds, no choice. A null is not judged here."""
+        if value is None:
+            return
+        if self.needs_text and isinstance(value, str) and not value.strip():
+            yield (), "cannot be blank"
+            return
+        if self.size is not None:
+            yield from self.size.faults(value)
+        if self.rule is not None:
+            if not isinstance(value, Decimal | int | str | float | list):
+                raise TypeError(f"{self.column} has a rule, and holds {value!r}")
+            yield from self.rule.faults(value)
+
+
+@cache
+def judges_of(table: Table) -> Mapping[str, Judge]:
+    """Return what is judged of the values of a table's columns, of those that may be at fault, by column."""
+    rules, needed = rules_of(table), needed_of(table)
+    found = {}
+    for column in table.columns:
+        needs_text = column.name in needed and isinstance(column.type, Text)
+        judge = Judge(column, needs_text, size_of(column), rules.get(column.name))
+        if judge.size is not None or judge.rule is not None or needs_text:
+            found[column.name] = judge
+    return found
+
+
+@cache
+def needed_of(table: Table) -> frozenset[str]:
+    """Return the columns that must have a value, which the database does not give them."""
+    return frozenset(each.name for each in table.columns if not each.nullable and each.server_default is None)
+
+
+@cache
+def blankable_of(table: Table) -> frozenset[str]:
+    """Return the columns whose blank texts say nothing: they are null."""
+    return frozenset(each.name for each in table.columns if each.nullable and isinstance(each.type, Text))
 
 
 def faults_of(column: Column[Any], value: Any) -> Iterator[Fault]:
-    """Yield what is wrong with a value that a column is to hold: blank, too long, out of bounds, no choice. A null is
-    not judged here."""
-    if value is None:
-        return
-    if isinstance(value, str) and not value.strip() and not column.nullable and column.server_default is None:
-        yield (), "cannot be blank"
-        return
-    size = size_of(column)
-    if size is not None:
-        yield from size.faults(value)
-    rule = rules_of(column.table).get(column.name)
-    if rule is not None and not isinstance(value, Decimal | int | str | float | list):
-        raise TypeError(f"{column} has a rule, and holds {value!r}")
-    if rule is not None:
-        yield from rule.faults(value)
+    """Yield what is wrong with a value that a column is to hold; see `Judge`."""
+    judge = judges_of(column.table).get(column.name)
+    if judge is not None:
+        yield from judge.faults(value)

@@ -5,15 +5,16 @@ Both run compiled statements on asyncpg. Neither commits: the unit of work of th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import asyncpg
 
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.db.together import BY, Connection, Together
+from crm_graph.db.waiting import Refusal, Write, batches
 from crm_graph.kernel.errors import CrmError
 
 if TYPE_CHECKING:
@@ -97,18 +98,22 @@ class Savepoint:
         """Take it back."""
         if not self.undone:
             self.undone = True
+            self._session._waiting.clear()
             await self._session._say("ROLLBACK TO SAVEPOINT attempt")
 
 
 class Session(ReadSession):
     """Runs reading and writing statements inside the transaction of one unit of work.
 
-    Whoever opens it calls `finish` before the transaction commits; `finishing` is what is to be done then.
+    Whoever opens it calls `finish` before the transaction commits; `finishing` is what is to be done then. `combined`
+    says whether the database writes several tables in one statement.
     """
 
-    def __init__(self, connection: Connection, trust: Trust | None = None) -> None:
+    def __init__(self, connection: Connection, trust: Trust | None = None, *, combined: bool = False) -> None:
         super().__init__(connection, trust)
+        self.combined = combined
         self.finishing: list[Callable[[], Awaitable[None]]] = []
+        self._waiting: list[Write] = []
         self.together: Together | None = None
         """The operations that run together in it; None where it runs one."""
 
@@ -116,12 +121,42 @@ class Session(ReadSession):
         """Run a compiled statement and return its rows; of operations that run together, when all of them wait."""
         if self.together is not None:
             return await self.together.ask(statement, values)
+        if self._waiting:
+            await self.write()
         return await super().fetch(statement, values)
+
+    async def later(
+        self, statement: Statement, values: Mapping[str, Any], row: Hashable, refusal: Refusal | None = None
+    ) -> None:
+        """Run a writing statement before this session reads or commits, together with the others that wait
+        (`db/waiting.py`). It answers no rows, and names the row that it writes. Raises what `refusal` makes of a
+        constraint that does not hold: now, or when it is written. Of operations that run together each is to learn what
+        is its own fault: what may be refused waits for their next step only."""
+        if self.together is None or refusal is None:
+            self._waiting.append(Write(statement, values, row, refusal))
+            return
+        try:
+            await self.together.ask(statement, values)
+        except asyncpg.IntegrityConstraintViolationError as error:
+            _refuse(refusal(error), error)
+
+    async def write(self) -> None:
+        """Send the writes that wait."""
+        writes, self._waiting = self._waiting, []
+        for batch in batches(writes, combined=self.combined):
+            text, arguments = batch.sent()
+            self.statements += 1
+            try:
+                await self.connection.fetch(text, *arguments)
+            except asyncpg.IntegrityConstraintViolationError as error:
+                _refuse(batch.refused(error), error)
 
     async def finish(self) -> None:
         """Do what units of work have left for the end of the transaction."""
         for finish in self.finishing:
             await finish()
+        if self._waiting:
+            await self.write()
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[Savepoint]:
@@ -137,6 +172,8 @@ class Session(ReadSession):
             await self._say("RELEASE SAVEPOINT attempt")
 
     async def _say(self, text: str) -> None:
+        if self._waiting:
+            await self.write()
         self.statements += 1
         await self.connection.fetch(text)
 
@@ -169,3 +206,10 @@ class Session(ReadSession):
         if not await self.connection.fetch(trust.guard.statement, *trust.guard.arguments):
             raise Unconfirmed
         trust.confirmed = True
+
+
+def _refuse(refusal: Exception, error: Exception) -> NoReturn:
+    """Raise what an error of the database means; where nobody says, the error itself, which is not its own cause."""
+    if refusal is error:
+        raise error
+    raise refusal from error

@@ -20,6 +20,9 @@ LINE = 500
 """Letters of a text that nothing else is said of. It fits into an index: an entry holds 2,700 bytes, a letter takes up
 to four."""
 
+SIZE_KEY = "crm_graph.size"
+"""Where the metadata of a GraphQL field or argument that is no column says its size."""
+
 Fault = tuple[tuple[str, ...], str]
 """Where below a value, and what is wrong there, as the end of a sentence: `(("3",), "has 501 letters: ...")`."""
 

@@ -27,6 +27,8 @@ class Statement:
     text: str
     names: tuple[str, ...]
     defaults: Mapping[str, Any]
+    types: tuple[str, ...] | None = None
+    """The types of its arguments, as SQL; None where only Postgres knows them."""
     _guarded: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
@@ -40,6 +42,16 @@ class Statement:
     def reads(self) -> bool:
         """Whether this is a SELECT, which may begin with its common tables."""
         return self.text.startswith(("SELECT", "WITH"))
+
+    @property
+    def removes(self) -> bool:
+        """Whether this removes rows."""
+        return self.text.startswith("DELETE")
+
+    @property
+    def table(self) -> str:
+        """The table that a writing statement writes."""
+        return _WRITTEN.match(self.text)[1]  # type: ignore[index] # one that writes begins so
 
     def guarded(self, condition: str, arguments: int) -> str:
         """Return the text as a subquery that yields no rows where a condition over so many arguments fails.
@@ -60,7 +72,10 @@ def compile_statement(expression: ClauseElement) -> Statement:
     """Compile an expression for asyncpg. Binds made with `bindparam(name)` are filled in at run time."""
     text, names, binds = _compiled(expression)
     defaults = {name: binds[name].value for name in names if not binds[name].required}
-    return Statement(text, tuple(names), defaults)
+    of = [binds[name].type for name in names]
+    known = not any(each._isnull for each in of)
+    types = tuple(str(each.compile(dialect=_dialect())) for each in of) if known else None
+    return Statement(text, tuple(names), defaults, types)
 
 
 @cache
@@ -114,3 +129,4 @@ def compile_for_many(expression: ClauseElement, shared: frozenset[str], rows: st
 
 
 _PLACEHOLDER = re.compile(r"\$(\d+)")
+_WRITTEN = re.compile(r"(?:INSERT INTO|UPDATE|DELETE FROM) (\S+)")

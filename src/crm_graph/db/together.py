@@ -15,24 +15,23 @@ the database refuses the set, its rows are written singly, so that each operatio
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
 
+from crm_graph.db.sets import NUMBER, SELECT, over_many, shape_of
 from crm_graph.db.statements import Statement
+from crm_graph.kernel.errors import Refused
 
 T = TypeVar("T")
 RESUMED_AT_ONCE = 50
 """Operations that go on in one turn of the event loop: others are served between."""
 BY = "by"
 """The bind of a counting statement that says by how much."""
-NUMBER = "together_n"
-"""The last column of the rows of a statement over many: which of them they answer."""
 
 
 class Connection(Protocol):
@@ -52,6 +51,10 @@ class Session(Protocol):
 
     async def confirm(self) -> None:
         """Ask for the guard, if nothing has answered it yet."""
+        ...
+
+    async def write(self) -> None:
+        """Send the writes that wait."""
         ...
 
 
@@ -100,6 +103,7 @@ class Together:
         if session.together is not None:
             return await session.together._beside(operations)
         await session.confirm()
+        await session.write()
         made = cls(session, guarded=guarded)
         connection, session.connection, session.together = session.connection, made._connection, made
         try:
@@ -139,6 +143,20 @@ class Together:
             if not waiting.done():  # or it was cancelled
                 waiting.set_result(None)
 
+    def _untie(self) -> bool:
+        """Refuse the last of the operations that wait for each other's turns, if any do; what it has is passed on."""
+        waiting = [(turn, place) for turn in self._turns.values() for place, _ in enumerate(turn.waiting)]
+        if not waiting:
+            return False
+        turn, place = waiting[-1]
+        _, turned = turn.waiting[place]
+        del turn.waiting[place]
+        self._going += 1
+        turned.set_exception(
+            Refused("CONFLICT", "Another input of this batch is about the same records: send one later.")
+        )
+        return True
+
     async def _put(self, ask: _Ask) -> Any:
         self._asked.append(ask)
         self._rest()
@@ -151,9 +169,10 @@ class Together:
             while True:
                 await self._all_wait.wait()
                 self._all_wait.clear()
-                if not self._asked:
+                if self._asked:
+                    await self._answer()
+                elif not self._untie():
                     break
-                await self._answer()
             return list(await asyncio.gather(*tasks))
         except BaseException:
             for task in tasks:
@@ -220,15 +239,16 @@ class Together:
         statement = group[0].statement
         if statement.reads and all(each.arguments == group[0].arguments for each in group):
             return [await self._singly(group[0])] * len(group)
-        shape = _shape(statement.text) if len(group) > 1 else None
+        shape = shape_of(statement.text) if len(group) > 1 else None
         if shape is None:
             return [await self._singly(each) for each in group]
         order = list(range(len(group)))
-        if shape is _SELECT:  # locks are taken in one order, whoever takes them: else two would wait for each other
+        if shape is SELECT:  # locks are taken in one order, whoever takes them: else two would wait for each other
             order = sorted(order, key=lambda place: repr(group[place].arguments))
-        types = await self._types(statement.text)
-        text, arguments = _over_many(shape, statement.text, types, [group[place].arguments for place in order])
-        if shape is _SELECT:
+        if statement.types is None:
+            statement = replace(statement, types=await self._types(statement.text))
+        text, arguments = over_many(statement, [group[place].arguments for place in order])
+        if shape is SELECT:
             rows = await self._fetch(text, *arguments)
             found: list[list[asyncpg.Record] | BaseException] = [[] for _ in group]
             for row in rows:
@@ -316,84 +336,3 @@ class _OneAtATime:
         """Run one statement and return its rows."""
         async with self._lock:
             return await self._connection.fetch(query, *args)
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """How a statement of some kind becomes one over many: what it matches, and the text of that."""
-
-    pattern: re.Pattern[str]
-    text: str
-
-
-_SELECT = _Shape(
-    re.compile(r"(?P<all>(?:SELECT|WITH)\b.*)\Z", re.DOTALL),
-    "SELECT asked.*, rows.together_n FROM {rows} CROSS JOIN LATERAL ({all}) AS asked ORDER BY rows.together_n",
-)
-_INSERT = _Shape(
-    re.compile(r"(?P<head>INSERT INTO \S+ \([^()]*\)) VALUES \((?P<values>[^()]*(?:\([^()]*\)[^()]*)*)\)\Z", re.DOTALL),
-    "{head} SELECT {values} FROM {rows} ORDER BY rows.together_n",
-)
-_UPDATE = _Shape(
-    re.compile(
-        r"(?P<head>UPDATE \S+ SET (?:(?!RETURNING| WHERE ).)*) WHERE (?P<rest>(?:(?!RETURNING).)*)\Z", re.DOTALL
-    ),
-    "{head} FROM {rows} WHERE {rest}",
-)
-_DELETE = _Shape(
-    re.compile(r"(?P<head>DELETE FROM \S+) WHERE (?P<rest>(?:(?!RETURNING).)*)\Z", re.DOTALL),
-    "{head} USING {rows} WHERE {rest}",
-)
-_PLACEHOLDER = re.compile(r"\$(\d+)")
-
-
-def _shape(text: str) -> _Shape | None:
-    """Return how a statement becomes one over many; None for one that does not."""
-    return next((each for each in (_SELECT, _INSERT, _UPDATE, _DELETE) if each.pattern.match(text)), None)
-
-
-def _over_many(shape: _Shape, text: str, types: Sequence[str], many: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
-    """Return a statement over many sets of arguments, and its own arguments: those that all have in common stay as they
-    are, the others are columns of rows."""
-    columns = list(zip(*many, strict=True))
-    first = many[0]
-    vary = [place for place, column in enumerate(columns) if any(value != first[place] for value in column)]
-    kept = [place for place in range(len(first)) if place not in vary]
-    arguments = [first[place] for place in kept]
-    names = {place: f"${number}" for number, place in enumerate(kept, 1)}
-    declared, listed = [], []
-    for place in vary:
-        of = types[place]
-        name = f"a{place + 1}"
-        declared.append(name)
-        arguments.append([_listed(of, value) for value in columns[place]])
-        listed.append(f"${len(arguments)}::{_row_type(of)}[]")
-        names[place] = _read(of, f"rows.{name}")
-    found = shape.pattern.match(text)
-    assert found is not None
-    parts = {
-        key: _PLACEHOLDER.sub(lambda each: f"({names[int(each[1]) - 1]})::{types[int(each[1]) - 1]}", part)
-        for key, part in found.groupdict().items()
-    }
-    rows = f"unnest({', '.join(listed)}) WITH ORDINALITY AS rows({', '.join((*declared, NUMBER))})"
-    if not vary:  # the same for all: as many rows as there are operations
-        arguments.append(len(many))
-        rows = f"generate_series(1, ${len(arguments)}::int) AS rows({NUMBER})"
-    return shape.text.format(rows=rows, **parts), arguments
-
-
-def _row_type(of: str) -> str:
-    """Return the type of an argument as an element of a list: one that is a list itself travels as JSON, for a list of
-    lists is flattened."""
-    return "jsonb" if of.endswith("[]") else of
-
-
-def _listed(of: str, value: Any) -> Any:
-    return list(value) if of.endswith("[]") and value is not None else value
-
-
-def _read(of: str, column: str) -> str:
-    if not of.endswith("[]"):
-        return column
-    items = f"ARRAY(SELECT jsonb_array_elements_text({column}))::{of}"
-    return f"CASE WHEN {column} IS NULL THEN NULL ELSE {items} END"

@@ -78,13 +78,19 @@ def stock(sheets: Sheets) -> Catalogue:
     )
     pipeline_id = pipelines.new_id()
     pipelines.rows.append((sheets.workspace_id, pipeline_id, "Sales", 1, START, START))
-    made: dict[StageKind, list[DemoStage]] = {kind: [] for kind in StageKind}
+    stages_by_kind: dict[StageKind, list[DemoStage]] = {kind: [] for kind in StageKind}
     for position, (name, kind, probability, required) in enumerate(DEFAULT_STAGES):
         stage = DemoStage(stages.new_id(), kind.value, probability, tuple(required))
         row = (stage.id, pipeline_id, name, position, kind.value, probability, list(required), 1, START, START)
         stages.rows.append((sheets.workspace_id, *row))
-        made[kind].append(stage)
-    return Catalogue(items, pipeline_id, tuple(made[StageKind.OPEN]), made[StageKind.WON][0], made[StageKind.LOST][0])
+        stages_by_kind[kind].append(stage)
+    return Catalogue(
+        items,
+        pipeline_id,
+        tuple(stages_by_kind[StageKind.OPEN]),
+        stages_by_kind[StageKind.WON][0],
+        stages_by_kind[StageKind.LOST][0],
+    )
 
 
 def _products(sheets: Sheets) -> tuple[Item, ...]:

@@ -95,9 +95,9 @@ class Organisation:
         """Return who looks after a new customer: now and then a manager, mostly a representative."""
         return dice.pick(self.managers if dice.chance(_KEY_ACCOUNTS) else self.sellers)
 
-    def colleague(self, dice: Dice, of: Seller) -> Seller:
+    def colleague(self, dice: Dice, seller: Seller) -> Seller:
         """Return somebody of the same team."""
-        return dice.pick(self.by_team[of.team])
+        return dice.pick(self.by_team[seller.team])
 
 
 def organise(sheets: Sheets, dice: Dice, customers: int) -> Organisation:
@@ -112,7 +112,7 @@ def organise(sheets: Sheets, dice: Dice, customers: int) -> Organisation:
         team_ids[name] = teams.new_id()
         above = None if parent is None else team_ids[parent]
         teams.rows.append((sheets.workspace_id, team_ids[name], name, above, 1, START, START))
-    found = Organisation()
+    organisation = Organisation()
     ids: dict[str, str] = {}
     for mailbox, name, role, team in (*_MEMBERS, *_hired(dice, customers // CUSTOMERS_PER_MEMBER)):
         boss = _boss_of(team) if mailbox != _boss_of(team) else "admin"
@@ -122,43 +122,43 @@ def organise(sheets: Sheets, dice: Dice, customers: int) -> Organisation:
         row = (id_, name, f"{mailbox}@example.com", MemberStatus.ACTIVE.value, team_id, manager_id, 1, START, START)
         members.rows.append((sheets.workspace_id, *row))
         roles.rows.append((sheets.workspace_id, id_, role))
-        _employ(found, id_, role, team, manager_id)
-    found.admin_id = ids["admin"]
-    found.team_managers = [(team_ids[name], ids[manager]) for name, _, manager in _TEAMS]
-    return found
+        _employ(organisation, id_, role, team, manager_id)
+    organisation.admin_id = ids["admin"]
+    organisation.team_managers = [(team_ids[name], ids[manager]) for name, _, manager in _TEAMS]
+    return organisation
 
 
 def _hired(dice: Dice, count: int) -> list[tuple[str, str, str, str]]:
-    made = []
+    accounts = []
     numbers = {SALES_REP: 6, SUPPORT_AGENT: 2, MARKETER: 2}
     for index in range(count):
         role, team = _HIRED[index % len(_HIRED)]
         who = western_person(dice) if team == OVERSEAS else chinese_person(dice)
-        made.append((f"{_MAILBOX[role]}{numbers[role]}", who.name, role, team))
+        accounts.append((f"{_MAILBOX[role]}{numbers[role]}", who.name, role, team))
         numbers[role] += 1
-    return made
+    return accounts
 
 
 def _boss_of(team: str | None) -> str:
     return next((manager for name, _, manager in _TEAMS if name == team), "admin")
 
 
-def _employ(found: Organisation, id_: str, role: str, team: str | None, manager_id: str | None) -> None:
+def _employ(organisation: Organisation, id_: str, role: str, team: str | None, manager_id: str | None) -> None:
     if role in (SALES_REP, SALES_MANAGER):
         assert team is not None
         assert manager_id is not None
         seller = Seller(id_, team, manager_id)
-        (found.sellers if role == SALES_REP else found.managers).append(seller)
-        found.by_team.setdefault(team, []).append(seller)
+        (organisation.sellers if role == SALES_REP else organisation.managers).append(seller)
+        organisation.by_team.setdefault(team, []).append(seller)
     elif role == SUPPORT_AGENT:
-        found.agents.append(id_)
+        organisation.agents.append(id_)
     elif role == MARKETER:
-        found.marketers.append(id_)
+        organisation.marketers.append(id_)
 
 
-async def appoint_managers(connection: asyncpg.Connection[Any], workspace_id: str, found: Organisation) -> None:
+async def appoint_managers(connection: asyncpg.Connection[Any], workspace_id: str, organisation: Organisation) -> None:
     """Set the managers of the teams."""
     await connection.executemany(
         "UPDATE team SET manager_id = $3 WHERE workspace_id = $1 AND id = $2",
-        [(workspace_id, team_id, manager_id) for team_id, manager_id in found.team_managers],
+        [(workspace_id, team_id, manager_id) for team_id, manager_id in organisation.team_managers],
     )

@@ -89,11 +89,11 @@ async def make(
             await prepare(connection)
             done = 0
             async with aclosing(_ahead(_batches(sheets, organisation, dice, customers))) as batches:
-                async for made, batch in batches:
+                async for size, batch in batches:
                     await copy(connection, batch)
-                    if done == 0 and made < customers:
+                    if done == 0 and size < customers:
                         await _analyse(connection, sheets)
-                    done += made
+                    done += size
                     progress("customers", done, customers)
             await appoint_managers(connection, sheets.workspace_id, organisation)
         progress("planner statistics", 0, 1)

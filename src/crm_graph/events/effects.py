@@ -3,6 +3,8 @@
 `class CustomerCreated(Creates)` is a frozen dataclass whose fields are the event's data. The log keeps the class's name
 and no effect: whoever reads an event of the log asks `Effects`. So a class stays in the code while events of it are
 kept; one that is not known is read as a change.
+
+Decided in D-events-01 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

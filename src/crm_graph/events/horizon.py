@@ -58,7 +58,7 @@ class Horizon:
         return cls(LogCursor(xid or 0, seq or 0), [(int(number), int(known)) for number, known in pairs])
 
     def require_kept(self, after: LogCursor) -> None:
-        """Raise CursorTooOld where events that follow a cursor may have been removed, and where it lies in a history
+        """Raise CursorTooOld where events that follow a cursor can have been removed, and where it lies in a history
         that is not this log's."""
         if after < self.removed:
             raise CursorTooOld(

@@ -169,7 +169,7 @@ class Hub:
                 "limit": BATCH,
             }
             rows = await self._database.primary_reader().fetch(_REPLAY, values)
-            kept = await horizon(self._database.primary_reader())  # it may have moved before the rows
+            kept = await horizon(self._database.primary_reader())  # it can have moved before the rows
             kept.require_kept(after)
             for row in rows:
                 event = Event.of(row)

@@ -7,9 +7,8 @@ what a slower transaction commits below it (measured: 25 % of 9,862 rows with 16
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from crm_graph.db.session import ReadSession, Session
@@ -56,14 +55,13 @@ _APPEND = Statement(
     f" VALUES ({', '.join(f'${index}' for index, _ in enumerate(EVENT_COLUMNS, 1))})",
     EVENT_COLUMNS,
     {},
+    ("UUID", "TEXT", "TEXT", "UUID", "UUID", "TIMESTAMPTZ", "JSONB", "JSONB", "UUID", "TEXT", "UUID"),
 )
-MAX_APPENDED = 100
-"""Events of one statement: each has eleven values, and Postgres takes 65,535."""
 COLUMNS = "xid::text::bigint, seq, workspace_id, type, entity, entity_id, actor, at, changes, data"
 _VISIBLE = "xid < crm_log_horizon()"
 _AFTER = Statement(
     f"SELECT {COLUMNS} FROM event WHERE (xid, seq) > ($1::text::xid8, $2) AND {_VISIBLE}"  # noqa: S608 - constants
-    " ORDER BY xid, seq LIMIT $3",
+    " ORDER BY event.xid, seq LIMIT $3",
     ("xid", "seq", "limit"),
     {},
 )
@@ -71,29 +69,14 @@ _HORIZON = Statement("SELECT crm_log_horizon()::text::bigint - 1, 92233720368547
 
 
 async def append(session: Session, values: Mapping[str, Any]) -> None:
-    """Write one event in the transaction of the session: `EVENT_COLUMNS` by name."""
-    await session.execute(_APPEND, values)
+    """Write one event in the transaction of the session, when that reads again or ends: `EVENT_COLUMNS` by name."""
+    await session.later(_APPEND, values, object())
 
 
-async def append_all(session: Session, entries: Sequence[Mapping[str, Any]]) -> None:
-    """Write events in this order, in one statement for each hundred of them."""
-    if session.together is not None:  # each beside those of the other operations
-        for entry in entries:
-            await append(session, entry)
-        return
-    for start in range(0, len(entries), MAX_APPENDED):
-        some = entries[start : start + MAX_APPENDED]
-        values = {f"{name}_{place}": entry[name] for place, entry in enumerate(some) for name in EVENT_COLUMNS}
-        await session.execute(_append_statement(len(some)), values)
-
-
-@cache
-def _append_statement(count: int) -> Statement:
-    names = tuple(f"{name}_{place}" for place in range(count) for name in EVENT_COLUMNS)
-    width = len(EVENT_COLUMNS)
-    rows = (", ".join(f"${place * width + index}" for index in range(1, width + 1)) for place in range(count))
-    values = ", ".join(f"({row})" for row in rows)
-    return Statement(f"INSERT INTO event ({', '.join(EVENT_COLUMNS)}) VALUES {values}", names, {})  # noqa: S608
+async def append_all(session: Session, entries: Iterable[Mapping[str, Any]]) -> None:
+    """Write events in this order; see `append`."""
+    for entry in entries:
+        await append(session, entry)
 
 
 async def read_after(session: ReadSession, cursor: LogCursor, limit: int) -> list[Event]:
@@ -109,7 +92,7 @@ async def read_after(session: ReadSession, cursor: LogCursor, limit: int) -> lis
 async def end(session: ReadSession) -> LogCursor:
     """Return the position after everything visible now: a reader that starts here misses nothing that comes.
 
-    The horizon, not the last event: a transaction below the horizon may still write, one below it may not.
+    The horizon, not the last event: a transaction at the horizon or above it can still write, one below it cannot.
     """
     rows = await session.fetch(_HORIZON, {})
     return LogCursor(rows[0][0], rows[0][1]) if rows else LogCursor(0, 0)  # the guard failed: it is thrown away

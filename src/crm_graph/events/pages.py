@@ -45,7 +45,7 @@ class LogPage:
     next: LogCursor
     """Behind everything that was looked at, of whatever type."""
     has_more: bool
-    """Whether the page was full: then there may be more already."""
+    """Whether the page was full: then there are probably more already."""
     horizon: Horizon
     """What cursors must lie behind."""
 

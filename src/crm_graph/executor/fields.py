@@ -30,7 +30,7 @@ class Shape:
 
     def may_carry(self, key: str) -> bool:
         """Return whether the rows may carry what a to-one edge leads to, rather than its key only."""
-        carried = [each for each in self.columns if each.endswith(BEYOND)]
+        carried = [column for column in self.columns if column.endswith(BEYOND)]
         return self.carries and (key + BEYOND in carried or len(carried) < MAX_JOINED_EDGES)
 
     def need(self, key: str) -> int:
@@ -53,7 +53,7 @@ class Planning:
 
     context: Any
     hides: Callable[[str, str], bool] = lambda _type, _field: False
-    """Tells by type and field name whether a field may be null because it is hidden."""
+    """Tells by type and field name whether a field can be null because it is hidden."""
     withheld: dict[str, None] = field(default_factory=dict)
     audited: dict[str, None] = field(default_factory=dict)
 
@@ -100,7 +100,7 @@ class Column:
     key: str
     prefix: str = ""
     nullable: bool = True
-    """Whether it may be null where nothing is hidden: at a non-null field, values are then looked at one by one."""
+    """Whether it can be null where nothing is hidden: at a non-null field, values are then looked at one by one."""
 
 
 @dataclass(frozen=True, slots=True)

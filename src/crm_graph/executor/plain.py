@@ -62,7 +62,7 @@ async def _settled(awaitable: Awaitable[Any]) -> Any:
 
 
 async def _each(values: Sequence[Any], complete: Callable[[Any], Any]) -> list[Any]:
-    """Return values with those that stand for something completed; `complete` may return an awaitable."""
+    """Return values with those that stand for something completed; `complete` can return an awaitable."""
 
     def one(value: Any) -> Any:
         if value is None or isinstance(value, Exception):
@@ -114,8 +114,8 @@ def _abstract(type_: GraphQLAbstractType, value: Any, info: Info) -> Any:
     """Return an object with the name of its type; or an awaitable of that. Raises GraphQLError where it has none."""
 
     def pair(name: Any) -> Any:
-        of = _possible_type(type_, name, value, info)
-        return _acknowledged(of, value, info, (of.name, value))
+        runtime_type = _possible_type(type_, name, value, info)
+        return _acknowledged(runtime_type, value, info, (runtime_type.name, value))
 
     return _then((type_.resolve_type or default_type_resolver)(value, info, type_), pair)
 
@@ -144,13 +144,13 @@ def _possible_type(type_: GraphQLAbstractType, name: Any, value: Any, info: Info
         raise GraphQLError(
             f"{must} with value {inspect(value)}, received '{inspect(name)}', which is not a valid Object type name."
         )
-    of = info.schema.get_type(name)
-    if of is None:
+    possible = info.schema.get_type(name)
+    if possible is None:
         raise GraphQLError(
             f"Abstract type '{type_}' was resolved to a type '{name}' that does not exist inside the schema."
         )
-    if not isinstance(of, GraphQLObjectType):
+    if not isinstance(possible, GraphQLObjectType):
         raise GraphQLError(f"Abstract type '{type_}' was resolved to a non-object type '{name}'.")
-    if not info.schema.is_sub_type(type_, of):
-        raise GraphQLError(f"Runtime Object type '{of}' is not a possible type for '{type_}'.")
-    return of
+    if not info.schema.is_sub_type(type_, possible):
+        raise GraphQLError(f"Runtime Object type '{possible}' is not a possible type for '{type_}'.")
+    return possible

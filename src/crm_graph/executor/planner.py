@@ -12,7 +12,6 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 from graphql import (
-    FieldNode,
     FragmentDefinitionNode,
     GraphQLField,
     GraphQLObjectType,
@@ -20,19 +19,17 @@ from graphql import (
     OperationDefinitionNode,
     SchemaMetaFieldDef,
     TypeMetaFieldDef,
-    VariableNode,
-    Visitor,
     default_field_resolver,
     get_named_type,
     is_abstract_type,
     is_leaf_type,
     is_list_type,
     is_non_null_type,
-    visit,
 )
 from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_fields, collect_subfields
-from graphql.execution.values import VariableValues, get_argument_values
+from graphql.execution.values import VariableValues
 
+from crm_graph.executor.arguments import planned_arguments
 from crm_graph.executor.builders import Call, Constant, Inline, Read, Way, compile_build
 from crm_graph.executor.fields import (
     BEYOND,
@@ -47,9 +44,8 @@ from crm_graph.executor.fields import (
     Resolver,
     Same,
     Shape,
-    present,
 )
-from crm_graph.executor.plans import Arguments, ObjectPlan, Plan, PlannedEdge, PlannedField
+from crm_graph.executor.plans import ObjectPlan, Plan, PlannedEdge, PlannedField
 from crm_graph.executor.resolvers import batch_fetch, guarded, resolver_fetch, viewed, where_present
 
 Selections = Mapping[str, list[FieldDetails]]
@@ -197,7 +193,7 @@ class Planner:
     def _calls_functions(self, planned: PlannedField, details: list[FieldDetails]) -> bool:
         """Return whether functions are to be called for an object: once for each, not for each row that carries it."""
         type_ = _object_type(planned)
-        names = {found[0].node.name.value for found in self._subfields(type_, details).values()}
+        names = {subfields[0].node.name.value for subfields in self._subfields(type_, details).values()}
         kinds = [self.bindings.kind(type_.name, name) for name in names if not name.startswith("__")]
         return any(kind is None or isinstance(kind, Resolver | Batch) for kind in kinds)
 
@@ -271,7 +267,7 @@ class Planner:
             read_key,
             fetch,
             per_row,
-            _arguments(planned, self.variables, from_source=from_source),
+            planned_arguments(planned.definition, planned.nodes[0], self.variables, from_source=from_source),
             depth,
             is_abstract_type(type_),
             non_null[0],
@@ -303,32 +299,3 @@ def _object_type(planned: PlannedField) -> GraphQLObjectType:
     named = get_named_type(planned.definition.type)
     assert isinstance(named, GraphQLObjectType)
     return named
-
-
-def _arguments(planned: PlannedField, variables: VariableValues, *, from_source: bool) -> Arguments:
-    """Return the way to the field's coerced arguments; found once where no variable is in them. A source is given those
-    that are not null; a resolver is given what GraphQL says."""
-    definition, node = planned.definition, planned.nodes[0]
-    if not definition.args:
-        return lambda _: {}
-    if _mentions_variable(node):
-        if from_source:
-            return lambda values: present(get_argument_values(definition, node, values))
-        return lambda values: get_argument_values(definition, node, values)
-    constant: Mapping[str, Any] = get_argument_values(definition, node, variables)
-    constant = present(constant) if from_source else constant
-    return lambda _: constant
-
-
-def _mentions_variable(node: FieldNode) -> bool:
-    found = _FindVariable()
-    for argument in node.arguments or ():
-        visit(argument, found)
-    return found.any
-
-
-class _FindVariable(Visitor):
-    any = False
-
-    def enter_variable(self, _node: VariableNode, *_: Any) -> None:
-        self.any = True

@@ -93,5 +93,5 @@ FIELD_BYTES, EDGE_BYTES = 2_500, 20_000
 
 
 def _weight(plan: ObjectPlan) -> int:
-    below = sum(_weight(inner) for each in plan.fields for inner in each.objects.values())
+    below = sum(_weight(inner) for field in plan.fields for inner in field.objects.values())
     return len(plan.fields) * FIELD_BYTES + len(plan.edges) * EDGE_BYTES + below

@@ -17,6 +17,7 @@ from graphql import (
 from graphql.pyutils import Path, gather_with_cancel, is_awaitable
 from graphql.type import GraphQLResolveInfoHelpers
 
+from crm_graph.executor.arguments import own
 from crm_graph.executor.builders import Inline, Way
 from crm_graph.executor.fields import BatchFunction, Fetch
 from crm_graph.executor.plain import as_fetched
@@ -51,30 +52,17 @@ def resolver_fetch(
     async def fetch(run: Run, parents: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
         info = _info(planned, schema, operation, fragments, run)
 
-        def one(parent: Any) -> Any:
+        def one(parent: Any, given: Mapping[str, Any]) -> Any:
             try:
-                return resolve(parent, info, **_own(arguments))
+                return resolve(parent, info, **given)
             except Exception as error:
                 return error
 
-        return await as_fetched(planned.definition.type, [one(parent) for parent in parents], info)
+        first, *others = parents
+        values = [one(first, arguments), *(one(parent, own(arguments)) for parent in others)]
+        return await as_fetched(planned.definition.type, values, info)
 
     return fetch
-
-
-def _own(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return arguments whose lists and dicts a function may change: constant ones are coerced once for a plan."""
-    if not any(isinstance(value, list | dict) for value in arguments.values()):
-        return arguments
-    return {name: _copied(value) for name, value in arguments.items()}
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_copied(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    return value
 
 
 def batch_fetch(
@@ -87,7 +75,7 @@ def batch_fetch(
     """Return a fetch that calls a batch function once for all parents."""
 
     async def fetch(run: Run, parents: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
-        returned = function(parents, _own(arguments), run.context)
+        returned = function(parents, arguments, run.context)
         values = await returned if isawaitable(returned) else returned
         check_batch(planned.coordinate, values, parents)
         return await as_fetched(planned.definition.type, values, _info(planned, schema, operation, fragments, run))

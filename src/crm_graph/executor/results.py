@@ -72,7 +72,7 @@ class _Halts(Exception):
 
 
 def settle(run: Run, plan: ObjectPlan, data: dict[str, Any]) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
-    """Return the final data and errors of a run whose tree may hold failures. The tree itself is left as it is."""
+    """Return the final data and errors of a run whose tree can hold failures. The tree itself is left as it is."""
     errors: list[GraphQLError] = []
     try:
         return _object(run, plan, data, (), errors), errors

@@ -17,11 +17,12 @@ import strawberry
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 
-from crm_graph.db.sizes import Items
+from crm_graph.db.sizes import SIZE_KEY, Items
 from crm_graph.graph.context import Info
 from crm_graph.graph.idempotency.once import TakenBack, answer_once
 from crm_graph.graph.payloads import UserError, UserErrorCode, user_error
-from crm_graph.graph.reading.sizes import EACH_KEY, SIZE_KEY
+from crm_graph.graph.reading.counts import PER_ROW
+from crm_graph.graph.reading.sizes import EACH_KEY
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.work import Work
 
@@ -43,7 +44,8 @@ class Batch:
     """The base of the payloads of many."""
 
     errors: list[UserError] = strawberry.field(
-        description="Why the batch as a whole was refused, or that it was because of single inputs; empty when not."
+        description="Why the batch as a whole was refused: REJECTED where single inputs were the reason. Empty"
+        " when it was not."
     )
 
 
@@ -52,12 +54,12 @@ def arguments_of(input_: type) -> list[StrawberryArgument]:
     return [
         StrawberryArgument(
             *("inputs", "inputs", StrawberryAnnotation(_LIST[input_])),
-            description="What to do, and with what; the results are in this order.",
+            description="One input for each record; the results are in the same order.",
             metadata={SIZE_KEY: Items(MAX_INPUTS), EACH_KEY: True},
         ),
         StrawberryArgument(
             *("on_error", "onError", StrawberryAnnotation(OnRefusal)),
-            description="What becomes of the others where one is refused.",
+            description="What becomes of the other inputs when one is refused.",
             default=OnRefusal.REJECT_ALL,
         ),
         StrawberryArgument(
@@ -73,7 +75,9 @@ def payload_of_many(name: str, words: str, payload: type) -> type:
     namespace = {
         "__module__": __name__,
         "__annotations__": {"results": _LIST[payload]},
-        "results": strawberry.field(description="What came of each input, in their order."),
+        "results": strawberry.field(
+            metadata=PER_ROW, description="The result of each input, in the order of the inputs."
+        ),
     }
     return strawberry.type(type(name, (Batch,), namespace), description=f"What came of many {words}.")
 

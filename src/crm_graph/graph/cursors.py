@@ -3,6 +3,8 @@
 AES-SIV over the sort values, with the list (type, edge, order, filter and its values, workspace) as associated data.
 A cursor of another order, filter, workspace or member's rows does not open, and its bytes tell nothing about hidden
 values. Deterministic, so that the same page has the same bytes and clients' caches work. Costs 2 µs a cursor.
+
+Decided in D-graph-06 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

@@ -16,10 +16,10 @@ import strawberry
 from strawberry.types.field import StrawberryField
 
 from crm_graph.db.rules import defaults_of
-from crm_graph.db.sizes import Items
+from crm_graph.db.sizes import SIZE_KEY, Items
 from crm_graph.graph.keys import key_named
 from crm_graph.graph.payloads import MoneyInput
-from crm_graph.graph.reading.sizes import SIZE_KEY, column_size
+from crm_graph.graph.reading.sizes import column_size
 from crm_graph.graph.records.record import (
     SENT,
     SENT_KEY,
@@ -141,7 +141,7 @@ def _input_field(
         annotation = _MAYBE[base | None] if optional else base | None
     kept = writing.required if writing.required is not None else not of.nullable
     if optional and not required and kept:
-        description = f"{description} It cannot be cleared."
+        description = f"{description} Null is refused."
     return InputField(
         column if target is not None else each.python_name,
         annotation,

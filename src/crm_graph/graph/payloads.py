@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import strawberry
 from strawberry.types.base import StrawberryContainer, get_object_definition
 
+from crm_graph.db.sizes import SIZE_KEY, Items, Letters
 from crm_graph.graph.context import Info
 from crm_graph.graph.idempotency.once import answer_once
 from crm_graph.graph.records.record import record_of
@@ -51,7 +52,10 @@ class UserError:
 
     code: UserErrorCode = strawberry.field(description="The reason, for programs.")
     message: str = strawberry.field(description="The reason, for people.")
-    field: list[str] = strawberry.field(description="The path into `input` of what is wrong; list indexes as strings.")
+    field: list[str] = strawberry.field(
+        metadata={SIZE_KEY: Items(10, Letters(100))},
+        description="The path into `input` of what is wrong; list indexes as strings.",
+    )
 
 
 @strawberry.type

@@ -1,4 +1,4 @@
-"""Sensitive reads: which fields of which records an operation read whose grant asks for that to be written down.
+"""Sensitive reads: which fields of which records an operation read under grants that ask for a log entry.
 
 Coordinates are noted while planning (what is selected) and with each statement's form (what is compared), so that a
 cached plan knows them at no cost; ids are noted where rows that carry such fields come by.

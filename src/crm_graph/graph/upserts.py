@@ -1,4 +1,4 @@
-"""A record is changed where it is there, and made where it is not: what keeps two systems in step."""
+"""Upserts change a record where there is one, and make it where there is none: they keep two systems in step."""
 
 from __future__ import annotations
 
@@ -42,6 +42,6 @@ def _named(sent: Sent, name: dict[str, Any], record: Record) -> Sent:
     for field, column in record.keys.items():
         if column in name:
             if sent.values.get(column, name[column]) != name[column]:
-                raise Refused("INVALID", f"`{field}` is another one than that in `id`.", (field,))
+                raise Refused("INVALID", f"`{field}` differs from the value in `id`: give it once.", (field,))
             written.append(field)
     return Sent({**name, **sent.values}, tuple(dict.fromkeys((*sent.fields, *written))))

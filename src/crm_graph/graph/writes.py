@@ -28,6 +28,7 @@ from crm_graph.graph.context import Info
 from crm_graph.graph.inputs import InputField, fields_of, input_type, parts_field, placed, sent_of
 from crm_graph.graph.keys import key_named
 from crm_graph.graph.payloads import DeletePayload, Payload, new_key, perform, perform_delete
+from crm_graph.graph.reading.counts import each_of
 from crm_graph.graph.records.record import Record, by_key, record_of
 from crm_graph.graph.records.registry import Registry
 from crm_graph.graph.upserts import upserting
@@ -58,7 +59,7 @@ class OneOf:
     """The base of inputs that name a record, and the version that it must be at."""
 
     id: strawberry.ID = strawberry.field(description="The record.")
-    if_version: int | None = strawberry.field(description="Refuse if it is at another version.", default=None)
+    if_version: int | None = strawberry.field(description="Refuse if the order is at another version.", default=None)
 
 
 Asked = TypeVar("Asked", bound=OneOf)
@@ -235,7 +236,7 @@ def _of_many(
     made = StrawberryField(
         python_name=name,
         description=f"`{camel(one.python_name)}` of up to {MAX_INPUTS:,} inputs, in one transaction.",
-        metadata={**one.metadata, MANY_KEY: camel(one.python_name)},
+        metadata={**one.metadata, MANY_KEY: camel(one.python_name), **each_of("inputs", MAX_INPUTS)},
         type_annotation=StrawberryAnnotation(many),
         base_resolver=StrawberryResolver(
             resolver_of_many(

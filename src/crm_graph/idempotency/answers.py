@@ -1,8 +1,10 @@
-"""Answers that are kept under idempotency keys: claimed before an operation runs, written in its own transaction.
+"""Answers kept under idempotency keys: claimed before an operation runs, written in the operation's transaction.
 
 That a key was used, and with what answer, is committed with what was done, so that no kill and no lost answer comes
 between the two. While it is not committed an advisory lock says that it runs: that lock is gone with the transaction,
 whatever becomes of its process, and nobody waits for it.
+
+Decided in D-idempotency-01 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Authenticator:
         self._authority = authority
         self._directory = directory
         self._resolvers = resolvers
-        self._remembering = [authority, *(each for each in resolvers if isinstance(each, Remembering))]
+        self._remembering = [authority, *(resolver for resolver in resolvers if isinstance(resolver, Remembering))]
         self._remembered = remembered
         self._viewers: OrderedDict[tuple[Any, ...], Viewer] = OrderedDict()
 
@@ -75,8 +75,8 @@ class Authenticator:
         """Return the claims of a credential that was verified before and is not over, without any effort, or None."""
         token = _bearer(authorization) if authorization else None
         if token is not None:
-            for each in self._remembering:
-                claims = each.known(token)
+            for memory in self._remembering:
+                claims = memory.known(token)
                 if claims is not None:
                     return claims
         return None
@@ -107,9 +107,9 @@ class Authenticator:
 
     async def unchanged(self, session: ReadSession, viewers: Iterable[Viewer]) -> set[Standing]:
         """Return the standings that hold: of viewers of one workspace, read at one version of its directory."""
-        asked = {each.standing: each for each in viewers}
-        found = await self._directory.unchanged(session, list(asked.values())) if asked else []
-        return {each.standing for each in found}
+        asked = {viewer.standing: viewer for viewer in viewers}
+        confirmed = await self._directory.unchanged(session, list(asked.values())) if asked else []
+        return {viewer.standing for viewer in confirmed}
 
     def remembered(self, claims: Claims) -> Viewer | None:
         """Return the viewer as last looked up, to be confirmed, or None."""
@@ -128,7 +128,7 @@ class Authenticator:
         viewer = await self._directory.find(session, claims)
         if viewer is None:
             self._viewers.pop(key, None)
-            raise Unauthenticated("The credential's member cannot sign in here, or it was revoked.")
+            raise Unauthenticated("The credential was revoked, or its member cannot sign in here any more.")
         self._viewers[key] = viewer
         self._viewers.move_to_end(key)
         if len(self._viewers) > self._remembered:

@@ -26,13 +26,13 @@ def contains(path: Path, digest: str) -> bool:
             file.seek(max(middle - 1, 0))
             if middle > 0:
                 file.readline(_LONGEST_LINE * 2)  # to the first line that starts at `middle` or behind it
-            found = file.tell()
-            line = file.readline(_LONGEST_LINE * 2) if found < high else b""
+            position = file.tell()
+            line = file.readline(_LONGEST_LINE * 2) if position < high else b""
             key = line[:DIGITS].upper()
             if not line or key > wanted:
                 high = middle
             elif key == wanted:
                 return True
             else:
-                low = found + len(line)
+                low = position + len(line)
     return False

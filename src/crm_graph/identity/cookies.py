@@ -38,9 +38,9 @@ class CookieJar:
 
     def __init__(self, sent: str | None, *, secure: bool) -> None:
         self._secure = secure
-        found = _parse(sent or "")
-        self.access_token = found.get(self._access)
-        self.refresh_token = found.get(self._refresh)
+        cookies = _parse(sent or "")
+        self.access_token = cookies.get(self._access)
+        self.refresh_token = cookies.get(self._refresh)
         """What `refreshSession` takes where it is given no token."""
         self.answer: list[str] = []
         """The values of `Set-Cookie`."""
@@ -74,11 +74,11 @@ class CookieJar:
 
 def _parse(header: str) -> dict[str, str]:
     """Return the cookies of a header. One that came twice counts as none: one of both was planted."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     twice: set[str] = set()
     for pair in header.split(";"):
         name, separator, value = pair.strip().partition("=")
-        if separator and name in found:
+        if separator and name in values:
             twice.add(name)
-        found[name] = value.strip()
-    return {name: value for name, value in found.items() if name not in twice and value}
+        values[name] = value.strip()
+    return {name: value for name, value in values.items() if name not in twice and value}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid, parseaddr
@@ -10,10 +9,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiosmtplib
 
+from crm_graph.kernel.addresses import is_address
 from crm_graph.kernel.errors import CrmError, OperatorError
 
 TIMEOUT_S = 20
-_ADDRESS = re.compile(r"[^\s@<>(),;:\"\\\[\]\x00-\x1f\x7f]+@[^\s@<>(),;:\"\\\[\]\x00-\x1f\x7f]+\Z")
 _STARTTLS = {"required": True, "offered": None, "never": False}
 _FIX = "write it as smtp://user:password@mail.example.com:587 or smtps://user:password@mail.example.com"
 
@@ -97,7 +96,7 @@ class Mailer:
                 timeout=TIMEOUT_S,
             )
         except aiosmtplib.SMTPRecipientsRefused as error:
-            codes = [each.code for each in error.recipients]
+            codes = [refused.code for refused in error.recipients]
             for_good = all(_is_permanent(code) for code in codes)
             raise MailRefused(f"the server refused the recipient: {codes}", for_good=for_good) from None
         except (aiosmtplib.SMTPAuthenticationError, aiosmtplib.SMTPSenderRefused) as error:
@@ -107,11 +106,6 @@ class Mailer:
             raise MailRefused(f"the server answered {error.code}", for_good=_is_permanent(error.code)) from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise MailRefused(f"no mail can be sent: {type(error).__name__}", for_good=False) from None
-
-
-def is_address(text: str) -> bool:
-    """Return whether a text is one e-mail address and nothing else: no name, no list, no header."""
-    return len(text) <= 254 and bool(_ADDRESS.match(text))
 
 
 def _is_permanent(code: int) -> bool:

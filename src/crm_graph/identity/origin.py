@@ -29,7 +29,7 @@ NOWHERE = Origin()
 def parse_networks(text: str, variable: str = "CRM_TRUSTED_PROXIES") -> tuple[Network, ...]:
     """Return the networks of a variable. Raises OperatorError for one that is none."""
     try:
-        return tuple(ip_network(each.strip(), strict=False) for each in text.split(",") if each.strip())
+        return tuple(ip_network(network.strip(), strict=False) for network in text.split(",") if network.strip())
     except ValueError as error:
         raise OperatorError(
             f"{variable}={text!r}: {error}",
@@ -40,9 +40,9 @@ def parse_networks(text: str, variable: str = "CRM_TRUSTED_PROXIES") -> tuple[Ne
 @lru_cache(10_000)
 def client_address(peer: str | None, forwarded: str | None, proxies: tuple[Network, ...]) -> str | None:
     """Return the address of the client: the peer's, or where that is one of our proxies the last address of
-    `X-Forwarded-For` that is none of them. What stands before that one, anybody may have written."""
+    `X-Forwarded-For` that is none of them. What stands before that one, anybody can have written."""
     address = peer
-    hops = [each.strip() for each in (forwarded or "")[-MAX_FORWARDED_LENGTH:].split(",")[-MAX_HOPS:] if each.strip()]
+    hops = [hop.strip() for hop in (forwarded or "")[-MAX_FORWARDED_LENGTH:].split(",")[-MAX_HOPS:] if hop.strip()]
     while address is not None and hops and is_one_of(address, proxies):
         hop = _canonical(hops.pop())
         if hop is None:
@@ -54,15 +54,15 @@ def client_address(peer: str | None, forwarded: str | None, proxies: tuple[Netwo
 @lru_cache(10_000)
 def is_one_of(address: str, networks: tuple[Network, ...]) -> bool:
     """Return whether an address is in one of the networks."""
-    found = _canonical(address)
-    return found is not None and any(ip_address(found) in network for network in networks)
+    canonical = _canonical(address)
+    return canonical is not None and any(ip_address(canonical) in network for network in networks)
 
 
 def _canonical(address: str) -> str | None:
     """Return an address in its one spelling, an IPv4 one mapped into IPv6 as IPv4; None for what is none."""
     try:
-        found = ip_address(address)
+        parsed = ip_address(address)
     except ValueError:
         return None
-    mapped = getattr(found, "ipv4_mapped", None)
-    return str(mapped or found)
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return str(mapped or parsed)

@@ -57,19 +57,19 @@ class Passwords:
         normal = _normal(password)
         if len(normal) < settings.password_min_length:
             least = settings.password_min_length
-            raise Refused("INVALID", f"A password has {least} characters at least.", (field,))
+            raise Refused("INVALID", f"A password must have at least {least} characters.", (field,))
         if len(password) > settings.password_max_length or len(normal) > settings.password_max_length:
             most = settings.password_max_length
-            raise Refused("INVALID", f"A password has {most} characters at most.", (field,))
+            raise Refused("INVALID", f"A password must have at most {most} characters.", (field,))
         if normal.lower() == _normal(email).lower():
-            raise Refused("INVALID", "A password is not one's e-mail address.", (field,))
+            raise Refused("INVALID", "A password must not be the e-mail address.", (field,))
         if self._breached is not None and await self._in_thread(lambda: self._is_breached(password, normal)):
             message = "This password is on the list of those that became known in a breach: take another."
             raise Refused("INVALID", message, (field,))
 
     def _is_breached(self, *spellings: str) -> bool:
         assert self._breached is not None
-        digests = {hashlib.sha1(each.encode(), usedforsecurity=False).hexdigest().upper() for each in spellings}
+        digests = {hashlib.sha1(spelling.encode(), usedforsecurity=False).hexdigest().upper() for spelling in spellings}
         try:
             return any(contains(self._breached, digest) for digest in digests)
         except OSError as error:
@@ -100,8 +100,8 @@ class Passwords:
             return self._verify(self._decoy if hashed is None else hashed, secret)
 
         running = [self._start(partial(verify, hashed)) for hashed in hashes]
-        found = [await asyncio.shield(each) for each in running]
-        return [right and hashed is not None and not too_long for right, hashed in zip(found, hashes, strict=True)]
+        verdicts = [await asyncio.shield(verification) for verification in running]
+        return [right and hashed is not None and not too_long for right, hashed in zip(verdicts, hashes, strict=True)]
 
     def _verify(self, hashed: str, secret: bytes) -> bool:
         try:

@@ -6,6 +6,8 @@ through the code for what is not here. Who adds a kind adds a row.
 
 Access tokens are no row of their own: each names the session or the API key that it came from (`tokens.py`), and every
 request asks whether that lives (`accounts/directory.py`).
+
+Decided in D-identity-06 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from enum import Enum
 
 
 class Ending(Enum):
-    """What may end a credential."""
+    """What can end a credential."""
 
     PASSWORD_CHANGED = "changePassword"  # noqa: S105 - no password
     PASSWORD_RESET = "resetPassword"  # noqa: S105 - no password

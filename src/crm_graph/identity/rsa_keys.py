@@ -79,10 +79,10 @@ class RsaKeys:
     async def public(self) -> list[dict[str, Any]]:
         """Return the public keys that ID tokens of today may be signed with, as JWKs, the signing one first."""
         await self.turn()
-        ours = sorted(self._keys, key=lambda each: each != (self._first, self._period))
+        ours = sorted(self._keys, key=lambda key: key != (self._first, self._period))
         return [
-            {**self._keys[each].as_dict(private=False), "use": "sig", "alg": RS256, "kid": self._keys[each].kid}
-            for each in ours
+            {**self._keys[place].as_dict(private=False), "use": "sig", "alg": RS256, "kid": self._keys[place].kid}
+            for place in ours
         ]
 
     async def turn(self) -> None:
@@ -109,14 +109,14 @@ class RsaKeys:
 
     async def _load(self, period: int) -> dict[tuple[str, int], RSAKey]:
         """Return the keys around a period; those of it and of the next one are made where there are none."""
-        found = await self._read(period)
-        missing = [each for each in (period, period + 1) if (self._first, each) not in found]
+        stored = await self._read(period)
+        missing = [wanted for wanted in (period, period + 1) if (self._first, wanted) not in stored]
         if not missing:
-            return found
+            return stored
         now = self._clock()
-        for each in missing:
-            sealed = self._seal(each, await asyncio.to_thread(_generate))
-            values = {"secret_id": self._first, "period": each, "sealed": sealed, "now": now}
+        for missing_period in missing:
+            sealed = self._seal(missing_period, await asyncio.to_thread(_generate))
+            values = {"secret_id": self._first, "period": missing_period, "sealed": sealed, "now": now}
             async with self._database.transaction() as session:
                 await session.execute(_ADD, values)
         async with self._database.transaction() as session:

@@ -20,7 +20,7 @@ _SECRET = Statement("SELECT secret FROM installation_secret ORDER BY created_at 
 
 def secrets_of_environment(environment: Mapping[str, str], name: str = "CRM_SECRET") -> list[bytes]:
     """Return the secrets of a variable, or none. Raises OperatorError for one that is too short."""
-    found = []
+    digests = []
     for text in environment.get(name, "").split(","):
         text = text.strip()
         if not text:
@@ -30,15 +30,15 @@ def secrets_of_environment(environment: Mapping[str, str], name: str = "CRM_SECR
                 f"{name} is shorter than {MIN_SECRET_LENGTH} characters",
                 "set it to a random one, for example the output of `openssl rand -hex 32`",
             )
-        found.append(hashlib.sha256(text.encode()).digest())
-    return found
+        digests.append(hashlib.sha256(text.encode()).digest())
+    return digests
 
 
 async def load_secrets(session: ReadSession, environment: Mapping[str, str]) -> list[bytes]:
     """Return the secrets of this installation, the signing one first. Raises OperatorError."""
-    found = secrets_of_environment(environment)
-    if found:
-        return found
+    given = secrets_of_environment(environment)
+    if given:
+        return given
     rows = await session.fetch(_SECRET, {})
     if not rows:
         raise OperatorError("the database keeps no secret", "set CRM_SECRET, for example to `openssl rand -hex 32`")

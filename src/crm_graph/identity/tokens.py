@@ -29,7 +29,7 @@ MAX_TOKEN_LENGTH = 4_096
 MAX_CHECKED_TOKENS = 10_000
 """Verified tokens that a process remembers, about 1 KB each."""
 LEEWAY = timedelta(seconds=30)
-"""How far clocks may differ."""
+"""How far clocks can differ."""
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - no password
 """RFC 9068's `typ`: a token of another kind, an ID token say, is no access token."""
 CLIENT_PREFIX = "apc"
@@ -170,12 +170,12 @@ class TokenAuthority:
     def has_key(self, kid: object) -> bool:
         """Return whether a key id is of a key of ours: what it signs is ours alone, under whichever name it was made.
         On one's own machine other issuers have addresses like ours, so that a name does not say it."""
-        return any(kid == each.kid for each in self.keys.accepted().keys)
+        return any(kid == key.kid for key in self.keys.accepted().keys)
 
     def known(self, token: str) -> Claims | None:
         """Return the claims of a token that was verified before and is good now, or None."""
-        found = self._checked.get(token)
-        return found if found is not None and self._fault(found) is None else None
+        claims = self._checked.get(token)
+        return claims if claims is not None and self._fault(claims) is None else None
 
     def check(self, token: str) -> Claims:
         """Return the claims of a token. Raises Unauthenticated, saying what is wrong without echoing any of it.

@@ -1,4 +1,4 @@
-"""The worker: takes entries, runs their tasks, says that it lives, and gives back what it has when it is to stop."""
+"""The worker takes entries, runs their tasks, renews its lease, and gives entries back when it is to stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Caches that are bounded, by the memory or by the number of what they keep, and drop what was not used for longest."""
+"""Caches that are bounded by memory or by number, and drop the entry that was not used for longest."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ class InDoubt(RequestError, ConnectionError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The database did not answer when this was to be committed: it may have been done, or not."
+            "The database did not answer the commit: this was done or not done, and nobody knows which."
             " Read what it was to change before you send it again."
         )
 

@@ -1,4 +1,4 @@
-"""Outages: what fails again and again, every request and every round, is said once, and then once a minute."""
+"""Outages: a failure that repeats with every request or round is logged once, and then once a minute."""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""Shares: of a number of places, somebody holds a part at most, and who waits is let in by turns, one of each.
+"""Shares of a number of places: one holder has a part of them at most, and waiting holders are let in by turns.
 
 A queue that is first come first served belongs to whoever fills it: twelve slow statements of one member, and everybody
 else waits behind them. Here each waits in a queue of their own, which is bounded, and a place that comes free goes to
 the next of those who may have one more. Taking a place that is free costs two look-ups and no await.
+
+Decided in D-kernel-01 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Table, and_, case, false, or_
@@ -27,6 +27,8 @@ class TypeAccess:
     grants: tuple[Grant, ...]
     inherent: frozenset[str] = frozenset()
     """The fields that come with the object, as the schema says by their being non-null: no default hides them."""
+    _found: dict[tuple[str, str], Any] = field(default_factory=dict, compare=False, repr=False)
+    """What writers of rows have asked for before: each mutation asks it of the same few fields."""
 
     def scopes(self, verb: str) -> frozenset[str]:
         """Return the row scopes in which a verb is granted; ALL alone where one role has it."""
@@ -46,17 +48,17 @@ class TypeAccess:
 
     def _levels(self, name: str) -> Sequence[tuple[Level, frozenset[str]]]:
         """Return `(level, scopes that must all hold)` for each role's grant of a field on rows that it may read."""
-        found: list[tuple[Level, frozenset[str]]] = []
+        levels: list[tuple[Level, frozenset[str]]] = []
         for grant in self.grants:
             row_scope = grant.scope(READ)
             if row_scope == NONE:
                 continue
-            found += [
+            levels += [
                 (granted.level, frozenset({row_scope, granted.scope}) - {ALL})
                 for granted in self.granted(grant, name)
                 if granted.scope != NONE
             ]
-        return found
+        return levels
 
     def granted(self, grant: Grant, name: str) -> tuple[FieldGrant, ...]:
         """Return what one role's grant says of a field; one that comes with the object is not hidden by a default."""
@@ -110,13 +112,25 @@ class TypeAccess:
 
     def _writers(self, name: str, verb: str) -> list[frozenset[str]]:
         """Return, for each grant by which a verb may write a field, the scopes that must all hold."""
-        return [
-            frozenset({grant.scope(verb), granted.scope}) - {ALL}
-            for grant in self.grants
-            if grant.scope(verb) != NONE
-            for granted in self.granted(grant, name)
-            if granted.scope != NONE and granted.writes(verb)
-        ]
+        scopes: list[frozenset[str]] | None = self._found.get((name, verb))
+        if scopes is None:
+            scopes = self._found[name, verb] = [
+                frozenset({grant.scope(verb), granted.scope}) - {ALL}
+                for grant in self.grants
+                if grant.scope(verb) != NONE
+                for granted in self.granted(grant, name)
+                if granted.scope != NONE and granted.writes(verb)
+            ]
+        return scopes
+
+    def over_whole(self) -> TypeAccess:
+        """Return what the roles may do with parts of a whole, as an access over rows of the whole: for one that is not
+        written yet."""
+        assert self.policy.parent is not None
+        whole, _ = self.policy.parent
+        scopes = {scope: partial(_predicate_of, whole, scope) for scope in whole.whole.scopes}
+        policy = replace(self.policy, table=whole.table, parent=None, in_version=None, scopes=scopes)
+        return TypeAccess(policy, self.grants, self.inherent)
 
     def covers(self, other: TypeAccess, fields: Iterable[str], *, of_the_same: bool) -> bool:
         """Return whether all that another access shows of the fields, this one shows: the rows, and on each row each
@@ -141,12 +155,15 @@ class TypeAccess:
 
     def audited(self, name: str) -> bool:
         """Return whether reading a field is to be written to the log: some role that shows it asks for that."""
-        return any(
-            granted.audited and granted.level > Level.NONE and granted.scope != NONE
-            for grant in self.grants
-            if grant.scope(READ) != NONE
-            for granted in self.granted(grant, name)
-        )
+        readable: bool | None = self._found.get((name, READ))
+        if readable is None:
+            readable = self._found[name, READ] = any(
+                granted.audited and granted.level > Level.NONE and granted.scope != NONE
+                for grant in self.grants
+                if grant.scope(READ) != NONE
+                for granted in self.granted(grant, name)
+            )
+        return readable
 
     def partial(self, name: str) -> bool:
         """Return whether a field is withheld or masked on some of the rows that may be read."""
@@ -161,11 +178,17 @@ class TypeAccess:
         )
 
     def _where(self, alternatives: Iterable[frozenset[str]], rows: FromClause) -> ColumnElement[bool]:
-        found = []
+        conditions = []
         for scopes in alternatives:
             predicates = [self.policy.predicate(scope, rows) for scope in sorted(scopes)]
-            found.append(and_(*(predicate for predicate in predicates if predicate is not None)))
-        return or_(*found)
+            conditions.append(and_(*(predicate for predicate in predicates if predicate is not None)))
+        return or_(*conditions)
+
+
+def _predicate_of(policy: Policy, scope: str, rows: FromClause) -> ColumnElement[bool]:
+    predicate = policy.predicate(scope, rows)
+    assert predicate is not None
+    return predicate
 
 
 @dataclass(frozen=True)
@@ -185,16 +208,19 @@ class Access:
 
     @cached_property
     def _policies(self) -> Mapping[str, Policy]:
-        return {each.policy.table.name: each.policy for each in self.types.values()}
+        return {access.policy.table.name: access.policy for access in self.types.values()}
 
     @cached_property
     def asks_who(self) -> bool:
         """Whether some predicate depends on who the viewer is, and not only on what is granted to them."""
         return any(
             scope not in {ALL, NONE}
-            for each in self.types.values()
-            for grant in each.grants
-            for scope in (*grant.verbs.values(), *(field.scope for of in grant.fields.values() for field in of))
+            for access in self.types.values()
+            for grant in access.grants
+            for scope in (
+                *grant.verbs.values(),
+                *(field.scope for field_grants in grant.fields.values() for field in field_grants),
+            )
         )
 
     @cached_property
@@ -202,16 +228,16 @@ class Access:
         """Whether reading some field is to be written down, by whom it was read."""
         return any(
             field.audited
-            for each in self.types.values()
-            for grant in each.grants
-            for of in grant.fields.values()
-            for field in of
+            for access in self.types.values()
+            for grant in access.grants
+            for field_grants in grant.fields.values()
+            for field in field_grants
         )
 
     def hides(self, type_name: str, field_name: str) -> bool:
         """Return whether a field is withheld or masked on some rows; a type without a policy hides nothing itself."""
-        found = self.types.get(type_name)
-        return found is not None and found.partial(field_name)
+        access = self.types.get(type_name)
+        return access is not None and access.partial(field_name)
 
 
 def compile_access(
@@ -221,7 +247,7 @@ def compile_access(
     types: dict[str, TypeAccess] = {}
     digest = hashlib.sha256()
     for policy in policies:
-        grants = tuple(found for role in roles if (found := _grant(role, policy)) is not None)
+        grants = tuple(granted for role in roles if (granted := _grant(role, policy)) is not None)
         types[policy.type] = TypeAccess(policy, grants, (inherent or {}).get(policy.type, frozenset()))
         digest.update(f"{policy.type}:{[_canonical(grant) for grant in grants]};".encode())
     return Access(types, digest.hexdigest())
@@ -244,5 +270,5 @@ def _canonical(grant: Grant) -> str:
 
 
 def _any(predicates: Iterable[ColumnElement[bool] | None]) -> ColumnElement[bool]:
-    found = [predicate for predicate in predicates if predicate is not None]
-    return or_(*found) if found else false()
+    present = [predicate for predicate in predicates if predicate is not None]
+    return or_(*present) if present else false()

@@ -31,12 +31,12 @@ class AccessCompiler:
     def of(self, viewer: Viewer) -> Access:
         """Return the union of a viewer's roles; a role that is defined nowhere grants nothing."""
         key = viewer.roles, viewer.definitions, viewer.read_only
-        found = self._compiled.get(key)
-        if found is None:
-            found = self._compiled[key] = self._compile(self.roles(viewer), read_only=viewer.read_only)
+        access = self._compiled.get(key)
+        if access is None:
+            access = self._compiled[key] = self._compile(self.roles(viewer), read_only=viewer.read_only)
             if len(self._compiled) > MAX_COMPILED:
                 self._compiled.popitem(last=False)
-        return found
+        return access
 
     def alone(self, role: Role, *, read_only: bool = False) -> Access:
         """Return the access that one role gives: to explain, and to cut the schema to."""
@@ -44,7 +44,7 @@ class AccessCompiler:
 
     def _compile(self, roles: Sequence[Role], *, read_only: bool) -> Access:
         if read_only:
-            roles = [Role(role.name, {name: reading(of) for name, of in role.grants.items()}) for role in roles]
+            roles = [Role(role.name, {name: reading(grants) for name, grants in role.grants.items()}) for role in roles]
         return compile_access(roles, self._policies, self._inherent)
 
     def roles(self, viewer: Viewer) -> list[Role]:

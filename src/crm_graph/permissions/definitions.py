@@ -91,7 +91,7 @@ def _parse_grant(type_: str, given: Any, vocabulary: Vocabulary | None) -> Grant
     fields = given.get(FIELDS, {})
     if not isinstance(fields, Mapping):
         raise BadDefinition("must be a table of fields", (type_, FIELDS))
-    parsed = {name: tuple(_parse_fields(type_, name, each, known, vocabulary)) for name, each in fields.items()}
+    parsed = {name: tuple(_parse_fields(type_, name, field, known, vocabulary)) for name, field in fields.items()}
     if vocabulary is not None:
         _check_inherent(type_, parsed, vocabulary)
     return grant(
@@ -110,7 +110,7 @@ def _check_inherent(type_: str, fields: Mapping[str, tuple[FieldGrant, ...]], vo
     masks = vocabulary.policies[type_].masks
     for name in vocabulary.inherent[type_] & fields.keys():
         least = Level.MASKED if name in masks else Level.READ
-        if not any(each.level >= least and each.scope == ALL for each in fields[name]):
+        if not any(grant.level >= least and grant.scope == ALL for grant in fields[name]):
             raise BadDefinition(
                 f'comes with every {type_} and cannot be withheld: give it "{least.name} ALL" at least',
                 (type_, FIELDS, name),
@@ -135,20 +135,20 @@ def _parse_fields(
     if not isinstance(texts, list) or not texts:
         raise BadDefinition('must be a text like "READ TEAM", or a list of them', path)
     for text in texts:
-        found = _FIELD_GRANT.match(text) if isinstance(text, str) else None
-        if found is None:
+        match = _FIELD_GRANT.match(text) if isinstance(text, str) else None
+        if match is None:
             raise BadDefinition(
                 f'{text!r} is not understood: write a level and a scope, "READ TEAM", and if need be'
                 ' " on create" and " audited"',
                 path,
             )
-        verbs = None if found["verbs"] is None else frozenset(found["verbs"].split(","))
+        verbs = None if match["verbs"] is None else frozenset(match["verbs"].split(","))
         for verb in verbs or ():
             _check_verb(type_, verb, vocabulary)
-        level, scope = _level(found["level"], path), _scope(found["scope"], known, path)
+        level, scope = _level(match["level"], path), _scope(match["scope"], known, path)
         if verbs is not None and level is not Level.WRITE:
             raise BadDefinition('only WRITE can be bound to verbs by " on "', path)
-        yield FieldGrant(level, scope, verbs, found["audited"] is not None)
+        yield FieldGrant(level, scope, verbs, match["audited"] is not None)
 
 
 def _level(text: Any, path: tuple[str, ...]) -> Level:
@@ -165,11 +165,13 @@ def _scope(text: Any, known: Iterable[str] | None, path: tuple[str, ...]) -> str
 
 
 def _format_grant(given: Grant) -> dict[str, Any]:
-    found: dict[str, Any] = {verb: scope for verb, scope in given.verbs.items() if scope != NONE or verb not in _BASIC}
-    found[DEFAULT] = given.fields_default.name
+    granted: dict[str, Any] = {
+        verb: scope for verb, scope in given.verbs.items() if scope != NONE or verb not in _BASIC
+    }
+    granted[DEFAULT] = given.fields_default.name
     if given.fields:
-        found[FIELDS] = {name: [_format_field(each) for each in fields] for name, fields in given.fields.items()}
-    return found
+        granted[FIELDS] = {name: [_format_field(field) for field in fields] for name, fields in given.fields.items()}
+    return granted
 
 
 def _format_field(given: FieldGrant) -> str:

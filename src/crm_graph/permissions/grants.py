@@ -39,7 +39,7 @@ class FieldGrant:
     scope: str = ALL
     verbs: frozenset[str] | None = None
     audited: bool = False
-    """Whether reading it by this role is written to the log."""
+    """Whether each reading of the field by this role is written to the log."""
 
     def writes(self, verb: str) -> bool:
         """Return whether it lets a verb write the field."""
@@ -86,13 +86,13 @@ def read_only(scope: str = ALL, **fields: FieldGrant) -> Grant:
     return grant(read=scope, default=Level.READ, fields=fields)
 
 
-def reading(of: Grant) -> Grant:
+def reading(granted: Grant) -> Grant:
     """Return of a grant what reads: for credentials whose scope is to read."""
     fields = {
-        name: tuple(FieldGrant(min(each.level, Level.READ), each.scope, None, each.audited) for each in given)
-        for name, given in of.fields.items()
+        name: tuple(FieldGrant(min(level.level, Level.READ), level.scope, None, level.audited) for level in levels)
+        for name, levels in granted.fields.items()
     }
-    return grant(read=of.scope(READ), fields=fields, default=min(of.fields_default, Level.READ))
+    return grant(read=granted.scope(READ), fields=fields, default=min(granted.fields_default, Level.READ))
 
 
 MASKED = FieldGrant(Level.MASKED)

@@ -1,8 +1,10 @@
-"""Rights are written like rights: who writes what decides what somebody may do is held to what they may do themselves.
+"""Rights over rights: whoever writes a column that decides what somebody may do must hold what the change gives.
 
 A policy names the columns that decide (`Policy.decides`), each with the rule that it is written by. The unit of work
 and the importer ask these rules before they write, so there is no door that they do not guard. Nobody gives, takes or
 lifts what they do not hold; an administrator holds everything.
+
+Decided in D-permissions-05 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

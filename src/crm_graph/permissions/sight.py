@@ -1,8 +1,10 @@
-"""Sights: what somebody could see when something was made for them, kept as data, and compared with what is seen now.
+"""Sights: what a member could see when a file was made for them, kept as data, and compared with what is seen now.
 
 What is made for a member under their rights, a file, is for those alone who see as much when they ask for it. A role
 that is taken, a field that is hidden, a team that is left, a credential that is bound to fewer roles: the file is for
 them no more. What happened to rows since is not asked: the file says how they were.
+
+Decided in D-permissions-06 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ def sight_of(access: Access, viewer: Viewer, reads: Mapping[str, Iterable[str]])
         "teams": sorted(viewer.teams),
         TYPES: {
             type_: {
-                GRANTS: [format_role(Role("", {type_: reading(each)}))[type_] for each in access.of(type_).grants],
+                GRANTS: [format_role(Role("", {type_: reading(grant)}))[type_] for grant in access.of(type_).grants],
                 FIELDS: sorted(fields),
             }
             for type_, fields in reads.items()
@@ -62,5 +64,5 @@ def _covers(now: TypeAccess, type_: str, seen: Mapping[str, Any], *, of_the_same
 
 def _then(now: TypeAccess, type_: str, seen: Mapping[str, Any]) -> TypeAccess:
     """Return the access to a type that a sight keeps."""
-    grants = tuple(parse_role("", {type_: each}).grants[type_] for each in seen[GRANTS])
+    grants = tuple(parse_role("", {type_: grant}).grants[type_] for grant in seen[GRANTS])
     return TypeAccess(now.policy, grants, now.inherent)

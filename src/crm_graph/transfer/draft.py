@@ -129,7 +129,7 @@ class Drafts:
             if column is None:
                 self.fail(draft, "", f"your roles do not allow to create this {self.spec.entity} for this owner")
             elif column:
-                self.fail_stored(draft, column, "your roles do not allow to write this here")
+                self.fail_stored(draft, column, "your roles do not allow to write this field here")
         return facts
 
     async def _hold_to_rights(self, draft: Draft, facts: Any) -> None:
@@ -165,9 +165,13 @@ class Drafts:
             if draft.is_new() or draft.changes_to(last) or draft.changes_to(first):
                 self.fail_stored(draft, last, f"is before {first}")
         for currency, amounts in currencies_of(table).items():
-            stays = next((each for each in amounts if each not in draft.values and draft.get(each) is not None), None)
+            stays = next(
+                (amount for amount in amounts if amount not in draft.values and draft.get(amount) is not None), None
+            )
             if stays is not None and draft.changes_to(currency):
-                self.fail_stored(draft, currency, f"is not that of {stays}, which stays")
+                self.fail_stored(
+                    draft, currency, f"differs from the currency of {stays}, which is not in the file: give both"
+                )
 
     def _complete_new(self, draft: Draft) -> None:
         given = draft.values
@@ -209,7 +213,7 @@ class Drafts:
         if changed and not permitted[UPDATE]:
             self.fail(draft, "", f"your roles do not allow to update this {self.spec.entity}")
         for name in sorted(existing.frozen & changed.keys()):
-            self.fail_stored(draft, name, f"your roles do not allow to change this of this {self.spec.entity}")
+            self.fail_stored(draft, name, f"your roles do not allow to change this field of this {self.spec.entity}")
         for column in self.spec.columns:
             if column.stored in changed:
                 verb = column.verb(draft.values[column.stored])

@@ -31,7 +31,7 @@ async def visible_rows(
         wanted: Any = any_(bindparam(f"among_{name}", type_=ARRAY(UUID)))
         query = query.where(table.c[name] == wanted)
     bound = {f"among_{name}": list(ids) for name, ids in among.items()}
-    found = await work.session.query(query, **work.viewer.binds, **bound)
-    for row in found:
+    rows = await work.session.query(query, **work.viewer.binds, **bound)
+    for row in rows:
         work.note(policy, row["id"], *audited(access, row, reads))
-    return found
+    return rows

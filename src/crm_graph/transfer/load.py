@@ -70,7 +70,9 @@ class StepLoader:
         self.drafts = Drafts(work, spec, bound, report)
         self.saver = Saver(work, spec, resolver, report)
         self.references = [column for column in bound.columns if column.kind is Kind.REFERENCE]
-        self.own = [each for each in self.references if each.target and each.target.policy is spec.policy]
+        self.own = [
+            reference for reference in self.references if reference.target and reference.target.policy is spec.policy
+        ]
         self.seen: dict[tuple[str, ...], dict[tuple[Any, ...], int]] = {}
         self.held: dict[str, Draft] = {}
         self.lost: set[str] = set()
@@ -164,8 +166,8 @@ class StepLoader:
     async def _match(self, drafts: Sequence[Draft]) -> None:
         keyed = [draft for draft in drafts if all(draft.values.get(name) is not None for name in self.match)]
         verbs, fields = self.drafts.verbs(), self.drafts.fields
-        found = await find_existing(self.work, self.spec, self.match, keyed, verbs, fields) if keyed else []
-        for draft, existing in zip(keyed, found, strict=True):
+        matches = await find_existing(self.work, self.spec, self.match, keyed, verbs, fields) if keyed else []
+        for draft, existing in zip(keyed, matches, strict=True):
             if len(existing) > 1:
                 self.drafts.fail_stored(draft, self.match[-1], f"is the key of {len(existing)} stored rows")
             elif existing:
@@ -214,7 +216,7 @@ class StepLoader:
             else:
                 self.held[draft.id] = draft
         while True:
-            waiting = [draft for draft in ready if any(self._own(draft, each) in self.held for each in self.own)]
+            waiting = [draft for draft in ready if any(self._own(draft, edge) in self.held for edge in self.own)]
             if not waiting:
                 return ready
             self.held.update({draft.id: draft for draft in waiting})

@@ -193,7 +193,7 @@ def _template(template: str, position: Mapping[str, int]) -> Getter:
     parts.append(template[end:])
 
     def fill(cells: Sequence[str]) -> str:
-        text = "".join(each if isinstance(each, str) else each[1](cells[each[0]]) for each in parts)
+        text = "".join(part if isinstance(part, str) else part[1](cells[part[0]]) for part in parts)
         return " ".join(text.split())
 
     return fill
@@ -210,7 +210,7 @@ def _multiplied(text: str, factor: Decimal) -> str:
 def _dated(text: str, format_: str) -> str:
     """Return the ISO date of a text in another format; one that is not stays, to be refused where it is parsed."""
     try:
-        found = datetime.strptime(text.strip(), format_)  # noqa: DTZ007 - a date, or a time whose format has an offset
+        moment = datetime.strptime(text.strip(), format_)  # noqa: DTZ007 - a date, or a time whose format has an offset
     except ValueError:
         return text
-    return found.isoformat() if found.tzinfo is not None else found.date().isoformat()
+    return moment.isoformat() if moment.tzinfo is not None else moment.date().isoformat()

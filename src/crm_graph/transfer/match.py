@@ -38,8 +38,8 @@ def _converters(model: type[Row]) -> tuple[tuple[str, Callable[[str], Any] | Non
         (Date, date.fromisoformat),
     )
     return tuple(
-        (each.name, next((convert for type_, convert in types if isinstance(each.type, type_)), None))
-        for each in table_of(model).columns
+        (column.name, next((convert for type_, convert in types if isinstance(column.type, type_)), None))
+        for column in table_of(model).columns
     )
 
 
@@ -104,13 +104,13 @@ async def find_existing(
         .join(given, _same(key, table.c, given.c))
         .where(*conditions)
     )
-    found: list[list[Existing]] = [[] for _ in drafts]
+    existing: list[list[Existing]] = [[] for _ in drafts]
     bound = {**work.viewer.binds, "given": _as_given(drafts, key)}
     for row in await work.session.query(query, **bound):
         may_do = {verb: bool(row[f"may_{number}"]) for number, verb in enumerate(verbs)}
         kept = frozenset(column for column in fields if row.get(f"frozen_{column}"))
-        found[row["place"]].append(Existing(_typed(spec.model, dict(row)), may_do, kept))
-    return found
+        existing[row["place"]].append(Existing(_typed(spec.model, dict(row)), may_do, kept))
+    return existing
 
 
 async def find_taken(work: Work, spec: ImportSpec, key: Sequence[str], drafts: Sequence[Draft]) -> dict[int, str]:
@@ -136,7 +136,7 @@ async def find_beyond_scope(
     Asked before anything is written, over the rows as given: the predicates of policies take any rows with the columns.
     """
     verb = CREATE if spec.policy.parent is None else UPDATE
-    names = [each.name for each in table_of(spec.model).columns]
+    names = [stored.name for stored in table_of(spec.model).columns]
     given = _given(spec.model, names)
     access = work.access.of(spec.policy.type)
     limits: dict[str | None, Any] = {
@@ -146,15 +146,15 @@ async def find_beyond_scope(
     limits = {column: predicate for column, predicate in limits.items() if predicate is not None}
     if not limits or not drafts:
         return {}
-    outside = [not_(func.coalesce(each, false())).label(f"c{index}") for index, each in enumerate(limits.values())]
+    outside = [not_(func.coalesce(limit, false())).label(f"c{index}") for index, limit in enumerate(limits.values())]
     bound = {**work.viewer.binds, "given": _as_given(drafts, names)}
     by_id = {draft.id: draft for draft in drafts}
-    found: dict[str, str | None] = {}
+    refused: dict[str, str | None] = {}
     for row in await work.session.query(select(given.c.id, *outside), **bound):
         for index, name in enumerate(limits):
             if row[f"c{index}"] and (name is None or by_id[row["id"]].values.get(name) is not None):
-                found.setdefault(row["id"], name)
-    return found
+                refused.setdefault(row["id"], name)
+    return refused
 
 
 async def links(work: Work, spec: ImportSpec, name: str) -> dict[str, str]:

@@ -62,8 +62,8 @@ def open_table(path: Path, encoding: str | None) -> AbstractContextManager[Table
 def inline_table(name: str, rows: Sequence[dict[str, Any]]) -> AbstractContextManager[Table]:
     """Lend rows that are written out in a recipe."""
     header = tuple(dict.fromkeys(key for row in rows for key in row))
-    found = (FileRow(number, [_cell(row.get(key)) for key in header]) for number, row in enumerate(rows, 1))
-    return _no_table(Table(name, header, found))
+    file_rows = (FileRow(number, [_cell(row.get(key)) for key in header]) for number, row in enumerate(rows, 1))
+    return _no_table(Table(name, header, file_rows))
 
 
 @contextmanager
@@ -140,20 +140,20 @@ def _ndjson_rows(file: TextIO, header: tuple[str, ...]) -> Iterator[FileRow]:
         if not line.strip():
             yield FileRow(number, ())
             continue
-        found, problem = _object(line)
-        nested = next((key for key, value in found.items() if _is_nested(value)), None)
+        record, problem = _object(line)
+        nested = next((key for key, value in record.items() if _is_nested(value)), None)
         if nested is not None:
             problem = f"{nested!r} is not a plain value"
-        yield FileRow(number, () if problem else [_cell(found.get(key)) for key in header], problem)
+        yield FileRow(number, () if problem else [_cell(record.get(key)) for key in header], problem)
 
 
 def _object(line: str) -> tuple[dict[str, Any], str]:
     """Return the object of a line, or why it is none. Numbers stay as they are written."""
     try:
-        found = json.loads(line, parse_float=str, parse_int=str, parse_constant=_refuse)
+        parsed = json.loads(line, parse_float=str, parse_int=str, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         return {}, f"is no JSON: {error}"
-    return (found, "") if isinstance(found, dict) else ({}, "is no JSON object")
+    return (parsed, "") if isinstance(parsed, dict) else ({}, "is no JSON object")
 
 
 def _refuse(constant: str) -> None:
@@ -162,7 +162,7 @@ def _refuse(constant: str) -> None:
 
 def _is_nested(value: Any) -> bool:
     if isinstance(value, list):
-        return any(isinstance(each, dict | list) for each in value)
+        return any(isinstance(item, dict | list) for item in value)
     return isinstance(value, dict)
 
 

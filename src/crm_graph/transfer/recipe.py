@@ -78,7 +78,7 @@ def read_recipe(path: Path) -> list[Step]:
     if content or not isinstance(steps, list) or not steps:
         unknown = f" and has {', '.join(content)}" if content else ""
         raise OperatorError(f"{path.name} has no list of [[steps]]{unknown}", "write one [[steps]] table for each file")
-    return [_Reading(path.name, number, each).step() for number, each in enumerate(steps, 1)]
+    return [_Reading(path.name, number, step).step() for number, step in enumerate(steps, 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class _Reading:
             entity=given["entity"],
             file=self._text("file"),
             rows=rows,
-            columns=None if columns is None else {name: self._source(name, each) for name, each in columns.items()},
+            columns=None if columns is None else {name: self._source(name, column) for name, column in columns.items()},
             constants={name: _plain(value) for name, value in self._table("set").items()},
             fixes={
                 name: {old: _plain(new) for old, new in self._inner("fix", name, values).items()}
@@ -144,25 +144,25 @@ class _Reading:
         return given
 
     def _table(self, key: str) -> dict[str, Any]:
-        found = self.given.get(key, {})
-        if not isinstance(found, dict):
+        table = self.given.get(key, {})
+        if not isinstance(table, dict):
             raise self._wrong(f"`{key}` is no table")
-        return found
+        return table
 
     def _text(self, key: str) -> str | None:
-        found = self.given.get(key)
-        if found is not None and not isinstance(found, str):
+        text = self.given.get(key)
+        if text is not None and not isinstance(text, str):
             raise self._wrong(f"`{key}` is no text")
-        return found
+        return text
 
     def _texts(self, key: str) -> tuple[str, ...] | None:
-        found = self.given.get(key)
-        if found is None:
+        listed = self.given.get(key)
+        if listed is None:
             return None
-        found = [found] if isinstance(found, str) else found
-        if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        listed = [listed] if isinstance(listed, str) else listed
+        if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
             raise self._wrong(f"`{key}` is no list of names")
-        return tuple(found)
+        return tuple(listed)
 
     def _check_keys(self, given: Mapping[str, Any], known: set[str], where: str) -> None:
         unknown = [key for key in given if key not in known]

@@ -56,21 +56,22 @@ class _Known:
         named = split_id(text)
         if named is not None and named[0] == self.target.prefix and named[1] in self.within:
             return named[1]
-        found: set[str] = set()
+        matching: set[str] = set()
         for key, ids in self.by_key.items():
-            found |= ids.get(fold(key, text), set())
+            matching |= ids.get(fold(key, text), set())
         if within is not None and self.target.within is not None:
-            found = {id_ for id_ in found if self.within[id_] == within}
-        of = self.target.policy.type
+            matching = {id_ for id_ in matching if self.within[id_] == within}
+        type_ = self.target.policy.type
         keys = " or ".join(key.replace("_", " ") for key in self.target.keys)
-        if not found:
-            raise Unresolved(f"is the {keys} of no {words(of)}", unknown=True)
-        if len(found) > 1:
+        if not matching:
+            raise Unresolved(f"is the {keys} of no {words(type_)}", unknown=True)
+        if len(matching) > 1:
             narrower = f"; say which {self.target.within.removesuffix('_id')}" if self.target.within else ""
             raise Unresolved(
-                f"could be any of {len(found)} {plural(of)}: use an id or another key of it{narrower}", unknown=False
+                f"could be any of {len(matching)} {plural(type_)}: use an id or another key of it{narrower}",
+                unknown=False,
             )
-        return next(iter(found))
+        return next(iter(matching))
 
 
 class Resolver:

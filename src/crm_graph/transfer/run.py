@@ -27,10 +27,10 @@ Start = Callable[[Step], Progress]
 def find_spec(specs: Iterable[ImportSpec], entity: str) -> ImportSpec:
     """Return the spec of an entity by name. Raises OperatorError naming those there are."""
     by_name: Mapping[str, ImportSpec] = {spec.entity: spec for spec in specs}
-    found = by_name.get(entity.lower())
-    if found is None:
+    chosen = by_name.get(entity.lower())
+    if chosen is None:
         raise OperatorError(f"there is no import of {entity!r}", f"there are: {', '.join(sorted(by_name))}")
-    return found
+    return chosen
 
 
 async def run_steps(
@@ -48,10 +48,10 @@ async def run_steps(
     Steps refer to rows of earlier ones, so after a bad step most errors of the next would only repeat it.
     """
     specs, steps = tuple(specs), tuple(steps)
-    found = [find_spec(specs, step.entity) for step in steps]
+    targets = [find_spec(specs, step.entity) for step in steps]
     resolver = Resolver(work)
     reports: list[StepReport] = []
-    for step, spec in zip(steps, found, strict=True):
+    for step, spec in zip(steps, targets, strict=True):
         report = StepReport(spec.entity, step.file or "rows of the recipe")
         reports.append(report)
         await _run_step(

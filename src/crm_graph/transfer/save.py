@@ -89,8 +89,8 @@ class Saver:
             if part.instead_of is not None:
                 await delete_rows(self.work, part.model, part.instead_of)
             rows[part.model] += [self._filled(part.model, row) for row in part.rows]
-        for model, each in rows.items():
-            await self._insert(model, each)
+        for model, inserted in rows.items():
+            await self._insert(model, inserted)
 
     def _filled(self, model: type[Base], row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a part's row with what every row has."""

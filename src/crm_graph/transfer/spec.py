@@ -99,8 +99,8 @@ def columns_of(
     have.
     """
     pointed, rules, defaults = targets_of(model), rules_of(table_of(model)), defaults_of(model)
-    by_table = {table_of(each.model).name: each for each in targets}
-    found = []
+    by_table = {table_of(target.model).name: target for target in targets}
+    columns = []
     for column in table_of(model).columns:
         if column.name in HOUSEKEEPING or column.name in but:
             continue
@@ -109,7 +109,7 @@ def columns_of(
         choices = rule.values if isinstance(rule, Choices) else ()
         kind = Kind.CURRENCY if name in money else _kind_of(column)
         kind = Kind.CHOICE if choices and kind is Kind.TEXT else kind
-        found.append(
+        columns.append(
             Column(
                 name,
                 kind,
@@ -122,9 +122,9 @@ def columns_of(
                 verbs=verbs.get(name, {}),
             )
         )
-    unknown = {*required, *money, *verbs} - {each.name for each in found}
+    unknown = {*required, *money, *verbs} - {column.name for column in columns}
     assert not unknown, f"{model.__name__} has no column {', '.join(sorted(unknown))}"
-    return tuple(found)
+    return tuple(columns)
 
 
 def _kind_of(column: SqlColumn[Any]) -> Kind:
@@ -258,4 +258,4 @@ class ImportSpec:
 
     def column(self, name: str) -> Column | None:
         """Return a column by name; the id is one."""
-        return next((each for each in (IDENTITY, *self.columns) if each.name == name), None)
+        return next((column for column in (IDENTITY, *self.columns) if column.name == name), None)

@@ -51,11 +51,11 @@ def _text(_: Column, text: str) -> str:
 
 
 def _texts(column: Column, text: str) -> list[str]:
-    found = [check_text(each.strip()) for each in text.split(SEPARATOR) if each.strip()]
-    unknown = [each for each in found if column.choices and each not in column.choices]
+    values = [check_text(value.strip()) for value in text.split(SEPARATOR) if value.strip()]
+    unknown = [value for value in values if column.choices and value not in column.choices]
     if unknown:
         raise BadValue(f"{unknown[0]!r} is not one of {', '.join(column.choices)}")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(values))
 
 
 def _integer(_: Column, text: str) -> int:

@@ -1,9 +1,11 @@
-"""The mark on a table's column: what is stored in it is ciphertext, with a blind index beside it.
+"""The mark on a table's column: the column stores ciphertext, and a blind index stands beside it.
 
     __table_args__ = (..., *encrypted("contact", "national_id"))
 
 is all that a table says. Writers (`work.py`, `transfer/`) encrypt what is marked, readers (`graph/reading/sealed.py`)
 decrypt it, so that nobody can forget to; and the database itself takes nothing into the column that is no ciphertext.
+
+Decided in D-vault-01 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations
@@ -126,25 +128,25 @@ class Ciphertexts:
 
 def ciphertexts(tables: Iterable[Table]) -> list[Ciphertexts]:
     """Return the columns of these tables that hold ciphertexts."""
-    found = []
+    marked = []
     for column in (column for table in tables for column in table.columns):
         mark, secret = mark_of(column), column.info.get(_SECRET)
         if mark is None and secret is None:
             continue
         table: Table = column.table
-        _, key = (each.name for each in table.primary_key.columns)
+        _, key = (primary.name for primary in table.primary_key.columns)
         if mark is not None:
-            found.append(Ciphertexts(table, column.name, key, mark.name, key, mark))
+            marked.append(Ciphertexts(table, column.name, key, mark.name, key, mark))
         elif secret is not None:
-            found.append(Ciphertexts(table, column.name, key, secret.purpose, secret.holder, None))
-    return found
+            marked.append(Ciphertexts(table, column.name, key, secret.purpose, secret.holder, None))
+    return marked
 
 
 def _column(name: str, letters: int, **options: Any) -> Column[str]:
     """Return a column named as the declarative mapping names its own: by a plain str, which JSON takes as a key."""
-    made = Column(SizedText(letters), **options)
-    made.name = made.key = name
-    return made
+    column = Column(SizedText(letters), **options)
+    column.name = column.key = name
+    return column
 
 
 def ciphertext_only(column: str, blind: str) -> str:

@@ -86,8 +86,8 @@ class WorkspaceKeys:
 
 def version_of(text: str) -> int:
     """Return the version of the key of a ciphertext; 0, which no key has, for what is none."""
-    found = _CIPHERTEXT.match(text)
-    return int(found[1]) if found else 0
+    match = _CIPHERTEXT.match(text)
+    return int(match[1]) if match else 0
 
 
 def _encode(data: bytes) -> str:

@@ -78,9 +78,9 @@ class MasterKeys:
         """See `KeyService`."""
         head = len(_FORMAT) + _FINGERPRINT_BYTES
         fingerprint, nonce, rest = wrapped[len(_FORMAT) : head], wrapped[head : head + NONCE_BYTES], wrapped[head:]
-        master = next((each for each in self._keys if each.fingerprint == fingerprint), None)
+        master = next((key for key in self._keys if key.fingerprint == fingerprint), None)
         if master is None or not wrapped.startswith(_FORMAT):
-            known = ", ".join(each.name for each in self._keys)
+            known = ", ".join(key.name for key in self._keys)
             raise OperatorError(
                 f"the keys of workspace {context.get('workspace')} are wrapped by a master key that is not given here "
                 f"(fingerprint {fingerprint.hex()}; given are {known})",

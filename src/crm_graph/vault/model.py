@@ -14,7 +14,7 @@ class WorkspaceKey(Base):
     """A key of a workspace, wrapped. The highest version of a purpose is in use; the others open what is older.
 
     `retired_at` says that no column holds anything of this version any more: the log and backups still do. There is no
-    foreign key to the workspace: the keys are made in a transaction of their own, when the workspace may not have been
+    foreign key to the workspace: the keys are made in a transaction of their own, when the workspace need not have been
     committed yet.
     """
 

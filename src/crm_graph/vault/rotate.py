@@ -96,7 +96,9 @@ async def _rewrite(
     keys = await vault.existing(vault.database.primary_reader(), workspace_id)
     assert keys is not None
     done = [await _Rewriting(vault, keys, column, progress).run() for column in columns]
-    values, unreadable, left = (sum(getattr(each, name) for each in done) for name in ("values", "unreadable", "left"))
+    values, unreadable, left = (
+        sum(getattr(report, name) for report in done) for name in ("values", "unreadable", "left")
+    )
     if not left:
         await _retire(vault, workspace_id, versions)
     return Rotated(versions.data, values, unreadable, left)
@@ -206,14 +208,14 @@ class _Rewriting:
     async def _batch(self, session: Session, after: str) -> str | None:
         """Encrypt the rows after an id anew; returns the last id, None where there are no more."""
         rows = await session.fetch(self.select, {**self.bound, "after": after})
-        made: list[tuple[Any, ...]] = []
+        anew: list[tuple[Any, ...]] = []
         for row in rows:
             try:
-                made.append((row[self.column.key], row[self.column.column], *self._anew(row)))
+                anew.append((row[self.column.key], row[self.column.column], *self._anew(row)))
             except Unreadable:
                 self.unreadable.add(row[self.column.key])
-        if made:
-            given = dict(zip(_GIVEN, map(list, zip(*made, strict=True)), strict=True))
+        if anew:
+            given = dict(zip(_GIVEN, map(list, zip(*anew, strict=True)), strict=True))
             self.values += len(await session.execute(self.write, {**self.bound, **given}))
         return str(rows[-1][self.column.key]) if rows else None
 
@@ -259,7 +261,7 @@ def _write_batch(column: Ciphertexts) -> Statement:
     """Return the statement that puts new ciphertexts in the place of those that were read, and of no others."""
     table, key = column.table, column.table.c[column.key]
     types = (key.type, Text(), Text(), Text())
-    lists = (bindparam(name, type_=ARRAY(of)) for name, of in zip(_GIVEN, types, strict=True))
+    lists = (bindparam(name, type_=ARRAY(array_type)) for name, array_type in zip(_GIVEN, types, strict=True))
     given = func.unnest(*lists).table_valued(*_GIVEN, name="given").render_derived()
     changed = {column.column: given.c.new}
     if column.mark is not None:

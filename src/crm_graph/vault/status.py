@@ -68,8 +68,8 @@ class Wrapping:
 async def wrappings(session: ReadSession, service: KeyService) -> list[Wrapping]:
     """Return which master keys wrap how many keys, once one key of each was unwrapped. Raises OperatorError for one
     that cannot be."""
-    found = []
+    wrappings = []
     for row in await session.fetch(_ONE_OF_EACH, {}):
         await service.unwrap(row["wrapped"], key_context(row["workspace_id"], row["purpose"], row["version"]))
-        found.append(Wrapping(row["wrapped_by"], row["keys"]))
-    return found
+        wrappings.append(Wrapping(row["wrapped_by"], row["keys"]))
+    return wrappings

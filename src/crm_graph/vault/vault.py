@@ -80,9 +80,9 @@ class Vault:
         In a transaction of its own, on a connection of its own: it is committed whatever becomes of the caller's, so
         that nothing is ever encrypted under a key that is gone, and a long import keeps nobody waiting for its end.
         """
-        found = await self.existing(session, workspace_id)
-        if found is not None:
-            return found
+        workspace = await self.existing(session, workspace_id)
+        if workspace is not None:
+            return workspace
         async with self._making.setdefault(workspace_id, asyncio.Lock()):
             try:
                 return (self._kept.get(workspace_id) or await self._make(workspace_id)).keys
@@ -154,12 +154,12 @@ class Vault:
         for purpose, version, blob in rows:
             wrapped[purpose, version] = bytes(blob)
             known = before is not None and before.wrapped.get((purpose, version)) == blob
-            made: dict[int, Any] = data if purpose == DATA else index
+            ciphers: dict[int, Any] = data if purpose == DATA else index
             if known and before is not None:
-                made[version] = (before.keys.data if purpose == DATA else before.keys.index)[version]
+                ciphers[version] = (before.keys.data if purpose == DATA else before.keys.index)[version]
             else:
                 key = await self.service.unwrap(blob, key_context(workspace_id, purpose, version))
-                made[version] = AESGCM(key) if purpose == DATA else key
+                ciphers[version] = AESGCM(key) if purpose == DATA else key
         return _Kept(WorkspaceKeys(workspace_id, data, index), wrapped, time.monotonic())
 
 

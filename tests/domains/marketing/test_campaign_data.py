@@ -103,7 +103,7 @@ async def test_a_file_is_held_to_the_same(desk: Desk) -> None:
         "campaign", "external_id,name,channel,ends_on,budget,currency\nA,Spring,EMAIL,2026-02-28,5,EUR\n"
     )
     assert sorted((each.column, each.value, each.reason) for each in report.errors) == [
-        ("currency", "EUR", "is not that of cost, which stays"),
+        ("currency", "EUR", "differs from the currency of cost, which is not in the file: give both"),
         ("ends_on", "2026-02-28", "is before starts_on"),
     ]
     report = await desk.load("campaign", "external_id,name,channel,cost,budget\nA,Spring,EMAIL,,\nB,Summer,SMS,7,\n")

@@ -23,13 +23,14 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
-    build_schema,
+    build_ast_schema,
     get_variable_values,
     parse,
     validate,
 )
 from graphql import execute as core_execute
 from graphql.execution import Executor as GraphQLExecutor
+from graphql.validation.validate import assert_valid_sdl
 
 from crm_graph.executor.execute import execute
 from crm_graph.executor.fields import Bindings, Planning, present
@@ -89,7 +90,7 @@ class Case:
 
     def schema(self) -> GraphQLSchema:
         """Return a new schema."""
-        schema = build_schema(self.sdl)
+        schema = schema_of(self.sdl)
         if self.prepare is not None:
             self.prepare(schema)
         return schema
@@ -138,6 +139,18 @@ async def check(case: Case, mode: str) -> None:
     if case.log is not None:
         assert theirs_context.log == list(case.log), "graphql-core itself"
         assert ours_context.log == list(case.log)
+
+
+def schema_of(sdl: str) -> GraphQLSchema:
+    """Return a new schema, of an SDL that is parsed and validated once: that is four fifths of what it takes."""
+    return build_ast_schema(_definitions(sdl), assume_valid_sdl=True)
+
+
+@cache
+def _definitions(sdl: str) -> DocumentNode:
+    document = parse(sdl)
+    assert_valid_sdl(document)
+    return document
 
 
 @cache

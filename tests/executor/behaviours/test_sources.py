@@ -7,13 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from graphql import ExecutionResult, GraphQLError, build_schema, get_variable_values, parse
+from graphql import ExecutionResult, GraphQLError, get_variable_values, parse
 from graphql.execution.values import VariableValues
 
 from crm_graph.executor.execute import execute
 from crm_graph.executor.fields import Column, Computed, Edge, Fetch, FieldKind, Nested, Planning, Resolver, Same, Shape
 from crm_graph.executor.planner import Planner
-from tests.executor.behaviours.compare import definitions, response, run_planned
+from tests.executor.behaviours.compare import definitions, response, run_planned, schema_of
 from tests.executor.behaviours.tables import Tables
 from tests.executor.behaviours.test_nulls import null_at
 from tests.executor.behaviours.test_selections import GIVEN
@@ -62,7 +62,7 @@ class Kinds(dict[tuple[str, str], FieldKind]):
 async def ask(sdl: str, kinds: Mapping[str, FieldKind], operation: str, context: Any = None) -> dict[str, Any]:
     """Return the response of our executor; kinds by coordinate."""
     bindings = Kinds({(name.split(".")[0], name.split(".")[1]): kind for name, kind in kinds.items()})
-    result: ExecutionResult = await run_planned(build_schema(sdl), bindings, parse(operation), {}, context)
+    result: ExecutionResult = await run_planned(schema_of(sdl), bindings, parse(operation), {}, context)
     return response(result)
 
 
@@ -210,7 +210,7 @@ async def test_a_null_column_at_a_non_null_field() -> None:
 
 @pytest.mark.parametrize(("nullable", "hides"), [(True, False), (False, True), (True, True)])
 async def test_a_column_that_may_be_null_or_hidden_is_looked_at(nullable: bool, hides: bool) -> None:
-    schema = build_schema(PEOPLE.replace("name: String", "name: String!"))
+    schema = schema_of(PEOPLE.replace("name: String", "name: String!"))
     kinds = staff(bosses(), one({"name": None, "id": "1"}), name=Column("name", "n_", nullable=nullable))
     document = parse("{ people { id name } }")
     operation, fragments = definitions(document)
@@ -283,7 +283,7 @@ async def test_a_null_object_of_the_same_row_at_a_non_null_field() -> None:
 async def test_edges_and_resolvers_of_a_plain_object() -> None:
     """A mutation's payload: an object of Python that holds keys of records."""
     sdl = PEOPLE.replace("people: [Person]", "pays: [Pay]") + "type Pay { who: Person note: String }"
-    schema = build_schema(sdl)
+    schema = schema_of(sdl)
     query = schema.query_type
     assert query is not None
     pays = [SimpleNamespace(who=1, note="a"), SimpleNamespace(note="b"), SimpleNamespace(who=None, note=lambda _: "c")]
@@ -330,7 +330,7 @@ async def test_nested_rows_have_a_shape_of_their_own() -> None:
 
 
 async def test_a_level_is_one_fetch_however_many_parents() -> None:
-    schema = build_schema(SELECTIONS)
+    schema = schema_of(SELECTIONS)
     tables = Tables(schema, "Query", GIVEN, {}, "rows")
     result = await run_planned(schema, tables, parse("{ things { thing { things { id } name } id } }"), {}, None)
     inner = {"things": None, "name": "inner"}

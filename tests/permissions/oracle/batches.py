@@ -7,14 +7,11 @@ import os
 from collections import Counter
 
 from crm_graph.api.schema import make_schema
-from crm_graph.graph.schema.build import BuiltSchema
 from tests.permissions.oracle.cases import Case
 from tests.permissions.oracle.judge import SETTINGS, Judge
 from tests.permissions.oracle.shrink import describe
 from tests.support.database import clone, savepoint
 from tests.support.graph import Graph
-
-_SCHEMA: list[BuiltSchema] = []
 
 
 def run_batch(url: str, seed: str, numbers: list[int]) -> tuple[Counter[str], list[str]]:
@@ -23,11 +20,9 @@ def run_batch(url: str, seed: str, numbers: list[int]) -> tuple[Counter[str], li
 
 
 async def _run_batch(url: str, seed: str, numbers: list[int]) -> tuple[Counter[str], list[str]]:
-    if not _SCHEMA:
-        _SCHEMA.append(make_schema())
     differences = []
     async with savepoint(await clone(url, f"crm_oracle_{os.getpid()}")) as database:
-        judge = Judge(Graph(_SCHEMA[0], database, SETTINGS))
+        judge = Judge(Graph(make_schema(), database, SETTINGS))
         for number in numbers:
             found = await Case(judge, f"{seed}:{number}").run()
             if found is not None:

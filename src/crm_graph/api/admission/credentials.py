@@ -40,7 +40,7 @@ class Credentials:
             return None
         origins = values(b"origin")
         if len(origins) > 1 or (origins and not self._origins.is_trusted(origins[0], _one(values(b"host")))):
-            raise Forbidden("Cookies are not for this origin: CRM_ALLOWED_ORIGINS names those that they are for.")
+            raise Forbidden("This origin may not send cookies: CRM_ALLOWED_ORIGINS names the origins that may.")
         return CookieJar("; ".join(values(b"cookie")), secure=self._secure)
 
     def of_handshake(self, values: Values) -> str | None:
@@ -60,9 +60,9 @@ class Credentials:
         if origins:
             allowed = len(origins) == 1 and self._origins.is_allowed(origins[0], _one(values(b"host")))
         else:
-            allowed = all(each in {"same-origin", "none"} for each in sites)
+            allowed = all(site in {"same-origin", "none"} for site in sites)
         if not allowed:
-            raise Forbidden("Streams are not for this origin: CRM_ALLOWED_ORIGINS names those that they are for.")
+            raise Forbidden("This origin may not open streams: CRM_ALLOWED_ORIGINS names the origins that may.")
 
     def _is_of_trusted_page(self, values: Values) -> bool:
         origins = values(b"origin")

@@ -108,7 +108,7 @@ class Admission:
                 client.cost_per_minute or settings.rate_client_cost,
                 settings.rate_client_document_ms,
             )
-            # A client that acts by itself is held to its own limits: they may be more than a member's.
+            # A client that acts by itself is held to its own limits: they can be more than a member's.
             alone = client.member_id == claims.member_id
             spending = self.rates.spending(of_client) if alone else self.rates.spending(member, of_client)
         spending.take_request()

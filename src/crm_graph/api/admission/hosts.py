@@ -3,6 +3,8 @@
 The attack (DNS rebinding): a page of evil.example has its name resolve to 127.0.0.1, and is then of the same origin as
 our server, whose page holds an administrator's token. Its requests still name evil.example as their Host. An address
 in figures is nobody's to resolve, so where `--host` opens the server to a network, such a Host is answered too.
+
+Decided in D-api-27 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ class Hosts:
     def allow(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         """Return whether a request with these headers is meant for this machine. Each of several Hosts must be."""
         named = [value.decode("latin-1") for name, value in headers if name == b"host"]
-        return bool(named) and all(is_loopback(host_of(each)) or self._is_address(host_of(each)) for each in named)
+        return bool(named) and all(is_loopback(host_of(host)) or self._is_address(host_of(host)) for host in named)
 
     def _is_address(self, host: str) -> bool:
         return self.is_open and _address(host) is not None
@@ -56,8 +58,8 @@ def is_loopback(host: str) -> bool:
 
 def host_of(value: str) -> str:
     """Return the name or address in a Host header, without brackets and port; nothing of one that is malformed."""
-    found = _HOST.match(value)
-    return "" if found is None else found[1] or found[2]
+    match = _HOST.match(value)
+    return "" if match is None else match[1] or match[2]
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:

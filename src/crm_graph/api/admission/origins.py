@@ -36,7 +36,7 @@ class Origins:
     """The origins that may call. Raises OperatorError for a setting that names none."""
 
     def __init__(self, settings: Settings) -> None:
-        names = [each.strip() for each in settings.allowed_origins.split(",") if each.strip()]
+        names = [name.strip() for name in settings.allowed_origins.split(",") if name.strip()]
         self._any = ANY in names
         self._loopback = LOOPBACK in names
         self._cookies = settings.cookies
@@ -53,13 +53,13 @@ class Origins:
     def is_own(self, origin: str, host: str | None) -> bool:
         """Return whether a request comes from a page of ours: of `CRM_PUBLIC_URL`, or without that of the host that
         the request names itself."""
-        found = normal(origin)
-        if found is None:
+        canonical = normal(origin)
+        if canonical is None:
             return False
         if self._own is not None:
-            return found == self._own
-        scheme, _, place = found.partition("://")
-        return host is not None and normal(f"{scheme}://{host}") == found and bool(place)
+            return canonical == self._own
+        scheme, _, place = canonical.partition("://")
+        return host is not None and normal(f"{scheme}://{host}") == canonical and bool(place)
 
     def is_trusted(self, origin: str, host: str | None) -> bool:
         """Return whether an origin may use a member's cookies: ours, or one that is listed by name."""
@@ -75,38 +75,38 @@ class Origins:
         if origin is None or self.is_own(origin, host):
             return vary
         if self._is_listed(origin):
-            found = [(b"access-control-allow-origin", origin.encode("latin-1")), *vary]
+            headers = [(b"access-control-allow-origin", origin.encode("latin-1")), *vary]
             if self._cookies:
-                found.append((b"access-control-allow-credentials", b"true"))
+                headers.append((b"access-control-allow-credentials", b"true"))
         elif self._any:
-            found = [(b"access-control-allow-origin", b"*"), *vary]
+            headers = [(b"access-control-allow-origin", b"*"), *vary]
         else:
             return vary
-        return [*found, (b"access-control-expose-headers", _ANSWER_HEADERS)]
+        return [*headers, (b"access-control-expose-headers", _ANSWER_HEADERS)]
 
     def _is_listed(self, origin: str) -> bool:
-        found = normal(origin)
-        if found is None:
+        canonical = normal(origin)
+        if canonical is None:
             return False
-        return found in self._listed or (self._loopback and is_loopback(host_of(found.partition("://")[2])))
+        return canonical in self._listed or (self._loopback and is_loopback(host_of(canonical.partition("://")[2])))
 
     def preflight(self, origin: str | None, host: str | None, requested: str | None = None) -> list[Header]:
         """Return the answer to a browser that asks before it sends. The headers that it wants to send are allowed as
         they are asked for: clients and what traces them add their own, and none of them gets anybody in."""
-        found = self.headers(origin, host)
-        if any(name == b"access-control-allow-origin" for name, _ in found):
-            found += [
+        allowed = self.headers(origin, host)
+        if any(name == b"access-control-allow-origin" for name, _ in allowed):
+            allowed += [
                 (b"vary", b"Access-Control-Request-Headers"),
                 (b"access-control-allow-methods", _METHODS),
                 (b"access-control-allow-headers", _allowed(requested or "")),
                 (b"access-control-max-age", str(PREFLIGHT_S).encode()),
             ]
-        return found
+        return allowed
 
 
 def _allowed(requested: str) -> bytes:
     """Return the names of `Access-Control-Request-Headers`; those that are known where it is not a list of names."""
-    names = [each.strip() for each in requested[: _MAX_REQUESTED_LETTERS + 1].lower().split(",")]
+    names = [name.strip() for name in requested[: _MAX_REQUESTED_LETTERS + 1].lower().split(",")]
     if len(requested) > _MAX_REQUESTED_LETTERS or len(names) > _MAX_REQUESTED or not all(map(_NAME.match, names)):
         return _REQUEST_HEADERS
     return ", ".join(names).encode()
@@ -116,10 +116,10 @@ def normal(origin: str) -> str | None:
     """Return an origin in its one spelling; None for what is none, `null` and anything with a path or a name in it
     included."""
     lower = origin.lower()
-    found = _HTTP.match(lower)
-    if found is None:
+    match = _HTTP.match(lower)
+    if match is None:
         return lower if _OTHER.match(lower) and not lower.startswith(("http:", "https:")) else None
-    scheme, host, port = found.groups()
+    scheme, host, port = match.groups()
     return f"{scheme}://{host}" if port in (None, _DEFAULT_PORTS[scheme]) else f"{scheme}://{host}:{int(port)}"
 
 
@@ -129,9 +129,9 @@ def _of_url(url: str) -> str:
 
 
 def _required(setting: str, text: str) -> str:
-    found = normal(text)
-    if found is None:
+    canonical = normal(text)
+    if canonical is None:
         raise OperatorError(
             f"{setting}: {text!r} is no origin", "write it as `https://app.example.com`, without a path"
         )
-    return found
+    return canonical

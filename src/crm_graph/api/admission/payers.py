@@ -96,9 +96,9 @@ class Payers:
     def of_member(self, workspace_id: str, member_id: str, client_id: str | None = None) -> Payer:
         """Return a member as who pays, whether for requests or for what is live."""
         name = workspace_id, member_id, client_id
-        found = self._payers.get(name)
-        if found is not None:
-            return found
+        payer = self._payers.get(name)
+        if payer is not None:
+            return payer
         settings = self._settings
         quotas = [
             self._quota((workspace_id, member_id), settings.rate_member_busy_seconds),
@@ -115,13 +115,13 @@ class Payers:
     def of_webhooks(self, workspace_id: str) -> Payer:
         """Return a workspace as who pays for its webhooks: by themselves, so that they keep none of its members out."""
         key = "webhooks", workspace_id
-        found = self._payers.get(key)
-        return found or self._keep(key, key, [self._quota(key, self._settings.rate_webhooks_busy_seconds)])
+        payer = self._payers.get(key)
+        return payer or self._keep(key, key, [self._quota(key, self._settings.rate_webhooks_busy_seconds)])
 
     def _of_address(self, address: str | None) -> Payer:
         key = "address", network_of(address)
-        found = self._payers.get(key)
-        return found or self._keep(key, key, [self._quota(key, self._settings.rate_address_busy_seconds)])
+        payer = self._payers.get(key)
+        return payer or self._keep(key, key, [self._quota(key, self._settings.rate_address_busy_seconds)])
 
     def _keep(self, name: Hashable, key: Hashable, quotas: list[Quota]) -> Payer:
         payer = self._payers[name] = Payer(key, tuple(quotas), self._clock, self.tally)
@@ -130,10 +130,10 @@ class Payers:
         return payer
 
     def _quota(self, whose: Hashable, seconds: int) -> Quota:
-        found = self._quotas.get(whose)
-        if found is None:
-            found = self._quotas[whose] = Quota(seconds)
+        quota = self._quotas.get(whose)
+        if quota is None:
+            quota = self._quotas[whose] = Quota(seconds)
             if len(self._quotas) > self._settings.rate_entries:
                 self._quotas.popitem(last=False)
         self._quotas.move_to_end(whose)
-        return found
+        return quota

@@ -5,6 +5,8 @@ The generic cell rate algorithm: a time per quota instead of counters, so that a
 comes back evenly. In memory and per process: N processes allow N times as much, so whoever runs several divides the
 settings, or lets the proxy in front of them send a member to the same process. The library for it, `limits`, takes
 9 to 21 us a hit, and a request has two to four, beside a point query's 90; this takes 0.6.
+
+Decided in D-api-03 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations
@@ -101,33 +103,37 @@ class Spending:
     def take_request(self) -> None:
         """Count the request. Raises QuotaExceeded, and then counts nothing."""
         now = self._clock()
-        for each in self._allowances:
-            if each.documents.is_over(now):
-                raise self._exceeded("Documents that are new here took too long to read", each.documents.wait_s(now, 0))
-            if each.requests.wait_s(now, 1) > EXACT_S:
-                wait_s = max(of.requests.wait_s(now, 1) for of in self._allowances)
+        for allowance in self._allowances:
+            if allowance.documents.is_over(now):
+                raise self._exceeded(
+                    "Documents that are new here took too long to read", allowance.documents.wait_s(now, 0)
+                )
+            if allowance.requests.wait_s(now, 1) > EXACT_S:
+                wait_s = max(other.requests.wait_s(now, 1) for other in self._allowances)
                 raise self._exceeded("Too many requests", wait_s)
-        for each in self._allowances:
-            each.requests.take(now, 1)
+        for allowance in self._allowances:
+            allowance.requests.take(now, 1)
 
     def take_cost(self, cost: int) -> None:
         """Count what the operation costs. Raises QuotaExceeded, and LimitExceeded for what no minute ever allows."""
         now = self._clock()
-        for each in self._allowances:
-            if cost > each.cost.size:
-                message = f"The operation costs {cost}, and all of a minute may cost {each.cost.size}: ask for less."
+        for allowance in self._allowances:
+            if cost > allowance.cost.size:
+                message = (
+                    f"The operation costs {cost}, and all of a minute may cost {allowance.cost.size}: ask for less."
+                )
                 raise LimitExceeded(message)
-            if each.cost.wait_s(now, cost) > EXACT_S:
-                wait_s = max(of.cost.wait_s(now, cost) for of in self._allowances)
+            if allowance.cost.wait_s(now, cost) > EXACT_S:
+                wait_s = max(other.cost.wait_s(now, cost) for other in self._allowances)
                 raise self._exceeded("The operations of the last minute cost too much together", wait_s)
-        for each in self._allowances:
-            each.cost.take(now, cost)
+        for allowance in self._allowances:
+            allowance.cost.take(now, cost)
 
     def charge_reading(self, seconds: float) -> None:
         """Count the time that a document took to be read, whether or not it can be run."""
         now = self._clock()
-        for each in self._allowances:
-            each.documents.take(now, seconds * 1000)
+        for allowance in self._allowances:
+            allowance.documents.take(now, seconds * 1000)
 
     def headers(self) -> list[Header]:
         """Return `RateLimit` and `RateLimit-Policy` as the IETF's draft has them: of the quotas with the least left."""
@@ -135,13 +141,13 @@ class Spending:
         first, *others = self._allowances
         requests, cost = first.requests, first.cost
         requests_left, cost_left = requests.left(now), cost.left(now)
-        for each in others:
-            left = each.requests.left(now)
+        for allowance in others:
+            left = allowance.requests.left(now)
             if left < requests_left:
-                requests, requests_left = each.requests, left
-            left = each.cost.left(now)
+                requests, requests_left = allowance.requests, left
+            left = allowance.cost.left(now)
             if left < cost_left:
-                cost, cost_left = each.cost, left
+                cost, cost_left = allowance.cost, left
         state = b'"requests";r=%d;t=%d, "cost";r=%d;t=%d' % (*requests_left, *cost_left)
         return [(b"ratelimit-policy", _policy(requests.size, cost.size)), (b"ratelimit", state)]
 
@@ -172,7 +178,7 @@ class Rates:
         """Return the spending of a request of all of these."""
         if len(whose) == 1:
             return Spending((self._allowance(*whose[0]),), self._clock)
-        return Spending(tuple(self._allowance(*each) for each in whose), self._clock)
+        return Spending(tuple(self._allowance(*limits) for limits in whose), self._clock)
 
     def refuse_failing(self, address: str | None) -> None:
         """Raise RateLimited for an address that failed to authenticate too often: before its next try is verified."""
@@ -197,17 +203,17 @@ class Rates:
     def _allowance(
         self, who: Hashable, requests: int, cost: int, document_ms: int = DOCUMENT_MS_OF_NOBODY
     ) -> Allowance:
-        found = self._allowances.get(who)
-        if found is None:
-            found = self._allowances[who] = Allowance(requests, cost, document_ms)
+        allowance = self._allowances.get(who)
+        if allowance is None:
+            allowance = self._allowances[who] = Allowance(requests, cost, document_ms)
             if len(self._allowances) > self._entries:
                 self._allowances.popitem(last=False)
-            return found
+            return allowance
         self._allowances.move_to_end(who)
-        if found.requests.size != requests or found.cost.size != cost:
-            found.requests.resize(requests)
-            found.cost.resize(cost)
-        return found
+        if allowance.requests.size != requests or allowance.cost.size != cost:
+            allowance.requests.resize(requests)
+            allowance.cost.resize(cost)
+        return allowance
 
 
 @lru_cache(10_000)
@@ -217,7 +223,7 @@ def network_of(address: str | None) -> str:
     if address is None:
         return ""
     try:
-        found = ip_address(address)
+        parsed = ip_address(address)
     except ValueError:
         return address
-    return f"{IPv6Address(int(found) >> 64 << 64)}/64" if isinstance(found, IPv6Address) else str(found)
+    return f"{IPv6Address(int(parsed) >> 64 << 64)}/64" if isinstance(parsed, IPv6Address) else str(parsed)

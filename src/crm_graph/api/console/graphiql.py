@@ -1,7 +1,7 @@
 """GraphiQL, the browser IDE for the graph, served from this machine alone.
 
 Why a package from the index: the built files of GraphiQL and React are others' work and do not belong in this
-repository, a newcomer may have no node to build them with, and a page that fetches them from a CDN is blank without
+repository, a newcomer can have no node to build them with, and a page that fetches them from a CDN is blank without
 a network. `graphene-django-graphiql-static` is nothing but those files in a wheel of 0.6 MB that requires nothing (not
 even Django); they are looked up by path, and its code is never imported.
 """

@@ -123,14 +123,14 @@ class DocumentCache:
     @classmethod
     def of(cls, schema: BuiltSchema, settings: Settings) -> DocumentCache:
         """Return the cache of a schema's documents, within the limits of the settings."""
-        costs = FieldCosts(schema)
+        costs = schema.once(FieldCosts)
         limits = ShapeLimits(
             settings.max_depth,
             settings.max_aliases,
             settings.max_root_fields,
             settings.max_fields,
             settings.max_statements,
-            settings.max_introspected or INTROSPECTION_ROOM * introspected_by_tools(costs),
+            settings.max_introspected or INTROSPECTION_ROOM * schema.once(introspected_by_tools),
         )
         return cls(
             schema.core,
@@ -164,21 +164,21 @@ class DocumentCache:
         return self._get(bytes.fromhex(sha256), source, free, valid=valid)
 
     def _get(self, key: Digest, source: str, charge: Charge, *, valid: bool) -> Document:
-        found = self._documents.get(key)
-        if found is None:
+        document = self._documents.get(key)
+        if document is None:
             self.misses += 1
             started_s = thread_time()
             try:
-                found = self._load(source, key.hex(), valid=valid)
+                document = self._load(source, key.hex(), valid=valid)
             finally:
                 charge(thread_time() - started_s)
-            self._documents.put(key, found, len(source) + found.node.token_count * TOKEN_BYTES)
-            return found
+            self._documents.put(key, document, len(source) + document.node.token_count * TOKEN_BYTES)
+            return document
         self.hits += 1
-        if not (valid or found.valid):
-            self._validate(found.node)
-            found.valid = True
-        return found
+        if not (valid or document.valid):
+            self._validate(document.node)
+            document.valid = True
+        return document
 
     def _load(self, source: str, key: str, *, valid: bool) -> Document:
         size = len(source.encode())
@@ -200,7 +200,11 @@ class DocumentCache:
             raise DocumentError("COST_LIMIT_EXCEEDED", [GraphQLError("The document is nested too deep.")]) from None
         if not valid:
             self._validate(node)
-        fragments = {each.name.value: each for each in node.definitions if isinstance(each, FragmentDefinitionNode)}
+        fragments = {
+            definition.name.value: definition
+            for definition in node.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
         depends_on = conditions(node)
         operations = {
             name: Operation(f"{key}:{name or ''}", node, definition, fragments, depends_on, cost)

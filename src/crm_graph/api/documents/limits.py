@@ -30,19 +30,17 @@ from graphql import (
     parse,
 )
 
+from crm_graph.graph.reading.counts import CAP, Factor, Variables, literal
+from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.graph.schema.costs import (
-    CAP,
     NOTHING,
     Amount,
     Cost,
-    Factor,
     FieldCost,
     FieldCosts,
     Steps,
-    Variables,
     cost_of_letters,
     defaults,
-    literal,
 )
 
 Path = tuple[str, Any] | None
@@ -87,7 +85,7 @@ def check_values(variables: Variables, limit: int) -> None:
         count += len(items)
         if count > limit:
             raise LimitError(f"The variables hold more than {limit:,} values. Send less at once.")
-        waiting += [each for each in items if isinstance(each, dict | list)]
+        waiting += [item for item in items if isinstance(item, dict | list)]
 
 
 @dataclass(slots=True)
@@ -130,7 +128,7 @@ def check_shape(
     """Return the operations of a document with their costs. Raises LimitError when one exceeds another limit."""
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     measure = _Measure(fragments, costs)
-    found = []
+    costed = []
     for node in document.definitions:
         if not isinstance(node, OperationDefinitionNode):
             continue
@@ -148,11 +146,11 @@ def check_shape(
                     f"The {name} of this operation is {value if value < CAP else 'huge'}; the limit is {limit}."
                 )
         cost = Cost(shape.cost, measure.steps.steps, defaults(node), _explained(node, fragments, costs))
-        found.append((node, cost))
-    return found
+        costed.append((node, cost))
+    return costed
 
 
-def introspected_by_tools(costs: FieldCosts) -> int:
+def introspected_by_tools(schema: BuiltSchema) -> int:
     """Return how many objects the query yields that all tools send, with all of its options: it grows with the schema,
     and a limit that does not would shut tools out with some later record type."""
     source = get_introspection_query(
@@ -161,6 +159,7 @@ def introspected_by_tools(costs: FieldCosts) -> int:
     document = parse(source)
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     (operation,) = (node for node in document.definitions if isinstance(node, OperationDefinitionNode))
+    costs = schema.once(FieldCosts)
     return _Measure(fragments, costs).selections(operation.selection_set, costs.root(operation)).introspected
 
 
@@ -215,9 +214,13 @@ class _Measure:
         assert isinstance(node, FragmentSpreadNode)
         return self._fragment(node.name.value)
 
-    def _field(self, node: FieldNode, of: FieldCost | None) -> Shape:
+    def _field(self, node: FieldNode, field_cost: FieldCost | None) -> Shape:
         alias = 1 if node.alias is not None and node.alias.value != node.name.value else 0
-        inner = self.selections(node.selection_set, of.type if of else None) if node.selection_set else Shape()
+        inner = (
+            self.selections(node.selection_set, field_cost.type if field_cost else None)
+            if node.selection_set
+            else Shape()
+        )
         shape = Shape(
             1 if node.name.value.startswith("__") else min(CAP, inner.depth + 1),
             min(CAP, inner.aliases + alias),
@@ -225,29 +228,29 @@ class _Measure:
             1,
             inner.statements,
         )
-        if of is not None and of.introspected:
-            shape.introspected = min(CAP, of.introspected * (of.each + inner.introspected))
-        elif of is not None:
-            shape.statements = min(CAP, inner.statements + of.statements)
+        if field_cost is not None and field_cost.introspected:
+            shape.introspected = min(CAP, field_cost.introspected * (field_cost.each + inner.introspected))
+        elif field_cost is not None:
+            shape.statements = min(CAP, inner.statements + field_cost.statements)
             shape.introspected = inner.introspected
-            shape.letters = of.letters
-            cost, below = self._field_cost(node, of, inner)
+            shape.letters = field_cost.letters
+            cost, below = self._field_cost(node, field_cost, inner)
             heaviest = cost.base, ((node.alias or node.name).value, below)
-            if of.per_row:
+            if field_cost.per_row:
                 shape.per_row, shape.heaviest_per_row = cost, heaviest
             else:
                 shape.cost, shape.heaviest = cost, heaviest
         return shape
 
-    def _field_cost(self, node: FieldNode, of: FieldCost, inner: Shape) -> tuple[Amount, Path]:
+    def _field_cost(self, node: FieldNode, field_cost: FieldCost, inner: Shape) -> tuple[Amount, Path]:
         """Return what a field costs with all below it, and the heaviest path below it."""
         texts = cost_of_letters(inner.letters)
-        if of.size is None:
-            return self.steps.shared(Amount(of.own) + texts + inner.cost), inner.heaviest[1]
-        size = self._known(of.size.of(node))
-        items = inner.per_row if of.pages else Amount(of.each) + texts + inner.cost
-        cost = Amount(of.own) + self.steps.times(items, size)
-        if not of.pages:
+        if field_cost.size is None:
+            return self.steps.shared(Amount(field_cost.own) + texts + inner.cost), inner.heaviest[1]
+        size = self._known(field_cost.size.of(node))
+        items = Amount(field_cost.each) + (inner.per_row if field_cost.pages else texts + inner.cost)
+        cost = Amount(field_cost.own) + self.steps.times(items, size)
+        if not field_cost.pages:
             return cost, inner.heaviest[1]
         below = inner.heaviest
         if isinstance(size, int) and inner.heaviest_per_row[0] * size >= below[0]:
@@ -297,7 +300,7 @@ def _condition(directive: DirectiveNode) -> int | Factor | None:
     name = directive.name.value
     if name not in {"skip", "include"}:
         return None
-    value = next((each.value for each in directive.arguments or () if each.name.value == "if"), None)
+    value = next((argument.value for argument in directive.arguments or () if argument.name.value == "if"), None)
     if value is None:
         return None
     excluding = name == "skip"

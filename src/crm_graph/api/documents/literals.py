@@ -32,13 +32,13 @@ class LocatedValuesRule(ValuesOfCorrectTypeRule):
 def _inner(node: Any, path: Sequence[str | int]) -> ValueNode:
     """Return the innermost literal on a path that is part of the document."""
     for step in path:
-        found = None
+        child = None
         if isinstance(node, ObjectValueNode):
-            found = next((field.value for field in node.fields or () if field.name.value == step), None)
+            child = next((field.value for field in node.fields or () if field.name.value == step), None)
         elif isinstance(node, ListValueNode) and isinstance(step, int):
-            found = (node.values or ())[step]
-        if found is None:
+            child = (node.values or ())[step]
+        if child is None:
             break
-        node = found
+        node = child
     literal: ValueNode = node
     return literal

@@ -81,24 +81,24 @@ def read_texts(files: Sequence[Path], *, split: bool = False) -> list[Text]:
     A `.graphql` file is one document, its bytes as they are. With `split`, each operation of all these files is one,
     with the fragments that it needs from any of them, printed as graphql-js prints it.
     """
-    found: list[Text] = []
+    texts: list[Text] = []
     graphql: list[tuple[Path, str]] = []
     for file in files:
         raw = _read(file)
         if file.suffix in GRAPHQL_SUFFIXES:
             graphql.append((file, raw))
             if not split:
-                found.append(Text(file, 1, "", raw, lines_are_the_file_s=True))
+                texts.append(Text(file, 1, "", raw, lines_are_the_file_s=True))
         elif file.suffix == ".json":
-            found += _manifest(file, raw)
+            texts += _manifest(file, raw)
         else:
             raise Unreadable(Problem(file, 1, "", "the name must end in .graphql, .gql or .json"))
-    return found + (list(_split(graphql)) if split else [])
+    return texts + (list(_split(graphql)) if split else [])
 
 
 def check_texts(texts: Iterable[Text], cache: DocumentCache) -> tuple[list[NewDocument], list[Problem]]:
     """Parse, limit and validate documents; returns those that are good, one for each text, and what is wrong."""
-    made: dict[str, NewDocument] = {}
+    documents: dict[str, NewDocument] = {}
     meant: dict[str, str] = {}
     problems: list[Problem] = []
     for text in texts:
@@ -109,7 +109,7 @@ def check_texts(texts: Iterable[Text], cache: DocumentCache) -> tuple[list[NewDo
             if alias is not None and meant.setdefault(alias, sha256) != sha256:
                 raise _Wrong(f"the id {alias} names another document of these files")
         except DocumentError as error:
-            problems += [_problem(text, each) for each in error.errors]
+            problems += [_problem(text, fault) for fault in error.errors]
             continue
         except _Wrong as error:
             problems.append(Problem(text.file, text.line, text.name, str(error)))
@@ -118,10 +118,10 @@ def check_texts(texts: Iterable[Text], cache: DocumentCache) -> tuple[list[NewDo
         if text.operation is not None and text.operation not in names:
             problems.append(Problem(text.file, text.line, text.name, "the document has no operation of this name"))
             continue
-        aliases = made[sha256].aliases if sha256 in made else ()
+        aliases = documents[sha256].aliases if sha256 in documents else ()
         aliases = tuple(dict.fromkeys((*aliases, alias))) if alias is not None else aliases
-        made[sha256] = NewDocument(sha256, text.source, names, aliases)
-    return list(made.values()), problems
+        documents[sha256] = NewDocument(sha256, text.source, names, aliases)
+    return list(documents.values()), problems
 
 
 class SchemaDocuments:
@@ -142,7 +142,7 @@ class SchemaDocuments:
     async def check(self, documents: Sequence[tuple[str, Sequence[str]]]) -> list[NewDocument]:
         """Return the documents of `(source, other ids)`. Raises Refused INVALID at the first that cannot be trusted.
         Others are answered between two of them: a hundred that are new here take seconds."""
-        made: list[NewDocument] = []
+        new_documents: list[NewDocument] = []
         meant: dict[str, str] = {}
         for number, (source, ids) in enumerate(documents):
             await asyncio.sleep(0)
@@ -159,8 +159,8 @@ class SchemaDocuments:
             if any(meant.setdefault(alias, sha256) != sha256 for alias in aliases):
                 raise Refused("INVALID", "An id of this document names another one before it.", (*path, "aliases"))
             names = tuple(name or "" for name in document.operations)
-            made.append(NewDocument(sha256, source, names, aliases))
-        return made
+            new_documents.append(NewDocument(sha256, source, names, aliases))
+        return new_documents
 
 
 class _Wrong(Exception):
@@ -195,7 +195,7 @@ def _name_at(source: str, line: int) -> str:
         definitions = parse(source).definitions
     except (GraphQLError, RecursionError):
         return ""
-    before = [each for each in definitions if _start(each) <= line]
+    before = [definition for definition in definitions if _start(definition) <= line]
     name = getattr(before[-1], "name", None) if before else None
     return name.value if name is not None else ""
 
@@ -232,8 +232,8 @@ def _apollo(file: Path, raw: str, value: Mapping[str, Any]) -> Iterator[Text]:
     if value["format"] != APOLLO_FORMAT or value.get("version") != 1 or not isinstance(value["operations"], list):
         wanted = f'`{{"format": "{APOLLO_FORMAT}", "version": 1, "operations": [...]}}`'
         raise Unreadable(Problem(file, _line(raw, "format"), "", f"a manifest must be {wanted}"))
-    for number, each in enumerate(value["operations"], 1):
-        match each:
+    for number, operation in enumerate(value["operations"], 1):
+        match operation:
             case {"id": str(id_), "name": str(name), "body": str(body)}:
                 yield Text(file, _line(raw, id_), name, body, id_, name)
             case _:
@@ -259,33 +259,33 @@ def _split(files: Sequence[tuple[Path, str]]) -> Iterator[Text]:
         except RecursionError:
             raise Unreadable(Problem(file, 1, "", "is nested too deep")) from None
         nodes.append((file, node))
-        for each in node.definitions:
-            if isinstance(each, FragmentDefinitionNode):
-                name = each.name.value
+        for definition in node.definitions:
+            if isinstance(definition, FragmentDefinitionNode):
+                name = definition.name.value
                 if name in fragments:
-                    raise Unreadable(Problem(file, _start(each), name, "there are two fragments of this name"))
-                fragments[name] = each
+                    raise Unreadable(Problem(file, _start(definition), name, "there are two fragments of this name"))
+                fragments[name] = definition
     for file, node in nodes:
-        for each in node.definitions:
-            if isinstance(each, OperationDefinitionNode):
-                needed = _needed(each, fragments)
-                source = "\n\n".join(print_ast(part) for part in (each, *needed))
-                yield Text(file, _start(each), each.name.value if each.name else "", source)
+        for definition in node.definitions:
+            if isinstance(definition, OperationDefinitionNode):
+                needed = _needed(definition, fragments)
+                source = "\n\n".join(print_ast(part) for part in (definition, *needed))
+                yield Text(file, _start(definition), definition.name.value if definition.name else "", source)
 
 
 def _needed(operation: Node, fragments: Mapping[str, FragmentDefinitionNode]) -> list[FragmentDefinitionNode]:
     """Return the fragments that an operation reaches, in the order in which it first does; unknown ones are left to
     validation."""
-    found: dict[str, FragmentDefinitionNode] = {}
+    spread: dict[str, FragmentDefinitionNode] = {}
     waiting: list[Node] = [operation]
     while waiting:
         spreads = _Spreads()
         visit(waiting.pop(0), spreads)
         for name in spreads.names:
-            if name in fragments and name not in found:
-                found[name] = fragments[name]
+            if name in fragments and name not in spread:
+                spread[name] = fragments[name]
                 waiting.append(fragments[name])
-    return list(found.values())
+    return list(spread.values())
 
 
 class _Spreads(Visitor):

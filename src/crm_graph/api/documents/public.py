@@ -23,13 +23,13 @@ def is_public(source: str, names: frozenset[str]) -> bool:
     except (GraphQLError, RecursionError):
         return False
     return bool(document.definitions) and all(
-        isinstance(each, OperationDefinitionNode)
+        isinstance(definition, OperationDefinitionNode)
         and all(
             isinstance(field, FieldNode) and (field.name.value in names or field.name.value == TYPENAME)
-            for field in each.selection_set.selections
+            for field in definition.selection_set.selections
         )
-        and _is_plain(each.selection_set, MAX_DEPTH)
-        for each in document.definitions
+        and _is_plain(definition.selection_set, MAX_DEPTH)
+        for definition in document.definitions
     )
 
 
@@ -38,5 +38,6 @@ def _is_plain(selections: SelectionSetNode | None, depth: int) -> bool:
     if selections is None:
         return True
     return depth > 0 and all(
-        isinstance(each, FieldNode) and _is_plain(each.selection_set, depth - 1) for each in selections.selections
+        isinstance(selection, FieldNode) and _is_plain(selection.selection_set, depth - 1)
+        for selection in selections.selections
     )

@@ -42,9 +42,9 @@ class ReadCache(Generic[K, V]):
     def peek(self, key: K) -> tuple[bool, V | None]:
         """Return whether it is known what is under a key, and that; without reading, so without waiting."""
         now = self._clock()
-        found = self._present.get(key)
-        if found is not None and now < found[1]:
-            return True, found[0]
+        entry = self._present.get(key)
+        if entry is not None and now < entry[1]:
+            return True, entry[0]
         until = self._absent.get(key)
         return until is not None and now < until, None
 
@@ -61,12 +61,12 @@ class ReadCache(Generic[K, V]):
 
     async def _read(self, key: K, size: int, read: Callable[[], Awaitable[tuple[V, int] | None]]) -> V | None:
         started = self._clock()
-        found = await read()
-        if found is None:
+        result = await read()
+        if result is None:
             self._present.drop(key)
             self._absent.put(key, started + self._max_absence_s, size)
             return None
-        value, value_size = found
+        value, value_size = result
         self._absent.drop(key)
         self._present.put(key, (value, started + self._max_age_s), size + value_size)
         return value

@@ -40,8 +40,8 @@ class Selections:
         self._documents = documents
         self._access = access
         self._max_cost = settings.max_cost
-        self._cut = CutSchemas.shared(schema)
-        self._types = frozenset(event.__name__ for each in schema.slices for event in each.events)
+        self._cut = schema.once(CutSchemas)
+        self._types = frozenset(event.__name__ for slice_ in schema.slices for event in slice_.events)
 
     @property
     def event_types(self) -> Collection[str]:
@@ -82,8 +82,8 @@ class Selections:
             raise BrokenSelection(_told(error.errors)) from None
         if operation.definition.operation is not OperationType.QUERY:
             raise BrokenSelection("A selection is a query.")
-        for each in operation.definition.variable_definitions or ():
-            name, type_ = each.variable.name.value, _spelled(each.type)
+        for variable in operation.definition.variable_definitions or ():
+            name, type_ = variable.variable.name.value, _spelled(variable.type)
             if (name, type_) != ("id", "ID!"):
                 raise BrokenSelection(f"A selection has no variable but `$id: ID!`; this one has `${name}: {type_}`.")
         try:
@@ -103,7 +103,7 @@ def variables_of(operation: Operation, record_id: str) -> Mapping[str, Any]:
 
 
 def _told(errors: Collection[Any]) -> str:
-    return " ".join(each.message for each in list(errors)[:MAX_SHOWN])
+    return " ".join(error.message for error in list(errors)[:MAX_SHOWN])
 
 
 def _spelled(node: Any) -> str:

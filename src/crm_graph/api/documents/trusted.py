@@ -63,7 +63,7 @@ def schema_sha256(schema: BuiltSchema) -> str:
 
 
 def spell(document_id: str) -> tuple[str | None, str | None]:
-    """Return the SHA-256 and the alias that an id may mean; neither for one that can mean nothing.
+    """Return the SHA-256 and the alias that an id can mean; neither for one that can mean nothing.
 
     Sixty-four hex digits without a prefix may be both: Apollo sends a hash so, and its manifest may hold any id.
     """
@@ -102,9 +102,9 @@ class TrustedDocuments:
         if self._is_open(request, claims):
             assert request.query is not None
             return self._documents.get(request.query, charge).operation(request.operation_name)
-        found, mode, name = await self._resolve(request, claims)
-        if found is not None:
-            return self._load(found).operation(request.operation_name)
+        document, mode, name = await self._resolve(request, claims)
+        if document is not None:
+            return self._load(document).operation(request.operation_name)
         assert request.query is not None
         operation = self._documents.get(request.query, charge).operation(request.operation_name)
         if mode is DocumentMode.WARN:
@@ -134,14 +134,14 @@ class TrustedDocuments:
             await self._compare(query, document_id, claims)
         if query is None:
             assert document_id is not None
-            found = await self._find(claims, *spell(document_id))
+            document = await self._find(claims, *spell(document_id))
         elif mode is DocumentMode.OPEN:
             return None, mode, name
         else:
-            found = await self._find(claims, source_key(query).hex(), None)
-        if found is None and (query is None or mode is DocumentMode.TRUSTED_ONLY):
+            document = await self._find(claims, source_key(query).hex(), None)
+        if document is None and (query is None or mode is DocumentMode.TRUSTED_ONLY):
             raise _not_found(request, mode)
-        return found, mode, name
+        return document, mode, name
 
     async def _compare(self, query: str, document_id: str, claims: Claims) -> None:
         """Raise BadUserInput when an id names another document than the query beside it.
@@ -152,10 +152,10 @@ class TrustedDocuments:
         sha256, alias = spell(document_id)
         if digest == sha256:
             return
-        found = await self._find(claims, sha256, alias)
-        if found is not None and found.sha256 == digest:
+        document = await self._find(claims, sha256, alias)
+        if document is not None and document.sha256 == digest:
             return
-        if found is not None or sha256 is not None or alias is None:
+        if document is not None or sha256 is not None or alias is None:
             raise BadUserInput("The `query` is not the document that the id of the request names.")
 
     async def client(self, claims: Claims | Viewer) -> Client:
@@ -167,12 +167,12 @@ class TrustedDocuments:
         scope = claims.workspace_id, client_id
 
         async def read() -> tuple[Client, int] | None:
-            found = await find_client(self._database.primary_reader(), claims.workspace_id, client_id)
-            return None if found is None else (found, len(found.name))
+            client = await find_client(self._database.primary_reader(), claims.workspace_id, client_id)
+            return None if client is None else (client, len(client.name))
 
         client = await self._read(self._clients, scope, read)
         if client is None:
-            raise Unauthenticated("The bearer token's client is not known here any more.")
+            raise Unauthenticated("The API client of this bearer token was deleted: sign in again, by another client.")
         return client
 
     async def _find(self, claims: Claims, sha256: str | None, alias: str | None) -> FoundDocument | None:
@@ -181,8 +181,8 @@ class TrustedDocuments:
         scope = claims.workspace_id, claims.client_id
 
         async def read() -> tuple[FoundDocument, int] | None:
-            found = await find_document(self._database.primary_reader(), *scope, sha256, alias)
-            return None if found is None else (found, len(found.source.encode()))
+            document = await find_document(self._database.primary_reader(), *scope, sha256, alias)
+            return None if document is None else (document, len(document.source.encode()))
 
         name = alias if alias is not None else f"{SHA256_PREFIX}{sha256}"
         return await self._read(self._found, (scope, name), read)
@@ -202,10 +202,10 @@ class TrustedDocuments:
             code = "TIMEOUT" if isinstance(error, TimeoutError) else "INTERNAL"
             raise DocumentError(code, [GraphQLError(str(error), original_error=error)]) from error
 
-    def _load(self, found: FoundDocument) -> Document:
+    def _load(self, stored: FoundDocument) -> Document:
         if self._schema_sha256 is None:
             self._schema_sha256 = schema_sha256(self._schema)
-        return self._documents.trusted(found.sha256, found.source, valid=found.schema_sha256 == self._schema_sha256)
+        return self._documents.trusted(stored.sha256, stored.source, valid=stored.schema_sha256 == self._schema_sha256)
 
     def _note(self, operation: Operation, client: str) -> None:
         """Count a document that is not trusted; log it the first, tenth, hundredth time, not in each request."""
@@ -229,7 +229,8 @@ class TrustedDocuments:
 def _not_found(request: GraphQLRequest, mode: DocumentMode) -> DocumentNotFound:
     if mode is DocumentMode.TRUSTED_ONLY:
         return DocumentNotFound(
-            "This client runs trusted documents only, and this is none of them: `crm-graph documents push` adds it."
+            "This client runs trusted documents only, and this document is none of them: `crm-graph documents push`"
+            " adds it."
         )
     if "persistedQuery" in request.extensions:
         return DocumentNotFound(_APOLLO_NOT_FOUND)

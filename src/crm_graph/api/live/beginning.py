@@ -103,7 +103,7 @@ def _selected(schema: BuiltSchema, operation: Operation, variables: VariableValu
 def _key_of(request: GraphQLRequest, operation: Operation, node: FieldNode, client_id: str | None) -> Key:
     """Return what makes two requests the same: all but the position that a client resumes from."""
     variables = dict(request.variables)
-    after = next((each.value for each in node.arguments or () if each.name.value == "after"), None)
+    after = next((argument.value for argument in node.arguments or () if argument.name.value == "after"), None)
     if isinstance(after, VariableNode) and _Uses.count(operation, after.name.value) == 1:
         variables.pop(after.name.value, None)
     return (

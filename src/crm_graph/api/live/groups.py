@@ -5,6 +5,8 @@ ids that the predicates depend on. Groups that have the same grants and the same
 reads a feed of the hub. An event costs a family one statement, which says for which of its groups something changed,
 one execution for each of these, and one statement that confirms all who are to receive it. So the cost grows with the
 groups to which an event matters, not with their subscribers, and whoever was suspended or revoked receives nothing.
+
+Decided in D-api-13 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ Execute = Callable[[Event, GraphContext, Sequence[Told]], Awaitable[Sequence[Ans
 
 
 class Moved(Exception):
-    """Raised in a subscriber whose rights may have changed: to be read anew, and to go on from its position."""
+    """Raised in a subscriber whose rights can have changed: to be read anew, and to go on from its position."""
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +65,7 @@ class Subscriber:
     passed: LogCursor | None = None
     """Up to here nothing is missing: known where the subscriber was ended with nothing waiting for it."""
     in_hand: bool = False
-    """Whether an answer was taken that may not have been sent yet."""
+    """Whether an answer was taken that need not have been sent yet."""
 
     @property
     def is_idle(self) -> bool:
@@ -143,8 +145,8 @@ class Family:
         """End all subscribers."""
         groups, self.groups = self.groups, {}
         for group in groups.values():
-            for each in group.subscribers:
-                each.end(self.done, error)
+            for subscriber in group.subscribers:
+                subscriber.end(self.done, error)
 
 
 class Groups:
@@ -171,7 +173,7 @@ class Groups:
     @property
     def count(self) -> tuple[int, int]:
         """How many families and groups there are."""
-        return len(self._families), sum(len(each.groups) for each in self._families.values())
+        return len(self._families), sum(len(family.groups) for family in self._families.values())
 
     @contextmanager
     def joined(self, context: GraphContext, watch: Watch, asked: Key, execute: Execute) -> Iterator[Subscriber]:
@@ -250,7 +252,7 @@ class Groups:
         """Give one event to the groups that it matters to. Returns False where somebody's rights in the workspace have
         moved since the family's were read."""
         groups = [
-            each for each in family.groups.values() if any(one.covered < event.cursor for one in each.subscribers)
+            group for group in family.groups.values() if any(one.covered < event.cursor for one in group.subscribers)
         ]
         guarded = self._contexts.live(family.viewer, Trust(self._authenticator.stands(family.viewer)))
         if moves_rights(event, guarded.access):
@@ -260,7 +262,7 @@ class Groups:
             return True
         plain = self._contexts.live(family.viewer)
         asking = {
-            name: [await each.watch.judges[name].asking(plain, each.viewer) for each in groups] for name in concerned
+            name: [await group.watch.judges[name].asking(plain, group.viewer) for group in groups] for name in concerned
         }
         verdict = await family.watch.verdict(guarded, event, asking)
         if verdict is None:
@@ -276,16 +278,18 @@ class Groups:
             *(group.execute(event, self._contexts.live(group.viewer), told) for group, told in matched)
         )
         receivers = [
-            (each, answer)
+            (subscriber, answer)
             for (group, _), answer in zip(matched, answers, strict=True)
-            for each in group.subscribers
-            if each.covered < event.cursor
+            for subscriber in group.subscribers
+            if subscriber.covered < event.cursor
         ]
-        confirmed = await self._authenticator.unchanged(guarded.reader, (each.viewer for each, _ in receivers))
+        confirmed = await self._authenticator.unchanged(
+            guarded.reader, (subscriber.viewer for subscriber, _ in receivers)
+        )
         now = asyncio.get_running_loop().time()
-        for each, answer in receivers:
-            if answer is not None and each.viewer.standing in confirmed:
-                each.put(event.cursor, now, answer)
-                each.covered = verdict.covered or each.covered
+        for subscriber, answer in receivers:
+            if answer is not None and subscriber.viewer.standing in confirmed:
+                subscriber.put(event.cursor, now, answer)
+                subscriber.covered = verdict.covered or subscriber.covered
             else:
-                each.end(family.done, Moved())
+                subscriber.end(family.done, Moved())

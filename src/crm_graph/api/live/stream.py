@@ -70,11 +70,13 @@ class Live:
     @property
     def cursor(self) -> str:
         """Where a client that has received everything so far goes on, also where there was nothing for it."""
-        of = self._subscription
-        if of is None:
+        subscription = self._subscription
+        if subscription is None:
             return ""
-        idle = of.place is not None and of.place.is_idle
-        return (max(of.position, self._hub.position) if idle else of.position).encode(of.scope)
+        idle = subscription.place is not None and subscription.place.is_idle
+        return (max(subscription.position, self._hub.position) if idle else subscription.position).encode(
+            subscription.scope
+        )
 
 
 async def nothing() -> Stream:

@@ -1,7 +1,7 @@
 """Subscriptions: from a request to its stream of answers.
 
 A stream first replays the log from the client's position, by itself, and then joins the group of those who see the same
-(`groups.py`). When its rights may have changed it is read anew, and does both again from where it is. A stream whose
+(`groups.py`). When its rights can have changed it is read anew, and does both again from where it is. A stream whose
 reading is to be written down stays by itself: each who reads is named in the log.
 """
 
@@ -107,130 +107,140 @@ class Subscriptions:
             finally:
                 self._engine.requests.open_subscriptions -= 1
 
-    async def _stream(self, of: Subscription) -> AsyncIterator[tuple[str, Answer]]:
+    async def _stream(self, subscription: Subscription) -> AsyncIterator[tuple[str, Answer]]:
         while True:
             try:
-                async for answer in self._go_on(of):
-                    yield of.position.encode(of.scope), answer
+                async for answer in self._go_on(subscription):
+                    yield subscription.position.encode(subscription.scope), answer
             except Moved:
                 continue
             except FeedOverflow:
-                raise FeedOverflow(of.position) from None
+                raise FeedOverflow(subscription.position) from None
             return
 
-    async def _go_on(self, of: Subscription) -> AsyncIterator[Answer]:
+    async def _go_on(self, subscription: Subscription) -> AsyncIterator[Answer]:
         """Yield what comes after the position, which moves on. Raises Moved when the subscriber is to be read anew,
         FeedOverflow when it does not keep up, and RequestError when it may not go on."""
-        context = await self._refreshed(of)
-        async for answer in self._rescoped(of, context):
+        context = await self._refreshed(subscription)
+        async for answer in self._rescoped(subscription, context):
             yield answer
-        hub, workspace_id, read = self._engine.hub, context.viewer.workspace_id, of.watch.read(context.access)
+        hub, workspace_id, read = self._engine.hub, context.viewer.workspace_id, subscription.watch.read(context.access)
         if context.access.audits:
-            async for answer in self._alone(of, context, hub.events(workspace_id, read, of.position)):
+            async for answer in self._alone(
+                subscription, context, hub.events(workspace_id, read, subscription.position)
+            ):
                 yield answer
             return
-        scope = of.scope
+        scope = subscription.scope
 
         async def execute(event: Event, context: GraphContext, told: Sequence[Told]) -> Sequence[Answer] | None:
             try:
-                await self._engine.trusted.check(of.request, of.current())
+                await self._engine.trusted.check(subscription.request, subscription.current())
             except RequestError:
                 return None
-            return await self._answers(of, event, context, told, scope)
+            return await self._answers(subscription, event, context, told, scope)
 
-        with self.groups.joined(context, of.watch, of.asked, execute) as subscriber:
-            missed = hub.replay(workspace_id, read, of.position, subscriber.start)
-            async for answer in self._alone(of, context, missed):
+        with self.groups.joined(context, subscription.watch, subscription.asked, execute) as subscriber:
+            missed = hub.replay(workspace_id, read, subscription.position, subscriber.start)
+            async for answer in self._alone(subscription, context, missed):
                 yield answer
-            of.place = subscriber
-            subscriber.covered = max(subscriber.covered, of.covered)
+            subscription.place = subscriber
+            subscriber.covered = max(subscriber.covered, subscription.covered)
             try:
                 async for cursor, since, answers in subscriber.answers():
-                    if cursor <= of.position:
+                    if cursor <= subscription.position:
                         continue
                     if asyncio.get_running_loop().time() - since > STALE_S:
-                        context = await self._refreshed(of)
+                        context = await self._refreshed(subscription)
                         if context.viewer != subscriber.viewer:
                             raise Moved
                     for position, answer in _placed(cursor, answers):
-                        of.position = position
+                        subscription.position = position
                         yield answer
             finally:
-                of.place = None
+                subscription.place = None
                 if subscriber.passed is not None:
-                    of.position = max(of.position, subscriber.passed)
+                    subscription.position = max(subscription.position, subscriber.passed)
 
     async def _alone(
-        self, of: Subscription, context: GraphContext, events: AsyncIterator[Event]
+        self, subscription: Subscription, context: GraphContext, events: AsyncIterator[Event]
     ) -> AsyncIterator[Answer]:
         """Yield answers to events, which were chosen by the rights of a context; Moved where they are others by now."""
         rights = context.access.fingerprint
         async for event in events:
-            moved = moves_rights(event, context.access) and event.cursor > of.refreshed
-            concerned = event.cursor > of.covered and of.watch.concerned(event, context.access)
+            moved = moves_rights(event, context.access) and event.cursor > subscription.refreshed
+            concerned = event.cursor > subscription.covered and subscription.watch.concerned(event, context.access)
             if moved or concerned:
-                context = await self._refreshed(of)
+                context = await self._refreshed(subscription)
                 await patience(self._engine.payers.of_viewer(context.viewer))
-                if context.access.fingerprint != rights or scope_of(context.access, context.viewer) != of.scope:
+                if (
+                    context.access.fingerprint != rights
+                    or scope_of(context.access, context.viewer) != subscription.scope
+                ):
                     raise Moved
             if concerned:
-                asking = {name: [await of.watch.judges[name].asking(context, context.viewer)] for name in concerned}
-                verdict = await of.watch.verdict(context, event, asking)
+                asking = {
+                    name: [await subscription.watch.judges[name].asking(context, context.viewer)] for name in concerned
+                }
+                verdict = await subscription.watch.verdict(context, event, asking)
                 assert verdict is not None, "nothing guards this context"
-                answers = await self._answers(of, event, context, verdict.told[0], of.scope)
-                of.covered = verdict.covered or of.covered
+                answers = await self._answers(subscription, event, context, verdict.told[0], subscription.scope)
+                subscription.covered = verdict.covered or subscription.covered
                 for position, answer in _placed(event.cursor, answers):
-                    of.position = position
+                    subscription.position = position
                     yield answer
-            of.position = event.cursor
+            subscription.position = event.cursor
 
-    async def _rescoped(self, of: Subscription, context: GraphContext) -> AsyncIterator[Answer]:
+    async def _rescoped(self, subscription: Subscription, context: GraphContext) -> AsyncIterator[Answer]:
         """Yield a RESYNC where the client may see other rows or fields than when it was told last."""
         scope = scope_of(context.access, context.viewer)
-        was, of.scope = of.scope, scope
+        was, subscription.scope = subscription.scope, scope
         if was in {"", scope}:
             return
         now = self._engine.now().isoformat()
         viewer = context.viewer
-        event = Event(of.position, viewer.workspace_id, "Resync", of.watch.record.name, "", None, now, {}, {})
-        told = [Told(ChangeKind.RESYNC, of.watch.record.name, None)]
-        for answer in await self._answers(of, event, context, told, scope):
+        event = Event(
+            subscription.position, viewer.workspace_id, "Resync", subscription.watch.record.name, "", None, now, {}, {}
+        )
+        told = [Told(ChangeKind.RESYNC, subscription.watch.record.name, None)]
+        for answer in await self._answers(subscription, event, context, told, scope):
             yield answer
 
     async def _answers(
-        self, of: Subscription, event: Event, context: GraphContext, told: Sequence[Told], scope: str
+        self, subscription: Subscription, event: Event, context: GraphContext, told: Sequence[Told], scope: str
     ) -> Sequence[Answer]:
         """Return an answer to each thing that is told of an event."""
         return await asyncio.gather(
             *(
                 self._engine.execution.answer_live(
-                    of.request,
-                    of.operation,
+                    subscription.request,
+                    subscription.operation,
                     context,
-                    make_change(of.change, of.watch, event, context, one, position.encode(scope)),
+                    make_change(subscription.change, subscription.watch, event, context, one, position.encode(scope)),
                 )
                 for position, one in _placed(event.cursor, told)
             )
         )
 
-    async def _refreshed(self, of: Subscription) -> GraphContext:
+    async def _refreshed(self, subscription: Subscription) -> GraphContext:
         """Return the context as of now. Raises Unauthenticated when the member may not come in any more, another
         RequestError when the client may not ask so."""
-        claims = of.current()
-        await self._engine.trusted.check(of.request, claims)
-        of.refreshed = self._engine.hub.position
+        claims = subscription.current()
+        await self._engine.trusted.check(subscription.request, claims)
+        subscription.refreshed = self._engine.hub.position
         viewer = await self._viewers.load(claims)
-        return self._engine.contexts.live(viewer, asking=Asking(claims, of.origin))
+        return self._engine.contexts.live(viewer, asking=Asking(claims, subscription.origin))
 
     async def _read_viewers(self, asked: list[Claims]) -> list[Viewer]:
         """Read the viewers of many streams that go on at once, each of them once."""
         reader = self._engine.database.primary_reader()
-        principals = {each.principal: each for each in asked}
-        found = await asyncio.gather(
-            *(self._engine.authenticator.viewer(each, reader) for each in principals.values()), return_exceptions=True
+        principals = {subscriber.principal: subscriber for subscriber in asked}
+        results = await asyncio.gather(
+            *(self._engine.authenticator.viewer(principal, reader) for principal in principals.values()),
+            return_exceptions=True,
         )
-        viewers = dict(zip(principals, found, strict=True))
-        return [viewers[each.principal] for each in asked]  # type: ignore[misc] # the loader raises what is an error
+        viewers = dict(zip(principals, results, strict=True))
+        return [viewers[subscriber.principal] for subscriber in asked]  # type: ignore[misc] # the loader raises what is an error
 
 
 T = TypeVar("T")

@@ -70,13 +70,13 @@ class Authorize:
         owner = await self._owner(exchange, request, parameters)
         asked = OAuthRequest("GET", exchange.address + PATH, request.headers, parameters, of_query=True)
         server = Server(exchange)
-        found = await exchange.run(lambda: _judge(server, asked, owner, decision))
-        if isinstance(found, Answer):
-            return found
+        judged = await exchange.run(lambda: _judge(server, asked, owner, decision))
+        if isinstance(judged, Answer):
+            return judged
         back = _without_sign_in(parameters)
-        if found.owner is None:
+        if judged.owner is None:
             return await self._sign_in.page(request, exchange, back, parameters.get("login_hint", ""))
-        return self._consent(request, found, found.owner, parameters)
+        return self._consent(request, judged, judged.owner, parameters)
 
     async def _owner(self, exchange: Exchange, request: Request, parameters: dict[str, str]) -> Owner | None:
         """Return who has signed in to the client's workspace; None where that is longer ago than `max_age`."""
@@ -149,15 +149,15 @@ def _granted(
                 exchange.origin,
             )
         )
-    found: Answer = server.create_authorization_response(asked, None if decision == DENY else owner, grant)
-    return found
+    answer: Answer = server.create_authorization_response(asked, None if decision == DENY else owner, grant)
+    return answer
 
 
 def _without_sign_in(parameters: dict[str, str]) -> str:
     """Return the address of a request for after its member has signed in: what asked for that is answered then. That
     they did, and when, is for the client to see in `auth_time`."""
     kept = dict(parameters)
-    prompts = [each for each in kept.pop("prompt", "").split() if each not in {"login", "select_account"}]
+    prompts = [prompt for prompt in kept.pop("prompt", "").split() if prompt not in {"login", "select_account"}]
     if prompts:
         kept["prompt"] = " ".join(prompts)
     if kept.get("max_age", "").strip("0") == "":

@@ -110,10 +110,10 @@ class DevicePages:
             return self._sign_in.expired(request)
         try:
             async with services.database.transaction() as session:
-                found = await answer_device(services, session, signed_in, code, exchange.origin, approved=approved)
+                answered = await answer_device(services, session, signed_in, code, exchange.origin, approved=approved)
         except Unauthenticated:
             return self._sign_in.expired(request)
-        if not found:
+        if not answered:
             return self._form(request, exchange, code, "device_unknown")
         texts = _texts(request)
         message = texts["device_allowed" if approved else "device_denied"]

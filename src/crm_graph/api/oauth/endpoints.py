@@ -42,15 +42,17 @@ class Endpoints:
 
     async def device_authorization(self, request: Request) -> Response:
         """Let a device wait for its member."""
-        return await self._form("device", request, lambda server, of: _endpoint(server, "device_authorization", of))
+        return await self._form(
+            "device", request, lambda server, asked: _endpoint(server, "device_authorization", asked)
+        )
 
     async def revoke(self, request: Request) -> Response:
         """Take a token back."""
-        return await self._form("revoke", request, lambda server, of: _endpoint(server, "revocation", of))
+        return await self._form("revoke", request, lambda server, asked: _endpoint(server, "revocation", asked))
 
     async def introspect(self, request: Request) -> Response:
         """Tell a client about its token."""
-        return await self._form("introspect", request, lambda server, of: _endpoint(server, "introspection", of))
+        return await self._form("introspect", request, lambda server, asked: _endpoint(server, "introspection", asked))
 
     async def userinfo(self, request: Request) -> Response:
         """Tell who the member of an access token is."""
@@ -59,10 +61,10 @@ class Endpoints:
         try:
             exchange = self._desk.begin(request)
             asked = OAuthRequest(request.method, exchange.address + request.url.path, request.headers, {})
-            found = await exchange.run(lambda: answer(*Userinfo(exchange, asked)(asked)))
+            response = await exchange.run(lambda: answer(*Userinfo(exchange, asked)(asked)))
         except OAuth2Error as error:
-            found = refusal(error)
-        return _opened(found)
+            response = refusal(error)
+        return _opened(response)
 
     async def jwks(self, _: Request) -> Response:
         """Give the keys by which our tokens can be checked."""
@@ -101,22 +103,22 @@ class Endpoints:
         asked = OAuthRequest("POST", exchange.address + request.url.path, request.headers, parameters)
         server = Server(exchange)
         await exchange.services.rsa.turn()
-        found = await exchange.run(lambda: act(server, asked))
-        if found.status_code == 401:
+        response = await exchange.run(lambda: act(server, asked))
+        if response.status_code == 401:
             await count_wrong_secret(exchange)
-        return found
+        return response
 
 
 def _token(server: Server, asked: OAuthRequest) -> Answer:
     if "grant_type" not in asked.form:
         raise InvalidRequestError("Missing 'grant_type' in request.")
-    found: Answer = server.create_token_response(asked)
-    return found
+    response: Answer = server.create_token_response(asked)
+    return response
 
 
 def _endpoint(server: Server, name: str, asked: OAuthRequest) -> Answer:
-    found: Answer = server.create_endpoint_response(name, asked)
-    return found
+    response: Answer = server.create_endpoint_response(name, asked)
+    return response
 
 
 def _opened(response: Answer) -> Answer:

@@ -28,8 +28,8 @@ _COOKIE_VALUE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 def browser_of(request: Request) -> str:
     """Return what tells this browser from others: its cookie, or a new value for one."""
-    found = request.cookies.get(COOKIE, "")
-    return found if _COOKIE_VALUE.match(found) else secrets.token_urlsafe(32)
+    cookie = request.cookies.get(COOKIE, "")
+    return cookie if _COOKIE_VALUE.match(cookie) else secrets.token_urlsafe(32)
 
 
 def form_token(services: Services, request: Request, browser_id: str, page: str) -> str:

@@ -39,9 +39,9 @@ class Code:
 
     code_challenge_method = "S256"
 
-    def __init__(self, found: FoundCode) -> None:
-        self.found = found
-        self.code_challenge = found.bound.code_challenge
+    def __init__(self, code: FoundCode) -> None:
+        self.found = code
+        self.code_challenge = code.bound.code_challenge
 
     def get_redirect_uri(self) -> str:
         """Return where the code was sent to."""
@@ -100,10 +100,10 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc] # Authlib is unty
     def query_authorization_code(self, code: str, client: OAuthClient) -> Code | None:
         """Return a code of this client; None for any other, and for one that was used, which ends its session."""
         exchange, app = self._exchange, client.app
-        found = exchange.wait(
+        row = exchange.wait(
             take_code(exchange.services, exchange.session(), app.workspace_id, app.id, code, exchange.origin)
         )
-        return None if found is None else Code(found)
+        return None if row is None else Code(row)
 
     def delete_authorization_code(self, authorization_code: Code) -> None:
         """Note that a code was used, and for which session."""
@@ -192,8 +192,8 @@ class ClientGrant(ClientCredentialsGrant):  # type: ignore[misc] # Authlib is un
 class Device:
     """What Authlib asks of a device code."""
 
-    def __init__(self, found: FoundDevice) -> None:
-        self.found = found
+    def __init__(self, device: FoundDevice) -> None:
+        self.found = device
 
     def get_client_id(self) -> str:
         """Return whose device it is."""
@@ -220,23 +220,28 @@ class DeviceGrant(DeviceCodeGrant):  # type: ignore[misc] # Authlib is untyped
     def query_device_credential(self, device_code: str) -> Device | None:
         """Return a device of the client's workspace by its code; of the command line, one that asks as it does."""
         exchange, app = self.server.exchange, self.request.client.app
-        found = exchange.wait(
+        row = exchange.wait(
             take_device(exchange.services, exchange.session(), app.workspace_id, app.asked_as, device_code)
         )
-        return None if found is None else Device(found)
+        return None if row is None else Device(row)
 
     def query_user_grant(self, user_code: FoundDevice) -> tuple[Owner | None, bool] | None:
         """Return who answered, and what; None while nobody has. A member who may not come in any more has said no."""
-        found, exchange = user_code, self.server.exchange
-        if found.approved is None or found.member_id is None or found.auth_time is None or found.workspace_id is None:
+        device, exchange = user_code, self.server.exchange
+        if (
+            device.approved is None
+            or device.member_id is None
+            or device.auth_time is None
+            or device.workspace_id is None
+        ):
             return None
         client: OAuthClient = self.request.client
-        if not client.is_one(found.workspace_id, found.client_id):
+        if not client.is_one(device.workspace_id, device.client_id):
             return None, False  # the workspace has removed it since
-        person = exchange.wait(find_person(exchange.session(), found.workspace_id, found.member_id))
-        if person is None or found.signed_in_id is None:
+        person = exchange.wait(find_person(exchange.session(), device.workspace_id, device.member_id))
+        if person is None or device.signed_in_id is None:
             return None, False
-        return Owner(person, found.auth_time, found.signed_in_id), found.approved
+        return Owner(person, device.auth_time, device.signed_in_id), device.approved
 
     def should_slow_down(self, credential: Device) -> bool:
         """Note that the device asked; return whether it did so too soon."""

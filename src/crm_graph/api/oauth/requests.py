@@ -1,4 +1,4 @@
-"""Requests as Authlib takes them, out of bytes that anybody may have written.
+"""Requests as Authlib takes them, out of bytes that anybody can have written.
 
 Authlib leaves to its framework what is checked here, before it sees anything: that no parameter is repeated
 (RFC 6749, sections 3.1 and 3.2), that those of the protocol hold only the letters that RFC 6749's appendix A gives
@@ -60,14 +60,14 @@ def parse_parameters(raw: str, max_bytes: int) -> dict[str, str]:
         pairs = parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except ValueError:
         raise InvalidRequestError("The parameters are not form-urlencoded UTF-8, or too many.") from None
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for name, value in pairs:
-        if name in found:
+        if name in values:
             raise InvalidRequestError("A parameter is repeated.")
         if _CONTROLS.search(value) or (name not in _FREE and not _LETTERS.match(value)):
             raise InvalidRequestError("A parameter holds characters that it may not hold.")
-        found[name] = value
-    return {name: value for name, value in found.items() if value != ""}
+        values[name] = value
+    return {name: value for name, value in values.items() if value != ""}
 
 
 async def read_form(request: Request, max_bytes: int) -> dict[str, str]:

@@ -65,7 +65,7 @@ class SignIn:
         if target.app is None:
             target = replace(target, workspace=form.get("workspace", "").strip() or None)
         try:
-            found = await authenticate(
+            signed_in = await authenticate(
                 services, email, form.get("password", ""), form.get("code"), target.workspace, exchange.origin
             )
         except SignInFailure:
@@ -74,7 +74,7 @@ class SignIn:
             problem = texts["second_factor_wrong" if error.wrong else "second_factor_needed"]
             return await self._page(request, exchange, target, email, 403, problem, second_factor=True)
         try:
-            cookie = await self._start(exchange, found)
+            cookie = await self._start(exchange, signed_in)
         except Unauthenticated:  # what was checked has changed at this very moment
             return await self._page(request, exchange, target, email, 403, texts["sign_in_failed"])
         response = RedirectResponse(target.continue_, 303, NO_STORE)

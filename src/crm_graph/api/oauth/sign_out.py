@@ -131,7 +131,7 @@ async def _client_of(exchange: Exchange, id_token: str | None) -> str | None:
     without one. Raises InvalidRequestError for one that is not ours."""
     if id_token is None:
         return None
-    found = await exchange.services.client_of_id_token(id_token)
-    if found is None:
+    client = await exchange.services.client_of_id_token(id_token)
+    if client is None:
         raise InvalidRequestError("The 'id_token_hint' is no ID token of this server.")
-    return found
+    return client

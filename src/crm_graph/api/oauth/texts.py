@@ -93,12 +93,12 @@ MAX_HEADER_LENGTH = 500
 def texts_for(accept_language: str | None) -> Mapping[str, str]:
     """Return the texts in the language that `Accept-Language` prefers; English where it names neither."""
     best, best_quality = ENGLISH, 0.0
-    for each in (accept_language or "")[:MAX_HEADER_LENGTH].split(","):
-        tag, _, parameter = each.strip().partition(";")
-        found = _LANGUAGES.get(tag.strip().lower().partition("-")[0])
+    for part in (accept_language or "")[:MAX_HEADER_LENGTH].split(","):
+        tag, _, parameter = part.strip().partition(";")
+        language = _LANGUAGES.get(tag.strip().lower().partition("-")[0])
         quality = _quality(parameter)
-        if found is not None and quality > best_quality:
-            best, best_quality = found, quality
+        if language is not None and quality > best_quality:
+            best, best_quality = language, quality
     return best
 
 

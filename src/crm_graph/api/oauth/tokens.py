@@ -66,8 +66,8 @@ class AccessToken:
 
     def is_revoked(self) -> bool:
         """Return whether its session or client is gone, or its member may not come in any more."""
-        found = self._exchange.wait(MemberDirectory().find(self._exchange.reader(), self.claims))
-        return found is None
+        member = self._exchange.wait(MemberDirectory().find(self._exchange.reader(), self.claims))
+        return member is None
 
 
 class RefreshToken(ShownToken):
@@ -114,13 +114,13 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc] # Authlib is u
     def introspect_token(self, token: AccessToken | RefreshToken) -> dict[str, Any]:
         """Return what there is to know about a live token."""
         exchange: Exchange = self.server.exchange
-        found: dict[str, Any] = {"active": True, "iss": exchange.issuer, "scope": token.get_scope()}
+        answer: dict[str, Any] = {"active": True, "iss": exchange.issuer, "scope": token.get_scope()}
         if isinstance(token, RefreshToken):
             shown = token.shown
-            return {**found, "client_id": encode_id(CLIENT_PREFIX, shown.client_id or ""), "sub": shown.member_id}
+            return {**answer, "client_id": encode_id(CLIENT_PREFIX, shown.client_id or ""), "sub": shown.member_id}
         claims = token.claims
         return {
-            **found,
+            **answer,
             "client_id": encode_id(CLIENT_PREFIX, claims.client_id or ""),
             "sub": claims.member_id,
             "aud": exchange.services.authority.audience,

@@ -67,8 +67,8 @@ class Desk:
 
     async def owner(self, exchange: Exchange, request: Request, workspace_id: str | None = None) -> Owner | None:
         """Return the member who has signed in with this browser, as of now; None for one of another workspace."""
-        found = await self.signed_in(exchange, request)
-        if found is None or (workspace_id is not None and found.workspace_id != workspace_id):
+        browser = await self.signed_in(exchange, request)
+        if browser is None or (workspace_id is not None and browser.workspace_id != workspace_id):
             return None
-        person = Person(found.workspace_id, found.member_id, found.name, found.email, found.workspace)
-        return Owner(person, found.at, found.session_id)
+        person = Person(browser.workspace_id, browser.member_id, browser.name, browser.email, browser.workspace)
+        return Owner(person, browser.at, browser.session_id)

@@ -225,10 +225,10 @@ class SingleSignOn:
 
     async def _provider(self, request: Request) -> Provider:
         id_ = decode_id(PREFIX, request.path_params["provider"])
-        found = None if id_ is None else await find_provider(self._services.database.primary_reader(), id_)
-        if found is None:
+        provider = None if id_ is None else await find_provider(self._services.database.primary_reader(), id_)
+        if provider is None:
             raise SignInError(404, "There is no such provider.")
-        return found
+        return provider
 
     def _party(self, request: Request, provider: Provider) -> RelyingParty:
         """Return who we are at a provider."""

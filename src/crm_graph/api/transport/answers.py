@@ -105,7 +105,7 @@ def _status(answer: Answer, media: str) -> int:
 def _status_of_executed(body: Mapping[str, Any]) -> int:
     if "errors" not in body or any((body["data"] or {}).values()):
         return 200
-    codes = {each["extensions"]["code"] for each in body["errors"]}
+    codes = {error["extensions"]["code"] for error in body["errors"]}
     return next((status for code, status in WHOLE.items() if code in codes), 200)
 
 
@@ -113,5 +113,5 @@ def _retry_after_s(answer: Answer) -> int | None:
     """Return after how many seconds the client may try again, where an error of the answer says so."""
     if "errors" not in answer.body:
         return None
-    waits = [each["extensions"].get("retryAfterSeconds") for each in answer.body["errors"]]
+    waits = [error["extensions"].get("retryAfterSeconds") for error in answer.body["errors"]]
     return max((wait for wait in waits if wait is not None), default=None)

@@ -79,7 +79,7 @@ async def _answer(request: Request, engine: Engine) -> Response:
         return _refusal(
             403, "FORBIDDEN", "This file was made from more than this credential may see now: export it again."
         )
-    fields = tuple(sorted(coordinate(*each) for each in audited(context.access, sight["sight"])))
+    fields = tuple(sorted(coordinate(*place) for place in audited(context.access, sight["sight"])))
     if fields and request.method != "HEAD":  # whoever takes the file reads it, as whoever had it made did
         async with context.begin() as work:
             event = SensitiveFieldsRead(fields, "download", None, (), 0)

@@ -168,7 +168,7 @@ class GraphQLEndpoint:
         with request.watched():
             answer = await engine.execute(parsed, operation, claims, origin=origin, cookies=jar)
         if jar is not None:
-            more += ((b"set-cookie", each.encode()) for each in jar.answer)
+            more += ((b"set-cookie", cookie.encode()) for cookie in jar.answer)
             more.append((b"cache-control", b"private, no-store"))
         return respond(answer, media)
 

@@ -56,7 +56,7 @@ class Incoming:
             return ()
         if len(self._headers) == len(self._raw):
             return (self._headers[name].decode("latin-1"),)
-        return [value.decode("latin-1") for each, value in self._raw if each == name]
+        return [value.decode("latin-1") for header, value in self._raw if header == name]
 
     async def read(self, limit: int) -> bytes | bytearray:
         """Return the body. Raises BadRequest 413 as soon as it is known to be too long, before it is in memory."""

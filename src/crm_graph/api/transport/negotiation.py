@@ -25,7 +25,7 @@ class Preference:
 
 def parse_accept(header: str | None) -> list[Preference]:
     """Return the media ranges of an Accept header, best first; what cannot be read is left out."""
-    found = []
+    preferences = []
     for order, part in enumerate((header or "*/*").split(",")[:50]):
         media, *parameters = (piece.strip().lower() for piece in part.split(";"))
         quality = 1.0
@@ -36,15 +36,15 @@ def parse_accept(header: str | None) -> list[Preference]:
                 except ValueError:
                     quality = 0.0
         if media:
-            found.append(Preference(media, quality, order))
-    return sorted(found, key=lambda each: (-each.quality, each.order))
+            preferences.append(Preference(media, quality, order))
+    return sorted(preferences, key=lambda preference: (-preference.quality, preference.order))
 
 
 @lru_cache(maxsize=256)
 def choose(header: str | None, offered: tuple[str, ...]) -> str | None:
     """Return the offered media type that the client likes best, or None; `offered` is in our order of preference."""
     preferences = parse_accept(header)
-    refused = {each.media for each in preferences if each.quality == 0}
+    refused = {preference.media for preference in preferences if preference.quality == 0}
     for preference in preferences:
         if preference.quality == 0:
             continue

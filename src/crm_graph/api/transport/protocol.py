@@ -13,6 +13,8 @@ before the last one is answered wait as bytes, in our buffer up to `MAX_WAITING_
 Only WebSockets are switched to. The parser reads no body where a request asks for any other protocol, and would take
 the body for the next request; so such a request is read a second time, without its `Upgrade`. Clients that offer HTTP/2
 with each request ask so, and are answered as all others (RFC 9110, 7.8).
+
+Decided in D-api-04 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations
@@ -158,7 +160,7 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
                 return
             again = self._without_upgrade() + data[upgrade.args[0] :]
             self._around -= len(again)  # it was counted
-            self.parser = httptools.HttpRequestParser(self)  # the last one may have been told that nothing follows
+            self.parser = httptools.HttpRequestParser(self)  # the last one can have been told that nothing follows
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             self._parse(again)
             return

@@ -90,7 +90,7 @@ class WebSocketEndpoint:
 
     async def drain(self) -> None:
         """Complete all subscriptions and close with 1001, so that clients move over to another process."""
-        await asyncio.gather(*(each.leave() for each in list(self._connections)))
+        await asyncio.gather(*(connection.leave() for connection in list(self._connections)))
 
 
 class _Connection:

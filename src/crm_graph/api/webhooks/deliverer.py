@@ -1,7 +1,7 @@
 """The deliverer: sends what the fan-out wrote. Any number of processes may.
 
 A delivery is claimed by a lease in its row, sent without a transaction, and finished in one. A process that dies in
-between leaves it to be sent again under the same `webhook-id`: a request may come twice, never not at all.
+between leaves it to be sent again under the same `webhook-id`: a request can come twice, never not at all.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Deliverer:
         self._sending: dict[asyncio.Task[None], Record] = {}
         self._making = Shares(settings.webhook_selections, max(1, settings.webhook_selections // 2), UNBOUNDED)
         self._busy: set[str] = set()
-        """Workspaces whose webhooks may have used up their seconds of the database."""
+        """Workspaces whose webhooks can have used up their seconds of the database."""
         self._gone: set[str] = set()
         """Endpoints that have just answered 410: what waits for its turn here is not sent."""
 
@@ -145,8 +145,10 @@ class Deliverer:
     def _resting(self) -> list[str]:
         """Return as many deliveries as leave no room, for each workspace that has used up its seconds."""
         payers = self._engine.payers
-        self._busy = {each for each in self._busy if payers.of_webhooks(each).wait_s() > 0}
-        return [each for each in self._busy for _ in range(self._settings.webhook_workspace_concurrency)]
+        self._busy = {workspace_id for workspace_id in self._busy if payers.of_webhooks(workspace_id).wait_s() > 0}
+        return [
+            workspace_id for workspace_id in self._busy for _ in range(self._settings.webhook_workspace_concurrency)
+        ]
 
     async def _deliver(self, row: Record) -> None:
         try:
@@ -185,23 +187,23 @@ class Deliverer:
         content = orjson.dumps(body, default=str)
         try:
             headers = self._headers(row, endpoint, content)
-            found = await self._fetcher.deliver(endpoint["url"], content, headers)
+            response = await self._fetcher.deliver(endpoint["url"], content, headers)
         except (IssuerFault, OperatorError) as fault:
             why = fault.message if isinstance(fault, IssuerFault) else fault.what
             return Attempt(body=body, duration_ms=round((loop.time() - start) * 1000), error=why[:MAX_ERROR_LENGTH])
-        if found.status == GONE:
+        if response.status == GONE:
             self._gone.add(row["endpoint_id"])
         error = None
-        if not 200 <= found.status < 300:
-            followed = ", and redirects are not followed" if 300 <= found.status < 400 else ""
-            error = f"The endpoint answered {found.status}{followed}."
-        answer = found.body.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
-        return Attempt(found.status, answer, body, round((loop.time() - start) * 1000), error)
+        if not 200 <= response.status < 300:
+            followed = ", and redirects are not followed" if 300 <= response.status < 400 else ""
+            error = f"The endpoint answered {response.status}{followed}."
+        answer = response.body.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+        return Attempt(response.status, answer, body, round((loop.time() - start) * 1000), error)
 
     def _headers(self, row: Record, endpoint: Record, content: bytes) -> dict[str, str]:
         services, workspace_id = self._engine.services, row["workspace_id"]
         sealed = [endpoint["sealed"], *([endpoint["previous"]] if endpoint["overlaps"] else [])]
-        secrets = [open_secret(services, workspace_id, each) for each in sealed]
+        secrets = [open_secret(services, workspace_id, secret) for secret in sealed]
         timestamp = int(self._clock().timestamp())
         return {
             "Content-Type": "application/json",

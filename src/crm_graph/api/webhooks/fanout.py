@@ -60,7 +60,7 @@ _LOCK = Statement(
 )
 _NEXT = Statement(
     f"SELECT {COLUMNS} FROM event WHERE workspace_id = $1 AND (xid, seq) > ($2::text::xid8, $3)"  # noqa: S608
-    " AND xid < crm_log_horizon() ORDER BY xid, seq LIMIT $4",
+    " AND xid < crm_log_horizon() ORDER BY event.xid, seq LIMIT $4",
     ("workspace_id", "xid", "seq", "limit"),
     {},
 )
@@ -124,12 +124,12 @@ class FanOut:
             roles, member_id = endpoint["roles"], endpoint["member_id"]
             changed_at = datetime.fromisoformat(endpoint["updated_at"])
             asked = {"workspace_id": workspace_id, "roles": roles, "member_id": member_id, "changed_at": changed_at}
-            (found,) = await session.fetch(DEFINITIONS, asked)
-            why = forsaken(roles, member_id, tuple(found))
+            (definitions,) = await session.fetch(DEFINITIONS, asked)
+            why = forsaken(roles, member_id, tuple(definitions))
             if why is not None:
                 await stop(self.engine, session, workspace_id, endpoint_id, EndpointStatus.PAUSED, why)
                 return 0
-            viewer = viewer_of(workspace_id, endpoint_id, roles, tuple(found))
+            viewer = viewer_of(workspace_id, endpoint_id, roles, tuple(definitions))
             try:
                 told = await self._told(session, viewer, endpoint, events)
             except BrokenSelection as broken:
@@ -147,23 +147,23 @@ class FanOut:
         Raises BrokenSelection for a filter that does not work any more."""
         context = self.engine.contexts.live(viewer)
         context.reader = session  # nothing waits for a second connection while it holds one
-        found: dict[LogCursor, tuple[Event, str]] = {}
+        told: dict[LogCursor, tuple[Event, str]] = {}
         schema, types = self.engine.schema, frozenset(endpoint["event_types"])
         records = schema.registry.records
-        for entity in dict.fromkeys(each.entity for each in events):
+        for entity in dict.fromkeys(event.entity for event in events):
             record = records.get(entity)
             if record is None:
                 continue
-            named = [(each, event_name(record, each, context)) for each in events if each.entity == entity]
+            named = [(event, event_name(record, event, context)) for event in events if event.entity == entity]
             wanted = [(event, name) for event, name in named if name in types]
             if wanted:
                 kinds = await judged(schema, context, endpoint["filter"], entity, [event for event, _ in wanted])
-                found |= {
+                told |= {
                     event.cursor: (event, name)
                     for (event, name), kind in zip(wanted, kinds, strict=True)
                     if kind is not None
                 }
-        return [found[each.cursor] for each in events if each.cursor in found]
+        return [told[event.cursor] for event in events if event.cursor in told]
 
     def _columns(self, endpoint_id: str, told: Sequence[tuple[Event, str]]) -> dict[str, Any]:
         records = self.engine.schema.registry.records
@@ -171,7 +171,7 @@ class FanOut:
         return {
             "now": self.engine.now(),
             "ids": [new_id() for _ in told],
-            "messages": [message_id(endpoint_id, each) for each in cursors],
+            "messages": [message_id(endpoint_id, cursor) for cursor in cursors],
             "types": [name for _, name in told],
             "cursors": cursors,
             "seqs": [event.cursor.seq for event, _ in told],

@@ -50,11 +50,11 @@ class Payloads:
         reader = self.engine.database.primary_reader(self.engine.payers.of_webhooks(workspace_id))
         changed_at = datetime.fromisoformat(endpoint["updated_at"])
         asked = {"workspace_id": workspace_id, "roles": roles, "member_id": member_id, "changed_at": changed_at}
-        (found,) = await reader.fetch(DEFINITIONS, asked)
-        why = forsaken(roles, member_id, tuple(found))
+        (definitions,) = await reader.fetch(DEFINITIONS, asked)
+        why = forsaken(roles, member_id, tuple(definitions))
         if why is not None:
             raise BrokenSelection(why)
-        viewer = viewer_of(workspace_id, delivery["endpoint_id"], roles, tuple(found))
+        viewer = viewer_of(workspace_id, delivery["endpoint_id"], roles, tuple(definitions))
         self._check_roles(viewer)
         if delivery["event_type"] == PING:
             data: dict[str, Any] = {"recordId": delivery["record_id"]}
@@ -96,7 +96,7 @@ class Payloads:
     def _check_roles(self, viewer: Viewer) -> None:
         defined = {name for name, _ in viewer.definitions}
         gone: Sequence[str] = [
-            each for each in viewer.roles if each not in defined and each not in self.engine.access.built_in
+            role for role in viewer.roles if role not in defined and role not in self.engine.access.built_in
         ]
         if gone:
             raise BrokenSelection(f"There is no such role any more: {', '.join(gone)}.")

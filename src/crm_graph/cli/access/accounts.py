@@ -51,29 +51,29 @@ async def accounts_of(place: Place, workspace: str | None) -> list[Account]:
 async def demo_accounts(database: Database, workspace_id: str) -> list[Account]:
     """Return one active account of each role, in the order of the roles, for the banner."""
     accounts = [account for account in await list_accounts(database, workspace_id) if account.status == "ACTIVE"]
-    found: dict[str, Account] = {}
+    by_member: dict[str, Account] = {}
     for role in BUILT_IN:
         account = next((account for account in accounts if role in account.roles), None)
         if account is not None:
-            found.setdefault(account.member_id, account)
-    return list(found.values())[:SHOWN_ACCOUNTS]
+            by_member.setdefault(account.member_id, account)
+    return list(by_member.values())[:SHOWN_ACCOUNTS]
 
 
 async def find_account(database: Database, workspace_id: str, email: str | None, role: str | None) -> Account:
     """Return an active member by e-mail, or the first with a role. Raises OperatorError naming what there is."""
     accounts = [account for account in await list_accounts(database, workspace_id) if account.status == "ACTIVE"]
     if email is not None:
-        found = next((account for account in accounts if account.email.lower() == email.lower()), None)
-        if found is None:
+        chosen = next((account for account in accounts if account.email.lower() == email.lower()), None)
+        if chosen is None:
             raise OperatorError(f"no active member has the e-mail {email}", "see who there is: `crm-graph user list`")
-        return found
-    found = next((account for account in accounts if role in account.roles), None)
-    if found is None:
+        return chosen
+    chosen = next((account for account in accounts if role in account.roles), None)
+    if chosen is None:
         fix = f"make one: `crm-graph user create --email {role}@example.com --role {role}`"
         if role not in BUILT_IN:
             fix = f"see who has which: `crm-graph user list`; built in are: {', '.join(BUILT_IN)}"
         raise OperatorError(f"no active member has the role {role}", fix)
-    return found
+    return chosen
 
 
 async def find_client_id(database: Database, workspace_id: str, name: str) -> str:

@@ -27,12 +27,12 @@ def checked(files: Sequence[Path], *, split: bool) -> tuple[list[NewDocument], s
     schema = make_schema(page_limits(options))
     cache = DocumentCache.of(schema, options)
     try:
-        made, problems = check_texts(read_texts(files, split=split), cache)
+        documents, problems = check_texts(read_texts(files, split=split), cache)
     except Unreadable as error:
-        made, problems = [], [error.problem]
+        documents, problems = [], [error.problem]
     if problems:
         for problem in problems[:MAX_SHOWN_PROBLEMS]:
             console.print("[red]bad:[/red]", escape(str(problem)), soft_wrap=True)
         console.print(f"{len(problems)} problems: nothing was written", soft_wrap=True)
         raise click.exceptions.Exit(1)
-    return made, schema_sha256(schema)
+    return documents, schema_sha256(schema)

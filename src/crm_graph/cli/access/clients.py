@@ -96,9 +96,9 @@ async def on_error_of(place: Place, workspace: str | None, client: str, chosen: 
         if chosen is not None:
             async with clients.work() as work:
                 await update_api_client(work, clients.named, {"on_error": chosen.value}, (), None)
-        found = await find_client(clients.database.primary_reader(), clients.workspace_id, clients.named)
-    assert found is not None
-    return found.on_error or OnError.PROPAGATE
+        stored = await find_client(clients.database.primary_reader(), clients.workspace_id, clients.named)
+    assert stored is not None
+    return stored.on_error or OnError.PROPAGATE
 
 
 async def mode_of(place: Place, workspace: str | None, client: str, chosen: DocumentMode | None) -> DocumentMode:
@@ -113,5 +113,5 @@ async def mode_of(place: Place, workspace: str | None, client: str, chosen: Docu
 async def clients_of(place: Place, workspace: str | None) -> dict[str, DocumentMode]:
     """Return the clients of a workspace by name, and what each may run. Raises OperatorError."""
     async with clients_in(place, workspace) as clients:
-        found = await list_clients(clients.database.primary_reader(), clients.workspace_id)
-    return {name: mode for name, (_, mode) in found.items()}
+        listed = await list_clients(clients.database.primary_reader(), clients.workspace_id)
+    return {name: mode for name, (_, mode) in listed.items()}

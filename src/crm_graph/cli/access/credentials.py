@@ -84,21 +84,21 @@ def load(url: str | None) -> Credentials:
         raise OperatorError("nobody is signed in here", "sign in: `crm-graph login URL`")
     if url is None:
         return known[-1]
-    found = next((each for each in known if each.issuer == url.rstrip("/")), None)
-    if found is None:
-        names = ", ".join(each.issuer for each in known)
+    chosen = next((kept for kept in known if kept.issuer == url.rstrip("/")), None)
+    if chosen is None:
+        names = ", ".join(kept.issuer for kept in known)
         raise OperatorError(f"nobody is signed in to {url}", f"sign in: `crm-graph login {url}`; there is: {names}")
-    return found
+    return chosen
 
 
 def save(credentials: Credentials) -> None:
     """Keep credentials, in the place of others for the same installation."""
-    _write([*(each for each in _read() if each.issuer != credentials.issuer), credentials])
+    _write([*(kept for kept in _read() if kept.issuer != credentials.issuer), credentials])
 
 
 def forget(issuer: str) -> None:
     """Forget the credentials of an installation."""
-    _write([each for each in _read() if each.issuer != issuer])
+    _write([kept for kept in _read() if kept.issuer != issuer])
 
 
 def _place() -> Path:
@@ -113,7 +113,7 @@ def _place() -> Path:
 def _read() -> list[Credentials]:
     path = _place() / FILE
     try:
-        return [Credentials(**each) for each in orjson.loads(path.read_bytes())]
+        return [Credentials(**stored) for stored in orjson.loads(path.read_bytes())]
     except FileNotFoundError:
         return []
     except (orjson.JSONDecodeError, TypeError):
@@ -126,5 +126,5 @@ def _write(known: list[Credentials]) -> None:
     new = path.with_suffix(f".{os.getpid()}")
     descriptor = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(orjson.dumps([asdict(each) for each in known]))
+        file.write(orjson.dumps([asdict(kept) for kept in known]))
     new.replace(path)

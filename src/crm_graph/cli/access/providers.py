@@ -36,42 +36,42 @@ async def examine_provider(place: Place, name: str, workspace: str | None) -> Se
     async with opened(place) as database:
         workspace_id = await find_workspace(database, workspace)
         reader = database.primary_reader()
-        found = await provider_named(reader, workspace_id, name)
-        if found is None:
+        provider = await provider_named(reader, workspace_id, name)
+        if provider is None:
             rows = await reader.fetch(_LIST, {"workspace_id": workspace_id})
             known = ", ".join(row["name"] for row in rows) or "none"
             raise OperatorError(f"there is no identity provider {name!r}", f"there are: {known}")
-        return await _examined(database, found)
+        return await _examined(database, provider)
 
 
-async def _examined(database: Database, found: Provider) -> Sequence[str]:
+async def _examined(database: Database, provider: Provider) -> Sequence[str]:
     services = await services_of(database)
-    open_secret(services, found.workspace_id, found.sealed_secret)  # OperatorError where it cannot be opened
+    open_secret(services, provider.workspace_id, provider.sealed_secret)  # OperatorError where it cannot be opened
     issuers = Issuers.of(settings())
     try:
-        metadata, ring = await issuers.examine(found.issuer)
+        metadata, ring = await issuers.examine(provider.issuer)
     except IssuerFault as fault:
-        raise OperatorError(fault.message, _fix(found, fault)) from None
+        raise OperatorError(fault.message, _fix(provider, fault)) from None
     finally:
         await issuers.aclose()
-    secret = "no client secret" if found.sealed_secret is None else "a client secret"
+    secret = "no client secret" if provider.sealed_secret is None else "a client secret"
     named = ", ".join(key.kid or "without an id" for key in ring.keys)
     return (
-        f"ok    {well_known(found.issuer)} answers, and is of this issuer",
+        f"ok    {well_known(provider.issuer)} answers, and is of this issuer",
         f"ok    ID tokens may be signed by {', '.join(metadata.algorithms)}",
         f"ok    {len(ring.keys)} keys that can sign: {named}",
         f"ok    {secret}; the provider takes {', '.join(sorted(metadata.auth_methods))}",
         f"{'ok   ' if metadata.sends_issuer else 'note '} answers "
         f"{'name' if metadata.sends_issuer else 'do not name'} the issuer (RFC 9207)",
-        f"check the redirect URI that is registered there ends in /sso/{found.api_id}/callback",
+        f"check the redirect URI that is registered there ends in /sso/{provider.api_id}/callback",
     )
 
 
-def _fix(found: Provider, fault: IssuerFault) -> str:
+def _fix(provider: Provider, fault: IssuerFault) -> str:
     if "CRM_PROVIDER_PRIVATE" in fault.message:
         return "set CRM_PROVIDER_PRIVATE to the provider's network, for example `10.1.0.0/16`, if it is to be reached"
     if "to the letter" in fault.message:
         return "delete the provider and make it anew with the issuer that it names"
     if fault.temporary:
-        return f"open {well_known(found.issuer)} from this machine: name, firewall, certificate"
+        return f"open {well_known(provider.issuer)} from this machine: name, firewall, certificate"
     return "tell whoever runs the provider; until then nobody can sign in with it"

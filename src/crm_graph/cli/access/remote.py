@@ -54,41 +54,46 @@ def sign_in(url: str, workspace: str | None, client_id: str | None, *, read_only
 def sign_out(url: str | None) -> None:
     """Sign out of an installation, the last one unless given, and forget its tokens. Raises OperatorError, WebError."""
     with held():
-        found = load(url)
+        credentials = load(url)
         try:
-            post_form(found.revocation_endpoint, {"token": found.refresh_token, "client_id": found.client_id})
+            post_form(
+                credentials.revocation_endpoint,
+                {"token": credentials.refresh_token, "client_id": credentials.client_id},
+            )
         finally:
-            forget(found.issuer)
-    console.print(f"signed out of {escape(found.issuer)}", soft_wrap=True)
+            forget(credentials.issuer)
+    console.print(f"signed out of {escape(credentials.issuer)}", soft_wrap=True)
 
 
 def send(query: str, variables: dict[str, Any], url: str | None) -> tuple[str, bool]:
     """Send an operation as the member who logged in. Returns the answer as indented JSON, and whether it is without
     errors. Raises OperatorError and WebError."""
-    found = _fresh(url)
-    answer = post_json(f"{found.issuer}/graphql", {"query": query, "variables": variables}, found.access_token)
+    credentials = _fresh(url)
+    answer = post_json(
+        f"{credentials.issuer}/graphql", {"query": query, "variables": variables}, credentials.access_token
+    )
     return orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode(), not answer.get("errors")
 
 
 def _fresh(url: str | None) -> Credentials:
     """Return credentials whose access token is good; one process at a time, since a refresh token is good once."""
     with held():
-        found = load(url)
-        if found.expires_at > time.time() + LEEWAY_S:
-            return found
+        credentials = load(url)
+        if credentials.expires_at > time.time() + LEEWAY_S:
+            return credentials
         fields = {
             "grant_type": "refresh_token",
-            "refresh_token": found.refresh_token,
-            "client_id": found.client_id,
+            "refresh_token": credentials.refresh_token,
+            "client_id": credentials.client_id,
         }
         try:
-            fresh = found.refreshed(post_form(found.token_endpoint, fields))
+            fresh = credentials.refreshed(post_form(credentials.token_endpoint, fields))
         except WebError as error:
             if error.code != "invalid_grant":
                 raise
-            forget(found.issuer)
+            forget(credentials.issuer)
             raise OperatorError(
-                f"the session at {found.issuer} is over", f"sign in again: `crm-graph login {found.issuer}`"
+                f"the session at {credentials.issuer} is over", f"sign in again: `crm-graph login {credentials.issuer}`"
             ) from None
         save(fresh)
         return fresh
@@ -119,7 +124,7 @@ def _poll(
 
 
 def _endpoint(server: dict[str, Any], name: str) -> str:
-    found = server.get(name)
-    if not isinstance(found, str) or not found.startswith(("https://", "http://")):
+    endpoint = server.get(name)
+    if not isinstance(endpoint, str) or not endpoint.startswith(("https://", "http://")):
         raise OperatorError(f"the server's metadata has no {name}", "check the URL: is it a crm-graph installation?")
-    return found
+    return endpoint

@@ -42,9 +42,9 @@ async def roles_as_toml(place: Place, workspace: str | None, *, everything: bool
     return tomli_w.dumps({role.name: _entry(role) for role in defined if everything or role.version > 0})
 
 
-def _entry(of: DefinedRole) -> dict[str, Any]:
-    described = {} if of.description is None else {"description": of.description}
-    return {**described, "grants": format_role(of.role)}
+def _entry(role: DefinedRole) -> dict[str, Any]:
+    described = {} if role.description is None else {"description": role.description}
+    return {**described, "grants": format_role(role.role)}
 
 
 def _read(file: Path, vocabulary: Vocabulary) -> dict[str, tuple[str | None, Role]]:
@@ -54,16 +54,16 @@ def _read(file: Path, vocabulary: Vocabulary) -> dict[str, tuple[str | None, Rol
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         fix = "mend it; `crm-graph roles export` shows the form"
         raise OperatorError(f"{file.name} is not TOML: {error}", fix) from None
-    found: dict[str, tuple[str | None, Role]] = {}
+    roles: dict[str, tuple[str | None, Role]] = {}
     for name, given in content.items():
         if not _is_entry(given):
             raise OperatorError(f"{file.name}: {name} must have `grants`, and may have a `description`", "mend it")
         try:
-            found[name] = given.get("description"), parse_role(name, given["grants"], vocabulary)
+            roles[name] = given.get("description"), parse_role(name, given["grants"], vocabulary)
         except BadDefinition as error:
             where = ".".join((name, "grants", *error.path))
             raise OperatorError(f"{file.name}: {where}: {error.message}", "mend it") from None
-    return found
+    return roles
 
 
 def _is_entry(given: Any) -> bool:
@@ -83,16 +83,16 @@ async def apply_file(place: Place, workspace: str | None, file: Path, *, prune: 
     changed = 0
     async with opened(place) as database:
         workspace_id = await find_workspace(database, workspace)
-        present = {each.name: each for each in await list_roles(database.primary_reader(), workspace_id, vocabulary)}
+        present = {role.name: role for role in await list_roles(database.primary_reader(), workspace_id, vocabulary)}
         actor = await find_account(database, workspace_id, None, ADMIN)
         try:
             async with operator_work(database, workspace_id, actor.member_id, ROLE) as work:
                 for name, (description, role) in wanted.items():
                     changed += await _apply_one(work, name, description, role, present.get(name), vocabulary)
-                for each in present.values():
-                    if prune and each.version > 0 and each.name not in wanted:
-                        await delete_role(work, each.name)
-                        click.echo(f"{each.name}: deleted")
+                for existing in present.values():
+                    if prune and existing.version > 0 and existing.name not in wanted:
+                        await delete_role(work, existing.name)
+                        click.echo(f"{existing.name}: deleted")
                         changed += 1
                 if dry_run:
                     raise _DryRun

@@ -22,10 +22,10 @@ class _AnchorType(click.ParamType["Anchor"]):
 
         if isinstance(value, Anchor):
             return value
-        found = Anchor.parse(str(value))
-        if found is None:
+        anchor = Anchor.parse(str(value))
+        if anchor is None:
             self.fail(f"{value!r} is not NUMBER:HASH as `audit verify` prints it", param, ctx)
-        return found
+        return anchor
 
 
 @click.group()

@@ -34,7 +34,7 @@ def client() -> None:
     "--member-role", "member_roles", multiple=True, help="A role that it may use for members; all unless given."
 )
 @click.option("--public", is_flag=True, help="It runs with its users and cannot keep a secret.")
-@click.option("--redirect-uri", "redirect_uris", multiple=True, help="Where members may be sent back to.")
+@click.option("--redirect-uri", "redirect_uris", multiple=True, help="An address to which members are sent back.")
 @click.option("--on-error", type=click.Choice(list(ON_ERROR)), help="See `crm-graph client on-error`.")
 @click.option("--key", "with_key", is_flag=True, help="Make a key too, and print it.")
 @workspace_option
@@ -124,7 +124,7 @@ def on_error(name: str, value: str | None, workspace: str | None, data: Path | N
     """Print or set what an error does to the answers of the client NAME, where a request does not say it by `onError`.
 
     \b
-      propagate  null rises to the nearest position that may be null: GraphQL's own, and the default
+      propagate  null rises to the nearest position that can be null: GraphQL's own, and the default
       null       the failed position is null, also where its type forbids it, and nothing else is
       halt       the first error ends the operation: no data, and that error
 

@@ -47,9 +47,9 @@ def push(files: tuple[Path, ...], client: str | None, split: bool, workspace: st
     from crm_graph.cli.access.documents import trust
     from crm_graph.domains.identity.clients.documents import SHA256_PREFIX
 
-    made, schema = checked(files, split=split)
-    pushed = run(trust(find_place(data), workspace, client, made, schema))
-    names = {document.sha256: _shown(document.operations) for document in made}
+    new_documents, schema = checked(files, split=split)
+    pushed = run(trust(find_place(data), workspace, client, new_documents, schema))
+    names = {document.sha256: _shown(document.operations) for document in new_documents}
     for what, hashes in (("added", pushed.added), ("new id", pushed.aliased)):
         for sha256 in hashes:
             click.echo(f"{what}\t{SHA256_PREFIX}{sha256}\t{names[sha256]}")

@@ -40,7 +40,8 @@ def export(
 
     In CSV, a cell that a spreadsheet would run as a formula (it starts with = + - @, a tab or a return) gets an
     apostrophe before it; an import takes it away again. Edges are external ids, e-mails or names, or ids where these
-    are not unique; an import of the file changes nothing.
+    are not unique. An import of a file that shows every field changes nothing. Fields that the member may not read
+    are empty or masked in the file, and stderr names them: an import of such a file would write what stands there.
     """
     if email is not None and role is not None:
         raise click.UsageError("give --email or --role, not both")

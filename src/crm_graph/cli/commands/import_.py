@@ -73,7 +73,7 @@ def import_(
             raise OperatorError(f"there is no directory {directory}", "give the directory of the recipe's files")
     else:
         if entity is None or source is None:
-            raise click.UsageError(f"give an entity and a file; there are: {', '.join(each.entity for each in SPECS)}")
+            raise click.UsageError(f"give an entity and a file; there are: {', '.join(spec.entity for spec in SPECS)}")
         steps, directory = [step_of(entity, source, maps, fixes, constants, ignore, match)], source.parent
     for step in steps:
         find_spec(SPECS, step.entity)

@@ -21,7 +21,7 @@ def keys() -> None:
     secret that the database keeps.
       a new master key:   put it in front of the old one (CRM_MASTER_KEY=NEW,OLD), restart every process with it,
                           `crm-graph keys rewrap`, then take the old one away
-      a new data key:     `crm-graph keys rotate`, once a year, or when one may be known to somebody
+      a new data key:     `crm-graph keys rotate`, once a year, or when one could be known to somebody
     """
 
 
@@ -74,15 +74,15 @@ def status(data: Path | None) -> None:
 
     from crm_graph.cli.operating.keys import status_of
 
-    found, names = run(status_of(find_place(data)))
+    rows, names = run(status_of(find_place(data)))
     table = Table("workspace", "key", "made", "retired", "wrapped by", "values", box=None)
-    for each in found:
+    for key in rows:
         table.add_row(
-            names.get(each.workspace_id, each.workspace_id),
-            f"{each.purpose.lower()} {each.version}",
-            each.created_at[:10],
-            (each.retired_at or "")[:10],
-            each.wrapped_by,
-            f"{each.values:,}" if each.purpose == "DATA" else "",
+            names.get(key.workspace_id, key.workspace_id),
+            f"{key.purpose.lower()} {key.version}",
+            key.created_at[:10],
+            (key.retired_at or "")[:10],
+            key.wrapped_by,
+            f"{key.values:,}" if key.purpose == "DATA" else "",
         )
     Console().print(table)

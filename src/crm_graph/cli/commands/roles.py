@@ -48,4 +48,4 @@ def apply(file: Path, dry_run: bool, prune: bool, workspace: str | None, data: P
     from crm_graph.cli.access.roles import apply_file
 
     changed = run(apply_file(find_place(data), workspace, file, prune=prune, dry_run=dry_run))
-    console.print(f"{changed} roles {'would change' if dry_run else 'changed'}")
+    console.print(f"{changed} {'role' if changed == 1 else 'roles'} {'would change' if dry_run else 'changed'}")

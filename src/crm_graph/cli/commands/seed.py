@@ -29,7 +29,7 @@ def seed(customers: int, workspace: str | None, number: int, data: Path | None) 
 
     started = time.monotonic()
     slug = workspace or f"demo-{customers}"
-    made = run(seed_place(find_place(data), customers, slug, number))
+    seeded = run(seed_place(find_place(data), customers, slug, number))
     seconds = time.monotonic() - started
-    rows = sum(made.rows.values())
+    rows = sum(seeded.rows.values())
     click.echo(f"seeded workspace {slug}: {customers:,} customers, {rows:,} rows in {seconds:.1f} s")

@@ -71,7 +71,7 @@ def step_of(
         fixed.setdefault(column, {})[old] = new
     values = dict(_pair("--set", given, "FIELD=VALUE") for given in constants)
     spec = find_spec(SPECS, entity)
-    keys = None if match is None else tuple(each.strip() for each in match.split(","))
+    keys = None if match is None else tuple(name.strip() for name in match.split(","))
     for name in (*renamed.values(), *values, *(keys or ())):
         if spec.column(name) is None:
             fields = ", ".join(column.name for column in spec.columns)

@@ -41,10 +41,10 @@ async def verify_chains(place: Place, workspace: str | None, expect: Anchor | No
     """Verify the chain of a workspace, or of all, and say what was found; returns whether all are whole. Raises
     OperatorError."""
     async with opened(place) as database:
-        made, start = await installation(database), since or BEGINNING
+        installed, start = await installation(database), since or BEGINNING
         if not os.environ.get("CRM_SECRET"):
             console.print("[yellow]note:[/yellow] the key of the chain lies in the database: set CRM_SECRET")
-        keys = seal_keys([*made.secrets, *made.retired_secrets])
+        keys = seal_keys([*installed.secrets, *installed.retired_secrets])
         connection = await connect(database.url, None)  # without the time limits of requests
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -53,7 +53,7 @@ async def verify_chains(place: Place, workspace: str | None, expect: Anchor | No
                     total = await count_entries(connection, chain.workspace_id, start)
                     with _bar(chain.name, total) as step:
                         try:
-                            found = await verify(
+                            verified = await verify(
                                 connection, keys, chain.workspace_id, since=start, expect=expect, progress=step
                             )
                         except Tampered as error:
@@ -61,7 +61,7 @@ async def verify_chains(place: Place, workspace: str | None, expect: Anchor | No
                             good = False
                             console.print(f"[red]bad:[/red] {escape(f'{chain.name}: {error}')}", soft_wrap=True)
                             continue
-                    _say(chain, found)
+                    _say(chain, verified)
         finally:
             await connection.close()
     return good
@@ -71,28 +71,28 @@ async def _chains(database: Database, connection: Connection, workspace: str | N
     names = {row["id"]: row["slug"] for row in await database.primary_reader().fetch(LIST, {})}
     if workspace is not None:
         return [_Chain(await find_workspace(database, workspace), workspace)]
-    found = dict.fromkeys([*names, *await workspaces_of(connection)])
-    return [_Chain(id_, names.get(id_, id_)) for id_ in found]
+    ids = dict.fromkeys([*names, *await workspaces_of(connection)])
+    return [_Chain(id_, names.get(id_, id_)) for id_ in ids]
 
 
-def _say(chain: _Chain, found: Verified) -> None:
-    if found.late:
+def _say(chain: _Chain, verified: Verified) -> None:
+    if verified.late:
         console.print(
-            f"[yellow]look:[/yellow] {escape(chain.name)}: {_counted(found.late, 'entry was', 'entries were')} sealed"
-            f" more than an hour after their event, the first is {found.first_late}: events before the trail,"
-            " or a trail made anew",
+            f"[yellow]look:[/yellow] {escape(chain.name)}: {_counted(verified.late, 'entry was', 'entries were')}"
+            f" sealed more than an hour after the event, the first of them entry {verified.first_late}: events before"
+            " the trail, or a trail made anew",
             soft_wrap=True,
         )
-    if found.removed:
+    if verified.removed:
         console.print(
-            f"{escape(chain.name)}: the events of {_counted(found.removed, 'entry', 'entries')} are no longer kept, the"
-            f" newest of them of {found.last_removed}: these entries were held against the chain alone",
+            f"{escape(chain.name)}: the events of {_counted(verified.removed, 'entry', 'entries')} are no longer kept,"
+            f" the newest of them of {verified.last_removed}: these entries were held against the chain alone",
             soft_wrap=True,
         )
-    if found.pending:
-        waiting = _counted(found.pending, "event waits for its", "events wait for their")
+    if verified.pending:
+        waiting = _counted(verified.pending, "event waits for its", "events wait for their")
         console.print(f"{escape(chain.name)}: {waiting} entry", soft_wrap=True)
-    click.echo(f"{chain.name}\t{found.head}")
+    click.echo(f"{chain.name}\t{verified.head}")
 
 
 def _counted(number: int, one: str, many: str) -> str:

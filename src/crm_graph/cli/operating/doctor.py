@@ -52,7 +52,7 @@ async def examine(place: Place) -> list[Finding]:
             )
             findings += await _database(url)
             if place.data is None:
-                told = [await check_session(url), *[each async for each in check_others(url, os.environ)]]
+                told = [await check_session(url), *[finding async for finding in check_others(url, os.environ)]]
                 findings += [Finding(what, not fix, fix) for what, fix in told]
     except OperatorError as error:
         findings.append(_problem(error))
@@ -123,16 +123,16 @@ async def _keys(connection: asyncpg.Connection[asyncpg.Record]) -> list[Finding]
     session = ReadSession(connection)
     try:
         service = load_service(os.environ, await load_secrets(session, os.environ))
-        found = await wrappings(session, service)
+        wrapped = await wrappings(session, service)
     except OperatorError as error:
         return [_problem(error)]
     except asyncpg.UndefinedTableError:
         return []  # `_schema` says that it is older
-    older = [each for each in found if each.wrapped_by != service.name]
+    older = [wrapping for wrapping in wrapped if wrapping.wrapped_by != service.name]
     if not older:
         return [Finding(f"the keys of workspaces are wrapped by {service.name}")]
-    count = sum(each.keys for each in older)
-    text = f"{count:,} keys of workspaces are wrapped by {', '.join(each.wrapped_by for each in older)}"
+    count = sum(wrapping.keys for wrapping in older)
+    text = f"{count:,} keys of workspaces are wrapped by {', '.join(wrapping.wrapped_by for wrapping in older)}"
     return [Finding(f"{text}, not by {service.name}", False, "`crm-graph keys rewrap`", warning=True)]
 
 
@@ -233,14 +233,16 @@ async def _storage(connection: asyncpg.Connection[asyncpg.Record]) -> list[Findi
 
 
 async def _schema(url: str) -> Finding:
-    found = await state(url)
-    if found.up_to_date:
-        return Finding(f"the schema is at this version's revision, {found.current}")
-    if not found.known:
+    revision = await state(url)
+    if revision.up_to_date:
+        return Finding(f"the schema is at this version's revision, {revision.current}")
+    if not revision.known:
         fix = "run the version of crm-graph that made it, or a newer one"
-        return Finding(f"the schema is at revision {found.current}, newer than this code", False, fix)
+        return Finding(f"the schema is at revision {revision.current}, newer than this code", False, fix)
     return Finding(
-        f"the schema is at {found.current or 'nothing'}; the code needs {found.head}", False, "`crm-graph migrate`"
+        f"the schema is at {revision.current or 'nothing'}; the code needs {revision.head}",
+        False,
+        "`crm-graph migrate`",
     )
 
 

@@ -16,8 +16,18 @@ OWN_FILES = 256
 """Files that a process has open beside its clients' connections: pools, logs, modules, exports."""
 
 
-def listen(host: str, port: int, keepalive_s: int) -> socket.socket:
-    """Return a listening socket. Raises OperatorError when the port is taken, before anything else is started.
+def listen_together(host: str, port: int, keepalive_s: int, count: int) -> list[socket.socket]:
+    """Return listening sockets of one port, among which the kernel shares connections out. Raises as `listen` does."""
+    alone = listen(host, port, keepalive_s)
+    if count == 1:
+        return [alone]
+    alone.close()  # the port was free: sockets that share it would not hear of others that do
+    return [listen(host, port, keepalive_s, shared=True) for _ in range(count)]
+
+
+def listen(host: str, port: int, keepalive_s: int, *, shared: bool = False) -> socket.socket:
+    """Return a listening socket. Raises OperatorError when the port is taken, before anything else is started; `shared`
+    lets other sockets of this process listen on it too.
 
     Connections inherit its options: a peer that was switched off, or whose network has gone, says no goodbye, and is
     asked by the kernel after `keepalive_s` whether it is there.
@@ -25,6 +35,8 @@ def listen(host: str, port: int, keepalive_s: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     options = {"TCP_KEEPIDLE": keepalive_s, "TCP_KEEPINTVL": max(1, keepalive_s // PROBES), "TCP_KEEPCNT": PROBES}
     for name, value in options.items():

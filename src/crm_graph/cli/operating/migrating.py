@@ -28,10 +28,10 @@ async def migrate_place(place: Place, revision: str) -> tuple[str | None, str | 
 async def bring_to(url: str, revision: str = HEAD) -> None:
     """Bring a database to a revision, `base` for none. Alembic, and with it SQLAlchemy, is imported where there is
     something to do. Raises ForeignLog for a log that was restored and is not continued yet."""
-    found = await state(url)
-    if revision == HEAD and found.up_to_date:
+    schema = await state(url)
+    if revision == HEAD and schema.up_to_date:
         return
-    if found.current is not None and found.known and await has_epochs(url):
+    if schema.current is not None and schema.known and await has_epochs(url):
         await require_own_log(url)  # what migrations write into the log is seen in a cluster of its own alone
     from crm_graph.db.migrate import downgrade, upgrade
 

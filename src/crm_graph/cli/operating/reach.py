@@ -21,18 +21,18 @@ async def check_reach(settings: Settings) -> list[Told]:
     """Return what is to be said of CRM_PUBLIC_URL, CRM_TRUSTED_PROXIES and https. One request, of 5 s at most."""
     if not settings.public_url:
         fix = "set it to where clients come in, `https://crm.example.com`"
-        found = [
+        findings = [
             ("CRM_PUBLIC_URL is not set: links and OAuth addresses follow the Host that a client names", fix, True)
         ]
     else:
-        found = [
+        findings = [
             _scheme(settings.public_url),
             await _request(settings.public_url, trusts=bool(settings.trusted_proxies)),
         ]
     if not settings.trusted_proxies and not settings.public_url:
         text = "CRM_TRUSTED_PROXIES is not set: behind a proxy, all clients would count as one address"
-        found.append((text, f"with a proxy in front, {_TRUST}; without one, leave it", True))
-    return found
+        findings.append((text, f"with a proxy in front, {_TRUST}; without one, leave it", True))
+    return findings
 
 
 def _scheme(public_url: str) -> Told:

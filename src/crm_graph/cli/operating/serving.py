@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -25,8 +25,9 @@ from crm_graph.cli.console import console
 from crm_graph.cli.installed import installation
 from crm_graph.cli.opening import opened
 from crm_graph.cli.operating.bootstrap import ensure_workspace
-from crm_graph.cli.operating.listening import listen, room_for_connections
+from crm_graph.cli.operating.listening import listen, listen_together, room_for_connections
 from crm_graph.cli.operating.migrating import bring_to
+from crm_graph.cli.operating.workers import Lifeline, Workers
 from crm_graph.cli.place import Place, run, settings
 from crm_graph.domains.identity.accounts.sessions import start_operator_session
 from crm_graph.identity.installation import Installation, make_services
@@ -40,9 +41,22 @@ DEMO_TOKEN_LIFETIME = timedelta(hours=12)
 class _Server(uvicorn.Server):
     """uvicorn that ends our streams before it waits for connections to close."""
 
-    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+    def __init__(self, config: uvicorn.Config, application: Application, lifeline: Lifeline | None) -> None:
         super().__init__(config)
         self._application = application
+        self._lifeline = lifeline
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and tell the parent, whose end is the wish to stop."""
+        await super().startup(sockets)
+        if self._lifeline is not None and self.started:
+            self._lifeline.started()
+            asyncio.get_running_loop().add_reader(self._lifeline.held, self._be_alone)
+
+    def _be_alone(self) -> None:
+        assert self._lifeline is not None
+        asyncio.get_running_loop().remove_reader(self._lifeline.held)
+        self.should_exit = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -74,10 +88,14 @@ class _WithoutQueries(logging.Filter):
 
 
 async def _serve(
-    made: Installation, sockets: list[socket.socket], options: Settings, nearby: Nearby | None = None
+    installed: Installation,
+    sockets: list[socket.socket],
+    options: Settings,
+    nearby: Nearby | None = None,
+    lifeline: Lifeline | None = None,
 ) -> None:
     make_mailer(options)  # a configuration that is wrong stops it here, with one line
-    application = Application(made, options, room_for_connections(), nearby)
+    application = Application(installed, options, room_for_connections(), nearby)
     config = uvicorn.Config(
         application,
         log_level=options.log_level,
@@ -90,7 +108,7 @@ async def _serve(
         server_header=False,
     )
     logging.getLogger("uvicorn.error").addFilter(_WithoutQueries())
-    server = _Server(config, application)
+    server = _Server(config, application, lifeline)
     await server.serve(sockets)
     if not server.started:
         raise OperatorError(
@@ -111,8 +129,8 @@ async def _dev(place: Place, listener: socket.socket, hosts: Hosts, *, demo: boo
         async with opened(Place(None, url)) as database:
             workspace = await ensure_workspace(database, demo=demo)
             accounts = await demo_accounts(database, workspace)
-            made = await installation(database)
-            services = make_services(made, settings(), database)
+            installed = await installation(database)
+            services = make_services(installed, settings(), database)
             password = await demo_password(services, place.data, workspace) if demo else None
             demo_token = await _demo_tokens(services, workspace, accounts[0]) if accounts else lambda: None
         host, port = listener.getsockname()[:2]
@@ -120,7 +138,7 @@ async def _dev(place: Place, listener: socket.socket, hosts: Hosts, *, demo: boo
         options = settings()
         if not options.allowed_origins:  # a frontend's own dev server, on whatever port
             options = replace(options, allowed_origins=LOOPBACK)
-        await _serve(made, [listener], options, Nearby(hosts, demo_token))
+        await _serve(installed, [listener], options, Nearby(hosts, demo_token))
 
 
 async def _demo_tokens(services: Services, workspace_id: str, account: Account) -> Callable[[], str]:
@@ -154,16 +172,29 @@ def _banner(address: str, place: Place, accounts: list[Account], token: str | No
         sys.stdout.flush()
 
 
-def serve_place(place: Place, host: str, port: int) -> None:
-    """Serve a place until it is told to stop. Raises OperatorError."""
-    with listen(host, port, settings().tcp_keepalive_seconds) as listener:
-        run(_serve_place(place, listener))
+def serve_place(place: Place, host: str, port: int, workers: int) -> int:
+    """Serve a place with so many processes until it is told to stop, and return the code to exit with. Raises
+    OperatorError."""
+    with ExitStack() as stack:
+        listeners = listen_together(host, port, settings().tcp_keepalive_seconds, workers)
+        for listener in listeners:
+            stack.enter_context(listener)
+        at = Place(None, stack.enter_context(place.database_url()))
+        address = f"http://{host}:{port}/graphql"
+        if workers == 1:
+            console.print(f"crm-graph serves {address}", soft_wrap=True)
+            run(_serve_place(at, listeners[0]))
+            return 0
+        said = f"crm-graph serves {address} with {workers} processes"
+        together = Workers(
+            listeners,
+            lambda listener, lifeline: run(_serve_place(at, listener, lifeline)),
+            lambda: console.print(said, soft_wrap=True),
+        )
+        return together.run()
 
 
-async def _serve_place(place: Place, listener: socket.socket) -> None:
-    with place.database_url() as url:
-        async with opened(Place(None, url)) as database:
-            made = await installation(database)
-        host, port = listener.getsockname()[:2]
-        console.print(f"crm-graph serves http://{host}:{port}/graphql", soft_wrap=True)
-        await _serve(made, [listener], settings())
+async def _serve_place(place: Place, listener: socket.socket, lifeline: Lifeline | None = None) -> None:
+    async with opened(place) as database:
+        installed = await installation(database)
+    await _serve(installed, [listener], settings(), lifeline=lifeline)

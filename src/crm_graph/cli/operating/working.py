@@ -34,10 +34,10 @@ async def _worker(place: Place, listener: socket.socket | None) -> None:
             loop.add_signal_handler(number, stop.set)
         options = settings()
         async with opened(Place(None, url)) as database:
-            made = await installation(database)
-            schema, services = make_schema(), make_services(made, options, database)
+            installed = await installation(database)
+            schema, services = make_schema(), make_services(installed, options, database)
             async with (
-                background_work(made, options, schema, services, make_worker(schema, services)),
+                background_work(installed, options, schema, services, make_worker(schema, services)),
                 answering(database, listener),
             ):
                 console.print("crm-graph worker runs; what one process does for all is elected")

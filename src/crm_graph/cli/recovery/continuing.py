@@ -30,8 +30,8 @@ async def continue_place(place: Place, *, anyway: bool) -> Epoch | None:
     """Continue the log of a place's database under a new epoch; returns it, None where the log is this cluster's and it
     is not to be done `anyway`. Raises OperatorError."""
     with place.database_url() as url:
-        found = await state(url)
-        if found.current is None or not found.known:
+        schema = await state(url)
+        if schema.current is None or not schema.known:
             await require_current(url)
         if not await has_epochs(url):
             await bring_to(url, EPOCHS)

@@ -87,9 +87,9 @@ async def _require_empty(url: str) -> None:
         await connection.close()
     if not tables:
         return
-    if (found := await state(url)).current:
+    if (schema := await state(url)).current:
         raise OperatorError(
-            f"there is an installation in this database already (revision {found.current})",
+            f"there is an installation in this database already (revision {schema.current})",
             "restore into another directory (`--data DIR`) or an empty database; where a restore into this one was"
             " interrupted, `crm-graph restore --in-place` ends it",
         )

@@ -77,18 +77,18 @@ def names_of(secrets: Sequence[bytes]) -> tuple[str, ...]:
 async def require_keys(database: Database) -> KeysInUse:
     """Return the keys that open what a database holds, once all of it was tried. Raises OperatorError naming what the
     keys that are given here do not open."""
-    made = await installation(database)
+    installed = await installation(database)
     reader = database.primary_reader()
-    service = made.key_service or MasterKeys.of({}, made.secrets)
+    service = installed.key_service or MasterKeys.of({}, installed.secrets)
     await wrappings(reader, service)
     connection = await connect(database.url, None)  # the trail may be long
     try:
         used = {row["key_id"] for row in await connection.fetch(_KEY_IDS)}
-        await _require_opened(database, made, connection)
+        await _require_opened(database, installed, connection)
         masters = tuple(row["wrapped_by"] for row in await connection.fetch(_WRAPPED_BY))
     finally:
         await connection.close()
-    given = names_of([*made.secrets, *made.retired_secrets])
+    given = names_of([*installed.secrets, *installed.retired_secrets])
     if missing := sorted(used.difference(given)):
         raise OperatorError(
             f"the audit trail is sealed under secrets that are not given here: {', '.join(missing)} (given are"
@@ -98,8 +98,8 @@ async def require_keys(database: Database) -> KeysInUse:
     return KeysInUse(given, masters, own_secret=not secrets_of_environment(os.environ))
 
 
-async def _require_opened(database: Database, made: Installation, connection: asyncpg.Connection[Any]) -> None:
-    services = make_services(made, settings(), database)
+async def _require_opened(database: Database, installed: Installation, connection: asyncpg.Connection[Any]) -> None:
+    services = make_services(installed, settings(), database)
     for purpose, query in _SEALED.items():
         for workspace_id, text in await connection.fetch(query):
             try:

@@ -39,7 +39,7 @@ class Cause:
     """Of these columns those that are compared with who the viewer is, and with nothing else."""
 
     def shows(self, event: Event, viewer: Viewer) -> bool:
-        """Return whether an event may have changed what this viewer sees of the dependent records."""
+        """Return whether an event can have changed what this viewer sees of the dependent records."""
         if event.entity != self.entity:
             return False
         before = {name: _of_viewer(change[0], viewer) for name, change in event.changes.items()}

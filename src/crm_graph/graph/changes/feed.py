@@ -20,9 +20,9 @@ from crm_graph.graph.changes.judging import ChangeKind, Judge
 from crm_graph.graph.changes.live import changed_fields, event_name
 from crm_graph.graph.changes.positions import open_position, scope_of, seal_position
 from crm_graph.graph.context import GraphContext, Info
+from crm_graph.graph.reading.counts import PER_ROW, paged
 from crm_graph.graph.records.record import Node, by_key
 from crm_graph.graph.records.scalars import Cursor
-from crm_graph.graph.schema.costs import PER_ROW, paged
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.kernel.ids import encode_id
@@ -40,7 +40,7 @@ class RecordChange:
     cursor: Cursor = strawberry.field(
         description="The position of this change: pass it as `after` to go on behind it, also to a subscription."
     )
-    kind: ChangeKind = strawberry.field(description="What it means for a copy of the records.")
+    kind: ChangeKind = strawberry.field(description="What the change means for a copy of the records.")
     event: str = strawberry.field(description="What happened, as listed in schema/events.json.")
     record_id: strawberry.ID = strawberry.field(
         description="The id of the record. Not called `id`: a normalising client would take this change for the record."
@@ -50,7 +50,7 @@ class RecordChange:
     changed_fields: list[str] = strawberry.field(description="The fields that changed, of those you may read.")
     node: Node | None = by_key(
         "key",
-        "The record as it is now, which may be newer than this change; null when it left or was deleted, by this change"
+        "The record as it is now, which can be newer than this change; null when it left or was deleted, by this change"
         " or by a later one: drop it then.",
     )
 
@@ -61,16 +61,18 @@ class ChangeFeed:
 
     nodes: list[RecordChange] = strawberry.field(
         metadata=PER_ROW,
-        description="The changes in the order of the log; a page may be empty and have more behind it.",
+        description="The changes in the order of the log; a page can be empty and have more behind it.",
     )
     cursor: Cursor = strawberry.field(
         description="Where the next page starts: keep it once you have applied this page, also where that was empty."
     )
-    has_more: bool = strawberry.field(description="Whether there may be more already: ask again at once.")
+    has_more: bool = strawberry.field(
+        description="Whether more changes are probably there already: then ask again at once."
+    )
     resync: list[str] = strawberry.field(
         description="Record types, of those asked for, that you may see differently since `after` for a reason that is"
         " no change of their records: your roles or teams changed, or the owner of what they depend on. Apply `nodes`,"
-        " then read the records of these types anew in place of your copy, which may leave none of a type that you"
+        " then read the records of these types anew in place of your copy, which can leave none of a type that you"
         " may not read any more, and go on from `cursor`. Usually empty."
     )
 

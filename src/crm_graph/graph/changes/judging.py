@@ -172,7 +172,7 @@ class Judge:
         )
 
     def concerns(self, event: Event, access: Access) -> bool:
-        """Return whether an event may mean anything: it is about a record of this type, or about what its filter or the
+        """Return whether an event can mean anything: it is about a record of this type, or about what its filter or the
         viewer's scope reads."""
         if event.entity == self.record.name:
             return True

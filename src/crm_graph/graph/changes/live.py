@@ -41,7 +41,7 @@ class Change:
     cursor: Cursor = strawberry.field(
         description="The position of this change; pass it as `after` to resume behind it."
     )
-    kind: ChangeKind = strawberry.field(description="What it means for a list of these records.")
+    kind: ChangeKind = strawberry.field(description="What the change means for a list of these records.")
     event: str = strawberry.field(
         description="What happened, as listed in schema/events.json. Where a record came or went because another one"
         " changed, it is told as updated; of a RESYNC this is `Resync`."
@@ -145,7 +145,7 @@ class Watch:
 
 
 def moves_rights(event: Event, access: Access) -> bool:
-    """Return whether an event may have changed what viewers may see: of members, teams, roles and credentials."""
+    """Return whether an event can have changed what viewers may see: of members, teams, roles and credentials."""
     of = access.types.get(event.entity)
     return of is not None and of.policy.directory and bool(event.changes)
 

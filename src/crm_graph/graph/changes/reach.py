@@ -2,8 +2,10 @@
 equations it comes from the record to them.
 
 Read off the very expression that Postgres gets, so that filters, scopes and rules of fields are all in it, those that
-somebody adds tomorrow too. Rows to which no equation leads are said to be adrift: whatever they change may concern any
+somebody adds tomorrow too. Rows to which no equation leads are said to be adrift: whatever they change can concern any
 record.
+
+Decided in D-graph-14 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

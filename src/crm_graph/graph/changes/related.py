@@ -226,7 +226,7 @@ _HEAD = """
 
 
 def _found(record: Record, mentions: Sequence[Reached]) -> str:
-    """Return the text of the records that an event may concern, some of them more than once: its own, and those that
+    """Return the text of the records that an event can concern, some of them more than once: its own, and those that
     come to a row that it changed, in the world before it or after it."""
     own = "SELECT CAST(:entity_id AS uuid) AS id WHERE CAST(:entity AS text) = '{name}'"
     arms = [own.format(name=record.name)]

@@ -1,7 +1,7 @@
 """Filters that are stored as JSON, by record type: `{"Opportunity": {"name": {"startsWith": "A"}}}`.
 
 Each is what `where` of a list of that type takes as a variable. What was stored is checked anew whenever it is used:
-the schema and the permissions of its user may have changed since.
+the schema and the permissions of its user can have changed since.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ def _judge(schema: BuiltSchema, name: str, where: Any) -> Judge:
         raise BadUserInput(error.message, path=(name, *path))
 
     if where is None:
-        raise BadUserInput("This is null. Leave the type out to be told all of it.", path=(name,))
+        raise BadUserInput(
+            "The filter of this type is null. Leave the type out to be told of all its records.", path=(name,)
+        )
     validate_input_value(where, type_, refuse, hide_suggestions=True)
     return Judge.of(record, schema.registry, coerce_input_value(where, type_), (name,))

@@ -7,6 +7,8 @@ an event is the world before the next one, and the world after the last one is w
 
 What the log does not keep is not undone: `version` and the times of a row, and the rows of parts that went with their
 whole. Parts that came with an event of their whole (`Policy.unsaid`) are known by the time that they share with it.
+
+Decided in D-graph-15 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

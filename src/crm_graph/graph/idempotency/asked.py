@@ -41,8 +41,8 @@ IDEMPOTENT = GraphQLDirective(
     },
     description="Does a field of Mutation once, however often it is sent: the same key with the same arguments is"
     " answered as it was the first time, and what is selected of records is read again. With other arguments the error"
-    " is IDEMPOTENCY_KEY_REUSED; while it still runs, IDEMPOTENCY_IN_PROGRESS. A key is of one member and client."
-    " It goes before the header `Idempotency-Key`, which is the key of all fields of its request.",
+    " is IDEMPOTENCY_KEY_REUSED; while it still runs, IDEMPOTENCY_IN_PROGRESS. A key belongs to one member and client."
+    " The directive goes before the header `Idempotency-Key`, which is the key of all fields of its request.",
 )
 _SAFE_DIGITS = 18
 

@@ -2,6 +2,8 @@
 
 A payload holds ids, counts and errors; the records that it leads to are read by whoever asks, when they ask, so they
 are no part of it. What is shown once (`shown_once`) is left out: a replay has an error in its place.
+
+Decided in D-idempotency-02 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

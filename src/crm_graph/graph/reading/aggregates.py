@@ -16,7 +16,7 @@ from typing import Any
 import strawberry
 from sqlalchemy import Date, Numeric, String, bindparam, cast, func, literal_column, null, select, type_coerce
 
-from crm_graph.db.sizes import Size
+from crm_graph.db.sizes import SIZE_KEY, Size
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import Column, Edge, Fetch, FieldKind, Nested, Planning, Same, Shape
 from crm_graph.graph.context import GraphContext
@@ -24,7 +24,7 @@ from crm_graph.graph.reading.filters import EVERYTHING, Form, Normaliser, predic
 from crm_graph.graph.reading.having import having_form, having_predicate
 from crm_graph.graph.reading.orders import enum_name
 from crm_graph.graph.reading.sealed import blind_values
-from crm_graph.graph.reading.sizes import SIZE_KEY, column_size
+from crm_graph.graph.reading.sizes import column_size
 from crm_graph.graph.reading.sources import ToOne
 from crm_graph.graph.reading.views import View
 from crm_graph.graph.records.record import MoneySpec, Record
@@ -275,7 +275,11 @@ def derive_aggregates(record: Record, registry: Registry, module: str, add: Any)
     output(
         f"{name}Group",
         f"A group of {name} records and its measures, of those you may see.",
-        {"key": (f"{name}GroupKey", "What the records of the group share."), "count": (int, "How many."), **measures},
+        {
+            "key": (f"{name}GroupKey", "What the records of the group share."),
+            "count": (int, "How many records the group has."),
+            **measures,
+        },
     )
     groups = (f"list[{name}Group]", "The groups, ordered by their keys; one group without `groupBy`.")
     output(f"{name}Aggregate", f"Measures over {name} records.", {"groups": groups})

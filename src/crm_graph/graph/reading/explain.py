@@ -1,4 +1,4 @@
-"""Why somebody may, or may not, see a record or a field of it: each grant that speaks of it, and whether it holds.
+"""Why somebody sees a record or a field of it as they do: each grant that concerns it, and whether the grant covers it.
 
 Reads through views, as everything does: of a record that the asker may not see there is nothing to explain.
 """

@@ -114,7 +114,7 @@ class PageCompiler:
         rows = limited.subquery()
         outer = View(self.record, self.planning.context, rows, self.compared)
         asked: list[Any] = [*self._columns(outer, request), *ordering(outer, request.reading_order, frozenset())]
-        # Whatever the roles: a predicate may have no place in these columns, as where an edge leads to nothing anyway.
+        # Whatever the roles: a predicate can have no place in these columns, as where an edge leads to nothing anyway.
         asked += [outer.source(), *self.record.policy.predicates(rows)]
         columns: Iterable[Any] = (each for part in asked for each in iterate(part))
         names = {each.name for each in columns if getattr(each, "table", None) is rows}

@@ -32,14 +32,14 @@ from graphql import (
 from strawberry.types.base import StrawberryMaybe, StrawberryOptional, get_object_definition
 
 from crm_graph.db.base import Base, table_of
-from crm_graph.db.sizes import LINE, Fault, Items, JsonBytes, Letters, Size, size_of
+from crm_graph.db.sizes import LINE, SIZE_KEY, Fault, Items, JsonBytes, Letters, Size, size_of
 from crm_graph.graph.payloads import UserError, UserErrorCode
 from crm_graph.graph.records.record import ColumnSpec, Record, spec_of
 from crm_graph.graph.records.registry import Registry
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.vault.columns import mark_of
 
-SIZE_KEY, EACH_KEY = "crm_graph.size", "crm_graph.judges_each"
+EACH_KEY = "crm_graph.judges_each"
 DEFINITION = "strawberry-definition"
 MAX_FAULTS = 20
 LIST = 100

@@ -19,5 +19,5 @@ class FilterLimits:
     letters: int = 20_000
     """Of all texts that a filter compares with, together."""
     per_operation: int = 1_000
-    """The work of all filters of an operation together: a variable may stand in a hundred places, and each place's
+    """The work of all filters of an operation together: a variable can stand in a hundred places, and each place's
     statement is compiled before the loop can turn to another request."""

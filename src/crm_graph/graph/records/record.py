@@ -6,7 +6,7 @@
 
         name: str = column("What the deal is called.", SENT)
         amount: Money | None = money("amount", "currency", "What the deal is worth.", SENT)
-        customer: Customer | None = to_one("customer_id", "Who may buy.", SENT)
+        customer: Customer | None = to_one("customer_id", "The customer who could buy.", SENT)
 
 Filters, orders, aggregates, connections and loading derive from these fields (`derive.py`, `bind.py`), and so do the
 inputs of mutations (`writes.py`), from those that clients send; nothing is written twice. A field's GraphQL name is its
@@ -141,7 +141,7 @@ def sent(
     """Say that clients send a field, by `create` and by `update` unless one is ruled out.
 
     A new record needs it where its column is not null and has no default, unless `required` says so or not, and null
-    clears it where it may be null; `otherwise` says what it is when it is left out: "you". Money is sent `bare`, as an
+    clears it where it can be null; `otherwise` says what it is when it is left out: "you". Money is sent `bare`, as an
     amount, where something else says its currency.
     """
     return Writing(create, update, required, otherwise, bare)
@@ -385,7 +385,7 @@ class Node:
 
 
 _HOUSEKEEPING: Mapping[str, tuple[type, str]] = {
-    "version": (int, "Counts the changes; give it as `ifVersion`."),
+    "version": (int, "Counts the changes of this record; send it as `ifVersion` to refuse a lost update."),
     "created_at": (datetime, "When the record was made."),
     "updated_at": (datetime, "When the record last changed."),
 }

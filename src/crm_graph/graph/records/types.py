@@ -44,7 +44,7 @@ class Connection(Generic[T]):
 
     edges: list[Edge[T]] = strawberry.field(description="The page's records with their cursors.")
     nodes: list[T] = strawberry.field(description="The page's records, for those who need no cursors.")
-    page_info: PageInfo = strawberry.field(description="Where this page lies.")
+    page_info: PageInfo = strawberry.field(description="Whether there are more pages, and the cursors to ask for them.")
     total_count: int = strawberry.field(
         description="How many records match in all, of those you may see. Counted only when it is selected."
     )

@@ -122,8 +122,8 @@ class ReferenceExecutor:
 
     def __init__(self, schema: BuiltSchema) -> None:
         self.schema = schema
-        self.schemas = CutSchemas.shared(schema)
-        attach_reference(schema)
+        self.schemas = schema.once(CutSchemas)
+        schema.once(attach_reference)
 
     async def execute(
         self,

@@ -159,7 +159,7 @@ class Reference:
         """Return the request's loader for this edge at this place of the document with these arguments.
 
         All merged nodes name the place: a fragment's node is merged with other selections wherever it is spread. Each
-        mutation has loaders of its own, since the one before it may have changed what they would remember.
+        mutation has loaders of its own, since the one before it can have changed what they would remember.
         """
         context: GraphContext = info.context
         key = _place(info, arguments)

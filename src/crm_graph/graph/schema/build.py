@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import strawberry
 from graphql import GraphQLNonNull, GraphQLObjectType, GraphQLSchema, get_nullable_type
@@ -30,6 +30,7 @@ from crm_graph.graph.schema.derive import (
     derived_annotation,
     watch_arguments,
 )
+from crm_graph.graph.schema.resolvers import compile_resolvers
 from crm_graph.graph.writes import bind_writes
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.permissions.definitions import Vocabulary
@@ -68,6 +69,9 @@ class Slice:
     passwords and codes, of which not even a fingerprint is kept, and prove by them that it is time to do it."""
 
 
+_T = TypeVar("_T")
+
+
 @dataclass(frozen=True, slots=True)
 class BuiltSchema:
     """A schema ready to be executed."""
@@ -79,6 +83,16 @@ class BuiltSchema:
     policies: tuple[Policy, ...]
     vocabulary: Vocabulary
     slices: tuple[Slice, ...] = field(default_factory=tuple)
+    _derived: dict[Callable[[BuiltSchema], Any], Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def once(self, derive: Callable[[BuiltSchema], _T]) -> _T:
+        """Return what a function derives from this schema: it is called the first time, as a built schema does not
+        change, and its result lives as long as the schema."""
+        if derive not in self._derived:
+            self._derived[derive] = derive(self)
+        return cast(_T, self._derived[derive])
 
     def compiler(self) -> AccessCompiler:
         """Return what compiles the access of viewers to this schema. Whoever acts as a member has it from here, so that
@@ -130,6 +144,7 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
     core = schema._schema
     _finish_mutations(core)
     tell_sizes(core, registry)
+    compile_resolvers(schema, core)
     guard_sizes(core)
     assert core.subscription_type is not None
     for definition in core.subscription_type.fields.values():
@@ -196,7 +211,7 @@ def _finish_mutations(core: GraphQLSchema) -> None:
     for definition in core.mutation_type.fields.values():
         definition.type = get_nullable_type(definition.type)
         for argument in definition.args.values():
-            argument.description = argument.description or "What to do, and with what."
+            argument.description = argument.description or "The values of this mutation, as one object."
 
 
 def _take_keys(built: BuiltSchema) -> None:

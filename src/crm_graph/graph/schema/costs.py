@@ -1,19 +1,17 @@
 """What a field costs, read off the schema's bindings, and what an operation costs: an expression of its variables.
 
-The unit is an object that may have to be fetched. Objects that come with another's row (money, page information, an
+The unit is an object that can have to be fetched. Objects that come with another's row (money, page information, an
 edge's node) are free. A page counts each of its rows as if it were full, and an object the texts that are selected of
 it as if they were as long as they may be: the first ten thousand letters are free, and a thousand more cost one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphql import (
-    BooleanValueNode,
-    FieldNode,
     GraphQLEnumType,
     GraphQLField,
     GraphQLInputObjectType,
@@ -21,12 +19,7 @@ from graphql import (
     GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
-    IntValueNode,
-    ListValueNode,
-    NullValueNode,
     OperationDefinitionNode,
-    ValueNode,
-    VariableNode,
     get_named_type,
     get_nullable_type,
     is_leaf_type,
@@ -35,6 +28,7 @@ from graphql import (
 
 from crm_graph.executor.fields import Batch, Column, Edge, Nested, Resolver
 from crm_graph.graph.reading.aggregates import Aggregate
+from crm_graph.graph.reading.counts import CAP, SIZED_KEY, Factor, Size, Sized, Variables, literal
 from crm_graph.graph.reading.page_requests import TOTAL
 from crm_graph.graph.reading.pages import Page
 from crm_graph.graph.reading.sizes import size_out
@@ -43,7 +37,7 @@ from crm_graph.graph.records.record import Record
 from crm_graph.graph.schema.build import BuiltSchema
 
 MUTATION_COST = 10
-"""A mutation: a transaction with an event, whatever it returns."""
+"""A mutation: a transaction with an event, whatever it returns; one of many costs 1 more for each of its inputs."""
 TOTAL_COUNT_COST = 10
 """`totalCount`: a second statement over all that matches, for all parents together."""
 AGGREGATE_GROUPS = 100
@@ -54,43 +48,6 @@ LIST_SIZE = 10
 FREE_LETTERS = 10_000
 """Letters of an object that cost nothing: twenty lines."""
 LETTERS_PER_POINT = 1_000
-
-CAP = 1 << 40
-"""Sums are capped here: doubling fragments reach astronomical numbers, which need not be counted out."""
-
-Variables = Mapping[str, Any]
-Factor = Callable[[Variables], int]
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How long a list may be: said by one of these arguments, else `default`, at most `maximum`."""
-
-    arguments: tuple[str, ...]
-    default: int
-    maximum: int
-
-    def of(self, node: FieldNode) -> int | Factor:
-        """Return the size that a field's literals say, or the way to it when they are variables.
-
-        At least 1, so that nothing hides below an empty page.
-        """
-        values = [each.value for each in node.arguments or () if each.name.value in self.arguments]
-        names = [each.name.value for each in values if isinstance(each, VariableNode)]
-        known = [literal(each) for each in values if not isinstance(each, VariableNode)]
-        if not names:
-            return self._largest(known)
-        return lambda variables: self._largest([variables.get(name) for name in names] + known)
-
-    def _largest(self, given: Sequence[Any]) -> int:
-        return max([self._size(each) for each in given if each is not None], default=self.default)
-
-    def _size(self, value: Any) -> int:
-        if isinstance(value, list):
-            value = len(value)
-        if not isinstance(value, int | float) or value < 1:
-            return 1  # one id where a list may stand; or it is refused when variables are coerced
-        return int(value) if value <= self.maximum else self.maximum
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,25 +73,6 @@ class FieldCost:
     def is_leaf(self) -> bool:
         """Whether nothing can be selected below it."""
         return is_leaf_type(self.type)
-
-
-@dataclass(frozen=True, slots=True)
-class Sized:
-    """How many objects a resolver's field yields, where that is no list of its own: its arguments say how many rows the
-    `per_row` fields of what it yields have."""
-
-    size: Size | None = None
-    per_row: bool = False
-
-
-SIZED_KEY = "crm_graph.sized"
-PER_ROW: dict[object, Any] = {SIZED_KEY: Sized(per_row=True)}
-"""The metadata of a plain list that holds the rows of its parent."""
-
-
-def paged(argument: str, default: int) -> dict[object, Any]:
-    """Return the metadata of a resolver's field that yields a page of so many rows."""
-    return {SIZED_KEY: Sized(Size((argument,), default, CAP))}
 
 
 def _sized(definition: Any) -> Sized | None:
@@ -173,11 +111,13 @@ class FieldCosts:
     def _cost(self, type_: GraphQLNamedType, name: str, definition: Any) -> FieldCost:
         of = get_named_type(definition.type)
         core = self._schema.core
+        said = _sized(definition)
         if type_ is core.mutation_type:
-            return FieldCost(of, own=MUTATION_COST)
+            if said is None:
+                return FieldCost(of, own=MUTATION_COST)
+            return FieldCost(of, own=MUTATION_COST, each=1, size=said.size, pages=True)
         if type_ is core.subscription_type:
             return FieldCost(of, own=1)
-        said = _sized(definition)
         if said is not None and said.per_row:
             return FieldCost(of, own=1, per_row=True)
         if said is not None:
@@ -350,24 +290,6 @@ class Cost:
                 found.add(step)
                 waiting += [below for _, below in self.steps[step][1].terms]
         return sorted(found)
-
-
-def literal(node: ValueNode) -> Any:
-    """Return what a literal says of a size or a condition: a number, a boolean, a list as long, or None for null.
-
-    Anything else becomes a string, which is no size; validation refuses it.
-    """
-    match node:
-        case IntValueNode(value=text):
-            return int(text) if len(text) < 12 else CAP  # Python refuses numbers of 5,000 digits
-        case BooleanValueNode(value=value):
-            return value
-        case ListValueNode(values=values):
-            return [None] * len(values)
-        case NullValueNode():
-            return None
-        case _:
-            return ""
 
 
 def defaults(operation: OperationDefinitionNode) -> dict[str, Any]:

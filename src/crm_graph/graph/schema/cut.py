@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping
-from weakref import WeakKeyDictionary
 
 from graphql import (
     GraphQLField,
@@ -63,14 +62,6 @@ class CutSchemas:
         self._digests: ByteCache[str, str] = ByteCache(MAX_ACCESSES)
         self._making = asyncio.Lock()
 
-    @classmethod
-    def shared(cls, schema: BuiltSchema) -> CutSchemas:
-        """Return the one of a schema, for all who cut it in this process."""
-        found = _SHARED.get(schema.core)
-        if found is None:
-            found = _SHARED[schema.core] = cls(schema)
-        return found
-
     async def of(self, access: Access) -> GraphQLSchema:
         """Return the schema cut to an access; the whole one, as it is, for whoever may do everything."""
         found = self._found(access)
@@ -95,9 +86,6 @@ class CutSchemas:
             found = prune(self._schema.core, cut.kept())
             self.cache.put(digest, found, weight(found, self._schema.core))
         return found
-
-
-_SHARED: WeakKeyDictionary[GraphQLSchema, CutSchemas] = WeakKeyDictionary()
 
 
 class _Cut:

@@ -16,13 +16,12 @@ import strawberry
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 
-from crm_graph.db.sizes import Letters
+from crm_graph.db.sizes import SIZE_KEY, Letters
 from crm_graph.executor.fields import BEYOND
 from crm_graph.graph.cursors import MAX_CURSOR_LENGTH
 from crm_graph.graph.reading.aggregates import COUNT, EXTREMES, SUMS, aggregate_fields, derive_aggregates
 from crm_graph.graph.reading.comparators import comparator
 from crm_graph.graph.reading.orders import NullsOrder, OrderDirection, order_keys
-from crm_graph.graph.reading.sizes import SIZE_KEY
 from crm_graph.graph.records.record import (
     MoneySpec,
     Record,
@@ -240,7 +239,7 @@ def watch_arguments(spec: WatchSpec) -> list[StrawberryArgument]:
     record = record_of(spec.record)
     if spec.argument is None:
         which = filter_argument(
-            record, "Which records; all that you may see unless given. One that leaves is said to have left."
+            record, "Which records; all that you may see unless given. A record that stops matching is told as LEFT."
         )
     else:
         whole = own_name(record) if spec.within in {None, "id"} else spec.within

@@ -9,6 +9,8 @@ translator's word.
 Sources: IANA's special-purpose registries (RFC 6890) of IPv4 and IPv6, as of 2025-10
 (https://www.iana.org/assignments/iana-ipv4-special-registry, .../iana-ipv6-special-registry); for IPv6 also its
 address space (.../ipv6-address-space), of which 2000::/3 alone is unicast that is handed out.
+
+Decided in D-identity-05 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

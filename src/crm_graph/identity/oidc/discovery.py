@@ -46,7 +46,7 @@ def parse_metadata(issuer: str, document: Mapping[str, Any]) -> Metadata:
             temporary=False,
         )
     algorithms = _strings(document, "id_token_signing_alg_values_supported") or _DEFAULT_ALGORITHMS
-    believed = tuple(each for each in ALGORITHMS if each in algorithms)
+    believed = tuple(algorithm for algorithm in ALGORITHMS if algorithm in algorithms)
     if not believed:
         raise IssuerFault(f"{issuer} signs its ID tokens with none of {', '.join(ALGORITHMS)}", temporary=False)
     if "code" not in (_strings(document, "response_types_supported") or ("code",)):
@@ -74,5 +74,5 @@ def _endpoint(document: Mapping[str, Any], name: str) -> str:
 
 
 def _strings(document: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    found = document.get(name)
-    return tuple(each for each in found if isinstance(each, str)) if isinstance(found, list) else ()
+    listed = document.get(name)
+    return tuple(item for item in listed if isinstance(item, str)) if isinstance(listed, list) else ()

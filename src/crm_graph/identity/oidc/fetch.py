@@ -71,10 +71,10 @@ class Fetcher:
 
     async def get(self, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the object at a URL. Raises IssuerFault, which names the URL."""
-        found = await self._bounded("GET", url, headers or {}, None, self._read)
-        if found.status != 200:
-            raise IssuerFault(f"{url} answers {found.status}", temporary=found.status >= 500)
-        return found.body
+        response = await self._bounded("GET", url, headers or {}, None, self._read)
+        if response.status != 200:
+            raise IssuerFault(f"{url} answers {response.status}", temporary=response.status >= 500)
+        return response.body
 
     async def post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Fetched:
         """Send a form and return the answer, whatever its status. Raises IssuerFault, which names the URL."""
@@ -114,14 +114,14 @@ class Fetcher:
         port = url.port or (443 if url.scheme == "https" else 80)
         try:
             resolve = partial(socket.getaddrinfo, url.raw_host.decode("ascii"), port, type=socket.SOCK_STREAM)
-            found = await asyncio.get_running_loop().run_in_executor(self._threads, resolve)
+            resolved = await asyncio.get_running_loop().run_in_executor(self._threads, resolve)
         except (OSError, UnicodeError):
             raise IssuerFault(f"{shown}: the name of the host is not known") from None
-        addresses = list(dict.fromkeys(str(each[4][0]) for each in found))[:MAX_ADDRESSES]
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in resolved))[:MAX_ADDRESSES]
         if not addresses:
             raise IssuerFault(f"{shown}: the name of the host is not known")
-        for each in addresses:
-            self._check_address(each, url.scheme, shown)
+        for address in addresses:
+            self._check_address(address, url.scheme, shown)
         return addresses
 
     def _check_address(self, text: str, scheme: str, shown: str) -> None:
@@ -199,12 +199,12 @@ class Fetcher:
         if media != "application/json" and not media.endswith("+json"):
             raise IssuerFault(f"{shown} answers {response.status_code} and no JSON", temporary=temporary)
         try:
-            found = orjson.loads(body)
+            parsed = orjson.loads(body)
         except ValueError:
             raise IssuerFault(f"{shown} is not JSON", temporary=temporary) from None
-        if not isinstance(found, dict):
+        if not isinstance(parsed, dict):
             raise IssuerFault(f"{shown} is no JSON object", temporary=False)
-        return Fetched(response.status_code, found)
+        return Fetched(response.status_code, parsed)
 
 
 def is_loopback(host: str) -> bool:
@@ -225,7 +225,12 @@ def parse_url(text: Any, what: str = "the address") -> httpx.URL:
         host = url.host  # decodes `xn--`, and has errors of its own for what is no such name
     except (httpx.InvalidURL, ValueError, IndexError):
         raise fault from None
-    if url.scheme not in {"https", "http"} or not host or url.userinfo or any(each in text for each in "#\\ "):
+    if (
+        url.scheme not in {"https", "http"}
+        or not host
+        or url.userinfo
+        or any(character in text for character in "#\\ ")
+    ):
         raise fault
     if url.port is not None and not 0 < url.port < 1 << 16:
         raise fault

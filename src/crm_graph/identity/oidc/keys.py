@@ -48,21 +48,21 @@ class KeyRing:
 
     def find(self, kid: str | None, algorithm: str) -> PublicKey | None:
         """Return the key that a token names; one that names none is of the only key for its algorithm."""
-        fitting = [each for each in self.keys if algorithm in each.algorithms and (kid is None or each.kid == kid)]
+        fitting = [key for key in self.keys if algorithm in key.algorithms and (kid is None or key.kid == kid)]
         return fitting[0].key if len(fitting) == 1 else None
 
 
 def parse_keys(document: Mapping[str, Any], where: str) -> KeyRing:
     """Return the keys of a JWK set. Raises IssuerFault for a set that lies or has no key that can be used."""
     listed = document.get("keys")
-    if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
+    if not isinstance(listed, list) or not all(isinstance(jwk, dict) for jwk in listed):
         raise IssuerFault(f"{where} is no JWK set", temporary=False)
     if len(listed) > MAX_KEYS:
         raise IssuerFault(f"{where} has more than {MAX_KEYS} keys", temporary=False)
-    for each in listed:
-        if each.get("kty") == "oct" or _PRIVATE & each.keys():
+    for jwk in listed:
+        if jwk.get("kty") == "oct" or _PRIVATE & jwk.keys():
             raise IssuerFault(f"{where} publishes a key that must be secret", temporary=False)
-    keys = tuple(key for each in listed if (key := _key(each, where)) is not None)
+    keys = tuple(key for jwk in listed if (key := _key(jwk, where)) is not None)
     if not keys:
         raise IssuerFault(f"{where} has no key that can sign", temporary=False)
     named = [key.kid for key in keys if key.kid is not None]
@@ -71,20 +71,20 @@ def parse_keys(document: Mapping[str, Any], where: str) -> KeyRing:
     return KeyRing(keys)
 
 
-def _key(of: Mapping[str, Any], where: str) -> IssuerKey | None:
+def _key(jwk: Mapping[str, Any], where: str) -> IssuerKey | None:
     """Return a key of a set; None for one that is for something else than the signatures that are believed."""
-    kind, curve, operations = of.get("kty"), of.get("crv"), of.get("key_ops")
-    if of.get("use", "sig") != "sig" or (operations is not None and "verify" not in operations):
+    kind, curve, operations = jwk.get("kty"), jwk.get("crv"), jwk.get("key_ops")
+    if jwk.get("use", "sig") != "sig" or (operations is not None and "verify" not in operations):
         return None
     algorithms = _ALGORITHMS.get((str(kind), None if kind == "RSA" else str(curve)))
     if algorithms is None:
         return None
-    if "alg" in of:
-        algorithms &= {of["alg"]} if isinstance(of["alg"], str) else frozenset()
-    kid = of.get("kid")
+    if "alg" in jwk:
+        algorithms &= {jwk["alg"]} if isinstance(jwk["alg"], str) else frozenset()
+    kid = jwk.get("kid")
     if kid is not None and (not isinstance(kid, str) or not 0 < len(kid) <= MAX_KEY_ID_LENGTH):
         raise IssuerFault(f"{where} has a key whose id cannot be", temporary=False)
-    public = {"kty": str(kind), **{name: of.get(name) for name in _MEMBERS[str(kind)]}}
+    public = {"kty": str(kind), **{name: jwk.get(name) for name in _MEMBERS[str(kind)]}}
     if kind == "RSA" and not _fits(public["n"]):
         return None
     try:

@@ -46,7 +46,7 @@ class _Registry(JWSRegistry):
         return self.algorithms[name]
 
 
-_REGISTRIES = {each: _Registry(each) for each in ALGORITHMS}
+_REGISTRIES = {algorithm: _Registry(algorithm) for algorithm in ALGORITHMS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def _believe(header: Mapping[str, Any], claims: Mapping[str, Any], issuer: str, 
         raise Unauthenticated(f"The {what} has no valid `sub`.")
     named = claims.get("aud")
     audiences = (named,) if isinstance(named, str) else tuple(named) if isinstance(named, list) else ()
-    if not audiences or not all(isinstance(each, str) and each for each in audiences):
+    if not audiences or not all(isinstance(audience, str) and audience for audience in audiences):
         raise Unauthenticated(f"The {what} has no valid `aud`.")
     now = clock()
     expires_at = _time(claims, "exp", what)
@@ -140,7 +140,7 @@ def _type(type_: str | None) -> str | None:
 
 def _object(part: str) -> dict[str, Any] | None:
     try:
-        found = orjson.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        parsed = orjson.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     except (binascii.Error, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return parsed if isinstance(parsed, dict) else None

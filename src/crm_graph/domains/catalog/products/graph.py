@@ -21,9 +21,9 @@ class Product(Node):
     name: str = column("The product's name.", SENT)
     sku: str | None = column("The stock keeping unit, unique in the workspace.", SENT)
     series: str | None = column("The family that the product belongs to.", SENT)
-    description: str | None = column("What it is, in a sentence or two.", SENT)
+    description: str | None = column("What the product is, in a sentence or two.", SENT)
     price: Money | None = money("price", "currency", "The list price of one unit.", SENT)
-    active: bool = column("Whether it is still sold.", SENT)
+    active: bool = column("Whether the product is still sold.", SENT)
 
 
 class Queries:

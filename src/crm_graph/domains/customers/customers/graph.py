@@ -47,7 +47,7 @@ describe(
     model.Lifecycle,
     "Where a customer stands.",
     {
-        "POTENTIAL": "潜在: may become a customer, and does not know it yet.",
+        "POTENTIAL": "潜在: could become a customer, and does not know it yet.",
         "INTERESTED": "意向: has shown interest.",
         "ACTIVE": "成交: buys.",
         "CHURNED": "流失: has left.",
@@ -58,7 +58,7 @@ describe(
 
 @record("cus", model.Customer, policy.CUSTOMER)
 class Customer(Node):
-    """A company or person that buys, may buy, or bought."""
+    """A company or person that buys, bought, or could buy."""
 
     kind: model.CustomerKind = column("Whether it is a company or a person.", SENT)
     name: str = column("The customer's name.", SENT)
@@ -71,8 +71,8 @@ class Customer(Node):
     city: str | None = column("The city of the main office or home.", SENT)
     country: str | None = column("The country of the main office or home.", SENT)
     employees: int | None = column("How many people work there.", SENT)
-    founded_year: int | None = column("The year in which it was founded.", SENT)
-    annual_revenue: Money | None = money("annual_revenue", "currency", "What it turns over in a year.", SENT)
+    founded_year: int | None = column("The year in which the company was founded.", SENT)
+    annual_revenue: Money | None = money("annual_revenue", "currency", "The revenue of a year.", SENT)
     source: str | None = column("Where the customer came from.", SENT)
     owner: Member | None = to_one("owner_id", "The member who looks after the customer.", sent(otherwise="you"))
     parent: Customer | None = to_one("parent_id", "The company that owns this one.", SENT)
@@ -88,7 +88,7 @@ class AccountTeamMember(Node):
     """A member who looks after a customer together with its owner; part of the customer."""
 
     customer: Customer | None = to_one("customer_id", "The customer.", SENT_ONCE)
-    member: Member | None = to_one("member_id", "The member who looks after it too.", SENT_ONCE)
+    member: Member | None = to_one("member_id", "The member who looks after the customer too.", SENT_ONCE)
     duty: str | None = column("What the member does for the customer.", SENT_ONCE)
 
 

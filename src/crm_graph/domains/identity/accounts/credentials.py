@@ -111,7 +111,7 @@ async def set_password(
     values: dict[str, Any] = {"workspace_id": workspace_id, "member_id": member_id, "password_hash": hashed}
     values |= {"now": services.clock(), "generation": generation}
     if not await session.execute(_SET, values):
-        raise Refused("CONFLICT", "The password was changed at this very moment.")
+        raise Refused("CONFLICT", "The password was changed at this very moment: try again with the new one.")
 
 
 async def replace_password(

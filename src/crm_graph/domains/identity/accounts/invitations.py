@@ -23,7 +23,6 @@ from crm_graph.domains.identity.accounts.sessions import TokenPair, start_sessio
 from crm_graph.domains.workspace.members.events import MemberUpdated
 from crm_graph.domains.workspace.members.operations import create_member, member_to_act_on
 from crm_graph.domains.workspace.members.policy import MEMBER
-from crm_graph.identity.mailer import is_address
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import Refused
@@ -54,8 +53,6 @@ async def invite_member(
     Refused: INVALID for an address that is none, TAKEN for one in use.
     """
     work.may(MEMBER, CREATE, given)
-    if not is_address(values["email"]):
-        raise Refused("INVALID", "This is not an e-mail address.", ("email",))
     member_id = await create_member(work, values, roles, given)
     return member_id, await _invite(work, services, member_id, values["name"], values["email"], language)
 

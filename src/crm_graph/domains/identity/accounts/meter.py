@@ -7,7 +7,7 @@ it goes on to name, and attempts from where a member signed in before are counte
 their usual place is not locked out by a crowd elsewhere. Sessions that exist go on in any case.
 
 What is counted is a `Subject`, and all of those that are not the network somebody comes from name a workspace: ids are
-unique in one only, and the same address may have an account in each, so that otherwise who administers one workspace
+unique in one only, and the same address can have an account in each, so that otherwise who administers one workspace
 could use up the attempts of somebody in another.
 """
 

@@ -68,7 +68,7 @@ class Me:
         found = await read_credential(self.reader, self.viewer.workspace_id, self.viewer.member_id)
         self.rest()
         if found is None:
-            raise Unauthenticated("The credential's member cannot sign in here, or it was revoked.")
+            raise Unauthenticated("The credential was revoked, or its member cannot sign in here any more.")
         return found
 
     async def proved(self, password: str) -> Held:
@@ -153,14 +153,14 @@ async def renew_recovery_codes(me: Me, password: str, code: str) -> list[str]:
 async def _prove_both(me: Me, password: str, code: str) -> None:
     held = await me.proved(password)
     if held.totp_secret is None:
-        raise Refused("ILLEGAL_TRANSITION", "There is no second factor.")
+        raise Refused("ILLEGAL_TRANSITION", "You have no second factor.")
     await _prove_code(me, held.totp_secret, code)
 
 
 async def _prove_code(me: Me, totp_secret: str, code: str) -> None:
     workspace_id, member_id = me.viewer.workspace_id, me.viewer.member_id
     if not await second_factor.check_code(me.services, workspace_id, member_id, totp_secret, code, me.by):
-        raise Refused("INVALID", "The code is wrong, or was used before.", ("code",))
+        raise Refused("INVALID", "The code is wrong, or was used before: wait for the next one.", ("code",))
 
 
 async def end_session(me: Me, work: Work, session_id: str) -> None:

@@ -2,7 +2,7 @@
 
 No business transaction waits for a mail server, and no mail tells of what was rolled back. A mail is taken by moving
 its next attempt into the future (`FOR UPDATE SKIP LOCKED`), sent without a transaction, and deleted. A process that
-dies in between leaves it to be sent again: a mail may come twice, never not at all.
+dies in between leaves it to be sent again: a mail can come twice, never not at all.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ async def offer(services: Services, session: Session, workspace_id: str, member_
     values = {"workspace_id": workspace_id, "member_id": member_id, "totp_pending": sealed}
     proved = {"totp_secret": held.totp_secret, "password_hash": held.password_hash}
     if not await session.execute(_OFFER, {**values, **proved}):
-        raise Refused("CONFLICT", "How you sign in was changed at this very moment.")
+        raise Refused("CONFLICT", "Your password or second factor was changed at this very moment: try again.")
     totp = _totp(secret)
     return totp.secret, totp.provisioning_uri(name=held.email, issuer_name=ISSUER)
 

@@ -194,5 +194,5 @@ async def _confirm(session: Session, new: NewSession) -> str | None:
         row = await session.fetch_row(_STILL_SIGNED_IN, {**values, "signed_in_id": source.signed_in_id})
         good, identity_id = row is not None, None if row is None else row["identity_id"]
     if not good:
-        raise Unauthenticated("What this sign-in came from has ended meanwhile: sign in again.")
+        raise Unauthenticated("The session that this sign-in came from has ended: sign in again.")
     return identity_id

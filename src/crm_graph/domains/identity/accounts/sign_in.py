@@ -11,6 +11,8 @@ who administers another workspace: first those whose password was chosen under t
 before the others. A member who was invited and has no password yet is not tried at all. Of two accounts with the same
 password the older one is signed in to, and the other by its workspace's name: asking which one is meant would let the
 later account change what the earlier one is answered.
+
+Decided in D-domains-10 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ FAILED = (
     " give the short name of one."
 )
 CODE_NEEDED = "This account has a second factor: send its code too."
-CODE_WRONG = "The code is wrong, or was used before."
+CODE_WRONG = "The code is wrong, or was used before: wait for the next one."
 _ACCOUNT_PURPOSE = "accounts in the log"
 
 # `familiar`: whether this account was signed in to before from the network that asks now.
@@ -169,7 +171,7 @@ async def authenticate(
     if account["totp_secret"] is not None:
         await _check_second(services, account, canonical, code, by, own)
     await take_back(services, *own)
-    # Whoever signs in here may have been guessing at the others, whose attempts are not taken back.
+    # Whoever signs in here can have been guessing at the others, whose attempts are not taken back.
     await _record_failures(services, [each.failure for each in candidates if each.was_shut], canonical, by)
     if account["email_known"] != canonical:
         await note_email(services, identified.workspace_id, identified.member_id, canonical)

@@ -105,7 +105,7 @@ async def save_code(services: Services, session: Session, text: str, code: NewCo
     values["expires_at"] = now + timedelta(seconds=services.settings.authorization_code_seconds)
     await session.execute(_ADD, values)
     if not await use_browser(services, session, code.workspace_id, code.signed_in_id, code.member_id):
-        raise Unauthenticated("The sign-in has ended meanwhile.")
+        raise Unauthenticated("The sign-in in the browser has ended: start again.")
 
 
 async def take_code(

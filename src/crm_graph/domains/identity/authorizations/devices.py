@@ -218,7 +218,7 @@ async def answer_device(
     if row is None:
         return False
     if not await use_browser(services, session, workspace_id, signed_in.session_id, member_id):
-        raise Unauthenticated("The sign-in has ended meanwhile.")
+        raise Unauthenticated("The sign-in in the browser has ended: start again.")
     app_id = row["client_id"]
     if app_id is None and approved:
         app_id = await add_command_line(session, workspace_id, by, now)

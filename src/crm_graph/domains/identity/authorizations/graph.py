@@ -22,17 +22,23 @@ from crm_graph.kernel.ids import encode_id
 from crm_graph.work import Work
 
 
-@strawberry.type(description="An app that the viewer let act for them, or that does.")
+@strawberry.type(description="An application that acts for the viewer, or that the viewer allowed to.")
 class AuthorizedApp:
     """A plain object: who may not see API clients sees the name of those that act for them all the same."""
 
     client_id: strawberry.ID = strawberry.field(description="The id of the API client.")
     name: str = strawberry.field(description="What the app is called.")
-    first_party: bool = strawberry.field(description="Whether it is the workspace's own, which asks for no consent.")
-    scopes: list[str] = strawberry.field(description="The OAuth scopes that it has, or may have without asking again.")
+    first_party: bool = strawberry.field(
+        description="Whether the application is the workspace's own, which asks for no consent."
+    )
+    scopes: list[str] = strawberry.field(
+        description="The OAuth scopes that the application has, or may have without asking again."
+    )
     consented_at: datetime | None = strawberry.field(description="When the viewer agreed last; null if never asked.")
-    last_used_at: datetime | None = strawberry.field(description="When a session of it was last refreshed.")
-    sessions: int = strawberry.field(description="How many sessions of it are alive.")
+    last_used_at: datetime | None = strawberry.field(
+        description="When a session of the application was last refreshed."
+    )
+    sessions: int = strawberry.field(description="How many sessions of the application are alive.")
 
 
 async def _authorized_apps(viewers: Sequence[Any], _: Mapping[str, Any], context: GraphContext) -> list[Any]:
@@ -96,12 +102,14 @@ class Mutations:
 async def _revoke(info: Info, work: Work, client_id: str) -> str:
     own = work.viewer
     if own.read_only:
-        raise Forbidden("The scope of this token is to read.")
+        raise Forbidden("This token has the scope `crm.read`: it may read, and change nothing.")
     by = By(own.member_id, work.origin, work.request_id, own.client_id)
     services = info.context.services
     ended = await consents.revoke_app(services, work.session, own.workspace_id, own.member_id, client_id, by)
     if ended is None:
-        raise Refused("NOT_FOUND", "There is no such app that acts for you.", ("clientId",))
+        raise Refused(
+            "NOT_FOUND", "No app of this id acts for you: `authorizedApps` lists those that do.", ("clientId",)
+        )
     return client_id
 
 

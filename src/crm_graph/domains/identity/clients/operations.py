@@ -137,7 +137,7 @@ async def rotate_api_key(
     old = await work.get(ApiKey, API_KEY, id_, UPDATE, given=() if expires_at is None else ("expiresAt",))
     _refuse_ended(work, old)
     if not 0 <= overlap_hours <= MAX_OVERLAP_HOURS:
-        raise Refused("INVALID", f"An overlap is of 0 to {MAX_OVERLAP_HOURS} hours.", ("overlapHours",))
+        raise Refused("INVALID", f"`overlapHours` must be 0 to {MAX_OVERLAP_HOURS}.", ("overlapHours",))
     until = old.expires_at
     if expires_at is None and until is not None:
         expires_at = work.now + (until - old.created_at)
@@ -192,7 +192,9 @@ async def _count_live(work: Work, client_id: str) -> int:
 
 def _refuse_ended(work: Work, key: ApiKey) -> None:
     if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= work.now):
-        raise Refused("ILLEGAL_TRANSITION", "This key is revoked, or its time is over.", ("id",))
+        raise Refused(
+            "ILLEGAL_TRANSITION", "This key is revoked or has expired: make a new one by `createApiKey`.", ("id",)
+        )
 
 
 async def _add_service_member(work: Work, client: ApiClient, roles: Iterable[str]) -> str:
@@ -213,4 +215,4 @@ async def _check(work: Work, client: ApiClient) -> None:
         (client.cost_per_minute, "costPerMinute"),
     ):
         if limit is not None and limit < 1:
-            raise Refused("INVALID", "A limit is at least 1; null is the installation's.", (path,))
+            raise Refused("INVALID", "A limit must be at least 1; null means the limit of the installation.", (path,))

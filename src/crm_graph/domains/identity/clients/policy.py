@@ -29,13 +29,15 @@ async def hold_power(work: Writer, before: Image | None, after: Image | None) ->
             continue
         if image["first_party"]:
             raise Refused(
-                "FORBIDDEN", "Only administrators make or change clients that ask nobody for consent.", ("firstParty",)
+                "FORBIDDEN",
+                "Only administrators may make or change clients that ask nobody for consent.",
+                ("firstParty",),
             )
         if image["roles"] is None:
             raise Refused(
                 "FORBIDDEN",
-                "This client may use all roles of whoever signs in with it: only administrators make or change such"
-                " ones. Name in `memberRoles` roles that you hold.",
+                "This client may use all roles of whoever signs in with it: only administrators may make or change"
+                " such clients. Name in `memberRoles` roles that you hold.",
                 ("memberRoles",),
             )
         refuse_beyond(work, image["roles"], "memberRoles")
@@ -50,7 +52,7 @@ async def hold_client_s_power(work: Writer, before: Image | None, after: Image |
             continue
         client_id = image["client_id"]
         if client_id is None:
-            raise Forbidden("Only administrators say which documents all clients of the workspace may run.")
+            raise Forbidden("Only administrators may trust documents for all clients of the workspace.")
         key = f"power of client {client_id}"
         if key not in work.facts:
             values = {"workspace_id": work.viewer.workspace_id, "client_id": client_id}

@@ -164,7 +164,9 @@ async def _check(work: Work, provider: IdentityProvider, limit: int | None = Non
         raise Refused("INVALID", f"`scopes` must have `{OPENID}`, or there is no ID token.", ("scopes",))
     if provider.accept_tokens and not provider.audiences:
         raise Refused(
-            "REQUIRED", "Say for whom tokens must be: without `audiences`, tokens for others would do.", ("audiences",)
+            "REQUIRED",
+            "`audiences` must have a value with `acceptTokens`: else tokens for other services would be accepted.",
+            ("audiences",),
         )
     if provider.client_id in provider.audiences:
         raise Refused(

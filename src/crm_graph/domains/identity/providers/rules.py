@@ -111,7 +111,7 @@ def _listed(given: Any, path: str) -> list[dict[str, Any]]:
     if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
         raise Refused("INVALID", f"`{path}` must be a list of objects.", (path,))
     if len(given) > MAX_RULES:
-        raise Refused("INVALID", f"There can be no more than {MAX_RULES} of them.", (path,))
+        raise Refused("INVALID", f"`{path}` can have no more than {MAX_RULES} entries.", (path,))
     return given
 
 

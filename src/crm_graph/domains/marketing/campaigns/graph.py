@@ -74,15 +74,21 @@ class Campaign(Node):
 
     name: str = column("What the campaign is called.", SENT)
     channel: model.CampaignChannel = column("How it reaches its members.", SENT)
-    status: model.CampaignStatus = column("How far it is.")
-    starts_on: date | None = column("The day on which it is to start.", SENT)
-    ends_on: date | None = column("The last day on which it is to run; not before its start.", SENT)
-    budget: Money | None = money("budget", "currency", "What it may cost.", SENT)
-    cost: Money | None = money("cost", "currency", "What it has cost so far; in the currency of the budget.", SENT)
-    goal: str | None = column("What it is to achieve, in words.", SENT)
-    owner: Member | None = to_one("owner_id", "The member who runs it.", sent(otherwise="you"))
-    team: Team | None = to_one("team_id", "The team that runs it together: the row scope CAMPAIGN_TEAM.", SENT)
-    members: Connection[CampaignMember] = to_many("campaign_id", "The customers and contacts that it addresses.")
+    status: model.CampaignStatus = column("How far the campaign is.")
+    starts_on: date | None = column("The day on which the campaign is to start.", SENT)
+    ends_on: date | None = column("The last day of the campaign; not before its start.", SENT)
+    budget: Money | None = money("budget", "currency", "The budget of the campaign.", SENT)
+    cost: Money | None = money(
+        "cost", "currency", "What the campaign has cost so far, in the currency of the budget.", SENT
+    )
+    goal: str | None = column("What the campaign is to achieve, in words.", SENT)
+    owner: Member | None = to_one("owner_id", "The member who runs the campaign.", sent(otherwise="you"))
+    team: Team | None = to_one(
+        "team_id", "The team that runs the campaign together: the row scope CAMPAIGN_TEAM.", SENT
+    )
+    members: Connection[CampaignMember] = to_many(
+        "campaign_id", "The customers and contacts that the campaign addresses."
+    )
     external_id: str | None = column("The campaign's id in the system it came from, unique in the workspace.", SENT)
 
 

@@ -186,15 +186,20 @@ async def _open(
     """Write a new order with its lines and the first entry of its history, under the number that was sent, or the next;
     `given` and `of_lines` are the GraphQL fields of both that were asked for."""
     order.add_up((line.total for line in lines), "lines")
+    for place, line in enumerate(lines):
+        with below("lines", place):
+            work.check_fit(line)
+    work.check_fit(order)
+    await work.check_new(order, ORDER, given, [(ORDER_LINE, of_lines)])
     if "number" not in sent.values:
         order.number = await _next_number(work, order.ordered_on)
     await work.create(order, ORDER, OrderCreated(), given)
 
     async def add(line: OrderLine) -> None:
         await work.add_part(line, ORDER_LINE)
-        await work.check_written(line, ORDER_LINE, CREATE, of_lines)
 
-    await work.all_together([partial(add, line) for line in lines])
+    for line in lines:
+        await work.add_part(line, ORDER_LINE)
     await _remember(work, order, None, None)
     return order.id
 

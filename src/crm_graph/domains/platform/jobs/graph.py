@@ -35,11 +35,11 @@ describe(
     JobStatus,
     "How far a job is.",
     {
-        "QUEUED": "It waits for a worker, for the first time or after an attempt that failed.",
-        "RUNNING": "A worker is at it.",
-        "DONE": "It is done; `result` says what came of it.",
-        "FAILED": "It was given up; `error` says why. It can be queued again.",
-        "CANCELLED": "A member called it off. It can be queued again.",
+        "QUEUED": "The job waits for a worker, for the first time or after an attempt that failed.",
+        "RUNNING": "A worker runs the job.",
+        "DONE": "The job is done; `result` has what it made.",
+        "FAILED": "The job was given up; `error` says why. It can be queued again.",
+        "CANCELLED": "A member called the job off. It can be queued again.",
     },
 )
 describe(
@@ -56,23 +56,26 @@ describe(
 class Job(Node):
     """Work that goes on behind a request: an export, say."""
 
-    kind: str = column("What it does: `exportRecords`.")
-    status: JobStatus = column("How far it is.")
-    done: int = column("How much of it is done: of an export, rows.")
-    total: int | None = column("How much there is to do, where that is known.")
-    message: str | None = column("What it is at, or waits for, in words.")
-    attempts: int = column("How often it was taken up since it was queued.")
+    kind: str = column("What the job does: `exportRecords`.")
+    status: JobStatus = column("How far the job is.")
+    done: int = column("How much of the job is done; of an export, the number of rows.")
+    total: int | None = column("How much there is to do in all, where that is known.")
+    message: str | None = column("What the job does right now, or waits for, in words.")
+    attempts: int = column("How often a worker took the job up since it was queued.")
     error: str | None = column("Why the last attempt failed, in words.")
-    created_by: Member | None = to_one("created_by_id", "Who asked for it last, under whose permissions it runs.")
+    created_by: Member | None = to_one(
+        "created_by_id", "The member who asked for the job last; the job runs under that member's permissions."
+    )
     arguments: JSON = column("What was asked for: of an export, `type` and `format`.")
     result: JSON | None = column(
-        "What came of it. Of an export: `url`, where GET with a bearer token gets its file; `cursor`, a position of"
+        "The result of the job. Of an export: `url`, where GET with a bearer token gets its file; `cursor`, a"
+        " position of"
         " the log before the file's rows were read, to go on from with `after` of `changes` or of subscriptions;"
         " `bytes`; `withheld`. The file is for whoever may see by then all that it was made from."
     )
     started_at: datetime | None = column("When a worker last took it up.")
     ended_at: datetime | None = column("When it was done, given up or called off; some days later it is removed.")
-    version: int = column("Counts the changes; give it as `ifVersion`.")
+    version: int = column("Counts the changes of this record; send it as `ifVersion` to refuse a lost update.")
     created_at: datetime = column("When it was queued.")
     updated_at: datetime = column("When the record last changed.")
 

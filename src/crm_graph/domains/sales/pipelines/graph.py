@@ -37,9 +37,7 @@ class Stage(Node):
 
     pipeline: Pipeline | None = to_one("pipeline_id", "The pipeline that it is part of.", SENT_ONCE)
     name: str = column("The stage's name, unique in its pipeline.", SENT)
-    position: int = column(
-        "The place in the pipeline, from 0; no two stages of it have the same, so others give way.", SENT
-    )
+    position: int = column("The stage's place in the pipeline, from 0. Places are unique: other stages give way.", SENT)
     kind: model.StageKind = column("Whether opportunities in it are open, won or lost.", SENT_ONCE)
     probability: int | None = column("How likely an opportunity in it is to be won, in percent.", SENT)
     required_fields: list[str] | None = column(

@@ -80,24 +80,24 @@ class Ticket(Node):
     """Something that a customer wants from you: a question, a complaint, a request, or feedback."""
 
     number: str = column("What people call the ticket by, `T-1` and so on; unique in the workspace.")
-    subject: str = column("What it is about, in a line.", SENT)
+    subject: str = column("What the ticket is about, in a line.", SENT)
     description: str | None = column("What the customer said.", SENT)
     kind: model.TicketKind = column("What sort of thing the customer wants.", SENT)
-    channel: model.TicketChannel = column("How it came in.", SENT)
-    priority: model.TicketPriority = column("How soon it is to be dealt with.", SENT)
+    channel: model.TicketChannel = column("The channel by which the ticket came in.", SENT)
+    priority: model.TicketPriority = column("How soon the ticket is to be dealt with.", SENT)
     status: model.TicketStatus = column("Where it stands.")
-    customer: Customer | None = to_one("customer_id", "The customer it comes from.", SENT)
-    contact: Contact | None = to_one("contact_id", "The person it comes from.", SENT)
-    product: Product | None = to_one("product_id", "The product it is about.", SENT)
+    customer: Customer | None = to_one("customer_id", "The customer that the ticket comes from.", SENT)
+    contact: Contact | None = to_one("contact_id", "The person that the ticket comes from.", SENT)
+    product: Product | None = to_one("product_id", "The product that the ticket is about.", SENT)
     assignee: Member | None = to_one(
-        "assignee_id", "The member who works on it; nobody while it waits in the queue.", SENT_ONCE
+        "assignee_id", "The member who works on the ticket; nobody while the ticket waits in the queue.", SENT_ONCE
     )
-    queue: Team | None = to_one("queue_id", "The team whose queue it is in: the row scope QUEUE.", SENT)
+    queue: Team | None = to_one("queue_id", "The team whose queue the ticket is in: the row scope QUEUE.", SENT)
     replies: Connection[TicketReply] = to_many(
-        "ticket_id", "What was said on it, to the customer and among colleagues."
+        "ticket_id", "What was said on the ticket, to the customer and among colleagues."
     )
-    first_response_at: datetime | None = column("When it got its first public reply.")
-    resolved_at: datetime | None = column("When it was resolved; null again when it is reopened.")
+    first_response_at: datetime | None = column("When the ticket got its first public reply.")
+    resolved_at: datetime | None = column("When the ticket was resolved; null again when it is reopened.")
     closed_at: datetime | None = column("When it was closed; null again when it is reopened.")
     resolution: str | None = column("How it was settled.")
     satisfaction: int | None = column("How content the customer was, from 1 (not at all) to 5.", SENT_LATER)

@@ -37,8 +37,6 @@ async def _roles(work: Work, drafts: Sequence[Draft]) -> Roles:
 
 
 def _complete(_: Work, draft: Draft, before: Roles) -> None:
-    if "@" not in draft.get("email")[1:-1]:
-        raise Refused("INVALID", "is no e-mail address", ("email",))
     roles, held = draft.extra.get("roles"), before.get(draft.id, ())
     if draft.is_new():
         if not roles:

@@ -10,7 +10,7 @@ from sqlalchemy import ForeignKeyConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Email, Id, RoleName, Row, indexed, refers, unique
-from crm_graph.db.rules import one_of
+from crm_graph.db.rules import Address, held_to, one_of
 from crm_graph.db.sizes import SizedJson, SizedText
 from crm_graph.domains.workspace.members.events import MemberReactivated, MemberSuspended
 from crm_graph.kernel.errors import Refused
@@ -50,7 +50,7 @@ class Member(Row):
     )
 
     name: Mapped[str]
-    email: Mapped[Email]
+    email: Mapped[Email] = mapped_column(info=held_to(Address()))
     kind: Mapped[str] = mapped_column(default=MemberKind.PERSON.value, server_default=MemberKind.PERSON.value)
     status: Mapped[str] = mapped_column(default=MemberStatus.ACTIVE.value, server_default="ACTIVE")
     team_id: Mapped[Id | None]

@@ -4,6 +4,8 @@ The scope TEAM, and every scope that asks for the viewer's teams, reaches what t
 below it own: for whoever belongs to the team and for whoever manages it. So a member's team, a team's parent and its
 manager are rights. Who changes one is held to this: nobody gains or loses what the writer does not reach themselves, or
 holds a role that the writer does not hold.
+
+Decided in D-domains-05 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations
@@ -152,8 +154,8 @@ def _allow(work: Writer, before: Organisation, after: Organisation, new: str | N
         if not changed <= mine or not after.roles.get(member, frozenset()) <= frozenset(work.viewer.roles):
             raise Refused(
                 "FORBIDDEN",
-                "This would change whose records somebody reaches beyond those that you reach yourself: only an"
-                " administrator, or who leads the teams concerned, changes that.",
+                "This would give somebody records, or take records from somebody, that you do not reach yourself:"
+                " only an administrator may do it, or whoever leads the teams concerned.",
                 (path,),
             )
     work.facts[_ORGANISATION] = after

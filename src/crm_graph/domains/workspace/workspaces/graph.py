@@ -20,11 +20,16 @@ from crm_graph.permissions.roles import ADMIN
 class Storage:
     """Of the event log, the audit trail and the files of exports too."""
 
-    used_bytes: Decimal | None = strawberry.field(description="How many bytes it stores; null until it was measured.")
-    limit_bytes: Decimal | None = strawberry.field(
-        description="How many it may store: beyond that, changes are refused with the code LIMIT. Null for no limit."
+    used_bytes: Decimal | None = strawberry.field(
+        description="How many bytes the workspace stores; null until that was measured."
     )
-    measured_at: datetime | None = strawberry.field(description="When it was measured: every few minutes.")
+    limit_bytes: Decimal | None = strawberry.field(
+        description="How many bytes the workspace may store: beyond that, changes are refused with the code"
+        " LIMIT. Null for no limit."
+    )
+    measured_at: datetime | None = strawberry.field(
+        description="When the storage was measured, which is every few minutes."
+    )
 
 
 async def storage_of(context: GraphContext) -> Storage | None:
@@ -49,7 +54,7 @@ class Workspace(Node):
     slug: str = column("A short name for commands and addresses, unique in the installation.")
     base_currency: Currency | None = column("The currency in which reports add up.")
     time_zone: str | None = column("The IANA time zone in which days, weeks and months begin.")
-    version: int = column("Counts the changes; give it as `ifVersion`.")
+    version: int = column("Counts the changes of this record; send it as `ifVersion` to refuse a lost update.")
     created_at: datetime = column("When the record was made.")
     updated_at: datetime = column("When the record last changed.")
 

@@ -102,7 +102,7 @@ class RecoveryCodesPayload:
 class RevokeOtherSessionsPayload:
     """See `operations.end_other_sessions`."""
 
-    revoked: int = strawberry.field(description="How many there were.")
+    revoked: int = strawberry.field(description="How many sessions were ended.")
     errors: list[UserError] = strawberry.field(description="Why it was refused; empty when it was done.")
 
 

@@ -42,7 +42,9 @@ class RefreshSessionInput:
     """See `sessions.refresh_session`."""
 
     refresh_token: str | None = strawberry.field(
-        description="The refresh token of the last answer; it is good once. Left out, that of the cookie.", default=None
+        description="The refresh token of the last answer. Sent again within seconds it gets the same answer;"
+        " later it ends the session. Left out, that of the cookie.",
+        default=None,
     )
 
 
@@ -98,7 +100,8 @@ class SignInPayload:
         description="The bearer token of requests: `Authorization: Bearer <token>`. Null where cookies hold the tokens."
     )
     refresh_token: str | None = strawberry.field(
-        description="What gets the next tokens. It is good once: one that comes a second time ends the session. Null"
+        description="The token that gets the next pair of tokens. Sent again within seconds it gets the same"
+        " answer; later it ends the session. Null"
         " where cookies hold the tokens."
     )
     expires_at: datetime | None = strawberry.field(description="When the access token expires.")
@@ -108,7 +111,7 @@ class SignInPayload:
     errors: list[UserError] = strawberry.field(description="Why there are no tokens; empty when there are.")
 
 
-@strawberry.type(description="Whether it was done. It holds nothing that tells of accounts.")
+@strawberry.type(description="Whether the request was accepted. The answer does not tell whether there is an account.")
 class AccountPayload:
     """What mutations return that have nothing to tell."""
 
@@ -143,7 +146,8 @@ class PublicMutations:
         return _tokens(context, pair)
 
     @strawberry.mutation(
-        description="Gets the next tokens of a session. UNAUTHENTICATED when it was revoked, or the token used before.",
+        description="Gets the next tokens of a session. UNAUTHENTICATED when the session was revoked, or when"
+        " the token was used more than a moment ago.",
         metadata=does(None),
     )
     async def refresh_session(self, info: Info, input: RefreshSessionInput) -> SignInPayload:

@@ -24,7 +24,7 @@ describe(
         "RESET": "By the link of a reset.",
         "OAUTH": "On the pages of this installation, for an application.",
         "DEVICE": "By a code that a device showed.",
-        "OPERATOR": "Not you: who runs the installation made a token of yours.",
+        "OPERATOR": "Not by you: the operator of the installation made a token for you.",
     },
 )
 describe(
@@ -45,17 +45,19 @@ class SignedInSession:
     session_id: strawberry.ID = strawberry.field(
         description="The id of the session, for `revokeSession`. Not called `id`: a session is no node."
     )
-    kind: enums.SessionKind = strawberry.field(description="What holds it.")
+    kind: enums.SessionKind = strawberry.field(description="What holds the session.")
     method: enums.SignInMethod = strawberry.field(description="How you signed in.")
     client_name: str | None = strawberry.field(description="The application that signed you in, where there is one.")
-    address: str | None = strawberry.field(description="The address it was last used from.")
-    user_agent: str | None = strawberry.field(description="The program it was last used with, as that calls itself.")
+    address: str | None = strawberry.field(description="The network address from which the session was last used.")
+    user_agent: str | None = strawberry.field(
+        description="The program that used the session last, by the name that it gives itself."
+    )
     created_at: datetime = strawberry.field(description="When you signed in.")
     last_used_at: datetime = strawberry.field(description="When its tokens were last renewed.")
     expires_at: datetime = strawberry.field(
-        description="When it ends unless it is used; of a browser's, whether it is used or not."
+        description="When the session ends unless it is used; a browser's session ends then in any case."
     )
-    current: bool = strawberry.field(description="Whether this request is part of it.")
+    current: bool = strawberry.field(description="Whether this request belongs to the session.")
 
 
 @strawberry.type(description="How you sign in.")

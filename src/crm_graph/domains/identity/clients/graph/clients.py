@@ -26,29 +26,34 @@ from crm_graph.graph.writes import does
 from crm_graph.permissions.grants import CREATE, DELETE, UPDATE
 from crm_graph.work import Work
 
-_NAME = "What it is called, unique in the workspace."
-_KIND = "Whether it can keep a secret."
-_MODE = "What it may run beside trusted documents."
-_ROLES = "The roles with which it acts by itself, with a key or by client credentials. You must hold them yourself."
+_NAME = "The client's name, unique in the workspace."
+_KIND = "Whether the client can keep a secret."
+_MODE = "Which documents the client may run beside trusted ones."
+_ROLES = (
+    "The roles with which the client acts by itself, with a key or by client credentials. You must hold them yourself."
+)
 _MEMBER_ROLES = (
-    "The roles that it may use, of those that whom it acts for has; null is all of them, which only an administrator"
-    " gives. You must hold them yourself."
+    "The roles that the client may use, of those that the member has for whom it acts; null is all of them,"
+    " which only an administrator gives. You must hold them yourself."
 )
-_MEMBER_ROLES_OF_NEW = f"{_MEMBER_ROLES} Left out by anybody else it is the roles of who makes the client."
-_REDIRECT_URIS = "Where members may be sent back to with an authorization code, letter by letter."
+_MEMBER_ROLES_OF_NEW = (
+    f"{_MEMBER_ROLES} Where anybody else leaves it out, the client may use the roles of the member who makes it."
+)
+_REDIRECT_URIS = "The addresses to which members are sent back with an authorization code, letter by letter."
 _FIRST_PARTY = (
-    "Whether it is the workspace's own: then members are not asked for consent. Only administrators make or change one."
+    "Whether the client is the workspace's own: then members are not asked for consent. Only administrators make or"
+    " change one."
 )
-_REQUESTS = "How often it may ask; null is the installation's limit."
-_ON_ERROR = "What an error does to its answers unless a request says it by `onError`; null is PROPAGATE."
-_COST = "What its operations may cost together; null is the installation's limit."
+_REQUESTS = "How many requests the client may send in a minute; null is the installation's limit."
+_ON_ERROR = "What an error does to the client's answers unless a request says it by `onError`; null is PROPAGATE."
+_COST = "What the client's operations of a minute may cost together; null is the installation's limit."
 
 
 @sized(model.ApiClient, member_roles=ROLES)
 @strawberry.input(description="A new client of the API.")
 class CreateApiClientInput:
     """See `operations.create_api_client`. The id is made here: under `/oauth` it names a client by itself, whatever
-    the workspace, and may have been printed anywhere."""
+    the workspace, and can have been printed anywhere."""
 
     name: str = strawberry.field(description=_NAME)
     kind: ClientKind = strawberry.field(description=_KIND, default=ClientKind.CONFIDENTIAL)

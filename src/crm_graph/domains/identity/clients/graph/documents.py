@@ -65,9 +65,11 @@ class RemoveTrustedDocumentsInput:
 class PushTrustedDocumentsPayload:
     """Hashes in the order given; all lists are empty when refused."""
 
-    added: list[str] = strawberry.field(description="The ids, `sha256:...`, of what is newly trusted.")
-    aliased: list[str] = strawberry.field(description="Those of what was trusted already and has a new alias.")
-    unchanged: list[str] = strawberry.field(description="Those of what was trusted already.")
+    added: list[str] = strawberry.field(description="The ids, `sha256:...`, of documents that are newly trusted.")
+    aliased: list[str] = strawberry.field(
+        description="The ids of documents that were trusted already and have a new alias."
+    )
+    unchanged: list[str] = strawberry.field(description="The ids of documents that were trusted already.")
     errors: list[UserError] = strawberry.field(description="Why it was refused; empty when it was done.")
 
 

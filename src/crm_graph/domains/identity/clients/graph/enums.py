@@ -18,8 +18,8 @@ describe(
     ClientKind,
     "Whether a client can keep a secret.",
     {
-        "CONFIDENTIAL": "It runs where nobody looks into it, on a server, and has keys.",
-        "PUBLIC": "It runs with its users, in a browser or on a telephone, and has none.",
+        "CONFIDENTIAL": "The client runs on a server, where nobody looks into it, and has keys.",
+        "PUBLIC": "The client runs with its users, in a browser or on a telephone, and has no keys.",
     },
 )
 describe(
@@ -27,7 +27,7 @@ describe(
     "What an error does to the response.",
     {
         "NULL": "The failed position is null, also where its type forbids it, and nothing else is.",
-        "PROPAGATE": "Null rises to the nearest position that may be null.",
+        "PROPAGATE": "Null rises to the nearest position that can be null.",
         "HALT": "The first error ends the operation: no data, and that error. Mutations after it do not run.",
     },
 )

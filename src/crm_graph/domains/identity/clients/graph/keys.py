@@ -38,7 +38,9 @@ class RotateApiKeyInput:
     """See `operations.rotate_api_key`."""
 
     id: strawberry.ID = strawberry.field(description="The key.")
-    overlap_hours: int = strawberry.field(description="How long the old key goes on, at most 720.", default=24)
+    overlap_hours: int = strawberry.field(
+        description="For how many hours the old key goes on, at most 720.", default=24
+    )
     expires_at: datetime | None = strawberry.field(
         description="When the new key stops working; unless given it is good for as long as the old one was.",
         default=None,

@@ -16,24 +16,32 @@ from crm_graph.graph.records.types import Connection
 class ApiClient(Node):
     """A program that uses the API: a web application, a mobile one, an integration."""
 
-    name: str = column("What it is called, unique in the workspace.")
-    kind: ClientKind = column("Whether it can keep a secret.")
-    document_mode: DocumentMode = column("What it may run beside trusted documents.")
+    name: str = column("The client's name, unique in the workspace.")
+    kind: ClientKind = column("Whether the client can keep a secret.")
+    document_mode: DocumentMode = column("Which documents the client may run beside trusted ones.")
     member: Member | None = to_one(
-        "member_id", "The service member whom it acts as by itself; null where it acts for members only."
+        "member_id",
+        "The service member as whom the client acts by itself; null where the client acts for members only.",
     )
     member_roles: list[str] | None = column(
-        "The roles that it may use, of those that whom it acts for has; null is all of them.", of="roles"
+        "The roles that the client may use, of those that the member has for whom it acts; null is all of them.",
+        of="roles",
     )
-    redirect_uris: list[str] | None = column("Where members may be sent back to with an authorization code.")
-    first_party: bool | None = column("Whether it is the workspace's own: then members are not asked for consent.")
-    requests_per_minute: int | None = column("How often it may ask; null is the installation's limit.")
-    cost_per_minute: int | None = column("What its operations may cost together; null is the installation's limit.")
+    redirect_uris: list[str] | None = column("The addresses to which members are sent back with an authorization code.")
+    first_party: bool | None = column(
+        "Whether the client is the workspace's own: then members are not asked for consent."
+    )
+    requests_per_minute: int | None = column(
+        "How many requests the client may send in a minute; null is the installation's limit."
+    )
+    cost_per_minute: int | None = column(
+        "What the client's operations of a minute may cost together; null is the installation's limit."
+    )
     on_error: OnError | None = column(
-        "What an error does to its answers unless a request says it by `onError`; null is PROPAGATE."
+        "What an error does to the client's answers unless a request says it by `onError`; null is PROPAGATE."
     )
-    keys: Connection[ApiKey] = to_many("client_id", "Its keys, those that are over included.")
-    version: int = column("Counts the changes; give it as `ifVersion`.")
+    keys: Connection[ApiKey] = to_many("client_id", "The client's keys, expired and revoked ones included.")
+    version: int = column("Counts the changes of this record; send it as `ifVersion` to refuse a lost update.")
     created_at: datetime = column("When the record was made.")
     updated_at: datetime = column("When the record last changed.")
 
@@ -42,8 +50,8 @@ class ApiClient(Node):
 class ApiKey(Node):
     """A key by which a client acts by itself. Its text is shown once, when it is made."""
 
-    client: ApiClient | None = to_one("client_id", "Whose key it is.")
-    name: str = column("What people call it.")
+    client: ApiClient | None = to_one("client_id", "The client that the key belongs to.")
+    name: str = column("The key's name, for people.")
     prefix: str = column("How its text begins: no secret, and enough to tell which key it is.")
     expires_at: datetime | None = column("When it stops working; null is never.")
     revoked_at: datetime | None = column("When it was revoked.")

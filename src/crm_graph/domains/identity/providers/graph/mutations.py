@@ -22,17 +22,18 @@ from crm_graph.permissions.grants import CREATE, DELETE, UPDATE
 from crm_graph.work import Work
 
 _TEXTS = {
-    "name": "What it is called on the sign-in page, unique in the workspace.",
-    "client_id": "As which client this workspace is registered there.",
+    "name": "The provider's name on the sign-in page, unique in the workspace.",
+    "client_id": "The id of the client as which this workspace is registered at the provider.",
     "client_secret": "The secret of that client. It is kept sealed and can be read by nobody.",
-    "scopes": "What is asked for; `openid` among it.",
-    "enabled": "Whether it is trusted at all.",
-    "accept_tokens": "Whether its access tokens are accepted as bearer tokens of this API; needs `audiences`.",
-    "audiences": "Of its access tokens, those for one of these audiences are accepted; not the `clientId`.",
+    "scopes": "The OAuth scopes that are asked for; `openid` is one of them.",
+    "enabled": "Whether the provider is trusted at all.",
+    "accept_tokens": "Whether access tokens of the provider are accepted as bearer tokens of this API; needs"
+    " `audiences`.",
+    "audiences": "The audiences of which an accepted access token must name one; never the `clientId`.",
     "required": "What the claims of everybody must be: all of these.",
     "rules": "Who gets which roles and which team; the roles of all rules that match add up.",
-    "email_domains": "The domains of e-mail addresses that it is trusted with, `example.com`.",
-    "default_roles": "The roles of all whom it signs in; never `admin`, which takes a rule.",
+    "email_domains": "The domains of e-mail addresses that the provider is trusted with: `example.com`.",
+    "default_roles": "The roles of everybody whom the provider signs in; never `admin`, which needs a rule.",
     "allow_sign_up": "Whether those whom no rule matches may become members, with the default roles.",
     "sync_roles": "Whether roles and team are set anew at each sign-in; who matches no rule then stays out.",
 }
@@ -59,7 +60,7 @@ class ClaimConditionInput:
 
 
 @sized(claim=Letters(MAX_LENGTH), value=Letters(MAX_LENGTH), team=Letters(MAX_LENGTH), roles=ROLES)
-@strawberry.input(description="What those get whose claim is as said.")
+@strawberry.input(description="A claim, and what everybody gets for whom it holds.")
 class ProvisioningRuleInput:
     """See `rules.Rule`."""
 

@@ -32,13 +32,17 @@ class IdentityProvider(Node):
     """An OpenID Connect provider with which members sign in, or whose bearer tokens are accepted. Its client secret can
     be set, and read by nobody."""
 
-    name: str = column("What it is called on the sign-in page, unique in the workspace.")
+    name: str = column("The provider's name on the sign-in page, unique in the workspace.")
     issuer: str | None = column("Its issuer, to the letter as its tokens name it.")
-    client_id: str | None = column("As which client this workspace is registered there; no `ApiClient`.")
-    scopes: list[str] | None = column("What is asked for; `openid` always.")
-    enabled: bool | None = column("Whether it is trusted at all.")
-    accept_tokens: bool | None = column("Whether its access tokens are accepted as bearer tokens of this API.")
-    audiences: list[str] | None = column("Of its access tokens, those for one of these audiences are accepted.")
+    client_id: str | None = column(
+        "The id of the client as which this workspace is registered at the provider; no `ApiClient`."
+    )
+    scopes: list[str] | None = column("The OAuth scopes that are asked for; always `openid` too.")
+    enabled: bool | None = column("Whether the provider is trusted at all.")
+    accept_tokens: bool | None = column(
+        "Whether access tokens of the provider are accepted as bearer tokens of this API."
+    )
+    audiences: list[str] | None = column("The audiences of which an accepted access token must name one.")
     required: JSON | None = column(
         "What the claims of everybody must be, as a list of `{claim, operator, value}`: all of them hold."
     )
@@ -46,14 +50,17 @@ class IdentityProvider(Node):
         "Who gets which roles and which team, as a list of `{claim, operator, value, roles, team}`."
     )
     email_domains: list[str] | None = column(
-        "The domains of e-mail addresses that it is trusted with: whom it says to have such an address, verified, is "
-        "the member with that address. Where there are any, nobody else becomes a member by it."
+        "The domains of e-mail addresses that the provider is trusted with: whoever has such an address, verified by"
+        " the provider, is the member with that address. Where there are any, nobody else becomes a member by"
+        " the provider."
     )
-    default_roles: list[str] | None = column("The roles of all whom it signs in, beside those of the rules.")
+    default_roles: list[str] | None = column(
+        "The roles of everybody whom the provider signs in, beside those of the rules."
+    )
     allow_sign_up: bool | None = column("Whether those whom no rule matches may become members, with default roles.")
     sync_roles: bool | None = column("Whether roles and team are set anew from the rules at each sign-in.")
     identities: Connection[MemberIdentity] = to_many("provider_id", "The accounts there that are members here.")
-    version: int = column("Counts the changes; give it as `ifVersion`.")
+    version: int = column("Counts the changes of this record; send it as `ifVersion` to refuse a lost update.")
     created_at: datetime = column("When the record was made.")
     updated_at: datetime = column("When the record last changed.")
 

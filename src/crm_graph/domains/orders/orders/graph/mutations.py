@@ -21,7 +21,7 @@ class OrderInput(writes.OneOf):
 class RejectOrderInput(writes.OneOf):
     """See `operations.reject_order`."""
 
-    reason: str = strawberry.field(description="Why, for the one who revises it.")
+    reason: str = strawberry.field(description="Why the order is turned down, for whoever revises it.")
 
 
 @sized(model.OrderStatusChange)

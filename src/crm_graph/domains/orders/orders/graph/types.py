@@ -20,9 +20,9 @@ describe(
     model.OrderStatus,
     "Where an order stands. Each step is a mutation of its own.",
     {
-        "DRAFT": "Being written; lines and prices may change.",
+        "DRAFT": "Being written; lines and prices can change.",
         "SUBMITTED": "Waits for approval.",
-        "APPROVED": "May be shipped.",
+        "APPROVED": "Approved, and ready to be shipped.",
         "REJECTED": "Was not approved; revise it into a draft.",
         "SHIPPED": "On its way.",
         "DELIVERED": "At the customer.",
@@ -42,7 +42,7 @@ class Order(Node):
     status: model.OrderStatus = column("Where the order stands; each step is a mutation of its own.")
     customer: Customer | None = to_one("customer_id", "Who buys; changes only in DRAFT.", SENT)
     opportunity: Opportunity | None = to_one("opportunity_id", "The deal that the order came from.", SENT)
-    owner: Member | None = to_one("owner_id", "The member who looks after it.", sent(otherwise="you"))
+    owner: Member | None = to_one("owner_id", "The member who looks after the order.", sent(otherwise="you"))
     currency: Currency | None = column(
         "The currency of all its amounts, for good.", sent(update=False, otherwise="the workspace's base currency")
     )
@@ -62,7 +62,7 @@ class Order(Node):
     shipped_at: datetime | None = column("When it was shipped.")
     delivered_at: datetime | None = column("When it reached the customer.")
     closed_at: datetime | None = column("When it was completed.")
-    notes: str | None = column("What else is to be known about it.", SENT)
+    notes: str | None = column("A note about the order.", SENT)
     external_id: str | None = column("The order's id in the system it came from, unique in the workspace.", SENT)
 
 
@@ -72,7 +72,7 @@ class OrderLine(Node):
 
     order: Order | None = to_one("order_id", "The order; it must be in DRAFT to be changed.", SENT_ONCE)
     product: Product | None = to_one("product_id", "The product.", SENT_ONCE)
-    description: str | None = column("What is to be known about the product on this order.", SENT)
+    description: str | None = column("A note about the product on this order.", SENT)
     quantity: Decimal | None = column("How many units.", sent(otherwise="1"))
     unit_price: Money | None = money(
         "unit_price",
@@ -89,8 +89,8 @@ class OrderStatusChange(Node):
     """An entry in the history of an order: out of one status, into another."""
 
     order: Order | None = to_one("order_id", "The order.")
-    from_status: model.OrderStatus | None = column("The status it left; null for the entry of its drafting.")
-    to_status: model.OrderStatus = column("The status it entered.")
+    from_status: model.OrderStatus | None = column("The status that the order left; null for its first entry.")
+    to_status: model.OrderStatus = column("The status that the order entered.")
     member: Member | None = to_one("member_id", "Who changed it.")
     changed_at: datetime = column("When it was changed.")
     reason: str | None = column("Why it was rejected or cancelled.")

@@ -9,9 +9,10 @@ describe(
     EndpointStatus,
     "Whether a webhook endpoint is told anything.",
     {
-        "ACTIVE": "It is told what happens.",
-        "PAUSED": "It is told nothing for a while; when it is ACTIVE again it is told what happened in between.",
-        "DISABLED": "It is told nothing: it answered 410, failed for days, or somebody decided so.",
+        "ACTIVE": "The endpoint is told what happens.",
+        "PAUSED": "The endpoint is told nothing for a while; when it is ACTIVE again it is told what happened in"
+        " between.",
+        "DISABLED": "The endpoint is told nothing: it answered 410, failed for days, or somebody decided so.",
     },
     name="WebhookEndpointStatus",
 )
@@ -19,10 +20,10 @@ describe(
     DeliveryStatus,
     "What became of a request to a webhook endpoint.",
     {
-        "PENDING": "It is going to be sent, or sent again.",
+        "PENDING": "The request is going to be sent, or sent again.",
         "DELIVERED": "The endpoint answered with a status of 200 to 299.",
-        "FAILED": "It was given up.",
-        "DROPPED": "It was not sent: the endpoint's roles may not see the record any more.",
+        "FAILED": "The delivery was given up.",
+        "DROPPED": "The request was not sent: the endpoint's roles may not see the record any more.",
     },
     name="WebhookDeliveryStatus",
 )

@@ -37,13 +37,14 @@ _TEXTS = {
     "url": "Where requests are sent: https; its address must be a public one unless the operator allows others.",
     "description": "What it is for.",
     "event_types": "The events to tell, as listed in schema/events.json.",
-    "filter": "Of which records, by their type, as `where` of their lists: "
+    "filter": "Which records to tell of: for each record type a filter, like the `where` of its list: "
     '`{"Opportunity": {"source": {"eq": "fair"}}}`. '
-    "Of a type that is not named all are told. A record that begins or ceases to match is told too: see `kind`.",
+    "All records of a type that is not named are told of. A record that begins or ceases to match is told too:"
+    " see `kind`.",
     "selection": "A query to run for each event under the endpoint's roles; its one variable, if any, is `$id: ID!`, "
     "the record's id.",
     "roles": "The roles whose permissions decide what is sent; you must hold them.",
-    "status": "Whether it is told anything.",
+    "status": "Whether the endpoint is told anything.",
 }
 
 
@@ -94,7 +95,7 @@ class RotateWebhookEndpointSecretInput:
 
     id: strawberry.ID = strawberry.field(description="The endpoint.")
     overlap_hours: int = strawberry.field(
-        description="How long requests are signed with the old secret too, at most 720.", default=24
+        description="For how many hours requests are signed with the old secret too, at most 720.", default=24
     )
 
 

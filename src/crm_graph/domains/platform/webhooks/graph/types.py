@@ -18,22 +18,24 @@ from crm_graph.graph.records.types import Connection
 @record(PREFIX, model.WebhookEndpoint, policy.WEBHOOK_ENDPOINT)
 class WebhookEndpoint(Node):
     """Where a program is told what happens, by signed requests (Standard Webhooks). Events of a record come in their
-    order; a request may come twice, with the same `webhook-id`."""
+    order; a request can come twice, with the same `webhook-id`."""
 
     url: str = column("Where requests are sent.")
     description: str | None = column("What it is for.")
     event_types: list[str] | None = column("The events that it is told, as listed in schema/events.json.")
-    filter: JSON | None = column("Of which records, by their type, as `where` of their lists; null for all.")
+    filter: JSON | None = column(
+        "Which records to tell of: for each record type a filter, like the `where` of its list; null for all records."
+    )
     selection: str | None = column("The query that is run for each event with the record's id as `$id`.")
     roles: list[str] | None = column(
-        "The roles whose permissions decide what is sent. It is nobody's own: of what a role grants for rows of one's "
-        "own or of one's team it sees nothing."
+        "The roles whose permissions decide what is sent. The endpoint owns no rows and is in no team:"
+        " grants for own rows, or for rows of a team, show it nothing."
     )
-    status: EndpointStatus = column("Whether it is told anything.")
+    status: EndpointStatus = column("Whether the endpoint is told anything.")
     status_reason: str | None = column("Why it was paused or disabled, where nobody did so.")
     cursor: str | None = column("The position of the event log up to which its deliveries were made.")
     deliveries: Connection[WebhookDelivery] = to_many("endpoint_id", "What was sent to it, and what is going to be.")
-    version: int = column("Counts the changes; give it as `ifVersion`.")
+    version: int = column("Counts the changes of this record; send it as `ifVersion` to refuse a lost update.")
     created_at: datetime = column("When the record was made.")
     updated_at: datetime = column("When the record last changed.")
 
@@ -42,14 +44,14 @@ class WebhookEndpoint(Node):
 class WebhookDelivery(Node):
     """One event that is told to one endpoint."""
 
-    endpoint: WebhookEndpoint | None = to_one("endpoint_id", "Whom it is told.")
+    endpoint: WebhookEndpoint | None = to_one("endpoint_id", "The endpoint that is told of the event.")
     message_id: str = column("The `webhook-id` header: the same however often it is sent.")
     event_type: str = column("What happened; `WebhookPing` for a test.")
     event_cursor: str | None = column("The event's position in the log; null for a test.")
     record_id: strawberry.ID | None = column("The id of the record that it happened to.")
-    status: DeliveryStatus = column("What became of it.")
-    attempts: int | None = column("How often it was sent.")
-    next_attempt_at: datetime | None = column("When it is sent, or sent again.")
+    status: DeliveryStatus = column("What became of the delivery.")
+    attempts: int | None = column("How often the request was sent.")
+    next_attempt_at: datetime | None = column("When the request is sent, or sent again.")
     response_status: int | None = column("The HTTP status of the last answer; null where there was none.")
     response_body: str | None = column("The last answer's body, its beginning.")
     request_body: JSON | None = column("What was last sent: what the endpoint's roles were allowed to read.")
@@ -57,7 +59,7 @@ class WebhookDelivery(Node):
     error: str | None = column("Why the last attempt failed.")
     version: int = column("Counts the changes.")
     created_at: datetime = column("When the deliverer read the event.")
-    updated_at: datetime = column("When it was last sent.")
+    updated_at: datetime = column("When the request was last sent.")
 
 
 class Queries:

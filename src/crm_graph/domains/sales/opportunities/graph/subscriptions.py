@@ -32,9 +32,9 @@ class StageTotals:
 
     key: strawberry.Private[str]
     stage: Stage | None = by_key("key", "The stage.")
-    count: int = strawberry.field(description="How many deals are in it.")
+    count: int = strawberry.field(description="How many deals are in the stage.")
     amounts: list[Money] = strawberry.field(
-        description="What they come to, one sum for each currency, of the amounts that you may read."
+        description="The sums of the deals' amounts, one for each currency, of the amounts that you may read."
     )
 
 

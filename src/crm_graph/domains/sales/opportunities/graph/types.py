@@ -28,29 +28,30 @@ describe(
 
 @record("opp", model.Opportunity, policy.OPPORTUNITY)
 class Opportunity(Node):
-    """A deal that may be made: it moves through the stages of a pipeline until it is won or lost."""
+    """A possible deal: it moves through the stages of a pipeline until it is won or lost."""
 
     name: str = column("What the deal is called.", SENT)
-    status: model.OpportunityStatus = column("Whether it is open, won or lost.")
+    status: model.OpportunityStatus = column("Whether the opportunity is open, won or lost.")
     amount: Money | None = money("amount", "currency", "What the deal is worth.", SENT)
     probability: int | None = column(
-        "How likely it is to be won, in percent; the stage's, when it enters one and no other is given.",
+        "How likely the opportunity is to be won, in percent; the stage's probability when it enters one and no"
+        " other is given.",
         sent(required=False),
     )
-    expected_close: date | None = column("When it is expected to be decided.", SENT)
-    opened_on: date | None = column("When it was opened.")
-    closed_on: date | None = column("When it was won or lost.")
-    stage_since: datetime | None = column("When it entered its stage.")
+    expected_close: date | None = column("When the decision is expected.", SENT)
+    opened_on: date | None = column("When the opportunity was opened.")
+    closed_on: date | None = column("When the opportunity was won or lost.")
+    stage_since: datetime | None = column("When the opportunity entered its stage.")
     next_step: str | None = column("What is to be done next.", SENT)
     source: str | None = column("Where the opportunity came from.", SENT)
-    lost_reason: str | None = column("Why it was lost.")
-    customer: Customer | None = to_one("customer_id", "Who may buy.", SENT)
+    lost_reason: str | None = column("Why the opportunity was lost.")
+    customer: Customer | None = to_one("customer_id", "The customer who could buy.", SENT)
     owner: Member | None = to_one("owner_id", "The member who works on it.", sent(otherwise="you"))
     stage: Stage | None = to_one(
-        "stage_id", "The stage it is in.", sent(update=False, otherwise="the first open one of the first pipeline")
+        "stage_id", "The opportunity's stage.", sent(update=False, otherwise="the first open one of the first pipeline")
     )
-    pipeline: Pipeline | None = to_one("pipeline_id", "The pipeline it moves through.")
-    lines: Connection[OpportunityLine] = to_many("opportunity_id", "The products it is about.")
+    pipeline: Pipeline | None = to_one("pipeline_id", "The pipeline that the opportunity moves through.")
+    lines: Connection[OpportunityLine] = to_many("opportunity_id", "The products that the deal is about.")
     stage_moves: Connection[StageMove] = to_many("opportunity_id", "The history of its stages.")
     external_id: str | None = column("The opportunity's id in the system it came from, unique in the workspace.", SENT)
 
@@ -75,14 +76,21 @@ class StageMove(Node):
 
     opportunity: Opportunity | None = to_one("opportunity_id", "The opportunity.")
     from_stage: Stage | None = to_one(
-        "from_stage_id", "The stage it left; null for the entry of its opening, and where that was retired since."
+        "from_stage_id",
+        "The stage that the opportunity left; null for its first entry, and where the stage was retired since.",
     )
-    retired_from: str | None = column("What the stage it left was called, where that was retired since.")
-    to_stage: Stage | None = to_one("to_stage_id", "The stage it entered; null where that was retired since.")
-    retired_to: str | None = column("What the stage it entered was called, where that was retired since.")
+    retired_from: str | None = column(
+        "The name of the stage that the opportunity left, where the stage was retired since."
+    )
+    to_stage: Stage | None = to_one(
+        "to_stage_id", "The stage that the opportunity entered; null where the stage was retired since."
+    )
+    retired_to: str | None = column(
+        "The name of the stage that the opportunity entered, where the stage was retired since."
+    )
     member: Member | None = to_one("member_id", "Who moved it.")
     moved_at: datetime = column("When it was moved.")
-    seconds_in_stage: int | None = column("How long it had been in the stage it left, in seconds.")
+    seconds_in_stage: int | None = column("How long the opportunity had been in the stage that it left, in seconds.")
     version: int = column("Counts the changes; a history entry has none.")
     created_at: datetime = column("When the record was made.")
     updated_at: datetime = column("When the record last changed.")

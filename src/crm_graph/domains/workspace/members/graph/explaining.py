@@ -18,14 +18,14 @@ from crm_graph.kernel.ids import decode_id
 from crm_graph.permissions.grants import READ, Level
 
 
-@strawberry.type(description="A grant that speaks of the record, and whether it holds for it.")
+@strawberry.type(description="A grant that concerns the record, and whether it covers this one.")
 class AccessRule:
     """See `graph.explain.Rule`."""
 
-    role: str = strawberry.field(description="The role that grants it.")
+    role: str = strawberry.field(description="The role that has the grant.")
     grant: str = strawberry.field(description='The grant as in role files: "read TEAM", "phone: MASKED ALL".')
-    meaning: str = strawberry.field(description="Which rows that is.")
-    holds: bool = strawberry.field(description="Whether this record is one of them.")
+    meaning: str = strawberry.field(description="Which rows the grant covers.")
+    holds: bool = strawberry.field(description="Whether this record is one of these rows.")
 
 
 @strawberry.type(description="Why a member sees a record, or a field of it, as they do.")
@@ -41,7 +41,9 @@ class AccessExplanation:
         description="What the member may do with the field of this record; null where no field was asked about."
     )
     summary: str = strawberry.field(description="The answer in a sentence.")
-    rules: list[AccessRule] = strawberry.field(description="Every grant of the member's roles that speaks of it.")
+    rules: list[AccessRule] = strawberry.field(
+        description="Every grant of the member's roles that concerns the record or the field."
+    )
 
 
 class PermissionQueries:
@@ -94,10 +96,10 @@ async def _subject(context: GraphContext, member_id: str) -> Viewer:
     if key == context.viewer.member_id:
         return context.viewer
     if not context.access.of(ROLE.type).allows(READ):
-        raise Forbidden("Only who may read roles may ask for the access of another member.")
+        raise Forbidden("Only members who may read roles may ask for the access of another member.")
     found = await context.look_up(key)
     if found is None:
-        raise BadUserInput("There is no such member, or they are suspended.", path=("memberId",))
+        raise BadUserInput("There is no active member of this id.", path=("memberId",))
     return found
 
 

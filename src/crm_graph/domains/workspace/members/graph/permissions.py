@@ -35,9 +35,11 @@ class FieldPermission:
     """The union over the viewer's roles, on the best of rows."""
 
     field: str = strawberry.field(description="The field's name, as in the schema.")
-    level: Level = strawberry.field(description="The most that may be done with it on any row.")
-    partial: bool = strawberry.field(description="Whether it is null or masked on some of the rows that may be read.")
-    writable_by: list[str] = strawberry.field(description="The verbs by which it may be written on some row.")
+    level: Level = strawberry.field(description="The most that you may do with the field on any row.")
+    partial: bool = strawberry.field(
+        description="Whether the field is null or masked on some of the rows that you may read."
+    )
+    writable_by: list[str] = strawberry.field(description="The verbs by which you may write the field on some row.")
 
 
 @strawberry.type(description="What the viewer may do with a type.")

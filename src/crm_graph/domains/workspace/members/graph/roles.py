@@ -34,15 +34,17 @@ class RoleVerb:
 
 @strawberry.type(name="FieldGrant", description="What a role may do with a field, and on which rows.")
 class RoleField:
-    """One grant of one field; a field may have several, which add up."""
+    """One grant of one field; a field can have several, which add up."""
 
     field: str = strawberry.field(description="The field's name, as in the schema.")
     level: Level = strawberry.field(description="What may be done with it.")
-    scope: str = strawberry.field(description="On which of the rows that may be read.")
+    scope: str = strawberry.field(description="On which rows, of those that may be read.")
     verbs: list[str] | None = strawberry.field(
         description="The verbs by which it may be written; null for all. `create` alone: set once, frozen later."
     )
-    audited: bool = strawberry.field(description="Whether reading it by this role is written to the log.")
+    audited: bool = strawberry.field(
+        description="Whether each reading of the field by this role is written to the log."
+    )
 
 
 @strawberry.type(name="RecordGrant", description="What a role may do with a type.")
@@ -61,7 +63,7 @@ class Role:
 
     name: str = strawberry.field(description="The role's name, unique in the workspace.")
     description: str | None = strawberry.field(description="What the role is for.")
-    built_in: bool = strawberry.field(description="Whether it comes with the product.")
+    built_in: bool = strawberry.field(description="Whether the role comes with the product.")
     customised: bool = strawberry.field(
         description="Whether the workspace defines it: its own role, or a built-in one that it changed."
     )
@@ -69,7 +71,7 @@ class Role:
         description="Counts the changes; give it as `ifVersion`. 0 for a built-in role as it came."
     )
     grants: list[RoleType] = strawberry.field(
-        description="What it grants, by type. A type that is not listed does not exist for the role."
+        description="What the role grants, by type. A type that is not listed does not exist for the role."
     )
 
 
@@ -82,9 +84,11 @@ class Grantable:
     verbs: list[str] = strawberry.field(description="The verbs that it has.")
     fields: list[str] = strawberry.field(description="The fields that can be granted one by one.")
     inherent: list[str] = strawberry.field(
-        description="Those of them that come with every object: they can be masked at most, not withheld."
+        description="The fields that come with every object: they can be masked, and never withheld."
     )
-    maskable: list[str] = strawberry.field(description="Those of them that have a mask; others are null when masked.")
+    maskable: list[str] = strawberry.field(
+        description="The fields that have a mask; other fields are null when masked."
+    )
 
 
 @strawberry.input(name="VerbGrantInput", description="That a verb is granted, and on which rows.")
@@ -101,11 +105,13 @@ class RoleFieldInput:
 
     field: str = strawberry.field(description="The field's name, as in the schema.")
     level: Level = strawberry.field(description="What may be done with it.")
-    scope: str = strawberry.field(description="On which of the rows that may be read.", default="ALL")
+    scope: str = strawberry.field(description="On which rows, of those that may be read.", default="ALL")
     verbs: list[str] | None = strawberry.field(
         description="With WRITE, the verbs by which it may be written; all of them unless given.", default=None
     )
-    audited: bool = strawberry.field(description="Whether reading it is written to the log.", default=False)
+    audited: bool = strawberry.field(
+        description="Whether each reading of the field is written to the log.", default=False
+    )
 
 
 @strawberry.input(name="RecordGrantInput", description="What a role may do with a type.")
@@ -128,7 +134,7 @@ class CreateRoleInput:
 
     name: str = strawberry.field(description="Small letters, digits and `_`; unique in the workspace.")
     description: str | None = strawberry.field(description="What the role is for.", default=None)
-    grants: list[RoleTypeInput] = strawberry.field(description="What it grants, by type.")
+    grants: list[RoleTypeInput] = strawberry.field(description="What the role grants, by type.")
 
 
 @sized(model.RoleRow)
@@ -140,7 +146,7 @@ class UpdateRoleInput:
     if_version: int | None = strawberry.field(description="Refuse if the role is at another version.", default=None)
     description: str | None = strawberry.field(description="What the role is for.", default=None)
     grants: list[RoleTypeInput] | None = strawberry.field(
-        description="What it grants, by type: all of it, in place of what it granted.", default=None
+        description="What the role grants, by type: all of it, in place of what it granted before.", default=None
     )
 
 
@@ -178,7 +184,7 @@ class RoleQueries:
     ) -> Role | None:
         return await _find(info, name)
 
-    @strawberry.field(description="What roles may speak of: types with their verbs, row scopes and fields.")
+    @strawberry.field(description="What roles can grant: types with their verbs, row scopes and fields.")
     def grantables(self, info: Info) -> list[Grantable]:
         of = info.context.vocabulary
         return [

@@ -39,7 +39,7 @@ class Member(Node):
     team: Team | None = to_one("team_id", "The team the member belongs to.")
     manager: Member | None = to_one("manager_id", "Who the member reports to.")
     reports: Connection[Member] = to_many("manager_id", "The members who report to this one.")
-    version: int = column("Counts the changes; give it as `ifVersion`.")
+    version: int = column("Counts the changes of this record; send it as `ifVersion` to refuse a lost update.")
     created_at: datetime = column("When the record was made.")
     updated_at: datetime = column("When the record last changed.")
 
@@ -53,7 +53,7 @@ class Team(Node):
     manager: Member | None = to_one("manager_id", "Who leads the team.")
     teams: Connection[Team] = to_many("parent_id", "The teams directly below this one.")
     members: Connection[Member] = to_many("team_id", "The members of this team itself.")
-    version: int = column("Counts the changes; give it as `ifVersion`.")
+    version: int = column("Counts the changes of this record; send it as `ifVersion` to refuse a lost update.")
     created_at: datetime = column("When the record was made.")
     updated_at: datetime = column("When the record last changed.")
 
@@ -72,7 +72,9 @@ class Viewer:
     def permissions(self, info: Info) -> list[RecordPermission]:
         return type_permissions(info.context)
 
-    @strawberry.field(description="How much your workspace stores, and may; null for all but administrators.")
+    @strawberry.field(
+        description="How much your workspace stores, and how much it may store; null for all but administrators."
+    )
     async def storage(self, info: Info) -> Storage | None:
         return await storage_of(info.context)
 

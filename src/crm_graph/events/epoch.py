@@ -71,7 +71,7 @@ _FUNCTIONS = """
 _ALONE = "LOCK TABLE event, log_epoch IN ACCESS EXCLUSIVE MODE"
 """Whoever writes has its position, and whoever waits for this lock gets one of the new epoch."""
 _FORGET_VIEWERS = "UPDATE workspace SET directory_version = directory_version + 1000000"
-"""Viewers that a process remembers are of a history that may be lost: none of them is confirmed any more."""
+"""Viewers that a process remembers are possibly of a history that is lost: none of them is confirmed any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ async def current_epoch(connection: Connection) -> Epoch:
     if why is None and row["timeline"] != cluster.timeline:
         why = (
             f"it was on timeline {row['timeline']} and is on {cluster.timeline} now: recovered to a point in time, or"
-            " a standby was promoted, and what came after that point may be missing"
+            " a standby was promoted, and what came after that point is possibly missing"
         )
         return Epoch(number, known, why, promoted=True)
     return Epoch(number, known, why)

@@ -58,7 +58,7 @@ class LogEpoch(Base):
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     """The high bits of its positions (`kernel.cursor.XID_BITS`). 0 is the first; later ones are any larger number."""
     known_xid: Mapped[int] = mapped_column(BigInteger)
-    """Up to here all that the epoch before had is here; what it had behind this may be lost."""
+    """Up to here all that the epoch before had is here; what it had behind this is possibly lost."""
     system_identifier: Mapped[int | None] = mapped_column(BigInteger)
     """The cluster whose transactions its positions are; None where that is not known."""
     timeline: Mapped[int | None] = mapped_column(BigInteger)

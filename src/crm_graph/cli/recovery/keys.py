@@ -81,7 +81,7 @@ async def require_keys(database: Database) -> KeysInUse:
     reader = database.primary_reader()
     service = installed.key_service or MasterKeys.of({}, installed.secrets)
     await wrappings(reader, service)
-    connection = await connect(database.url, None)  # the trail may be long
+    connection = await connect(database.url, None)  # a trail takes longer than a request
     try:
         used = {row["key_id"] for row in await connection.fetch(_KEY_IDS)}
         await _require_opened(database, installed, connection)

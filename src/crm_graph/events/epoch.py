@@ -39,7 +39,7 @@ MAX_STEP = 1_000
 """How much larger the next epoch's number is at most: there is room for 500 restores at least."""
 WAY_OUT = (
     "stop every other process of it, then run `crm-graph restore --in-place`: it continues the log here under a new"
-    " epoch, and nothing is lost; docs/operating/backup.md says more"
+    " epoch, and nothing that is here is lost; docs/operating/backup.md says more"
 )
 _MAY_READ_LABEL = "SELECT has_function_privilege('pg_read_file(text, bigint, bigint, boolean)', 'execute')"
 _LABEL = "md5(coalesce(pg_read_file('backup_label.old', 0, 65536, true), ''))"

@@ -13,6 +13,8 @@ revision = "2026_12_02_log_epoch"
 down_revision = "2026_12_01_stage_history"
 branch_labels = None
 depends_on = None
+adds_only = False
+# Code of before reads by its own horizon: it would see nothing of a log that was restored meanwhile.
 
 FUNCTIONS = (
     "CREATE FUNCTION crm_log_position() RETURNS xid8 STABLE PARALLEL SAFE LANGUAGE sql AS"

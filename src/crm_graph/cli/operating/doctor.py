@@ -236,6 +236,8 @@ async def _schema(url: str) -> Finding:
     revision = await state(url)
     if revision.up_to_date:
         return Finding(f"the schema is at this version's revision, {revision.current}")
+    if revision.runs:
+        return Finding(f"the schema is at revision {revision.current}, newer than this code, which runs on it")
     if not revision.known:
         fix = "run the version of crm-graph that made it, or a newer one"
         return Finding(f"the schema is at revision {revision.current}, newer than this code", False, fix)

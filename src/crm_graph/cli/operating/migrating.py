@@ -16,6 +16,8 @@ async def migrate_place(place: Place, revision: str) -> tuple[str | None, str | 
     with place.database_url() as url:
         async with opened(Place(None, url), check=False):
             before = await state(url)
+        if before.runs and not before.known and revision == HEAD:  # a later version has added to it
+            return before.current, before.current
         if not before.known:
             raise OperatorError(
                 f"the database is at revision {before.current}, which this version does not know",
@@ -29,7 +31,7 @@ async def bring_to(url: str, revision: str = HEAD) -> None:
     """Bring a database to a revision, `base` for none. Alembic, and with it SQLAlchemy, is imported where there is
     something to do. Raises ForeignLog for a log that was restored and is not continued yet."""
     schema = await state(url)
-    if revision == HEAD and schema.up_to_date:
+    if revision == HEAD and schema.runs:
         return
     if schema.current is not None and schema.known and await has_epochs(url):
         await require_own_log(url)  # what migrations write into the log is seen in a cluster of its own alone

@@ -14,6 +14,7 @@ import asyncpg
 import httpx
 import pytest
 
+from crm_graph.cli.operating.migrating import bring_to
 from crm_graph.db import migrate, revisions
 from crm_graph.db.revisions import Revision, require_current, served_by, state
 from crm_graph.kernel.errors import OperatorError
@@ -112,9 +113,11 @@ async def test_code_runs_on_what_only_adds(
     said = await asyncio.to_thread(crm_graph, "migrate", DATABASE_URL=url)
     assert (said.returncode, "2099_01_01_adds" in said.stderr) == (0, True)
     next_version(tmp_path / "again", monkeypatch, head, adds_only=True)
-    await migrate.downgrade(url, head)
+    await bring_to(url, head)  # what `crm-graph migrate --to` does
     this_version(monkeypatch)
     assert (await state(url)).up_to_date
+    with pytest.raises(OperatorError, match="there is no revision nonsense"):
+        await bring_to(url, "nonsense")
 
 
 async def test_code_does_not_run_on_what_changes(

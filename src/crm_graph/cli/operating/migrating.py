@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from crm_graph.cli.opening import opened
 from crm_graph.cli.place import Place
-from crm_graph.db.revisions import HEAD, state
+from crm_graph.db.revisions import HEAD, Revision, revisions, state
 from crm_graph.events.epoch import has_epochs, require_own_log
 from crm_graph.kernel.errors import OperatorError
 
@@ -33,8 +35,24 @@ async def bring_to(url: str, revision: str = HEAD) -> None:
     schema = await state(url)
     if revision == HEAD and schema.runs:
         return
+    _, known = revisions()
+    if revision not in {HEAD, BASE, *known}:
+        raise OperatorError(
+            f"there is no revision {revision}", f"name one of {', '.join(sorted(known)[-3:])}, or an older one"
+        )
     if schema.current is not None and schema.known and await has_epochs(url):
         await require_own_log(url)  # what migrations write into the log is seen in a cluster of its own alone
     from crm_graph.db.migrate import downgrade, upgrade
 
-    await (downgrade(url, revision) if revision == BASE else upgrade(url, revision))
+    backwards = revision == BASE or (schema.current is not None and revision in _before(schema.current, known))
+    await (downgrade(url, revision) if backwards else upgrade(url, revision))
+
+
+def _before(revision: str, known: Mapping[str, Revision]) -> set[str]:
+    """Return the revisions that lie before one."""
+    earlier: set[str] = set()
+    at = known[revision].follows
+    while at is not None:
+        earlier.add(at)
+        at = known[at].follows
+    return earlier

@@ -68,8 +68,9 @@ _FUNCTIONS = """
     CREATE OR REPLACE FUNCTION crm_log_horizon() RETURNS xid8 STABLE PARALLEL SAFE LANGUAGE sql AS
         'SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint + {base})::text::xid8'
 """
-_ALONE = "LOCK TABLE event, log_epoch IN ACCESS EXCLUSIVE MODE"
-"""Whoever writes has its position, and whoever waits for this lock gets one of the new epoch."""
+_ALONE = "LOCK TABLE event IN SHARE ROW EXCLUSIVE MODE"
+"""Whoever writes has its position, and whoever waits for this lock gets one of the new epoch. Readers go on, and no
+second table is locked: they read both, and would wait for each other."""
 _FORGET_VIEWERS = "UPDATE workspace SET directory_version = directory_version + 1000000"
 """Viewers that a process remembers are possibly of a history that is lost: none of them is confirmed any more."""
 

@@ -31,7 +31,7 @@ from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.errors import Forbidden, Refused
-from crm_graph.kernel.naming import camel, plural, words
+from crm_graph.kernel.naming import camel, doing, plural, words
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
 from crm_graph.permissions.policy import Policy
@@ -148,7 +148,7 @@ class Work:
         if found is None:
             raise Refused("NOT_FOUND", f"There is no such {words(policy.type)}.", (path,))
         if not found["permitted"]:
-            raise Refused("FORBIDDEN", f"Your roles do not allow to {verb} this {words(policy.type)}.", (path,))
+            raise Refused("FORBIDDEN", f"Your roles do not allow to {doing(verb)} this {words(policy.type)}.", (path,))
         refuse_unwritable(found, policy, given)
         row = load(model, found)
         if if_version is not None and row.version != if_version:
@@ -284,7 +284,7 @@ class Work:
         """Check a verb, and the write level on the GraphQL fields given. Raises Forbidden naming what is missing."""
         access = self.access.of(policy.type)
         if not access.allows(verb):
-            raise Forbidden(f"Your roles do not allow to {verb} {plural(policy.type)}.")
+            raise Forbidden(f"Your roles do not allow to {doing(verb)} {plural(policy.type)}.")
         for name in given:
             if not access.may_write(name, verb):
                 message = f"Your roles do not allow to write {policy.type}.{name}."

@@ -8,6 +8,7 @@ import pytest
 from graphql import GraphQLInputObjectType
 
 from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.kernel.ids import encode_id
 from tests.permissions.test_hidden_edges import ALL, somebody
 from tests.support.graph import Graph
 
@@ -164,3 +165,13 @@ async def test_a_field_that_may_not_be_written_is_named(graph: Graph) -> None:
         [("FORBIDDEN", ["city"])],
         [("FORBIDDEN", ["ownerId"])],
     ]
+
+
+async def test_members_are_named_by_their_addresses_in_any_case(graph: Graph) -> None:
+    email, id_ = next(
+        iter(await graph.rows("SELECT email, id FROM member WHERE status = 'ACTIVE' ORDER BY id LIMIT 1"))
+    )
+    source = "mutation ($input: UpsertCustomerInput!) { upsertCustomer(input: $input) { customer { owner { id } } } }"
+    input_ = {"id": "externalId:owned", "name": "Owned", "ownerId": f"email:{email.upper()}"}
+    found = (await graph.data(source, {"input": input_}))["upsertCustomer"]
+    assert found == {"customer": {"owner": {"id": encode_id("mem", id_)}}}

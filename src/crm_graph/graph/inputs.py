@@ -32,7 +32,7 @@ from crm_graph.graph.records.record import (
 )
 from crm_graph.graph.records.registry import Registry, python_type
 from crm_graph.kernel.errors import Refused
-from crm_graph.kernel.money import round_amount
+from crm_graph.kernel.money import scaled
 from crm_graph.kernel.naming import camel, sentence
 from crm_graph.refusals import below, one_currency
 from crm_graph.work import Sent, Work
@@ -287,9 +287,9 @@ async def _parts(work: Work, each: InputField, inputs: Sequence[Any]) -> list[Se
 def _money(each: InputField, spec: MoneySpec, value: Any) -> Mapping[str, Any]:
     """Return the values of both columns; null clears the currency too, unless the record keeps one of its own."""
     if each.bare:
-        return {spec.amount: None if value is None else round_amount(value)}
+        return {spec.amount: None if value is None else scaled(value)}
     if value is not None:
-        return {spec.amount: round_amount(value.amount), spec.currency: value.currency}
+        return {spec.amount: scaled(value.amount), spec.currency: value.currency}
     return {spec.amount: None} if each.keeps_currency else {spec.amount: None, spec.currency: None}
 
 

@@ -193,7 +193,7 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     Decimal: _scalar(
         "Decimal",
-        'An exact decimal number as a string: `"1234.5"`. At most 14 digits before the point and 4 after it are kept.',
+        'An exact decimal number as a string: `"1234.5"`. At most 14 digits before the point and 4 after it.',
         parse_decimal,
         "https://en.wikipedia.org/wiki/Decimal",
     ),

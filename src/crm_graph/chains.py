@@ -3,6 +3,8 @@
 Whoever gives a row another one above it holds the workspace, so that two at once cannot make a circle of which neither
 sees the other's half. What one unit of work has moved is remembered: operations that run together see it before it is
 written. An import has the whole table in memory, and judges by the same rule (`transfer/load.py`).
+
+Decided in D-work-05 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

@@ -226,7 +226,7 @@ class Judge:
     """How many digits a number may have after the point."""
 
     def faults(self, value: Any) -> Iterator[Fault]:
-        """Yield what is wrong with a value: blank, too long, too exact, out of bounds, no choice. A null is not judged."""
+        """Yield what is wrong with a value: blank, too long, too exact, out of bounds, no choice. A null is none."""
         if value is None:
             return
         if self.needs_text and isinstance(value, str) and not value.strip():

@@ -15,6 +15,7 @@ import asyncpg
 
 from crm_graph.db.connecting import close, connect
 from crm_graph.kernel.outages import Outage
+from crm_graph.kernel.roles import Role, role
 
 log = logging.getLogger(__name__)
 
@@ -31,18 +32,20 @@ async def run_elected(name: str, url: str, lock: int, election_ms: int, work: El
     outage = Outage(log, f"{name}: interrupted")
     while True:
         try:
-            await _serve(url, lock, election_ms, work, outage)
+            await _serve(url, lock, election_ms, work, outage, role(name))
         except Exception as error:
             outage.fails(error)
         await asyncio.sleep(election_ms / 1000)
 
 
-async def _serve(url: str, lock: int, election_ms: int, work: ElectedWork, outage: Outage) -> None:
+async def _serve(url: str, lock: int, election_ms: int, work: ElectedWork, outage: Outage, held: Role) -> None:
     connection = await connect(url)
     try:
         while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):  # noqa: ASYNC110 - polls
             await asyncio.sleep(election_ms / 1000)
         outage.ends()
+        held.held = True
         await work(connection)
     finally:
+        held.held = False
         await close(connection)

@@ -28,6 +28,7 @@ from crm_graph.domains.platform.webhooks.model import DeliveryStatus, EndpointSt
 from crm_graph.domains.platform.webhooks.signing import open_secret, signatures
 from crm_graph.identity.oidc.fetch import Fetcher
 from crm_graph.identity.origin import parse_networks
+from crm_graph.kernel.durations import Durations
 from crm_graph.kernel.errors import IssuerFault, OperatorError
 from crm_graph.kernel.ids import new_id
 from crm_graph.kernel.outages import Outage
@@ -77,6 +78,8 @@ class Deliverer:
         self._making = Shares(settings.webhook_selections, max(1, settings.webhook_selections // 2), UNBOUNDED)
         self._busy: set[str] = set()
         """Workspaces whose webhooks can have used up their seconds of the database."""
+        self.durations = {outcome: Durations() for outcome in ("delivered", "failed")}
+        """How long requests to endpoints took, by what came of them."""
         self._gone: set[str] = set()
         """Endpoints that have just answered 410: what waits for its turn here is not sent."""
 
@@ -179,7 +182,9 @@ class Deliverer:
         if not await reader.fetch_row(queue.STANDS, {**_key(row), **stands}) or row["endpoint_id"] in self._gone:
             await self._release(row)
             return
-        await self._finish(row, await self._post(row, endpoint, payload.body))
+        attempt = await self._post(row, endpoint, payload.body)
+        self.durations["delivered" if attempt.delivered else "failed"].add((attempt.duration_ms or 0) / 1000)
+        await self._finish(row, attempt)
 
     async def _post(self, row: Record, endpoint: Record, body: dict[str, Any]) -> Attempt:
         loop = asyncio.get_running_loop()

@@ -114,7 +114,8 @@ async def test_deliveries_and_what_endpoints_have_not_looked_at(desk: Desk) -> N
     async def deliver(seq: int, entity: str, due_s: int, claimed: str = "NULL") -> None:
         await connection.execute(
             "INSERT INTO webhook_delivery (workspace_id, endpoint_id, id, message_id, event_type, event_cursor,"
-            " event_seq, entity_id, record_id, status, attempts, next_attempt_at, claimed_until, version, created_at, updated_at)"
+            " event_seq, entity_id, record_id, status, attempts, next_attempt_at, claimed_until, version, created_at,"
+            " updated_at)"
             f" VALUES ('{WORKSPACE}', '{WORKSPACE}', gen_random_uuid(), 'm{seq}', 'x', '0-0', {seq}, '{entity}',"
             f" '{entity}', 'PENDING', 0, now() - interval '{due_s} s', {claimed}, 1, now(), now())"
         )

@@ -52,7 +52,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
 def scraped(port: int, token: str = "") -> dict[str, float]:
     """Return the samples of a process, written as Prometheus writes them; none while it starts."""
     try:
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         answer = plain.get(f"http://127.0.0.1:{port}/metrics", headers=headers, timeout=10)
     except httpx.TransportError:
         return {}

@@ -89,6 +89,10 @@ class Metrics(Collector):
         """Return the text, with the lags that were read last."""
         return generate_latest(self._registry)
 
+    def families(self) -> Iterable[Metric]:
+        """Yield all metrics, those of the process itself among them."""
+        return self._registry.collect()
+
     def collect(self) -> Iterable[Metric]:
         """Yield the metrics; called by the registry."""
         yield from self._request_metrics()

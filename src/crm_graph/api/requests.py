@@ -27,6 +27,8 @@ UNKNOWN = "unknown"
 MAX_LINES_PER_SECOND = 50
 """Of requests that are told because they failed or were refused: who is refused must not fill a disk."""
 MAX_NAME_LENGTH = 100
+FAILED = frozenset({"INTERNAL", "TIMEOUT", "UNAVAILABLE"})
+"""Outcomes that are no client's doing."""
 _OWN = frozenset({"INTERNAL"})
 _LATE = frozenset({"TIMEOUT"})
 _TOLD_ONCE = frozenset({OK, "UNAVAILABLE"})

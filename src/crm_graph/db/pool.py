@@ -13,6 +13,7 @@ import asyncpg
 from crm_graph.db.connecting import IDLE_IN_TRANSACTION_MS, close, connect, explained, prepare, server_settings, unit
 from crm_graph.db.lending import Lease, Payer, Pool, Reader
 from crm_graph.db.session import ReadSession, Session
+from crm_graph.kernel import spans
 from crm_graph.kernel.shares import Shares
 
 STATEMENT_MARGIN_MS = 1_000
@@ -40,6 +41,12 @@ class PoolSettings:
 
 
 _SHARDED = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
+
+
+async def _prepare(connection: Any) -> None:
+    await prepare(connection)
+    if spans.tracer is not None:
+        spans.tracer.watch(connection)
 
 
 async def _leave_as_is(connection: Any) -> None:
@@ -143,7 +150,7 @@ async def _open(url: str, settings: PoolSettings, *, pooler: bool, read_only: bo
             url,
             min_size=1,
             max_size=size,
-            init=prepare,
+            init=_prepare,
             reset=_leave_as_is,
             server_settings=of_server,
         )

@@ -15,6 +15,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from crm_graph.kernel import spans
+
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Of the request that this task answers."""
 Trace: TypeAlias = "Callable[[BaseException], str]"
@@ -72,5 +74,8 @@ def _time(record: logging.LogRecord) -> str:
 
 def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
     request_id = REQUEST_ID.get()
-    given: Mapping[str, Any] = getattr(record, "fields", {})
-    return given if request_id is None else {"requestId": request_id, **given}
+    fields: dict[str, Any] = {} if request_id is None else {"requestId": request_id}
+    trace_id = None if spans.tracer is None else spans.tracer.trace_id()
+    if trace_id is not None:
+        fields["traceId"] = trace_id
+    return {**fields, **getattr(record, "fields", {})}

@@ -31,6 +31,7 @@ from crm_graph.idempotency.keys import read_header
 from crm_graph.identity.cookies import CookieJar
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.tokens import Claims
+from crm_graph.kernel import spans
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import (
     BadUserInput,
@@ -167,8 +168,11 @@ class GraphQLEndpoint:
                 parsed = replace(parsed, idempotency_key=read_header(given))
             except BadUserInput as error:
                 return respond(engine.answers.refuse_error(error, claims=claims), media, 400)
+        parent = None if spans.tracer is None else request.header(b"traceparent")
         with request.watched():
-            answer = await engine.execute(parsed, operation, claims, origin=origin, cookies=jar, began=began)
+            answer = await engine.execute(
+                parsed, operation, claims, origin=origin, cookies=jar, began=began, parent=parent
+            )
         if jar is not None:
             more += ((b"set-cookie", cookie.encode()) for cookie in jar.answer)
             more.append((b"cache-control", b"private, no-store"))

@@ -1,11 +1,15 @@
-"""Where the log of a process goes, and how it looks: one handler, to stderr, for our lines and those of libraries."""
+"""Where the log of a process goes, and how it looks: one handler, to stderr, for our lines and those of libraries; and
+where its traces go."""
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from crm_graph.db.telling import trace
+from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.logs import Lines, Text
 from crm_graph.kernel.settings import Settings
 
@@ -21,6 +25,23 @@ class _WithoutQueries(logging.Filter):
         if "WebSocket" in str(record.msg) and isinstance(record.args, tuple):
             record.args = tuple(part.partition("?")[0] if isinstance(part, str) else part for part in record.args)
         return True
+
+
+@contextmanager
+def traced(settings: Settings) -> Iterator[None]:
+    """Trace what runs within, where traces are to be sent somewhere. Raises OperatorError."""
+    if not settings.traces_url:
+        yield
+        return
+    try:
+        from crm_graph.cli.operating.traces import sending
+    except ImportError:
+        raise OperatorError(
+            "CRM_TRACES_URL is set, and OpenTelemetry is not installed",
+            "install it, `pip install 'crm-graph[traces]'`, or unset CRM_TRACES_URL",
+        ) from None
+    with sending(settings.traces_url):
+        yield
 
 
 def write_logs(settings: Settings) -> None:

@@ -50,10 +50,10 @@ def metrics_page(metrics: Callable[[], Metrics | None], token: str) -> list[Rout
     """Return what a process answers on the port of its metrics: to all who reach it, unless there is a token."""
 
     async def page(request: Request) -> Response:
-        found = metrics()
-        if found is None:
+        current = metrics()
+        if current is None:
             return PlainTextResponse("The process has not started yet", 503)
-        return await metrics_response(request, found, token, is_open=True)
+        return await metrics_response(request, current, token, is_open=True)
 
     return [Route("/metrics", page)]
 

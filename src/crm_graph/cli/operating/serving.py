@@ -26,7 +26,7 @@ from crm_graph.cli.installed import installation
 from crm_graph.cli.opening import opened
 from crm_graph.cli.operating.bootstrap import ensure_workspace
 from crm_graph.cli.operating.listening import listen, listen_together, room_for_connections
-from crm_graph.cli.operating.logs import write_logs
+from crm_graph.cli.operating.logs import traced, write_logs
 from crm_graph.cli.operating.migrating import bring_to
 from crm_graph.cli.operating.probes import answering, metrics_listener, metrics_page
 from crm_graph.cli.operating.workers import Lifeline, Workers
@@ -110,7 +110,7 @@ async def _serve(
     )
     server = _Server(config, application, lifeline, options.unready_ms / 1000)
     page = metrics_page(lambda: application.metrics, options.metrics_token)
-    with metrics_listener(options, process) as listener:
+    with traced(options), metrics_listener(options, process) as listener:
         async with answering(listener, page):
             await server.serve(sockets)
     if not server.started:

@@ -13,7 +13,7 @@ from crm_graph.cli.console import console
 from crm_graph.cli.installed import installation
 from crm_graph.cli.opening import opened
 from crm_graph.cli.operating.listening import listen
-from crm_graph.cli.operating.logs import write_logs
+from crm_graph.cli.operating.logs import traced, write_logs
 from crm_graph.cli.operating.probes import answering, metrics_listener, metrics_page, probes
 from crm_graph.cli.place import Place, run, settings
 from crm_graph.identity.installation import make_services
@@ -29,6 +29,7 @@ def work_at(place: Place, host: str, port: int | None) -> None:
     with (
         listen(host, port, keepalive_s) if port is not None else nullcontext() as listener,
         metrics_listener(options) as of_metrics,
+        traced(options),
     ):
         run(_worker(place, options, listener, of_metrics))
 

@@ -64,6 +64,11 @@ def chainer(installation: Installation, settings: Settings, schema: BuiltSchema)
     )
 
 
+def relay(installation: Installation, settings: Settings) -> Relay:
+    """Return what announces the events of this installation."""
+    return Relay(installation.url, settings.relay_poll_ms, failover=settings.continue_after_failover)
+
+
 def retention(installation: Installation, settings: Settings) -> Retention:
     """Return what removes old events of this installation."""
     return Retention(
@@ -129,7 +134,7 @@ async def background_work(
     deliverer = Deliverer(own)
     own.metrics.deliveries = deliverer.durations
     tasks = [
-        asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run()),
+        asyncio.create_task(relay(installation, settings).run()),
         asyncio.create_task(chainer(installation, settings, schema).run()),
         asyncio.create_task(deliverer.run()),
         asyncio.create_task(retention(installation, settings).run()),
@@ -188,7 +193,8 @@ async def running_engine(
     try:
         outcomes = Outcomes() if settings.jobs else None
         worker = None if outcomes is None else make_worker(schema, services, outcomes)
-        async with background_work(installation, settings, schema, services, worker) as of_work:
+        background = background_work(installation, settings, schema, services, worker)
+        async with background as of_work, database.nodes.watched(installation.url):
             await hub.start()
             # Before anybody asks: an RSA key takes a while to make, once per installation and period.
             await services.rsa.turn()

@@ -35,6 +35,7 @@ from crm_graph.api.transport.protocol import GraphQLProtocol
 from crm_graph.api.transport.websocket import WebSocketEndpoint
 from crm_graph.app import Nearby, check_settings, running_engine
 from crm_graph.db.revisions import require_current
+from crm_graph.events.epoch import require_own_log, require_same_log
 from crm_graph.identity.installation import Installation
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.kernel.errors import RateLimited, Unauthenticated
@@ -148,6 +149,9 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await require_current(self._installation.url)
+        await require_own_log(self._installation.url, failover=self._settings.continue_after_failover)
+        if self._installation.read_url is not None:
+            await require_same_log(self._installation.url, self._installation.read_url)
         issuers = Issuers.of(self._settings)
         async with running_engine(self._installation, self._settings, issuers=issuers) as engine:
             engine.metrics.connections = self.connections
@@ -210,7 +214,8 @@ class Application:
         if self._leaving:
             return JSONResponse({"status": "leaving"}, 503)
         ready = await self._running().http.ready()
-        return JSONResponse({"status": "ok" if ready else "unavailable"}, 200 if ready else 503)
+        status = {"status": "ok" if ready else "unavailable"}
+        return JSONResponse(status | self._running().engine.database.nodes.tell(), 200 if ready else 503)
 
     async def _sso_start(self, request: Request) -> Response:
         return await self._running().sign_on.start(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -109,10 +110,14 @@ def taken(error: asyncpg.UniqueViolationError, policy: Policy) -> str:
     return f"Another {words(policy.type)} has this {names or 'value'} already."
 
 
+_OF_SHARD = re.compile(r"_\d{6,}\Z")
+"""What a cluster puts behind the name of a constraint: the shard."""
+
+
 def misfit(error: asyncpg.CheckViolationError, policy: Policy) -> Refused:
     """Return the refusal of a row that breaks a rule of its table which nothing has judged before: of one column, as
     that column says it; of several, by the name of the rule."""
-    name = str(error.constraint_name or "").removeprefix(f"ck_{policy.table.name}_")
+    name = _OF_SHARD.sub("", str(error.constraint_name or "")).removeprefix(f"ck_{policy.table.name}_")
     rule = rules_of(policy.table).get(name)
     if rule is not None:
         return Refused("INVALID", f"`{camel(name)}` must be {rule}.", (camel(name),))

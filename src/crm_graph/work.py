@@ -22,7 +22,7 @@ from crm_graph.db.quota import Quotas, bytes_of_change
 from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.rules import defaults_of, targets_of
 from crm_graph.db.session import Session
-from crm_graph.db.statements import Statement, hold_row
+from crm_graph.db.statements import HOLD_WORKSPACE, Statement, hold_row
 from crm_graph.db.together import Together, all_together
 from crm_graph.events.effects import Changes, Creates, DomainEvent, Removes
 from crm_graph.events.log import append, append_all
@@ -231,7 +231,8 @@ class Work:
             await self.session.together.turn((table, key))
         if (table, key) in self._held:
             return
-        if not await self.session.fetch(hold_row(table), {**self.viewer.binds, "id": key}):
+        statement = HOLD_WORKSPACE if policy is None else hold_row(table)
+        if not await self.session.fetch(statement, {**self.viewer.binds, "id": key}):
             await self.session.confirm()  # without a row, the guard has failed
         self._held.add((table, key))
 
@@ -495,7 +496,8 @@ class Attempt:
 
 
 _TOUCH_DIRECTORY = Statement(
-    "UPDATE workspace SET directory_version = directory_version + 1 WHERE workspace_id = $1 AND id = $1",
+    "INSERT INTO workspace_directory (workspace_id, directory_version) VALUES ($1, 1)"
+    " ON CONFLICT (workspace_id) DO UPDATE SET directory_version = workspace_directory.directory_version + 1",
     ("workspace_id",),
     {},
 )

@@ -61,6 +61,7 @@ ALLOWED = {
     "domains/identity/authorizations/consents.py": "what a member let apps do: their own rows alone",
     "domains/workspace/workspaces/directory.py": "the operator's commands",
     "domains/workspace/workspaces/operations.py": "the operator's commands, and the workspace's own currency",
+    "domains/workspace/members/addresses.py": "where an address is known, before there is a viewer; told to nobody",
     "domains/workspace/members/reach.py": "the organisation, to judge a change of it; told to nobody",
     "domains/workspace/members/operations.py": "roles of a member that was read under permissions; the last admin",
     "domains/customers/customers/policy.py": "a predicate of a policy",

@@ -45,7 +45,7 @@ async def taken_back(graph: Graph) -> AsyncIterator[None]:
 
 async def _change(graph: Graph, member_id: str, role: str) -> None:
     await graph.rows("UPDATE member_role SET role = $2 WHERE member_id = $1", member_id, role)
-    await graph.rows("UPDATE workspace SET directory_version = 1000")
+    await graph.rows("UPDATE workspace_directory SET directory_version = 1000")
 
 
 @pytest.mark.parametrize("executor", ["planned", "reference"])

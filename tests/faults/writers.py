@@ -13,7 +13,7 @@ import httpx
 from crm_graph.kernel.ids import new_id
 from tests.support import plain
 
-UNCERTAIN = {"INTERNAL", "TIMEOUT", "RATE_LIMITED"}
+UNCERTAIN = {"INTERNAL", "UNAVAILABLE", "TIMEOUT", "RATE_LIMITED"}
 """Codes after which nobody knows whether it was written."""
 SETTLED = {"NOT_FOUND", "TAKEN", "CONFLICT"}
 """Refusals that a writer among others meets."""

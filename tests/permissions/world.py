@@ -196,7 +196,7 @@ class World:
 
     async def move_directory(self) -> None:
         """Let what is remembered of members be looked up again: a version that was taken back must not come twice."""
-        await self.graph.rows("UPDATE workspace SET directory_version = $1", next(_VERSIONS))
+        await self.graph.rows("UPDATE workspace_directory SET directory_version = $1", next(_VERSIONS))
 
     async def digest(self, place: str = "own") -> dict[str, str]:
         """Return a digest of each table's rows of a workspace, the event log among them: by plain SQL."""

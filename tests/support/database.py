@@ -21,6 +21,7 @@ from crm_graph.db import embedded
 from crm_graph.db.codecs import set_codecs
 from crm_graph.db.lending import Lease, Payer
 from crm_graph.db.migrate import upgrade
+from crm_graph.db.nodes import Nodes
 from crm_graph.db.pool import Database
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.demo.seed import seed
@@ -162,7 +163,8 @@ class SavepointDatabase(Database):
     def __init__(self, connection: asyncpg.Connection[Any], url: str) -> None:
         self.one = OneConnection(connection)
         self.url = url
-        self.combined = True
+        self.nodes = Nodes()
+        self.combined = "CRM_TEST_DATABASE_URL" not in os.environ  # a cluster has each write by itself
         """Whether several tables are written in one statement: a test can turn it off, as a sharded Postgres has it."""
 
     def lease(self, payer: Payer | None = None, *, primary: bool = False) -> Lease:

@@ -45,7 +45,7 @@ async def people(graph: Graph) -> People:
         manager.member_id,
         rep.member_id,
     )
-    await graph.rows("UPDATE workspace SET directory_version = directory_version + 1")
+    await graph.rows("UPDATE workspace_directory SET directory_version = directory_version + 1")
     viewers = [
         await graph.engine.authenticator.viewer(each, graph.database.primary_reader()) for each in (rep, manager)
     ]

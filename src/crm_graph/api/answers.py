@@ -9,7 +9,7 @@ from graphql import GraphQLError, OperationType
 
 from crm_graph.api.body import Answer, GraphQLRequest
 from crm_graph.api.encoding import AnswerTooLong, encode
-from crm_graph.api.errors import format_errors
+from crm_graph.api.errors import UNAVAILABLE, format_errors
 from crm_graph.api.requests import Requests, outcome
 from crm_graph.graph.running.execution import Operation, Outcome
 from crm_graph.identity.tokens import Claims
@@ -44,6 +44,8 @@ class Answers:
         formatted = format_errors(errors, id_, self._max_errors, code)
         if request_id is None:
             self._requests.refused(outcome({"errors": formatted}), claims, id_)
+        if any(error["extensions"]["code"] == UNAVAILABLE for error in formatted):
+            code = UNAVAILABLE
         return Answer({"errors": formatted}, request_error=True, code=code)
 
     def refuse_error(self, error: RequestError, request_id: str | None = None, claims: Claims | None = None) -> Answer:

@@ -107,6 +107,12 @@ class Metrics(Collector):
         yield from self._cache_metrics()
         yield from self._pool_metrics()
         yield from self._share_metrics()
+        workers = GaugeMetricFamily(
+            "crm_graph_cluster_worker_up", "Whether the coordinator reaches a worker of Citus.", labels=["worker"]
+        )
+        for name, up in self._database.nodes.answers.items():
+            workers.add_metric([name], float(up))
+        yield workers
 
     def _request_metrics(self) -> Iterable[Metric]:
         requests = CounterMetricFamily(

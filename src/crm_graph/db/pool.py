@@ -12,6 +12,7 @@ import asyncpg
 
 from crm_graph.db.connecting import IDLE_IN_TRANSACTION_MS, close, connect, explained, prepare, server_settings, unit
 from crm_graph.db.lending import Lease, Payer, Pool, Reader
+from crm_graph.db.nodes import Nodes
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.kernel import spans
 from crm_graph.kernel.shares import Shares
@@ -66,6 +67,7 @@ class Database:
         self._write = write
         self._read_timeout_s = read_timeout_s
         self.url = url
+        self.nodes = Nodes()
 
     @classmethod
     async def open(

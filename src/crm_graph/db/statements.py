@@ -86,6 +86,12 @@ def hold_row(table: str) -> Statement:
     return Statement(text, ("workspace_id", "id"), {})
 
 
+HOLD_WORKSPACE = Statement(
+    "SELECT 1 FROM workspace_directory WHERE workspace_id = $1 FOR NO KEY UPDATE", ("workspace_id",), {}
+)
+"""Holds a workspace so. Not by its row in `workspace`, which lies on every node of a cluster."""
+
+
 @cache
 def _dialect() -> PGDialect_asyncpg:
     """Return the dialect of asyncpg, imported when the first expression is compiled."""

@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id
+from crm_graph.db.placement import LOCAL
 
 ROW_BYTES, ENTRY_BYTES = 120, 60
 """What a row takes beside its texts and JSON: its header, its ids and times; and its entry in an index."""
@@ -33,6 +34,7 @@ class WorkspaceUsage(Base):
     until the next measurement."""
 
     __tablename__ = "workspace_usage"
+    __placement__ = LOCAL
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)
     used_bytes: Mapped[int] = mapped_column(BigInteger)
@@ -44,6 +46,9 @@ _WRITE = """
     SELECT one.id, one.bytes, $3 FROM unnest($1::uuid[], $2::bigint[]) AS one (id, bytes)
     ON CONFLICT (workspace_id) DO UPDATE SET used_bytes = excluded.used_bytes, measured_at = excluded.measured_at
 """
+_SIZE = "SELECT pg_table_size($1::text::regclass)"
+_CLUSTERED = "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')"
+_SIZE_OF_SHARDS = "SELECT coalesce(sum(shard_size), 0)::bigint FROM citus_shards WHERE table_name = $1::text::regclass"
 _FORGET = "DELETE FROM workspace_usage WHERE measured_at < $1"
 
 
@@ -63,7 +68,9 @@ async def measure(connection: asyncpg.Connection[Any], tables: Iterable[Table]) 
 
 
 async def _measure_table(connection: asyncpg.Connection[Any], table: Table) -> dict[str, int]:
-    size = int(await connection.fetchval("SELECT pg_table_size($1::text::regclass)", table.name))
+    size = int(await connection.fetchval(_SIZE, table.name))
+    if await connection.fetchval(_CLUSTERED):  # then what lies here is a shell
+        size += int(await connection.fetchval(_SIZE_OF_SHARDS, table.name))
     percent = 100.0 if size <= SAMPLE_BYTES else max(0.01, 100.0 * SAMPLE_BYTES / size)
     rows = await connection.fetch(_statement(table, percent))
     return {row["workspace_id"]: round(row["bytes"] * 100 / percent) for row in rows}

@@ -18,7 +18,7 @@ from crm_graph.demo.copy import Sheets
 from crm_graph.demo.dice import Dice
 from crm_graph.demo.names import chinese_person, western_person
 from crm_graph.demo.times import START
-from crm_graph.domains.workspace.members.model import Member, MemberRole, MemberStatus, Team
+from crm_graph.domains.workspace.members.model import Member, MemberAddress, MemberRole, MemberStatus, Team
 from crm_graph.permissions.roles import (
     ADMIN,
     ANALYST,
@@ -107,6 +107,7 @@ def organise(sheets: Sheets, dice: Dice, customers: int) -> Organisation:
         Member, "id", "name", "email", "status", "team_id", "manager_id", "version", "created_at", "updated_at"
     )
     roles = sheets.open(MemberRole, "member_id", "role")
+    addresses = sheets.open(MemberAddress, "email")
     team_ids: dict[str, str] = {}
     for name, parent, _ in _TEAMS:
         team_ids[name] = teams.new_id()
@@ -122,6 +123,7 @@ def organise(sheets: Sheets, dice: Dice, customers: int) -> Organisation:
         row = (id_, name, f"{mailbox}@example.com", MemberStatus.ACTIVE.value, team_id, manager_id, 1, START, START)
         members.rows.append((sheets.workspace_id, *row))
         roles.rows.append((sheets.workspace_id, id_, role))
+        addresses.rows.append((sheets.workspace_id, f"{mailbox}@example.com"))
         _employ(organisation, id_, role, team, manager_id)
     organisation.admin_id = ids["admin"]
     organisation.team_managers = [(team_ids[name], ids[manager]) for name, _, manager in _TEAMS]

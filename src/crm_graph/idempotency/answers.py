@@ -18,6 +18,7 @@ from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id
+from crm_graph.db.placement import LOCAL
 from crm_graph.db.session import Session, Unconfirmed
 from crm_graph.db.statements import Statement
 from crm_graph.idempotency.keys import Claim
@@ -34,6 +35,7 @@ class IdempotentAnswer(Base):
     workspaces is. No foreign key: it would be one more row to lock for each mutation, and a row lasts for a day."""
 
     __tablename__ = "idempotent_answer"
+    __placement__ = LOCAL
     __table_args__ = (Index("ix_idempotent_answer_created_at", "created_at"),)
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)
@@ -69,7 +71,7 @@ _KEEP = Statement(
     INSERT INTO idempotent_answer AS kept (workspace_id, key, field, request, answer, created_at)
     SELECT $1::uuid, $2::bytea, $3::bytea, $4::bytea, $5::bytea, $6::timestamptz
     WHERE NOT EXISTS (
-        SELECT FROM idempotent_answer
+        SELECT 1 FROM idempotent_answer
         WHERE workspace_id = $1 AND key = $2 AND created_at > $7 AND (field = $3 OR request <> ALL ($8::bytea[]))
     )
     ON CONFLICT (workspace_id, key, field) DO UPDATE

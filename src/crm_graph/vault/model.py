@@ -8,6 +8,7 @@ from sqlalchemy import LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id
+from crm_graph.db.placement import DISTRIBUTED
 
 
 class WorkspaceKey(Base):
@@ -19,6 +20,7 @@ class WorkspaceKey(Base):
     """
 
     __tablename__ = "workspace_key"
+    __placement__ = DISTRIBUTED
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)
     purpose: Mapped[str] = mapped_column(primary_key=True)

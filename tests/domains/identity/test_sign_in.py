@@ -45,6 +45,10 @@ async def test_without_a_workspace_where_the_address_is_unique(accounts: Account
         "UPDATE member SET email = 'only@example.com' WHERE email = 'rep@example.com' AND workspace_id ="
         " (SELECT id FROM workspace WHERE slug = 'demo')"
     )
+    await accounts.rows(
+        "INSERT INTO member_address (workspace_id, email) SELECT id, 'only@example.com' FROM workspace"
+        " WHERE slug = 'demo'"
+    )
     await accounts.give_password("only@example.com")
     assert (await accounts.sign_in("only@example.com", workspace=None))["accessToken"]
 

@@ -71,8 +71,9 @@ class Office:
     async def grant(self, role: str, grants: dict[str, Any]) -> None:
         """Redefine a role of `demo`."""
         await self.connection.execute(
-            "WITH demo AS (UPDATE workspace SET directory_version = directory_version + 1 WHERE slug = 'demo'"
-            " RETURNING id) INSERT INTO role (workspace_id, id, name, grants, version, created_at, updated_at)"
+            "WITH demo AS (UPDATE workspace_directory SET directory_version = directory_version + 1"
+            " WHERE workspace_id = (SELECT id FROM workspace WHERE slug = 'demo') RETURNING workspace_id AS id)"
+            " INSERT INTO role (workspace_id, id, name, grants, version, created_at, updated_at)"
             " SELECT id, gen_random_uuid(), $1, $2, 1, now(), now() FROM demo"
             " ON CONFLICT (workspace_id, name) DO UPDATE SET grants = excluded.grants",
             role,

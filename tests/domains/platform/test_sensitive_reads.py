@@ -49,8 +49,9 @@ class Asking:
     async def grant(self, grants: Mapping[str, Any]) -> None:
         """Redefine the role in the workspace `demo`."""
         await self.graph.database.one.connection.execute(
-            "WITH demo AS (UPDATE workspace SET directory_version = directory_version + 1 WHERE slug = 'demo'"
-            " RETURNING id) INSERT INTO role (workspace_id, id, name, grants, version, created_at, updated_at)"
+            "WITH demo AS (UPDATE workspace_directory SET directory_version = directory_version + 1"
+            " WHERE workspace_id = (SELECT id FROM workspace WHERE slug = 'demo') RETURNING workspace_id AS id)"
+            " INSERT INTO role (workspace_id, id, name, grants, version, created_at, updated_at)"
             " SELECT id, gen_random_uuid(), $1, $2, 1, now(), now() FROM demo"
             " ON CONFLICT (workspace_id, name) DO UPDATE SET grants = excluded.grants",
             ROLE,

@@ -27,7 +27,7 @@ _UNIQUE = {"external_id": None, "sku": None, "number": "x{}", "slug": "x{}"}
 """Columns of copies that must differ."""
 
 
-_TOUCH = "UPDATE workspace SET directory_version = $2 WHERE id = $1"
+_TOUCH = "UPDATE workspace_directory SET directory_version = $2 WHERE workspace_id = $1"
 _VERSIONS = itertools.count(1_000, 1_000)
 """Far apart, since changes count on from them."""
 

@@ -20,6 +20,7 @@ STATUS = {
     "RATE_LIMITED": 429,
     "TIMEOUT": 504,
     "INTERNAL": 500,
+    "UNAVAILABLE": 503,
 }
 """The HTTP status of a request that was not executed; 400 for every other code."""
 WHOLE = {"RATE_LIMITED": 429, "IDEMPOTENCY_IN_PROGRESS": 409, "IDEMPOTENCY_KEY_REUSED": 422}

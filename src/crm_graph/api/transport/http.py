@@ -19,12 +19,12 @@ from crm_graph.api.admission.rates import QuotaExceeded
 from crm_graph.api.body import Answer, BadRequest, GraphQLRequest, parse_json, parse_request
 from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
+from crm_graph.api.errors import AWAY
 from crm_graph.api.held import Held
 from crm_graph.api.live.stream import Live
 from crm_graph.api.transport.answers import STATUS, Stream, error_status, frame, respond
 from crm_graph.api.transport.incoming import Incoming, Reply
 from crm_graph.api.transport.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, choose
-from crm_graph.db.connecting import LOST
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.running.execution import Operation
 from crm_graph.idempotency.keys import read_header
@@ -121,7 +121,7 @@ class GraphQLEndpoint:
             return await self._metered(request, respond(answer, media, error.status, error.headers))
         except ClientDisconnect:
             return Reply(b"", 499, "text/plain")
-        except LOST as error:  # while a credential or a document was looked up: all else has its own limit
+        except AWAY as error:  # while a credential or a document was looked up: all else has its own limit
             failure = GraphQLError(str(error), original_error=error)
             code = "TIMEOUT" if isinstance(error, TimeoutError) else "INTERNAL"
             return respond(self._engine.answers.refuse([failure], code), media)

@@ -88,9 +88,10 @@ ENDPOINT = Statement(
     {},
 )
 STANDS = Statement(
-    "SELECT 1 FROM webhook_endpoint JOIN workspace ON workspace.workspace_id = webhook_endpoint.workspace_id"
-    " AND workspace.id = webhook_endpoint.workspace_id WHERE webhook_endpoint.workspace_id = $1"
-    " AND webhook_endpoint.id = $2 AND status = 'ACTIVE' AND webhook_endpoint.version = $3 AND directory_version = $4",
+    "WITH endpoint AS MATERIALIZED (SELECT 1 FROM webhook_endpoint"
+    " WHERE workspace_id = $1 AND id = $2 AND status = 'ACTIVE' AND version = $3)"
+    " SELECT 1 FROM endpoint WHERE $4 ="
+    " coalesce((SELECT directory_version FROM workspace_directory WHERE workspace_id = $1), 0)",
     ("workspace_id", "endpoint_id", "version", "directory_version"),
     {},
 )
@@ -107,6 +108,12 @@ ANY_DELIVERED = Statement(
     ("workspace_id", "endpoint_id", "since"),
     {},
 )
+RESUME = (
+    "UPDATE webhook_delivery SET claimed_until = NULL, claim = NULL, attempts = 0, first_attempt_at = NULL,"
+    " next_attempt_at = now() WHERE status = 'PENDING'"
+)
+"""After a restore: who had claimed one is gone, whatever the clock says, and the time that the installation was away is
+no endpoint's fault."""
 FORGET = Statement(
     "DELETE FROM webhook_delivery WHERE (workspace_id, id) IN (SELECT workspace_id, id FROM webhook_delivery"
     " WHERE status <> 'PENDING' AND updated_at < $1 LIMIT 10000)",

@@ -16,7 +16,7 @@ _MEMBERS = Statement(
     """
     SELECT member.id, member.name, member.email, member.status,
            array(SELECT role FROM member_role
-                 WHERE member_role.workspace_id = member.workspace_id AND member_id = member.id ORDER BY role) AS roles
+                 WHERE member_role.workspace_id = $1 AND member_id = member.id ORDER BY role) AS roles
     FROM member WHERE workspace_id = $1 ORDER BY id
     """,
     ("workspace_id",),

@@ -41,7 +41,8 @@ def probes(database: Database) -> list[Route]:
 
     async def ready(_: Request) -> Response:
         answers = await database.answers()
-        return JSONResponse({"status": "ok" if answers else "unavailable"}, 200 if answers else 503)
+        status = {"status": "ok" if answers else "unavailable"}
+        return JSONResponse(status | database.nodes.tell(), 200 if answers else 503)
 
     return [Route("/health", health), Route("/ready", ready)]
 

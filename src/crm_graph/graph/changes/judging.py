@@ -222,20 +222,19 @@ class Judge:
         each was written under the row's lock.
         """
         table = self.record.table
-        given = _given()
+        undone = _undone()
         current = table.alias("current")
-        wanted = (current.c.workspace_id == workspace()) & (current.c.id == given.c.id)
-        own = func.jsonb_build_object("id", given.c.id, "workspace_id", workspace())
-        undone = select(_later(given).label("changes")).correlate(given).lateral("undone")
+        wanted = (current.c.workspace_id == workspace()) & (current.c.id == undone.c.id)
+        own = func.jsonb_build_object("id", undone.c.id, "workspace_id", workspace())
         after = _image(table, literal_column('"current"'), own, undone.c.changes, name="after")
-        before = _image(table, literal_column('"after"'), given.c.old, name="before")
+        before = _image(table, literal_column('"after"'), undone.c.old, name="before")
         true: ColumnElement[bool] = literal_column("true")
-        source = given.outerjoin(current, wanted).join(undone, true).join(after, true).join(before, true)
+        source = undone.outerjoin(current, wanted).join(after, true).join(before, true)
         rows = func.jsonb_to_recordset(bindparam("asking", type_=JSONB))
         asking = rows.table_valued(column("number", Integer)).render_derived(name="asking", with_types=True)
         return select(
             asking.c.number,
-            given.c.place,
+            undone.c.place,
             func.coalesce(self._matching(access, before, compared), False).label("before"),
             func.coalesce(self._matching(access, after, compared), False).label("after"),
         ).select_from(source.join(asking, true))
@@ -260,6 +259,13 @@ EVENTS = table_of(EventRow)
 
 def _numbered(asking: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [{**each, "number": number} for number, each in enumerate(asking)]
+
+
+def _undone() -> Any:
+    """Return the given events, each with what is to be put back: a common table, so that nothing but the log is read
+    for it, which lies elsewhere than the records on a cluster."""
+    given = _given()
+    return select(given, _later(given).label("changes")).cte("undone").prefix_with("MATERIALIZED", dialect="postgresql")
 
 
 def _given() -> Any:

@@ -64,13 +64,14 @@ _IMAGE = """
 _WORLD = """
     SELECT {columns}
     FROM (
-        SELECT {columns}, false AS touched, false AS born FROM {table}
+        SELECT {columns}, false AS touched, false AS born FROM {table} WHERE workspace_id = :workspace_id
         UNION ALL SELECT {columns}, true, born FROM {table}__image_{side}
     ) AS rows
     WHERE (rows.touched OR rows.id <> ALL ((SELECT ids FROM {table}__touched)::uuid[])) {born}
 """
 _WIDE = """
-    SELECT {columns} FROM {table} UNION ALL SELECT {columns} FROM {table}__image_before
+    SELECT {columns} FROM {table} WHERE workspace_id = :workspace_id
+    UNION ALL SELECT {columns} FROM {table}__image_before
     UNION ALL SELECT {columns} FROM {table}__image_after
 """
 _BINDS = (

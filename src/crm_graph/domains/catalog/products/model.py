@@ -6,6 +6,7 @@ from sqlalchemy import true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, CurrencyCode, LongText, Row, refers, unique
+from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, in_currency
 
 
@@ -13,6 +14,7 @@ class Product(Row):
     """A product with its list price."""
 
     __tablename__ = "product"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("workspace_id", "workspace"),
         unique("sku"),

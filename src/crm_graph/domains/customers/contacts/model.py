@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Mapped
 
 from crm_graph.db.base import Email, Id, Phone, Row, indexed, refers, unique
+from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.vault.columns import encrypted
 
 
@@ -12,6 +13,7 @@ class Contact(Row):
     """A person at a customer."""
 
     __tablename__ = "contact"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("customer_id", "customer", on_delete="CASCADE"),
         unique("external_id"),

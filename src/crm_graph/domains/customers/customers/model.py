@@ -9,6 +9,7 @@ from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, CurrencyCode, Email, Id, Phone, Row, Url, indexed, refers, sorted_by, unique
+from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, in_currency, one_of
 from crm_graph.domains.customers.customers.events import CustomerLifecycleChanged
 from crm_graph.kernel.errors import Refused
@@ -42,6 +43,7 @@ class Customer(Row):
     """A customer. `parent_id` names the company that owns it."""
 
     __tablename__ = "customer"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("workspace_id", "workspace"),
         refers("parent_id", "customer"),
@@ -101,6 +103,7 @@ class AccountTeamMember(Row):
     """That a member looks after a customer together with its owner."""
 
     __tablename__ = "account_team_member"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("customer_id", "customer", on_delete="CASCADE"),
         refers("member_id", "member", on_delete="CASCADE"),

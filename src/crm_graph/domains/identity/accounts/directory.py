@@ -26,7 +26,7 @@ _DEFINITIONS = """ARRAY(
 )"""
 _SUBTREE = """
     WITH RECURSIVE subtree AS (
-        SELECT team.id FROM team JOIN member ON member.workspace_id = team.workspace_id AND member.id = {1}
+        SELECT team.id FROM team JOIN member ON member.workspace_id = {0} AND member.id = {1}
         WHERE team.workspace_id = {0} AND (team.manager_id = {1} OR team.id = member.team_id)
         UNION
         SELECT team.id FROM team JOIN subtree ON team.parent_id = subtree.id WHERE team.workspace_id = {0}
@@ -46,19 +46,20 @@ _IDENTITY_LIVES = """EXISTS (SELECT 1 FROM member_identity AS identity
         ON provider.workspace_id = identity.workspace_id AND provider.id = identity.provider_id
     WHERE identity.workspace_id = {0} AND identity.id = {identity} AND identity.member_id = {1}
     AND provider.enabled AND provider.accept_tokens)"""
+_VERSION = "coalesce((SELECT directory_version FROM workspace_directory WHERE workspace_id = {0}), 0)"
+_CLIENT_ROLES = "(SELECT roles FROM api_client WHERE workspace_id = {0} AND id = $3)"
 _NOT_SUSPENDED = "({0}not_before IS NULL OR {0}not_before < {1})"
 """Of a credential without a row of its own: no suspension has come since it was made."""
 _BINDS = {"session": "$4", "key": "$5", "identity": "$6"}
 VIEWER = Statement(
     f"""
-    SELECT workspace.time_zone, workspace.directory_version, client.roles AS client_roles,
+    SELECT workspace.time_zone, {_VERSION} AS directory_version, {_CLIENT_ROLES} AS client_roles,
         {_ROLES} AS roles, {_CIRCLE} AS circle, {_TEAMS} AS teams,
         {_DEFINITIONS} AS definitions
     FROM member
     JOIN workspace ON workspace.workspace_id = member.workspace_id AND workspace.id = member.workspace_id
-    LEFT JOIN api_client AS client ON client.workspace_id = member.workspace_id AND client.id = $3
     WHERE member.workspace_id = {{0}} AND member.id = {{1}} AND member.status = 'ACTIVE'
-      AND ($3::uuid IS NULL OR client.id IS NOT NULL)
+      AND ($3::uuid IS NULL OR EXISTS (SELECT 1 FROM api_client WHERE workspace_id = {{0}} AND id = $3))
       AND ($4::uuid IS NULL OR {_SESSION_LIVES}) AND ($5::uuid IS NULL OR {_KEY_LIVES})
       AND ($6::uuid IS NULL OR {_IDENTITY_LIVES})
       AND ($7::timestamptz IS NULL OR {_NOT_SUSPENDED.format("member.", "$7")})
@@ -66,16 +67,15 @@ VIEWER = Statement(
     ("workspace_id", "member_id", "client_id", "session_id", "key_id", "identity_id", "unbound_since"),
     {},
 )
-_SAME_DIRECTORY = """EXISTS (SELECT 1 FROM workspace
-    WHERE workspace_id = {0} AND id = {0} AND time_zone = {1} AND directory_version = {2})"""
+_SAME_DIRECTORY = f"{_VERSION} = {{1}}"
 _SAME_VIEWER = f"""
 EXISTS (SELECT 1 FROM member WHERE workspace_id = {{0}} AND id = {{1}} AND status = 'ACTIVE'{{since}})
 AND {_ROLES} = {{2}}::text[]
-AND {_SAME_DIRECTORY.format("{0}", "{3}", "{4}")}"""  # noqa: S608 - constants
+AND {_SAME_DIRECTORY.format("{0}", "{3}")}"""  # noqa: S608 - constants
 _SEPARATOR = chr(31)
 
 _UNCHANGED = f"""
-SELECT one.number FROM unnest($4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::uuid[], $9::timestamptz[])
+SELECT one.number FROM unnest($3::uuid[], $4::text[], $5::uuid[], $6::uuid[], $7::uuid[], $8::timestamptz[])
     WITH ORDINALITY AS one(member, roles, session, key, identity, since, number)
 WHERE {_SAME_VIEWER}
   AND (one.session IS NULL OR {_SESSION_LIVES}) AND (one.key IS NULL OR {_KEY_LIVES})
@@ -83,13 +83,13 @@ WHERE {_SAME_VIEWER}
 _ROLES_OF_ONE = "string_to_array(one.roles, chr(31))"
 UNCHANGED = Statement(
     _UNCHANGED.format(
-        *("$1", "one.member", _ROLES_OF_ONE, "$2", "$3"),
+        *("$1", "one.member", _ROLES_OF_ONE, "$2"),
         session="one.session",
         key="one.key",
         identity="one.identity",
         since=f" AND (one.since IS NULL OR {_NOT_SUSPENDED.format('member.', 'one.since')})",
     ),
-    ("workspace_id", "time_zone", "version", "members", "roles", "sessions", "keys", "identities", "since"),
+    ("workspace_id", "version", "members", "roles", "sessions", "keys", "identities", "since"),
     {},
 )
 
@@ -141,7 +141,6 @@ class MemberDirectory:
             viewer.workspace_id,
             viewer.member_id,
             viewer.held_roles,
-            viewer.time_zone,
             viewer.version,
         )
         since = ""
@@ -162,14 +161,13 @@ class MemberDirectory:
 
     def stands(self, viewer: Viewer) -> Guard:
         """Return the condition that the directory of a viewer's workspace has not moved."""
-        return Guard(_SAME_DIRECTORY, (viewer.workspace_id, viewer.time_zone, viewer.version))
+        return Guard(_SAME_DIRECTORY, (viewer.workspace_id, viewer.version))
 
     async def unchanged(self, session: ReadSession, viewers: Sequence[Viewer]) -> list[Viewer]:
         """Return those who are what they were: viewers of one workspace, read at one version of its directory."""
         first = viewers[0]
         binds = {
             "workspace_id": first.workspace_id,
-            "time_zone": first.time_zone,
             "version": first.version,
             "members": [each.member_id for each in viewers],
             "roles": [_SEPARATOR.join(each.held_roles) for each in viewers],

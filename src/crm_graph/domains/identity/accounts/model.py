@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id, LongText, Paragraph, Row, indexed, refers
+from crm_graph.db.placement import DISTRIBUTED, LOCAL
 from crm_graph.domains.identity.accounts.enums import LinkPurpose, SessionKind, SignInMethod
 
 
@@ -19,6 +20,7 @@ class MemberSession(Row):
     """
 
     __tablename__ = "member_session"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("member_id", "member", on_delete="CASCADE"),
         refers("client_id", "api_client", on_delete="CASCADE"),
@@ -59,6 +61,7 @@ class Credential(Base):
     """
 
     __tablename__ = "credential"
+    __placement__ = DISTRIBUTED
     __table_args__ = (refers("member_id", "member", on_delete="CASCADE"),)
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)
@@ -84,6 +87,7 @@ class RecoveryCode(Base):
     """A code that stands in for the second factor once. It is random, so a plain hash of it tells nothing."""
 
     __tablename__ = "recovery_code"
+    __placement__ = DISTRIBUTED
     __table_args__ = (refers("member_id", "member", on_delete="CASCADE"),)
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)
@@ -95,6 +99,7 @@ class MemberLink(Row):
     """A link that was mailed to a member, or given to who invited them: good once, for a while."""
 
     __tablename__ = "member_link"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("member_id", "member", on_delete="CASCADE"),
         indexed("member_link", "member_id"),
@@ -116,6 +121,7 @@ class Attempt(Base):
     again from nothing would be what an attacker waits for."""
 
     __tablename__ = "attempt"
+    __placement__ = LOCAL
     __table_args__ = (Index("ix_attempt_ends_at", "ends_at"),)
 
     subject: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
@@ -131,6 +137,7 @@ class Mail(Base):
     """
 
     __tablename__ = "mail"
+    __placement__ = LOCAL
     __table_args__ = (Index("ix_mail_next_at", "next_at"),)
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)

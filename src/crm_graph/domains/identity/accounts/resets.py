@@ -32,6 +32,7 @@ from crm_graph.domains.identity.accounts.meter import (
 from crm_graph.domains.identity.accounts.outbox import RESET_REQUEST, enqueue, enqueue_mail
 from crm_graph.domains.identity.accounts.session_rows import hold_alone
 from crm_graph.domains.identity.accounts.sessions import revoke_all
+from crm_graph.domains.workspace.members.addresses import workspaces_of
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
 from crm_graph.identity.viewer import NOBODY
@@ -42,17 +43,17 @@ log = logging.getLogger(__name__)
 LINK_REFUSED = "The link is not good any more: it was used, is too old, or the password has changed since."
 MAX_MAILS = 10
 """For one request, to the accounts that have stood for longest, as signing in tries them."""
-_FIND = Statement(
+FIND = Statement(
     """
     SELECT member.workspace_id, member.id, member.name, member.email, workspace.name AS workspace_name
     FROM member
     JOIN workspace ON workspace.workspace_id = member.workspace_id AND workspace.id = member.workspace_id
     LEFT JOIN credential ON credential.workspace_id = member.workspace_id AND credential.member_id = member.id
-    WHERE lower(member.email) = $1 AND ($2::text IS NULL OR workspace.slug = $2)
+    WHERE lower(member.email) = $1 AND member.workspace_id = ANY($2::uuid[])
       AND member.status = 'ACTIVE' AND member.kind = 'PERSON'
     ORDER BY coalesce(credential.email = $1, false) DESC, credential.email_at, member.workspace_id LIMIT $3
     """,
-    ("email", "workspace", "limit"),
+    ("email", "workspaces", "limit"),
     {},
 )
 
@@ -93,8 +94,9 @@ async def answer_request(services: Services, session: Session, content: Mapping[
     its own limit, by whichever workspace, or none, the requests were."""
     origin = Origin(content["address"], content["user_agent"])
     by = By(None, origin, content["request_id"])
-    values = {"email": content["email"], "workspace": content["workspace"], "limit": MAX_MAILS}
-    for row in await session.fetch(_FIND, values):
+    workspaces = await workspaces_of(session, content["email"], content["workspace"])
+    values = {"email": content["email"], "workspaces": workspaces, "limit": MAX_MAILS}
+    for row in await session.fetch(FIND, values):
         workspace_id, member_id = row["workspace_id"], row["id"]
         limit, member = services.settings.mails_per_hour, of_member(workspace_id, member_id)
         (mails,) = await tally(services, session, Kind.MAIL, (member,), limit, HOUR_S)

@@ -43,6 +43,7 @@ from crm_graph.domains.identity.accounts.meter import (
 from crm_graph.domains.identity.accounts.second_factor import check_code
 from crm_graph.domains.identity.accounts.session_rows import Source
 from crm_graph.domains.identity.accounts.sessions import TokenPair, start_session
+from crm_graph.domains.workspace.members.addresses import workspaces_of
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
 from crm_graph.identity.viewer import NOBODY
@@ -57,7 +58,7 @@ CODE_WRONG = "The code is wrong, or was used before: wait for the next one."
 _ACCOUNT_PURPOSE = "accounts in the log"
 
 # `familiar`: whether this account was signed in to before from the network that asks now.
-_FIND = Statement(
+FIND = Statement(
     """
     SELECT member.workspace_id, member.id, workspace.slug, credential.password_hash, credential.totp_secret,
            credential.generation,
@@ -70,12 +71,12 @@ _FIND = Statement(
     FROM member
     JOIN workspace ON workspace.workspace_id = member.workspace_id AND workspace.id = member.workspace_id
     LEFT JOIN credential ON credential.workspace_id = member.workspace_id AND credential.member_id = member.id
-    WHERE lower(member.email) = $1 AND ($2::text IS NULL OR workspace.slug = $2)
+    WHERE lower(member.email) = $1 AND member.workspace_id = ANY($2::uuid[])
     ORDER BY member.status = 'ACTIVE' AND member.kind = 'PERSON' AND credential.password_hash IS NOT NULL DESC,
              coalesce(credential.email = $1, false) DESC, credential.email_at, member.workspace_id
     LIMIT $4
     """,
-    ("email", "workspace", "network", "limit"),
+    ("email", "workspaces", "network", "limit"),
     {},
 )
 _WORKSPACES = Statement("SELECT count(*) AS found FROM (SELECT 1 FROM workspace LIMIT $1) AS workspace", ("limit",), {})
@@ -214,8 +215,9 @@ async def _find(services: Services, canonical: str, workspace: str | None, origi
     if workspace is None:
         (row,) = await reader.fetch(_WORKSPACES, {"limit": services.settings.sign_in_candidates})
         limit = max(1, row["found"])
-    values = {"email": canonical, "workspace": workspace, "network": network_of(origin.address), "limit": limit}
-    rows: list[Record | None] = [*await reader.fetch(_FIND, values)]
+    workspaces = await workspaces_of(reader, canonical, workspace)
+    values = {"email": canonical, "workspaces": workspaces, "network": network_of(origin.address), "limit": limit}
+    rows: list[Record | None] = [*await reader.fetch(FIND, values)]  # none is asked for as well, or time would tell
     return rows + [None] * (limit - len(rows))
 
 

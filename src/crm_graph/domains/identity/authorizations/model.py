@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id, Paragraph, Row, Url, indexed, refers, unique
+from crm_graph.db.placement import DISTRIBUTED, LOCAL
 from crm_graph.db.sizes import SizedText
 
 
@@ -18,6 +19,7 @@ class AuthorizationCode(Row):
     """A code that a browser carries from us to a client, good once, for a minute, and for that client alone."""
 
     __tablename__ = "authorization_code"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("client_id", "api_client", on_delete="CASCADE"),
         refers("member_id", "member", on_delete="CASCADE"),
@@ -51,6 +53,7 @@ class DeviceCode(Base):
     """
 
     __tablename__ = "device_code"
+    __placement__ = LOCAL
     __table_args__ = (
         UniqueConstraint("sha256"),
         UniqueConstraint("user_code"),
@@ -88,6 +91,7 @@ class Consent(Row):
     """What a member lets a client do for them, so that they are not asked again."""
 
     __tablename__ = "consent"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("member_id", "member", on_delete="CASCADE"),
         refers("client_id", "api_client", on_delete="CASCADE"),

@@ -15,7 +15,7 @@ from sqlalchemy import delete, insert
 
 from crm_graph.db.base import table_of
 from crm_graph.db.session import ReadSession
-from crm_graph.db.statements import Statement
+from crm_graph.db.statements import HOLD_WORKSPACE, Statement
 from crm_graph.domains.identity.clients.enums import DocumentMode, OnError
 from crm_graph.domains.identity.clients.events import TrustedDocumentAdded, TrustedDocumentRemoved
 from crm_graph.domains.identity.clients.model import TrustedDocument, TrustedDocumentAlias
@@ -53,18 +53,16 @@ _LIST = Statement(
     """
     SELECT document.id, sha256, operations, document.created_at, client.name AS client,
            array(SELECT alias.name FROM trusted_document_alias AS alias
-                 WHERE alias.workspace_id = document.workspace_id AND document_id = document.id
+                 WHERE alias.workspace_id = $1 AND document_id = document.id
                  ORDER BY alias.name) AS aliases
     FROM trusted_document AS document
-    LEFT JOIN api_client AS client ON client.workspace_id = document.workspace_id AND client.id = document.client_id
+    LEFT JOIN api_client AS client ON client.workspace_id = $1 AND client.id = document.client_id
     WHERE document.workspace_id = $1 AND ($3 OR document.client_id IS NOT DISTINCT FROM $2)
     ORDER BY client.name NULLS FIRST, operations, document.id
     """,
     ("workspace_id", "client_id", "all"),
     {},
 )
-_ONE_AT_A_TIME = Statement("SELECT 1 FROM workspace WHERE workspace_id = $1 FOR NO KEY UPDATE", ("workspace_id",), {})
-"""Two pushes of the same documents wait for each other; what else is written in the workspace does not."""
 _NOTE_SCHEMA = Statement(
     "UPDATE trusted_document SET schema_sha256 = $3 WHERE workspace_id = $1 AND id = ANY($2)",
     ("workspace_id", "ids", "schema_sha256"),
@@ -180,7 +178,7 @@ async def push_documents(
     """
     work.may(API_CLIENT, UPDATE)
     await hold_to_rights(work, TRUSTED_DOCUMENT, None, {"client_id": client_id})
-    await work.session.execute(_ONE_AT_A_TIME, work.viewer.binds)
+    await work.session.execute(HOLD_WORKSPACE, work.viewer.binds)
     known = await list_documents(work.session, work.viewer.workspace_id, client_id)
     ids = {each.sha256: each.id for each in known}
     named = {alias: each.sha256 for each in known for alias in each.aliases}
@@ -211,7 +209,7 @@ async def remove_documents(work: Work, client_id: str | None, names: Sequence[st
     is; and as `push_documents` does."""
     work.may(API_CLIENT, UPDATE)
     await hold_to_rights(work, TRUSTED_DOCUMENT, {"client_id": client_id}, None)
-    await work.session.execute(_ONE_AT_A_TIME, work.viewer.binds)
+    await work.session.execute(HOLD_WORKSPACE, work.viewer.binds)
     known = await list_documents(work.session, work.viewer.workspace_id, client_id)
     found: dict[str, ListedDocument] = {}
     for index, name in enumerate(names):

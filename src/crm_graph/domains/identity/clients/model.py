@@ -8,6 +8,7 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id, RoleNames, Row, indexed, refers, unique
+from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between
 from crm_graph.db.sizes import SizedList, SizedText
 from crm_graph.domains.identity.clients.enums import ClientKind, DocumentMode
@@ -20,6 +21,7 @@ class ApiClient(Row):
     """
 
     __tablename__ = "api_client"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("workspace_id", "workspace"),
         refers("member_id", "member"),
@@ -53,6 +55,7 @@ class ApiKey(Row):
     """A key of a client, of which only a hash is kept; `prefix` is what people tell keys apart by."""
 
     __tablename__ = "api_key"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("client_id", "api_client", on_delete="CASCADE"),
         unique("sha256"),
@@ -75,6 +78,7 @@ class TrustedDocument(Row):
     """
 
     __tablename__ = "trusted_document"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("workspace_id", "workspace"),
         refers("client_id", "api_client", on_delete="CASCADE"),
@@ -100,6 +104,7 @@ class TrustedDocumentAlias(Base):
     """Another id of a trusted document, that a tool made: Relay's MD5, an id of Apollo's manifest."""
 
     __tablename__ = "trusted_document_alias"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         ForeignKeyConstraint(
             ["workspace_id", "document_id"],

@@ -37,10 +37,9 @@ _ISSUERS = Statement(
     ("limit",),
     {},
 )
+_ONLY = Statement("SELECT min(id::text)::uuid AS id FROM workspace HAVING count(*) = 1", (), {})
 _FOR_SIGN_IN = Statement(
-    """SELECT id, name FROM identity_provider
-    WHERE workspace_id = coalesce($1, (SELECT min(id::text)::uuid FROM workspace HAVING count(*) = 1)) AND enabled
-    ORDER BY name, id""",
+    "SELECT id, name FROM identity_provider WHERE workspace_id = $1 AND enabled ORDER BY name, id",
     ("workspace_id",),
     {},
 )
@@ -173,6 +172,11 @@ async def providers_for_sign_in(session: ReadSession, workspace_id: str | None =
     Without a workspace, those of the installation's only one: where there are several, a page that listed all of them
     would tell who is here.
     """
+    if workspace_id is None:
+        only = await session.fetch_row(_ONLY, {})
+        if only is None:
+            return []
+        workspace_id = only["id"]
     rows = await session.fetch(_FOR_SIGN_IN, {"workspace_id": workspace_id})
     return [(encode_id(PREFIX, row["id"]), row["name"]) for row in rows]
 

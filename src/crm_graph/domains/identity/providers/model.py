@@ -9,6 +9,7 @@ from sqlalchemy import Index, false, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Id, LongText, RoleNames, Row, indexed, refers, unique
+from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.sizes import SizedJson, SizedList, SizedText
 
 
@@ -19,6 +20,7 @@ class IdentityProvider(Row):
     """
 
     __tablename__ = "identity_provider"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("workspace_id", "workspace"),
         unique("name"),
@@ -49,6 +51,7 @@ class ProviderSecret(Row):
     """The sealed client secret of a provider, `id` being the provider's: no image of a provider's row ever holds it."""
 
     __tablename__ = "identity_provider_secret"
+    __placement__ = DISTRIBUTED
     __table_args__ = (refers("id", "identity_provider", on_delete="CASCADE"),)
 
     sealed: Mapped[LongText]
@@ -58,6 +61,7 @@ class MemberIdentity(Row):
     """That a subject of a provider is a member."""
 
     __tablename__ = "member_identity"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("provider_id", "identity_provider", on_delete="CASCADE"),
         refers("member_id", "member", on_delete="CASCADE"),

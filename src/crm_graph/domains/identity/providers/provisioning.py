@@ -49,7 +49,7 @@ _BY_SUBJECT = Statement(
 )
 _BY_EMAIL = Statement(
     """SELECT member.id AS member_id, email, status, kind,
-        EXISTS (SELECT 1 FROM member_identity AS identity WHERE identity.workspace_id = member.workspace_id
+        EXISTS (SELECT 1 FROM member_identity AS identity WHERE identity.workspace_id = $1
                 AND identity.provider_id = $2 AND identity.member_id = member.id) AS is_linked
     FROM member WHERE workspace_id = $1 AND lower(email) = $3""",
     ("workspace_id", "provider_id", "email"),

@@ -9,6 +9,7 @@ from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, CurrencyCode, Id, Paragraph, Row, indexed, refers, unique
+from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, in_currency, in_order, one_of
 from crm_graph.domains.marketing.campaigns.events import (
     CampaignCancelled,
@@ -56,6 +57,7 @@ class Campaign(Row):
     """A campaign. `budget` and `cost` are in one currency, so that they can be compared."""
 
     __tablename__ = "campaign"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("workspace_id", "workspace"),
         refers("owner_id", "member"),
@@ -147,6 +149,7 @@ class CampaignMember(Row):
     """
 
     __tablename__ = "campaign_member"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("campaign_id", "campaign", on_delete="CASCADE"),
         refers("customer_id", "customer"),

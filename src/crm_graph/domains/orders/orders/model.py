@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, CheckConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, Base, CurrencyCode, Id, LongText, Paragraph, Row, indexed, refers, unique
+from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, one_of
 from crm_graph.domains.orders.orders.events import (
     OrderApproved,
@@ -65,6 +66,7 @@ class Order(Row):
     """
 
     __tablename__ = "sales_order"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("customer_id", "customer"),
         refers("opportunity_id", "opportunity"),
@@ -213,6 +215,7 @@ class OrderLine(Row):
     """A product on an order. `total` is quantity times unit price less the discount, kept by `lines.py`."""
 
     __tablename__ = "order_line"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("order_id", "sales_order", on_delete="CASCADE"),
         refers("product_id", "product"),
@@ -237,6 +240,7 @@ class OrderStatusChange(Row):
     """One entry of an order's history: out of a status (None when it was drafted) into another."""
 
     __tablename__ = "order_status_change"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("order_id", "sales_order", on_delete="CASCADE"),
         refers("member_id", "member"),
@@ -257,6 +261,7 @@ class OrderCounter(Base):
     """The last running number that was given to an order of a year."""
 
     __tablename__ = "order_counter"
+    __placement__ = DISTRIBUTED
     __table_args__ = (refers("workspace_id", "workspace"),)
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id, indexed
+from crm_graph.db.placement import DISTRIBUTED, LOCAL
 from crm_graph.db.sizes import SizedList
 
 
@@ -19,6 +20,7 @@ class AuditEntry(Base):
     """
 
     __tablename__ = "audit_entry"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         UniqueConstraint("workspace_id", "id"),
         UniqueConstraint("workspace_id", "event_seq"),
@@ -58,6 +60,7 @@ class AuditHead(Base):
     """
 
     __tablename__ = "audit_head"
+    __placement__ = LOCAL
     __table_args__ = (Index("ix_audit_head_position", "event_xid", "event_seq"),)
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)

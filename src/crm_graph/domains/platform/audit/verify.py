@@ -50,16 +50,11 @@ _WORKSPACES = """
         (SELECT workspace_id FROM event ORDER BY workspace_id LIMIT 1) UNION ALL
         SELECT (SELECT workspace_id FROM event WHERE workspace_id > last.workspace_id ORDER BY workspace_id LIMIT 1)
         FROM of_events AS last WHERE last.workspace_id IS NOT NULL
-    ), of_entries AS (
-        (SELECT workspace_id FROM audit_entry ORDER BY workspace_id LIMIT 1) UNION ALL
-        SELECT (SELECT workspace_id FROM audit_entry WHERE workspace_id > last.workspace_id
-                ORDER BY workspace_id LIMIT 1)
-        FROM of_entries AS last WHERE last.workspace_id IS NOT NULL
     )
     SELECT workspace_id FROM of_events WHERE workspace_id IS NOT NULL
-    UNION SELECT workspace_id FROM of_entries WHERE workspace_id IS NOT NULL
-    UNION SELECT workspace_id FROM audit_head ORDER BY workspace_id
+    UNION SELECT workspace_id FROM audit_head
 """
+WORKSPACES_OF_ENTRIES = "SELECT DISTINCT workspace_id FROM audit_entry"
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 Progress = Callable[[int], None]
@@ -113,7 +108,8 @@ class Tampered(CrmError):
 
 async def workspaces_of(connection: Connection) -> list[str]:
     """Return every workspace that has events, entries or a head, also one that is no more."""
-    return [row["workspace_id"] for row in await connection.fetch(_WORKSPACES)]
+    found = [*await connection.fetch(_WORKSPACES), *await connection.fetch(WORKSPACES_OF_ENTRIES)]
+    return sorted({row["workspace_id"] for row in found})
 
 
 async def count_entries(connection: Connection, workspace_id: str, since: Anchor = BEGINNING) -> int:

@@ -26,8 +26,16 @@ SCHEDULES: Sequence[Schedule] = (
     Schedule(FORGET, timedelta(minutes=10)),
 )
 BATCH = 200
-_OLD = Statement(
-    "SELECT * FROM job WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED", ("before", "limit"), {}
+OLD = Statement(
+    "SELECT workspace_id, array_agg(id) AS ids FROM (SELECT workspace_id, id FROM job WHERE ended_at < $1"
+    " ORDER BY ended_at LIMIT $2) AS old GROUP BY workspace_id",
+    ("before", "limit"),
+    {},
+)
+_TAKE = Statement(
+    "SELECT * FROM job WHERE workspace_id = $1 AND id = ANY($2::uuid[]) ORDER BY id FOR UPDATE SKIP LOCKED",
+    ("workspace_id", "ids"),
+    {},
 )
 
 
@@ -40,17 +48,24 @@ def chores(services: Services) -> Mapping[str, Callable[[], Awaitable[None]]]:
     }
 
 
+async def _remove(services: Services, workspace_id: str, ids: Sequence[str]) -> int:
+    """Remove jobs of a workspace that nobody else is removing; return how many."""
+    async with services.database.transaction() as session:
+        now = services.clock()
+        old = await session.fetch(_TAKE, {"workspace_id": workspace_id, "ids": ids})
+        for job in [load(Job, row) for row in old]:
+            viewer = Viewer(job.workspace_id, job.created_by_id, (), ())
+            await Work(session, viewer, Access({}, ""), lambda: now).delete(job, JOB, JobDeleted())
+        return len(old)
+
+
 async def prune(services: Services) -> None:
     """Remove the jobs of all workspaces that ended longer ago than they are kept, and the queue's own notes."""
     keep = timedelta(days=services.settings.job_keep_days)
     removed = BATCH
     while removed == BATCH:
-        async with services.database.transaction() as session:
-            now = services.clock()
-            old = [load(Job, row) for row in await session.fetch(_OLD, {"before": now - keep, "limit": BATCH})]
-            for job in old:
-                viewer = Viewer(job.workspace_id, job.created_by_id, (), ())
-                await Work(session, viewer, Access({}, ""), lambda at=now: at).delete(job, JOB, JobDeleted())  # type: ignore[misc]
-            removed = len(old)
+        before = services.clock() - keep
+        old = await services.database.primary_reader().fetch(OLD, {"before": before, "limit": BATCH})
+        removed = sum([await _remove(services, row["workspace_id"], row["ids"]) for row in old])
     async with services.database.transaction() as session:
         await forget_log(session, keep)

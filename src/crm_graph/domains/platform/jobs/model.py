@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, ForeignKeyConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id, Paragraph, Row, indexed, refers
+from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import one_of
 from crm_graph.db.sizes import SizedJson
 
@@ -29,6 +30,7 @@ class Job(Row):
     is not, finds another number here and stops. `attempts` starts again when the job is queued again."""
 
     __tablename__ = "job"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("workspace_id", "workspace"),
         refers("created_by_id", "member"),
@@ -61,6 +63,7 @@ class JobSight(Base):
     """What whoever a run read for could see at that moment: its file is for those who see as much (`Sight`)."""
 
     __tablename__ = "job_sight"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         ForeignKeyConstraint(["workspace_id", "job_id"], ["job.workspace_id", "job.id"], ondelete="CASCADE"),
     )
@@ -75,6 +78,7 @@ class JobPart(Base):
     """A piece of the file that one run of a job wrote."""
 
     __tablename__ = "job_part"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         ForeignKeyConstraint(["workspace_id", "job_id"], ["job.workspace_id", "job.id"], ondelete="CASCADE"),
     )

@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Id, LongText, Paragraph, RoleNames, Row, indexed, refers
+from crm_graph.db.placement import LOCAL
 from crm_graph.db.sizes import SizedJson, SizedList, SizedText
 
 
@@ -34,6 +35,7 @@ class WebhookEndpoint(Row):
     """Where events are told. Statuses are text in the table: the deliverer writes them past the unit of work."""
 
     __tablename__ = "webhook_endpoint"
+    __placement__ = LOCAL
     __table_args__ = (
         refers("workspace_id", "workspace"),
         Index("ix_webhook_endpoint_active", "workspace_id", "id", postgresql_where=text("status = 'ACTIVE'")),
@@ -60,6 +62,7 @@ class WebhookSecret(Row):
     """The sealed signing secret of an endpoint, `id` being the endpoint's, and the one before it while it is good."""
 
     __tablename__ = "webhook_secret"
+    __placement__ = LOCAL
     __table_args__ = (refers("id", "webhook_endpoint", on_delete="CASCADE"),)
 
     sealed: Mapped[str]
@@ -71,6 +74,7 @@ class WebhookDelivery(Row):
     """One event that is told to one endpoint. Written by the deliverer, in the transaction that moves the cursor."""
 
     __tablename__ = "webhook_delivery"
+    __placement__ = LOCAL
     __table_args__ = (
         refers("endpoint_id", "webhook_endpoint", on_delete="CASCADE"),
         indexed("webhook_delivery", "endpoint_id"),

@@ -18,7 +18,8 @@ from crm_graph.work import Work
 MAX_EVENT_TYPES = 200
 MAX_ROLES = 50
 DEFINITIONS = Statement(
-    "SELECT workspace.time_zone, workspace.directory_version,"
+    "SELECT workspace.time_zone,"
+    " coalesce((SELECT directory_version FROM workspace_directory WHERE workspace_id = $1), 0) AS directory_version,"
     " ARRAY(SELECT ARRAY[role.name, role.grants::text] FROM role"
     " WHERE role.workspace_id = $1 AND role.name = ANY($2) ORDER BY role.name) AS definitions,"
     " (SELECT status = 'ACTIVE' AND (not_before IS NULL OR not_before < $4) FROM member"

@@ -9,6 +9,7 @@ from enum import Enum
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, CurrencyCode, Id, Paragraph, Row, indexed, refers, unique
+from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, one_of
 from crm_graph.domains.sales.opportunities.events import (
     OpportunityCreated,
@@ -34,6 +35,7 @@ class Opportunity(Row):
     """A deal. `status` repeats the kind of the stage, so that open deals are found without a join."""
 
     __tablename__ = "opportunity"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("customer_id", "customer"),
         refers("pipeline_id", "pipeline"),
@@ -145,6 +147,7 @@ class OpportunityLine(Row):
     """A product on an opportunity. `total` is quantity times unit price less the discount, kept by `lines.py`."""
 
     __tablename__ = "opportunity_line"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("opportunity_id", "opportunity", on_delete="CASCADE"),
         refers("product_id", "product"),
@@ -169,6 +172,7 @@ class StageMove(Row):
     retired since it has the name."""
 
     __tablename__ = "stage_move"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("opportunity_id", "opportunity", on_delete="CASCADE"),
         refers("from_stage_id", "stage"),

@@ -8,6 +8,7 @@ from enum import Enum
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Id, Row, refers, unique
+from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, one_of, some_of
 from crm_graph.db.sizes import SizedList
 from crm_graph.kernel.errors import Refused
@@ -33,6 +34,7 @@ class Pipeline(Row):
     """A way of selling, with its own stages."""
 
     __tablename__ = "pipeline"
+    __placement__ = DISTRIBUTED
     __table_args__ = (refers("workspace_id", "workspace"), unique("name"))
 
     name: Mapped[str]
@@ -42,6 +44,7 @@ class Stage(Row):
     """A stage of a pipeline. `required_fields` are the fields that an opportunity must have to enter it."""
 
     __tablename__ = "stage"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("pipeline_id", "pipeline", on_delete="CASCADE"),
         unique("pipeline_id", "name"),

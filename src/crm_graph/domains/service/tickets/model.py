@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id, LongText, Row, indexed, refers, unique
+from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, one_of
 from crm_graph.domains.service.tickets.events import (
     TicketAnswered,
@@ -64,6 +65,7 @@ class TicketCounter(Base):
     """The last ticket number of a workspace. A sequence would leave gaps, and there is none per workspace."""
 
     __tablename__ = "ticket_counter"
+    __placement__ = DISTRIBUTED
     __table_args__ = (refers("workspace_id", "workspace"),)
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)
@@ -74,6 +76,7 @@ class Ticket(Row):
     """A ticket. `number` is what people call it by; it is given once and never changes."""
 
     __tablename__ = "ticket"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("workspace_id", "workspace"),
         refers("customer_id", "customer"),
@@ -187,6 +190,7 @@ class TicketReply(Row):
     """Something said on a ticket: to the customer, or among colleagues when it is not `public`. Kept as written."""
 
     __tablename__ = "ticket_reply"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("ticket_id", "ticket", on_delete="CASCADE"),
         refers("author_id", "member"),

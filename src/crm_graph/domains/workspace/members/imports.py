@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from crm_graph.domains.workspace.members.addresses import move_addresses
 from crm_graph.domains.workspace.members.events import (
     MemberCreated,
     MemberReactivated,
@@ -72,8 +73,11 @@ def _parts(_: Work, draft: Draft, before: Roles) -> Sequence[Part]:
     return (Part(MemberRole, rows, {"member_id": draft.id}, MEMBER, draft.id, event, changes),)
 
 
-async def _end_credentials(work: Work, drafts: Sequence[Draft]) -> None:
-    """End what lets in those who are suspended by this, as `suspendMember` does."""
+async def _follow(work: Work, drafts: Sequence[Draft]) -> None:
+    """Take note of addresses, and end what lets in those who are suspended by this, as the operations do."""
+    new = [draft for draft in drafts if draft.is_new() or draft.changes_to("email")]
+    gone = [draft.before["email"] for draft in new if draft.before is not None]
+    await move_addresses(work.session, work.viewer.workspace_id, gone, [draft.get("email") for draft in new])
     moved = [draft for draft in drafts if draft.changes_to("status")]
     suspended = [draft.id for draft in moved if draft.get("status") == MemberStatus.SUSPENDED.value]
     await endings.of_suspended(work.session, work.viewer.workspace_id, suspended, work.now)
@@ -119,7 +123,7 @@ IMPORTS = (
         gather=_roles,
         complete=_complete,
         parts=_parts,
-        afterwards=_end_credentials,
+        afterwards=_follow,
         beside=_beside,
     ),
 )

@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKeyConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Email, Id, RoleName, Row, indexed, refers, unique
+from crm_graph.db.placement import DISTRIBUTED, LOCAL
 from crm_graph.db.rules import Address, held_to, one_of
 from crm_graph.db.sizes import SizedJson, SizedText
 from crm_graph.domains.workspace.members.events import MemberReactivated, MemberSuspended
@@ -34,6 +35,7 @@ class Member(Row):
     """A person who works in the workspace, or an API client at work; `email` is unique in it, in any case."""
 
     __tablename__ = "member"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("workspace_id", "workspace"),
         ForeignKeyConstraint(
@@ -42,7 +44,6 @@ class Member(Row):
         refers("manager_id", "member"),
         unique("external_id"),
         Index("uq_member_email", "workspace_id", text("lower(email)"), unique=True),
-        Index("ix_member_email", text("lower(email)")),  # who signs in may not say in which workspace
         indexed("member", "team_id"),
         indexed("member", "manager_id"),
         one_of("status", MemberStatus),
@@ -74,10 +75,25 @@ class Member(Row):
         return MemberReactivated()
 
 
+class MemberAddress(Base):
+    """In which workspaces somebody has an address: who signs in may not say in which, and to ask all members would be
+    to ask every node of a cluster. Written by whoever writes a member's e-mail, in its transaction; what it leads to is
+    still asked of the member."""
+
+    __tablename__ = "member_address"
+    __placement__ = LOCAL
+    __table_args__ = (Index("ix_member_address_email", "email"),)
+
+    workspace_id: Mapped[Id] = mapped_column(primary_key=True)
+    email: Mapped[Email] = mapped_column(primary_key=True)
+    """In small letters, as Postgres' `lower` makes them."""
+
+
 class MemberRole(Base):
     """That a member has a role. A member has any number of them and gets the union of their grants."""
 
     __tablename__ = "member_role"
+    __placement__ = DISTRIBUTED
     __table_args__ = (refers("member_id", "member", on_delete="CASCADE"),)
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)
@@ -89,6 +105,7 @@ class RoleRow(Row):
     """A role that the workspace defines, or a built-in one that it redefines; `grants` is in the form of role files."""
 
     __tablename__ = "role"
+    __placement__ = DISTRIBUTED
     __table_args__ = (refers("workspace_id", "workspace"), unique("name"))
 
     name: Mapped[RoleName]
@@ -100,6 +117,7 @@ class Team(Row):
     """A team, below `parent_id` where it has one."""
 
     __tablename__ = "team"
+    __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("workspace_id", "workspace"),
         refers("parent_id", "team"),

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select
 
 from crm_graph.db.base import table_of
+from crm_graph.domains.workspace.members.addresses import move_addresses
 from crm_graph.domains.workspace.members.events import MemberCreated, MemberRolesChanged, MemberUpdated
 from crm_graph.domains.workspace.members.model import Member, MemberKind, MemberRole, Team
 from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
@@ -37,6 +38,7 @@ async def create_member(
     await _check_references(work, values)
     member: Member = Member.make(**{"status": "ACTIVE", "kind": MemberKind.PERSON.value, **values})
     await work.create(member, MEMBER, MemberCreated(roles), given)
+    await move_addresses(work.session, work.viewer.workspace_id, (), [member.email])
     await _write_roles(work, member.id, roles)
     return member.id
 
@@ -49,9 +51,12 @@ async def update_member(
     which somebody would reach what the viewer does not (`reach.py`)."""
     member = await work.get(Member, MEMBER, id_, UPDATE, if_version, given=given)
     await _check_references(work, values)
+    before = member.email
     for name, value in values.items():
         setattr(member, name, value)
     await work.save(member, MEMBER, MemberUpdated())
+    if member.email != before:
+        await move_addresses(work.session, work.viewer.workspace_id, [before], [member.email])
     return member.id
 
 

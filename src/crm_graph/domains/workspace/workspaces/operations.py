@@ -67,7 +67,7 @@ async def create_workspace(work: Work, name: str, slug: str, base_currency: str,
         raise OperatorError(f"there is a workspace {slug!r} already", "choose another name")
     id_ = work.viewer.workspace_id
     workspace: Workspace = Workspace.make(
-        id=id_, name=name, slug=slug, base_currency=base_currency, time_zone=time_zone, directory_version=0
+        id=id_, name=name, slug=slug, base_currency=base_currency, time_zone=time_zone
     )
     await work.create(workspace, WORKSPACE, WorkspaceCreated())
     return id_

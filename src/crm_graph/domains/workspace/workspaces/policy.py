@@ -13,5 +13,6 @@ _SEE = grant(read=ALL, default=Level.READ)
 WORKSPACE = Policy(
     "Workspace",
     table_of(Workspace),
+    directory=True,
     defaults=dict.fromkeys((SALES_MANAGER, SALES_REP, MARKETER, SUPPORT_AGENT, ANALYST, INTEGRATION), _SEE),
 )

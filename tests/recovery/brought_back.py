@@ -39,7 +39,7 @@ CHANGES = """query($after: Cursor) { changes(after: $after, types: ["Customer"],
 
 
 _WRITTEN = {
-    "public.workspace": {"directory_version"},
+    "public.workspace_directory": {"directory_version"},
     "public.webhook_delivery": {"claimed_until", "claim", "attempts", "first_attempt_at", "next_attempt_at"},
     "public.mail": {"next_at"},
     "crm_jobs.pgqueuer": {"heartbeat", "execute_after"},

@@ -71,7 +71,10 @@ _FUNCTIONS = """
 _ALONE = "LOCK TABLE event IN SHARE ROW EXCLUSIVE MODE"
 """Whoever writes has its position, and whoever waits for this lock gets one of the new epoch. Readers go on, and no
 second table is locked: they read both, and would wait for each other."""
-_FORGET_VIEWERS = "UPDATE workspace SET directory_version = directory_version + 1000000"
+_FORGET_VIEWERS = """
+    INSERT INTO workspace_directory (workspace_id, directory_version) SELECT id, 1000000 FROM workspace
+    ON CONFLICT (workspace_id) DO UPDATE SET directory_version = workspace_directory.directory_version + 1000000
+"""
 """Viewers that a process remembers are possibly of a history that is lost: none of them is confirmed any more."""
 
 

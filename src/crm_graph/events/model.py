@@ -56,6 +56,7 @@ class LogEpoch(Base):
     """A stretch of the log's life in one cluster. One row for each, of the installation. Local on Citus."""
 
     __tablename__ = "log_epoch"
+    __placement__ = LOCAL
 
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     """The high bits of its positions (`kernel.cursor.XID_BITS`). 0 is the first; later ones are any larger number."""

@@ -42,7 +42,7 @@ def told(error: BaseException) -> str:
         message = str(error.args[0]) if error.args and state[:2] in TOLD_CLASSES else ""
         return " ".join(part for part in (state, message, *(getattr(error, name, None) for name in _NAMES)) if part)
     if isinstance(error, OperatorError):
-        return error.what
+        return f"{error.what}; fix: {error.fix}"
     return str(error) if isinstance(error, _TOLD) and not isinstance(error, _QUOTING) else ""
 
 

@@ -19,6 +19,7 @@ import asyncpg
 from crm_graph.db.connecting import close, connect
 from crm_graph.events.epoch import Epoch, own_or_continued, require_own
 from crm_graph.kernel.outages import Outage
+from crm_graph.kernel.roles import Role, role
 
 log = logging.getLogger(__name__)
 
@@ -40,14 +41,21 @@ async def run_elected(
     outage = Outage(log, f"{name}: interrupted")
     while True:
         try:
-            await _serve(url, lock, election_ms, work, outage, own_or_continued if failover else require_own)
+            own = own_or_continued if failover else require_own
+            await _serve(url, lock, election_ms, work, outage, own, role(name))
         except Exception as error:
             outage.fails(error)
         await asyncio.sleep(election_ms / 1000)
 
 
 async def _serve(
-    url: str, lock: int, election_ms: int, work: ElectedWork, outage: Outage, own: Callable[[Any], Awaitable[Epoch]]
+    url: str,
+    lock: int,
+    election_ms: int,
+    work: ElectedWork,
+    outage: Outage,
+    own: Callable[[Any], Awaitable[Epoch]],
+    held: Role,
 ) -> None:
     connection = await connect(url)
     try:
@@ -55,9 +63,11 @@ async def _serve(
             await asyncio.sleep(election_ms / 1000)
         await own(connection)
         steady = asyncio.get_running_loop().call_later(STEADY_S, outage.ends)
+        held.held = True
         try:
             await work(connection)
         finally:
             steady.cancel()
     finally:
+        held.held = False
         await close(connection)

@@ -23,6 +23,7 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from crm_graph.db.base import Base, table_of
 from crm_graph.db.sizes import Fault, Size, size_of
 from crm_graph.kernel.addresses import is_address
+from crm_graph.kernel.money import AMOUNT_SCALE
 
 RULE, ORDER, MONEY = "rule", "order", "money"
 
@@ -249,7 +250,7 @@ def judges_of(table: Table) -> Mapping[str, Judge]:
     found = {}
     for column in table.columns:
         needs_text = column.name in needed and isinstance(column.type, Text)
-        scale = column.type.scale if isinstance(column.type, Numeric) else None
+        scale = AMOUNT_SCALE if isinstance(column.type, Numeric) and column.type.asdecimal else None
         judge = Judge(column, needs_text, size_of(column), rules.get(column.name), scale)
         if judge.size is not None or judge.rule is not None or needs_text or scale is not None:
             found[column.name] = judge

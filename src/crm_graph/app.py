@@ -14,6 +14,7 @@ from crm_graph.api.admission.proxies import Proxies
 from crm_graph.api.engine import Engine
 from crm_graph.api.schema import make_schema
 from crm_graph.api.webhooks.deliverer import Deliverer
+from crm_graph.db.connecting import KEEPALIVE
 from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.domains.identity.accounts.outbox import RESET_REQUEST, Outbox
@@ -121,6 +122,7 @@ async def background_work(
     """Do the work of an installation beside requests, in API processes and workers alike, each of which may do it: the
     relay of live events, the chainer of the audit trail, webhooks, the removal of old events, the meter of storage,
     mails, jobs. Raises OperatorError for a mail server, and for networks of webhooks, that cannot be meant."""
+    KEEPALIVE.seconds = settings.database_keepalive_seconds
     mailer = make_mailer(settings)
     deliverer = Deliverer(make_engine(schema, services, Hub(services.database)))
     tasks = [
@@ -184,11 +186,13 @@ async def running_engine(
         outcomes = Outcomes() if settings.jobs else None
         worker = None if outcomes is None else make_worker(schema, services, outcomes)
         background = background_work(installation, settings, schema, services, worker)
-        async with background, database.nodes.watched(installation.url):
+        async with background, database.watched():
             await hub.start()
             # Before anybody asks: an RSA key takes a while to make, once per installation and period.
             await services.rsa.turn()
-            yield make_engine(schema, services, hub, [keys, ProviderTokens(services, issuers)], outcomes)
+            engine = make_engine(schema, services, hub, [keys, ProviderTokens(services, issuers)], outcomes)
+            async with engine.replica.watched():
+                yield engine
     finally:
         await hub.stop()
         await keys.close()

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from crm_graph.api.admission.hosts import MISDIRECTED, is_near
 from crm_graph.api.admission.proxies import Proxies
-from crm_graph.api.bounded import HANDLERS, Bounded
+from crm_graph.api.bounded import HANDLERS, Bounded, unavailable
 from crm_graph.api.connections import Connections
 from crm_graph.api.console import graphiql
 from crm_graph.api.console.examples import EXAMPLES
@@ -34,6 +34,7 @@ from crm_graph.api.transport.negotiation import HTML, JSON, choose
 from crm_graph.api.transport.protocol import GraphQLProtocol
 from crm_graph.api.transport.websocket import WebSocketEndpoint
 from crm_graph.app import Nearby, check_settings, running_engine
+from crm_graph.db.outages import AWAY
 from crm_graph.db.revisions import require_current
 from crm_graph.identity.installation import Installation
 from crm_graph.identity.oidc.issuers import Issuers
@@ -126,6 +127,8 @@ class Application:
             )
         except Unauthenticated:  # of a client that is gone: its endpoint says so
             return None
+        except AWAY as error:  # while the limits of a client were looked up
+            return unavailable(error)
         return None
 
     def _routes(self) -> list[BaseRoute]:

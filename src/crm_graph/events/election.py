@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from crm_graph.db.connecting import close, connect
-from crm_graph.kernel.outages import Outage
+from crm_graph.db.outages import Outage
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from crm_graph.cli.console import console
 from crm_graph.cli.installed import installation
 from crm_graph.cli.opening import opened
 from crm_graph.cli.operating.listening import listen
+from crm_graph.cli.operating.openable import require_openable
 from crm_graph.cli.operating.probes import answering
 from crm_graph.cli.place import Place, run, settings
 from crm_graph.identity.installation import make_services
@@ -35,9 +36,11 @@ async def _worker(place: Place, listener: socket.socket | None) -> None:
         options = settings()
         async with opened(Place(None, url)) as database:
             installed = await installation(database)
+            await require_openable(installed, database)
             schema, services = make_schema(), make_services(installed, options, database)
             async with (
                 background_work(installed, options, schema, services, make_worker(schema, services)),
+                database.watched(),
                 answering(database, listener),
             ):
                 console.print("crm-graph worker runs; what one process does for all is elected")

@@ -195,5 +195,7 @@ def _named(error: BaseException) -> str:
 
 def _said(error: BaseException) -> str:
     """Return what is said of the database, in a line. It holds no values: no row was looked at."""
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):  # asyncpg's inside says nothing here
+        return "a connection was lost"
     text = error.what if isinstance(error, Unreachable) else str(error)
     return text.strip().partition("\n")[0] or type(error).__name__

@@ -88,7 +88,7 @@ class Database:
         read = await _open(pools_url, settings, pooler=pooler, read_only=True)
         replica = None
         if read_url is not None:
-            replica = await _open(read_url, settings, pooler=pooler, read_only=True, opened=0)
+            replica = await _open(read_url, settings, pooler=pooler, read_only=True, present=False)
         return cls(read, write, url, settings.read_timeout_ms / 1000, replica)
 
     def pools(self) -> Mapping[str, Pool]:
@@ -161,7 +161,9 @@ class Database:
             await pool.close()
 
 
-async def _open(url: str, settings: PoolSettings, *, pooler: bool, read_only: bool, opened: int = 1) -> Pool:
+async def _open(url: str, settings: PoolSettings, *, pooler: bool, read_only: bool, present: bool = True) -> Pool:
+    """Return a pool, with a first connection where its server is to be there. asyncpg is asked for no floor: it would
+    restore that by itself, and tell each time that it cannot."""
     size = settings.read_size if read_only else settings.write_size
     of_member = settings.member_read_size if read_only else settings.member_write_size
     timeout_ms = settings.read_timeout_ms if read_only else settings.write_timeout_ms
@@ -171,10 +173,12 @@ async def _open(url: str, settings: PoolSettings, *, pooler: bool, read_only: bo
     with explained(url):
         pool = await asyncpg.create_pool(
             url,
-            min_size=opened,
+            min_size=0,
             max_size=size,
             init=prepare,
             reset=_leave_as_is,
             server_settings=of_server,
         )
+        if present:
+            await pool.release(await pool.acquire())
     return Pool(pool, settings.shares(size, of_member), timeout_ms / 1000)

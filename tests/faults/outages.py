@@ -24,7 +24,9 @@ from tests.support import plain
 
 READ = "{ customers(first: 2) { totalCount nodes { id owner { name } } } }"
 WRITE = """
-    mutation ($name: String!, $text: String!) { createCustomer(input: {name: $name, website: $text}) { customer { id } } }
+    mutation ($name: String!, $text: String!) {
+        createCustomer(input: {name: $name, website: $text}) { customer { id } errors { code } }
+    }
 """
 TEXT_LETTERS = 1_500
 AT_ONCE = 20

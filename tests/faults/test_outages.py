@@ -47,7 +47,7 @@ GOES_ON = {"connections cut": {READ, WRITE}, "read-only": {READ}, "disk full": {
 """What may be answered meanwhile: a page has room for a row when the disk has not."""
 
 EXPORT = "/exports/job_018f0000000070008000000000000000"
-CLIENT = "cli_018f0000000070008000000000000000"
+PROVIDER = "/sso/idp_018f0000000070008000000000000000/start"
 
 
 @pytest.fixture(scope="module")
@@ -129,25 +129,19 @@ async def test_everything_beside_the_graph(made: Installation) -> None:
         await quiet(made, client)
         headers = dict(client.headers)
         address = made.apis[0].address.replace("http://", "ws://")
-        form = {"grant_type": "refresh_token", "refresh_token": "x" * 40, "client_id": CLIENT}
         async with connect(address, subprotocols=[Subprotocol("graphql-transport-ws")]) as socket:
             await socket.send(
                 json.dumps({"type": "connection_init", "payload": {"Authorization": headers["authorization"]}})
             )
             assert json.loads(await socket.recv())["type"] == "connection_ack"
             async with stopped(made):
-                for method, path in (("GET", EXPORT), ("POST", "/oauth/token"), ("GET", "/ready")):
-                    answer = await client.request(method, path, data=form if method == "POST" else None)
-                    assert answer.status_code == 503, answer.text
+                for path in (EXPORT, PROVIDER, "/ready"):
+                    answer = await client.get(path)
+                    assert answer.status_code == 503, (path, answer.text)
                 await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": {"query": READ}}))
                 while (message := json.loads(await socket.recv()))["type"] == "ping":
                     pass
                 assert message["payload"][0]["extensions"]["code"] == "UNAVAILABLE", message
-                async with connect(address, subprotocols=[Subprotocol("graphql-transport-ws")]) as late:
-                    init = {"Authorization": headers["authorization"]}
-                    await late.send(json.dumps({"type": "connection_init", "payload": init}))
-                    await late.wait_closed()
-                    assert late.close_code == 1013
         await quiet(made, client)
 
 
@@ -160,10 +154,9 @@ async def test_a_process_waits_for_its_own_connections(made: Installation) -> No
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'api_0' AND state = 'idle'"
             " AND query NOT LIKE 'LISTEN%' AND pid NOT IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
         )
-        assert [answer.status_code for answer in (await client.get("/ready"), await client.get("/health"))] == [
-            200,
-            200,
-        ]
+        async with asyncio.timeout(WAIT_S):
+            while (await client.get("/ready")).status_code != 200:  # noqa: ASYNC110 - then each pool has one again
+                await asyncio.sleep(0.05)
         async with crowded(made, cut=False):
             for query in (READ, WRITE, READ, WRITE):
                 for answer in await burst(client, query):

@@ -73,7 +73,7 @@ async def read_only(made: Installation) -> AsyncIterator[None]:
 @asynccontextmanager
 async def crowded(made: Installation, *, cut: bool = True) -> AsyncIterator[None]:
     """Others hold every connection of the server; with `cut` those of our processes too."""
-    held: list[asyncpg.Connection] = []  # type: ignore[type-arg]
+    held: list[asyncpg.Connection] = []
     settings = {"application_name": "others"}
     ours = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'crm-graph'"
     try:

@@ -68,8 +68,9 @@ class Replica:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it is there and not too far behind."""
-        return self._current_at is not None and time.monotonic() - self._current_at <= self._max_lag_s
+        """Whether it is there and not too far behind; one that was, is taken up again when it is half as far."""
+        lag_s, most_s = self.lag_s, self._max_lag_s if self._left_at is None else self._max_lag_s / 2
+        return lag_s is not None and lag_s <= most_s
 
     async def lacks(self, session: ReadSession, workspace_id: str, member_id: str) -> bool:
         """Return whether a member has written what the replica may not have yet: asked on the primary."""

@@ -4,7 +4,7 @@ A line per request, or per round of each background task, would say no more than
 meets an error that is the database's tells it here. The first opens an outage; the process then looks by itself, every
 second, whether the database takes connections and writes again, and says how long it was away.
 
-Decided in D-db-13 (ARCHITECTURE.md).
+Decided in D-db-16 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations
@@ -105,9 +105,7 @@ class Outages:
         forgotten = not self._watching and now - self._last > FORGOTTEN_S
         if self._began is None or forgotten:
             self._began, self._before = now, self.kinds.copy()
-            log.warning(
-                "the database is away: %s (%s); requests are UNAVAILABLE, background work waits", kind, _said(error)
-            )
+            log.warning("the database is away: %s; requests are UNAVAILABLE, background work waits", said(error))
         self.kinds[kind] += 1
         self._last = now
         for wake in self._watching:
@@ -193,9 +191,10 @@ def _named(error: BaseException) -> str:
     return f"{error.what} (fix: {error.fix})" if isinstance(error, OperatorError) else type(error).__name__
 
 
-def _said(error: BaseException) -> str:
-    """Return what is said of the database, in a line. It holds no values: no row was looked at."""
+def said(error: BaseException) -> str:
+    """Return in a line what an error of AWAY says of the database. It holds no values: no row was looked at."""
     if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):  # asyncpg's inside says nothing here
-        return "a connection was lost"
-    text = error.what if isinstance(error, Unreachable) else str(error)
-    return text.strip().partition("\n")[0] or type(error).__name__
+        text = "a connection was lost"
+    else:
+        text = error.what if isinstance(error, Unreachable) else str(error)
+    return f"{kind_of(error)} ({text.strip().partition(chr(10))[0] or type(error).__name__})"

@@ -10,8 +10,7 @@ Decided in D-db-07 (ARCHITECTURE.md).
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -22,6 +21,7 @@ import asyncpg
 from crm_graph.db.connecting import CLEANUP_S, LOST
 from crm_graph.db.outages import ENDED, OUTAGES
 from crm_graph.db.session import Session
+from crm_graph.db.turns import Turns
 from crm_graph.kernel.errors import InDoubt
 from crm_graph.kernel.shares import Shares
 
@@ -59,34 +59,6 @@ def _is_closed(connection: Any) -> bool:
         return bool(connection.is_closed())
     except asyncpg.InterfaceError:
         return True
-
-
-class Turns:
-    """Who waits for a connection, first come first served: one that comes free is handed over, so nobody pushes in."""
-
-    def __init__(self, returned: Callable[[Any], None]) -> None:
-        self._waiting: deque[asyncio.Future[Any]] = deque()
-        self._return = returned
-
-    async def wait(self) -> Any:
-        """Return the connection that was handed over; None means: there may be room for a new one, look again."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():  # it came, and nobody is there to take it
-                self._return(waiter.result())
-            raise
-
-    def hand(self, connection: Any) -> bool:
-        """Hand a connection, or None, to the first who waits; return whether anybody did."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(connection)
-                return True
-        return False
 
 
 class Pool:

@@ -15,6 +15,9 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
+adds_only = False
+# True where the code of the revision before runs on this schema: then it is replaced process by process, without an
+# outage. New tables, new indexes, new columns that may be null or have a default of the database; nothing else.
 
 
 def upgrade() -> None:

@@ -13,6 +13,7 @@ revision = "2026_12_01_idempotent_answers"
 down_revision = "2026_12_01_stage_positions"
 branch_labels = None
 depends_on = None
+adds_only = True
 
 
 def upgrade() -> None:

@@ -52,8 +52,10 @@ def downgrade() -> None:
     op.create_index("ix_member_email", "member", [sa.literal_column("lower(email)")])
     op.drop_table("member_address")
     op.add_column("workspace", sa.Column("directory_version", sa.BigInteger(), server_default="0", nullable=False))
-    op.execute(
-        "UPDATE workspace SET directory_version = directory.directory_version FROM workspace_directory AS directory"
-        " WHERE directory.workspace_id = workspace.workspace_id"
-    )
+    connection = op.get_bind()
+    for row in connection.execute(sa.text("SELECT workspace_id, directory_version FROM workspace_directory")).all():
+        connection.execute(  # one by one: a cluster joins no distributed table to a write to every node
+            sa.text("UPDATE workspace SET directory_version = :directory_version WHERE workspace_id = :workspace_id"),
+            dict(row._mapping),
+        )
     op.drop_table("workspace_directory")

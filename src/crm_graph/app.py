@@ -64,6 +64,11 @@ def chainer(installation: Installation, settings: Settings, schema: BuiltSchema)
     )
 
 
+def relay(installation: Installation, settings: Settings) -> Relay:
+    """Return what announces the events of this installation."""
+    return Relay(installation.url, settings.relay_poll_ms, failover=settings.continue_after_failover)
+
+
 def retention(installation: Installation, settings: Settings) -> Retention:
     """Return what removes old events of this installation."""
     return Retention(
@@ -126,7 +131,7 @@ async def background_work(
     mailer = make_mailer(settings)
     deliverer = Deliverer(make_engine(schema, services, Hub(services.database)))
     tasks = [
-        asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run()),
+        asyncio.create_task(relay(installation, settings).run()),
         asyncio.create_task(chainer(installation, settings, schema).run()),
         asyncio.create_task(deliverer.run()),
         asyncio.create_task(retention(installation, settings).run()),

@@ -39,7 +39,7 @@ class Answers:
         formatted = format_errors(errors, request_id or new_id(), self._max_errors, code)
         if request_id is None:
             self._requests.add_answer(None, {"errors": formatted})
-        if any(each["extensions"]["code"] == UNAVAILABLE for each in formatted):
+        if any(error["extensions"]["code"] == UNAVAILABLE for error in formatted):
             code = UNAVAILABLE
         return Answer({"errors": formatted}, request_error=True, code=code)
 

@@ -77,10 +77,10 @@ class Cluster:
     def misplaced(self, wanted: Mapping[str, Placement]) -> dict[str, Placement]:
         """Return where those tables are to go that are elsewhere, in the order in which they are placed."""
         order = (REFERENCE, DISTRIBUTED, LOCAL)
-        found = {
+        misplaced = {
             name: to for name, to in wanted.items() if name in self.tables and self.placed.get(name, LOCAL) is not to
         }
-        return dict(sorted(found.items(), key=lambda item: (order.index(item[1]), item[0])))
+        return dict(sorted(misplaced.items(), key=lambda item: (order.index(item[1]), item[0])))
 
     def unnamed(self, wanted: Mapping[str, Placement]) -> list[str]:
         """Return the tables beside ours: what they are, nobody has said."""
@@ -121,13 +121,13 @@ async def distribute(
     """
     await connection.execute("SELECT pg_advisory_lock($1)", MIGRATIONS_LOCK)
     try:
-        found = await cluster_of(connection)
-        _check(found, wanted)
-        misplaced = found.misplaced(wanted)
+        cluster = await cluster_of(connection)
+        _check(cluster, wanted)
+        misplaced = cluster.misplaced(wanted)
         if misplaced:
             database = await connection.fetchval("SELECT quote_ident(current_database())")
             await connection.execute(f"ALTER DATABASE {database} SET {VISIBLE} = off")
-            await _place(connection, found, misplaced, shards, tell)
+            await _place(connection, cluster, misplaced, shards, tell)
         for name in (await cluster_of(connection)).left_behind:
             await connection.execute("SELECT truncate_local_data_after_distributing_table($1::text::regclass)", name)
             tell(f"{name}: the coordinator's former copy is removed")
@@ -137,23 +137,23 @@ async def distribute(
             await connection.execute("SELECT pg_advisory_unlock($1)", MIGRATIONS_LOCK)
 
 
-def _check(found: Cluster, wanted: Mapping[str, Placement]) -> None:
-    if found.version is None:
+def _check(cluster: Cluster, wanted: Mapping[str, Placement]) -> None:
+    if cluster.version is None:
         raise OperatorError(
             "the database is not one of a Citus cluster: its extension is not there",
             "to distribute over several machines, install Citus on all of them and `CREATE EXTENSION citus` in this"
             " database of each; a plain Postgres needs none of it (docs/operating/citus.md)",
         )
-    if int(found.version.split(".")[0].split("-")[0]) < OLDEST_CITUS:
-        raise OperatorError(f"Citus {found.version} is older than {OLDEST_CITUS}", "upgrade Citus on all nodes")
-    if not found.coordinator:
+    if int(cluster.version.split(".")[0].split("-")[0]) < OLDEST_CITUS:
+        raise OperatorError(f"Citus {cluster.version} is older than {OLDEST_CITUS}", "upgrade Citus on all nodes")
+    if not cluster.coordinator:
         raise OperatorError(
             "the coordinator is not known to the cluster, as reference tables need it",
             "SELECT citus_set_coordinator_host('<its host, as the workers reach it>', <port>)",
         )
-    if not found.workers:
+    if not cluster.workers:
         raise OperatorError("the cluster has no worker", "SELECT citus_add_node('<host>', <port>) for each of them")
-    unnamed = found.unnamed(wanted)
+    unnamed = cluster.unnamed(wanted)
     if unnamed:
         raise OperatorError(
             f"no list says where these tables are to lie: {', '.join(unnamed)}",
@@ -163,7 +163,7 @@ def _check(found: Cluster, wanted: Mapping[str, Placement]) -> None:
 
 
 async def _place(
-    connection: Connection, found: Cluster, misplaced: Mapping[str, Placement], shards: int | None, tell: Told
+    connection: Connection, cluster: Cluster, misplaced: Mapping[str, Placement], shards: int | None, tell: Told
 ) -> None:
     """Place tables in one transaction. Interrupted, it leaves everything as it was."""
     async with connection.transaction():
@@ -176,7 +176,7 @@ async def _place(
         ]
         for key in keys:
             await connection.execute(f"ALTER TABLE {key['source']} DROP CONSTRAINT {_quoted(key['name'])}")
-        beside = next((name for name, placement in found.placed.items() if placement is DISTRIBUTED), None)
+        beside = next((name for name, placement in cluster.placed.items() if placement is DISTRIBUTED), None)
         for name, placement in misplaced.items():
             await _place_one(connection, name, placement, beside, shards)
             if placement is DISTRIBUTED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +10,15 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from crm_graph.db.revisions import HEAD, MIGRATIONS_LOCK, migrations
+from crm_graph.kernel.errors import OperatorError
 
+_LOCK_NOT_AVAILABLE = "55P03"
+ATTEMPTS, PAUSE_S = 10, 1.0
+"""How often a migration is tried that does not get a lock, and the seconds between."""
 _ON_A_CLUSTER = {"citus.multi_shard_modify_mode": "sequential", "citus.override_table_visibility": "off"}
 """What Citus is to have set while tables change: several of them in one transaction, and a catalogue that is left as it
 is. A plain Postgres takes and ignores both."""
@@ -54,6 +60,24 @@ async def downgrade(url: str, revision: str) -> None:
 
 
 async def _run(url: str, act: Callable[[Config], None]) -> None:
+    """Run Alembic. A migration waits for a lock no longer than clients would wait behind it, and is tried again."""
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            await _run_once(url, act)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
+            if not left:
+                raise OperatorError(
+                    "a migration did not get the lock of a table, which other statements hold",
+                    "end what runs long on the database (pg_stat_activity says what does), and run it again",
+                ) from error
+            await asyncio.sleep(PAUSE_S)
+        else:
+            return
+
+
+async def _run_once(url: str, act: Callable[[Config], None]) -> None:
     def run(connection: Connection) -> None:
         made = config()
         made.attributes["connection"] = connection

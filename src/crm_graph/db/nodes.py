@@ -69,8 +69,8 @@ class Nodes:
             workers = await connection.fetch(_WORKERS)
         finally:
             await close(connection)
-        found = await asyncio.gather(*(_answers(url, row["host"], row["port"]) for row in workers))
-        answers = {f"{row['host']}:{row['port']}": up for row, up in zip(workers, found, strict=True)}
+        answering = await asyncio.gather(*(_answers(url, row["host"], row["port"]) for row in workers))
+        answers = {f"{row['host']}:{row['port']}": up for row, up in zip(workers, answering, strict=True)}
         for name, up in answers.items():
             if up != self.answers.get(name, True):
                 log.warning("the worker %s %s", name, "answers again" if up else "is down: its workspaces are away")

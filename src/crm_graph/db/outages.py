@@ -4,7 +4,7 @@ A line per request, or per round of each background task, would say no more than
 meets an error that is the database's tells it here. The first opens an outage; the process then looks by itself, every
 second, whether the database takes connections and writes again, and says how long it was away.
 
-Decided in D-db-16 (ARCHITECTURE.md).
+Decided in D-db-17 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

@@ -32,10 +32,10 @@ class Unplaced(Exception):
 
 def placements(base: type[Base]) -> Mapping[str, Placement]:
     """Return the placement of every table by its name. Raises Unplaced."""
-    found: dict[str, Placement] = {}
+    placed: dict[str, Placement] = {}
     for mapper in base.registry.mappers:
         placement = vars(mapper.class_).get("__placement__")
         if not isinstance(placement, Placement):
             raise Unplaced(f"{mapper.class_.__name__} does not say its __placement__: LOCAL, REFERENCE or DISTRIBUTED")
-        found[mapper.local_table.name] = placement  # type: ignore[attr-defined]
-    return found
+        placed[mapper.local_table.name] = placement  # type: ignore[attr-defined]
+    return placed

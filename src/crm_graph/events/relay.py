@@ -23,22 +23,24 @@ SOONER, BUSY_S = 3, 2.0
 
 _NEWEST = """
     SELECT xid::text::bigint, seq FROM event
-    WHERE (xid, seq) > ($1::text::xid8, $2) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+    WHERE (xid, seq) > ($1::text::xid8, $2) AND xid < crm_log_horizon()
     ORDER BY event.xid DESC, seq DESC LIMIT 1
 """
 
 
 class Relay:
-    """Runs in every API process and worker; one of them holds the lock and works, the others wait for it."""
+    """Runs in every API process and worker; one of them holds the lock and works, the others wait for it. With
+    `failover` it is the one that continues the log where a standby was promoted."""
 
-    def __init__(self, url: str, poll_ms: int = 25, election_ms: int = 500) -> None:
+    def __init__(self, url: str, poll_ms: int = 25, election_ms: int = 500, *, failover: bool = False) -> None:
         self._url = url
         self._poll = poll_ms / 1000
         self._election_ms = election_ms
+        self._failover = failover
 
     async def run(self) -> None:
         """Relay until cancelled."""
-        await run_elected("relay", self._url, ADVISORY_LOCK, self._election_ms, self._relay)
+        await run_elected("relay", self._url, ADVISORY_LOCK, self._election_ms, self._relay, failover=self._failover)
 
     async def _relay(self, connection: asyncpg.Connection[Any]) -> None:
         cursor, quiet_s = LogCursor(0, 0), BUSY_S

@@ -37,7 +37,7 @@ class Saver:
         await self._insert(self.spec.model, [draft.values for draft in new])
         await self._update(changed, changes)
         await self._save_parts([part for draft in drafts for part in parts.get(draft.id, ())])
-        await self.spec.afterwards(self.work, changed)
+        await self.spec.afterwards(self.work, [*new, *changed])
         await self._log(drafts, changes, parts)
         touched = sum(1 for draft in drafts if not draft.is_new() and (changes.get(draft.id) or parts.get(draft.id)))
         self.report.inserted += len(new)

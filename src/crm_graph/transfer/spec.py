@@ -238,7 +238,7 @@ class ImportSpec:
     may share. For each batch `gather` reads what the rest needs, `complete` fills in what follows from the given values
     and raises Refused (its field: the column) for a row that cannot be, `parts` says what else is written, and `beside`
     what of that decides rights (`Policy.decides`), as it is and as it is to be; `afterwards` does what follows from
-    stored rows that were changed. `created` and `updated` return the event of a row.
+    rows that are new or were changed. `created` and `updated` return the event of a row.
     """
 
     entity: str

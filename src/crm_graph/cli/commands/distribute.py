@@ -31,7 +31,7 @@ def distribute(data: Path | None, shards: int | None) -> None:
         done.append(text)
         console.print(text, soft_wrap=True)
 
-    found = run(distribute_place(find_place(data), shards, tell))
+    cluster = run(distribute_place(find_place(data), shards, tell))
     if not done:
         console.print("everything lies where it is to lie")
-    console.print(f"workers: {', '.join(found.workers)}", soft_wrap=True)
+    console.print(f"workers: {', '.join(cluster.workers)}", soft_wrap=True)

@@ -36,26 +36,26 @@ async def distribute_place(place: Place, shards: int | None, tell: Told) -> Clus
 async def check_cluster(connection: Connection) -> AsyncIterator[tuple[str, str, bool]]:
     """Look at a database as a cluster: yield what was found, how to fix it, and whether it works all the same. Nothing
     for a plain Postgres, and for one whose extension nobody uses."""
-    found = await cluster_of(connection)
-    if found.version is None:
+    cluster = await cluster_of(connection)
+    if cluster.version is None:
         return
     wanted: Mapping[str, Placement] = placements(Base)
-    if not found.distributed:
+    if not cluster.distributed:
         yield "Citus is installed, and nothing is distributed", "`crm-graph distribute` distributes", True
         return
-    misplaced, unnamed = found.misplaced(wanted), found.unnamed(wanted)
+    misplaced, unnamed = cluster.misplaced(wanted), cluster.unnamed(wanted)
     if misplaced:
         listed = ", ".join(f"{name} ({to.value})" for name, to in misplaced.items())
         yield f"tables do not lie where they are to: {listed}", "`crm-graph distribute`", False
     else:
-        yield f"Citus {found.version}: every table lies where it is to, over {len(found.workers)} workers", "", True
+        yield f"Citus {cluster.version}: every table lies where it is to, over {len(cluster.workers)} workers", "", True
     if unnamed:
         yield f"no list says where these tables are to lie: {', '.join(unnamed)}", "move them into another schema", True
-    if found.left_behind:
-        text = f"the coordinator keeps former copies of rows: {', '.join(found.left_behind)}"
+    if cluster.left_behind:
+        text = f"the coordinator keeps former copies of rows: {', '.join(cluster.left_behind)}"
         yield f"{text}: `crm-graph distribute` was interrupted", "run `crm-graph distribute` again", True
-    async for each in _nodes(connection):
-        yield each
+    async for told in _nodes(connection):
+        yield told
     if await connection.fetchval(_WORKSPACES) < 2:
         yield (
             "there is one workspace, and a workspace lies on one node: nothing is split",
@@ -75,7 +75,7 @@ async def _nodes(connection: Connection) -> AsyncIterator[tuple[str, str, bool]]
         yield f"nodes do not answer: {', '.join(away)}", "start them: their workspaces are UNAVAILABLE till then", False
     elif short:
         yield (
-            "a worker takes no prepared transactions, by which an event and its row are written together",
+            "a worker takes no prepared transactions, by which several nodes commit together",
             "set max_prepared_transactions on every worker, 100 say, and restart it",
             False,
         )

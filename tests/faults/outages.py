@@ -59,7 +59,7 @@ async def stopped(made: Installation) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def read_only(made: Installation) -> AsyncIterator[None]:
-    """Postgres comes back as a standby, as a primary that was demoted; then it is promoted."""
+    """Postgres comes back as a standby, as a primary that was demoted; then as the primary again, in its own log."""
     cluster = await _stop(made)
     signal_file = cluster / "standby.signal"
     signal_file.touch()
@@ -67,7 +67,9 @@ async def read_only(made: Installation) -> AsyncIterator[None]:
     os.chown(signal_file, owner.st_uid, owner.st_gid)
     await asyncio.to_thread(made.revive)
     yield
-    await made.rows("SELECT pg_promote()")
+    await _stop(made)
+    signal_file.unlink()
+    await asyncio.to_thread(made.revive)
 
 
 @asynccontextmanager

@@ -115,7 +115,9 @@ async def test_an_outage_is_told_once(made: Installation, name: str) -> None:
                             assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
             assert failed >= AT_ONCE / 2
         await works(client)
-        begin, end = await over(*logs["api_0"])
+        told_of = await over(*logs["api_0"])
+        assert len(told_of) == 2, "\n".join(told_of)
+        begin, end = told_of
         assert AWAY in begin
         assert f"{SAID[name]} " in end
         of_worker = lines(made.worker.log)[logs["worker"][1] :]

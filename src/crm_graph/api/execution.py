@@ -208,6 +208,6 @@ def _failure_of(attempt: Outcome | Exception) -> BaseException | None:
                 original = original.original_error
             failures.append(original)
     return next(
-        (each for each in failures if is_away(each) or isinstance(each, asyncpg.SerializationError)),
+        (failure for failure in failures if is_away(failure) or isinstance(failure, asyncpg.SerializationError)),
         None,
     )

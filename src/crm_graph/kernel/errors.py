@@ -47,7 +47,7 @@ class OperatorError(CrmError):
 
 
 class Unreachable(OperatorError):
-    """Raised when the database takes no connection: it is down, starts, or has none free."""
+    """Raised when the database takes no connection, or is a standby: it is down, starts, or has none free."""
 
 
 class Unreadable(CrmError):

@@ -22,10 +22,13 @@ def refuse_unwritable(found: Record, policy: Policy, given: Iterable[str], prefi
     """Raise Refused FORBIDDEN at the first of the fields that may not be written on the row that was found."""
     for name in given:
         if not found.get(prefix + name, True):  # null where a row has no owner: then it is nobody's to write
-            field = f"{name}Id" if f"{snake(name)}_id" in policy.table.c else name
-            raise Refused(
-                "FORBIDDEN", f"Your roles do not allow to write `{name}` of this {words(policy.type)}.", (field,)
-            )
+            message = f"Your roles do not allow to write `{name}` of this {words(policy.type)}."
+            raise Refused("FORBIDDEN", message, (input_field(policy, name),))
+
+
+def input_field(policy: Policy, name: str) -> str:
+    """Return what an input calls a GraphQL field of a type: `ownerId`, where the field is `owner`."""
+    return f"{name}Id" if f"{snake(name)}_id" in policy.table.c else name
 
 
 T = TypeVar("T")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, FromClause, and_, bindparam, delete, false, insert, select, update
+from sqlalchemy import ColumnElement, FromClause, and_, bindparam, delete, false, func, insert, select, update
 
 from crm_graph.db.base import Row, columns_of, table_of
+from crm_graph.db.rules import is_folded
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.permissions.access import Access, TypeAccess
 from crm_graph.permissions.grants import READ
@@ -174,7 +175,9 @@ def find_statement(policy: Policy, access: Access, column: str) -> Statement:
     if found is None:
         table = policy.table
         value = bindparam("value", type_=table.c[column].type)
-        conditions = [table.c.workspace_id == workspace(), table.c[column] == value]
+        folded = is_folded(table.c[column])
+        same = func.lower(table.c[column]) == func.lower(value) if folded else table.c[column] == value
+        conditions = [table.c.workspace_id == workspace(), same]
         readable = access.of(policy.type).rows(table)
         if readable is not None:
             conditions.append(readable)

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from crm_graph.chains import is_placed, refuse_circles
 from crm_graph.db.base import HOUSEKEEPING, Row, columns_of
 from crm_graph.db.quota import Quotas, bytes_of_change
 from crm_graph.db.rows import changes, load, remember, values
@@ -30,13 +31,22 @@ from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.errors import Forbidden, Refused
-from crm_graph.kernel.naming import camel, plural, words
+from crm_graph.kernel.naming import camel, doing, plural, words
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
 from crm_graph.permissions.policy import Policy
 from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.referring import NOTHING, Reads, Referred
-from crm_graph.refusals import input_of, misfit, refuse_mixed, refuse_unfit, refuse_unwritable, settle, taken
+from crm_graph.refusals import (
+    input_field,
+    input_of,
+    misfit,
+    refuse_mixed,
+    refuse_unfit,
+    refuse_unwritable,
+    settle,
+    taken,
+)
 from crm_graph.statements import (
     NewCheck,
     delete_statement,
@@ -138,7 +148,7 @@ class Work:
         if found is None:
             raise Refused("NOT_FOUND", f"There is no such {words(policy.type)}.", (path,))
         if not found["permitted"]:
-            raise Refused("FORBIDDEN", f"Your roles do not allow to {verb} this {words(policy.type)}.", (path,))
+            raise Refused("FORBIDDEN", f"Your roles do not allow to {doing(verb)} this {words(policy.type)}.", (path,))
         refuse_unwritable(found, policy, given)
         row = load(model, found)
         if if_version is not None and row.version != if_version:
@@ -165,6 +175,8 @@ class Work:
     ) -> R:
         """Return a row, locked, with what was sent put into it; it is not written yet. Raises as `get` does, as `draft`
         does for what it would point to, and Refused INVALID for amounts in two currencies."""
+        if is_placed(model, sent.values):
+            await self.hold_workspace()
         row = await self.get(model, policy, id_, verb, if_version, given=sent.fields)
         refuse_mixed(row, sent.values, policy)
         await self.check_references(model, sent.values)
@@ -229,9 +241,16 @@ class Work:
         assert key is not None
         if self.session.together is not None:
             await self.session.together.turn((table, key))
+        await self._hold(table, key, HOLD_WORKSPACE if policy is None else hold_row(table))
+
+    async def hold_workspace(self) -> None:
+        """Hold the workspace until this unit of work ends, as `alone` does; but operations of a batch go on side by
+        side: for a check that knows what the others of them write. Called before other rows are locked."""
+        await self._hold("workspace", self.viewer.workspace_id, HOLD_WORKSPACE)
+
+    async def _hold(self, table: str, key: str, statement: Statement) -> None:
         if (table, key) in self._held:
             return
-        statement = HOLD_WORKSPACE if policy is None else hold_row(table)
         if not await self.session.fetch(statement, {**self.viewer.binds, "id": key}):
             await self.session.confirm()  # without a row, the guard has failed
         self._held.add((table, key))
@@ -265,10 +284,11 @@ class Work:
         """Check a verb, and the write level on the GraphQL fields given. Raises Forbidden naming what is missing."""
         access = self.access.of(policy.type)
         if not access.allows(verb):
-            raise Forbidden(f"Your roles do not allow to {verb} {plural(policy.type)}.")
+            raise Forbidden(f"Your roles do not allow to {doing(verb)} {plural(policy.type)}.")
         for name in given:
             if not access.may_write(name, verb):
-                raise Forbidden(f"Your roles do not allow to write {policy.type}.{name}.")
+                message = f"Your roles do not allow to write {policy.type}.{name}."
+                raise Forbidden(message, field=(input_field(policy, name),))
 
     async def create(self, row: Row, policy: Policy, event: Creates, given: Iterable[str] = ()) -> None:
         """Insert a new row with its event, of which the GraphQL fields `given` were asked for.
@@ -343,12 +363,14 @@ class Work:
         self, row: Row, policy: Policy, event: Changes, beside: Mapping[str, tuple[Any, Any]] | None = None
     ) -> bool:
         """Update a loaded row with its event, if anything changed; returns whether it did. `beside` are changes of it
-        that lie elsewhere, a member's roles: with them, even none, its version moves and its event is written."""
+        that lie elsewhere, a member's roles: with them, even none, its version moves and its event is written. Raises
+        Refused: INVALID for a row that would be above itself (`chains.py`), else as `create` does."""
         changed = changes(row)
         if settle(row, changed) | await self._encrypt(row):
             changed = changes(row)
         if not changed and beside is None:
             return False
+        await refuse_circles(self, row, policy.type, changed)
         if policy.decides:
             after = values(row)
             await hold_to_rights(self, policy, {**after, **{name: old for name, (old, _) in changed.items()}}, after)

@@ -22,6 +22,7 @@ ALLOWED = {
     "identity/endings.py": "writes what an operation ends, for rows that it has locked under the compiled predicates",
     "idempotency/": "answers that were kept for the very member and client who ask",
     "vault/": "wrapped keys, and what is encrypted while it is encrypted anew; knows no entity",
+    "chains.py": "what is above a row that was locked under the compiled predicates; told to nobody",
     "statements.py": "locks rows under the compiled predicates",
     "work.py": "moves the version of a workspace's directory",
     "demo/": "writes a new workspace",

@@ -179,6 +179,26 @@ async def test_a_circle_is_an_error(desk: Desk) -> None:
     assert await customers(desk) == 0
 
 
+async def test_a_circle_that_was_there_before_is_not_the_files(desk: Desk) -> None:
+    await desk.load("customer", "external_id,name,parent\nA,Acme,\nB,Beta,A\n")
+    mother = "(SELECT id FROM customer WHERE workspace_id = $1 AND external_id = 'B')"
+    await desk.rows(
+        f"UPDATE customer SET parent_id = {mother} WHERE workspace_id = $1 AND external_id = 'A' RETURNING id"
+    )
+    report = await desk.load("customer", "external_id,name,parent\nA,Acme,B\nB,Beta again,A\n")
+    assert errors(report) == []
+    assert (report.unchanged, report.updated) == (1, 1)
+
+
+async def test_rows_change_places(desk: Desk) -> None:
+    """What was above a row counts no more when the file says that nothing is, or another one."""
+    await desk.load("customer", "external_id,name,parent\nA,Acme,\nB,Beta,A\nC,Gamma,B\n")
+    report = await desk.load("customer", "external_id,name,parent\nA,Acme,C\nB,Beta,\nC,Gamma,B\n")
+    assert errors(report) == []
+    report = await desk.load("customer", "external_id,name,parent\nB,Beta,A\n", skip_errors=True)
+    assert [error[:2] for error in errors(report)] == [(2, "parent")]
+
+
 async def test_a_json_line_that_is_none_is_a_row_error(desk: Desk) -> None:
     content = '{"external_id": "A", "name": "Acme", "employees": 12}\n{"name": \n[1]\n{"name": {"a": 1}}\n'
     report = await desk.load("customer", content, "rows.ndjson", skip_errors=True)

@@ -17,7 +17,7 @@ from enum import Enum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Table, Text
+from sqlalchemy import CheckConstraint, Column, Numeric, Table, Text, UniqueConstraint
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from crm_graph.db.base import Base, table_of
@@ -183,6 +183,36 @@ def targets_of(cls: type[Base]) -> Mapping[str, Table]:
     return found
 
 
+@cache
+def is_unique(column: Column[Any]) -> bool:
+    """Return whether no two rows of a workspace have the same value in a column, in whichever case (`is_folded`)."""
+    return is_folded(column) or any(
+        isinstance(each, UniqueConstraint) and [of.name for of in each.columns] == ["workspace_id", column.name]
+        for each in column.table.constraints
+    )
+
+
+@cache
+def is_folded(column: Column[Any]) -> bool:
+    """Return whether texts that differ in case alone are the same value of a unique column: an address."""
+    expected = ["workspace_id", f"lower({column.name})"]
+    return any(
+        index.unique and [getattr(part, "name", str(part)) for part in index.expressions] == expected
+        for index in column.table.indexes
+    )
+
+
+@cache
+def chains_of(cls: type[Base]) -> tuple[str, ...]:
+    """Return the columns of a mapped class that point to rows of its own table: a parent, a manager. No row is above
+    itself, however many steps up: whoever writes one refuses what leads back to the row."""
+    return tuple(name for name, target in targets_of(cls).items() if target is table_of(cls))
+
+
+CIRCLE = "leads back to this {}, in a circle"
+"""What is said of such a column."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judge:
     """What is judged of a column's values."""
@@ -192,14 +222,18 @@ class Judge:
     """Whether a blank text is refused: it is never null, and has no default."""
     size: Size | None
     rule: Rule | None
+    scale: int | None = None
+    """How many digits a number may have after the point."""
 
     def faults(self, value: Any) -> Iterator[Fault]:
-        """Yield what is wrong with a value: blank, too long, out of bounds, no choice. A null is not judged here."""
+        """Yield what is wrong with a value: blank, too long, too exact, out of bounds, no choice. A null is none."""
         if value is None:
             return
         if self.needs_text and isinstance(value, str) and not value.strip():
             yield (), "cannot be blank"
             return
+        if self.scale is not None and value != round(value, self.scale):
+            yield (), f"has more than {self.scale} digits after the point"
         if self.size is not None:
             yield from self.size.faults(value)
         if self.rule is not None:
@@ -215,8 +249,9 @@ def judges_of(table: Table) -> Mapping[str, Judge]:
     found = {}
     for column in table.columns:
         needs_text = column.name in needed and isinstance(column.type, Text)
-        judge = Judge(column, needs_text, size_of(column), rules.get(column.name))
-        if judge.size is not None or judge.rule is not None or needs_text:
+        scale = column.type.scale if isinstance(column.type, Numeric) else None
+        judge = Judge(column, needs_text, size_of(column), rules.get(column.name), scale)
+        if judge.size is not None or judge.rule is not None or needs_text or scale is not None:
             found[column.name] = judge
     return found
 

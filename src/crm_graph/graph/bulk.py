@@ -144,7 +144,7 @@ async def _do(work: Work, run: Run, inputs: Sequence[Any], outcomes: list[Any], 
 def _error(outcome: Exception) -> UserError:
     if isinstance(outcome, Refused):
         return user_error(outcome)
-    return UserError(code=UserErrorCode.FORBIDDEN, message=str(outcome), field=[])
+    return UserError(code=UserErrorCode.FORBIDDEN, message=str(outcome), field=list(getattr(outcome, "field", ())))
 
 
 def _rejected(failed: Sequence[int], count: int) -> UserError:

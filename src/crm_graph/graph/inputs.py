@@ -32,7 +32,7 @@ from crm_graph.graph.records.record import (
 )
 from crm_graph.graph.records.registry import Registry, python_type
 from crm_graph.kernel.errors import Refused
-from crm_graph.kernel.money import round_amount
+from crm_graph.kernel.money import scaled
 from crm_graph.kernel.naming import camel, sentence
 from crm_graph.refusals import below, one_currency
 from crm_graph.work import Sent, Work
@@ -217,8 +217,9 @@ def input_type(name: str, how: str, verb: str, about: str, record: Record, field
         namespace[attribute] = strawberry.field(description=description, **options)
 
     if how == "upsert":
-        name_it = "".join(f" or `{key}:...`" for key in record.keys)
-        add("id", strawberry.ID, f"Which {what}: an id of it, made by the client if need be,{name_it}.")
+        name_it = "".join(f", or `{key}:...`" for key in record.keys if key in record.new_keys)
+        stored = "".join(f", or `{key}:...` of one that is there" for key in record.keys if key not in record.new_keys)
+        add("id", strawberry.ID, f"Which {what}: an id of it, made by the client if need be{name_it}{stored}.")
         add("if_version", int | None, f"Refuse if the {what} is at another version.", default=None)
     elif how == "create":
         add("id", strawberry.ID | None, f"An id made by the client, `{record.prefix}_` and a UUIDv7.", default=None)
@@ -286,9 +287,9 @@ async def _parts(work: Work, each: InputField, inputs: Sequence[Any]) -> list[Se
 def _money(each: InputField, spec: MoneySpec, value: Any) -> Mapping[str, Any]:
     """Return the values of both columns; null clears the currency too, unless the record keeps one of its own."""
     if each.bare:
-        return {spec.amount: None if value is None else round_amount(value)}
+        return {spec.amount: None if value is None else scaled(value)}
     if value is not None:
-        return {spec.amount: round_amount(value.amount), spec.currency: value.currency}
+        return {spec.amount: scaled(value.amount), spec.currency: value.currency}
     return {spec.amount: None} if each.keeps_currency else {spec.amount: None, spec.currency: None}
 
 

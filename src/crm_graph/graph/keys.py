@@ -33,16 +33,21 @@ async def key_named(work: Work, cls: type, id_: str | None, path: str = "id") ->
 
 async def key_or_new(work: Work, record: Record, id_: str) -> tuple[str | None, dict[str, Any]]:
     """Return the inner id of the record that an input names, or None with the values by which a new one has that name.
-    Raises Refused as `key_named` does."""
+    Raises Refused as `key_named` does, and INVALID for a name that no new record can be given."""
     decoded = decode_id(record.prefix, id_)
     column, value = ("id", decoded) if decoded is not None else _unique(record, id_, "id")
-    return await _find(work, record, column, value, "id"), {column: value}
+    key = await _find(work, record, column, value, "id")
+    if key is None and column != "id" and id_.partition(":")[0] not in record.new_keys:
+        names = " or ".join(("an id made by the client", *(f"`{name}:...`" for name in sorted(record.new_keys))))
+        message = f"There is no such {record.words}, and a new one cannot be made by this name: only by {names}."
+        raise Refused("INVALID", message, ("id",))
+    return key, {column: value}
 
 
 def _unique(record: Record, id_: str | None, path: str) -> tuple[str, str]:
     """Return the column and the value in `externalId:ERP-4711`."""
     name, colon, value = (id_ or "").partition(":")
-    column = record.keys.get(name) if colon and value else None
+    column = record.keys.get(name) if colon and value.strip() else None
     if column is None:
         others = "".join(f", nor `{each}:...`" for each in record.keys)
         raise Refused("NOT_FOUND", f"`{path}` is not the id of {record.one}{others}.", (path,))

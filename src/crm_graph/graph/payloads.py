@@ -13,7 +13,7 @@ from strawberry.types.base import StrawberryContainer, get_object_definition
 
 from crm_graph.db.sizes import SIZE_KEY, Items, Letters
 from crm_graph.graph.context import Info
-from crm_graph.graph.idempotency.once import answer_once
+from crm_graph.graph.idempotency.once import Again, answer_once, never
 from crm_graph.graph.records.record import record_of
 from crm_graph.graph.records.scalars import Currency
 from crm_graph.kernel.errors import Refused
@@ -143,24 +143,36 @@ def new_key(record: type, id_: str | None) -> str | None:
     return decoded
 
 
-async def perform(info: Info, payload: type[P], operation: Callable[[Work], Awaitable[str]]) -> P:
+async def perform(info: Info, payload: type[P], operation: Callable[[Work], Awaitable[str]], again: Again = never) -> P:
     """Run an operation in its unit of work, once under its key, and return the payload around the id of its record.
 
-    A refusal rolls everything back and becomes `errors`; the record is null then. Anything else is a top-level error.
+    A refusal rolls everything back and becomes `errors`; the record is null then, unless the same
+    may be done `again` (`answer_once`). Anything else is a top-level error.
     """
 
     async def done(work: Work) -> P:
         return payload(record_id=await operation(work), errors=[])
 
-    return await answer_once(info, payload, done, lambda refused: payload(record_id=None, errors=[user_error(refused)]))
+    return await answer_once(
+        info, payload, done, lambda refused: payload(record_id=None, errors=[user_error(refused)]), again
+    )
 
 
 async def perform_delete(info: Info, id_: strawberry.ID, operation: Callable[[Work], Awaitable[None]]) -> DeletePayload:
-    """Run a deletion in its unit of work; see `perform`."""
+    """Run the deletion of what has an id in its unit of work; see `perform`."""
+
+    async def deleted(work: Work) -> str:
+        await operation(work)
+        return id_
+
+    return await perform_delete_of(info, deleted)
+
+
+async def perform_delete_of(info: Info, operation: Callable[[Work], Awaitable[str]]) -> DeletePayload:
+    """Run a deletion that returns the id of what it deleted; see `perform`."""
 
     async def done(work: Work) -> DeletePayload:
-        await operation(work)
-        return DeletePayload(deleted_id=id_, errors=[])
+        return DeletePayload(deleted_id=strawberry.ID(await operation(work)), errors=[])
 
     return await answer_once(
         info, DeletePayload, done, lambda refused: DeletePayload(deleted_id=None, errors=[user_error(refused)])

@@ -9,6 +9,7 @@ from crm_graph.graph.inputs import InputField, placed, sent_of
 from crm_graph.graph.keys import key_or_new
 from crm_graph.graph.records.record import Record
 from crm_graph.kernel.errors import Refused
+from crm_graph.kernel.naming import camel
 from crm_graph.work import Sent, Work
 
 Create = Callable[[Work, Sent], Awaitable[str]]
@@ -20,6 +21,22 @@ def upserting(
 ) -> Callable[[Work, Any], Awaitable[str]]:
     """Return what runs one of two operations with an input, which names a record by its id or by a unique field."""
 
+    async def make(work: Work, sent: Sent, name: dict[str, Any], input_: Any) -> str:
+        """Make the record, or change it where another transaction has made it since this one has looked for it. Of a
+        batch that is seen here, and what was taken of a counter is lost; of one mutation its unit of work is done again
+        (`made_meanwhile`)."""
+        new = _named(sent, name, record)
+        try:
+            return await create(work, new)
+        except Refused as refused:
+            if work.session.together is None or not made_meanwhile(record, input_.id, refused):
+                raise
+            key, _ = await key_or_new(work, record, input_.id)
+            if key is None:
+                raise
+            work.take_turn(record.policy, key)
+            return await update(work, key, sent, None)
+
     async def run(work: Work, input_: Any) -> str:
         try:
             sent = await sent_of(work, input_, fields, record)
@@ -29,11 +46,18 @@ def upserting(
                 return await update(work, key, sent, input_.if_version)
             if input_.if_version is not None:
                 raise Refused("NOT_FOUND", f"There is no such {record.words}.", ("id",))
-            return await create(work, _named(sent, name, record))
+            return await make(work, sent, name, input_)
         except Refused as refused:
             raise placed(refused, fields) from refused
 
     return run
+
+
+def made_meanwhile(record: Record, id_: str, refused: Refused) -> bool:
+    """Return whether a new record was refused because there is one of its name by now: one that was made since it was
+    looked for, or one that the viewer does not see."""
+    column = record.keys.get(id_.partition(":")[0], "id")
+    return refused.code == "TAKEN" and refused.field == (camel(column),)
 
 
 def _named(sent: Sent, name: dict[str, Any], record: Record) -> Sent:

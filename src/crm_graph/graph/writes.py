@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, get_args
 
@@ -27,12 +28,13 @@ from crm_graph.graph.bulk import MAX_INPUTS, Run, arguments_of, payload_of_many,
 from crm_graph.graph.context import Info
 from crm_graph.graph.inputs import InputField, fields_of, input_type, parts_field, placed, sent_of
 from crm_graph.graph.keys import key_named
-from crm_graph.graph.payloads import DeletePayload, Payload, new_key, perform, perform_delete
+from crm_graph.graph.payloads import DeletePayload, Payload, new_key, perform, perform_delete_of
 from crm_graph.graph.reading.counts import each_of
 from crm_graph.graph.records.record import Record, by_key, record_of
 from crm_graph.graph.records.registry import Registry
-from crm_graph.graph.upserts import upserting
+from crm_graph.graph.upserts import made_meanwhile, upserting
 from crm_graph.kernel.errors import Refused
+from crm_graph.kernel.ids import encode_id
 from crm_graph.kernel.naming import camel, pascal, sentence, snake
 from crm_graph.permissions.grants import CREATE, DELETE, UPDATE
 from crm_graph.permissions.policy import Policy
@@ -211,7 +213,8 @@ def _upsert(
     """Return the field that changes a record, or makes it where there is none: `upsertCustomer`."""
 
     async def resolve(info: Info, input: Any) -> Any:
-        return await perform(info, payload, lambda work: run(work, input))
+        again = partial(made_meanwhile, record, input.id)
+        return await perform(info, payload, lambda work: run(work, input), again)
 
     resolve.__annotations__ = {"info": Info, "input": str, "return": str}
     first, second = camel(update.python_name), camel(create.python_name)
@@ -241,7 +244,7 @@ def _of_many(
         base_resolver=StrawberryResolver(
             resolver_of_many(
                 run,
-                (lambda input_, _: payload(deleted_id=input_.id, errors=[]))
+                (lambda _, id_: payload(deleted_id=id_, errors=[]))
                 if deletes
                 else (lambda _, id_: payload(record_id=id_, errors=[])),
                 (lambda errors: payload(deleted_id=None, errors=errors))
@@ -273,7 +276,7 @@ def _resolver(
 
     async def resolve(info: Info, input: Any) -> Any:
         if spec.how == "delete":
-            return await perform_delete(info, input.id, lambda work: run(work, input))
+            return await perform_delete_of(info, lambda work: run(work, input))
         return await perform(info, payload, lambda work: run(work, input))
 
     resolve.__annotations__ = {"info": Info, "input": str, "return": str}  # the true ones are derived: `bind_writes`
@@ -294,7 +297,10 @@ def _runner(spec: WriteSpec, record: Record, fields: Sequence[InputField]) -> Ru
             work.take_turn(record.policy, key)
             if how == "asked":
                 return await operation(work, key, input_)
-            if how in {"transition", "delete"}:
+            if how == "delete":
+                await operation(work, key, input_.if_version)
+                return encode_id(record.prefix, key)
+            if how == "transition":
                 return await operation(work, key, input_.if_version)
             return await operation(work, key, await sent_of(work, input_, fields, record), input_.if_version)
         except Refused as refused:

@@ -116,6 +116,11 @@ class Forbidden(RequestError):
 
     code = "FORBIDDEN"
 
+    def __init__(self, message: str, *, path: Sequence[str | int] = (), field: Sequence[str] = ()) -> None:
+        super().__init__(message, path=path)
+        self.field = tuple(field)
+        """The path into the input of what may not be written; empty where it is all of it."""
+
 
 class NotFound(RequestError):
     """Raised when something the request names outside the graph is not there."""

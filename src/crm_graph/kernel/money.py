@@ -14,6 +14,12 @@ MAX_AMOUNT = Decimal(10) ** (AMOUNT_DIGITS - AMOUNT_SCALE)
 """Amounts lie below this."""
 
 
+def scaled(amount: Decimal) -> Decimal:
+    """Return the amount with the scale of the columns; one that is more exact as it is, for its column to refuse."""
+    rounded = round_amount(amount)
+    return rounded if rounded == amount else amount
+
+
 def round_amount(amount: Decimal) -> Decimal:
     """Return the amount with the scale of the columns, half to even, so that what is stored is what was shown."""
     return amount.quantize(Decimal(1).scaleb(-AMOUNT_SCALE), rounding=ROUND_HALF_EVEN)

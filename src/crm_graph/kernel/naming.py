@@ -51,6 +51,12 @@ def one(name: str) -> str:
     return f"{'an' if _AN.match(spelled) else 'a'} {spelled}"
 
 
+def doing(verb: str) -> str:
+    """Return a verb as it stands before what it is done to: `delete`, `change the lifecycle of`."""
+    first, *rest = words(verb).split(" ")
+    return f"{first} the {' '.join(rest)} of" if rest else first
+
+
 def sentence(text: str) -> str:
     """Return a text with which a sentence begins."""
     return text[:1].upper() + text[1:]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from crm_graph.db.rules import CIRCLE
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.ids import new_id
 from crm_graph.permissions.grants import UPDATE
@@ -76,14 +77,14 @@ class StepLoader:
         self.seen: dict[tuple[str, ...], dict[tuple[Any, ...], int]] = {}
         self.held: dict[str, Draft] = {}
         self.lost: set[str] = set()
-        self.links: dict[str, dict[str, str]] = {}
+        self.links: dict[str, dict[str, str | None]] = {}
         self.found: dict[str, Existing] = {}
 
     async def run(self, table: Table, progress: Progress) -> None:
         """Take all rows of a table."""
         self.drafts.check_rights()
         self.drafts.check_match(self.match)
-        if self.spec.policy.directory:
+        if self.spec.policy.directory or self.own:
             await self.work.alone()
         await self.resolver.prepare(column.target for column in self.references if column.target is not None)
         for column in self.own:
@@ -257,18 +258,22 @@ class StepLoader:
         for column in self.own:
             assert column.stored is not None
             chain = self.links[column.stored]
-            for draft in drafts:
-                above = draft.values.get(column.stored)
-                if above is not None:
-                    chain[draft.id] = above
-            for draft in drafts:
+            moved = [draft for draft in drafts if self._moves(draft, column.stored)]
+            for draft in moved:
+                chain[draft.id] = draft.values[column.stored]
+            for draft in moved:
                 passed: set[str] = set()
-                above = chain.get(draft.id) if draft.values.get(column.stored) is not None else None
+                above = chain[draft.id]
                 while above is not None and above != draft.id and above not in passed:
                     passed.add(above)
                     above = chain.get(above)
                 if above == draft.id:
-                    self.drafts.fail(draft, column.name, "leads back to this row, in a circle")
+                    self.drafts.fail(draft, column.name, CIRCLE.format("row"))
+
+    @staticmethod
+    def _moves(draft: Draft, name: str) -> bool:
+        """Return whether a row gets another one above it; a circle that was there before is not the file's."""
+        return draft.changes_to(name) or (draft.is_new() and draft.values.get(name) is not None)
 
     def _lose(self, drafts: Sequence[Draft]) -> None:
         """Give up new rows that failed, and with them those that refer to them."""

@@ -157,7 +157,7 @@ async def find_beyond_scope(
     return refused
 
 
-async def links(work: Work, spec: ImportSpec, name: str) -> dict[str, str]:
+async def links(work: Work, spec: ImportSpec, name: str) -> dict[str, str | None]:
     """Return what each row points to in a column that refers to the same table, to find circles."""
     table = table_of(spec.model)
     query = select(table.c.id, table.c[name]).where(table.c.workspace_id == workspace(), table.c[name].is_not(None))

@@ -22,6 +22,9 @@ from crm_graph.work import Work
 P = TypeVar("P")
 Operation = Callable[[Work], Awaitable[P]]
 Refusal = Callable[[Refused], P]
+Again = Callable[[Refused], bool]
+"""Says of a refusal whether the same may be done now: another transaction has changed what it was about."""
+MAX_TRIES = 3
 TOO_LARGE = (
     "This mutation was carried out when this idempotency key came first. Its answer was too large to be kept: read the"
     " records with a query."
@@ -36,23 +39,34 @@ class TakenBack(Exception):
         self.answer = answer
 
 
-async def answer_once(info: Info, payload: type[P], operation: Operation[P], refused: Refusal[P]) -> P:
+def never(_: Refused) -> bool:
+    """Say that nothing is done again."""
+    return False
+
+
+async def answer_once(
+    info: Info, payload: type[P], operation: Operation[P], refused: Refusal[P], again: Again = never
+) -> P:
     """Return the payload of an operation that runs in a unit of work of its own, or, under a key that was used, the
     payload of then. `refused` makes the payload of a refusal, which rolls the operation back, and is kept too; so is
-    the answer of what was taken back.
+    the answer of what was taken back. A refusal that is to be tried `again` leads to another unit of work first, up to
+    `MAX_TRIES` in all.
 
     Raises what the operation raises, whereof nothing is kept, and KeyReused, KeyInProgress, BadUserInput.
     """
     claimed = claim_of(info)
     if claimed is not None:
-        return await _Once(info.context, claimed, payload).answer(operation, refused)
-    try:
-        async with info.context.begin() as work:
-            return await operation(work)
-    except TakenBack as back:
-        return cast(P, back.answer)
-    except Refused as refusal:
-        return refused(refusal)
+        return await _Once(info.context, claimed, payload).answer(operation, refused, again)
+    for left in reversed(range(MAX_TRIES)):
+        try:
+            async with info.context.begin() as work:
+                return await operation(work)
+        except TakenBack as back:
+            return cast(P, back.answer)
+        except Refused as refusal:
+            if not left or not again(refusal):
+                return refused(refusal)
+    raise AssertionError("the last try returns")
 
 
 class _Once(Generic[P]):
@@ -67,21 +81,27 @@ class _Once(Generic[P]):
         self._since = context.services.clock() - timedelta(hours=settings.idempotency_hours)
         form_of(payload)  # one that cannot be kept fails before anything is done
 
-    async def answer(self, operation: Operation[P], refused: Refusal[P]) -> P:
-        try:
-            async with self._context.begin() as work:
-                kept = await claim(work.session, self._claim, self._since)
-                if kept is not None:
-                    return self._replayed(kept)
-                answer = await operation(work)
-                packed = pack(answer)
-                # What may be done is done, and counted by itself: that there is no room to say so must not stop it.
-                await self._keep(work, packed if len(packed) <= self._max_bytes else None, always=True)
-                return answer
-        except TakenBack as back:
-            return await self._undone(cast(P, back.answer))
-        except Refused as refusal:
-            return await self._undone(refused(refusal))
+    async def answer(self, operation: Operation[P], refused: Refusal[P], again: Again = never) -> P:
+        for left in reversed(range(MAX_TRIES)):
+            try:
+                return await self._try(operation)
+            except TakenBack as back:
+                return await self._undone(cast(P, back.answer))
+            except Refused as refusal:
+                if not left or not again(refusal):
+                    return await self._undone(refused(refusal))
+        raise AssertionError("the last try returns")
+
+    async def _try(self, operation: Operation[P]) -> P:
+        async with self._context.begin() as work:
+            kept = await claim(work.session, self._claim, self._since)
+            if kept is not None:
+                return self._replayed(kept)
+            answer = await operation(work)
+            packed = pack(answer)
+            # What may be done is done, and counted by itself: that there is no room to say so must not stop it.
+            await self._keep(work, packed if len(packed) <= self._max_bytes else None, always=True)
+            return answer
 
     async def _undone(self, answer: P) -> P:
         """Keep a refusal, or what its client was told is not done could be done by a copy that is late. The operation

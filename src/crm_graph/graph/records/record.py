@@ -21,13 +21,14 @@ from datetime import datetime
 from typing import Any, TypeVar, dataclass_transform
 
 import strawberry
-from sqlalchemy import Table, UniqueConstraint
+from sqlalchemy import Table
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from crm_graph.db.base import Base, Row, table_of
+from crm_graph.db.rules import is_unique
 from crm_graph.executor.fields import BEYOND, BatchFunction
 from crm_graph.kernel import naming
 from crm_graph.permissions.policy import MaskDecrypted, Policy
@@ -268,6 +269,8 @@ class Record:
     edges: dict[str, RecordEdge] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
     """The fields of which no two records have the same value, by name, with their columns."""
+    new_keys: frozenset[str] = frozenset()
+    """Those of the `keys` that clients send of a new record, so that it can be made under them."""
 
     def __repr__(self) -> str:
         return f"Record({self.name})"
@@ -326,7 +329,7 @@ class Record:
             match spec:
                 case ColumnSpec(of):
                     self._add(name, of or each.python_name, name)
-                    if self._is_unique(of or each.python_name):
+                    if is_unique(self.table.c[of or each.python_name]):
                         self.keys[name] = of or each.python_name
                 case MoneySpec(amount, currency):
                     self._add(name, amount, name)
@@ -337,16 +340,15 @@ class Record:
                 case _:
                     pass
 
+        self.new_keys = frozenset(name for name in self.keys if self._is_sent_of_new(name))
+
+    def _is_sent_of_new(self, name: str) -> bool:
+        writing: Writing | None = self.specs()[name][0].metadata.get(SENT_KEY)
+        return writing is not None and writing.create
+
     def keeps_currency(self, currency: str) -> bool:
         """Return whether a currency column holds one without an amount, or with another amount than one."""
         return not self.table.c[currency].nullable or self._amounts_in(currency) > 1
-
-    def _is_unique(self, column: str) -> bool:
-        """Return whether no two records of a workspace have the same value in a column."""
-        return any(
-            isinstance(each, UniqueConstraint) and [of.name for of in each.columns] == ["workspace_id", column]
-            for each in self.table.constraints
-        )
 
     def _amounts_in(self, currency: str) -> int:
         """Return how many amounts share a currency column."""

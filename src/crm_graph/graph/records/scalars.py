@@ -31,7 +31,9 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 _DECIMAL = re.compile(r"-?\d{1,18}(\.\d{1,8})?\Z", re.ASCII)
 EARLIEST_YEAR, LATEST_YEAR = 1900, 2199
 MAX_TEXT_LENGTH = 100_000
-MAX_ID_LENGTH = MAX_CURSOR_LENGTH = 200
+MAX_CURSOR_LENGTH = 200
+MAX_ID_LENGTH = 600
+"""Of an id, and of what names a record in its place: `externalId:` and the 500 letters that an external id may have."""
 MAX_JSON_DEPTH = 16
 
 
@@ -191,7 +193,7 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     Decimal: _scalar(
         "Decimal",
-        'An exact decimal number as a string: `"1234.5"`. At most 14 digits before the point and 4 after it are kept.',
+        'An exact decimal number as a string: `"1234.5"`. At most 14 digits before the point and 4 after it.',
         parse_decimal,
         "https://en.wikipedia.org/wiki/Decimal",
     ),

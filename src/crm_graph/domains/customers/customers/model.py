@@ -80,11 +80,6 @@ class Customer(Row):
     parent_id: Mapped[Id | None]
     external_id: Mapped[str | None]
 
-    def check(self) -> None:
-        """Raise Refused INVALID for a customer that is its own parent."""
-        if self.parent_id is not None and self.parent_id == self.id:
-            raise Refused("INVALID", "A customer cannot be its own parent.", ("parentId",))
-
     def change_lifecycle(self, to: Lifecycle, at: datetime) -> CustomerLifecycleChanged:
         """Move along the lifecycle. Raises Refused ILLEGAL_TRANSITION for a step that makes no sense."""
         before = Lifecycle(self.lifecycle)

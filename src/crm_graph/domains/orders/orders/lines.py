@@ -21,7 +21,7 @@ from crm_graph.domains.orders.orders.model import MAX_LINES, Order, OrderLine
 from crm_graph.domains.orders.orders.policy import ORDER, ORDER_LINE
 from crm_graph.domains.sales.opportunities.lines import LIST_PRICE, line_total, list_price
 from crm_graph.kernel.errors import Refused
-from crm_graph.kernel.money import MAX_AMOUNT, round_amount
+from crm_graph.kernel.money import MAX_AMOUNT, scaled
 from crm_graph.permissions.policy import UUID, workspace
 from crm_graph.refusals import refuse_unfit
 from crm_graph.work import UPDATE, Sent, Work
@@ -94,7 +94,7 @@ async def new_line(work: Work, order: Order, values: Mapping[str, Any]) -> Order
 
 def price(line: OrderLine) -> None:
     """Set what a line comes to. Raises Refused INVALID for a quantity, price or discount out of range."""
-    line.unit_price = round_amount(line.unit_price)
+    line.unit_price = scaled(line.unit_price)
     if line.quantity * line.unit_price >= MAX_AMOUNT:
         raise Refused("INVALID", f"A line must come to less than {MAX_AMOUNT:f}.", ("quantity",))
     line.total = line_total(line.quantity, line.unit_price, line.discount_percent)

@@ -46,9 +46,10 @@ async def create_member(
 async def update_member(
     work: Work, id_: str, values: Mapping[str, Any], given: tuple[str, ...], if_version: int | None
 ) -> str:
-    """Change a member's name, e-mail, team or manager. Raises Refused FORBIDDEN for the e-mail of whoever has a role
-    that the viewer has not, since who reads their mail resets their password, and for a place in the organisation by
-    which somebody would reach what the viewer does not (`reach.py`)."""
+    """Change a member's name, e-mail, team or manager. Raises Refused INVALID for a manager who reports to them
+    in the end, FORBIDDEN for the e-mail of whoever has a role that the viewer has not, since who reads their mail
+    resets their password, and for a place in the organisation by which somebody would reach what the viewer does not
+    (`reach.py`)."""
     member = await work.get(Member, MEMBER, id_, UPDATE, if_version, given=given)
     await _check_references(work, values)
     before = member.email

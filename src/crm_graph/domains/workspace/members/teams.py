@@ -5,25 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.members.events import TeamCreated, TeamDeleted, TeamUpdated
 from crm_graph.domains.workspace.members.model import Member, Team
 from crm_graph.domains.workspace.members.policy import MEMBER, TEAM
-from crm_graph.kernel.errors import Refused
 from crm_graph.work import CREATE, DELETE, UPDATE, Work
-
-_ABOVE = Statement(
-    """
-    WITH RECURSIVE above AS (
-        SELECT id, parent_id FROM team WHERE workspace_id = $1 AND id = $2
-        UNION
-        SELECT team.id, team.parent_id FROM team JOIN above ON team.id = above.parent_id WHERE team.workspace_id = $1
-    )
-    SELECT id FROM above
-    """,
-    ("workspace_id", "id"),
-    {},
-)
 
 
 async def create_team(work: Work, values: Mapping[str, Any], given: tuple[str, ...]) -> str:
@@ -44,10 +29,6 @@ async def update_team(
     as `create_team` does. The workspace is held: nobody else moves a team meanwhile."""
     team = await work.get(Team, TEAM, id_, UPDATE, if_version, given=given)
     await _check_references(work, values)
-    if values.get("parent_id") is not None:
-        above = await work.session.fetch(_ABOVE, {**work.viewer.binds, "id": values["parent_id"]})
-        if any(row["id"] == team.id for row in above):
-            raise Refused("INVALID", "A team cannot be below itself.", ("parentId",))
     for name, value in values.items():
         setattr(team, name, value)
     await work.save(team, TEAM, TeamUpdated())

@@ -8,8 +8,8 @@ something, and when all of them wait, the statements of the same text become one
     CROSS JOIN LATERAL (SELECT ... WHERE workspace_id = $1 AND id = rows.a1 FOR UPDATE) AS asked
 
 So nothing has to be written twice, for one and for many; and aiodataloader's idea for reads holds for whole operations.
-What cannot be one statement (a counter's ON CONFLICT, say) is sent one by one. Writes are guarded by a savepoint: where
-the database refuses the set, its rows are written singly, so that each operation learns what is its own fault.
+What cannot be one statement (a counter's ON CONFLICT, say) is sent one by one. The writes of a step are guarded by one
+savepoint: where the database refuses a set, it is halved until each operation knows what is its own fault.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import asyncpg
 
-from crm_graph.db.sets import NUMBER, SELECT, over_many, shape_of
+from crm_graph.db.refused import is_about
+from crm_graph.db.sets import NUMBER, over_many, shape_of
 from crm_graph.db.statements import Statement
 from crm_graph.kernel.errors import Refused
 
@@ -64,18 +65,42 @@ class _Ask:
     values: Mapping[str, Any]
     arguments: list[Any]
     answer: asyncio.Future[Any]
+    operation: Operation
     counts: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """One of the operations that run together, with what it runs itself: what became of it."""
+
+    wrote: bool = False
+    refused: bool = False
+    clashed: bool = False
+    """Whether a constraint did not hold."""
+    misled: bool = False
+    """Whether it went on from what a refused one had written."""
+    after: Operation | None = None
+    """The one that was before it, where there may be one only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Generic[T]):
+    """What an operation returned or raised, and whether it could have been otherwise without what the refused ones had
+    written: that is taken back, and a refusal which is in doubt says nothing."""
+
+    outcome: T | BaseException
+    in_doubt: bool
 
 
 @dataclass(slots=True)
 class _Turn:
     """Which operation has it, and which wait for it, in their order. Whoever asks for two asks in one order."""
 
-    holder: object
-    waiting: deque[tuple[object, asyncio.Future[Any]]] = field(default_factory=deque)
+    holder: Operation
+    waiting: deque[tuple[Operation, asyncio.Future[Any]]] = field(default_factory=deque)
 
 
-_OPERATION: ContextVar[object] = ContextVar("operation")
+_OPERATION: ContextVar[Operation] = ContextVar("operation")
 """Which of the operations that run together this is; those that it runs itself are of it."""
 
 
@@ -89,6 +114,10 @@ class Together:
         self._connection = _OneAtATime(session.connection)
         self._asked: list[_Ask] = []
         self._turns: dict[Hashable, _Turn] = {}
+        self._spoilt: set[Hashable] = set()
+        """The turns of those that were refused when they had written."""
+        self._savepoint = False
+        """Whether a savepoint stands in which nothing is written."""
         self._going = 0
         self._all_wait = asyncio.Event()
 
@@ -102,6 +131,14 @@ class Together:
             return []
         if session.together is not None:
             return await session.together._beside(operations)
+        return [each.outcome for each in await cls.judge(session, operations, guarded=guarded)]
+
+    @classmethod
+    async def judge(
+        cls, session: Session, operations: Sequence[Callable[[], Awaitable[T]]], *, guarded: bool = True
+    ) -> list[Verdict[T]]:
+        """Run operations as `run` does, none of which is part of others; return what became of each, and whether that
+        is in doubt."""
         await session.confirm()
         await session.write()
         made = cls(session, guarded=guarded)
@@ -113,13 +150,20 @@ class Together:
 
     async def ask(self, statement: Statement, values: Mapping[str, Any]) -> list[asyncpg.Record]:
         """Return the rows of a statement, which is sent when all operations wait."""
-        rows: list[asyncpg.Record] = await self._put(_Ask(statement, values, statement.arguments(values), _future()))
+        ask = _Ask(statement, values, statement.arguments(values), _future(), _OPERATION.get())
+        rows: list[asyncpg.Record] = await self._put(ask)
         return rows
 
     async def count(self, statement: Statement, values: Mapping[str, Any]) -> int:
         """Return the next number of a counter; all who count at once are counted by one statement."""
-        number: int = await self._put(_Ask(statement, values, statement.arguments({**values, BY: 1}), _future(), True))
+        arguments = statement.arguments({**values, BY: 1})
+        number: int = await self._put(_Ask(statement, values, arguments, _future(), _OPERATION.get(), counts=True))
         return number
+
+    @property
+    def operation(self) -> Operation:
+        """The operation that is running."""
+        return _OPERATION.get()
 
     async def turn(self, of: Hashable) -> None:
         """Wait until the operations that have asked for the same turn before have ended: for those that read what
@@ -131,10 +175,13 @@ class Together:
             turn.waiting.append((me, waiting))
             self._rest()
             await waiting
+        me.misled = me.misled or of in self._spoilt
 
-    def _pass_turns(self, me: object) -> None:
+    def _pass_turns(self, me: Operation) -> None:
         """Let those go on that wait for an operation which has ended."""
         for of, turn in [(of, turn) for of, turn in self._turns.items() if turn.holder is me]:
+            if me.refused and me.wrote:
+                self._spoilt.add(of)
             if not turn.waiting:
                 del self._turns[of]
                 continue
@@ -162,9 +209,12 @@ class Together:
         self._rest()
         return await ask.answer
 
-    async def _drive(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:
+    async def _drive(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[Verdict[T]]:
         self._going = len(operations)
-        tasks = [asyncio.ensure_future(self._one(each)) for each in operations]
+        records = [Operation() for _ in operations]
+        tasks = [
+            asyncio.ensure_future(self._one(each, record)) for each, record in zip(operations, records, strict=True)
+        ]
         try:
             while True:
                 await self._all_wait.wait()
@@ -173,12 +223,16 @@ class Together:
                     await self._answer()
                 elif not self._untie():
                     break
-            return list(await asyncio.gather(*tasks))
+            outcomes = await asyncio.gather(*tasks)
         except BaseException:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
+        taken_back = sum(each.refused and each.wrote for each in records)
+        return [
+            Verdict(outcome, _in_doubt(record, taken_back)) for outcome, record in zip(outcomes, records, strict=True)
+        ]
 
     async def _beside(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:
         """Run operations of an operation, which waits for them: the last of them to end goes on in its place."""
@@ -198,11 +252,12 @@ class Together:
 
         return list(await asyncio.gather(*(one(each) for each in operations)))
 
-    async def _one(self, operation: Callable[[], Awaitable[T]]) -> T | BaseException:
-        _OPERATION.set(me := object())
+    async def _one(self, operation: Callable[[], Awaitable[T]], me: Operation) -> T | BaseException:
+        _OPERATION.set(me)
         try:
             return await operation()
         except Exception as error:
+            me.refused = True
             return error
         finally:
             self._pass_turns(me)
@@ -221,8 +276,15 @@ class Together:
             key = (each.statement.text, repr(each.arguments)) if each.counts else each.statement.text
             groups.setdefault(key, []).append(each)
         results: list[tuple[_Ask, Any]] = []
+        writes = []
         for group in groups.values():
-            results += zip(group, await (self._count if group[0].counts else self._send)(group), strict=True)
+            if group[0].counts:
+                results += zip(group, await self._count(group), strict=True)
+            elif group[0].statement.reads:
+                results += zip(group, await self._read(group), strict=True)
+            else:
+                writes.append(group)
+        results += await self._write(writes)
         self._going = len(results)
         for place, (each, result) in enumerate(results):
             if each.answer.done():  # it was cancelled
@@ -234,50 +296,103 @@ class Together:
             if place % RESUMED_AT_ONCE == RESUMED_AT_ONCE - 1:
                 await asyncio.sleep(0)
 
-    async def _send(self, group: Sequence[_Ask]) -> list[list[asyncpg.Record] | BaseException]:
-        """Return the rows that a group of statements with one text answers, each with its own arguments."""
+    async def _read(self, group: Sequence[_Ask]) -> list[list[asyncpg.Record]]:
+        """Return the rows that statements with one text answer, each with its own arguments."""
         statement = group[0].statement
-        if statement.reads and all(each.arguments == group[0].arguments for each in group):
-            return [await self._singly(group[0])] * len(group)
-        shape = shape_of(statement.text) if len(group) > 1 else None
-        if shape is None:
-            return [await self._singly(each) for each in group]
-        order = list(range(len(group)))
-        if shape is SELECT:  # locks are taken in one order, whoever takes them: else two would wait for each other
-            order = sorted(order, key=lambda place: repr(group[place].arguments))
-        if statement.types is None:
-            statement = replace(statement, types=await self._types(statement.text))
-        text, arguments = over_many(statement, [group[place].arguments for place in order])
-        if shape is SELECT:
-            rows = await self._fetch(text, *arguments)
-            found: list[list[asyncpg.Record] | BaseException] = [[] for _ in group]
-            for row in rows:
-                found[order[row[NUMBER] - 1]].append(row)
-            return found
-        if not self._guarded:
-            await self._fetch(text, *arguments)
-            return [[] for _ in group]
-        await self._fetch("SAVEPOINT together")
-        try:
-            await self._fetch(text, *arguments)
-        except asyncpg.PostgresError:
-            await self._fetch("ROLLBACK TO SAVEPOINT together")
-            return [await self._singly(each) for each in group]
-        await self._fetch("RELEASE SAVEPOINT together")
-        return [[] for _ in group]
+        if all(each.arguments == group[0].arguments for each in group):
+            return [await self._fetch(statement.text, *group[0].arguments)] * len(group)
+        if shape_of(statement.text) is None:
+            return [await self._fetch(statement.text, *each.arguments) for each in group]
+        # Locks are taken in one order, whoever takes them: else two would wait for each other.
+        order = sorted(range(len(group)), key=lambda place: repr(group[place].arguments))
+        found: list[list[asyncpg.Record]] = [[] for _ in group]
+        for row in await self._over_many([group[place] for place in order]):
+            found[order[row[NUMBER] - 1]].append(row)
+        return found
 
-    async def _singly(self, each: _Ask) -> list[asyncpg.Record] | BaseException:
-        """Return the rows of one statement, or the database's refusal, which leaves the transaction as it was."""
-        if each.statement.reads or not self._guarded:
-            return await self._fetch(each.statement.text, *each.arguments)
-        await self._fetch("SAVEPOINT together")
+    async def _write(self, groups: Sequence[Sequence[_Ask]]) -> list[tuple[_Ask, Any]]:
+        """Return what statements that write answer, those of one text in a set; or the database's refusal, which leaves
+        the transaction as it was."""
+        if not groups:
+            return []
+        if not self._guarded:
+            return [answered for group in groups for answered in await self._set(group)]
+        results = await self._tried(groups)
+        if isinstance(results, asyncpg.PostgresError):
+            failed = results if len(groups) == 1 else None
+            results = [answered for group in groups for answered in await self._apart(group, failed)]
+        if self._savepoint:
+            self._savepoint = False
+            await self._fetch("RELEASE SAVEPOINT together")
+        for each, result in results:
+            if isinstance(result, BaseException):
+                each.operation.clashed = True
+            else:
+                each.operation.wrote = True
+        return results
+
+    async def _apart(
+        self, group: Sequence[_Ask], failed: asyncpg.PostgresError | None = None
+    ) -> list[tuple[_Ask, Any]]:
+        """Write a set of which the database refuses some: they are found by halving, and by the key that the database
+        names where rows are removed. `failed` is what it said of all.
+
+        Rows that refer only to each other are removed together, so of those that are refused it is asked again while
+        any could be: whether a row goes must not depend on what else is in the set.
+        """
+        refused: dict[int, asyncpg.PostgresError] = {}
+        answers: dict[int, Any] = {}
+        removes = group[0].statement.removes
+        left = list(range(len(group)))
+        while left:
+            parts, refused = [left], {}
+            while parts:
+                part = parts.pop()
+                error = failed
+                if error is None:
+                    outcome = await self._tried([[group[place] for place in part]])
+                    if not isinstance(outcome, asyncpg.PostgresError):
+                        answers.update(zip(part, (result for _, result in outcome), strict=True))
+                        continue
+                    error = outcome
+                failed = None
+                named = next((place for place in part if removes and is_about(error, group[place].values)), None)
+                if len(part) == 1 or named is not None:
+                    refused[part[0] if named is None else named] = error
+                    rest = [place for place in part if place not in refused]
+                    parts += [rest] if rest else []
+                else:
+                    parts += [part[len(part) // 2 :], part[: len(part) // 2]]
+            left = sorted(refused) if removes and len(refused) < len(left) else []
+        return [(each, answers.get(place, refused.get(place))) for place, each in enumerate(group)]
+
+    async def _tried(self, groups: Sequence[Sequence[_Ask]]) -> list[tuple[_Ask, Any]] | asyncpg.PostgresError:
+        """Write sets within one savepoint. It stands when they are refused, for whatever is tried next."""
+        if not self._savepoint:
+            await self._fetch("SAVEPOINT together")
+        self._savepoint = True
         try:
-            rows = await self._fetch(each.statement.text, *each.arguments)
+            results = [answered for group in groups for answered in await self._set(group)]
         except asyncpg.PostgresError as error:
             await self._fetch("ROLLBACK TO SAVEPOINT together")
             return error
+        self._savepoint = False
         await self._fetch("RELEASE SAVEPOINT together")
-        return rows
+        return results
+
+    async def _set(self, group: Sequence[_Ask]) -> list[tuple[_Ask, Any]]:
+        """Write a set: one statement, where its text can be one over many."""
+        if len(group) > 1 and shape_of(group[0].statement.text) is not None:
+            await self._over_many(group)
+            return [(each, []) for each in group]
+        return [(each, await self._fetch(each.statement.text, *each.arguments)) for each in group]
+
+    async def _over_many(self, group: Sequence[_Ask]) -> list[asyncpg.Record]:
+        statement = group[0].statement
+        if statement.types is None:
+            statement = replace(statement, types=await self._types(statement.text))
+        text, arguments = over_many(statement, [each.arguments for each in group])
+        return await self._fetch(text, *arguments)
 
     async def _count(self, group: Sequence[_Ask]) -> list[int]:
         """Count as many further as ask, and return the number of each."""
@@ -314,6 +429,19 @@ async def all_together(session: Session, operations: Sequence[Callable[[], Await
             raise each
         found.append(each)
     return found
+
+
+def _in_doubt(operation: Operation, taken_back: int) -> bool:
+    """Return whether an operation was refused for what may not stay: `taken_back` operations were refused when they
+    had written."""
+    if not operation.refused:
+        return False
+    others = taken_back - operation.wrote
+    return operation.misled or (operation.clashed and others > 0) or _ended(operation.after)
+
+
+def _ended(before: Operation | None) -> bool:
+    return before is not None and before.refused
 
 
 def _future() -> asyncio.Future[Any]:

@@ -194,12 +194,7 @@ async def _open(
     if "number" not in sent.values:
         order.number = await _next_number(work, order.ordered_on)
     await work.create(order, ORDER, OrderCreated(), given)
-
-    async def add(line: OrderLine) -> None:
-        await work.add_part(line, ORDER_LINE)
-
-    for line in lines:
-        await work.add_part(line, ORDER_LINE)
+    await work.add_parts(lines, ORDER_LINE)
     await _remember(work, order, None, None)
     return order.id
 

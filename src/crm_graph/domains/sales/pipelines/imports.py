@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import ARRAY, any_, bindparam, func, select
+
+from crm_graph.db.base import table_of
 from crm_graph.domains.sales.pipelines.events import PipelineCreated, PipelineUpdated, StageCreated, StageUpdated
-from crm_graph.domains.sales.pipelines.model import Pipeline, Stage
+from crm_graph.domains.sales.pipelines.model import Pipeline, Stage, check_room
 from crm_graph.domains.sales.pipelines.policy import PIPELINE, STAGE
 from crm_graph.kernel.errors import Refused
+from crm_graph.permissions.policy import UUID, workspace
 from crm_graph.transfer.spec import Draft, ImportSpec, Target, columns_of
 from crm_graph.work import Work
 
@@ -13,7 +20,24 @@ PIPELINE_TARGET = Target(Pipeline, PIPELINE, "pip", ("name",))
 STAGE_TARGET = Target(Stage, STAGE, "stg", ("name",), within="pipeline_id")
 
 
-def _complete(_work: Work, draft: Draft, _facts: None) -> None:
+_STAGES = table_of(Stage)
+
+
+async def _gather(work: Work, drafts: Sequence[Draft]) -> Counter[str]:
+    """Return how many stages the pipelines of new ones have by now."""
+    pipelines = sorted({draft.get("pipeline_id") for draft in drafts if draft.is_new()} - {None})
+    query = select(_STAGES.c.pipeline_id, func.count().label("stages")).where(
+        _STAGES.c.workspace_id == workspace(), _STAGES.c.pipeline_id == any_(bindparam("pipelines", type_=ARRAY(UUID)))
+    )
+    rows = await work.session.query(query.group_by(_STAGES.c.pipeline_id), **work.viewer.binds, pipelines=pipelines)
+    return Counter({row["pipeline_id"]: row["stages"] for row in rows})
+
+
+def _complete(_work: Work, draft: Draft, stages: Counter[str]) -> None:
+    if draft.is_new():
+        pipeline = draft.get("pipeline_id")
+        check_room(stages[pipeline] + 1, "pipeline")
+        stages[pipeline] += 1
     if draft.changes_to("kind"):
         raise Refused(
             "INVALID", "changes what a stage means, and with it the opportunities in it: add a stage", ("kind",)
@@ -42,6 +66,7 @@ IMPORTS = (
         unique=(("pipeline_id", "name"), ("pipeline_id", "position")),
         created=lambda _: StageCreated(),
         updated=lambda _draft, _changes: StageUpdated(),
+        gather=_gather,
         complete=_complete,
     ),
 )

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from crm_graph.db.together import NAMED
 from crm_graph.domains.customers.customers.graph import Customer
+from crm_graph.kernel.ids import encode_id
 from tests.bulk.test_customers import DELETE, UPDATE, create
 from tests.bulk.test_orders import MANY, ONE, order_of
 from tests.support.graph import Graph
@@ -104,6 +106,21 @@ async def test_what_is_removed_does_not_depend_on_strangers(graph: Graph) -> Non
 
 
 REMOVE = DELETE.replace("(inputs: $inputs)", "(inputs: $inputs, onError: REJECT_FAILED)")
+
+
+async def test_a_chain_goes_whatever_stays(graph: Graph) -> None:
+    """Each is the parent of the next, among more that are in use than are left out one by one."""
+    used = await graph.rows("SELECT DISTINCT customer_id FROM opportunity WHERE customer_id IS NOT NULL LIMIT 15")
+    strangers = [encode_id("cus", row[0]) for row in used]
+    assert len(strangers) > NAMED
+    chain: list[str] = []
+    for number in range(12):
+        parent = {"parentId": chain[-1]} if chain else {}
+        made = await create(graph, [{"name": f"Bulk {number}", **parent}])
+        chain.append(made["results"][0]["customer"]["id"])
+    ids = [*chain[:4], *strangers[:8], *chain[4:], *strangers[8:]]
+    found = (await graph.data(REMOVE, {"inputs": [{"id": id_} for id_ in ids]}))["deleteCustomers"]
+    assert [each["deletedId"] for each in found["results"]] == [None if id_ in strangers else id_ for id_ in ids]
 
 
 async def test_a_parent_of_one_that_stays_stays(graph: Graph) -> None:

@@ -31,6 +31,10 @@ from crm_graph.kernel.errors import Refused
 T = TypeVar("T")
 RESUMED_AT_ONCE = 50
 """Operations that go on in one turn of the event loop: others are served between."""
+NAMED = 10
+"""Rows that are left out of a set to remove one by one: each costs that the whole set is tried again."""
+PASSES = 12
+"""How often those that could not be removed are tried again: a chain of a thousand is halved so often."""
 BY = "by"
 """The bind of a counting statement that says by how much."""
 
@@ -334,37 +338,50 @@ class Together:
     async def _apart(
         self, group: Sequence[_Ask], failed: asyncpg.PostgresError | None = None
     ) -> list[tuple[_Ask, Any]]:
-        """Write a set of which the database refuses some: they are found by halving, and by the key that the database
-        names where rows are removed. `failed` is what it said of all.
+        """Write a set of which the database refuses some, and find them. `failed` is what it said of all.
 
-        Rows that refer only to each other are removed together, so of those that are refused it is asked again while
-        any could be: whether a row goes must not depend on what else is in the set.
+        Rows that refer only to each other are removed together, so those that are refused are tried again while any of
+        them goes: whether a row does must not depend on what else is in the set.
         """
-        refused: dict[int, asyncpg.PostgresError] = {}
         answers: dict[int, Any] = {}
-        removes = group[0].statement.removes
         left = list(range(len(group)))
-        while left:
-            parts, refused = [left], {}
-            while parts:
-                part = parts.pop()
-                error = failed
-                if error is None:
-                    outcome = await self._tried([[group[place] for place in part]])
-                    if not isinstance(outcome, asyncpg.PostgresError):
-                        answers.update(zip(part, (result for _, result in outcome), strict=True))
-                        continue
-                    error = outcome
-                failed = None
-                named = next((place for place in part if removes and is_about(error, group[place].values)), None)
-                if len(part) == 1 or named is not None:
-                    refused[part[0] if named is None else named] = error
-                    rest = [place for place in part if place not in refused]
-                    parts += [rest] if rest else []
-                else:
-                    parts += [part[len(part) // 2 :], part[: len(part) // 2]]
-            left = sorted(refused) if removes and len(refused) < len(left) else []
+        for _ in range(PASSES if group[0].statement.removes else 1):
+            refused = await self._sifted(group, left, failed, answers)
+            if not 0 < len(refused) < len(left):
+                break
+            left, failed = sorted(refused), None
         return [(each, answers.get(place, refused.get(place))) for place, each in enumerate(group)]
+
+    async def _sifted(
+        self,
+        group: Sequence[_Ask],
+        left: Sequence[int],
+        failed: asyncpg.PostgresError | None,
+        answers: dict[int, Any],
+    ) -> dict[int, asyncpg.PostgresError]:
+        """Write what is left of a set, and put what it answers into `answers`; return the errors of those that are
+        refused. They are found by halving; of rows to remove the first few by the key that the database names."""
+        refused: dict[int, asyncpg.PostgresError] = {}
+        parts = [left]
+        while parts:
+            part = parts.pop()
+            error, failed = failed, None
+            if error is None:
+                outcome = await self._tried([[group[place] for place in part]])
+                if not isinstance(outcome, asyncpg.PostgresError):
+                    answers.update(zip(part, (result for _, result in outcome), strict=True))
+                    continue
+                error = outcome
+            named = None
+            if group[0].statement.removes and len(refused) < NAMED:
+                named = next((place for place in part if is_about(error, group[place].values)), None)
+            if len(part) == 1 or named is not None:
+                refused[part[0] if named is None else named] = error
+                rest = [place for place in part if place not in refused]
+                parts += [rest] if rest else []
+            else:
+                parts += [part[len(part) // 2 :], part[: len(part) // 2]]
+        return refused
 
     async def _tried(self, groups: Sequence[Sequence[_Ask]]) -> list[tuple[_Ask, Any]] | asyncpg.PostgresError:
         """Write sets within one savepoint. It stands when they are refused, for whatever is tried next."""

@@ -62,8 +62,8 @@ $(STAMP): requirements-dev.lock pyproject.toml
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 lock:  ## write the locks anew, for every supported Python: what runs, and with it what builds and tests
-	$(LOCK) pyproject.toml -o requirements.lock
-	$(LOCK) --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(LOCK) --extra traces pyproject.toml -o requirements.lock
+	$(LOCK) --extra traces --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 contracts: $(STAMP)  ## write schema/ anew
 	@$(BIN)/python -m crm_graph.api.contracts

@@ -12,6 +12,7 @@ from crm_graph.api.admission.hosts import Hosts
 from crm_graph.api.admission.origins import Origins
 from crm_graph.api.admission.proxies import Proxies
 from crm_graph.api.engine import Engine
+from crm_graph.api.metrics import Metrics
 from crm_graph.api.schema import make_schema
 from crm_graph.api.webhooks.deliverer import Deliverer
 from crm_graph.db.pool import Database, PoolSettings
@@ -61,6 +62,11 @@ def chainer(installation: Installation, settings: Settings, schema: BuiltSchema)
         poll_ms=settings.audit_poll_ms,
         batch=settings.audit_batch_size,
     )
+
+
+def relay(installation: Installation, settings: Settings) -> Relay:
+    """Return what announces the events of this installation."""
+    return Relay(installation.url, settings.relay_poll_ms, failover=settings.continue_after_failover)
 
 
 def retention(installation: Installation, settings: Settings) -> Retention:
@@ -117,14 +123,18 @@ async def background_work(
     schema: BuiltSchema,
     services: Services,
     worker: Worker | None,
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Metrics]:
     """Do the work of an installation beside requests, in API processes and workers alike, each of which may do it: the
     relay of live events, the chainer of the audit trail, webhooks, the removal of old events, the meter of storage,
-    mails, jobs. Raises OperatorError for a mail server, and for networks of webhooks, that cannot be meant."""
+    mails, jobs. Yields the metrics of a process that does nothing else. Raises OperatorError for a mail server, and for
+    networks of webhooks, that cannot be meant."""
     mailer = make_mailer(settings)
-    deliverer = Deliverer(make_engine(schema, services, Hub(services.database)))
+    outcomes = None if worker is None else worker.outcomes
+    own = make_engine(schema, services, Hub(services.database), outcomes=outcomes)
+    deliverer = Deliverer(own)
+    own.metrics.deliveries = deliverer.durations
     tasks = [
-        asyncio.create_task(Relay(installation.url, settings.relay_poll_ms).run()),
+        asyncio.create_task(relay(installation, settings).run()),
         asyncio.create_task(chainer(installation, settings, schema).run()),
         asyncio.create_task(deliverer.run()),
         asyncio.create_task(retention(installation, settings).run()),
@@ -137,7 +147,7 @@ async def background_work(
     if mailer is not None:
         tasks.append(asyncio.create_task(make_outbox(services, mailer).run()))
     try:
-        yield
+        yield own.metrics
     finally:
         for task in tasks:
             task.cancel()
@@ -184,11 +194,13 @@ async def running_engine(
         outcomes = Outcomes() if settings.jobs else None
         worker = None if outcomes is None else make_worker(schema, services, outcomes)
         background = background_work(installation, settings, schema, services, worker)
-        async with background, database.nodes.watched(installation.url):
+        async with background as of_work, database.nodes.watched(installation.url):
             await hub.start()
             # Before anybody asks: an RSA key takes a while to make, once per installation and period.
             await services.rsa.turn()
-            yield make_engine(schema, services, hub, [keys, ProviderTokens(services, issuers)], outcomes)
+            engine = make_engine(schema, services, hub, [keys, ProviderTokens(services, issuers)], outcomes)
+            engine.metrics.deliveries = of_work.deliveries
+            yield engine
     finally:
         await hub.stop()
         await keys.close()

@@ -23,7 +23,7 @@ from crm_graph.api.connections import Connections
 from crm_graph.api.console import graphiql
 from crm_graph.api.console.examples import EXAMPLES
 from crm_graph.api.engine import Engine
-from crm_graph.api.metrics import metrics_response
+from crm_graph.api.metrics import Metrics, metrics_response
 from crm_graph.api.oauth.routes import routes as oauth_routes
 from crm_graph.api.sign_on import account_pages
 from crm_graph.api.sign_on.sso import SingleSignOn
@@ -35,6 +35,7 @@ from crm_graph.api.transport.protocol import GraphQLProtocol
 from crm_graph.api.transport.websocket import WebSocketEndpoint
 from crm_graph.app import Nearby, check_settings, running_engine
 from crm_graph.db.revisions import require_current
+from crm_graph.events.epoch import require_own_log, require_same_log
 from crm_graph.identity.installation import Installation
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.kernel.errors import RateLimited, Unauthenticated
@@ -73,6 +74,7 @@ class Application:
         self._hosts = None if nearby is None else nearby.hosts
         self._proxies = Proxies(settings)
         self._open: _Open | None = None
+        self._leaving = False
         self._starlette = Starlette(routes=self._routes(), lifespan=self._lifespan, exception_handlers=HANDLERS)
         self._bounded = Bounded(self._starlette, settings.mutation_timeout_ms / 1000)
 
@@ -147,6 +149,9 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await require_current(self._installation.url)
+        await require_own_log(self._installation.url, failover=self._settings.continue_after_failover)
+        if self._installation.read_url is not None:
+            await require_same_log(self._installation.url, self._installation.read_url)
         issuers = Issuers.of(self._settings)
         async with running_engine(self._installation, self._settings, issuers=issuers) as engine:
             engine.metrics.connections = self.connections
@@ -166,6 +171,15 @@ class Application:
     def _running(self) -> _Open:
         assert self._open is not None, "requests come after start-up"
         return self._open
+
+    @property
+    def metrics(self) -> Metrics | None:
+        """The metrics of the process; None until it has started."""
+        return None if self._open is None else self._open.engine.metrics
+
+    def leave(self) -> None:
+        """Answer `/ready` with 503 from now on, and all else as before: balancers send new requests elsewhere."""
+        self._leaving = True
 
     async def drain(self) -> None:
         """End streams so that clients move over to another process; called when SIGTERM arrives."""
@@ -197,6 +211,8 @@ class Application:
         return JSONResponse(told)
 
     async def _ready(self, _: Request) -> Response:
+        if self._leaving:
+            return JSONResponse({"status": "leaving"}, 503)
         ready = await self._running().http.ready()
         status = {"status": "ok" if ready else "unavailable"}
         return JSONResponse(status | self._running().engine.database.nodes.tell(), 200 if ready else 503)
@@ -212,7 +228,7 @@ class Application:
 
     async def _metrics(self, request: Request) -> Response:
         is_open, metrics = self._is_near(request), self._running().engine.metrics
-        return metrics_response(request, metrics, self._settings.metrics_token, is_open=is_open)
+        return await metrics_response(request, metrics, self._settings.metrics_token, is_open=is_open)
 
 
 def _wants_page(scope: Scope) -> bool:

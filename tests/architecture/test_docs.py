@@ -22,12 +22,8 @@ GRAPHQL = re.compile(r"^```graphql\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"crm-graph ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?")
 SETTING = re.compile(r"`(CRM_[A-Z0-9_]*[A-Z0-9])\b(?!\*)")
 ELSEWHERE = {
-    "CRM_TEST_DATABASE_URL",
-    "CRM_DATA_DIR",
-    "CRM_SECRET",
-    "CRM_AUDIT_SECRETS",
-    "CRM_MASTER_KEY",
-    "CRM_WORKER_PORT",
+    *("CRM_DATA_DIR", "CRM_SECRET", "CRM_AUDIT_SECRETS", "CRM_MASTER_KEY", "CRM_KEY_SERVICE"),
+    *("CRM_PG_BIN", "CRM_WORKER_PORT", "CRM_WORKERS", "CRM_TEST_DATABASE_URL"),
 }
 """Variables that are read before or beside the settings."""
 

@@ -12,10 +12,12 @@ from crm_graph.db.base import Base
 from crm_graph.domains.identity.accounts.model import Attempt
 from crm_graph.domains.identity.authorizations.model import DeviceCode
 from crm_graph.events.horizon import EventHorizon
+from crm_graph.events.model import LogEpoch
 from crm_graph.identity.model import InstallationSecret, SigningKey
 
 NOT_OF_A_WORKSPACE = {
     EventHorizon.__tablename__: "how far the installation's log was removed, which has one order over all workspaces",
+    LogEpoch.__tablename__: "in which cluster the installation's log is, which has one order over all workspaces",
     InstallationSecret.__tablename__: "the installation's own",
     SigningKey.__tablename__: "keys of ID tokens, which are the installation's",
     Attempt.__tablename__: "counts attempts to sign in, before it is known who and where",

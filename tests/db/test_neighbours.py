@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from crm_graph.api.lags import Lags
 from crm_graph.app import running_engine
 from crm_graph.cli.operating.addresses import check_others, check_session
 from crm_graph.db import embedded
@@ -158,6 +159,10 @@ async def test_queries_on_a_replica(url: str, cluster: Cluster, schema: BuiltSch
             feed = "query ($after: Cursor) { changes(after: $after) { cursor nodes { recordId } } }"
             behind = (await live.data(admin, feed, {"after": cursor}))["changes"]
             assert behind["nodes"] == []
+            lags = Lags(live.engine.database)
+            await lags.refresh()
+            assert (lags.replica_bytes or 0) > 0
+            assert lags.seconds["replica"] > 0
             await replica.execute("SELECT pg_wal_replay_resume()")
             async with asyncio.timeout(30):
                 while await live.data(admin, CUSTOMER, id_) != {"customer": {"name": "Zebra"}}:  # noqa: ASYNC110

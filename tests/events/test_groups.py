@@ -34,7 +34,7 @@ class Statements:
     @property
     def beside_the_hub(self) -> int:
         """How many statements are not the hub's."""
-        return len(self.texts) - self.count(r"FROM event WHERE \(xid, seq\)|pg_snapshot_xmin")
+        return len(self.texts) - self.count(r"FROM event WHERE \(xid, seq\)|crm_log_horizon")
 
 
 @contextmanager

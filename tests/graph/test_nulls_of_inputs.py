@@ -18,7 +18,7 @@ KEPT = [
     for name, field in CORE.mutation_type.fields.items()
     if "input" in field.args and MANY_KEY not in field.extensions[DEFINITION].metadata
     for key, each in get_named_type(field.args["input"].type).fields.items()
-    if _is_kept(each) or "It cannot be cleared." in (each.description or "")
+    if _is_kept(each) or "Null is refused." in (each.description or "")
 ]
 
 

@@ -10,8 +10,9 @@ from graphql import GraphQLError, OperationType
 from crm_graph.api.body import Answer, GraphQLRequest
 from crm_graph.api.encoding import AnswerTooLong, encode
 from crm_graph.api.errors import UNAVAILABLE, format_errors
-from crm_graph.api.metrics import Requests
+from crm_graph.api.requests import Requests, outcome
 from crm_graph.graph.running.execution import Operation, Outcome
+from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.errors import RequestError
 from crm_graph.kernel.ids import new_id
 from crm_graph.kernel.settings import Settings
@@ -34,18 +35,22 @@ class Answers:
         self._max_errors = settings.max_errors
         self._max_cost = settings.max_cost
 
-    def refuse(self, errors: Sequence[GraphQLError], code: str, request_id: str | None = None) -> Answer:
-        """Return the answer to a request that is not executed; one without an id was not taken up: counted here."""
-        formatted = format_errors(errors, request_id or new_id(), self._max_errors, code)
+    def refuse(
+        self, errors: Sequence[GraphQLError], code: str, request_id: str | None = None, claims: Claims | None = None
+    ) -> Answer:
+        """Return the answer to a request that is not executed; one without an id was not taken up: counted here, and
+        told as that of `claims`, where it is known by then who asks."""
+        id_ = request_id or new_id()
+        formatted = format_errors(errors, id_, self._max_errors, code)
         if request_id is None:
-            self._requests.add_answer(None, {"errors": formatted})
+            self._requests.refused(outcome({"errors": formatted}), claims, id_)
         if any(error["extensions"]["code"] == UNAVAILABLE for error in formatted):
             code = UNAVAILABLE
         return Answer({"errors": formatted}, request_error=True, code=code)
 
-    def refuse_error(self, error: RequestError, request_id: str | None = None) -> Answer:
+    def refuse_error(self, error: RequestError, request_id: str | None = None, claims: Claims | None = None) -> Answer:
         """Return the answer to a request that one of our errors stopped before execution."""
-        return self.refuse([GraphQLError(error.message, original_error=error)], error.code, request_id)
+        return self.refuse([GraphQLError(error.message, original_error=error)], error.code, request_id, claims)
 
     def answer(self, outcome: Outcome, request: GraphQLRequest, operation: Operation, request_id: str) -> Answer:
         """Return the answer that an outcome is, with the cost in `extensions.cost` where the request asks for it by

@@ -4,6 +4,7 @@ through here: `admission` lets a request in with its operation, `execute` and `s
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -25,7 +26,8 @@ from crm_graph.api.execution import Execution
 from crm_graph.api.live.stream import Live
 from crm_graph.api.live.subscriptions import Subscriptions
 from crm_graph.api.live_shares import LiveShares
-from crm_graph.api.metrics import CANCELLED, Cache, Metrics, Requests
+from crm_graph.api.metrics import Cache, Metrics
+from crm_graph.api.requests import CANCELLED, FAILED, MAX_NAME_LENGTH, Requests, outcome
 from crm_graph.domains.identity.clients.documents import DocumentCheck
 from crm_graph.domains.platform.webhooks.rules import SelectionCheck
 from crm_graph.events.hub import Hub
@@ -39,6 +41,10 @@ from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.services import Services
 from crm_graph.identity.tokens import Claims
 from crm_graph.jobs.worker import Outcomes
+from crm_graph.kernel import spans
+from crm_graph.kernel.ids import new_id
+from crm_graph.kernel.logs import REQUEST_ID
+from crm_graph.kernel.spans import Span, SpanKind
 
 
 class Engine:
@@ -65,7 +71,7 @@ class Engine:
         self.trusted = TrustedDocuments(self.database, self.documents, schema, settings)
         self.payers = Payers(settings)
         self.shares = LiveShares(settings)
-        self.requests = Requests()
+        self.requests = Requests(settings)
         self.answers = Answers(self.requests, settings)
         self.proxies = Proxies(settings)
         self.origins = Origins(settings)
@@ -110,17 +116,28 @@ class Engine:
         *,
         origin: Origin = NOWHERE,
         cookies: CookieJar | None = None,
+        began: float | None = None,
+        parent: str | None = None,
+        traced: bool = False,
     ) -> Answer:
-        """Execute a query or mutation and return its answer; what it sets of cookies is in the jar."""
-        kind = operation.definition.operation
+        """Execute a query or mutation and return its answer; what it sets of cookies is in the jar. `began` is when the
+        request was there, by `time.perf_counter`; now, where it is not said. `parent` is the client's `traceparent`."""
+        if spans.tracer is not None and not traced:
+            with spans.span(*_described(operation), parent) as span:
+                answer = await self.execute(
+                    request, operation, claims, origin=origin, cookies=cookies, began=began, traced=True
+                )
+                _tell(span, answer)
+                return answer
+        asking = Asking(claims, origin, cookies, sent=_sent(request, operation))
+        began = began or time.perf_counter()
+        REQUEST_ID.set(asking.request_id)  # each request runs in a task of its own
         try:
-            answer = await self.execution.answer(
-                request, operation, Asking(claims, origin, cookies, sent=_sent(request, operation))
-            )
+            answer = await self.execution.answer(request, operation, asking)
         except asyncio.CancelledError:
-            self.requests.add(kind, CANCELLED)
+            self.requests.ended(operation, CANCELLED, began, claims, asking.request_id)
             raise
-        self.requests.add_answer(kind, answer.body)
+        self.requests.ended(operation, outcome(answer.body), began, claims, asking.request_id)
         return answer
 
     async def subscribe(
@@ -138,9 +155,33 @@ class Engine:
         The stream raises Unauthenticated when the member may not come in any more and FeedOverflow when the client is
         too slow; it ends when the process shuts down.
         """
-        refusal, stream = await self.subscriptions.subscribe(request, operation, current, resume, origin)
-        self.requests.add_answer(OperationType.SUBSCRIPTION, {} if refusal is None else refusal.body)
+        began, request_id = time.perf_counter(), new_id()
+        with spans.span(*_described(operation)) as span:
+            refusal, stream = await self.subscriptions.subscribe(
+                request, operation, current, resume, origin, request_id
+            )
+            if refusal is not None:
+                _tell(span, refusal)
+        self.requests.ended(operation, outcome({} if refusal is None else refusal.body), began, current(), request_id)
         return refusal, stream
+
+
+def _described(operation: Operation) -> tuple[str, SpanKind, dict[str, str]]:
+    """Return the name, the kind and the attributes of an operation's span."""
+    kind = operation.definition.operation.value
+    name = "" if operation.definition.name is None else operation.definition.name.value[:MAX_NAME_LENGTH]
+    attributes = {"graphql.operation.type": kind, "crm_graph.document": operation.document_sha256[:16]}
+    if name:
+        attributes["graphql.operation.name"] = name
+    return f"{kind} {name}".strip(), SpanKind.SERVER, attributes
+
+
+def _tell(span: Span, answer: Answer) -> None:
+    """Say in a span what came of its operation."""
+    code = outcome(answer.body)
+    span.tell({"crm_graph.outcome": code})
+    if code in FAILED:
+        span.fails(code)
 
 
 def _sent(request: GraphQLRequest, operation: Operation) -> Sent | None:

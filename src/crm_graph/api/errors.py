@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from graphql import GraphQLError
 
 from crm_graph.db.connecting import LOST
 from crm_graph.db.lending import ENDED
+from crm_graph.db.telling import trace
 from crm_graph.kernel.errors import RequestError
 from crm_graph.kernel.outages import Outage
 
@@ -82,24 +82,9 @@ def _describe(error: GraphQLError, request_id: str, default_code: str) -> tuple[
     if isinstance(original, AWAY):
         _OUTAGE.fails(original)
         return UNAVAILABLE_MESSAGE, UNAVAILABLE
-    trace = "".join(traceback.format_exception(_without_values(original)))
-    log.error("request %s failed at %s\n%s", request_id, ".".join(map(str, error.path or ())), trace)
+    where = ".".join(map(str, error.path or ()))
+    log.error("request %s failed at %s\n%s", request_id, where, trace(original))
     return INTERNAL_MESSAGE, "INTERNAL"
-
-
-def _without_values(error: BaseException) -> BaseException:
-    """Take the values of rows out of what Postgres says, here and in what led here: `Failing row contains (...)` holds
-    names and addresses, and logs hold none."""
-    at: BaseException | None = error
-    seen: set[int] = set()
-    while at is not None and id(at) not in seen:  # one may be its own cause
-        seen.add(id(at))
-        if isinstance(at, asyncpg.PostgresError):
-            named = (getattr(at, name, None) for name in ("sqlstate", "table_name", "column_name", "constraint_name"))
-            at.args = (" ".join(filter(None, named)),)
-            at.detail = at.hint = None
-        at = at.__cause__ or at.__context__
-    return error
 
 
 def format_errors(

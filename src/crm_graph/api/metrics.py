@@ -10,47 +10,30 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Protocol
+from dataclasses import fields
+from functools import lru_cache
+from platform import python_version
+from typing import Protocol
 
-from graphql import OperationType
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from crm_graph import __version__
 from crm_graph.api.admission.payers import Payers
 from crm_graph.api.connections import Connections
+from crm_graph.api.lags import Lags
 from crm_graph.api.live_shares import LiveShares
+from crm_graph.api.requests import UNKNOWN, Requests
 from crm_graph.db.pool import Database
 from crm_graph.db.quota import Quotas
+from crm_graph.db.revisions import revisions
 from crm_graph.jobs.worker import Outcomes
-
-OK, CANCELLED = "OK", "CANCELLED"
-"""Outcomes beside the codes of errors: answered without an error; given up, since the client has left."""
-UNKNOWN = "unknown"
-"""The kind of what is refused before its operation is known."""
-_KINDS = {kind: kind.value for kind in OperationType}
-
-
-@dataclass(slots=True)
-class Requests:
-    """How many requests had which outcome, and how many subscriptions are open."""
-
-    counts: dict[tuple[str, str], int] = field(default_factory=dict)
-    open_subscriptions: int = 0
-
-    def add(self, kind: OperationType | None, code: str) -> None:
-        """Count a request by its kind, None for one that was refused before that, and its outcome."""
-        key = UNKNOWN if kind is None else _KINDS[kind], code
-        self.counts[key] = self.counts.get(key, 0) + 1
-
-    def add_answer(self, kind: OperationType | None, body: dict[str, Any]) -> None:
-        """Count an answer: its outcome is the code of its first error."""
-        errors = body.get("errors")
-        self.add(kind, errors[0]["extensions"]["code"] if errors else OK)
+from crm_graph.kernel.durations import Durations
+from crm_graph.kernel.roles import ROLES
 
 
 class Cache(Protocol):
@@ -84,6 +67,9 @@ class Metrics(Collector):
         self._quotas = quotas
         self.connections: Connections | None = None
         """Those of the process; None where it serves nobody."""
+        self.deliveries: Mapping[str, Durations] = {}
+        """Requests to webhook endpoints by outcome, of the process's deliverer."""
+        self.lags = Lags(database)
         self._jobs = jobs
         self._payers = payers
         self._live = live
@@ -94,21 +80,24 @@ class Metrics(Collector):
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
+    async def scrape(self) -> bytes:
+        """Return the text that Prometheus reads; the lags are read anew where they are not of now."""
+        await self.lags.refresh()
+        return self.render()
+
     def render(self) -> bytes:
-        """Return the text that Prometheus reads."""
+        """Return the text, with the lags that were read last."""
         return generate_latest(self._registry)
+
+    def families(self) -> Iterable[Metric]:
+        """Yield all metrics, those of the process itself among them."""
+        return self._registry.collect()
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metrics; called by the registry."""
-        requests = CounterMetricFamily(
-            "crm_graph_requests", "Requests by kind of operation and code of the first error.", labels=["kind", "code"]
-        )
-        for (kind, code), count in sorted(self._requests.counts.items()):
-            requests.add_metric([kind, code], count)
-        yield requests
-        yield GaugeMetricFamily(
-            "crm_graph_subscriptions_open", "Subscriptions that are open now.", self._requests.open_subscriptions
-        )
+        yield from self._request_metrics()
+        yield from _process_metrics()
+        yield from self._lag_metrics()
         if self.connections is not None:
             yield from _connection_metrics(self.connections)
         if self._jobs is not None:
@@ -124,6 +113,53 @@ class Metrics(Collector):
         for name, up in self._database.nodes.answers.items():
             workers.add_metric([name], float(up))
         yield workers
+
+    def _request_metrics(self) -> Iterable[Metric]:
+        requests = CounterMetricFamily(
+            "crm_graph_requests", "Requests by kind of operation and code of the first error.", labels=["kind", "code"]
+        )
+        for (kind, code), count in sorted(self._requests.counts.items()):
+            requests.add_metric([kind, code], count)
+        yield requests
+        refusals = CounterMetricFamily(
+            "crm_graph_refusals", "Requests that were refused before they were executed, by code.", labels=["code"]
+        )
+        for (kind, code), count in sorted(self._requests.counts.items()):
+            if kind == UNKNOWN:
+                refusals.add_metric([code], count)
+        yield refusals
+        text = "From a request that was read to its answer, by kind of operation; of subscriptions to their beginning."
+        yield _histogram("crm_graph_request_duration_seconds", text, "kind", self._requests.durations)
+        text = "Requests to webhook endpoints, by what came of them."
+        yield _histogram("crm_graph_webhook_duration_seconds", text, "outcome", self.deliveries)
+        yield CounterMetricFamily(
+            "crm_graph_request_lines_untold", "Lines of the log left out, as they were too many.", self._requests.untold
+        )
+        yield GaugeMetricFamily(
+            "crm_graph_subscriptions_open", "Subscriptions that are open now.", self._requests.open_subscriptions
+        )
+
+    def _lag_metrics(self) -> Iterable[Metric]:
+        answers = GaugeMetricFamily(
+            "crm_graph_database_answers", "Whether the database of a pool answered in time.", labels=["pool"]
+        )
+        for pool, answered in self.lags.answers.items():
+            answers.add_metric([pool], answered)
+        yield answers
+        lags = GaugeMetricFamily(
+            "crm_graph_lag_seconds",
+            "Age of the oldest that could have been done, of the whole installation.",
+            labels=["of"],
+        )
+        for name, seconds in self.lags.seconds.items():
+            lags.add_metric([name], seconds)
+        for name, role in ROLES.items():
+            if role.lag_s is not None:
+                lags.add_metric([name], role.lag_s)
+        yield lags
+        if self.lags.replica_bytes is not None:
+            text = "What the primary has written and the replica has not replayed."
+            yield GaugeMetricFamily("crm_graph_replica_lag_bytes", text, self.lags.replica_bytes)
 
     def _job_metrics(self) -> Iterable[Metric]:
         assert self._jobs is not None
@@ -193,6 +229,31 @@ class Metrics(Collector):
         )
 
 
+def _histogram(name: str, text: str, label: str, durations: Mapping[str, Durations]) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=[label])
+    for value, one in sorted(durations.items()):
+        family.add_metric([value], one.cumulative(), one.seconds)
+    return family
+
+
+@lru_cache(maxsize=1)
+def _revision() -> str:
+    return revisions()[0]
+
+
+def _process_metrics() -> Iterable[Metric]:
+    labels = ["version", "revision", "python"]
+    build = GaugeMetricFamily("crm_graph_build_info", "Version, revision of the schema, Python.", labels=labels)
+    build.add_metric([__version__, _revision(), python_version()], 1)
+    yield build
+    elected = GaugeMetricFamily(
+        "crm_graph_elected", "Whether this process does what one does for all, by role.", labels=["role"]
+    )
+    for name, role in sorted(ROLES.items()):
+        elected.add_metric([name.replace(" ", "_")], role.held)
+    yield elected
+
+
 def _connection_metrics(connections: Connections) -> Iterable[Metric]:
     yield GaugeMetricFamily("crm_graph_connections_open", "Connections that are open now.", len(connections))
     refused = CounterMetricFamily(
@@ -209,7 +270,7 @@ def _connection_metrics(connections: Connections) -> Iterable[Metric]:
     yield cut_off
 
 
-def metrics_response(request: Request, metrics: Metrics, token: str, *, is_open: bool) -> Response:
+async def metrics_response(request: Request, metrics: Metrics, token: str, *, is_open: bool) -> Response:
     """Return the metrics to whoever shows the token; 404, as if there were none, where none is set and nothing is open.
 
     They tell no data, but how much a workspace is used and how large its documents are is nobody's business either.
@@ -219,4 +280,4 @@ def metrics_response(request: Request, metrics: Metrics, token: str, *, is_open:
     given = request.headers.get("authorization", "").encode("latin-1")
     if token and not hmac.compare_digest(given, f"Bearer {token}".encode()):
         return PlainTextResponse("Unauthorized", 401, {"WWW-Authenticate": "Bearer"})
-    return Response(metrics.render(), headers={"Cache-Control": "no-store"}, media_type=CONTENT_TYPE_LATEST)
+    return Response(await metrics.scrape(), headers={"Cache-Control": "no-store"}, media_type=CONTENT_TYPE_LATEST)

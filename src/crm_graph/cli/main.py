@@ -17,6 +17,7 @@ from crm_graph.cli.failures import code_of
 COMMANDS: Mapping[str, str] = {
     "api": "Send an operation as the member who logged in.",
     "audit": "The audit trail: who did and read what, in a hash chain.",
+    "backup": "Write a backup of the installation.",
     "client": "Make API clients and their keys, and list them.",
     "dev": "Start everything in one process, with demo data.",
     "distribute": "Place the tables over the workers of a Citus cluster.",
@@ -30,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "logout": "Sign out of the installation at a URL.",
     "migrate": "Bring the database to the schema of this version.",
     "provider": "List and test identity providers.",
+    "restore": "Bring a backup back, and continue its log.",
     "roles": "Write roles to a file, and make them what a file says.",
     "schema": "Print the GraphQL schema, whole or cut to a role.",
     "seed": "Make a workspace with demo data.",

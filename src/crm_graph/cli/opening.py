@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from crm_graph.cli.place import Place
+from crm_graph.cli.place import Place, settings
 from crm_graph.db.pool import Database
 from crm_graph.db.revisions import require_current
 from crm_graph.domains.workspace.workspaces.directory import FIND, LIST
+from crm_graph.events.epoch import require_own_log
 from crm_graph.kernel.errors import OperatorError
 
 
 @asynccontextmanager
 async def opened(place: Place, *, check: bool = True) -> AsyncIterator[Database]:
-    """Lend the pools of a place, whose schema must be the code's."""
+    """Lend the pools of a place, whose schema must be the code's, and whose log its cluster's."""
     with place.database_url() as url:
         database = await Database.open(url)
         try:
             if check:
                 await require_current(url)
+                await require_own_log(url, failover=settings().continue_after_failover)
             yield database
         finally:
             await database.close()

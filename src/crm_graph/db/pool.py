@@ -14,6 +14,7 @@ from crm_graph.db.connecting import IDLE_IN_TRANSACTION_MS, close, connect, expl
 from crm_graph.db.lending import Lease, Payer, Pool, Reader
 from crm_graph.db.nodes import Nodes
 from crm_graph.db.session import ReadSession, Session
+from crm_graph.kernel import spans
 from crm_graph.kernel.shares import Shares
 
 STATEMENT_MARGIN_MS = 1_000
@@ -41,6 +42,12 @@ class PoolSettings:
 
 
 _SHARDED = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
+
+
+async def _prepare(connection: Any) -> None:
+    await prepare(connection)
+    if spans.tracer is not None:
+        spans.tracer.watch(connection)
 
 
 async def _leave_as_is(connection: Any) -> None:
@@ -145,7 +152,7 @@ async def _open(url: str, settings: PoolSettings, *, pooler: bool, read_only: bo
             url,
             min_size=1,
             max_size=size,
-            init=prepare,
+            init=_prepare,
             reset=_leave_as_is,
             server_settings=of_server,
         )

@@ -19,7 +19,8 @@ import asyncpg
 from crm_graph.db.connecting import close, connect
 from crm_graph.db.pool import Database
 from crm_graph.db.statements import Statement
-from crm_graph.events.horizon import horizon, require_kept
+from crm_graph.events.epoch import require_own
+from crm_graph.events.horizon import horizon
 from crm_graph.events.log import COLUMNS, Event, end, read_after
 from crm_graph.events.relay import CHANNEL
 from crm_graph.kernel.cursor import LogCursor
@@ -36,7 +37,7 @@ LISTEN_CHECK_S = 10
 LISTEN_TIMEOUT_S = 5
 _REPLAY = Statement(
     f"SELECT {COLUMNS} FROM event WHERE workspace_id = $1 AND entity = ANY($2) AND (xid, seq) > ($3::text::xid8, $4)"  # noqa: S608
-    " AND (xid, seq) <= ($5::text::xid8, $6) AND xid < pg_snapshot_xmin(pg_current_snapshot())"
+    " AND (xid, seq) <= ($5::text::xid8, $6) AND xid < crm_log_horizon()"
     " ORDER BY event.xid, seq LIMIT $7",
     ("workspace_id", "entities", "xid", "seq", "to_xid", "to_seq", "limit"),
     {},
@@ -71,12 +72,21 @@ class Feed:
         except asyncio.QueueFull:
             self._overflowed = True
 
+    def interrupt(self) -> None:
+        """Have the subscriber read the log by itself from where it is, and come again."""
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._overflowed = True
+        self._queue.put_nowait(None)
+
     async def events(self) -> AsyncIterator[Event]:
         """Yield events until the hub stops. Raises FeedOverflow once what was queued has been yielded."""
         while True:
             if self._overflowed and self._queue.empty():
                 raise FeedOverflow(self.position)
             event = await self._queue.get()
+            if event is None and self._overflowed:
+                raise FeedOverflow(self.position)
             if event is None:
                 return
             self.position = event.cursor
@@ -94,6 +104,9 @@ class Hub:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.position = LogCursor(0, 0)
+        self._epoch: int | None = None
+        self._is_continued = False
+        """Whether the log goes on under another epoch than before, which the reader has not followed yet."""
 
     async def start(self) -> None:
         """Take the log's end as position and start reading from there."""
@@ -156,7 +169,8 @@ class Hub:
                 "limit": BATCH,
             }
             rows = await self._database.primary_reader().fetch(_REPLAY, values)
-            require_kept(after, await horizon(self._database.primary_reader()))  # it can have moved before the rows
+            kept = await horizon(self._database.primary_reader())  # it can have moved before the rows
+            kept.require_kept(after)
             for row in rows:
                 event = Event.of(row)
                 after = event.cursor
@@ -171,12 +185,22 @@ class Hub:
                 await asyncio.wait_for(self._wake.wait(), self._fallback)
             self._wake.clear()
             try:
+                if self._is_continued:
+                    await self._follow()
                 await self._drain()
                 reading.ends()
             except AWAY as error:
                 reading.fails(error)
                 await asyncio.sleep(0.1)
                 self._wake.set()
+
+    async def _follow(self) -> None:
+        """Go on at the end of a log that was continued in a cluster that took the place of the one before: each
+        subscriber finds out by its own position whether what it has seen is there still."""
+        self.position = await end(self._database.primary_reader())
+        self._is_continued = False
+        for feed in {feed for feeds in self._feeds.values() for feed in feeds}:
+            feed.interrupt()
 
     async def _drain(self) -> None:
         while True:
@@ -212,6 +236,9 @@ class Hub:
         try:
             connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(CHANNEL, lambda *_: self._wake.set())
+            epoch = await require_own(connection)  # a connection does not outlive its server
+            self._is_continued |= self._epoch not in {None, epoch.number}
+            self._epoch = epoch.number
             listening.ends()
             self._wake.set()
             while not lost.is_set():

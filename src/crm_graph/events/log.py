@@ -58,14 +58,14 @@ _APPEND = Statement(
     ("UUID", "TEXT", "TEXT", "UUID", "UUID", "TIMESTAMPTZ", "JSONB", "JSONB", "UUID", "TEXT", "UUID"),
 )
 COLUMNS = "xid::text::bigint, seq, workspace_id, type, entity, entity_id, actor, at, changes, data"
-_VISIBLE = "xid < pg_snapshot_xmin(pg_current_snapshot())"
+_VISIBLE = "xid < crm_log_horizon()"
 _AFTER = Statement(
     f"SELECT {COLUMNS} FROM event WHERE (xid, seq) > ($1::text::xid8, $2) AND {_VISIBLE}"  # noqa: S608 - constants
     " ORDER BY event.xid, seq LIMIT $3",
     ("xid", "seq", "limit"),
     {},
 )
-_HORIZON = Statement("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1, 9223372036854775807", (), {})
+_HORIZON = Statement("SELECT crm_log_horizon()::text::bigint - 1, 9223372036854775807", (), {})
 
 
 async def append(session: Session, values: Mapping[str, Any]) -> None:

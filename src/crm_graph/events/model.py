@@ -1,4 +1,4 @@
-"""The table of the event log. What reads and writes it is text, and needs no SQLAlchemy."""
+"""The tables of the event log. What reads and writes it is text, and needs no SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class EventRow(Base):
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)
     seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    xid: Mapped[int] = mapped_column(Xid8, server_default=text("pg_current_xact_id()"))
+    xid: Mapped[int] = mapped_column(Xid8, server_default=text("crm_log_position()"))
+    """The transaction's position in the log: its id, behind those of earlier epochs (`events/epoch.py`)."""
     type: Mapped[str]
     entity: Mapped[str]
     entity_id: Mapped[Id]
@@ -49,3 +50,24 @@ class EventRow(Base):
     """The API client by which it was done."""
     address: Mapped[str | None]
     request_id: Mapped[Id | None]
+
+
+class LogEpoch(Base):
+    """A stretch of the log's life in one cluster. One row for each, of the installation. Local on Citus."""
+
+    __tablename__ = "log_epoch"
+    __placement__ = LOCAL
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """The high bits of its positions (`kernel.cursor.XID_BITS`). 0 is the first; later ones are any larger number."""
+    known_xid: Mapped[int] = mapped_column(BigInteger)
+    """Up to here all that the epoch before had is here; what it had behind this is possibly lost."""
+    system_identifier: Mapped[int | None] = mapped_column(BigInteger)
+    """The cluster whose transactions its positions are; None where that is not known."""
+    timeline: Mapped[int | None] = mapped_column(BigInteger)
+    relation: Mapped[int | None] = mapped_column(BigInteger)
+    """The oid of this table there: a dump makes the table anew, also within a cluster."""
+    backup_label: Mapped[str | None]
+    """The digest of the label of the base backup that the cluster was made from; empty for none; None where we may not
+    read it."""
+    began_at: Mapped[datetime]

@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 from crm_graph.db.session import ReadSession
 from crm_graph.db.statements import Statement
+from crm_graph.events.horizon import HORIZON_COLUMNS, Horizon
 from crm_graph.events.log import COLUMNS, Event
 from crm_graph.kernel.cursor import LogCursor
 
 SCANNED = 2_000
 """Events that one page looks at, of whatever type: a type that is rare in a busy workspace costs no more."""
-_BEFORE = 4
+_BEFORE = 5
 _NUMBER = -1
 
 _PAGE = Statement(
-    f"""SELECT now.end_xid, removed.xid AS removed_xid, removed.seq AS removed_seq, page.*
-    FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1 AS end_xid) AS now
-    LEFT JOIN event_horizon AS removed ON removed.id = 1
+    f"""SELECT now.end_xid, {HORIZON_COLUMNS}, page.*
+    FROM (SELECT crm_log_horizon()::text::bigint - 1 AS end_xid) AS now
     LEFT JOIN LATERAL (
         SELECT * FROM (
             SELECT entity = ANY($4) AS wanted, {COLUMNS}, row_number() OVER (ORDER BY event.xid, seq) AS number
             FROM event
             WHERE workspace_id = $1 AND (xid, seq) > ($2::text::xid8, $3)
-                AND xid < pg_snapshot_xmin(pg_current_snapshot())
+                AND xid < crm_log_horizon()
             ORDER BY event.xid, seq LIMIT {SCANNED}
         ) AS scanned
         WHERE wanted OR number = {SCANNED} ORDER BY number LIMIT $5
@@ -46,8 +46,8 @@ class LogPage:
     """Behind everything that was looked at, of whatever type."""
     has_more: bool
     """Whether the page was full: then there are probably more already."""
-    removed: LogCursor
-    """The largest position that was removed."""
+    horizon: Horizon
+    """What cursors must lie behind."""
 
 
 async def read_page(
@@ -63,11 +63,11 @@ async def read_page(
     }
     rows = await session.fetch(_PAGE, values)
     if not rows:  # the viewer was not confirmed, and what is answered is thrown away
-        return LogPage((), after, after, False, LogCursor(0, 0))
+        return LogPage((), after, after, False, Horizon())
     end = LogCursor(rows[0]["end_xid"], (1 << 63) - 1)
-    removed = LogCursor(rows[0]["removed_xid"] or 0, rows[0]["removed_seq"] or 0)
+    kept = Horizon.of(rows[0][1 : _BEFORE - 1])
     found = [row for row in rows if row["number"] is not None]
     events = tuple(Event.of(row[_BEFORE:_NUMBER]) for row in found if row["wanted"])
     has_more = len(found) >= limit or bool(found and found[-1]["number"] == SCANNED)
     last = LogCursor(found[-1][_BEFORE], found[-1][_BEFORE + 1]) if has_more and found else max(after, end)
-    return LogPage(events, end, last, has_more, removed)
+    return LogPage(events, end, last, has_more, kept)

@@ -22,7 +22,7 @@ from crm_graph.kernel.cursor import LogCursor
 ADVISORY_LOCK = 7_226_101_004
 _OLDEST = """
     SELECT xid::text::bigint AS xid, seq, at < $1 AS due FROM event
-    WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY event.xid, seq LIMIT $2
+    WHERE xid < crm_log_horizon() ORDER BY event.xid, seq LIMIT $2
 """
 _REMOVE = "DELETE FROM event WHERE (xid, seq) <= ($1::text::xid8, $2)"
 _MOVE = """

@@ -42,6 +42,14 @@ NAMES = DBSettings(
 _BUILDERS = QueryBuilderEnvironment(NAMES), QueryQueueBuilder(NAMES), QuerySchedulerBuilder(NAMES)
 
 
+RESUME: Final = (
+    f"UPDATE {SCHEMA}.pgqueuer SET heartbeat = 'epoch' WHERE status = 'picked'",  # noqa: S608 - a constant
+    f"UPDATE {SCHEMA}.pgqueuer SET execute_after = now() WHERE execute_after > now()",  # noqa: S608
+    f"UPDATE {SCHEMA}.pgqueuer_schedules SET next_run = now() WHERE next_run > now()",  # noqa: S608
+)
+"""After a restore: whoever had taken an entry is gone, and nothing waits for a clock that was another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """An entry that a worker has taken. `attempts` counts how often it was put back before."""

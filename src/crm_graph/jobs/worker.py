@@ -16,9 +16,11 @@ import asyncpg
 
 from crm_graph.db.pool import Database
 from crm_graph.jobs.queue import Schedule, Taken, beat, due, enqueue, know, put_back, settle, take, waiting
+from crm_graph.kernel import spans
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.outages import Outage
 from crm_graph.kernel.settings import Settings
+from crm_graph.kernel.spans import SpanKind
 
 log = logging.getLogger(__name__)
 
@@ -110,10 +112,11 @@ class Worker:
 
     async def _one(self, taken: Taken) -> None:
         try:
-            if taken.kind in self.tasks:
-                await self.tasks[taken.kind](taken)
-            else:
-                await self._chore(taken)
+            with spans.span(f"job {taken.kind}", SpanKind.CONSUMER, {"crm_graph.attempts": taken.attempts}):
+                if taken.kind in self.tasks:
+                    await self.tasks[taken.kind](taken)
+                else:
+                    await self._chore(taken)
         except LOST as error:  # its lease ends, and it is taken again
             log.warning("jobs: %s was left (%s)", taken.kind, type(error).__name__)
         except Exception:

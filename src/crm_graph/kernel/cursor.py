@@ -2,6 +2,10 @@
 
 Why two numbers: `seq` alone is given out before the commit, so a reader that only remembers the largest `seq` it saw
 loses what a slower transaction commits below it (25 % of the rows with 16 writers). See `events/log.py`.
+
+The high bits of `xid` are the epoch of the log, which begins anew with each restore (`events/epoch.py`): positions of a
+later epoch lie behind all earlier ones, whatever transaction ids its cluster gives out. The first epoch is 0, so that
+cursors from before there were epochs are of it.
 """
 
 from __future__ import annotations
@@ -10,6 +14,9 @@ import re
 from typing import NamedTuple
 
 SCOPE_DIGITS = 16
+XID_BITS = 44
+"""Of a position's `xid`, those that are the transaction's: 17 trillion, a century of 5,000 a second."""
+MAX_EPOCH = (1 << 63 - XID_BITS) - 1
 _SCOPED = re.compile(rf"[0-9a-f]+-[0-9a-f]+-[0-9a-f]{{{SCOPE_DIGITS}}}", re.ASCII)
 
 
@@ -18,6 +25,11 @@ class LogCursor(NamedTuple):
 
     xid: int
     seq: int
+
+    @property
+    def epoch(self) -> int:
+        """Return the number of the log's epoch that the position is of."""
+        return self.xid >> XID_BITS
 
     def encode(self, scope: str = "") -> str:
         """Return the API's spelling, two hex numbers joined by a dash; and behind another one the `scope` of whoever

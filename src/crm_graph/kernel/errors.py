@@ -90,7 +90,8 @@ class BadUserInput(RequestError):
 
 
 class CursorTooOld(RequestError):
-    """Raised for a cursor of the event log behind which events were removed: its client has to read anew."""
+    """Raised for a cursor of the event log behind which events were removed, or which is of a history that was lost in
+    a restore: its client has to read anew."""
 
     code = "CURSOR_TOO_OLD"
 

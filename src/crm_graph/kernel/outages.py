@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
+from crm_graph.kernel.errors import OperatorError
+
 AGAIN_S = 60
 
 
@@ -30,7 +32,7 @@ class Outage:
             return
         self._told = now
         count = self.failures - self._failures_before
-        self._log.warning("%s: %s, %d times; trying again", self._what, type(error).__name__, count)
+        self._log.warning("%s: %s, %d times; trying again", self._what, _said(error), count)
 
     def ends(self) -> None:
         """Say that it works again, where it did not."""
@@ -39,3 +41,8 @@ class Outage:
         seconds, count = time.monotonic() - self._began, self.failures - self._failures_before
         self._began = None
         self._log.warning("%s: works again after %.0f s and %d failures", self._what, seconds, count)
+
+
+def _said(error: BaseException) -> str:
+    """Return what an operator is told of an error: ours say it, others may hold what is stored."""
+    return f"{error.what} (fix: {error.fix})" if isinstance(error, OperatorError) else type(error).__name__

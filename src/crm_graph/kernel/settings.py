@@ -17,9 +17,19 @@ MAY_BE_ZERO = frozenset(
         "workspace_max_bytes",
         "member_read_connections",
         "member_write_connections",
+        "metrics_port",
+        "unready_ms",
     }
 )
-DOCUMENT_MODES = ("open", "warn", "trusted-only")
+CHOICES = {
+    "executor": ("planned", "reference"),
+    "id_token_algorithm": ("RS256", "EdDSA"),
+    "command_line_client": ("on", "off"),
+    "document_mode": ("open", "warn", "trusted-only"),
+    "log_level": ("debug", "info", "warning", "error", "critical"),
+    "log_format": ("auto", "json", "text"),
+    "log_requests": ("failed", "all", "none"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +287,9 @@ class Settings:
     """A client that takes nothing of what it is sent for so long is cut off."""
     drain_ms: int = 10_000
     relay_poll_ms: int = 25
+    continue_after_failover: bool = False
+    """Whether the log goes on by itself where a standby was promoted, though what the old primary had last is possibly
+    missing; otherwise `crm-graph restore --in-place` is asked for, as after a recovery to a point in time."""
     event_retention_days: int = 30
     """How long the event log is kept, by which subscriptions and `changes` resume; 0 is for ever. The audit trail is
     kept for ever anyway."""
@@ -316,7 +329,24 @@ class Settings:
     """Whether signing in also sets cookies for a browser that asks for it by the header `X-CRM-CSRF: 1`."""
     metrics_token: str = ""
     """Who shows it may read `/metrics`; without it there are none, except under `crm-graph dev`."""
+    metrics_port: int = 0
+    """A port of its own for `/metrics`, in `serve` and `worker`; 0 is none. Process k of `serve --workers N`, from 0,
+    has this port + k: the port of the API reaches one of them by chance."""
+    metrics_host: str = "127.0.0.1"
+    """The address of that port. There it is open to whoever reaches it, unless `metrics_token` is set."""
+    unready_ms: int = 0
+    """How long `/ready` answers 503 after SIGTERM while requests are still served: as long as the balancer in front
+    takes to notice."""
     log_level: str = "info"
+    log_format: str = "auto"
+    """`json` or `text`; `auto` is text on a terminal and JSON elsewhere."""
+    log_requests: str = "failed"
+    """Which requests have a line: `failed` are those that failed, were refused or were slow; `all`; `none`."""
+    log_slow_ms: int = 1_000
+    """From here on a request is slow."""
+    traces_url: str = ""
+    """Where traces are sent by OTLP over HTTP, `http://collector:4318/v1/traces`; without it there are none. What else
+    is to be said of them are OpenTelemetry's own variables, `OTEL_TRACES_SAMPLER` say."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -342,22 +372,16 @@ class Settings:
                     f"{name}={text} must be more than 0", f"unset it to use the default, {each.default}"
                 )
         settings = cls(**values)
-        if settings.executor not in {"planned", "reference"}:
-            raise OperatorError(f"CRM_EXECUTOR={settings.executor!r} is unknown", "set it to `planned` or `reference`")
-        if settings.id_token_algorithm not in {"RS256", "EdDSA"}:
-            value = settings.id_token_algorithm
-            raise OperatorError(f"CRM_ID_TOKEN_ALGORITHM={value!r} is unknown", "set it to `RS256` or `EdDSA`")
-        if settings.command_line_client not in {"on", "off"}:
-            value = settings.command_line_client
-            raise OperatorError(f"CRM_COMMAND_LINE_CLIENT={value!r} is unknown", "set it to `on` or `off`")
+        for name, choices in CHOICES.items():
+            value = getattr(settings, name)
+            if value not in choices:
+                known = f"`{'`, `'.join(choices[:-1])}` or `{choices[-1]}`"
+                raise OperatorError(f"CRM_{name.upper()}={value!r} is unknown", f"set it to {known}")
         if settings.sign_in_candidates > settings.argon2_threads + settings.argon2_queue_size:
             raise OperatorError(
                 f"CRM_SIGN_IN_CANDIDATES={settings.sign_in_candidates}: so many passwords never fit into the queue",
                 "set it to no more than CRM_ARGON2_THREADS and CRM_ARGON2_QUEUE_SIZE together",
             )
-        if settings.document_mode not in DOCUMENT_MODES:
-            known = ", ".join(f"`{mode}`" for mode in DOCUMENT_MODES)
-            raise OperatorError(f"CRM_DOCUMENT_MODE={settings.document_mode!r} is unknown", f"set it to one of {known}")
         return settings
 
 

@@ -62,15 +62,7 @@ class MasterKeys:
     @classmethod
     def of(cls, environment: Mapping[str, str], secrets: Sequence[bytes]) -> MasterKeys:
         """Return the master keys of this installation. Raises OperatorError for one that is too short."""
-        given = [text.strip() for text in environment.get(VARIABLE, "").split(",") if text.strip()]
-        for text in given:
-            if len(text) < MIN_LENGTH:
-                raise OperatorError(
-                    f"{VARIABLE} is shorter than {MIN_LENGTH} characters",
-                    "set it to a random one, for example the output of `openssl rand -hex 32`",
-                )
-        keys = [MasterKey.of(text.encode(), FROM_ENVIRONMENT) for text in given]
-        return cls([*keys, *(MasterKey.of(secret, FROM_SECRET) for secret in secrets)])
+        return cls([*keys_of_environment(environment), *(MasterKey.of(secret, FROM_SECRET) for secret in secrets)])
 
     @property
     def name(self) -> str:
@@ -102,6 +94,19 @@ class MasterKeys:
                 f"a key of workspace {context.get('workspace')} was altered: {VARIABLE} does not open it any more",
                 "restore the rows of the table workspace_key from a backup",
             ) from None
+
+
+def keys_of_environment(environment: Mapping[str, str]) -> list[MasterKey]:
+    """Return the master keys of `CRM_MASTER_KEY`, none where it is not set. Raises OperatorError for one that is too
+    short."""
+    given = [text.strip() for text in environment.get(VARIABLE, "").split(",") if text.strip()]
+    for text in given:
+        if len(text) < MIN_LENGTH:
+            raise OperatorError(
+                f"{VARIABLE} is shorter than {MIN_LENGTH} characters",
+                "set it to a random one, for example the output of `openssl rand -hex 32`",
+            )
+    return [MasterKey.of(text.encode(), FROM_ENVIRONMENT) for text in given]
 
 
 def load_service(environment: Mapping[str, str], secrets: Sequence[bytes]) -> KeyService:

@@ -180,7 +180,9 @@ def _sample(visit: Visit, each: Write, record: Record, name: str, place: str) ->
     if isinstance(named, GraphQLEnumType):
         return next(iter(named.values))
     value = SAMPLES[named.name]
-    if named.name == "String" and name != "description":
+    if name == "email":
+        value = f"zebra.{each.name.lower()}@example.com"
+    elif named.name == "String" and name != "description":
         value = f"{value} {each.name} {name}"
     listed = type_.of_type if is_non_null_type(type_) else type_
     return ["nextStep"] if is_list_type(listed) else value

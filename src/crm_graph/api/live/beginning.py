@@ -14,10 +14,10 @@ from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.contexts import Contexts
 from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.live.groups import Key
-from crm_graph.api.live.stream import START, Subscription
+from crm_graph.api.live.stream import Subscription
 from crm_graph.api.live_shares import LiveShares
 from crm_graph.db.pool import Database
-from crm_graph.events.horizon import horizon
+from crm_graph.events.horizon import Horizon, horizon
 from crm_graph.events.hub import Hub
 from crm_graph.executor.fields import present
 from crm_graph.graph.changes.live import Watch
@@ -63,10 +63,10 @@ async def begin(
     if resume is not None:
         arguments = {**arguments, "after": resume}
     context = await engine.contexts.read(current(), origin)
-    newest, removed = await engine.hub.newest(), START
+    newest, kept = await engine.hub.newest(), Horizon()
     if arguments.get("after") is not None:
-        removed = await horizon(engine.database.primary_reader())
-    watch = Watch.of(spec, context, arguments, newest, removed)
+        kept = await horizon(engine.database.primary_reader())
+    watch = Watch.of(spec, context, arguments, newest, kept)
     watch.read(context.access)
     form, cost = (watch.record.name, watch.form), operation.cost.of(request.variables)
     engine.shares.check(context.viewer.workspace_id, context.viewer.member_id, form, cost)

@@ -25,7 +25,7 @@ from crm_graph.api.live.beginning import Beginning, begin
 from crm_graph.api.live.groups import Groups, Moved
 from crm_graph.api.live.stream import Live, Stream, Subscription, nothing
 from crm_graph.api.live_shares import patience
-from crm_graph.api.metrics import Requests
+from crm_graph.api.requests import Requests
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.events.log import Event
 from crm_graph.graph.changes.judging import ChangeKind, Told
@@ -39,7 +39,6 @@ from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import RequestError
-from crm_graph.kernel.ids import new_id
 from crm_graph.kernel.settings import Settings
 
 STALE_S = 0.1
@@ -84,9 +83,10 @@ class Subscriptions:
         current: Callable[[], Claims],
         resume: str | None,
         origin: Origin,
+        request_id: str,
     ) -> tuple[Answer | None, Live]:
         """See `Engine.subscribe`."""
-        engine, request_id = self._engine, new_id()
+        engine = self._engine
         try:
             subscription = await begin(engine, request, operation, current, resume=resume, origin=origin)
         except RequestError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -30,6 +31,7 @@ from crm_graph.idempotency.keys import read_header
 from crm_graph.identity.cookies import CookieJar
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.tokens import Claims
+from crm_graph.kernel import spans
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import (
     BadUserInput,
@@ -127,7 +129,7 @@ class GraphQLEndpoint:
     async def _run(
         self, request: Incoming, parsed: GraphQLRequest, media: str, more: list[Header]
     ) -> Reply | StreamingResponse:
-        engine = self._engine
+        engine, began = self._engine, time.perf_counter()
         origin = self._origin(request)
         jar = page = None
         try:
@@ -142,31 +144,35 @@ class GraphQLEndpoint:
         try:
             operation = await engine.admission.operation(parsed, claims, admitted.spending)
         except DocumentError as error:
-            return _refused(request, engine.answers.refuse(error.errors, error.code), media)
+            return _refused(request, engine.answers.refuse(error.errors, error.code, claims=claims), media)
         except QuotaExceeded as error:
             more[:] = error.headers
-            return _refused(request, engine.answers.refuse_error(error), media)
+            return _refused(request, engine.answers.refuse_error(error, claims=claims), media)
         except RequestError as error:
-            return _refused(request, engine.answers.refuse_error(error), media)
+            return _refused(request, engine.answers.refuse_error(error, claims=claims), media)
         kind = operation.definition.operation
         if kind is OperationType.SUBSCRIPTION and media == EVENT_STREAM and request.method in {"GET", "POST"}:
             return await self._subscribe(request, parsed, operation, claims, origin)
         if request.method != "POST" and kind is not OperationType.QUERY:
             message = f"GET runs queries, and subscriptions as `Accept: {EVENT_STREAM}`: use POST."
-            refusal = engine.answers.refuse([GraphQLError(message)], "BAD_USER_INPUT")
+            refusal = engine.answers.refuse([GraphQLError(message)], "BAD_USER_INPUT", claims=claims)
             return respond(refusal, media, 405, {"Allow": "POST"})
         if kind is OperationType.SUBSCRIPTION:
             message = f"Subscriptions run over WebSocket, or as `Accept: {EVENT_STREAM}`."
-            return respond(engine.answers.refuse([GraphQLError(message)], "BAD_USER_INPUT"), media, 406)
+            refusal = engine.answers.refuse([GraphQLError(message)], "BAD_USER_INPUT", claims=claims)
+            return respond(refusal, media, 406)
         if page is not None:
             return self._refuse_entry(request, Forbidden(NO_CSRF_HEADER), media, more)
         if kind is OperationType.MUTATION and (given := request.values(b"idempotency-key")):
             try:
                 parsed = replace(parsed, idempotency_key=read_header(given))
             except BadUserInput as error:
-                return respond(engine.answers.refuse_error(error), media, 400)
+                return respond(engine.answers.refuse_error(error, claims=claims), media, 400)
+        parent = None if spans.tracer is None else request.header(b"traceparent")
         with request.watched():
-            answer = await engine.execute(parsed, operation, claims, origin=origin, cookies=jar)
+            answer = await engine.execute(
+                parsed, operation, claims, origin=origin, cookies=jar, began=began, parent=parent
+            )
         if jar is not None:
             more += ((b"set-cookie", cookie.encode()) for cookie in jar.answer)
             more.append((b"cache-control", b"private, no-store"))
@@ -227,10 +233,10 @@ class GraphQLEndpoint:
             try:
                 self._credentials.check_stream(request.values)
             except Forbidden as foreign:
-                return _refused(request, self._engine.answers.refuse_error(foreign), EVENT_STREAM)
+                return _refused(request, self._engine.answers.refuse_error(foreign, claims=claims), EVENT_STREAM)
         if claims.expires_at <= self._engine.now():  # in the leeway of clocks: the stream would end at once
             error = CredentialExpired("The bearer token has expired: get a new one.")
-            return _refused(request, self._engine.answers.refuse_error(error), EVENT_STREAM)
+            return _refused(request, self._engine.answers.refuse_error(error, claims=claims), EVENT_STREAM)
         resume = request.header(b"last-event-id")
         if resume is not None and LogCursor.decode(resume) is None:
             answer = self._engine.answers.refuse([GraphQLError("`Last-Event-ID` is not a cursor.")], "BAD_USER_INPUT")
@@ -239,7 +245,7 @@ class GraphQLEndpoint:
         if not self._streams.take(member):
             message = f"A member has at most {self._streams.most} streams at once: end one first."
             limited = RateLimited(message, self._engine.settings.heartbeat_ms // 1000 + 1)
-            return _refused(request, self._engine.answers.refuse_error(limited), EVENT_STREAM)
+            return _refused(request, self._engine.answers.refuse_error(limited, claims=claims), EVENT_STREAM)
         try:
             refusal, stream = await self._engine.subscribe(
                 parsed, operation, lambda: claims, resume=resume, origin=origin
@@ -288,13 +294,13 @@ class GraphQLEndpoint:
                         continue
                     yield f"id: {stream.cursor}\n\n".encode()
         except RequestError as error:
-            yield frame("next", self._engine.answers.refuse_error(error))
+            yield frame("next", self._engine.answers.refuse_error(error, claims=claims))
         except FeedOverflow:
             message = f'The connection was too slow. Resume with `after: "{stream.cursor}"`.'
-            yield frame("next", self._engine.answers.refuse([GraphQLError(message)], "RATE_LIMITED"))
+            yield frame("next", self._engine.answers.refuse([GraphQLError(message)], "RATE_LIMITED", claims=claims))
         except Exception as error:  # the database is away, say
             errors = [GraphQLError(str(error), original_error=error)]
-            yield frame("next", self._engine.answers.refuse(errors, "INTERNAL"))
+            yield frame("next", self._engine.answers.refuse(errors, "INTERNAL", claims=claims))
         finally:
             for task in (pending, stopping):
                 task.cancel()

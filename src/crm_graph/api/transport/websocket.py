@@ -20,6 +20,7 @@ can go on elsewhere with `after` and miss nothing.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -310,7 +311,7 @@ class _Connection:
 
     async def _run(self, id_: str, request: GraphQLRequest | RequestError) -> None:
         """Run an operation to its end; one that is an error already is counted as all are, and refused."""
-        claims = self._current()
+        claims, began = self._current(), time.perf_counter()
         try:
             try:
                 spending = await self._engine.admission.spend_request(claims)
@@ -318,23 +319,24 @@ class _Connection:
                     raise request
                 operation = await self._engine.admission.operation(request, claims, spending)
             except DocumentError as error:
-                await self._error(id_, self._engine.answers.refuse(error.errors, error.code))
+                await self._error(id_, self._engine.answers.refuse(error.errors, error.code, claims=claims))
                 return
             if operation.definition.operation is OperationType.SUBSCRIPTION:
                 await self._stream(id_, request, operation)
             else:
-                answer = await self._engine.execute(request, operation, claims, origin=self.origin)
+                answer = await self._engine.execute(request, operation, claims, origin=self.origin, began=began)
                 await (self._error(id_, answer) if answer.request_error else self._next(id_, answer))
                 if not answer.request_error:
                     await self._send({"type": "complete", "id": id_})
         except Unauthenticated as error:
             await self.close(_code_of(error), error.message)
         except RequestError as error:
-            await self._error(id_, self._engine.answers.refuse_error(error))
+            await self._error(id_, self._engine.answers.refuse_error(error, claims=claims))
         except (WebSocketDisconnect, RuntimeError):  # the client has left
             return
         except Exception as error:  # the database is away, say: an operation never ends in silence
-            answer = self._engine.answers.refuse([GraphQLError(str(error), original_error=error)], "INTERNAL")
+            errors = [GraphQLError(str(error), original_error=error)]
+            answer = self._engine.answers.refuse(errors, "INTERNAL", claims=claims)
             await self._error(id_, answer)
         finally:
             if self._tasks.get(id_) is asyncio.current_task():
@@ -352,7 +354,9 @@ class _Connection:
                 await self._next(id_, answer)
         except FeedOverflow:
             message = f'The connection was too slow. Resume with `after: "{stream.cursor}"`.'
-            await self._error(id_, self._engine.answers.refuse([GraphQLError(message)], "RATE_LIMITED"))
+            await self._error(
+                id_, self._engine.answers.refuse([GraphQLError(message)], "RATE_LIMITED", claims=self._claims)
+            )
             return
         finally:
             if self._live.get(id_) is stream:

@@ -28,10 +28,13 @@ from crm_graph.domains.platform.webhooks.model import DeliveryStatus, EndpointSt
 from crm_graph.domains.platform.webhooks.signing import open_secret, signatures
 from crm_graph.identity.oidc.fetch import Fetcher
 from crm_graph.identity.origin import parse_networks
+from crm_graph.kernel import spans
+from crm_graph.kernel.durations import Durations
 from crm_graph.kernel.errors import IssuerFault, OperatorError
 from crm_graph.kernel.ids import new_id
 from crm_graph.kernel.outages import Outage
 from crm_graph.kernel.shares import Shares
+from crm_graph.kernel.spans import Span, SpanKind
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +80,8 @@ class Deliverer:
         self._making = Shares(settings.webhook_selections, max(1, settings.webhook_selections // 2), UNBOUNDED)
         self._busy: set[str] = set()
         """Workspaces whose webhooks can have used up their seconds of the database."""
+        self.durations = {outcome: Durations() for outcome in ("delivered", "failed")}
+        """How long requests to endpoints took, by what came of them."""
         self._gone: set[str] = set()
         """Endpoints that have just answered 410: what waits for its turn here is not sent."""
 
@@ -151,12 +156,14 @@ class Deliverer:
         ]
 
     async def _deliver(self, row: Record) -> None:
+        known = {"crm_graph.event": row["event_type"], "crm_graph.delivery": row["id"]}
         try:
-            await self._attempt(row)
+            with spans.span("webhook delivery", SpanKind.CLIENT, known) as span:
+                await self._attempt(row, span)
         except Exception as error:  # its lease ends, and somebody tries again
             log.warning("webhooks: delivery %s was not finished: %s", row["id"], type(error).__name__)
 
-    async def _attempt(self, row: Record) -> None:
+    async def _attempt(self, row: Record, span: Span) -> None:
         reader = self._engine.database.primary_reader()
         endpoint = await reader.fetch_row(queue.ENDPOINT, {**_key(row), "now": self._clock()})
         if endpoint is None or endpoint["status"] != EndpointStatus.ACTIVE.value:
@@ -179,7 +186,13 @@ class Deliverer:
         if not await reader.fetch_row(queue.STANDS, {**_key(row), **stands}) or row["endpoint_id"] in self._gone:
             await self._release(row)
             return
-        await self._finish(row, await self._post(row, endpoint, payload.body))
+        attempt = await self._post(row, endpoint, payload.body)
+        if attempt.status is not None:
+            span.tell({"http.response.status_code": attempt.status})
+        if not attempt.delivered:
+            span.fails("unreachable" if attempt.status is None else str(attempt.status))
+        self.durations["delivered" if attempt.delivered else "failed"].add((attempt.duration_ms or 0) / 1000)
+        await self._finish(row, attempt)
 
     async def _post(self, row: Record, endpoint: Record, body: dict[str, Any]) -> Attempt:
         loop = asyncio.get_running_loop()
@@ -187,6 +200,8 @@ class Deliverer:
         content = orjson.dumps(body, default=str)
         try:
             headers = self._headers(row, endpoint, content)
+            if spans.tracer is not None:
+                spans.tracer.inject(headers)
             response = await self._fetcher.deliver(endpoint["url"], content, headers)
         except (IssuerFault, OperatorError) as fault:
             why = fault.message if isinstance(fault, IssuerFault) else fault.what

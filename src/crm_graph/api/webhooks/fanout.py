@@ -45,7 +45,7 @@ _BEHIND = Statement(
     SELECT workspace_id, id, row_number() OVER (PARTITION BY workspace_id ORDER BY random()) AS number
     FROM webhook_endpoint WHERE status = 'ACTIVE' AND EXISTS (
         SELECT 1 FROM event WHERE (event.xid, event.seq) > ({_HEX.format(1)}::text::xid8, {_HEX.format(2)})
-        AND event.xid < pg_snapshot_xmin(pg_current_snapshot())
+        AND event.xid < crm_log_horizon()
     )
     ) SELECT workspace_id, id FROM behind WHERE number <= $2 ORDER BY number, random() LIMIT $1
     """,  # noqa: S608 - constants
@@ -60,7 +60,7 @@ _LOCK = Statement(
 )
 _NEXT = Statement(
     f"SELECT {COLUMNS} FROM event WHERE workspace_id = $1 AND (xid, seq) > ($2::text::xid8, $3)"  # noqa: S608
-    " AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY event.xid, seq LIMIT $4",
+    " AND xid < crm_log_horizon() ORDER BY event.xid, seq LIMIT $4",
     ("workspace_id", "xid", "seq", "limit"),
     {},
 )

@@ -108,6 +108,12 @@ ANY_DELIVERED = Statement(
     ("workspace_id", "endpoint_id", "since"),
     {},
 )
+RESUME = (
+    "UPDATE webhook_delivery SET claimed_until = NULL, claim = NULL, attempts = 0, first_attempt_at = NULL,"
+    " next_attempt_at = now() WHERE status = 'PENDING'"
+)
+"""After a restore: who had claimed one is gone, whatever the clock says, and the time that the installation was away is
+no endpoint's fault."""
 FORGET = Statement(
     "DELETE FROM webhook_delivery WHERE (workspace_id, id) IN (SELECT workspace_id, id FROM webhook_delivery"
     " WHERE status <> 'PENDING' AND updated_at < $1 LIMIT 10000)",

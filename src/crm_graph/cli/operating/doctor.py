@@ -17,6 +17,7 @@ from crm_graph.db.connecting import connect
 from crm_graph.db.quota import shown
 from crm_graph.db.revisions import state
 from crm_graph.db.session import ReadSession
+from crm_graph.events.epoch import has_epochs, require_own
 from crm_graph.identity.secrets import load_secrets, secrets_of_environment
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
@@ -166,7 +167,7 @@ async def _database(url: str) -> list[Finding]:
         ]
     finally:
         await connection.close()
-    findings.append(await _schema(url))
+    findings += [await _schema(url), *await _epoch(url), *await _followers(url)]
     return findings
 
 
@@ -255,3 +256,34 @@ async def _schema(url: str) -> Finding:
         False,
         "`crm-graph migrate`",
     )
+
+
+async def _epoch(url: str) -> list[Finding]:
+    """Look whether the log's positions are of this cluster's transactions."""
+    if not await has_epochs(url):
+        return []  # `_schema` says that it is older
+    connection = await connect(url)
+    try:
+        epoch = await require_own(connection)
+    except OperatorError as error:
+        return [_problem(error)]
+    finally:
+        await connection.close()
+    return [Finding(f"the log is this cluster's, in epoch {epoch.number}")]
+
+
+async def _followers(url: str) -> list[Finding]:
+    """Look for backups that nobody writes on, for which the server keeps its log all the same."""
+    connection = await connect(url)
+    try:
+        rows = await connection.fetch(
+            "SELECT slot_name, pg_current_wal_lsn() - restart_lsn AS kept FROM pg_replication_slots"
+            " WHERE NOT active AND slot_name LIKE 'crm\\_backup\\_%' AND NOT pg_is_in_recovery()"
+        )
+    finally:
+        await connection.close()
+    fix = "`crm-graph backup FOLDER --follow` goes on; `--unfollow`, or pg_drop_replication_slot, ends it"
+    return [
+        Finding(f"nobody follows for {row['slot_name']}: {shown(int(row['kept']))} of log are kept", False, fix, True)
+        for row in rows
+    ]

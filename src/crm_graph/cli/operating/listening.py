@@ -25,9 +25,9 @@ def listen_together(host: str, port: int, keepalive_s: int, count: int) -> list[
     return [listen(host, port, keepalive_s, shared=True) for _ in range(count)]
 
 
-def listen(host: str, port: int, keepalive_s: int, *, shared: bool = False) -> socket.socket:
+def listen(host: str, port: int, keepalive_s: int, *, shared: bool = False, option: str = "--port ") -> socket.socket:
     """Return a listening socket. Raises OperatorError when the port is taken, before anything else is started; `shared`
-    lets other sockets of this process listen on it too.
+    lets other sockets of this process listen on it too; `option` is how the port is given.
 
     Connections inherit its options: a peer that was switched off, or whose network has gone, says no goodbye, and is
     asked by the kernel after `keepalive_s` whether it is there.
@@ -49,7 +49,7 @@ def listen(host: str, port: int, keepalive_s: int, *, shared: bool = False) -> s
         listener.close()
         raise OperatorError(
             f"cannot listen on {host}:{port}: {error.strerror or error}",
-            f"stop what uses the port, or choose another: `--port {port + 1}`",
+            f"stop what uses the port, or choose another: `{option}{port + 1}`",
         ) from error
     listener.setblocking(False)
     return listener

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from crm_graph.cli.opening import opened
 from crm_graph.cli.place import Place
 from crm_graph.db.revisions import HEAD, Revision, revisions, state
+from crm_graph.events.epoch import has_epochs, require_own_log
 from crm_graph.kernel.errors import OperatorError
 
 BASE = "base"
@@ -30,26 +31,28 @@ async def migrate_place(place: Place, revision: str) -> tuple[str | None, str | 
 
 async def bring_to(url: str, revision: str = HEAD) -> None:
     """Bring a database to a revision, `base` for none. Alembic, and with it SQLAlchemy, is imported where there is
-    something to do."""
-    found = await state(url)
-    if revision == HEAD and found.runs:
+    something to do. Raises ForeignLog for a log that was restored and is not continued yet."""
+    schema = await state(url)
+    if revision == HEAD and schema.runs:
         return
     _, known = revisions()
     if revision not in {HEAD, BASE, *known}:
         raise OperatorError(
             f"there is no revision {revision}", f"name one of {', '.join(sorted(known)[-3:])}, or an older one"
         )
+    if schema.current is not None and schema.known and await has_epochs(url):
+        await require_own_log(url)  # what migrations write into the log is seen in a cluster of its own alone
     from crm_graph.db.migrate import downgrade, upgrade
 
-    backwards = revision == BASE or (found.current is not None and revision in _before(found.current, known))
+    backwards = revision == BASE or (schema.current is not None and revision in _before(schema.current, known))
     await (downgrade(url, revision) if backwards else upgrade(url, revision))
 
 
 def _before(revision: str, known: Mapping[str, Revision]) -> set[str]:
     """Return the revisions that lie before one."""
-    found: set[str] = set()
+    earlier: set[str] = set()
     at = known[revision].follows
     while at is not None:
-        found.add(at)
+        earlier.add(at)
         at = known[at].follows
-    return found
+    return earlier

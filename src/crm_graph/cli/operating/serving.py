@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -26,7 +26,9 @@ from crm_graph.cli.installed import installation
 from crm_graph.cli.opening import opened
 from crm_graph.cli.operating.bootstrap import ensure_workspace
 from crm_graph.cli.operating.listening import listen, listen_together, room_for_connections
+from crm_graph.cli.operating.logs import traced, write_logs
 from crm_graph.cli.operating.migrating import bring_to
+from crm_graph.cli.operating.probes import answering, metrics_listener, metrics_page
 from crm_graph.cli.operating.workers import Lifeline, Workers
 from crm_graph.cli.place import Place, run, settings
 from crm_graph.domains.identity.accounts.sessions import start_operator_session
@@ -41,8 +43,11 @@ DEMO_TOKEN_LIFETIME = timedelta(hours=12)
 class _Server(uvicorn.Server):
     """uvicorn that ends our streams before it waits for connections to close."""
 
-    def __init__(self, config: uvicorn.Config, application: Application, lifeline: Lifeline | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, application: Application, lifeline: Lifeline | None, unready_s: float
+    ) -> None:
         super().__init__(config)
+        self._unready_s = unready_s
         self._application = application
         self._lifeline = lifeline
 
@@ -72,19 +77,14 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drain, then shut down."""
+        """Be not ready for as long as whoever sends requests takes to notice, then drain and shut down. A second
+        signal ends the wait."""
+        self._application.leave()
+        until = time.monotonic() + self._unready_s
+        while time.monotonic() < until and not self.force_exit:  # noqa: ASYNC110 - uvicorn sets a flag
+            await asyncio.sleep(0.1)
         await self._application.drain()
         await super().shutdown(sockets)
-
-
-class _WithoutQueries(logging.Filter):
-    """Cuts query strings out of what uvicorn logs of WebSockets: people put tokens there."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return True: the line stays, shorter."""
-        if "WebSocket" in str(record.msg) and isinstance(record.args, tuple):
-            record.args = tuple(part.partition("?")[0] if isinstance(part, str) else part for part in record.args)
-        return True
 
 
 async def _serve(
@@ -93,12 +93,13 @@ async def _serve(
     options: Settings,
     nearby: Nearby | None = None,
     lifeline: Lifeline | None = None,
+    process: int = 0,
 ) -> None:
     make_mailer(options)  # a configuration that is wrong stops it here, with one line
     application = Application(installed, options, room_for_connections(), nearby)
     config = uvicorn.Config(
         application,
-        log_level=options.log_level,
+        log_config=None,
         access_log=False,
         http=application.protocol,  # type: ignore[arg-type] # called as the class is
         proxy_headers=False,
@@ -107,9 +108,11 @@ async def _serve(
         timeout_graceful_shutdown=max(1, options.drain_ms // 1000),
         server_header=False,
     )
-    logging.getLogger("uvicorn.error").addFilter(_WithoutQueries())
-    server = _Server(config, application, lifeline)
-    await server.serve(sockets)
+    server = _Server(config, application, lifeline, options.unready_ms / 1000)
+    page = metrics_page(lambda: application.metrics, options.metrics_token)
+    with traced(options), metrics_listener(options, process) as listener:
+        async with answering(listener, page):
+            await server.serve(sockets)
     if not server.started:
         raise OperatorError(
             "the server could not start", "read the lines above; `crm-graph doctor` checks the installation"
@@ -119,7 +122,9 @@ async def _serve(
 def serve_dev(place: Place, host: str, port: int, *, demo: bool) -> None:
     """Bring the database of a place up, with demo data where it is empty, and serve it until it is told to stop. Raises
     OperatorError."""
-    with listen(host, port, settings().tcp_keepalive_seconds) as listener:
+    options = settings()
+    write_logs(options)
+    with listen(host, port, options.tcp_keepalive_seconds) as listener:
         run(_dev(place, listener, Hosts.listening_on(host), demo=demo))
 
 
@@ -175,8 +180,10 @@ def _banner(address: str, place: Place, accounts: list[Account], token: str | No
 def serve_place(place: Place, host: str, port: int, workers: int) -> int:
     """Serve a place with so many processes until it is told to stop, and return the code to exit with. Raises
     OperatorError."""
+    options = settings()
+    write_logs(options)
     with ExitStack() as stack:
-        listeners = listen_together(host, port, settings().tcp_keepalive_seconds, workers)
+        listeners = listen_together(host, port, options.tcp_keepalive_seconds, workers)
         for listener in listeners:
             stack.enter_context(listener)
         at = Place(None, stack.enter_context(place.database_url()))
@@ -188,13 +195,15 @@ def serve_place(place: Place, host: str, port: int, workers: int) -> int:
         said = f"crm-graph serves {address} with {workers} processes"
         together = Workers(
             listeners,
-            lambda listener, lifeline: run(_serve_place(at, listener, lifeline)),
+            lambda listener, lifeline: run(_serve_place(at, listener, lifeline, listeners.index(listener))),
             lambda: console.print(said, soft_wrap=True),
         )
         return together.run()
 
 
-async def _serve_place(place: Place, listener: socket.socket, lifeline: Lifeline | None = None) -> None:
+async def _serve_place(
+    place: Place, listener: socket.socket, lifeline: Lifeline | None = None, process: int = 0
+) -> None:
     async with opened(place) as database:
         installed = await installation(database)
-    await _serve(installed, [listener], settings(), lifeline=lifeline)
+    await _serve(installed, [listener], settings(), lifeline=lifeline, process=process)

@@ -37,6 +37,6 @@ Decisions:
 from __future__ import annotations
 
 from crm_graph.db.embedded.cluster import exists
-from crm_graph.db.embedded.server import Server, running, start
+from crm_graph.db.embedded.server import Server, install, running, start
 
-__all__ = ["Server", "exists", "running", "start"]
+__all__ = ["Server", "exists", "install", "running", "start"]

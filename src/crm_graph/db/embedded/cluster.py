@@ -10,6 +10,7 @@ import shutil
 import stat
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,19 @@ def check_major_version(path: Path, binaries: Binaries) -> None:
             )
 
 
+def check_backup_version(base: Path, binaries: Binaries) -> None:
+    """Raise OperatorError for a base backup that these binaries cannot open."""
+    try:
+        major = (base / "PG_VERSION").read_text().strip()
+    except OSError:
+        raise OperatorError(f"{base} is no base backup: no PG_VERSION", "use another backup") from None
+    if major != str(binaries.major):
+        raise OperatorError(
+            f"{base} is of Postgres {major}, the binaries in {binaries.bin} are {binaries.version}",
+            f"set CRM_PG_BIN to Postgres {major}; a dump can be restored by any later version",
+        )
+
+
 def initialise(cluster: Cluster) -> None:
     """Make the cluster with its database, and give it its name only when it is complete and on disk.
 
@@ -136,6 +150,30 @@ def initialise(cluster: Cluster) -> None:
             stdin=f"CREATE DATABASE {DATABASE}\n",
         )
         _run(cluster, [binaries.initdb, "--sync-only", "-D", name], staging)
+        staging.rename(cluster.path)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    _sync_directory(cluster.data)
+
+
+def copy_backup(cluster: Cluster, base: Path, wal: Path | None, settings: Mapping[str, str]) -> None:
+    """Make the cluster of a base backup, to be recovered by the `settings` when it is started first, with what a
+    `wal` folder has of what came after the backup. As with `initialise`, it has its name only when it is whole."""
+    account = cluster.account
+    staging = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=cluster.data))
+    try:
+        shutil.copytree(base, staging, symlinks=True, dirs_exist_ok=True)
+        for segment in sorted(wal.iterdir()) if wal is not None else ():  # a whole one after its `.partial`
+            shutil.copy(segment, staging / "pg_wal" / segment.name.removesuffix(".partial"))
+        (staging / "recovery.signal").touch()
+        with (staging / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+        for directory, _, names in os.walk(staging):
+            for path in (Path(directory), *(Path(directory, name) for name in names)):
+                account.give(path)
+        staging.chmod(0o700)
+        _run(cluster, [cluster.binaries.initdb, "--sync-only", "-D", own_name(staging, account)], staging)
         staging.rename(cluster.path)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)

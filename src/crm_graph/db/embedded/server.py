@@ -8,7 +8,7 @@ joined, and a process killed at any point leaves only locks that the kernel drop
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,10 @@ from crm_graph.db.embedded.cluster import (
     PORT,
     USER,
     Cluster,
+    check_backup_version,
     check_major_version,
+    copy_backup,
+    exists,
     initialise,
     prepare_socket_directory,
 )
@@ -79,6 +82,32 @@ def start(data_dir: Path, *, shared_buffers_mb: int = 256, log: Log | None = Non
         raise OperatorError(
             f"Postgres could not be started in {data_dir}: {error}",
             "correct that, choose another directory with --data DIR, or set DATABASE_URL",
+        ) from error
+
+
+def install(data_dir: Path, base: Path, wal: Path | None, settings: Mapping[str, str]) -> Path:
+    """Make the cluster of a data directory from a base backup; `start` recovers it then. Returns the cluster's folder.
+    See `copy_backup`. Raises OperatorError where there is a cluster already, and for a backup of another major version.
+    """
+    try:
+        data = _data_directory(data_dir)
+        with exclusive(data / "lock", _LOCK_TIMEOUT_S):
+            if exists(data):
+                raise OperatorError(
+                    f"there is a cluster in {data} already", "restore into another directory: --data DIR"
+                )
+            found = find_binaries()
+            check_backup_version(base, found)
+            path = data / f"pg-{found.major}"
+            account = choose_account(data, path)
+            sockets = prepare_socket_directory(data, account)
+            cluster = Cluster(data, path, sockets, account, reachable_binaries(found, account, data))
+            copy_backup(cluster, base, wal, settings)
+            return path
+    except (OSError, subprocess.SubprocessError) as error:
+        raise OperatorError(
+            f"the backup in {base} could not be copied to {data_dir}: {error}",
+            "correct that, or choose another directory with --data DIR",
         ) from error
 
 

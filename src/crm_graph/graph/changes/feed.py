@@ -13,7 +13,6 @@ from typing import Annotated
 
 import strawberry
 
-from crm_graph.events.horizon import require_kept
 from crm_graph.events.log import Event, end
 from crm_graph.events.pages import LogPage, read_page
 from crm_graph.graph.changes.dependents import causes
@@ -146,7 +145,7 @@ def _size(context: GraphContext, first: int | None) -> int:
 async def _check(context: GraphContext, position: LogCursor, page: LogPage) -> None:
     """Raise CursorTooOld, or BadUserInput for a position in the future. A replica may lag behind the cursors that the
     primary gave out, and then has nothing new."""
-    require_kept(position, page.removed)
+    page.horizon.require_kept(position)
     if position > page.end and position > await end(context.services.database.primary_reader()):
         raise BadUserInput("`after` is not a cursor of this event log: it lies in the future.", path=("after",))
 
@@ -195,6 +194,6 @@ class FeedQueries:
         " see is told, and its leaving your sight; never that there was a record that you could not see. Records that"
         " are part of another (`OrderLine`, `StageMove`) come, go and are hidden with it, and that is told of the"
         " whole alone: read them with its `node`. What is computed from other records is not a change. Changes of"
-        " what you may see are told by `resync`. A cursor from before the events that are kept is refused with"
-        " CURSOR_TOO_OLD: start again.",
+        " what you may see are told by `resync`. A cursor from before the events that are kept, or of a history that"
+        " was lost when the installation was restored from a backup, is refused with CURSOR_TOO_OLD: start again.",
     )

@@ -11,7 +11,7 @@ from typing import Any
 import strawberry
 
 from crm_graph.events.effects import Effect
-from crm_graph.events.horizon import require_kept
+from crm_graph.events.horizon import Horizon
 from crm_graph.events.log import Event
 from crm_graph.graph.changes.judging import ChangeKind, Judge, Told, Verdict
 from crm_graph.graph.changes.positions import any_position, scope_of
@@ -82,10 +82,10 @@ class Watch:
         context: GraphContext,
         arguments: Mapping[str, Any],
         newest: LogCursor,
-        removed: LogCursor,
+        horizon: Horizon,
     ) -> Watch:
         """Return a checked watch. Raises BadUserInput for an id of another type, and for a cursor that spells no
-        position, or one in the future; CursorTooOld for one before what was `removed`."""
+        position, or one in the future; CursorTooOld for one that is not kept."""
         record, registry = record_of(spec.record), context.registry
         if spec.argument is not None:
             id_ = arguments[spec.argument]
@@ -106,7 +106,7 @@ class Watch:
         after, scope = newest, scope_of(context.access, context.viewer)
         if arguments.get("after") is not None:
             after, scope = any_position(context, arguments["after"])
-            require_kept(after, removed)
+            horizon.require_kept(after)
         if after > newest:
             raise BadUserInput("`after` is not a cursor of this event log.", path=("after",))
         return cls(record, judges, within, after, scope)

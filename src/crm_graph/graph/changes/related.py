@@ -221,7 +221,7 @@ _HEAD = """
     SELECT (SELECT count(*) FROM later) > :undone AS far,
         (SELECT count(*) FROM candidate) > :most
             OR EXISTS (SELECT 1 FROM found GROUP BY arm HAVING count(*) >= {spare} * (:most + 1)) AS many,
-        pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1 AS end_xid
+        crm_log_horizon()::text::bigint - 1 AS end_xid
 """
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    Boolean,
     ColumnElement,
     FromClause,
     Numeric,
@@ -22,9 +23,11 @@ from sqlalchemy import (
     cast,
     false,
     func,
+    literal_column,
     null,
     select,
 )
+from sqlalchemy.sql.elements import False_
 from sqlalchemy.types import TypeEngine
 
 from crm_graph.executor.fields import BEYOND, Planning, Shape, coordinate
@@ -35,6 +38,9 @@ from crm_graph.permissions.access import Access, TypeAccess
 from crm_graph.permissions.grants import READ
 from crm_graph.permissions.policy import UUID, workspace
 from crm_graph.vault.columns import Encrypted
+
+_NEVER = literal_column("false", Boolean())
+"""No row, said beside the workspace, which SQLAlchemy would leave out: a join that names none is of every shard."""
 
 
 @dataclass(slots=True, eq=False)
@@ -73,7 +79,8 @@ class View:
             if key is None:
                 return None
             other = View.of(self.record.edges[name].target, self.everything, self.compared)
-            found = self._joined[name] = other, and_(*other.conditions(), other.rows.c.id == key)
+            conditions = [_NEVER if isinstance(each, False_) else each for each in other.conditions()]
+            found = self._joined[name] = other, and_(*conditions, other.rows.c.id == key)
         return found[0]
 
     def source(self, rows: FromClause | None = None) -> FromClause:

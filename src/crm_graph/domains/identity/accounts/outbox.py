@@ -64,6 +64,9 @@ _POSTPONE = Statement(
     "UPDATE mail SET next_at = $3 WHERE workspace_id = $1 AND id = $2", ("workspace_id", "id", "next_at"), {}
 )
 
+RESUME = "UPDATE mail SET next_at = now() WHERE next_at > now()"
+"""After a restore: whoever had taken one is gone, whatever the clock says."""
+
 Answer = Callable[[Services, Session, Mapping[str, Any]], Awaitable[None]]
 
 

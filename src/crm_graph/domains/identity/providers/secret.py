@@ -8,7 +8,7 @@ from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import Refused
 
 MAX_SECRET_LENGTH = 1_000
-_PURPOSE = "provider client secret"
+PURPOSE = "provider client secret"
 
 
 def seal_secret(services: Services, workspace_id: str, secret: str | None) -> NewSecret:
@@ -19,9 +19,9 @@ def seal_secret(services: Services, workspace_id: str, secret: str | None) -> Ne
         raise Refused(
             "INVALID", f"`clientSecret` must be 1 to {MAX_SECRET_LENGTH} printable letters.", ("clientSecret",)
         )
-    return NewSecret(seal(services, _PURPOSE, workspace_id, secret.encode()))
+    return NewSecret(seal(services, PURPOSE, workspace_id, secret.encode()))
 
 
 def open_secret(services: Services, workspace_id: str, sealed: str | None) -> str | None:
     """Return a client secret; None where there is none. Raises OperatorError where no secret of ours opens it."""
-    return None if sealed is None else unseal(services, _PURPOSE, workspace_id, sealed).decode()
+    return None if sealed is None else unseal(services, PURPOSE, workspace_id, sealed).decode()

@@ -36,7 +36,7 @@ _HEAD = "SELECT workspace_id, number, hash, event_xid, event_seq, key_id, seal F
 _LAST_HEAD = f"{_HEAD} ORDER BY event_xid DESC, event_seq DESC LIMIT 1"
 _NEXT = f"""
     SELECT {EVENT_COLUMNS} FROM event
-    WHERE (xid, seq) > ($1::text::xid8, $2) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+    WHERE (xid, seq) > ($1::text::xid8, $2) AND xid < crm_log_horizon()
     ORDER BY event.xid, seq LIMIT $3
 """  # noqa: S608 - constants
 _HEADS = f"{_HEAD} WHERE workspace_id = ANY($1::uuid[]) ORDER BY workspace_id FOR UPDATE"

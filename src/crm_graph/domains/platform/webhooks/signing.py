@@ -13,7 +13,7 @@ from crm_graph.identity.services import Services
 
 PREFIX = "whsec_"
 SECRET_BYTES = 32
-_PURPOSE = "webhook signing secret"
+PURPOSE = "webhook signing secret"
 
 
 def new_secret() -> str:
@@ -23,12 +23,12 @@ def new_secret() -> str:
 
 def seal_secret(services: Services, workspace_id: str, secret: str) -> str:
     """Return a secret as it is stored."""
-    return seal(services, _PURPOSE, workspace_id, secret.encode())
+    return seal(services, PURPOSE, workspace_id, secret.encode())
 
 
 def open_secret(services: Services, workspace_id: str, sealed: str) -> str:
     """Return a secret. Raises OperatorError where no secret of the installation opens it."""
-    return unseal(services, _PURPOSE, workspace_id, sealed).decode()
+    return unseal(services, PURPOSE, workspace_id, sealed).decode()
 
 
 def message_id(endpoint_id: str, cursor: str) -> str:

@@ -1,0 +1,1 @@
+"""Backups of an installation, and its log continued in another cluster."""

@@ -1,0 +1,40 @@
+"""Postgres' own programs: those of the server that is embedded here, or of `CRM_PG_BIN`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from crm_graph.db.embedded.binaries import ENVIRONMENT_VARIABLE, find_binaries
+from crm_graph.db.embedded.cluster import last_lines
+from crm_graph.kernel.errors import OperatorError
+
+
+def program(name: str) -> Path:
+    """Return the path of one of Postgres' programs. Raises OperatorError where there is none."""
+    directory = find_binaries().bin
+    path = directory / name
+    if not os.access(path, os.X_OK):
+        raise OperatorError(
+            f"there is no {name} in {directory}",
+            f"install Postgres' client programs there, or set {ENVIRONMENT_VARIABLE} to a `bin` directory with them",
+        )
+    return path
+
+
+def run_program(name: str, arguments: Sequence[str | Path], fix: str) -> None:
+    """Run one of Postgres' programs to its end. Raises OperatorError with what it said, and how to mend that."""
+    command = [program(name), *arguments]
+    done = subprocess.run(  # noqa: S603 - no shell, a program of Postgres
+        command,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode:
+        raise OperatorError(f"{name} failed; it said:\n{last_lines(done.stdout)}", fix)

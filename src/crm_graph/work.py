@@ -21,9 +21,10 @@ from crm_graph.db.base import HOUSEKEEPING, Row, columns_of
 from crm_graph.db.quota import Quotas, bytes_of_change
 from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.rules import defaults_of, targets_of
+from crm_graph.db.sending import Operation
 from crm_graph.db.session import Session
 from crm_graph.db.statements import HOLD_WORKSPACE, Statement, hold_row
-from crm_graph.db.together import Operation, Together, Verdict, all_together
+from crm_graph.db.together import Together, Verdict, all_together
 from crm_graph.events.effects import Changes, Creates, DomainEvent, Removes
 from crm_graph.events.log import append, append_all
 from crm_graph.identity.origin import NOWHERE, Origin

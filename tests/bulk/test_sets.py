@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crm_graph.db.together import NAMED
+from crm_graph.db.sending import NAMED
 from crm_graph.domains.customers.customers.graph import Customer
 from crm_graph.kernel.ids import encode_id
 from tests.bulk.test_customers import DELETE, UPDATE, create

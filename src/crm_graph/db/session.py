@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import asyncpg
 
+from crm_graph.db.sending import BY, Connection
 from crm_graph.db.statements import Statement, compile_statement
-from crm_graph.db.together import BY, Connection, Together
+from crm_graph.db.together import Together
 from crm_graph.db.waiting import Refusal, Write, batches
 from crm_graph.kernel.errors import CrmError
 

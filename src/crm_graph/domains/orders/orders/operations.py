@@ -13,9 +13,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from crm_graph.db.base import table_of
 from crm_graph.db.rows import changes
+from crm_graph.db.sending import BY
 from crm_graph.db.session import Record
 from crm_graph.db.statements import compile_statement
-from crm_graph.db.together import BY
 from crm_graph.domains.customers.customers.model import Customer
 from crm_graph.domains.customers.customers.policy import CUSTOMER
 from crm_graph.domains.orders.orders.events import (

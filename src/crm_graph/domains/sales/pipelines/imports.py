@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from sqlalchemy import ARRAY, any_, bindparam, func, select
-
-from crm_graph.db.base import table_of
 from crm_graph.domains.sales.pipelines.events import PipelineCreated, PipelineUpdated, StageCreated, StageUpdated
 from crm_graph.domains.sales.pipelines.model import Pipeline, Stage, check_room
+from crm_graph.domains.sales.pipelines.operations import count_stages
 from crm_graph.domains.sales.pipelines.policy import PIPELINE, STAGE
 from crm_graph.kernel.errors import Refused
-from crm_graph.permissions.policy import UUID, workspace
 from crm_graph.transfer.spec import Draft, ImportSpec, Target, columns_of
 from crm_graph.work import Work
 
@@ -20,17 +17,9 @@ PIPELINE_TARGET = Target(Pipeline, PIPELINE, "pip", ("name",))
 STAGE_TARGET = Target(Stage, STAGE, "stg", ("name",), within="pipeline_id")
 
 
-_STAGES = table_of(Stage)
-
-
 async def _gather(work: Work, drafts: Sequence[Draft]) -> Counter[str]:
     """Return how many stages the pipelines of new ones have by now."""
-    pipelines = sorted({draft.get("pipeline_id") for draft in drafts if draft.is_new()} - {None})
-    query = select(_STAGES.c.pipeline_id, func.count().label("stages")).where(
-        _STAGES.c.workspace_id == workspace(), _STAGES.c.pipeline_id == any_(bindparam("pipelines", type_=ARRAY(UUID)))
-    )
-    rows = await work.session.query(query.group_by(_STAGES.c.pipeline_id), **work.viewer.binds, pipelines=pipelines)
-    return Counter({row["pipeline_id"]: row["stages"] for row in rows})
+    return await count_stages(work, {draft.get("pipeline_id") for draft in drafts if draft.is_new()} - {None})
 
 
 def _complete(_work: Work, draft: Draft, stages: Counter[str]) -> None:

@@ -6,8 +6,8 @@ from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_graph.db.base import table_of
+from crm_graph.db.sending import BY
 from crm_graph.db.statements import compile_statement
-from crm_graph.db.together import BY
 from crm_graph.domains.service.tickets.events import TicketCreated, TicketDeleted, TicketReplyAdded, TicketUpdated
 from crm_graph.domains.service.tickets.model import Ticket, TicketCounter, TicketReply
 from crm_graph.domains.service.tickets.policy import TICKET, TICKET_REPLY

@@ -15,6 +15,7 @@ from crm_graph.api.engine import Engine
 from crm_graph.api.metrics import Metrics
 from crm_graph.api.schema import make_schema
 from crm_graph.api.webhooks.deliverer import Deliverer
+from crm_graph.db.connecting import KEEPALIVE
 from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.domains.identity.accounts.outbox import RESET_REQUEST, Outbox
@@ -128,6 +129,7 @@ async def background_work(
     relay of live events, the chainer of the audit trail, webhooks, the removal of old events, the meter of storage,
     mails, jobs. Yields the metrics of a process that does nothing else. Raises OperatorError for a mail server, and for
     networks of webhooks, that cannot be meant."""
+    KEEPALIVE.seconds = settings.database_keepalive_seconds
     mailer = make_mailer(settings)
     outcomes = None if worker is None else worker.outcomes
     own = make_engine(schema, services, Hub(services.database), outcomes=outcomes)
@@ -194,13 +196,14 @@ async def running_engine(
         outcomes = Outcomes() if settings.jobs else None
         worker = None if outcomes is None else make_worker(schema, services, outcomes)
         background = background_work(installation, settings, schema, services, worker)
-        async with background as of_work, database.nodes.watched(installation.url):
+        async with background as of_work, database.watched():
             await hub.start()
             # Before anybody asks: an RSA key takes a while to make, once per installation and period.
             await services.rsa.turn()
             engine = make_engine(schema, services, hub, [keys, ProviderTokens(services, issuers)], outcomes)
             engine.metrics.deliveries = of_work.deliveries
-            yield engine
+            async with engine.replica.watched():
+                yield engine
     finally:
         await hub.stop()
         await keys.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from crm_graph.api.admission.hosts import MISDIRECTED, is_near
 from crm_graph.api.admission.proxies import Proxies
-from crm_graph.api.bounded import HANDLERS, Bounded
+from crm_graph.api.bounded import HANDLERS, Bounded, unavailable
 from crm_graph.api.connections import Connections
 from crm_graph.api.console import graphiql
 from crm_graph.api.console.examples import EXAMPLES
@@ -34,11 +34,12 @@ from crm_graph.api.transport.negotiation import HTML, JSON, choose
 from crm_graph.api.transport.protocol import GraphQLProtocol
 from crm_graph.api.transport.websocket import WebSocketEndpoint
 from crm_graph.app import Nearby, check_settings, running_engine
+from crm_graph.db.outages import AWAY
 from crm_graph.db.revisions import require_current
 from crm_graph.events.epoch import require_own_log, require_same_log
 from crm_graph.identity.installation import Installation
 from crm_graph.identity.oidc.issuers import Issuers
-from crm_graph.kernel.errors import RateLimited, Unauthenticated
+from crm_graph.kernel.errors import RateLimited, Unauthenticated, Unreachable
 from crm_graph.kernel.settings import Settings
 
 UNMETERED = frozenset({"/health", "/ready"})
@@ -128,6 +129,8 @@ class Application:
             )
         except Unauthenticated:  # of a client that is gone: its endpoint says so
             return None
+        except AWAY as error:  # while the limits of a client were looked up
+            return unavailable(error)
         return None
 
     def _routes(self) -> list[BaseRoute]:
@@ -151,7 +154,8 @@ class Application:
         await require_current(self._installation.url)
         await require_own_log(self._installation.url, failover=self._settings.continue_after_failover)
         if self._installation.read_url is not None:
-            await require_same_log(self._installation.url, self._installation.read_url)
+            with suppress(Unreachable):  # one that is away is not needed
+                await require_same_log(self._installation.url, self._installation.read_url)
         issuers = Issuers.of(self._settings)
         async with running_engine(self._installation, self._settings, issuers=issuers) as engine:
             engine.metrics.connections = self.connections

@@ -11,7 +11,7 @@ Decided in D-work-01 (ARCHITECTURE.md).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -54,6 +54,14 @@ class Wholes:
     """The rows whose version has moved in this transaction, or that it has made: they move once."""
     ended: set[Key] = field(default_factory=set)
     """The rows that this transaction has made or removed: their own event tells of their parts."""
+
+    def copy(self) -> Wholes:
+        """Return them as they are by now."""
+        waiting = {
+            key: replace(touched, parts=dict(touched.parts), entries=list(touched.entries))
+            for key, touched in self.waiting.items()
+        }
+        return Wholes(waiting, set(self.moved), set(self.ended))
 
     def touch(self, policy: Policy, row: Row, entry: Entry | None = None) -> bool:
         """Note that a part was written; returns whether its event, where it has one, is to wait for its whole's."""

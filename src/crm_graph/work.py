@@ -22,9 +22,10 @@ from crm_graph.db.base import HOUSEKEEPING, Row, columns_of
 from crm_graph.db.quota import Quotas, bytes_of_change
 from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.rules import defaults_of, targets_of
+from crm_graph.db.sending import Operation
 from crm_graph.db.session import Session
 from crm_graph.db.statements import HOLD_WORKSPACE, Statement, hold_row
-from crm_graph.db.together import Together, all_together
+from crm_graph.db.together import Together, Verdict, all_together
 from crm_graph.events.effects import Changes, Creates, DomainEvent, Removes
 from crm_graph.events.log import append, append_all
 from crm_graph.identity.origin import NOWHERE, Origin
@@ -99,8 +100,8 @@ class Work:
     noted: dict[tuple[str, str, str], None] = field(default_factory=dict)
     """The audited reads of operations, by type, GraphQL field and id: the edge writes them down before it answers."""
     wholes: Wholes = field(default_factory=Wholes)
-    turns: set[tuple[str, str]] = field(default_factory=set)
-    """The records that operations of a batch are about."""
+    turns: dict[tuple[str, str], Operation | None] = field(default_factory=dict)
+    """The records that operations of a batch are about, and which."""
     _directory_touched: bool = False
     _held: set[tuple[str, str]] = field(default_factory=set)
     _checked: dict[str, tuple[NewCheck, Mapping[str, Any]]] = field(default_factory=dict)
@@ -127,19 +128,22 @@ class Work:
         if_version: int | None = None,
         path: str = "id",
         given: Iterable[str] = (),
+        *,
+        in_turn: bool = True,
     ) -> R:
         """Return a row, locked, that the viewer may see and do `verb` with, writing the GraphQL fields `given`.
 
         Raises Forbidden, before any SQL, when the verb, or writing one of the fields by it, is granted on no row at
         all. Raises Refused: NOT_FOUND at `path` for a row that does not exist or may not be seen (the same for both),
         FORBIDDEN for one that may be seen but not changed, or not in this field, CONFLICT when `if_version` is not its
-        version. Of operations that run together, those that change the same row come one after another.
+        version. Of operations that run together, those that change the same row come one after another, unless they
+        only add to it what none of them reads: not `in_turn`.
         """
         given = tuple(given)
         self.may(policy, verb, given)
         if policy.directory and verb != READ:
             await self.alone()
-        if verb != READ and id_ is not None and self.session.together is not None:
+        if in_turn and verb != READ and id_ is not None and self.session.together is not None:
             await self.session.together.turn((policy.table.name, id_))
         found = None
         if id_ is not None:
@@ -199,14 +203,21 @@ class Work:
     def take_turn(self, policy: Policy, id_: str) -> None:
         """Note that an operation is about a record. Raises Refused INVALID where another one of the same batch is: each
         would know nothing of the other."""
-        if (policy.type, id_) in self.turns:
+        together, key = self.session.together, (policy.type, id_)
+        if key in self.turns:
+            if together is not None:
+                together.operation.after = self.turns[key]
             raise Refused("INVALID", f"Another input of this batch is about this {words(policy.type)}.", ("id",))
-        self.turns.add((policy.type, id_))
+        self.turns[key] = None if together is None else together.operation
 
     async def together(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:
         """Run operations of this unit of work side by side, so that what they ask at the same step is one statement
         (`db/together.py`); return what each returned or raised, in their order."""
         return await Together.run(self.session, operations)
+
+    async def judge(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[Verdict[T]]:
+        """Run operations as `together` does, and say of which a refusal is in doubt."""
+        return await Together.judge(self.session, operations)
 
     async def all_together(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
         """Run operations of which one that fails is the end of all; return what they returned, in their order. Raises
@@ -217,13 +228,29 @@ class Work:
     async def attempt(self) -> AsyncIterator[Attempt]:
         """Lend a unit of work within this one: what it does is taken back, unless it is kept."""
         session, begun = self.session, len(self.session.finishing)
-        attempt = Attempt(replace(self, facts={}, wholes=Wholes(), turns=set(), _directory_touched=False, _held=set()))
+        attempt = Attempt(replace(self, facts={}, wholes=Wholes(), turns={}, _directory_touched=False, _held=set()))
         async with session.savepoint() as savepoint:
             yield attempt
             if attempt.kept:
                 return
             await savepoint.undo()
             del session.finishing[begun:]
+
+    async def tried(self, operation: Callable[[], Awaitable[T]]) -> T | Refused | Forbidden:
+        """Run an operation of this unit of work and return what it returned, or its refusal: one that is refused leaves
+        nothing behind. Costs two statements."""
+        session, begun, wholes = self.session, len(self.session.finishing), self.wholes.copy()
+        turns, held, touched = dict(self.turns), set(self._held), self._directory_touched
+        try:
+            async with session.savepoint():
+                outcome = await operation()
+                await session.write()
+                return outcome
+        except (Refused, Forbidden) as refusal:
+            del session.finishing[begun:]
+            self.wholes, self.turns, self._held, self._directory_touched = wholes, turns, held, touched
+            self.facts.clear()
+            return refusal
 
     async def in_turn(self, policy: Policy) -> None:
         """Wait, in a batch, for the operations of the same kind that come before: those that read what others of them
@@ -343,6 +370,14 @@ class Work:
         """Insert a row that another event of this unit of work tells about: a history entry, a line of a new order."""
         await self._insert(row, policy)
         self._touch(policy, row)
+
+    async def add_parts(self, rows: Sequence[Row], policy: Policy) -> None:
+        """Insert rows as `add_part` does: in one statement, whether they wait or the operation runs beside others."""
+        if self.session.together is not None:
+            await self.all_together([partial(self.add_part, row, policy) for row in rows])
+            return
+        for row in rows:
+            await self.add_part(row, policy)
 
     async def _insert(self, row: Row, policy: Policy) -> None:
         row.workspace_id, row.version = self.viewer.workspace_id, 1

@@ -378,12 +378,12 @@ async def test_a_client_of_another_workspace_is_none(desk: Desk) -> None:
     await desk.refused(Unauthenticated, {"query": WHO}, replace(other, client_id=desk.client_id))
 
 
-async def test_a_database_that_is_away_is_answered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_database_that_is_away_is_the_edges_to_answer(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(*_: object) -> Any:
         raise ConnectionError("no route")
 
     monkeypatch.setattr("crm_graph.api.documents.trusted.find_client", away)
-    assert await desk.refused(DocumentError, {"query": WHO}, desk.web) == "INTERNAL"
+    assert await desk.refused(ConnectionError, {"query": WHO}, desk.web) == "no route"
 
 
 async def test_pushing_again_changes_nothing(desk: Desk) -> None:

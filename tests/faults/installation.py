@@ -179,9 +179,10 @@ class Installation:
         (pid_file,) = self.data.glob("pg-*/postmaster.pid")
         os.kill(int(pid_file.read_text().partition("\n")[0]), signal.SIGKILL)
         await asyncio.sleep(0.3)
-        await asyncio.to_thread(self._revive)
+        await asyncio.to_thread(self.revive)
 
-    def _revive(self) -> None:
+    def revive(self) -> None:
+        """Start Postgres again."""
         with embedded.running(self.data):
             pass
 

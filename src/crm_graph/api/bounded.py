@@ -7,7 +7,6 @@ pages have none, and each reads the database in a dozen places: so the limit is 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,13 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from crm_graph.db.connecting import LOST
+from crm_graph.api.errors import UNAVAILABLE_MESSAGE
+from crm_graph.db.outages import AWAY, OUTAGES
 from crm_graph.kernel.errors import InDoubt
-from crm_graph.kernel.outages import Outage
-
-log = logging.getLogger(__name__)
-
-_OUTAGE = Outage(log, "requests beside the graph: the database cannot be reached")
 
 
 class Bounded:
@@ -53,25 +48,25 @@ class Bounded:
         except TimeoutError as error:
             if begun:
                 raise
-            await _unavailable(Request(scope), error)(scope, receive, send)
+            await unavailable(error)(scope, receive, send)
 
 
-def _unavailable(_: Request, error: Exception) -> Response:
+def unavailable(error: Exception) -> Response:
     """Return 503, in RFC 6749's form."""
     if isinstance(error, InDoubt):
         message = error.message
     else:
-        _OUTAGE.fails(error)
-        message = "The database cannot be reached right now. Send it again in a moment."
+        OUTAGES.tell(error)
+        message = UNAVAILABLE_MESSAGE
     body = {"error": "temporarily_unavailable", "error_description": message}
     return JSONResponse(body, 503, {"Retry-After": "1", "Cache-Control": "no-store"})
 
 
-async def _handle(request: Request, error: Exception) -> Response:
-    return _unavailable(request, error)
+async def _handle(_: Request, error: Exception) -> Response:
+    return unavailable(error)
 
 
 HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = dict.fromkeys(
-    (*LOST, asyncpg.QueryCanceledError), _handle
+    (*AWAY, asyncpg.QueryCanceledError), _handle
 )
 """For Starlette: what of the exceptions that a route lets pass says that the database is away."""

@@ -31,6 +31,7 @@ from crm_graph.api.requests import CANCELLED, FAILED, MAX_NAME_LENGTH, Requests,
 from crm_graph.domains.identity.clients.documents import DocumentCheck
 from crm_graph.domains.platform.webhooks.rules import SelectionCheck
 from crm_graph.events.hub import Hub
+from crm_graph.events.replica import Replica
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.running.execution import Operation, PlanCache, PlannedExecutor, make_executor
 from crm_graph.graph.schema.build import BuiltSchema
@@ -89,6 +90,7 @@ class Engine:
                 SelectionCheck: Selections(schema, self.documents, self.access, settings),
             },
         )
+        self.replica = Replica(self.database, settings.replica_max_lag_ms, settings.replica_poll_ms)
         self.execution = Execution(
             executor=make_executor(settings.executor, schema, PlanCache(settings.plan_cache_bytes)),
             services=services,
@@ -97,6 +99,7 @@ class Engine:
             payers=self.payers,
             contexts=self.contexts,
             answers=self.answers,
+            replica=self.replica,
         )
         caches: dict[str, Cache] = {"documents": self.documents}
         if isinstance(self.execution.executor, PlannedExecutor):

@@ -11,25 +11,18 @@ from typing import Any
 import asyncpg
 from graphql import GraphQLError
 
-from crm_graph.db.connecting import LOST
-from crm_graph.db.lending import ENDED
+from crm_graph.db.outages import OUTAGES, is_away
 from crm_graph.db.telling import trace
 from crm_graph.kernel.errors import RequestError
-from crm_graph.kernel.outages import Outage
 
 log = logging.getLogger("crm_graph.errors")
-
-_OUTAGE = Outage(log, "requests: the database cannot be reached")
 
 INTERNAL_MESSAGE = "Something went wrong here. The request id names it in our logs."
 TIMEOUT_MESSAGE = "This took too long and was stopped. Ask for less at once."
 CONFLICT_MESSAGE = "Somebody else changed the same records at the same time. Send it again."
 UNAVAILABLE = "UNAVAILABLE"
 UNAVAILABLE_RETRY_S = 1
-AWAY = (*LOST, *ENDED, asyncpg.CannotConnectNowError)
-"""What says that the database is away, or, of a cluster, the worker on which the workspace lies: that is told over a
-connection to the coordinator that goes on."""
-UNAVAILABLE_MESSAGE = "The database cannot be reached right now. Send it again in a moment."
+UNAVAILABLE_MESSAGE = "The database is away right now, or lacks what it needs. Send it again in a moment."
 
 MAX_MESSAGE_LENGTH = 500
 """A message quotes what was sent, which can be a name of 60,000 letters; here it is cut."""
@@ -79,8 +72,8 @@ def _describe(error: GraphQLError, request_id: str, default_code: str) -> tuple[
         return TIMEOUT_MESSAGE, "TIMEOUT"
     if isinstance(original, asyncpg.SerializationError | asyncpg.DeadlockDetectedError):
         return CONFLICT_MESSAGE, "CONFLICT"
-    if isinstance(original, AWAY):
-        _OUTAGE.fails(original)
+    if is_away(original):
+        OUTAGES.tell(original)
         return UNAVAILABLE_MESSAGE, UNAVAILABLE
     where = ".".join(map(str, error.path or ()))
     log.error("request %s failed at %s\n%s", request_id, where, trace(original))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+import asyncpg
 from graphql import ExecutionResult, GraphQLError, OperationType
 
 from crm_graph.api.admission.payers import Payers
@@ -14,9 +15,11 @@ from crm_graph.api.contexts import Asking, Contexts
 from crm_graph.api.documents.trusted import TrustedDocuments
 from crm_graph.api.late import late
 from crm_graph.db.lending import Lease
+from crm_graph.db.outages import is_away
 from crm_graph.db.session import ReadSession, Trust
 from crm_graph.domains.platform.audit.events import SensitiveFieldsRead
 from crm_graph.domains.platform.audit.operations import record_reading
+from crm_graph.events.replica import Replica
 from crm_graph.executor.results import OnError
 from crm_graph.graph.changes.live import Change
 from crm_graph.graph.context import GraphContext
@@ -37,6 +40,7 @@ class Execution:
     payers: Payers
     contexts: Contexts
     answers: Answers
+    replica: Replica
 
     async def answer(self, request: GraphQLRequest, operation: Operation, asking: Asking) -> Answer:
         """Return the answer of a query or mutation, with its bytes."""
@@ -73,6 +77,10 @@ class Execution:
         try:
             payer.refuse_busy()
             async with asyncio.timeout(timeout_ms / 1000):
+                if not mutation and self.replica.is_usable and not asking.claims.is_anonymous:
+                    answer = await self._on_replica(request, operation, asking, lease)
+                    if answer is not None:
+                        return answer
                 return await self._as_viewer(request, operation, asking, lease)
         except TimeoutError as error:
             # The statement is cancelled: asyncpg sends a cancel request when its awaiting task is cancelled.
@@ -84,6 +92,32 @@ class Execution:
             return self.answers.refuse([GraphQLError(str(error), original_error=error)], "INTERNAL", request_id)
         finally:
             lease.release()
+
+    async def _on_replica(
+        self, request: GraphQLRequest, operation: Operation, asking: Asking, lease: Lease
+    ) -> Answer | None:
+        """Execute a query on the replica, as a viewer who is confirmed on the primary first. None where the primary is
+        to answer: the replica lacks what the viewer wrote, or has failed."""
+        session = ReadSession(lease)
+        viewer = self.authenticator.remembered(asking.claims)
+        if viewer is None or not await session.confirms(self.authenticator.guard(viewer)):
+            viewer = await self.authenticator.viewer(asking.claims, session)
+        if await self.replica.lacks(session, viewer.workspace_id, viewer.member_id):
+            return None
+        lease.rest()
+        there = Lease(self.replica.pool, self.payers.of(asking.claims, asking.origin))
+        try:
+            context = self.contexts.lent(viewer, there, asking)
+            attempt = await self._attempt(request, operation, context)
+        finally:
+            there.release()
+        failure = _failure_of(attempt)
+        if failure is not None:
+            if is_away(failure):
+                self.replica.fails(failure)
+            return None
+        answer = self._told(attempt, request, operation, context)
+        return await self._written_down(answer, operation, context, lease)
 
     async def _as_viewer(self, request: GraphQLRequest, operation: Operation, asking: Asking, lease: Lease) -> Answer:
         """Execute as the viewer that is remembered, confirmed by the first statement that reads; otherwise, or where
@@ -162,3 +196,18 @@ class Execution:
             at = self.services.clock()
             await record_reading(session, context.viewer, context.origin, context.request_id, at, event)
         return answer
+
+
+def _failure_of(attempt: Outcome | Exception) -> BaseException | None:
+    """Return the error by which the replica failed an attempt: it is away, or what it replays has stopped a query."""
+    failures: list[BaseException | None] = [attempt] if isinstance(attempt, Exception) else []
+    if isinstance(attempt, Outcome):
+        for error in attempt.result.errors or ():
+            original: BaseException | None = error
+            while isinstance(original, GraphQLError):
+                original = original.original_error
+            failures.append(original)
+    return next(
+        (failure for failure in failures if is_away(failure) or isinstance(failure, asyncpg.SerializationError)),
+        None,
+    )

@@ -34,7 +34,27 @@ def code_of(act: Callable[[], Any]) -> int:
     except CrmError as error:
         _say("error:", str(error))
         return EXIT_FAILED
+    except Exception as error:
+        away = _away(error)
+        if away is None:
+            raise
+        _say("error:", f"the database is away: {away}")
+        _say("  fix:", "mend that and run the command again; what it had not committed is undone", "green")
+        return OperatorError.exit_code
     return code if isinstance(code, int) else 0
+
+
+def _away(error: BaseException) -> str | None:
+    """Return what an error says of the database, where it says that it is away. Files of the command's own raise
+    OSErrors too: those are nothing of a database."""
+    from crm_graph.db.outages import is_away, said
+
+    cause: BaseException | None = error
+    while cause is not None:  # what SQLAlchemy raises is caused by it
+        if is_away(cause) and not isinstance(cause, OSError):
+            return said(cause)
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def _say(what: str, text: str, colour: str = "red") -> None:

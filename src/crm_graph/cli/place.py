@@ -54,12 +54,20 @@ def _tell(line: str) -> None:
     click.secho(line, dim=True, err=True)
 
 
-def find_place(data: Path | None, *, makes: bool = False) -> Place:
-    """Return where to work: `--data` or CRM_DATA_DIR, else DATABASE_URL, else `.crm` in the current directory."""
+def find_place(data: Path | None, *, makes: bool = False, implied: bool = True) -> Place:
+    """Return where to work: `--data` or CRM_DATA_DIR, else DATABASE_URL, else `.crm` in the current directory, unless
+    it must be named: a service whose DATABASE_URL got lost would serve whatever lies where it was started. Raises
+    OperatorError then."""
     chosen = data or (Path(os.environ["CRM_DATA_DIR"]) if os.environ.get("CRM_DATA_DIR") else None)
     if chosen is not None:
         return Place(chosen, None, makes)
     url = os.environ.get("DATABASE_URL")
+    if not url and not implied:
+        raise OperatorError(
+            "no database is named: DATABASE_URL is not set",
+            f"set DATABASE_URL, or name a data directory with its own Postgres by `--data {DEFAULT_DATA}`; on your own "
+            "machine run `crm-graph dev`",
+        )
     return Place(None, url) if url else Place(DEFAULT_DATA, None, makes)
 
 

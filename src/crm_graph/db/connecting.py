@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 
 from crm_graph.db.codecs import set_codecs
-from crm_graph.kernel.errors import OperatorError
+from crm_graph.kernel.errors import OperatorError, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +27,47 @@ CLEANUP_S = 0.8
 """So long a connection has to become as good as before: to take a cancel request, and to roll back."""
 LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What says that a connection is gone, or that the server did not answer in time: TimeoutError is an OSError."""
-KEPT_ALIVE = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
-"""After a minute the server ends the session of a process that is unreachable, and so lets go of its locks."""
 NOT_A_POOLER = "name Postgres itself, and a pooler in transaction mode in DATABASE_POOL_URL"
 """How to mend DATABASE_URL."""
+ROOM = "lower CRM_READ_POOL_SIZE and CRM_WRITE_POOL_SIZE, run fewer processes, or raise max_connections"
+
+
+@dataclass(slots=True)
+class Keepalive:
+    """How a host that is gone is noticed: each end asks every second after so much silence, and takes as many seconds
+    without an answer for the end. What was sent and not taken has as long. So the server lets go of the locks of a
+    process that cannot be reached, and a process is elected anew that has lost its server."""
+
+    seconds: int = 5
+
+    def of_server(self) -> dict[str, str]:
+        """Return the settings of a connection at the server."""
+        return {
+            "tcp_keepalives_idle": str(self.seconds),
+            "tcp_keepalives_interval": "1",
+            "tcp_keepalives_count": str(self.seconds),
+            "tcp_user_timeout": str(2_000 * self.seconds),
+        }
+
+    def set_on(self, connection: asyncpg.Connection[Any]) -> None:
+        """Set them at this end. A Unix socket has none: its server is here."""
+        transport = connection._transport  # type: ignore[attr-defined] # asyncpg tells of its socket nowhere else
+        with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as same:
+            if same.family not in {socket.AF_INET, socket.AF_INET6}:
+                return
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in (
+                ("TCP_KEEPIDLE", self.seconds),
+                ("TCP_KEEPINTVL", 1),
+                ("TCP_KEEPCNT", self.seconds),
+                ("TCP_USER_TIMEOUT", 2_000 * self.seconds),
+            ):
+                if hasattr(socket, name):  # not every system has all of them
+                    same.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+KEEPALIVE = Keepalive()
+"""That of this process (`CRM_DATABASE_KEEPALIVE_SECONDS`)."""
 
 
 def server_settings(
@@ -51,13 +91,14 @@ async def connect(url: str, timeout_s: float | None = SESSION_TIMEOUT_S) -> asyn
     """Return one connection with our codecs, outside the pools: for LISTEN, advisory locks and migrations. Each of its
     statements may take `timeout_s`; None is for what has all the time it needs: imports and exports.
 
-    Raises OperatorError when the database does not answer.
+    Raises Unreachable when the database does not answer, and OperatorError for an address that is wrong.
     """
-    settings = server_settings(0, IDLE_IN_TRANSACTION_MS, read_only=False) | KEPT_ALIVE
+    settings = server_settings(0, IDLE_IN_TRANSACTION_MS, read_only=False) | KEEPALIVE.of_server()
     with explained(url):
         connection: asyncpg.Connection[Any] = await asyncpg.connect(
             url, timeout=CONNECT_TIMEOUT_S, command_timeout=timeout_s, server_settings=settings
         )
+    KEEPALIVE.set_on(connection)
     await prepare(connection)
     return connection
 
@@ -111,9 +152,11 @@ class explained:  # noqa: N801 - reads as a statement
             raise OperatorError(f"{self.where}: {error}", "check user and password in DATABASE_URL") from error
         if isinstance(error, asyncpg.InvalidCatalogNameError):
             raise OperatorError(f"{self.where}: {error}", "create the database, or correct DATABASE_URL") from error
+        if isinstance(error, asyncpg.TooManyConnectionsError):
+            raise Unreachable(f"the database at {self.where} has no connection free: {error}", ROOM) from error
         if isinstance(error, OSError | asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError):
             reason = str(error) or type(error).__name__
-            raise OperatorError(
+            raise Unreachable(
                 f"the database at {self.where} does not answer: {reason}",
                 "start it, correct DATABASE_URL, or unset DATABASE_URL to use the embedded Postgres",
             ) from error

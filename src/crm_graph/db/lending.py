@@ -10,8 +10,7 @@ Decided in D-db-07 (ARCHITECTURE.md).
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -20,13 +19,15 @@ from typing import Any, Protocol
 import asyncpg
 
 from crm_graph.db.connecting import CLEANUP_S, LOST
+from crm_graph.db.outages import ENDED, OUTAGES
 from crm_graph.db.session import Session
+from crm_graph.db.turns import Turns
 from crm_graph.kernel.errors import InDoubt
 from crm_graph.kernel.shares import Shares
 
 CLOSE_TIMEOUT_S = 5
-ENDED = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
-"""What a server says when it ends a connection: whether it had committed before, it does not say."""
+AGAIN_S = 0.1
+"""So often a new connection is tried while the server has none free."""
 
 
 class Payer(Protocol):
@@ -60,34 +61,6 @@ def _is_closed(connection: Any) -> bool:
         return True
 
 
-class Turns:
-    """Who waits for a connection, first come first served: one that comes free is handed over, so nobody pushes in."""
-
-    def __init__(self, returned: Callable[[Any], None]) -> None:
-        self._waiting: deque[asyncio.Future[Any]] = deque()
-        self._return = returned
-
-    async def wait(self) -> Any:
-        """Return the connection that was handed over; None means: there may be room for a new one, look again."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():  # it came, and nobody is there to take it
-                self._return(waiter.result())
-            raise
-
-    def hand(self, connection: Any) -> bool:
-        """Hand a connection, or None, to the first who waits; return whether anybody did."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(connection)
-                return True
-        return False
-
-
 class Pool:
     """asyncpg's pool, whose connections stay at hand once they were lent: then borrowing is a pop from a list.
 
@@ -99,6 +72,8 @@ class Pool:
         self._pool = pool
         self._idle: list[Any] = []
         self._mending: set[asyncio.Task[None]] = set()
+        self._crowded = Turns(self._lay)
+        """Who may have a connection that the server has not free: they wait for one that lies or comes back here."""
         self.shares = shares
         self.timeout_s = timeout_s
         """How long somebody waits for a connection, and for a statement that is in no operation with a limit of its
@@ -129,26 +104,54 @@ class Pool:
 
     async def take(self, holder: Hashable = None) -> Any:
         """Return a connection, waiting for one while all, or all of the holder's share, are lent. It must be given
-        back, or dropped. Raises TimeoutError, and RateLimited where too many of the holder's wait."""
+        back, or dropped. Raises TimeoutError, and RateLimited where too many of the holder's wait; what asyncpg raises
+        where the server has none free and this process has none either, else it waits for its own."""
         if not self.shares.enter(holder):
             async with asyncio.timeout(self.timeout_s):
                 await self.shares.wait(holder)
+        connection = self._at_hand()
+        if connection is not None:
+            return connection
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await self._acquire()
+        except BaseException:
+            self.shares.leave(holder)
+            raise
+
+    def _at_hand(self) -> Any:
+        """Return a connection that lies at hand, or None."""
         while self._idle:
             connection = self._idle.pop()
             if not _is_closed(connection):
                 return connection
             with suppress(asyncpg.InterfaceError):  # asyncpg has noticed it before us
                 connection.terminate()
-        try:
-            async with asyncio.timeout(self.timeout_s):
+        return None
+
+    async def _acquire(self) -> Any:
+        while True:
+            try:
                 return await self._pool.acquire()
-        except BaseException:
-            self.shares.leave(holder)
-            raise
+            except asyncpg.TooManyConnectionsError as error:
+                OUTAGES.tell(error)
+                if not self._pool.get_size():
+                    raise
+            with suppress(TimeoutError):
+                async with asyncio.timeout(AGAIN_S):
+                    return await self._crowded.wait()
+            connection = self._at_hand()
+            if connection is not None:
+                return connection
+
+    def _lay(self, connection: Any) -> None:
+        """Have a connection at hand, or hand it to who waits for it."""
+        if not self._crowded.hand(connection):
+            self._idle.append(connection)
 
     def give(self, connection: Any, holder: Hashable = None) -> None:
         """Take a connection back on which nothing runs and nothing failed."""
-        self._idle.append(connection)
+        self._lay(connection)
         self.shares.leave(holder)
 
     def drop(self, connection: Any, holder: Hashable = None, *, in_transaction: bool = False) -> None:
@@ -282,6 +285,9 @@ class Lease:
                 session = Session(lent, combined=self._pool.combined)
                 yield session
                 await session.finish()
+            except asyncpg.ReadOnlySQLTransactionError:  # a primary no more: the next connection finds the one that is
+                connection.terminate()
+                raise
             except Exception:
                 with suppress(*LOST, asyncpg.PostgresError):  # then it is dropped, which says what went wrong to nobody
                     await connection.execute("ROLLBACK", timeout=CLEANUP_S)

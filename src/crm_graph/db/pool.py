@@ -13,6 +13,7 @@ import asyncpg
 from crm_graph.db.connecting import IDLE_IN_TRANSACTION_MS, close, connect, explained, prepare, server_settings, unit
 from crm_graph.db.lending import Lease, Payer, Pool, Reader
 from crm_graph.db.nodes import Nodes
+from crm_graph.db.outages import OUTAGES
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.kernel import spans
 from crm_graph.kernel.shares import Shares
@@ -41,6 +42,11 @@ class PoolSettings:
         return Shares(size, min(of_member, size) or max(1, size // 2), self.member_waiting)
 
 
+PROBE_TIMEOUT_S = 5
+_PROBE = """
+    BEGIN; CREATE TEMP TABLE crm_probe ON COMMIT DROP AS SELECT repeat('x', 2000) FROM generate_series(1, 8); ROLLBACK
+"""
+"""Takes room on the disk, which `SELECT 1` does not."""
 _SHARDED = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
 
 
@@ -59,12 +65,16 @@ async def _leave_as_is(connection: Any) -> None:
 
 
 class Database:
-    """The two pools of a process. `url` is for sessions: LISTEN, locks, migrations. `read_url` may name a replica, and
-    `pool_url` PgBouncer in transaction mode, which both pools then are behind."""
+    """The pools of a process. `url` is for sessions: LISTEN, locks, migrations. `pool_url` may name PgBouncer in
+    transaction mode, which both pools then are behind, and `read_url` a replica, which has a pool of its own: who may
+    use it says `events/replica.py`."""
 
-    def __init__(self, read: Pool, write: Pool, url: str, read_timeout_s: float) -> None:
+    replica: Pool | None = None
+
+    def __init__(self, read: Pool, write: Pool, url: str, read_timeout_s: float, replica: Pool | None = None) -> None:
         self._read = read
         self._write = write
+        self.replica = replica
         self._read_timeout_s = read_timeout_s
         self.url = url
         self.nodes = Nodes()
@@ -77,18 +87,21 @@ class Database:
         settings: PoolSettings | None = None,
         pool_url: str | None = None,
     ) -> Database:
-        """Open both pools. Raises OperatorError when a database does not answer."""
+        """Open the pools. Raises OperatorError when the database does not answer; a replica may be away."""
         settings, pooler = settings or PoolSettings(), pool_url is not None
-        write_url = pool_url or url
-        read_url = read_url or write_url
-        write = await _open(write_url, settings, pooler=pooler, read_only=False)
+        pools_url = pool_url or url
+        write = await _open(pools_url, settings, pooler=pooler, read_only=False)
         write.combined = not (await write.fetch(_SHARDED))[0][0]
-        read = await _open(read_url, settings, pooler=pooler, read_only=True)
-        return cls(read, write, url, settings.read_timeout_ms / 1000)
+        read = await _open(pools_url, settings, pooler=pooler, read_only=True)
+        replica = None
+        if read_url is not None:
+            replica = await _open(read_url, settings, pooler=pooler, read_only=True, present=False)
+        return cls(read, write, url, settings.read_timeout_ms / 1000, replica)
 
     def pools(self) -> Mapping[str, Pool]:
         """Return the pools by what they are for."""
-        return {"read": self._read, "write": self._write}
+        pools = {"read": self._read, "write": self._write}
+        return pools if self.replica is None else {**pools, "replica": self.replica}
 
     def lease(self, payer: Payer | None = None, *, primary: bool = False) -> Lease:
         """Return the connections of one operation, borrowed when they are needed; to be released. The operation limits
@@ -124,8 +137,23 @@ class Database:
         finally:
             await close(connection)
 
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Look for the end of outages, and after the workers of a cluster, as long as the block lasts."""
+        async with OUTAGES.watched(self._probe), self.nodes.watched(self.url):
+            yield
+
+    async def _probe(self) -> None:
+        """Raise while the database takes no connection, or no writes: it is asked for a page of its disk."""
+        connection = await connect(self.url, PROBE_TIMEOUT_S)
+        try:
+            await connection.execute(_PROBE)
+        finally:
+            await close(connection)
+        await self._write.fetch("SELECT 1")  # which may go through a pooler
+
     async def answers(self) -> bool:
-        """Return whether both pools reach their server within a second."""
+        """Return whether both pools of the primary reach it within a second."""
         try:
             async with asyncio.timeout(1):
                 await self._read.fetch("SELECT 1")
@@ -135,12 +163,14 @@ class Database:
         return True
 
     async def close(self) -> None:
-        """Close both pools, waiting for lent connections."""
-        await self._read.close()
-        await self._write.close()
+        """Close the pools, waiting for lent connections."""
+        for pool in self.pools().values():
+            await pool.close()
 
 
-async def _open(url: str, settings: PoolSettings, *, pooler: bool, read_only: bool) -> Pool:
+async def _open(url: str, settings: PoolSettings, *, pooler: bool, read_only: bool, present: bool = True) -> Pool:
+    """Return a pool, with a first connection where its server is to be there. asyncpg is asked for no floor: it would
+    restore that by itself, and tell each time that it cannot."""
     size = settings.read_size if read_only else settings.write_size
     of_member = settings.member_read_size if read_only else settings.member_write_size
     timeout_ms = settings.read_timeout_ms if read_only else settings.write_timeout_ms
@@ -150,10 +180,12 @@ async def _open(url: str, settings: PoolSettings, *, pooler: bool, read_only: bo
     with explained(url):
         pool = await asyncpg.create_pool(
             url,
-            min_size=1,
+            min_size=0,
             max_size=size,
             init=_prepare,
             reset=_leave_as_is,
             server_settings=of_server,
         )
+        if present:
+            await pool.release(await pool.acquire())
     return Pool(pool, settings.shares(size, of_member), timeout_ms / 1000)

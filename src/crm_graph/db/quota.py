@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import asyncpg
 import orjson
 
+from crm_graph.db.outages import OUTAGES
 from crm_graph.db.pool import Database
 from crm_graph.db.statements import Statement
 from crm_graph.kernel.errors import RateLimited, Refused
@@ -140,7 +141,8 @@ class Quotas:
             try:
                 await self.refresh(database)
             except _AWAY as error:
-                log.warning("quotas: usage cannot be read (%s); trying again", type(error).__name__)
+                if not OUTAGES.tell(error):
+                    log.warning("quotas: usage cannot be read (%s); trying again", type(error).__name__)
             await asyncio.sleep(self._poll_s)
 
     async def refresh(self, database: Database) -> None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import asyncpg
 
+from crm_graph.db.sending import BY, Connection
 from crm_graph.db.statements import Statement, compile_statement
-from crm_graph.db.together import BY, Connection, Together
+from crm_graph.db.together import Together
 from crm_graph.db.waiting import Refusal, Write, batches
 from crm_graph.kernel.errors import CrmError
 
@@ -82,6 +83,11 @@ class ReadSession:
         rows = await self.fetch(statement, values)
         return rows[0] if rows else None
 
+    async def confirms(self, guard: Guard) -> bool:
+        """Return whether a guard holds now, by a statement of its own."""
+        self.statements += 1
+        return bool(await self.connection.fetch(guard.statement, *guard.arguments))
+
     async def query(self, expression: ClauseElement, **values: Any) -> list[Record]:
         """Compile and run an expression: 0.5 ms more than `fetch`, for what is not hot."""
         return await self.fetch(compile_statement(expression), values)
@@ -90,8 +96,9 @@ class ReadSession:
 class Savepoint:
     """What a session has written since some moment."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, name: str) -> None:
         self._session = session
+        self.name = name
         self.undone = False
 
     async def undo(self) -> None:
@@ -99,7 +106,7 @@ class Savepoint:
         if not self.undone:
             self.undone = True
             self._session._waiting.clear()
-            await self._session._say("ROLLBACK TO SAVEPOINT attempt")
+            await self._session._say(f"ROLLBACK TO SAVEPOINT {self.name}")
 
 
 class Session(ReadSession):
@@ -114,6 +121,7 @@ class Session(ReadSession):
         self.combined = combined
         self.finishing: list[Callable[[], Awaitable[None]]] = []
         self._waiting: list[Write] = []
+        self._savepoints = 0
         self.together: Together | None = None
         """The operations that run together in it; None where it runs one."""
 
@@ -161,15 +169,18 @@ class Session(ReadSession):
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[Savepoint]:
         """Make a savepoint: what is written within is taken back by an exception, or when it is undone."""
-        savepoint = Savepoint(self)
-        await self._say("SAVEPOINT attempt")
+        savepoint = Savepoint(self, f"attempt_{self._savepoints}")  # one that is undone stands: names must differ
+        await self._say(f"SAVEPOINT {savepoint.name}")
+        self._savepoints += 1
         try:
             yield savepoint
         except BaseException:
             await savepoint.undo()
             raise
+        finally:
+            self._savepoints -= 1
         if not savepoint.undone:
-            await self._say("RELEASE SAVEPOINT attempt")
+            await self._say(f"RELEASE SAVEPOINT {savepoint.name}")
 
     async def _say(self, text: str) -> None:
         if self._waiting:
@@ -202,8 +213,7 @@ class Session(ReadSession):
         if trust is None or trust.confirmed:
             return
         trust.pending = False
-        self.statements += 1
-        if not await self.connection.fetch(trust.guard.statement, *trust.guard.arguments):
+        if not await self.confirms(trust.guard):
             raise Unconfirmed
         trust.confirmed = True
 

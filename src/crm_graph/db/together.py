@@ -8,8 +8,8 @@ something, and when all of them wait, the statements of the same text become one
     CROSS JOIN LATERAL (SELECT ... WHERE workspace_id = $1 AND id = rows.a1 FOR UPDATE) AS asked
 
 So nothing has to be written twice, for one and for many; and aiodataloader's idea for reads holds for whole operations.
-What cannot be one statement (a counter's ON CONFLICT, say) is sent one by one. Writes are guarded by a savepoint: where
-the database refuses the set, its rows are written singly, so that each operation learns what is its own fault.
+What cannot be one statement (a counter's ON CONFLICT, say) is sent one by one. The writes of a step are guarded by one
+savepoint: where the database refuses a set, it is halved until each operation knows what is its own fault.
 """
 
 from __future__ import annotations
@@ -18,28 +18,18 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
 
 import asyncpg
 
-from crm_graph.db.sets import NUMBER, SELECT, over_many, shape_of
+from crm_graph.db.sending import BY, Ask, Connection, Operation, Sender
 from crm_graph.db.statements import Statement
 from crm_graph.kernel.errors import Refused
 
 T = TypeVar("T")
 RESUMED_AT_ONCE = 50
 """Operations that go on in one turn of the event loop: others are served between."""
-BY = "by"
-"""The bind of a counting statement that says by how much."""
-
-
-class Connection(Protocol):
-    """What a session needs of asyncpg: a connection, or whatever lends one per statement."""
-
-    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
-        """Run one statement and return its rows."""
-        ...
 
 
 class Session(Protocol):
@@ -58,24 +48,24 @@ class Session(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Ask:
-    statement: Statement
-    values: Mapping[str, Any]
-    arguments: list[Any]
-    answer: asyncio.Future[Any]
-    counts: bool = False
+@dataclass(frozen=True, slots=True)
+class Verdict(Generic[T]):
+    """What an operation returned or raised, and whether it could have been otherwise without what the refused ones had
+    written: that is taken back, and a refusal which is in doubt says nothing."""
+
+    outcome: T | BaseException
+    in_doubt: bool
 
 
 @dataclass(slots=True)
 class _Turn:
     """Which operation has it, and which wait for it, in their order. Whoever asks for two asks in one order."""
 
-    holder: object
-    waiting: deque[tuple[object, asyncio.Future[Any]]] = field(default_factory=deque)
+    holder: Operation
+    waiting: deque[tuple[Operation, asyncio.Future[Any]]] = field(default_factory=deque)
 
 
-_OPERATION: ContextVar[object] = ContextVar("operation")
+_OPERATION: ContextVar[Operation] = ContextVar("operation")
 """Which of the operations that run together this is; those that it runs itself are of it."""
 
 
@@ -84,11 +74,12 @@ class Together:
 
     def __init__(self, session: Session, *, guarded: bool) -> None:
         self._session = session
-        self._guarded = guarded
-        """Whether writes are guarded by savepoints; not where one that fails is the end of all."""
         self._connection = _OneAtATime(session.connection)
-        self._asked: list[_Ask] = []
+        self._sender = Sender(session, self._connection, guarded=guarded)
+        self._asked: list[Ask] = []
         self._turns: dict[Hashable, _Turn] = {}
+        self._spoilt: set[Hashable] = set()
+        """The turns of those that were refused when they had written."""
         self._going = 0
         self._all_wait = asyncio.Event()
 
@@ -102,6 +93,14 @@ class Together:
             return []
         if session.together is not None:
             return await session.together._beside(operations)
+        return [each.outcome for each in await cls.judge(session, operations, guarded=guarded)]
+
+    @classmethod
+    async def judge(
+        cls, session: Session, operations: Sequence[Callable[[], Awaitable[T]]], *, guarded: bool = True
+    ) -> list[Verdict[T]]:
+        """Run operations as `run` does, none of which is part of others; return what became of each, and whether that
+        is in doubt."""
         await session.confirm()
         await session.write()
         made = cls(session, guarded=guarded)
@@ -113,13 +112,20 @@ class Together:
 
     async def ask(self, statement: Statement, values: Mapping[str, Any]) -> list[asyncpg.Record]:
         """Return the rows of a statement, which is sent when all operations wait."""
-        rows: list[asyncpg.Record] = await self._put(_Ask(statement, values, statement.arguments(values), _future()))
+        ask = Ask(statement, values, statement.arguments(values), _future(), _OPERATION.get())
+        rows: list[asyncpg.Record] = await self._put(ask)
         return rows
 
     async def count(self, statement: Statement, values: Mapping[str, Any]) -> int:
         """Return the next number of a counter; all who count at once are counted by one statement."""
-        number: int = await self._put(_Ask(statement, values, statement.arguments({**values, BY: 1}), _future(), True))
+        arguments = statement.arguments({**values, BY: 1})
+        number: int = await self._put(Ask(statement, values, arguments, _future(), _OPERATION.get(), counts=True))
         return number
+
+    @property
+    def operation(self) -> Operation:
+        """The operation that is running."""
+        return _OPERATION.get()
 
     async def turn(self, of: Hashable) -> None:
         """Wait until the operations that have asked for the same turn before have ended: for those that read what
@@ -131,10 +137,13 @@ class Together:
             turn.waiting.append((me, waiting))
             self._rest()
             await waiting
+        me.misled = me.misled or of in self._spoilt
 
-    def _pass_turns(self, me: object) -> None:
+    def _pass_turns(self, me: Operation) -> None:
         """Let those go on that wait for an operation which has ended."""
         for of, turn in [(of, turn) for of, turn in self._turns.items() if turn.holder is me]:
+            if me.refused and me.wrote:
+                self._spoilt.add(of)
             if not turn.waiting:
                 del self._turns[of]
                 continue
@@ -157,14 +166,17 @@ class Together:
         )
         return True
 
-    async def _put(self, ask: _Ask) -> Any:
+    async def _put(self, ask: Ask) -> Any:
         self._asked.append(ask)
         self._rest()
         return await ask.answer
 
-    async def _drive(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:
+    async def _drive(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[Verdict[T]]:
         self._going = len(operations)
-        tasks = [asyncio.ensure_future(self._one(each)) for each in operations]
+        records = [Operation() for _ in operations]
+        tasks = [
+            asyncio.ensure_future(self._one(each, record)) for each, record in zip(operations, records, strict=True)
+        ]
         try:
             while True:
                 await self._all_wait.wait()
@@ -173,12 +185,16 @@ class Together:
                     await self._answer()
                 elif not self._untie():
                     break
-            return list(await asyncio.gather(*tasks))
+            outcomes = await asyncio.gather(*tasks)
         except BaseException:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
+        taken_back = sum(each.refused and each.wrote for each in records)
+        return [
+            Verdict(outcome, _in_doubt(record, taken_back)) for outcome, record in zip(outcomes, records, strict=True)
+        ]
 
     async def _beside(self, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T | BaseException]:
         """Run operations of an operation, which waits for them: the last of them to end goes on in its place."""
@@ -198,11 +214,12 @@ class Together:
 
         return list(await asyncio.gather(*(one(each) for each in operations)))
 
-    async def _one(self, operation: Callable[[], Awaitable[T]]) -> T | BaseException:
-        _OPERATION.set(me := object())
+    async def _one(self, operation: Callable[[], Awaitable[T]], me: Operation) -> T | BaseException:
+        _OPERATION.set(me)
         try:
             return await operation()
         except Exception as error:
+            me.refused = True
             return error
         finally:
             self._pass_turns(me)
@@ -216,13 +233,7 @@ class Together:
     async def _answer(self) -> None:
         """Send what is asked, the same texts as one, and let the operations go on."""
         asked, self._asked = self._asked, []
-        groups: dict[Any, list[_Ask]] = {}
-        for each in asked:
-            key = (each.statement.text, repr(each.arguments)) if each.counts else each.statement.text
-            groups.setdefault(key, []).append(each)
-        results: list[tuple[_Ask, Any]] = []
-        for group in groups.values():
-            results += zip(group, await (self._count if group[0].counts else self._send)(group), strict=True)
+        results = await self._sender.send(asked)
         self._going = len(results)
         for place, (each, result) in enumerate(results):
             if each.answer.done():  # it was cancelled
@@ -233,75 +244,6 @@ class Together:
                 each.answer.set_result(result)
             if place % RESUMED_AT_ONCE == RESUMED_AT_ONCE - 1:
                 await asyncio.sleep(0)
-
-    async def _send(self, group: Sequence[_Ask]) -> list[list[asyncpg.Record] | BaseException]:
-        """Return the rows that a group of statements with one text answers, each with its own arguments."""
-        statement = group[0].statement
-        if statement.reads and all(each.arguments == group[0].arguments for each in group):
-            return [await self._singly(group[0])] * len(group)
-        shape = shape_of(statement.text) if len(group) > 1 else None
-        if shape is None:
-            return [await self._singly(each) for each in group]
-        order = list(range(len(group)))
-        if shape is SELECT:  # locks are taken in one order, whoever takes them: else two would wait for each other
-            order = sorted(order, key=lambda place: repr(group[place].arguments))
-        if statement.types is None:
-            statement = replace(statement, types=await self._types(statement.text))
-        text, arguments = over_many(statement, [group[place].arguments for place in order])
-        if shape is SELECT:
-            rows = await self._fetch(text, *arguments)
-            found: list[list[asyncpg.Record] | BaseException] = [[] for _ in group]
-            for row in rows:
-                found[order[row[NUMBER] - 1]].append(row)
-            return found
-        if not self._guarded:
-            await self._fetch(text, *arguments)
-            return [[] for _ in group]
-        await self._fetch("SAVEPOINT together")
-        try:
-            await self._fetch(text, *arguments)
-        except asyncpg.PostgresError:
-            await self._fetch("ROLLBACK TO SAVEPOINT together")
-            return [await self._singly(each) for each in group]
-        await self._fetch("RELEASE SAVEPOINT together")
-        return [[] for _ in group]
-
-    async def _singly(self, each: _Ask) -> list[asyncpg.Record] | BaseException:
-        """Return the rows of one statement, or the database's refusal, which leaves the transaction as it was."""
-        if each.statement.reads or not self._guarded:
-            return await self._fetch(each.statement.text, *each.arguments)
-        await self._fetch("SAVEPOINT together")
-        try:
-            rows = await self._fetch(each.statement.text, *each.arguments)
-        except asyncpg.PostgresError as error:
-            await self._fetch("ROLLBACK TO SAVEPOINT together")
-            return error
-        await self._fetch("RELEASE SAVEPOINT together")
-        return rows
-
-    async def _count(self, group: Sequence[_Ask]) -> list[int]:
-        """Count as many further as ask, and return the number of each."""
-        first = group[0]
-        rows = await self._fetch(first.statement.text, *first.statement.arguments({**first.values, BY: len(group)}))
-        last: int = rows[0][0]
-        return list(range(last - len(group) + 1, last + 1))
-
-    async def _fetch(self, text: str, *arguments: Any) -> list[asyncpg.Record]:
-        self._session.statements += 1
-        return await self._connection.fetch(text, *arguments)
-
-    async def _types(self, text: str) -> tuple[str, ...]:
-        """Return the types of a statement's arguments, as Postgres takes them."""
-        found = _TYPES.get(text)
-        if found is None:
-            await self._fetch(f"PREPARE together AS {text}")
-            rows = await self._fetch(_PARAMETER_TYPES)
-            await self._fetch("DEALLOCATE together")
-            found = tuple(rows[0][0])
-            if len(_TYPES) >= MAX_TYPES:
-                del _TYPES[next(iter(_TYPES))]
-            _TYPES[text] = found
-        return found
 
 
 async def all_together(session: Session, operations: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
@@ -316,13 +258,21 @@ async def all_together(session: Session, operations: Sequence[Callable[[], Await
     return found
 
 
+def _in_doubt(operation: Operation, taken_back: int) -> bool:
+    """Return whether an operation was refused for what may not stay: `taken_back` operations were refused when they
+    had written."""
+    if not operation.refused:
+        return False
+    others = taken_back - operation.wrote
+    return operation.misled or (operation.clashed and others > 0) or _ended(operation.after)
+
+
+def _ended(before: Operation | None) -> bool:
+    return before is not None and before.refused
+
+
 def _future() -> asyncio.Future[Any]:
     return asyncio.get_running_loop().create_future()
-
-
-_PARAMETER_TYPES = "SELECT parameter_types::text[] FROM pg_prepared_statements WHERE name = 'together'"
-_TYPES: dict[str, tuple[str, ...]] = {}
-MAX_TYPES = 2_000
 
 
 class _OneAtATime:

@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id
+from crm_graph.db.outages import is_away
 from crm_graph.db.placement import LOCAL
 
 ROW_BYTES, ENTRY_BYTES = 120, 60
@@ -54,7 +55,7 @@ _FORGET = "DELETE FROM workspace_usage WHERE measured_at < $1"
 
 async def measure(connection: asyncpg.Connection[Any], tables: Iterable[Table]) -> Mapping[str, int]:
     """Return how many bytes each workspace stores in these tables, by its id. A table that cannot be read is left out,
-    and the log says so: what all the others say is still worth having."""
+    and the log says so: what all the others say is still worth having. Raises what says that the database is away."""
     used: Counter[str] = Counter()
     for table in tables:
         if "workspace_id" not in table.c or table.name == WorkspaceUsage.__tablename__:
@@ -62,7 +63,9 @@ async def measure(connection: asyncpg.Connection[Any], tables: Iterable[Table]) 
         try:
             async with connection.transaction():
                 used.update(await _measure_table(connection, table))
-        except asyncpg.PostgresError:
+        except asyncpg.PostgresError as error:
+            if is_away(error):
+                raise
             _log.warning("the table %s is not measured", table.name, exc_info=True)
     return used
 

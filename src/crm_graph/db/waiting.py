@@ -19,6 +19,7 @@ from typing import Any
 
 import asyncpg
 
+from crm_graph.db.refused import is_about
 from crm_graph.db.sets import over_many
 from crm_graph.db.statements import Statement
 
@@ -63,7 +64,7 @@ class Batch:
         ]
         if not writes:
             return error
-        write = next((each for each in writes if _is_about(error, each)), writes[0])
+        write = next((each for each in writes if is_about(error, each.values)), writes[0])
         return error if write.refusal is None else write.refusal(error)
 
 
@@ -103,18 +104,3 @@ def _combined(texts: tuple[str, ...], lengths: tuple[int, ...]) -> str:
         return parts[0]
     common = ", ".join(f"part_{number} AS ({part})" for number, part in enumerate(parts[:-1]))
     return f"WITH {common} {parts[-1]}"
-
-
-def _is_about(error: asyncpg.IntegrityConstraintViolationError, write: Write) -> bool:
-    """Return whether an error is about a row, by the key that its detail names: `Key (workspace_id,
-    lower(email))=(018b.., ada@example.com) already exists.`"""
-    columns, equal, values = str(error.detail or "").removeprefix("Key (").partition(")=(")
-    named = zip(columns.split(", "), values.rpartition(")")[0].split(", "), strict=False)
-    return bool(equal) and all(
-        _plain(write.values.get(column.removeprefix("lower(").removesuffix(")"))) == _plain(value)
-        for column, value in named
-    )
-
-
-def _plain(value: Any) -> str:
-    return str(value).replace("-", "").casefold()

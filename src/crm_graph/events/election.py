@@ -17,8 +17,8 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from crm_graph.db.connecting import close, connect
+from crm_graph.db.outages import Outage
 from crm_graph.events.epoch import Epoch, own_or_continued, require_own
-from crm_graph.kernel.outages import Outage
 from crm_graph.kernel.roles import Role, role
 
 log = logging.getLogger(__name__)

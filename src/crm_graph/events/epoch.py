@@ -31,7 +31,7 @@ import asyncpg
 
 from crm_graph.db.connecting import connect, unit
 from crm_graph.kernel.cursor import MAX_EPOCH, XID_BITS
-from crm_graph.kernel.errors import OperatorError
+from crm_graph.kernel.errors import OperatorError, Unreachable
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
@@ -117,9 +117,7 @@ async def cluster_of(connection: Connection) -> Cluster:
 async def current_epoch(connection: Connection) -> Epoch:
     """Return the epoch of a log, compared with the cluster that it is in. Raises OperatorError for a standby."""
     if await connection.fetchval("SELECT pg_is_in_recovery()"):
-        raise OperatorError(
-            "DATABASE_URL is a standby: nothing can be written there", "name the primary, or promote it"
-        )
+        raise Unreachable("DATABASE_URL is a standby: nothing can be written there", "name the primary, or promote it")
     row = await connection.fetchrow(_CURRENT)
     if row is None:
         return Epoch(0, 0, "the table log_epoch is empty")

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import asyncpg
 
 from crm_graph.db.connecting import close, connect
+from crm_graph.db.outages import Outage
 from crm_graph.db.pool import Database
 from crm_graph.db.statements import Statement
 from crm_graph.events.epoch import require_own
@@ -25,7 +26,6 @@ from crm_graph.events.log import COLUMNS, Event, end, read_after
 from crm_graph.events.relay import CHANNEL
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import CrmError, OperatorError
-from crm_graph.kernel.outages import Outage
 
 log = logging.getLogger(__name__)
 

@@ -27,6 +27,8 @@ from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.work import Work
 
 MAX_INPUTS = 1_000
+ROUNDS = 3
+"""How often what is left of a batch is tried side by side, before it is tried one by one."""
 _LIST: Any = list
 Run = Callable[[Work, Any], Awaitable[Any]]
 
@@ -120,25 +122,43 @@ def resolver_of_many(
 
 async def _do(work: Work, run: Run, inputs: Sequence[Any], outcomes: list[Any], *, all_or_none: bool) -> bool:
     """Do what is asked with each input, and put what came of it into `outcomes`; return whether it may stay: it may not
-    where nothing was done. Those that are refused leave nothing behind: the others are done again without them."""
+    where nothing was done. Those that are refused leave nothing behind: the others are done again without them.
+
+    A refusal counts where it is the input's own: one that is in doubt, because another input was refused that had
+    written before, is asked for again. Where that does not end, in a few rounds, each is done when those before it are:
+    so a batch costs at most four times what its inputs do, whatever is wrong with them.
+    """
     left = list(range(len(inputs)))
-    first = True
-    while left:
-        if all_or_none and len(left) < len(inputs) and not first:
-            return False
+    for _ in range(ROUNDS):
+        if not left:
+            return not inputs
         async with work.attempt() as attempt:
-            found = await attempt.work.together([partial(run, attempt.work, inputs[place]) for place in left])
-            for place, outcome in zip(left, found, strict=True):
-                if isinstance(outcome, BaseException) and not isinstance(outcome, Refused | Forbidden):
-                    raise outcome
-                outcomes[place] = outcome
-            refused = [place for place in left if isinstance(outcomes[place], Exception)]
-            if not refused:
+            verdicts = await attempt.work.judge([partial(run, attempt.work, inputs[place]) for place in left])
+            judged = dict(zip(left, verdicts, strict=True))
+            for place, verdict in judged.items():
+                outcomes[place] = _refusal_or_result(verdict.outcome)
+            if not any(isinstance(outcomes[place], Exception) for place in left):
                 attempt.keep()
                 return not all_or_none or len(left) == len(inputs)
-        left = [place for place in left if place not in set(refused)]
-        first = False
-    return not inputs
+        left = [place for place in left if judged[place].in_doubt or not isinstance(outcomes[place], Exception)]
+        if all_or_none and not any(verdict.in_doubt for verdict in verdicts):
+            return False
+    async with work.attempt() as attempt:
+        for place in left:
+            outcomes[place] = await attempt.work.tried(partial(run, attempt.work, inputs[place]))
+        attempt.keep()
+    return not any(isinstance(each, Exception) for each in outcomes) if all_or_none else _any_done(outcomes)
+
+
+def _any_done(outcomes: Sequence[Any]) -> bool:
+    return not all(isinstance(each, Exception) for each in outcomes)
+
+
+def _refusal_or_result(outcome: Any) -> Any:
+    """Return what came of an operation. Raises what is no refusal."""
+    if isinstance(outcome, BaseException) and not isinstance(outcome, Refused | Forbidden):
+        raise outcome
+    return outcome
 
 
 def _error(outcome: Exception) -> UserError:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import strawberry
@@ -29,9 +30,11 @@ from crm_graph.graph.records.record import (
     Spec,
     ToOneSpec,
     Writing,
+    record_of,
 )
 from crm_graph.graph.records.registry import Registry, python_type
 from crm_graph.kernel.errors import Refused
+from crm_graph.kernel.ids import decode_id
 from crm_graph.kernel.money import scaled
 from crm_graph.kernel.naming import camel, sentence
 from crm_graph.refusals import below, one_currency
@@ -247,6 +250,7 @@ async def sent_of(work: Work, input_: Any, fields: Sequence[InputField], record:
     values: dict[str, Any] = {}
     names: list[str] = []
     parts: dict[str, Sequence[Sent]] = {}
+    _refuse_too_many_parts(input_, fields)
     for each in fields:
         value = getattr(input_, each.attribute)
         if value is None:
@@ -274,14 +278,35 @@ async def sent_of(work: Work, input_: Any, fields: Sequence[InputField], record:
     return Sent(values, tuple(names), parts)
 
 
+def _refuse_too_many_parts(input_: Any, fields: Sequence[InputField]) -> None:
+    """Raise Refused INVALID for more parts than may come with a new record, as it is said of an input that comes alone:
+    that is judged before, and those of a batch each by itself."""
+    for each in fields:
+        if each.parts is not None:
+            name = camel(each.attribute)
+            for _, reason in Items(each.parts.at_most).faults(getattr(input_, each.attribute) or ()):
+                raise Refused("INVALID", f"`{name}` {reason}.", (name,))
+
+
 async def _parts(work: Work, each: InputField, inputs: Sequence[Any]) -> list[Sent]:
     """Return what was sent of the parts that come with a new record."""
     assert each.parts is not None
-    found = []
-    for place, input_ in enumerate(inputs):
+    parts = each.parts
+
+    async def one(place: int, input_: Any) -> Sent:
         with below(camel(each.attribute), place):
-            found.append(await sent_of(work, input_, each.parts.fields, each.parts.record))
-    return found
+            return await sent_of(work, input_, parts.fields, parts.record)
+
+    asked = [partial(one, place, input_) for place, input_ in enumerate(inputs)]
+    if any(_asks(input_, parts.fields) for input_ in inputs):
+        return await work.all_together(asked)
+    return [await each() for each in asked]
+
+
+def _asks(input_: Any, fields: Sequence[InputField]) -> bool:
+    """Return whether an input names a record by another value than its id: for that one asks the database."""
+    ids = [(each.target, getattr(input_, each.attribute)) for each in fields if each.target is not None]
+    return any(isinstance(id_, str) and decode_id(record_of(target).prefix, id_) is None for target, id_ in ids)
 
 
 def _money(each: InputField, spec: MoneySpec, value: Any) -> Mapping[str, Any]:

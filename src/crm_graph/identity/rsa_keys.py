@@ -23,6 +23,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, RSAKey
 
+from crm_graph.db.outages import OUTAGES
 from crm_graph.db.pool import Database
 from crm_graph.db.statements import Statement
 from crm_graph.identity.keys import derive_key
@@ -102,7 +103,8 @@ class RsaKeys:
             try:
                 await self.turn()
             except Exception as error:  # the database is away, say: whoever needs a key tries again
-                log.warning("the keys of ID tokens could not be turned: %s", type(error).__name__)
+                if not OUTAGES.tell(error):
+                    log.warning("the keys of ID tokens could not be turned: %s", type(error).__name__)
 
     def _current(self) -> int:
         return int(self._clock().timestamp()) // self._seconds

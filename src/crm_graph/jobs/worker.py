@@ -14,11 +14,11 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
+from crm_graph.db.outages import OUTAGES, Outage
 from crm_graph.db.pool import Database
 from crm_graph.jobs.queue import Schedule, Taken, beat, due, enqueue, know, put_back, settle, take, waiting
 from crm_graph.kernel import spans
 from crm_graph.kernel.errors import OperatorError
-from crm_graph.kernel.outages import Outage
 from crm_graph.kernel.settings import Settings
 from crm_graph.kernel.spans import SpanKind
 
@@ -118,7 +118,8 @@ class Worker:
                 else:
                     await self._chore(taken)
         except LOST as error:  # its lease ends, and it is taken again
-            log.warning("jobs: %s was left (%s)", taken.kind, type(error).__name__)
+            if not OUTAGES.tell(error):
+                log.warning("jobs: %s was left (%s)", taken.kind, type(error).__name__)
         except Exception:
             log.exception("jobs: %s failed beyond its own handling", taken.kind)
 
@@ -130,8 +131,9 @@ class Worker:
             async with self.database.transaction() as session:
                 await put_back(session, taken.id, timedelta(0))
             raise
-        except Exception:
-            log.exception("jobs: the chore %s failed", taken.kind)
+        except Exception as error:
+            if not OUTAGES.tell(error):
+                log.exception("jobs: the chore %s failed", taken.kind)
             if taken.attempts + 1 < MAX_CHORE_ATTEMPTS:
                 again = CHORE_DELAY
         async with self.database.transaction() as session:
@@ -149,4 +151,5 @@ class Worker:
                     async with self.database.transaction() as session:
                         await beat(session, list(self._running))
                 except LOST as error:
-                    log.warning("jobs: no sign of life (%s)", type(error).__name__)
+                    if not OUTAGES.tell(error):
+                        log.warning("jobs: no sign of life (%s)", type(error).__name__)

@@ -2,6 +2,7 @@
 
     CrmError
     ├── OperatorError      the installation is wrong: configuration, database, files. Printed by the CLI, exit code 2
+    │   └── Unreachable    the database does not answer. UNAVAILABLE to whoever asked meanwhile
     ├── Unreadable         something encrypted cannot be opened. Logged; INTERNAL to whoever asked
     ├── IssuerFault        somebody else's identity provider does not answer, or not what can be believed
     └── RequestError       the request is wrong or may not be answered. Top-level GraphQL error with a closed code
@@ -43,6 +44,10 @@ class OperatorError(CrmError):
         super().__init__(f"{what}\n  fix: {fix}")
         self.what = what
         self.fix = fix
+
+
+class Unreachable(OperatorError):
+    """Raised when the database takes no connection, or is a standby: it is down, starts, or has none free."""
 
 
 class Unreadable(CrmError):

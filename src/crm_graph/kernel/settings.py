@@ -210,6 +210,10 @@ class Settings:
     """Of the writing connections, so many; 0 is half of them."""
     member_waiting: int = 200
     """Operations of one member that may wait for a connection; one more is refused."""
+    replica_max_lag_ms: int = 2_000
+    """How far behind the replica of DATABASE_READ_URL may be that answers queries; beyond, the primary answers."""
+    replica_poll_ms: int = 250
+    """How often a process looks how far the replica is. Who has just written reads on the primary until then."""
     page_size: int = 50
     nested_page_size: int = 10
     max_page_size: int = 200
@@ -278,6 +282,9 @@ class Settings:
     """How long the head of a request may take, from its first byte, or the handshake of a WebSocket."""
     body_timeout_ms: int = 30_000
     """How long the body of a request may take, or one message of a WebSocket."""
+    database_keepalive_seconds: int = 5
+    """After so long a silence of a connection for LISTEN or a lock, the kernels of both ends ask each second whether
+    the other is still there, and end it after as long again without an answer: then another process is elected."""
     tcp_keepalive_seconds: int = 60
     """After so long a silence the kernel asks whether the peer is still there, and ends the connection after as long
     again without an answer."""

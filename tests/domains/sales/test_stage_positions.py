@@ -226,3 +226,12 @@ async def test_a_place_is_said_once_in_a_file_and_taken_by_nobody_else(desk: Des
     assert [(each.column, each.reason) for each in report.errors] == [
         ("position", "belongs to another stage, which this row does not match")
     ]
+
+
+async def test_a_pipeline_has_room_for_a_hundred_stages_of_a_file(desk: Desk) -> None:
+    await desk.load("pipeline", "name\nPartners\n")
+    head = "pipeline,name,position,kind,probability\n"
+    rows = "".join(f"Partners,S{place},{place},OPEN,1\n" for place in range(101))
+    report = await desk.load("stage", head + rows)
+    message = "A pipeline may have at most 100 stages."
+    assert [(each.row, each.column, each.reason) for each in report.errors] == [(102, "pipeline", message)]

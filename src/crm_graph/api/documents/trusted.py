@@ -21,6 +21,7 @@ from crm_graph import __version__
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.documents.cache import Charge, Document, DocumentCache, DocumentError, free, source_key
 from crm_graph.api.documents.read_cache import ReadCache
+from crm_graph.db.outages import AWAY
 from crm_graph.db.pool import Database
 from crm_graph.domains.identity.clients.documents import (
     SHA256_PREFIX,
@@ -196,11 +197,10 @@ class TrustedDocuments:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await cache.get(key, ENTRY_BYTES, read)
-        except RequestError:
+        except (RequestError, *AWAY):
             raise
-        except Exception as error:  # the database is away, say: answered as an error of execution is
-            code = "TIMEOUT" if isinstance(error, TimeoutError) else "INTERNAL"
-            raise DocumentError(code, [GraphQLError(str(error), original_error=error)]) from error
+        except Exception as error:  # answered as an error of execution is
+            raise DocumentError("INTERNAL", [GraphQLError(str(error), original_error=error)]) from error
 
     def _load(self, stored: FoundDocument) -> Document:
         if self._schema_sha256 is None:

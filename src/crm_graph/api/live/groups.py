@@ -24,6 +24,7 @@ from crm_graph.api.admission.payers import Payer, Payers
 from crm_graph.api.body import Answer
 from crm_graph.api.contexts import Contexts
 from crm_graph.api.live_shares import LiveShares, patience
+from crm_graph.db.outages import OUTAGES
 from crm_graph.db.session import Trust
 from crm_graph.events.hub import Feed, FeedOverflow, Hub
 from crm_graph.events.log import Event
@@ -231,7 +232,8 @@ class Groups:
             return
         except Exception as failure:
             error = failure
-            log.warning("subscriptions: %s cannot be judged (%s)", family.watch.record.name, type(failure).__name__)
+            if not OUTAGES.tell(failure):
+                log.warning("subscriptions: %s cannot be judged (%s)", family.watch.record.name, type(failure).__name__)
         finally:
             family.end(error)
 

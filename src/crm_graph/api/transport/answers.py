@@ -23,7 +23,7 @@ STATUS = {
     "UNAVAILABLE": 503,
 }
 """The HTTP status of a request that was not executed; 400 for every other code."""
-WHOLE = {"RATE_LIMITED": 429, "IDEMPOTENCY_IN_PROGRESS": 409, "IDEMPOTENCY_KEY_REUSED": 422}
+WHOLE = {"RATE_LIMITED": 429, "IDEMPOTENCY_IN_PROGRESS": 409, "IDEMPOTENCY_KEY_REUSED": 422, "UNAVAILABLE": 503}
 """The HTTP status of a request that was executed, and all of which was refused for one of these reasons: what stands
 between us and the client, and what sends again, knows by it that nothing was done."""
 

@@ -19,12 +19,12 @@ from crm_graph.api.admission.rates import QuotaExceeded
 from crm_graph.api.body import Answer, BadRequest, GraphQLRequest, parse_json, parse_request
 from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
-from crm_graph.api.errors import AWAY
 from crm_graph.api.held import Held
 from crm_graph.api.live.stream import Live
 from crm_graph.api.transport.answers import STATUS, Stream, error_status, frame, respond
 from crm_graph.api.transport.incoming import Incoming, Reply
 from crm_graph.api.transport.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, choose
+from crm_graph.db.outages import AWAY
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.running.execution import Operation
 from crm_graph.idempotency.keys import read_header
@@ -72,10 +72,12 @@ class GraphQLEndpoint:
     async def respond(self, request: Incoming) -> Reply | StreamingResponse:
         """Return the response: a stream for a client that prefers one. One that goes away cancels its statement."""
         origin = request.header(b"origin")
-        if request.method == "OPTIONS":
-            return await self._metered(request, self._preflight(request))
         more: list[Header] = []
-        response = await self._respond(request, more)
+        try:
+            response = await self._respond(request, more)
+        except AWAY as error:  # while a credential or a document was looked up: all else has its own limit
+            failure = GraphQLError(str(error), original_error=error)
+            response = respond(self._engine.answers.refuse([failure], "INTERNAL"), JSON)
         if origin is not None or self._origins.vary:
             more += self._origins.headers(origin, request.header(b"host"))
         if more:
@@ -109,6 +111,8 @@ class GraphQLEndpoint:
 
     async def _respond(self, request: Incoming, more: list[Header]) -> Reply | StreamingResponse:
         """Return the response, and put into `more` the headers that go with it."""
+        if request.method == "OPTIONS":
+            return await self._metered(request, self._preflight(request))
         media = choose(request.header(b"accept"), (JSON, GRAPHQL_RESPONSE, EVENT_STREAM))
         if media is None:
             message = f"This endpoint answers {JSON}, {GRAPHQL_RESPONSE} and {EVENT_STREAM}."
@@ -121,10 +125,6 @@ class GraphQLEndpoint:
             return await self._metered(request, respond(answer, media, error.status, error.headers))
         except ClientDisconnect:
             return Reply(b"", 499, "text/plain")
-        except AWAY as error:  # while a credential or a document was looked up: all else has its own limit
-            failure = GraphQLError(str(error), original_error=error)
-            code = "TIMEOUT" if isinstance(error, TimeoutError) else "INTERNAL"
-            return respond(self._engine.answers.refuse([failure], code), media)
 
     async def _run(
         self, request: Incoming, parsed: GraphQLRequest, media: str, more: list[Header]

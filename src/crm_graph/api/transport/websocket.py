@@ -35,7 +35,7 @@ from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
 from crm_graph.api.held import Held
 from crm_graph.api.live.stream import Live
-from crm_graph.db.connecting import LOST
+from crm_graph.db.outages import AWAY, OUTAGES, is_away
 from crm_graph.events.hub import FeedOverflow
 from crm_graph.graph.running.execution import Operation
 from crm_graph.identity.tokens import Claims
@@ -45,6 +45,7 @@ PROTOCOL = "graphql-transport-ws"
 MAX_REASON_BYTES = 120
 MAX_ID_LENGTH = 100
 EXPIRED = "The bearer token has expired"
+_AWAY = "The database is away right now: try again in a moment"
 
 
 class _Close(Exception):
@@ -118,7 +119,11 @@ class _Connection:
             await self.close(close.code, close.reason)
         except WebSocketDisconnect:
             pass
-        except Exception as error:  # the database is away while somebody comes in, say
+        except Exception as error:
+            if is_away(error):
+                OUTAGES.tell(error)
+                await self.close(1013, _AWAY)
+                return
             self._engine.answers.refuse([GraphQLError(str(error), original_error=error)], "INTERNAL")
             await self.close(1011, "Something went wrong here: reconnect")
         finally:
@@ -234,8 +239,9 @@ class _Connection:
             raise _Close(_code_of(error), error.message) from None
         except RateLimited as error:
             raise _Close(4429, error.message) from None
-        except LOST:
-            raise _Close(1013, "The database cannot be reached right now: try again in a moment") from None
+        except AWAY as error:
+            OUTAGES.tell(error)
+            raise _Close(1013, _AWAY) from None
         return claims
 
     async def _ping(self, payload: Any) -> None:

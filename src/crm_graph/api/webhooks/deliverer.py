@@ -23,6 +23,7 @@ from crm_graph.api.webhooks import queue
 from crm_graph.api.webhooks.fanout import AWAY, FanOut
 from crm_graph.api.webhooks.payloads import Payloads
 from crm_graph.api.webhooks.stopping import stop
+from crm_graph.db.outages import OUTAGES, Outage
 from crm_graph.db.session import Record, Session
 from crm_graph.domains.platform.webhooks.model import DeliveryStatus, EndpointStatus
 from crm_graph.domains.platform.webhooks.signing import open_secret, signatures
@@ -32,7 +33,6 @@ from crm_graph.kernel import spans
 from crm_graph.kernel.durations import Durations
 from crm_graph.kernel.errors import IssuerFault, OperatorError
 from crm_graph.kernel.ids import new_id
-from crm_graph.kernel.outages import Outage
 from crm_graph.kernel.shares import Shares
 from crm_graph.kernel.spans import Span, SpanKind
 
@@ -100,8 +100,9 @@ class Deliverer:
             except AWAY as error:
                 self._outage.fails(error)
                 pause_s = 1.0
-            except Exception:
-                log.exception("webhooks: a round failed")
+            except Exception as error:
+                if not OUTAGES.tell(error):
+                    log.exception("webhooks: a round failed")
                 pause_s = 1.0
             await asyncio.sleep(pause_s)
 
@@ -161,7 +162,8 @@ class Deliverer:
             with spans.span("webhook delivery", SpanKind.CLIENT, known) as span:
                 await self._attempt(row, span)
         except Exception as error:  # its lease ends, and somebody tries again
-            log.warning("webhooks: delivery %s was not finished: %s", row["id"], type(error).__name__)
+            if not OUTAGES.tell(error):
+                log.warning("webhooks: delivery %s was not finished: %s", row["id"], type(error).__name__)
 
     async def _attempt(self, row: Record, span: Span) -> None:
         reader = self._engine.database.primary_reader()

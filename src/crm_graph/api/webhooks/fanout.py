@@ -14,6 +14,7 @@ import asyncpg
 from crm_graph.api.documents.selections import BrokenSelection
 from crm_graph.api.engine import Engine
 from crm_graph.api.webhooks.stopping import stop
+from crm_graph.db.outages import OUTAGES
 from crm_graph.db.session import Record, Session
 from crm_graph.db.statements import Statement
 from crm_graph.domains.platform.webhooks.model import EndpointStatus
@@ -100,7 +101,9 @@ class FanOut:
                 continue
             except AWAY:
                 raise
-            except Exception:
+            except Exception as error:
+                if OUTAGES.tell(error):
+                    raise
                 log.exception("webhooks: the events of endpoint %s cannot be read", row["id"])
             else:
                 taken += 1

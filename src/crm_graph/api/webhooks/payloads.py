@@ -11,6 +11,7 @@ from typing import Any
 from crm_graph.api.body import GraphQLRequest
 from crm_graph.api.documents.selections import BrokenSelection, Selections, variables_of
 from crm_graph.api.engine import Engine
+from crm_graph.api.errors import UNAVAILABLE, UNAVAILABLE_MESSAGE
 from crm_graph.api.webhooks.fanout import judged
 from crm_graph.db.session import Record
 from crm_graph.db.statements import Statement
@@ -45,7 +46,8 @@ class Payloads:
     selections: Selections
 
     async def make(self, delivery: Record, endpoint: Record) -> Payload:
-        """Return what is sent. Raises BrokenSelection where the endpoint cannot go on, and TimeoutError."""
+        """Return what is sent. Raises BrokenSelection where the endpoint cannot go on, TimeoutError, and
+        ConnectionError while the database is away."""
         workspace_id, roles, member_id = delivery["workspace_id"], endpoint["roles"], endpoint["member_id"]
         reader = self.engine.database.primary_reader(self.engine.payers.of_webhooks(workspace_id))
         changed_at = datetime.fromisoformat(endpoint["updated_at"])
@@ -85,6 +87,8 @@ class Payloads:
             async with asyncio.timeout(self.engine.settings.query_timeout_ms / 1000):
                 limit = self.engine.settings.webhook_max_bytes
                 answer = await self.engine.execution.answer_live(request, operation, context, limit=limit)
+            if any(error["extensions"]["code"] == UNAVAILABLE for error in answer.body.get("errors", ())):
+                raise ConnectionError(UNAVAILABLE_MESSAGE)  # which is no answer for an endpoint: it is made again
             data["result"] = answer.body
         return {"type": name, "timestamp": event.at, "data": data}
 

@@ -24,9 +24,10 @@ from crm_graph.cli.place import data_option, find_place
 def serve(port: int, host: str, workers: int, data: Path | None) -> int:
     """Serve the API, for production: no demo data, no migration, no token on the page.
 
-    Set DATABASE_URL and CRM_SECRET; run `crm-graph migrate` first. SIGTERM drains: streams end with their cursor,
+    Set DATABASE_URL and CRM_SECRET; run `crm-graph migrate` first. A secret or master key that does not open what the
+    database holds is refused. SIGTERM drains: streams end with their cursor,
     requests finish, then the process exits. With --workers, one that ends by itself is started anew.
     """
     from crm_graph.cli.operating.serving import serve_place
 
-    return serve_place(find_place(data), host, port, workers)
+    return serve_place(find_place(data, implied=False), host, port, workers)

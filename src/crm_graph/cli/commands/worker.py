@@ -18,4 +18,4 @@ def worker(port: int | None, host: str, data: Path | None) -> None:
     mails. SIGTERM stops it: a job that runs gives its place back."""
     from crm_graph.cli.operating.working import work_at
 
-    work_at(find_place(data), host, port)
+    work_at(find_place(data, implied=False), host, port)

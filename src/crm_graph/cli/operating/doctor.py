@@ -10,10 +10,13 @@ import asyncpg
 
 from crm_graph.api.console.graphiql import asset_directory
 from crm_graph.app import check_settings, make_mailer
+from crm_graph.cli.installed import installation
 from crm_graph.cli.operating.addresses import check_others, check_session
+from crm_graph.cli.operating.openable import require_openable
 from crm_graph.cli.operating.reach import check_reach
 from crm_graph.cli.place import Place
 from crm_graph.db.connecting import connect
+from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.db.quota import shown
 from crm_graph.db.revisions import state
 from crm_graph.db.session import ReadSession
@@ -136,6 +139,20 @@ async def _keys(connection: asyncpg.Connection[asyncpg.Record]) -> list[Finding]
     return [Finding(f"{text}, not by {service.name}", False, "`crm-graph keys rewrap`", warning=True)]
 
 
+async def _secrets(url: str) -> list[Finding]:
+    """Open some of all that the database holds, as a process does that starts."""
+    database = await Database.open(url, None, PoolSettings(1, 1))
+    try:
+        await require_openable(await installation(database), database)
+    except OperatorError as error:
+        return [_problem(error)]
+    except asyncpg.UndefinedTableError:
+        return []  # `_schema` says that it is older
+    finally:
+        await database.close()
+    return [Finding("the secrets open what the database holds")]
+
+
 def _accounts(settings: Settings) -> list[Finding]:
     """Look at what signing in needs: mails for resets, and the list of breached passwords where there is one."""
     findings = []
@@ -167,6 +184,8 @@ async def _database(url: str) -> list[Finding]:
         ]
     finally:
         await connection.close()
+    if all(finding.ok or finding.warning for finding in findings):
+        findings += await _secrets(url)
     findings += [await _schema(url), *await _epoch(url), *await _followers(url)]
     return findings
 

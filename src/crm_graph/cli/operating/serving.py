@@ -28,6 +28,7 @@ from crm_graph.cli.operating.bootstrap import ensure_workspace
 from crm_graph.cli.operating.listening import listen, listen_together, room_for_connections
 from crm_graph.cli.operating.logs import traced, write_logs
 from crm_graph.cli.operating.migrating import bring_to
+from crm_graph.cli.operating.openable import require_openable
 from crm_graph.cli.operating.probes import answering, metrics_listener, metrics_page
 from crm_graph.cli.operating.workers import Lifeline, Workers
 from crm_graph.cli.place import Place, run, settings
@@ -135,6 +136,7 @@ async def _dev(place: Place, listener: socket.socket, hosts: Hosts, *, demo: boo
             workspace = await ensure_workspace(database, demo=demo)
             accounts = await demo_accounts(database, workspace)
             installed = await installation(database)
+            await require_openable(installed, database)
             services = make_services(installed, settings(), database)
             password = await demo_password(services, place.data, workspace) if demo else None
             demo_token = await _demo_tokens(services, workspace, accounts[0]) if accounts else lambda: None
@@ -206,4 +208,5 @@ async def _serve_place(
 ) -> None:
     async with opened(place) as database:
         installed = await installation(database)
+        await require_openable(installed, database)
     await _serve(installed, [listener], settings(), lifeline=lifeline, process=process)

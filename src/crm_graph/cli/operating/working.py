@@ -14,6 +14,7 @@ from crm_graph.cli.installed import installation
 from crm_graph.cli.opening import opened
 from crm_graph.cli.operating.listening import listen
 from crm_graph.cli.operating.logs import traced, write_logs
+from crm_graph.cli.operating.openable import require_openable
 from crm_graph.cli.operating.probes import answering, metrics_listener, metrics_page, probes
 from crm_graph.cli.place import Place, run, settings
 from crm_graph.identity.installation import make_services
@@ -44,10 +45,12 @@ async def _worker(
             loop.add_signal_handler(number, stop.set)
         async with opened(Place(None, url)) as database:
             installed = await installation(database)
+            await require_openable(installed, database)
             schema, services = make_schema(), make_services(installed, options, database)
             work = background_work(installed, options, schema, services, make_worker(schema, services))
             async with (
                 work as metrics,
+                database.watched(),
                 answering(listener, probes(database)),
                 answering(of_metrics, metrics_page(lambda: metrics, options.metrics_token)),
             ):

@@ -11,7 +11,7 @@ from crm_graph.work import UPDATE, Sent, Work
 async def add_account_team_member(work: Work, sent: Sent) -> str:
     """Add a member to a customer's account team. Raises Refused TAKEN for one who is in it."""
     work.may(ACCOUNT_TEAM_MEMBER, UPDATE, sent.fields)
-    await work.get(Customer, CUSTOMER, sent.values["customer_id"], UPDATE, path="customerId")
+    await work.get(Customer, CUSTOMER, sent.values["customer_id"], UPDATE, path="customerId", in_turn=False)
     entry = await work.draft(AccountTeamMember, ACCOUNT_TEAM_MEMBER, sent)
     event = AccountTeamMemberAdded(entry.customer_id, entry.member_id)
     await work.create(entry, ACCOUNT_TEAM_MEMBER, event, sent.fields)

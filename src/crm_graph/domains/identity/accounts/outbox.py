@@ -17,6 +17,7 @@ from typing import Any
 import asyncpg
 import orjson
 
+from crm_graph.db.outages import Outage
 from crm_graph.db.session import Record, Session
 from crm_graph.db.statements import Statement
 from crm_graph.domains.identity.accounts.events import MailGivenUp
@@ -28,7 +29,6 @@ from crm_graph.identity.sealing import seal, unseal
 from crm_graph.identity.services import Services
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.ids import new_id
-from crm_graph.kernel.outages import Outage
 
 log = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from crm_graph.db.outages import OUTAGES
 from crm_graph.db.pool import Database
 from crm_graph.db.session import ReadSession
 from crm_graph.db.statements import Statement
@@ -210,7 +211,8 @@ class ApiKeys:
         try:
             await note_use(self._database, workspace_id, key_id, now)
         except Exception as error:  # the database is away, say: the next minute notes it
-            log.warning("the last use of an API key could not be noted: %s", type(error).__name__)
+            if not OUTAGES.tell(error):
+                log.warning("the last use of an API key could not be noted: %s", type(error).__name__)
 
 
 def _ids(text: str) -> tuple[str, str] | None:

@@ -74,7 +74,7 @@ async def delete_campaign(work: Work, id_: str, if_version: int | None) -> None:
 async def add_member(work: Work, sent: Sent) -> str:
     """Add a customer or contact that the viewer may see to a campaign. Raises Refused TAKEN for one that is in it."""
     work.may(CAMPAIGN_MEMBER, UPDATE, sent.fields)
-    await work.get(Campaign, CAMPAIGN, sent.values["campaign_id"], UPDATE, path="campaignId")
+    await work.get(Campaign, CAMPAIGN, sent.values["campaign_id"], UPDATE, path="campaignId", in_turn=False)
     member = await work.draft(CampaignMember, CAMPAIGN_MEMBER, sent)
     member.check()
     await work.create(member, CAMPAIGN_MEMBER, CampaignMemberAdded(member.campaign_id), sent.fields)

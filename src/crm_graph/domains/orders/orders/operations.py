@@ -13,9 +13,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from crm_graph.db.base import table_of
 from crm_graph.db.rows import changes
+from crm_graph.db.sending import BY
 from crm_graph.db.session import Record
 from crm_graph.db.statements import compile_statement
-from crm_graph.db.together import BY
 from crm_graph.domains.customers.customers.model import Customer
 from crm_graph.domains.customers.customers.policy import CUSTOMER
 from crm_graph.domains.orders.orders.events import (
@@ -194,12 +194,7 @@ async def _open(
     if "number" not in sent.values:
         order.number = await _next_number(work, order.ordered_on)
     await work.create(order, ORDER, OrderCreated(), given)
-
-    async def add(line: OrderLine) -> None:
-        await work.add_part(line, ORDER_LINE)
-
-    for line in lines:
-        await work.add_part(line, ORDER_LINE)
+    await work.add_parts(lines, ORDER_LINE)
     await _remember(work, order, None, None)
     return order.id
 

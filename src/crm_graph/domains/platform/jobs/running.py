@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from crm_graph.db.outages import OUTAGES
 from crm_graph.db.rows import load
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement
@@ -201,7 +202,8 @@ class Runner:
         if isinstance(error, Given | RequestError):
             text, final = str(error), True
         else:
-            log.error("jobs: %s %s failed", run.job.kind, run.job.id, exc_info=error)
+            if not OUTAGES.tell(error):
+                log.error("jobs: %s %s failed", run.job.kind, run.job.id, exc_info=error)
             text, final = f"It failed unexpectedly ({type(error).__name__}); the log of the worker says more.", False
         settings = self.services.settings
         if not final and run.job.attempts < settings.job_max_attempts:

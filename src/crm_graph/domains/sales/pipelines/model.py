@@ -28,6 +28,8 @@ REQUIRABLE = ("amount", "expectedClose", "customer", "lostReason", "nextStep")
 
 LAST_PLACE = 9_999
 """The highest position of a stage."""
+MAX_STAGES = 100
+"""Stages of a pipeline: each that is put before others moves all of them."""
 
 
 class Pipeline(Row):
@@ -74,9 +76,12 @@ class Stage(Row):
 
     def place(self, position: int, others: Sequence[Stage]) -> list[Stage]:
         """Take a place among the other stages of the pipeline, and return those that give way: where another stage has
-        it, all from there to the place that is left move up by one; of a new stage, to the next place that is free."""
+        it, all from there to the place that is left move up by one; of a new stage, to the next place that is free.
+        Raises Refused LIMIT for a new stage of a pipeline that has as many as it may."""
         by_place = {each.position: each for each in others}
         before: int | None = self.position
+        if before is None:
+            check_room(len(others) + 1, "pipelineId")
         self.position = position
         given_way = []
         step = 1 if before is None or position < before else -1
@@ -85,6 +90,12 @@ class Stage(Row):
             stage.position = position
             given_way.append(stage)
         return given_way
+
+
+def check_room(count: int, path: str) -> None:
+    """Raise Refused LIMIT at `path` for more stages than a pipeline may have."""
+    if count > MAX_STAGES:
+        raise Refused("LIMIT", f"A pipeline may have at most {MAX_STAGES} stages.", (path,))
 
 
 DEFAULT_STAGES = (

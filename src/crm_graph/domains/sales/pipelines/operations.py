@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from functools import partial
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import ARRAY, any_, bindparam, func, select
 
 from crm_graph.db.base import table_of
 from crm_graph.db.rows import load
@@ -27,6 +28,14 @@ _STAGES = compile_statement(
     select(_TABLE)
     .where(_TABLE.c.workspace_id == workspace(), _TABLE.c.pipeline_id == bindparam("pipeline_id", type_=UUID))
     .with_for_update()
+)
+_COUNTS = compile_statement(
+    select(_TABLE.c.pipeline_id, func.count().label("stages"))
+    .where(
+        _TABLE.c.workspace_id == workspace(),
+        _TABLE.c.pipeline_id == any_(bindparam("pipeline_ids", type_=ARRAY(UUID))),
+    )
+    .group_by(_TABLE.c.pipeline_id)
 )
 
 
@@ -87,6 +96,12 @@ async def delete_stage(work: Work, id_: str, if_version: int | None) -> None:
     """Remove a stage that no opportunity is in. Raises Refused IN_USE otherwise."""
     stage = await work.get(Stage, STAGE, id_, UPDATE, if_version)
     await work.delete(stage, STAGE, StageDeleted())
+
+
+async def count_stages(work: Work, pipeline_ids: Collection[str]) -> Counter[str]:
+    """Return how many stages pipelines have, seen or not: by the pipeline's id."""
+    rows = await work.session.fetch(_COUNTS, {**work.viewer.binds, "pipeline_ids": sorted(pipeline_ids)})
+    return Counter({row["pipeline_id"]: row["stages"] for row in rows})
 
 
 async def _place(work: Work, stage: Stage, position: int) -> None:

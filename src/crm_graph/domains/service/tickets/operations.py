@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
-
+from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_graph.db.base import table_of
-from crm_graph.db.statements import Statement, compile_statement
+from crm_graph.db.sending import BY
+from crm_graph.db.statements import compile_statement
 from crm_graph.domains.service.tickets.events import TicketCreated, TicketDeleted, TicketReplyAdded, TicketUpdated
 from crm_graph.domains.service.tickets.model import Ticket, TicketCounter, TicketReply
 from crm_graph.domains.service.tickets.policy import TICKET, TICKET_REPLY
@@ -15,6 +15,16 @@ from crm_graph.permissions.policy import workspace
 from crm_graph.work import DELETE, UPDATE, Sent, Work
 
 ASSIGN, HOLD, RESUME, RESOLVE, CLOSE, REOPEN = "assign", "hold", "resume", "resolve", "close", "reopen"
+
+_COUNTERS = table_of(TicketCounter)
+_COUNT = compile_statement(
+    insert(_COUNTERS)
+    .values(workspace_id=workspace(), last_number=bindparam(BY))
+    .on_conflict_do_update(
+        index_elements=["workspace_id"], set_={"last_number": _COUNTERS.c.last_number + bindparam(BY)}
+    )
+    .returning(_COUNTERS.c.last_number)
+)
 
 
 async def create_ticket(work: Work, sent: Sent) -> str:
@@ -100,16 +110,4 @@ async def _next_number(work: Work) -> str:
     Its row stays locked until the transaction ends, so that numbers have no gaps: two tickets of a workspace are opened
     one after the other. Called right before the insert, to keep that short.
     """
-    rows = await work.session.execute(_count_statement(), work.viewer.binds)
-    return f"T-{rows[0]['last_number']}"
-
-
-@cache
-def _count_statement() -> Statement:
-    counter = table_of(TicketCounter)
-    counted = insert(counter).values({"workspace_id": workspace(), "last_number": 1})
-    return compile_statement(
-        counted.on_conflict_do_update(
-            index_elements=[counter.c.workspace_id], set_={"last_number": counter.c.last_number + 1}
-        ).returning(counter.c.last_number)
-    )
+    return f"T-{await work.session.count(_COUNT, work.viewer.binds)}"

@@ -50,7 +50,7 @@ class Mutations:
     )
     retire_stage: Written[Stage] = writes.asked(
         "Removes a stage from its pipeline: its opportunities move to another one, and their histories keep its name. "
-        "Needs the right to move each of them.",
+        "Needs the right to move each of them. Of many, `stage` is null where a later input retires that one as well.",
         UPDATE,
         RetireStageInput,
         lambda work, id_, input_: operations.retire_stage(

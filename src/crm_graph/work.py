@@ -405,11 +405,11 @@ class Work:
             changed = changes(row)
         if not changed and beside is None:
             return False
-        await refuse_circles(self, row, policy.type, changed)
         if policy.decides:
             after = values(row)
             await hold_to_rights(self, policy, {**after, **{name: old for name, (old, _) in changed.items()}}, after)
         refuse_unfit(row, changed)
+        await refuse_circles(self, row, policy.type, changed)
         self._admit(policy, (new for _, new in changed.values()), (old for old, _ in changed.values()))
         before, key = row.version, (policy.type, row.id)
         if key not in self.wholes.moved:

@@ -129,9 +129,9 @@ class _Statement:
 
     def _outer(self, conditions: Sequence[Any]) -> None:
         equations = [sides for each in conditions for sides in _equations(each)]
-        if not any(
-            all(isinstance(side, ast.ColumnRef) and _column(side) != WORKSPACE for side in sides) for sides in equations
-        ):
+        keys = [sides for sides in equations if not any(_is_workspace(side) for side in sides)]
+        never = any(isinstance(each, ast.A_Const) for each in conditions)  # folded, and the join with it
+        if never or not any(all(map(_reads_a_column, sides)) for sides in keys):
             self.found.append("an outer join by a parameter alone: where that is null, the join is of no shard")
 
     def _subqueries(self, node: Any, level: _Level, common: Mapping[str, bool]) -> None:
@@ -246,6 +246,19 @@ def _conjuncts(node: Any) -> Iterator[Any]:
             yield from _conjuncts(each)
     elif node is not None:
         yield node
+
+
+def _is_workspace(node: Any) -> bool:
+    return isinstance(node, ast.ColumnRef) and _column(node) == WORKSPACE
+
+
+def _reads_a_column(node: Any) -> bool:
+    """Return whether a column is anywhere in an expression."""
+    if isinstance(node, ast.ColumnRef):
+        return True
+    if isinstance(node, tuple | list):
+        return any(map(_reads_a_column, node))
+    return isinstance(node, ast.Node) and any(_reads_a_column(getattr(node, name)) for name in node)
 
 
 def _equations(node: Any) -> Iterator[tuple[Any, Any]]:

@@ -12,7 +12,6 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
-    Boolean,
     ColumnElement,
     FromClause,
     Numeric,
@@ -23,7 +22,6 @@ from sqlalchemy import (
     cast,
     false,
     func,
-    literal_column,
     null,
     select,
 )
@@ -38,9 +36,6 @@ from crm_graph.permissions.access import Access, TypeAccess
 from crm_graph.permissions.grants import READ
 from crm_graph.permissions.policy import UUID, workspace
 from crm_graph.vault.columns import Encrypted
-
-_NEVER = literal_column("false", Boolean())
-"""No row, said beside the workspace, which SQLAlchemy would leave out: a join that names none is of every shard."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,7 +74,9 @@ class View:
             if key is None:
                 return None
             other = View.of(self.record.edges[name].target, self.everything, self.compared)
-            conditions = [_NEVER if isinstance(each, False_) else each for each in other.conditions()]
+            conditions = other.conditions()
+            if any(isinstance(each, False_) for each in conditions):  # which a cluster would join to every shard
+                conditions = [conditions[0], other.rows.c.workspace_id != workspace()]
             found = self._joined[name] = other, and_(*conditions, other.rows.c.id == key)
         return found[0]
 

@@ -19,6 +19,7 @@ from crm_graph.api.admission.rates import QuotaExceeded
 from crm_graph.api.body import Answer, BadRequest, GraphQLRequest, parse_json, parse_request
 from crm_graph.api.documents.cache import DocumentError
 from crm_graph.api.engine import Engine
+from crm_graph.api.errors import UNAVAILABLE
 from crm_graph.api.held import Held
 from crm_graph.api.live.stream import Live
 from crm_graph.api.transport.answers import STATUS, Stream, error_status, frame, respond
@@ -77,7 +78,8 @@ class GraphQLEndpoint:
             response = await self._respond(request, more)
         except AWAY as error:  # while a credential or a document was looked up: all else has its own limit
             failure = GraphQLError(str(error), original_error=error)
-            response = respond(self._engine.answers.refuse([failure], "INTERNAL"), JSON)
+            code = "TIMEOUT" if isinstance(error, TimeoutError) else UNAVAILABLE
+            response = respond(self._engine.answers.refuse([failure], code), JSON)
         if origin is not None or self._origins.vary:
             more += self._origins.headers(origin, request.header(b"host"))
         if more:

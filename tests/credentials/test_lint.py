@@ -26,6 +26,7 @@ NO_CREDENTIAL = {
     "purpose mail": "what is to be sent: the links in it are hashed in their table",
     "purpose provider client secret": "lets us in at a provider, and nobody in here",
     "purpose webhook signing secret": "proves to others who we are",
+    "cookie crm_backup_": "a slot of replication",
     "cookie crm_doctor": "a database that doctor makes for a moment",
     "cookie crm_events": "a channel of Postgres",
 }

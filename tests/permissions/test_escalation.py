@@ -208,7 +208,8 @@ async def attacked(world: World) -> tuple[int, list[str]]:
             found = await beyond(world, before, await powers(world))
             wrong += [f"{name} {input_}: {each}" for each in found]
     now = await world.digest()
-    assert {**now, "workspace": ""} == {**digest, "workspace": ""}, "what was refused wrote nothing"
+    directory = {"workspace_directory": ""}
+    assert {**now, **directory} == {**digest, **directory}, "what was refused wrote nothing"
     return done, wrong
 
 

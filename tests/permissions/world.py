@@ -159,6 +159,7 @@ class World:
         await self.graph.rows(
             f"UPDATE {table} SET {assignments} WHERE workspace_id = $1 AND id = $2", *key, *values.values()
         )
+        await self._know_address(type_name, row["workspace_id"], values)
         await self.read(type_name, place)
 
     async def add(self, type_name: str, place: str = "own") -> None:
@@ -178,8 +179,14 @@ class World:
         await self.graph.rows(
             f"INSERT INTO {record.table.name} ({', '.join(values)}) VALUES ({marks})", *values.values()
         )
+        await self._know_address(record.name, row["workspace_id"], values)
         await self.graph.rows("SET LOCAL session_replication_role = origin")
         await self.read(record.name, place)
+
+    async def _know_address(self, type_name: str, workspace_id: str, values: Mapping[str, Any]) -> None:
+        if type_name == "Member" and "email" in values:
+            known = "INSERT INTO member_address (workspace_id, email) VALUES ($1, lower($2)) ON CONFLICT DO NOTHING"
+            await self.graph.rows(known, workspace_id, values["email"])
 
     @asynccontextmanager
     async def undone(self) -> AsyncIterator[None]:

@@ -119,11 +119,12 @@ class Lags:
         self.seconds = dict(zip(_QUEUES, map(float, row), strict=True))
 
     async def _read_replica(self) -> None:
-        replica = self.database.lease()
+        lease = self.database.lease()
         try:
+            replica = lease if self.database.replica is None else self.database.replica
             replayed = await replica.fetch(_REPLAYED.text)
         finally:
-            replica.release()
+            lease.release()
         if not replayed:
             return
         written = await self.database.primary_reader().fetch_row(_WRITTEN, {})

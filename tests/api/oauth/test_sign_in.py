@@ -163,6 +163,8 @@ async def test_a_page_that_knows_no_workspace_asks_for_one(site: Site) -> None:
     for slug, password in (("demo", PASSWORD), ("other", "another horse battery staple")):
         claims = await site.graph.claims("sales_rep", slug)
         await site.graph.rows("UPDATE member SET email = 'both@example.com' WHERE id = $1", claims.member_id)
+        known = "INSERT INTO member_address (workspace_id, email) VALUES ($1, 'both@example.com')"
+        await site.graph.rows(known, claims.workspace_id)
         hashed = await site.services.passwords.hash(password)
         async with site.services.database.transaction() as session:
             await set_password(site.services, session, claims.workspace_id, claims.member_id, hashed, 0)

@@ -36,9 +36,13 @@ class Refusal:
     top: bool = False
 
 
+SAID = {"setRoles": "set the roles of", "changeLifecycle": "change the lifecycle of"}
+"""Verbs of more than one word, as a message says them."""
+
+
 def no_verb(verb: str, plural: str) -> Refusal:
     """Return the refusal of what a role is granted on no row."""
-    return Refusal("FORBIDDEN", f"Your roles do not allow to {verb} {plural}.", top=True)
+    return Refusal("FORBIDDEN", f"Your roles do not allow to {SAID.get(verb, verb)} {plural}.", top=True)
 
 
 def no_field(coordinate: str) -> Refusal:
@@ -48,7 +52,7 @@ def no_field(coordinate: str) -> Refusal:
 
 def not_this(verb: str, type_: str, field: str = "id") -> Refusal:
     """Return the refusal of what a role is granted, but not on this row."""
-    return Refusal("FORBIDDEN", f"Your roles do not allow to {verb} this {type_}.", (field,))
+    return Refusal("FORBIDDEN", f"Your roles do not allow to {SAID.get(verb, verb)} this {type_}.", (field,))
 
 
 def no_such(type_: str, field: str = "id") -> Refusal:

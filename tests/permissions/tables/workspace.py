@@ -53,7 +53,7 @@ MEMBERS = Table(
             "member",
             {"id": ROW, "name": "Zebra", "email": "zebra@new.example", "roles": ["analyst"]},
             ["MemberCreated"],
-            ["member", "member_role", "workspace"],
+            ["member", "member_role", "workspace_directory", "member_address"],
             OWN_WORKSPACE,
         ),
         _write(
@@ -62,7 +62,7 @@ MEMBERS = Table(
             "member",
             {"id": ROW, "name": "Zebra"},
             ["MemberUpdated"],
-            ["member", "workspace"],
+            ["member", "workspace_directory"],
             no_such("member"),
         ),
         _write(
@@ -71,7 +71,7 @@ MEMBERS = Table(
             "member",
             {"id": ROW, "roles": ["analyst"]},
             ["MemberRolesChanged"],
-            ["member", "member_role", "workspace"],
+            ["member", "member_role", "workspace_directory"],
             no_such("member"),
         ),
         _write(
@@ -80,7 +80,7 @@ MEMBERS = Table(
             "member",
             {"id": ROW},
             ["MemberSuspended"],
-            ["member", "workspace"],
+            ["member", "workspace_directory"],
             no_such("member"),
         ),
         _write(
@@ -89,7 +89,7 @@ MEMBERS = Table(
             "member",
             {"id": ROW},
             ["MemberReactivated"],
-            ["member", "workspace"],
+            ["member", "workspace_directory"],
             no_such("member"),
             given={"status": "SUSPENDED"},
         ),
@@ -108,7 +108,7 @@ TEAMS = Table(
             "team",
             {"name": "Zebra", "parentId": Id("Team")},
             ["TeamCreated"],
-            ["team", "workspace"],
+            ["team", "workspace_directory"],
             no_such("team", "parentId"),
         ),
         _write(
@@ -117,7 +117,7 @@ TEAMS = Table(
             "team",
             {"id": ROW, "name": "Zebra"},
             ["TeamUpdated"],
-            ["team", "workspace"],
+            ["team", "workspace_directory"],
             no_such("team"),
         ),
         _write(
@@ -126,7 +126,7 @@ TEAMS = Table(
             "team",
             {"id": ROW},
             ["TeamDeleted"],
-            ["team", "workspace"],
+            ["team", "workspace_directory"],
             no_such("team"),
             fresh=True,
             given={"parent_id": None},
@@ -136,7 +136,7 @@ TEAMS = Table(
 
 
 def _role(name: str, verb: str, input_: Mapping[str, Any], event: str, stranger: Refusal | None, **more: Any) -> Write:
-    return _write(name, verb, "role", input_, [event], ["role", "workspace"], stranger, **more)
+    return _write(name, verb, "role", input_, [event], ["role", "workspace_directory"], stranger, **more)
 
 
 _GRANTS = [{"type": "Product", "verbs": [{"verb": "read", "scope": "ALL"}]}]
@@ -175,7 +175,7 @@ ACCOUNTS = Table(
             "member",
             {"name": "Zebra", "email": "zebra@new.example", "roles": ["analyst"]},
             ["MemberCreated", "MemberInvited"],
-            ["member", "member_role", "workspace", "member_link"],
+            ["member", "member_role", "workspace_directory", "member_link", "member_address"],
             OWN_WORKSPACE,
         ),
         _write(
@@ -230,7 +230,7 @@ CLIENTS = Table(
             "API client",
             {"name": "Zebra"},
             ["ApiClientCreated"],
-            ["api_client", "workspace"],
+            ["api_client", "workspace_directory"],
             OWN_WORKSPACE,
             samples={"redirectUris": ["https://zebra.example/x"], "memberRoles": ["analyst"]},
         ),
@@ -240,7 +240,7 @@ CLIENTS = Table(
             "API client",
             {"id": ROW, "name": "Zebra"},
             ["ApiClientUpdated"],
-            ["api_client", "workspace"],
+            ["api_client", "workspace_directory"],
             no_such("API client"),
             samples={"redirectUris": ["https://zebra.example/x"], "memberRoles": ["analyst"]},
         ),
@@ -250,7 +250,7 @@ CLIENTS = Table(
             "API client",
             {"id": ROW},
             ["ApiClientDeleted"],
-            ["api_client", "workspace"],
+            ["api_client", "workspace_directory"],
             no_such("API client"),
             fresh=True,
         ),
@@ -260,7 +260,9 @@ CLIENTS = Table(
 
 def _key(name: str, input_: Mapping[str, Any], events: list[str], field: str, of: str, **more: Any) -> Write:
     stranger = no_such(of, field)
-    return _write(name, "update", "API key", input_, events, ["api_client", "api_key", "workspace"], stranger, **more)
+    return _write(
+        name, "update", "API key", input_, events, ["api_client", "api_key", "workspace_directory"], stranger, **more
+    )
 
 
 KEYS = Table(
@@ -275,7 +277,7 @@ KEYS = Table(
             "API client",
             {"clientId": Id("ApiClient"), "name": "Zebra"},
             ["ApiKeyCreated", "ApiClientUpdated"],
-            ["api_client", "api_key", "workspace"],
+            ["api_client", "api_key", "workspace_directory"],
             no_such("API client", "clientId"),
         ),
         _key(
@@ -344,7 +346,7 @@ PROVIDERS = Table(
             "identity provider",
             _PROVIDER,
             ["IdentityProviderCreated"],
-            ["identity_provider", "workspace"],
+            ["identity_provider", "workspace_directory"],
             OWN_WORKSPACE,
             samples=_SAMPLES,
         ),
@@ -354,7 +356,7 @@ PROVIDERS = Table(
             "identity provider",
             {"id": ROW, "enabled": False},
             ["IdentityProviderUpdated"],
-            ["identity_provider", "workspace"],
+            ["identity_provider", "workspace_directory"],
             no_such("identity provider"),
             samples=_SAMPLES,
         ),
@@ -364,7 +366,7 @@ PROVIDERS = Table(
             "identity provider",
             {"id": ROW},
             ["IdentityProviderDeleted"],
-            ["identity_provider", "workspace"],
+            ["identity_provider", "workspace_directory"],
             no_such("identity provider"),
             fresh=True,
         ),
@@ -382,7 +384,7 @@ IDENTITIES = Table(
             "member identity",
             {"providerId": Id("IdentityProvider", "team"), "subject": "Zebra", "memberId": Id("Member", "own")},
             ["IdentityLinked"],
-            ["member_identity", "workspace"],
+            ["member_identity", "workspace_directory"],
             no_such("identity provider", "providerId"),
         ),
         _write(
@@ -391,7 +393,7 @@ IDENTITIES = Table(
             "member identity",
             {"id": ROW},
             ["IdentityUnlinked"],
-            ["member_identity", "workspace"],
+            ["member_identity", "workspace_directory"],
             no_such("member identity"),
         ),
     ],

@@ -75,6 +75,8 @@ class GraphQLEndpoint:
         origin = request.header(b"origin")
         more: list[Header] = []
         try:
+            if request.method == "OPTIONS":
+                return await self._metered(request, self._preflight(request))
             response = await self._respond(request, more)
         except AWAY as error:  # while a credential or a document was looked up: all else has its own limit
             failure = GraphQLError(str(error), original_error=error)
@@ -113,8 +115,6 @@ class GraphQLEndpoint:
 
     async def _respond(self, request: Incoming, more: list[Header]) -> Reply | StreamingResponse:
         """Return the response, and put into `more` the headers that go with it."""
-        if request.method == "OPTIONS":
-            return await self._metered(request, self._preflight(request))
         media = choose(request.header(b"accept"), (JSON, GRAPHQL_RESPONSE, EVENT_STREAM))
         if media is None:
             message = f"This endpoint answers {JSON}, {GRAPHQL_RESPONSE} and {EVENT_STREAM}."

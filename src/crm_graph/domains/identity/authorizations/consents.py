@@ -63,7 +63,7 @@ _LIST = Statement(
     LEFT JOIN LATERAL (
         SELECT count(*) AS sessions, max(last_used_at) AS last_used_at, string_agg(scope, ' ') AS scopes
         FROM member_session
-        WHERE member_session.workspace_id = client.workspace_id AND client_id = client.id AND member_id = $2
+        WHERE member_session.workspace_id = $1 AND client_id = client.id AND member_id = $2
           AND revoked_at IS NULL AND expires_at > $3
     ) AS living ON true
     WHERE client.workspace_id = $1 AND (consent.id IS NOT NULL OR living.sessions > 0)

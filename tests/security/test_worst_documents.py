@@ -6,6 +6,7 @@ machine, of which 250 ms have several millions.
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Any
 
@@ -28,11 +29,13 @@ class Calls:
         self.count = 0
 
     def __enter__(self) -> Calls:
+        gc.disable()  # what it calls is not the document's
         sys.setprofile(self._called)
         return self
 
     def __exit__(self, *_: object) -> None:
         sys.setprofile(None)
+        gc.enable()
 
     def _called(self, _frame: Any, event: str, _argument: Any) -> None:
         if event in {"call", "c_call"}:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from crm_graph.db.connecting import LOST, close, connect
+from crm_graph.kernel.beside import beside
 from crm_graph.kernel.errors import OperatorError
 
 log = logging.getLogger(__name__)
@@ -45,13 +46,8 @@ class Nodes:
     @asynccontextmanager
     async def watched(self, url: str) -> AsyncIterator[None]:
         """Keep looking, as long as the block lasts."""
-        watching = asyncio.create_task(self._watch(url))
-        try:
+        async with beside(self._watch(url)):
             yield
-        finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
 
     async def _watch(self, url: str) -> None:
         while True:

@@ -14,11 +14,12 @@ import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import asyncpg
 
 from crm_graph.db.connecting import LOST
+from crm_graph.kernel.beside import beside
 from crm_graph.kernel.errors import InDoubt, OperatorError, Unreachable
 
 log = logging.getLogger(__name__)
@@ -125,14 +126,11 @@ class Outages:
         """Look for the end of outages as long as the block lasts: `probe` raises while the database is away."""
         wake = asyncio.Event()
         self._watching.add(wake)
-        watching = asyncio.create_task(self._watch(wake, probe))
         try:
-            yield
+            async with beside(self._watch(wake, probe)):
+                yield
         finally:
             self._watching.discard(wake)
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
 
     async def _watch(self, wake: asyncio.Event, probe: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -15,7 +15,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from crm_graph.db.lending import Pool, Reader
 from crm_graph.db.outages import kind_of
@@ -23,6 +23,7 @@ from crm_graph.db.pool import Database
 from crm_graph.db.session import ReadSession
 from crm_graph.db.statements import Statement
 from crm_graph.events.log import end
+from crm_graph.kernel.beside import beside
 from crm_graph.kernel.cursor import LogCursor
 
 log = logging.getLogger(__name__)
@@ -88,13 +89,8 @@ class Replica:
         if self._database.replica is None:
             yield
             return
-        watching = asyncio.create_task(self._watch())
-        try:
+        async with beside(self._watch()):
             yield
-        finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
 
     async def _watch(self) -> None:
         while True:

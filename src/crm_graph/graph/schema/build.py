@@ -128,9 +128,10 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
     limits = limits or PageLimits()
     for extension in (extension for each in slices for extension in each.extensions):
         apply_extension(extension)
-    registry = Registry.of(record_of(cls) for each in slices for cls in each.records)
+    records = [record_of(cls) for each in slices for cls in each.records]
     for fields in (each.of_rows for each in slices if each.of_rows is not None):
-        extend_rows(fields, registry.records.values())
+        extend_rows(fields, records)
+    registry = Registry.of(records)
     registry.filter_limits = limits.filters
     registry.effects = Effects(event for each in slices for event in each.events)
     derive(registry)

@@ -66,6 +66,8 @@ class Viewer:
     """When a token without a session was made: a suspension since then has ended it."""
     read_only: bool = False
     """Whether the credential's scope is to read: then nothing is granted beyond that."""
+    fiscal_year_start: int = 1
+    """The month in which the workspace's fiscal year begins."""
     is_service: bool = False
     """Whether it is no person: an API client that acts by itself."""
 

@@ -266,6 +266,8 @@ class Record:
     cls: type
     called: str
     """What a payload calls it: `line`."""
+    views: bool = False
+    """Whether its records are those who ask: filters of it can say `isViewer`."""
     columns: dict[str, RecordColumn] = field(default_factory=dict)
     edges: dict[str, RecordEdge] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
@@ -396,9 +398,12 @@ _HOUSEKEEPING: Mapping[str, tuple[type, str]] = {
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(column, identity, money, computed, batch, to_one, to_many))
-def record(prefix: str, model: type[Base], policy: Policy, *, called: str | None = None) -> Callable[[T], T]:
+def record(
+    prefix: str, model: type[Base], policy: Policy, *, called: str | None = None, views: bool = False
+) -> Callable[[T], T]:
     """Make a class a record type of the schema; its docstring becomes the type's description, and it has the fields of
-    every row. `called` is what a payload calls it, where that is not the name of its type: `line`."""
+    every row. `called` is what a payload calls it, where that is not the name of its type: `line`; its records `view`
+    where they are who asks: members."""
 
     def decorate(cls: T) -> T:
         assert cls.__doc__, f"{cls.__name__} needs a docstring: it is the description that API users read"
@@ -408,7 +413,7 @@ def record(prefix: str, model: type[Base], policy: Policy, *, called: str | None
                 setattr(cls, name, column(housekeeping))
         made = strawberry.type(cls, name=policy.type, description=" ".join(cls.__doc__.split()))
         name = called or policy.type[:1].lower() + policy.type[1:]
-        made.__record__ = Record(policy.type, prefix, model, policy, made, name)  # type: ignore[attr-defined]
+        made.__record__ = Record(policy.type, prefix, model, policy, made, name, views)  # type: ignore[attr-defined]
         return made
 
     return decorate

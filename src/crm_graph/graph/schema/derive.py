@@ -21,6 +21,7 @@ from crm_graph.executor.fields import BEYOND
 from crm_graph.graph.cursors import MAX_CURSOR_LENGTH
 from crm_graph.graph.reading.aggregates import COUNT, EXTREMES, SUMS, aggregate_fields, derive_aggregates
 from crm_graph.graph.reading.comparators import comparator
+from crm_graph.graph.reading.filters import IN_VIEWER_TEAMS, IS_VIEWER
 from crm_graph.graph.reading.orders import NullsOrder, OrderDirection, order_keys
 from crm_graph.graph.records.record import (
     MoneySpec,
@@ -80,6 +81,9 @@ def _filter(record: Record, registry: Registry, comparators: dict[object, type],
         "not_": (f"{name} | None", "not", "This does not hold."),
     }
 
+    if record.views:
+        fields |= {name: ("bool | None", graphql, text) for name, (graphql, text) in OF_VIEWER.items()}
+
     def compare(key: str, of: Any, text: str) -> None:
         made = comparator(of, comparators, registry.filter_limits)
         if made is not None:
@@ -104,6 +108,16 @@ def _filter(record: Record, registry: Registry, comparators: dict[object, type],
             compare(f"{edge.name}Id", strawberry.ID, f"Conditions on the id of `{edge.name}`; `isNull` for none.")
     text = f"Which {record.name} records match: all conditions given must hold. `{{}}` matches all."
     return _input(name, text, fields)
+
+
+OF_VIEWER = {
+    "is_viewer": (IS_VIEWER, "Is (true) or is not (false) whoever asks: in a stored filter, whoever it is used for."),
+    "in_viewer_teams": (
+        IN_VIEWER_TEAMS,
+        "Is (true) or is not (false) of the teams that whoever asks manages or belongs to, or of those below them; they"
+        " themselves are.",
+    ),
+}
 
 
 def _list_filter(record: Record) -> type:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
@@ -23,6 +24,7 @@ from crm_graph.db.pool import Database
 from crm_graph.domains.identity.accounts.outbox import enqueue
 from crm_graph.domains.platform.audit.chain import seal_keys
 from crm_graph.domains.platform.audit.chainer import Chainer
+from crm_graph.events.epoch import RESTORING, current_epoch
 from crm_graph.identity.installation import Installation, make_services
 from crm_graph.identity.secrets import secrets_of_environment
 from crm_graph.kernel.settings import Settings
@@ -205,6 +207,61 @@ def test_a_base_backup_that_was_started_by_itself_is_seen(kept: Kept, tmp_path: 
     assert refused.returncode == 2
     assert "altered or cut" in refused.stderr
     assert not (tmp_path / "other").exists()
+
+
+def _install(kept: Kept, folder: Path, data: Path, settings: dict[str, str]) -> Path:
+    """Make the cluster of a data directory from a base backup, as one does without our command."""
+    done = crm_graph("backup", str(folder), "--base", "--data", str(kept.data), **KEYS)
+    assert done.returncode == 0, done.stderr
+    return embedded.install(data, folder / "base", None, settings)
+
+
+async def test_a_standby_that_is_promoted_goes_on(kept: Kept, tmp_path: Path) -> None:
+    """It was made from a base backup too, whose label it has: nobody is asked, unless that is wanted."""
+    data = tmp_path / "standby"
+    with embedded.running(kept.data, shared_buffers_mb=32) as primary:
+        sockets = parse_qs(urlsplit(primary.url).query)["host"][0]
+        path = _install(kept, tmp_path / "base", data, {"primary_conninfo": f"host={sockets} user=crm"})
+        (path / "recovery.signal").rename(path / "standby.signal")
+        with embedded.running(data, shared_buffers_mb=32) as standby:
+            given = {**KEYS, "DATABASE_URL": standby.url}
+            assert "is a standby" in crm_graph("user", "list", **given).stderr
+            connection = await asyncpg.connect(standby.url)
+            assert await connection.fetchval("SELECT pg_promote()")
+            refused = crm_graph("user", "list", **given, CRM_CONTINUE_AFTER_FAILOVER="0")
+            assert refused.returncode == 2
+            assert "a standby was promoted" in refused.stderr
+            done = crm_graph("user", "list", **given)
+            assert done.returncode == 0, done.stderr
+            assert (await current_epoch(connection)).number > 0
+            await connection.close()
+
+
+BY_HAND = {
+    "a point in time": ({"recovery_target": "immediate"}, "recovered to a point in time"),
+    "interrupted": ({RESTORING: "on"}, "a restore of it was interrupted"),
+}
+
+
+@pytest.mark.parametrize(("settings", "why"), BY_HAND.values(), ids=BY_HAND)
+async def test_what_was_recovered_is_no_failover(
+    kept: Kept, tmp_path: Path, settings: dict[str, str], why: str
+) -> None:
+    """By hand, or by a restore that was killed before the log went on: what came after is certainly missing."""
+    data = tmp_path / "data"
+    promoting = {"restore_command": "false", "recovery_target_action": "promote"}
+    _install(kept, tmp_path / "base", data, {**settings, **promoting})
+    with embedded.running(data, shared_buffers_mb=32) as server:
+        connection = await asyncpg.connect(server.url)
+        async with asyncio.timeout(60):
+            while await connection.fetchval("SELECT pg_is_in_recovery()"):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+        await connection.close()
+        refused = crm_graph("user", "list", "--data", str(data), **KEYS)
+        assert refused.returncode == 2, refused.stderr
+        assert why in refused.stderr
+        assert crm_graph("restore", "--in-place", "--data", str(data), **KEYS).returncode == 0
+        assert crm_graph("user", "list", "--data", str(data), **KEYS).returncode == 0
 
 
 async def test_a_point_in_time(kept: Kept, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from crm_graph.cli.recovery.programs import program, run_program
 from crm_graph.db import embedded
 from crm_graph.db.connecting import connect
 from crm_graph.db.embedded.cluster import last_lines
-from crm_graph.events.epoch import Epoch
+from crm_graph.events.epoch import RESTORING, Epoch
 from crm_graph.kernel.errors import OperatorError
 
 _ROLE = "correct what it says; the role needs REPLICATION, and the server `wal_level = replica` and a free WAL sender"
@@ -119,7 +119,7 @@ async def restore_base(place: Place, folder: Path, manifest: Manifest, until: da
             " recovery.signal, start the server, then `crm-graph restore --in-place`",
         )
     run_program("pg_verifybackup", ["--quiet", str(base)], "use another backup: this one was altered or cut")
-    settings = {"restore_command": "false", "recovery_target_action": "promote"}
+    settings = {"restore_command": "false", "recovery_target_action": "promote", RESTORING: "on"}
     if until is not None:
         settings["recovery_target_time"] = until.isoformat()
     path = embedded.install(place.data, base, folder / WAL_FOLDER, settings)
@@ -128,14 +128,14 @@ async def restore_base(place: Place, folder: Path, manifest: Manifest, until: da
         with console.status("recovering"):
             await _recovered(url)
     with place.database_url() as url:
+        epoch = await continue_log(url, manifest.known_xid)
+        assert epoch is not None, "recovery begins another timeline"
         connection = await connect(url)
         try:
             for name in settings:
                 await connection.execute(f"ALTER SYSTEM RESET {name}")
         finally:
             await connection.close()
-        epoch = await continue_log(url, manifest.known_xid)
-        assert epoch is not None, "recovery begins another timeline"
         await bring_to(url)
     return epoch
 

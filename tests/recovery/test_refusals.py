@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 
+from crm_graph.cli.recovery.following import kept_log, slot_of
 from crm_graph.cli.recovery.programs import program
 from crm_graph.db import embedded
 from crm_graph.db.pool import Database
@@ -280,6 +282,7 @@ async def test_a_point_in_time(kept: Kept, tmp_path: Path) -> None:
         for number in range(3):
             await connection.execute("INSERT INTO moment VALUES ($1)", number)
             moments.append(await connection.fetchval("SELECT clock_timestamp()"))
+            await connection.execute("SELECT pg_switch_wal()")
         flushed = "SELECT flush_lsn >= $1::text::pg_lsn FROM pg_stat_replication"
         last = await connection.fetchval("SELECT pg_current_wal_flush_lsn()::text")
         async with asyncio.timeout(60):
@@ -293,7 +296,7 @@ async def test_a_point_in_time(kept: Kept, tmp_path: Path) -> None:
         await connection.execute("DROP TABLE moment")
         await connection.close()
 
-    def restored(name: str, *more: str) -> subprocess.CompletedProcess[str]:
+    def restored(name: str, *more: str, folder: Path = folder) -> subprocess.CompletedProcess[str]:
         return crm_graph("restore", str(folder), "--data", str(tmp_path / name), *more, **KEYS)
 
     done = restored("then", "--until", f"{moments[1].astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
@@ -305,6 +308,61 @@ async def test_a_point_in_time(kept: Kept, tmp_path: Path) -> None:
     assert late.returncode == 2
     assert "recovery ended before configured recovery target was reached" in late.stderr
     assert not list((tmp_path / "later").glob("pg-*"))
+    for name, spoil in (("hole", Path.unlink), ("damaged", _damage)):
+        spoiled = shutil.copytree(folder, tmp_path / f"{name}-backup")
+        spoil(sorted(spoiled.glob("wal/*"))[-2])
+        refused = restored(name, folder=spoiled)
+        assert refused.returncode == 2, refused.stderr
+        assert "a segment is missing or damaged" in refused.stderr
+        assert not list((tmp_path / name).glob("pg-*"))
+        assert restored(name, "--incomplete", folder=spoiled).returncode == 0
+        found = await _moments(tmp_path / name)
+        assert found == [0, 1, 2][: len(found)]
+        assert len(found) < 3
+
+
+def _damage(segment: Path) -> None:
+    with segment.open("r+b") as file:
+        file.seek(120)
+        file.write(b"damaged!")
+
+
+async def test_what_is_followed_has_no_hole(kept: Kept, tmp_path: Path) -> None:
+    """The server keeps its log from before the base backup is begun, and for a backup that failed not at all; a part of
+    a segment does not take the place of the whole one in the base backup."""
+    folder = tmp_path / "followed"
+    slots = f"SELECT restart_lsn FROM pg_replication_slots WHERE slot_name = '{slot_of(folder)}'"
+    with embedded.running(kept.data, shared_buffers_mb=32) as server:
+        connection = await asyncpg.connect(server.url)
+        with suppress(ZeroDivisionError):
+            async with kept_log(server.url, folder):
+                (kept_from,) = await connection.fetch(slots)
+                assert kept_from[0] is not None
+                raise ZeroDivisionError
+        assert await connection.fetch(slots) == []
+        await connection.close()
+    done = crm_graph("backup", str(folder), "--base", "--data", str(kept.data), **KEYS)
+    assert done.returncode == 0, done.stderr
+    for command in ("--follow", "--unfollow"):
+        refused = crm_graph("backup", str(folder), command, "--data", str(kept.data), **KEYS)
+        assert refused.returncode == 2
+        assert "the server keeps no log for" in refused.stderr
+    (whole,) = folder.glob("base/pg_wal/0*")
+    (folder / "wal" / f"{whole.name}.partial").write_bytes(bytes(whole.stat().st_size))
+    done = crm_graph("restore", str(folder), "--data", str(tmp_path / "data"), **KEYS)
+    assert done.returncode == 0, done.stderr
+
+
+def test_nobody_else_reads_a_backup(kept: Kept, tmp_path: Path) -> None:
+    """Also in a folder that was there."""
+    for kind in ((), ("--base",)):
+        folder = tmp_path / "-".join(("backup", *kind))
+        folder.mkdir(mode=0o755)
+        done = crm_graph("backup", str(folder), *kind, "--data", str(kept.data), **KEYS)
+        assert done.returncode == 0, done.stderr
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert files
+        assert [path for path in files if path.stat().st_mode & 0o077] == []
 
 
 async def _moments(data: Path) -> list[int]:

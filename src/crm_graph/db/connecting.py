@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncpg
 
+from crm_graph.db.address import split_password
 from crm_graph.db.codecs import set_codecs
 from crm_graph.kernel.errors import OperatorError, Unreachable
 
@@ -141,7 +142,7 @@ class explained:  # noqa: N801 - reads as a statement
     """Turns what asyncpg raises on connect into an OperatorError that says how to fix it."""
 
     def __init__(self, url: str) -> None:
-        self.where = _without_password(url)
+        self.where, _ = split_password(url)
 
     def __enter__(self) -> None: ...
 
@@ -165,11 +166,3 @@ class explained:  # noqa: N801 - reads as a statement
                 f"DATABASE_URL is not a Postgres address: {error}",
                 "write it as postgresql://user:password@host:5432/database",
             ) from error
-
-
-def _without_password(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return "DATABASE_URL"
-    credentials, at, place = rest.rpartition("@")
-    return f"{scheme}://{credentials.partition(':')[0]}{at}{place}"

@@ -101,8 +101,8 @@ class Cluster:
 @dataclass(frozen=True, slots=True)
 class Epoch:
     """The epoch that a log is in. `foreign` says why this is not the cluster that it is of, in a sentence; None where
-    it is. `promoted`: nothing but the timeline differs, as after the failover to a standby, and nothing shows that it was
-    a point in time."""
+    it is. `promoted`: nothing but the timeline differs, as after the failover to a standby, and nothing shows that it
+    was a point in time."""
 
     number: int
     known_xid: int

@@ -6,6 +6,8 @@ import pytest
 
 from crm_graph.cli.recovery.programs import connection_of
 from crm_graph.db.address import split_password
+from crm_graph.db.connecting import explained
+from crm_graph.kernel.errors import OperatorError
 
 ADDRESSES = {
     "postgresql://crm:secret@db:5432/crm": ("postgresql://crm@db:5432/crm", "secret"),
@@ -32,6 +34,14 @@ def test_an_address_and_its_password(url: str, parts: tuple[str, str | None]) ->
 @pytest.mark.parametrize("url", WRONG)
 def test_a_password_that_is_not_escaped_is_not_shown(url: str) -> None:
     assert split_password(url) == ("postgresql://crm@db/crm", None)
+
+
+def test_nor_is_what_is_wrong_in_one() -> None:
+    """asyncpg quotes what it took for the port."""
+    with pytest.raises(OperatorError) as raised, explained(WRONG[0]):
+        int("se")
+    assert raised.value.what == "DATABASE_URL is not a Postgres address"
+    assert "%2F" in raised.value.fix
 
 
 def test_what_is_no_address_is_not_shown() -> None:

@@ -162,7 +162,8 @@ class explained:  # noqa: N801 - reads as a statement
                 "start it, correct DATABASE_URL, or unset DATABASE_URL to use the embedded Postgres",
             ) from error
         if isinstance(error, ValueError | asyncpg.ClientConfigurationError):
-            raise OperatorError(
-                f"DATABASE_URL is not a Postgres address: {error}",
-                "write it as postgresql://user:password@host:5432/database",
+            raise OperatorError(  # without what is wrong in it, which can be a part of the password
+                "DATABASE_URL is not a Postgres address",
+                "write it as postgresql://user:password@host:5432/database, with `/`, `?`, `#` and `@` of the password"
+                " as %2F, %3F, %23 and %40",
             ) from error

@@ -233,6 +233,7 @@ async def test_a_standby_that_is_promoted_goes_on(kept: Kept, tmp_path: Path) ->
             refused = crm_graph("user", "list", **given, CRM_CONTINUE_AFTER_FAILOVER="0")
             assert refused.returncode == 2
             assert "a standby was promoted" in refused.stderr
+            assert "the first process that comes continues the log" in refused.stderr
             done = crm_graph("user", "list", **given)
             assert done.returncode == 0, done.stderr
             assert (await current_epoch(connection)).number > 0

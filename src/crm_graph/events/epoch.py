@@ -43,6 +43,7 @@ WAY_OUT = (
     "stop every other process of it, then run `crm-graph restore --in-place`: it continues the log here under a new"
     " epoch, and nothing that is here is lost; docs/operating/backup.md says more"
 )
+BY_ITSELF = "the first process that comes continues the log; with CRM_CONTINUE_AFTER_FAILOVER=0 none does: then "
 _MAY_READ = "SELECT has_function_privilege('pg_read_file(text, bigint, bigint, boolean)', 'execute')"
 _LABEL = "md5(coalesce(pg_read_file('backup_label.old', 0, 65536, true), ''))"
 _HISTORY = """
@@ -113,8 +114,10 @@ class Epoch:
 class ForeignLog(OperatorError):
     """Raised where the log's positions are not of this cluster's transactions: it was restored, or is younger."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(f"the event log is not this cluster's: {why}", WAY_OUT)
+    def __init__(self, why: str, *, promoted: bool = False) -> None:
+        super().__init__(
+            f"the event log is not this cluster's: {why}", f"{BY_ITSELF}{WAY_OUT}" if promoted else WAY_OUT
+        )
 
 
 async def cluster_of(connection: Connection) -> Cluster:
@@ -179,7 +182,7 @@ async def require_own(connection: Connection) -> Epoch:
     """Return the epoch of the log. Raises ForeignLog where the log is not this cluster's."""
     epoch = await current_epoch(connection)
     if epoch.foreign is not None:
-        raise ForeignLog(epoch.foreign)
+        raise ForeignLog(epoch.foreign, promoted=epoch.promoted)
     return epoch
 
 

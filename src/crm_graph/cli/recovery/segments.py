@@ -51,8 +51,8 @@ class Segment:
 
 async def require_to_the_end(url: str, wal: Path) -> None:
     """Raise RecoveryEndedEarly where a server that has just recovered stopped before the end of the log in a folder."""
-    found = _end(_segments(wal))
-    if found is None:
+    end = _end(_segments(wal))
+    if end is None:
         return
     connection = await connect(url)
     try:
@@ -61,10 +61,10 @@ async def require_to_the_end(url: str, wal: Path) -> None:
         await connection.close()
     assert row is not None
     reached = row["at"] or 0
-    if reached >= found:
+    if reached >= end:
         return
     raise RecoveryEndedEarly(
-        f"the write-ahead log in {wal} goes on to {_lsn(found)}, and could be read up to {_lsn(reached)}: a segment is"
+        f"the write-ahead log in {wal} goes on to {_lsn(end)}, and could be read up to {_lsn(reached)}: a segment is"
         " missing or damaged there",
         "put the right one back and restore again, or restore with --incomplete, where the last change is that of"
         f" {row['last'] or 'the base backup'}; nothing is left of this attempt",

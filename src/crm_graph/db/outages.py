@@ -101,8 +101,9 @@ class Outages:
 
     @property
     def is_silent(self) -> bool:
-        """Whether the database is away and does not even refuse: nobody who waits for it is answered."""
-        return self._began is not None and self._silent
+        """Whether the database is away and does not even refuse: nobody who waits for it is answered. Only where its
+        end is looked for."""
+        return self._began is not None and self._silent and bool(self._watching)
 
     def tell(self, error: BaseException) -> bool:
         """Count an error of the database, and say it where it is the first of an outage; return whether it is one: then
@@ -115,10 +116,11 @@ class Outages:
             return True
         forgotten = not self._watching and now - self._last > FORGOTTEN_S
         if self._began is None or forgotten:
-            self._began, self._before = now, self.kinds.copy()
+            self._began, self._before, self._silent = now, self.kinds.copy(), False
             log.warning("the database is away: %s; requests are UNAVAILABLE, background work waits", said(error))
         self.kinds[kind] += 1
-        self._last, self._silent = now, kind == SILENT_KIND
+        self._last = now
+        self._silent |= kind == SILENT_KIND  # until a probe says otherwise: that a connection was cut can be our doing
         for wake in self._watching:
             wake.set()
         return True

@@ -115,7 +115,9 @@ async def test_not_even_debug_tells_what_sockets_bring(tmp_path: Path) -> None:
         ) as socket:
             await socket.send(json.dumps({"type": "connection_init", "payload": server.headers}))
             assert json.loads(await socket.recv()) == {"type": "connection_ack"}
-            await socket.send(json.dumps({"type": "subscribe", "id": told, "payload": {"query": "{ viewer { roles } }"}}))
+            await socket.send(
+                json.dumps({"type": "subscribe", "id": told, "payload": {"query": "{ viewer { roles } }"}})
+            )
             assert json.loads(await socket.recv())["type"] == "next"
         await asyncio.to_thread(request_lines, server, 1)
         log = "".join(line for line in server.said if line.startswith("{"))

@@ -95,7 +95,7 @@ MEANT_OTHERWISE = {
 @pytest.mark.parametrize("variable", MEANT_OTHERWISE)
 @pytest.mark.parametrize("command", ["serve", "worker"])
 def test_a_setting_that_cannot_be_meant(command: str, variable: str) -> None:
-    """Two lines, which name it: no traceback, no process that fails when somebody asks, and none that says it serves."""
+    """Two lines, which name it: no traceback, nothing that fails when somebody asks, and none that says it serves."""
     done = started(command, DATABASE_URL="postgresql://127.0.0.1:1/x", **{variable: MEANT_OTHERWISE[variable]})
     what, fix = done.stderr.splitlines()
     assert done.returncode == 2

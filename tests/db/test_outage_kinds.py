@@ -26,9 +26,8 @@ def test_a_pooler_without_a_server_is_no_worker_of_a_cluster(caplog: pytest.LogC
     outages = Outages()
     with caplog.at_level(logging.WARNING):
         assert outages.tell(said_by("ERROR"))
-        assert not outages.is_open
+        assert not caplog.records
         assert outages.tell(said_by("FATAL"))
-    assert outages.is_open
     assert dict(outages.kinds) == {"a worker is down": 1, LOST_KIND: 1}
     assert len(caplog.records) == 1
 
@@ -66,4 +65,4 @@ async def test_silence_is_known_where_its_end_is_looked_for() -> None:
         outages.tell(TimeoutError())
         outages.tell(ConnectionResetError())  # our own doing, perhaps
         assert outages.is_silent
-    assert not outages.is_silent
+    assert not outages.is_silent  # type: ignore[unreachable] # it was asked before

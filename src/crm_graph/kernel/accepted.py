@@ -64,7 +64,8 @@ def read(name: str, kind: type, text: str, default: Any) -> Any:
     """Return what a text says for a setting. Raises OperatorError naming the variable."""
     variable = f"CRM_{name.upper()}"
     try:
-        return _READERS.get(kind, lambda _, given: given)(name, text)
+        reader = _READERS.get(kind)
+        return text if reader is None else reader(name, text)
     except ValueError as error:
         what, fix = error.args
         raise OperatorError(f"{variable}={text!r} {what}", f"{fix}, or unset it (default {default!r})") from None

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from crm_graph.db.connecting import LOST, close, connect
+from crm_graph.db.two_phases import is_joined, recover, settle
 from crm_graph.kernel.beside import beside
 from crm_graph.kernel.errors import OperatorError
 
 log = logging.getLogger(__name__)
 
-INTERVAL_S = 5
+INTERVAL_S = 5.0
+SOON_S = 0.5
+"""How long until it looks again while the coordinator is away, or what its crash left in doubt is not settled."""
 ANSWER_S = 3
 """A worker that does not answer the coordinator so long is down."""
 _IS_CLUSTER = "SELECT to_regclass('pg_dist_node') IS NOT NULL"
@@ -33,6 +36,8 @@ class Nodes:
     """What was found last: each worker, as `host:port`, and whether it answers."""
 
     answers: Mapping[str, bool] = field(default_factory=dict)
+    in_doubt: int | None = None
+    """Up to where a crash of the coordinator has left transactions in doubt; None for none (`two_phases.py`)."""
 
     @property
     def down(self) -> list[str]:
@@ -51,10 +56,12 @@ class Nodes:
 
     async def _watch(self, url: str) -> None:
         while True:
+            pause_s = SOON_S
             with suppress(*LOST, asyncpg.PostgresError, OperatorError):  # the coordinator is away: others tell
                 if not await self.look(url):
                     return
-            await asyncio.sleep(INTERVAL_S)
+                pause_s = INTERVAL_S if self.in_doubt is None else SOON_S
+            await asyncio.sleep(pause_s)
 
     async def look(self, url: str) -> bool:
         """Look once, on a connection of its own; return whether there is anything to look at."""
@@ -70,8 +77,20 @@ class Nodes:
         for name, up in answers.items():
             if up != self.answers.get(name, True):
                 log.warning("the worker %s %s", name, "answers again" if up else "is down: its workspaces are away")
+        is_back = any(up and not self.answers.get(name, True) for name, up in answers.items())
         self.answers = answers
+        await self._settle(url, is_back=is_back)
         return True
+
+    async def _settle(self, url: str, *, is_back: bool) -> None:
+        connection = await connect(url, timeout_s=None)
+        try:
+            if await is_joined(connection):
+                self.in_doubt = await settle(connection, self.down, self.in_doubt)
+                if is_back:
+                    await recover(connection)
+        finally:
+            await close(connection)
 
 
 async def _answers(url: str, host: str, port: int) -> bool:

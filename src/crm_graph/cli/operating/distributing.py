@@ -13,6 +13,7 @@ from crm_graph.db.connecting import connect
 from crm_graph.db.distributing import Cluster, Connection, Told, cluster_of, distribute
 from crm_graph.db.placement import Placement, placements
 from crm_graph.db.revisions import require_current
+from crm_graph.db.two_phases import apart
 
 _PREPARED = "SELECT success, result FROM run_command_on_workers('SHOW max_prepared_transactions')"
 _HEALTH = """
@@ -51,6 +52,12 @@ async def check_cluster(connection: Connection) -> AsyncIterator[tuple[str, str,
         yield f"Citus {cluster.version}: every table lies where it is to, over {len(cluster.workers)} workers", "", True
     if unnamed:
         yield f"no list says where these tables are to lie: {', '.join(unnamed)}", "move them into another schema", True
+    if alone := await apart(connection, wanted):
+        yield (
+            f"these do not commit together with rows of the workers: {', '.join(alone)}",
+            "`crm-graph distribute`",
+            False,
+        )
     if cluster.left_behind:
         text = f"the coordinator keeps former copies of rows: {', '.join(cluster.left_behind)}"
         yield f"{text}: `crm-graph distribute` was interrupted", "run `crm-graph distribute` again", True

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncpg
 
@@ -27,6 +28,12 @@ _IS_CLUSTER = "SELECT to_regclass('pg_dist_node') IS NOT NULL"
 _WORKERS = """
     SELECT nodename AS host, nodeport AS port FROM pg_dist_node
     WHERE noderole = 'primary' AND isactive AND groupid <> 0 ORDER BY 1, 2
+"""
+_LIE = """
+    SELECT nodename AS host, nodeport AS port, array_agg(given.id) AS workspaces FROM unnest($1::uuid[]) AS given (id)
+    JOIN pg_dist_placement ON shardid = get_shard_id_for_distribution_column(
+        (SELECT logicalrelid FROM pg_dist_partition WHERE partmethod = 'h' LIMIT 1), given.id)
+    JOIN pg_dist_node USING (groupid) WHERE noderole = 'primary' GROUP BY 1, 2
 """
 _ANSWERS = "SELECT citus_check_connection_to_node($1, $2)"
 
@@ -101,3 +108,19 @@ async def _answers(url: str, host: str, port: int) -> bool:
         return False
     finally:
         await close(connection)
+
+
+async def on_workers_down(connection: asyncpg.Connection[Any], workspaces: Sequence[str]) -> set[str]:
+    """Return which of these workspaces lie on a worker that does not answer the coordinator; none on a plain Postgres.
+    A question for each worker that has one of them."""
+    if not workspaces or not await connection.fetchval(_IS_CLUSTER):
+        return set()
+    down: set[str] = set()
+    for row in await connection.fetch(_LIE, workspaces):
+        try:
+            answers = await connection.fetchval(_ANSWERS, row["host"], row["port"], timeout=ANSWER_S)
+        except TimeoutError:
+            answers = False
+        if not answers:
+            down.update(row["workspaces"])
+    return down

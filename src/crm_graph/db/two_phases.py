@@ -13,6 +13,9 @@ transactions that the coordinator has committed and a worker possibly not yet:
   prepared them, until somebody has seen them committed (`settle`). That is known by `crm_cluster.settled`, which is
   unlogged: Postgres empties it when it recovers from a crash.
 
+Locks go while a statement is run, and Postgres may ask a horizon of each row: of two of them the later would be read
+and the earlier never. So the first answer to a statement is kept for it. An answer from before is never too high.
+
 Nothing of it is on a plain Postgres, where both are one commit.
 """
 
@@ -51,7 +54,7 @@ _KNOWN = """
     SELECT citus_add_local_table_to_metadata('crm_cluster.joint')
     WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'crm_cluster.joint'::regclass);
 """
-_OF_COORDINATOR = """
+ON_COORDINATOR = """
     SET LOCAL citus.enable_ddl_propagation = off;
     CREATE UNLOGGED TABLE IF NOT EXISTS crm_cluster.settled (id int PRIMARY KEY);
     INSERT INTO crm_cluster.settled VALUES (1) ON CONFLICT DO NOTHING;
@@ -63,11 +66,17 @@ _OF_COORDINATOR = """
     CREATE OR REPLACE FUNCTION crm_cluster.position_of(id xid, near bigint) RETURNS bigint
         IMMUTABLE PARALLEL SAFE LANGUAGE sql AS
         'SELECT near + ((id::text::bigint - near + 2147483648) & 4294967295) - 2147483648';
-    CREATE OR REPLACE FUNCTION crm_cluster.horizon() RETURNS xid8 STABLE PARALLEL SAFE LANGUAGE plpgsql AS $$
+    CREATE OR REPLACE FUNCTION crm_cluster.horizon() RETURNS xid8 STABLE PARALLEL RESTRICTED LANGUAGE plpgsql AS $$
     DECLARE
         known bigint := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+        statement text := statement_timestamp()::text;
+        kept text := current_setting('crm_cluster.horizon', true);
+        found bigint;
     BEGIN
-        RETURN least(
+        IF split_part(kept, '|', 1) = statement THEN
+            RETURN split_part(kept, '|', 2)::xid8;
+        END IF;
+        found := least(
             known,
             (
                 SELECT min(crm_cluster.position_of(transactionid, known)) FROM pg_locks
@@ -77,7 +86,9 @@ _OF_COORDINATOR = """
                 SELECT min(crm_cluster.position_of(xmin, known)) FROM pg_dist_transaction
                 WHERE NOT EXISTS (SELECT FROM crm_cluster.settled)
             )
-        )::text::xid8;
+        );
+        PERFORM set_config('crm_cluster.horizon', statement || '|' || found, false);
+        RETURN found::text::xid8;
     END $$;
 """
 _IS_SETTLED = "SELECT EXISTS (SELECT FROM crm_cluster.settled)"
@@ -114,7 +125,7 @@ async def join(connection: Connection, wanted: Mapping[str, Placement]) -> list[
         if missing:
             await connection.execute("SET LOCAL citus.multi_shard_modify_mode = 'sequential'")
             await connection.execute(_KNOWN)
-            await connection.execute(_OF_COORDINATOR)
+            await connection.execute(ON_COORDINATOR)
             horizon = await connection.fetchval(_HORIZON)
             for name in missing:
                 if name == "crm_log_horizon()":

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from crm_graph.db import embedded, two_phases
+from crm_graph.db.outages import is_away
 from crm_graph.db.two_phases import BEHIND_WORKERS, SNAPSHOT, is_joined, settle
 from crm_graph.events.epoch import begin_epoch
 from tests.support.database import clone
@@ -124,3 +125,8 @@ async def test_a_crash_is_noticed_and_a_stop_is_not(tmp_path: Path) -> None:
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 continue
             break
+
+
+def test_a_worker_that_is_lost_before_the_commit_is_away() -> None:
+    assert is_away(asyncpg.InternalServerError("failure on connection marked as essential: b:5432"))
+    assert not is_away(asyncpg.InternalServerError("cache lookup failed for type 7"))

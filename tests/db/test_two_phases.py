@@ -11,10 +11,13 @@ from typing import Any
 import asyncpg
 import pytest
 
+from crm_graph.cli.recovery.keys import KeysInUse
+from crm_graph.cli.recovery.manifest import DUMP, manifest_of
 from crm_graph.db import embedded, two_phases
 from crm_graph.db.outages import is_away
 from crm_graph.db.two_phases import BEHIND_WORKERS, SNAPSHOT, is_joined, settle
 from crm_graph.events.epoch import begin_epoch
+from crm_graph.kernel.errors import OperatorError
 from tests.support.database import clone
 
 CITUS = """
@@ -91,6 +94,11 @@ async def test_a_new_epoch_keeps_the_horizon_of_a_cluster(coordinator: asyncpg.C
     async with coordinator.transaction():
         await begin_epoch(coordinator)
     assert BEHIND_WORKERS in await coordinator.fetchval("SELECT prosrc FROM pg_proc WHERE proname = 'crm_log_horizon'")
+
+
+async def test_a_cluster_is_backed_up_by_its_nodes(coordinator: asyncpg.Connection[Any]) -> None:
+    with pytest.raises(OperatorError, match="no rows of the workers"):
+        await manifest_of(coordinator, DUMP, KeysInUse((), (), own_secret=True), embedded=False)
 
 
 async def test_a_plain_postgres_has_none_of_it(postgres: str) -> None:

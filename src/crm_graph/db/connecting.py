@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncpg
 
+from crm_graph.db.address import split_password
 from crm_graph.db.codecs import set_codecs
 from crm_graph.kernel.errors import OperatorError, Unreachable
 
@@ -144,7 +145,7 @@ class explained:  # noqa: N801 - reads as a statement
     """Turns what asyncpg raises on connect into an OperatorError that says how to fix it."""
 
     def __init__(self, url: str) -> None:
-        self.where = _without_password(url)
+        self.where, _ = split_password(url)
 
     def __enter__(self) -> None: ...
 
@@ -164,15 +165,8 @@ class explained:  # noqa: N801 - reads as a statement
                 "start it, correct DATABASE_URL, or unset DATABASE_URL to use the embedded Postgres",
             ) from error
         if isinstance(error, ValueError | asyncpg.ClientConfigurationError):
-            raise OperatorError(
-                f"DATABASE_URL is not a Postgres address: {error}",
-                "write it as postgresql://user:password@host:5432/database",
+            raise OperatorError(  # without what is wrong in it, which can be a part of the password
+                "DATABASE_URL is not a Postgres address",
+                "write it as postgresql://user:password@host:5432/database, with `/`, `?`, `#` and `@` of the password"
+                " as %2F, %3F, %23 and %40",
             ) from error
-
-
-def _without_password(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return "DATABASE_URL"
-    credentials, at, place = rest.rpartition("@")
-    return f"{scheme}://{credentials.partition(':')[0]}{at}{place}"

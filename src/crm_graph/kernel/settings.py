@@ -294,9 +294,9 @@ class Settings:
     """A client that takes nothing of what it is sent for so long is cut off."""
     drain_ms: int = 10_000
     relay_poll_ms: int = 25
-    continue_after_failover: bool = False
-    """Whether the log goes on by itself where a standby was promoted, though what the old primary had last is possibly
-    missing; otherwise `crm-graph restore --in-place` is asked for, as after a recovery to a point in time."""
+    continue_after_failover: bool = True
+    """Whether the log goes on by itself, under a new epoch, where a standby was promoted; otherwise `crm-graph restore
+    --in-place` is asked for, as after a recovery to a point in time."""
     event_retention_days: int = 30
     """How long the event log is kept, by which subscriptions and `changes` resume; 0 is for ever. The audit trail is
     kept for ever anyway."""

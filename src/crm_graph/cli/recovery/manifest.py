@@ -55,6 +55,7 @@ class Manifest:
     def write(self, folder: Path) -> None:
         """Write it, under its name only when it is whole: a folder without one is no backup yet."""
         partial = folder / f"{FILE}.partial"
+        partial.touch(mode=0o600)
         partial.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n", encoding="utf-8")
         partial.replace(folder / FILE)
 

@@ -1,7 +1,7 @@
 """Who did it: rows keep who made and changed them, the log and the audit trail who acts, and because of what
 
 Revision: 2026_12_03_actors
-Follows: 2026_12_02_log_epoch
+Follows: 2026_12_03_audit_deferral
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_12_03_actors"
-down_revision = "2026_12_02_log_epoch"
+down_revision = "2026_12_03_audit_deferral"
 branch_labels = None
 depends_on = None
 adds_only = True

@@ -36,13 +36,13 @@ def upgrade() -> None:
     op.add_column("event", sa.Column("cause_seq", sa.BigInteger(), nullable=True))
     op.add_column("event", sa.Column("depth", sa.SmallInteger(), nullable=True))
     op.add_column("audit_entry", sa.Column("actor_kind", sa.Text(), nullable=True))
-    op.add_column("webhook_endpoint", sa.Column("without_client_id", sa.Text(), nullable=True))
+    op.add_column("webhook_endpoint", sa.Column("without_client", sa.Text(), nullable=True))
 
 
 def downgrade() -> None:
     """The way back. Entries of the audit trail that say who acts cannot be verified by the code of before."""
     op.execute("SET LOCAL lock_timeout = '5s'")
-    op.drop_column("webhook_endpoint", "without_client_id")
+    op.drop_column("webhook_endpoint", "without_client")
     op.drop_column("audit_entry", "actor_kind")
     for column in ("depth", "cause_seq", "actor_kind"):
         op.drop_column("event", column)

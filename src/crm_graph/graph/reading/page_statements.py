@@ -59,8 +59,10 @@ class PageCompiler:
 
     def _view(self, request: PageRequest) -> tuple[View, list[Any]]:
         access = self.planning.context
-        view = View.of(self.record, access, self.compared)
+        view = View.of(self.record, access, self.compared, deleted=request.deleted)
         conditions: list[Any] = view.conditions()
+        if not request.archived:
+            conditions.append(view.rows.c.archived_at.is_(None))
         if request.form != EVERYTHING:
             conditions.append(predicate(request.form, view, self.registry, access))
         return view, conditions

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from crm_graph.chains import is_placed, refuse_circles
-from crm_graph.db.base import HOUSEKEEPING, Kept, Row, columns_of
+from crm_graph.db.base import DELETED_AT, HOUSEKEEPING, Kept, Row, columns_of
 from crm_graph.db.quota import Quotas, bytes_of_change
 from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.rules import defaults_of, targets_of
@@ -29,7 +29,7 @@ from crm_graph.db.together import Together, Verdict, all_together
 from crm_graph.events.effects import Changes, Creates, DomainEvent, Removes
 from crm_graph.events.log import append, append_all
 from crm_graph.identity.origin import NOWHERE, Origin
-from crm_graph.identity.viewer import Viewer
+from crm_graph.identity.viewer import NOBODY, Viewer
 from crm_graph.keeping import let_go, put_into_bin
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.errors import Forbidden, Refused
@@ -444,9 +444,12 @@ class Work:
         Raises Refused IN_USE when others need it, FORBIDDEN for a right that is not the viewer's to take.
         """
         if isinstance(row, Kept):
-            await put_into_bin(self, row, policy, event)
+            gone = {name: (value, None) for name, value in values(row).items()}
+            await put_into_bin(self.session, row, self.now, partial(self._needed, policy, row.id))
+            await self.tell(row, policy, event, {**gone, DELETED_AT: (None, row.deleted_at)})
+            self.wholes.ended.add((policy.type, row.id))
         else:
-            await let_go(self, row)
+            await let_go(self.session, row)
             await self.remove(row, policy, event)
 
     async def remove(self, row: Row, policy: Policy, event: Removes) -> None:
@@ -498,7 +501,7 @@ class Work:
             "type": type(event).__name__,
             "entity": policy.type,
             "entity_id": entity_id,
-            "actor": self.viewer.member_id,
+            "actor": None if self.viewer.member_id == NOBODY else self.viewer.member_id,
             "at": self.now,
             "changes": changed,
             "data": {each.name: getattr(event, each.name) for each in fields(event)},
@@ -549,6 +552,12 @@ class Work:
                 return misfit(error, policy)
             case _:
                 return error
+
+    def _needed(self, policy: Policy, id_: str, _: asyncpg.IntegrityConstraintViolationError) -> Refused:
+        """Return the refusal to put a row into the recycle bin that others need: how many, of those that the viewer
+        sees."""
+        users = self.users.get((policy.type, id_)) or "other records"
+        return Refused("IN_USE", f"This {words(policy.type)} is still used by {users}.")
 
     def _in_use(self, policy: Policy, error: asyncpg.IntegrityConstraintViolationError) -> Refused:
         """Return the refusal to remove a row that others refer to. It names their kind, where the viewer sees that."""

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from unittest.mock import AsyncMock
+
 import pytest
 import strawberry
 from graphql import get_named_type, is_non_null_type
@@ -65,7 +67,7 @@ async def test_the_tick_removes_what_is_over(graph: Graph, monkeypatch: pytest.M
     kept = await graph.execute(CREATE, {"v": NEW}, key="now")
     assert await graph.value(ANSWERS) == 6
     assert FORGET in {each.kind for each in SCHEDULES}
-    await chores(graph.engine.services)[FORGET]()
+    await chores(graph.engine.services, AsyncMock())[FORGET]()
     assert await graph.value(ANSWERS) == 1
     assert await graph.execute(CREATE, {"v": NEW}, key="now") == kept
 

@@ -24,17 +24,16 @@ from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
-from crm_graph.db.base import Kept
 from crm_graph.graph.bulk import MAX_INPUTS, Run, arguments_of, payload_of_many, resolver_of_many
 from crm_graph.graph.context import Info
 from crm_graph.graph.inputs import InputField, fields_of, input_type, parts_field, placed, sent_of
+from crm_graph.graph.keeping import archive, restore, unarchive
 from crm_graph.graph.keys import key_named
 from crm_graph.graph.payloads import DeletePayload, Payload, key_of, new_key, perform, perform_delete_of
 from crm_graph.graph.reading.counts import each_of
 from crm_graph.graph.records.record import Record, by_key, record_of
 from crm_graph.graph.records.registry import Registry
 from crm_graph.graph.upserts import made_meanwhile, upserting
-from crm_graph.keeping import archive, restore, unarchive
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.ids import encode_id
 from crm_graph.kernel.naming import camel, pascal, sentence, snake
@@ -225,22 +224,11 @@ def _keeping(record: Record) -> Iterator[StrawberryField]:
     )
     for name, verb, operation, description in named:
         field = _field(
-            description, WriteSpec(name, partial(_kept, operation, record.model, record.policy), verb)
+            description, WriteSpec(name, partial(operation, record), verb)
         )
         field.python_name = f"{name}_{snake(record.name)}"
         field.type_annotation = StrawberryAnnotation(Written[record.cls])  # type: ignore[name-defined]
         yield field
-
-
-async def _kept(
-    operation: Callable[..., Awaitable[str]],
-    model: type[Kept],
-    policy: Policy,
-    work: Work,
-    id_: str,
-    if_version: int | None,
-) -> str:
-    return await operation(work, model, policy, id_, if_version)
 
 
 def _upsert(

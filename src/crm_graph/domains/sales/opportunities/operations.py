@@ -129,8 +129,8 @@ async def retire_stage(work: Work, id_: str, into: str, if_version: int | None) 
         await work.all_together(
             [partial(_follow, work, key, successor) for key in keys[start : start + FOLLOWING_AT_ONCE]]
         )
-    await work.session.execute(_MOVE_IN_BIN, {**bound, "into": successor.id})
     await work.session.execute(_NAME_IN_HISTORY, bound)
+    await work.session.later(_MOVE_IN_BIN, {**bound, "into": successor.id}, stage.id)
     await work.delete(stage, STAGE, StageDeleted())
     return successor.id
 

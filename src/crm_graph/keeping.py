@@ -88,7 +88,7 @@ async def missing_from_bin(session: Session, row: Kept) -> tuple[str, str] | Non
     if statement is None:
         return None
     counts = await session.fetch_row(statement, {"workspace_id": row.workspace_id, "id": row.id})
-    label = next((label for label, count in (counts or {}).items() if count), None)
+    label = next((label for label, count in (counts or {}).items() if count and "." in label), None)
     if label is None:
         return None
     table, _, column = label.partition(".")

@@ -78,12 +78,10 @@ def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     _cascade("CASCADE")
     for table in reversed(KEPT):
-        op.execute(f"DELETE FROM {table} WHERE deleted_at IS NOT NULL")
+        op.execute(f"DELETE FROM {table} WHERE deleted_at IS NOT NULL")  # noqa: S608 - names of ours
     for table, columns in KEPT.items():
         for column in columns:
-            op.create_unique_constraint(
-                op.f(f"uq_{table}_workspace_id_{column}"), table, ["workspace_id", column]
-            )
+            op.create_unique_constraint(op.f(f"uq_{table}_workspace_id_{column}"), table, ["workspace_id", column])
             op.drop_index(f"uq_{table}_{column}", table_name=table)
         op.drop_index(f"ix_{table}_deleted_at", table_name=table)
         op.execute(f"ALTER TABLE {table} DROP CONSTRAINT ck_{table}_in_use")
@@ -97,6 +95,4 @@ def _cascade(on_delete: str | None) -> None:
     for table, column, target in CASCADES:
         name = op.f(f"fk_{table}_{column}")
         op.drop_constraint(name, table, type_="foreignkey")
-        op.create_foreign_key(
-            name, table, target, ["workspace_id", column], ["workspace_id", "id"], ondelete=on_delete
-        )
+        op.create_foreign_key(name, table, target, ["workspace_id", column], ["workspace_id", "id"], ondelete=on_delete)

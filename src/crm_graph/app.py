@@ -104,7 +104,9 @@ def make_worker(schema: BuiltSchema, services: Services, outcomes: Outcomes | No
     runner = Runner(
         services, {EXPORT: Exporter(services, schema.registry, schema.compiler(), make_sealer(services))}, outcomes
     )
-    kept = {record.model: record.policy for record in schema.registry.records.values() if issubclass(record.model, Kept)}
+    kept = {
+        record.model: record.policy for record in schema.registry.records.values() if issubclass(record.model, Kept)
+    }
     ticks = chores(services, Purger(services, kept))
     return Worker(services.database, services.settings, runner.tasks(), ticks, SCHEDULES, outcomes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -28,9 +28,10 @@ from sqlalchemy import (
 
 from crm_graph.db.base import DELETED_AT, Kept, Row, columns_of, table_of
 from crm_graph.db.rules import is_folded, parts_of, users_of
+from crm_graph.db.session import Record
 from crm_graph.db.statements import REFUSED_TIME, Statement, compile_statement
-from crm_graph.permissions.access import Access, TypeAccess
 from crm_graph.kernel.naming import one, plural
+from crm_graph.permissions.access import Access, TypeAccess
 from crm_graph.permissions.grants import DELETE, READ
 from crm_graph.permissions.policy import UUID, Policy, workspace
 from crm_graph.referring import Copied, selected
@@ -116,20 +117,23 @@ def _users(table: Table, access: Access) -> Iterator[ColumnElement[Any]]:
     for number, (other, column) in enumerate(users_of(table)):
         rows = other.alias(f"user_{number}")
         conditions = access.of(access.over(other).type).conditions(rows)
-        pointing = select(literal_column("1")).where(*conditions, rows.c[column.name] == table.c.id)
+        pointing: Select[Any] = select(literal_column("1")).where(*conditions, rows.c[column.name] == table.c.id)
         some = pointing.limit(literal_column(str(MAX_USERS + 1))).correlate(table).subquery(f"some_{number}")
         yield select(func.count()).select_from(some).scalar_subquery().label(f"{USERS}{number}")
 
 
-def users_found(table: Table, access: Access, found: Mapping[str, Any]) -> str:
+def users_found(table: Table, access: Access, found: Record) -> str:
     """Return in words what `get_statement` found to point to a row; empty where the viewer sees none."""
     counts: dict[str, int] = {}
     for number, (other, _) in enumerate(users_of(table)):
         type_ = access.over(other).type
         counts[type_] = counts.get(type_, 0) + found[f"{USERS}{number}"]
     return ", ".join(
-        f"more than {MAX_USERS} {plural(type_)}" if count > MAX_USERS else f"{count} {plural(type_)}"
-        if count > 1 else one(type_)
+        f"more than {MAX_USERS} {plural(type_)}"
+        if count > MAX_USERS
+        else f"{count} {plural(type_)}"
+        if count > 1
+        else one(type_)
         for type_, count in counts.items()
         if count
     )

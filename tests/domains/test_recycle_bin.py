@@ -29,7 +29,9 @@ DAYS = 30
 
 async def mutate(graph: Graph, field: str, input_: Any, selection: str = "", **who: Any) -> Any:
     name = f"{field[0].upper()}{field[1:]}Input"
-    source = f"mutation ($input: {name}!) {{ {field}(input: $input) {{ {selection} errors {{ code message field }} }} }}"
+    source = (
+        f"mutation ($input: {name}!) {{ {field}(input: $input) {{ {selection} errors {{ code message field }} }} }}"
+    )
     return (await graph.data(source, {"input": input_}, **who))[field]
 
 
@@ -111,7 +113,10 @@ async def test_a_record_goes_and_comes_back_with_its_parts(graph: Graph, schema:
     assert (await delete(graph, type_, id_, ifVersion=1))["deletedId"] == id_
     assert not await listed(graph, schema, type_, id_)
     assert await counted(graph, schema, type_, id_) == 0
-    assert await graph.data(f'{{ {own}(id: "{id_}") {{ id }} node(id: "{id_}") {{ id }} }}') == {own: None, "node": None}
+    assert await graph.data(f'{{ {own}(id: "{id_}") {{ id }} node(id: "{id_}") {{ id }} }}') == {
+        own: None,
+        "node": None,
+    }
     assert await listed(graph, schema, type_, id_, "deleted: true")
     assert await parts(graph, schema, type_, id_) == [stored, stored]
     restored = await step(graph, "restore", type_, id_, ifVersion=2)
@@ -124,9 +129,7 @@ async def test_a_record_goes_and_comes_back_with_its_parts(graph: Graph, schema:
 
 
 @pytest.mark.parametrize("type_", KEPT)
-async def test_what_is_archived_is_left_out_of_lists_and_counted(
-    graph: Graph, schema: BuiltSchema, type_: str
-) -> None:
+async def test_what_is_archived_is_left_out_of_lists_and_counted(graph: Graph, schema: BuiltSchema, type_: str) -> None:
     id_ = await make(graph, type_)
     own = own_name(record(schema, type_))
     archived = await step(graph, "archive", type_, id_)
@@ -193,7 +196,9 @@ async def test_what_is_used_says_by_what(graph: Graph) -> None:
         "What it points to by `customerId` is in the recycle bin: restore that first."
     )
     assert codes(restored) == [("NOT_FOUND", ["customerId"])]
-    assert codes(await mutate(graph, "createContact", {"customerId": customer, "name": "New"})) == [("NOT_FOUND", ["customerId"])]
+    assert codes(await mutate(graph, "createContact", {"customerId": customer, "name": "New"})) == [
+        ("NOT_FOUND", ["customerId"])
+    ]
     assert (await step(graph, "restore", "Customer", customer))["errors"] == []
     assert (await step(graph, "restore", "Contact", contacts[0]))["errors"] == []
 
@@ -327,7 +332,9 @@ async def test_what_was_long_in_the_bin_is_purged(graph: Graph, schema: BuiltSch
     assert await graph.value(f"SELECT count(*) FROM {table} WHERE id = $1", key) == 0
     assert await parts(graph, schema, type_, id_) == [0, 0]
     assert await listed(graph, schema, type_, kept)
-    (event,) = await graph.rows("SELECT type, actor, changes FROM event WHERE entity_id = $1 ORDER BY seq DESC LIMIT 1", key)
+    (event,) = await graph.rows(
+        "SELECT type, actor, changes FROM event WHERE entity_id = $1 ORDER BY seq DESC LIMIT 1", key
+    )
     assert (event["type"], event["actor"]) == (f"{type_}Purged", None)
     assert event["changes"]["id"][0].replace("-", "") == key
     assert codes(await step(graph, "restore", type_, id_)) == [("NOT_FOUND", ["id"])]
@@ -382,7 +389,9 @@ async def test_one_of_two_deletions_at_once_is_done(live: Live) -> None:
     for field in ("deleteCustomer", "restoreCustomer"):
         outcomes = await asyncio.gather(*(tried(live, field, {"id": id_}, "") for _ in range(2)))
         assert sorted(map(codes, outcomes)) == [[], [("NOT_FOUND", ["id"])]]
-    outcomes = await asyncio.gather(*(tried(live, f"{verb}Customer", {"id": id_}, "") for verb in ("delete", "restore")))
+    outcomes = await asyncio.gather(
+        *(tried(live, f"{verb}Customer", {"id": id_}, "") for verb in ("delete", "restore"))
+    )
     assert codes(outcomes[0]) == []
     assert codes(outcomes[1]) in ([], [("NOT_FOUND", ["id"])])
 

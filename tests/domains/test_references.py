@@ -104,7 +104,9 @@ def test_all_others_point_to_what_is_never_deleted() -> None:
 async def test_deleting_is_refused_or_told(graph: Graph, key: Key) -> None:
     record, source = RECORDS[key.target.name], RECORDS[key.table.name]
     workspace = await graph.value("SELECT id FROM workspace WHERE slug = 'demo'")
-    target = await graph.value(f"SELECT id FROM {key.target.name} WHERE workspace_id = $1 ORDER BY id LIMIT 1", workspace)
+    target = await graph.value(
+        f"SELECT id FROM {key.target.name} WHERE workspace_id = $1 ORDER BY id LIMIT 1", workspace
+    )
     other = f" AND {key.table.name}.id <> $2" if key.table is key.target else ""
     pointing = await graph.value(
         f"UPDATE {key.table.name} SET {key.column} = $2 WHERE workspace_id = $1 AND id = (SELECT id FROM"

@@ -193,7 +193,11 @@ def users_of(table: Table) -> Sequence[tuple[Table, Column[Any]]]:
 @cache
 def parts_of(table: Table) -> Sequence[tuple[Table, Column[Any]]]:
     """Return the tables of the parts that go into the recycle bin with rows of a table, each with what points there."""
-    return [(key.table, key.table.c[key.column_keys[-1]]) for key in _pointing(table) if key.ondelete and DELETED_AT in key.table.c]
+    return [
+        (key.table, key.table.c[key.column_keys[-1]])
+        for key in _pointing(table)
+        if key.ondelete and DELETED_AT in key.table.c
+    ]
 
 
 def _pointing(table: Table) -> Iterator[ForeignKeyConstraint]:

@@ -217,15 +217,18 @@ def _keeping(record: Record) -> Iterator[StrawberryField]:
     if not record.is_kept:
         return
     named = (
-        (ARCHIVE, UPDATE, archive, f"Archives {record.one}: `{camel(snake(record.plural.replace(' ', '_')))}` leaves it"
-        " out unless asked for it. It is counted, found and changed as before."),
+        (
+            ARCHIVE,
+            UPDATE,
+            archive,
+            f"Archives {record.one}: `{camel(snake(record.plural.replace(' ', '_')))}` leaves it"
+            " out unless asked for it. It is counted, found and changed as before.",
+        ),
         (UNARCHIVE, UPDATE, unarchive, f"Puts an archived {record.words} into lists again."),
         (RESTORE, DELETE, restore, f"Brings {record.one} back from the recycle bin, with its parts."),
     )
     for name, verb, operation, description in named:
-        field = _field(
-            description, WriteSpec(name, partial(operation, record), verb)
-        )
+        field = _field(description, WriteSpec(name, partial(operation, record), verb))
         field.python_name = f"{name}_{snake(record.name)}"
         field.type_annotation = StrawberryAnnotation(Written[record.cls])  # type: ignore[name-defined]
         yield field

@@ -118,7 +118,9 @@ async def find_taken(work: Work, spec: ImportSpec, key: Sequence[str], drafts: S
     table = table_of(spec.model)
     given = _given(spec.model, key)
     query = select(given.c.place, table.c.id).join(given, _same(key, table.c, given.c))
-    query = query.where(table.c.workspace_id == workspace(), *([table.c.deleted_at.is_(None)] if DELETED_AT in table.c else []))
+    query = query.where(
+        table.c.workspace_id == workspace(), *([table.c.deleted_at.is_(None)] if DELETED_AT in table.c else [])
+    )
     bound = {**work.viewer.binds, "given": _as_given(drafts, key)}
     return {row["place"]: row["id"] for row in await work.session.query(query, **bound)}
 

@@ -102,7 +102,12 @@ class Related:
         effect = self.effects.of(event.type)
         if effect is Effect.CREATES:
             return cause.comes or cause.unsaid
-        return cause.unsaid or effect is Effect.REMOVES or (cause.forgets and DELETED_AT in event.changes) or not cause.columns.isdisjoint(event.changes)
+        return (
+            cause.unsaid
+            or effect is Effect.REMOVES
+            or (cause.forgets and DELETED_AT in event.changes)
+            or not cause.columns.isdisjoint(event.changes)
+        )
 
     def is_beyond(self, event: Event) -> bool:
         """Return whether it cannot be said of which records an event concerns."""

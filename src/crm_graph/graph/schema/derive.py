@@ -227,8 +227,8 @@ def keeping_arguments(record: Record) -> list[StrawberryArgument]:
         return []
     archived = "Whether archived records are among them; they are not unless asked for."
     deleted = (
-        "Whether these are the records in the recycle bin, archived ones too, of those that you may see and delete. What"
-        " their edges lead to is what is not in the bin."
+        "Whether these are the records in the recycle bin, archived ones too, of those that you may see and delete."
+        " Their edges lead to what is not in it."
     )
     return [
         _argument("archived", "archived", "bool | None", archived),

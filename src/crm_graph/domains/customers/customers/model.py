@@ -8,7 +8,21 @@ from enum import Enum
 from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, CurrencyCode, Email, Id, Kept, KeptPart, Phone, Url, indexed, refers, sorted_by, unique, unique_kept
+from crm_graph.db.base import (
+    Amount,
+    CurrencyCode,
+    Email,
+    Id,
+    Kept,
+    KeptPart,
+    Phone,
+    Url,
+    indexed,
+    refers,
+    sorted_by,
+    unique,
+    unique_kept,
+)
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, in_currency, one_of
 from crm_graph.domains.customers.customers.events import CustomerLifecycleChanged

@@ -8,7 +8,7 @@ from enum import Enum
 from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Paragraph, indexed, refers, unique, unique_kept
+from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Paragraph, indexed, refers, unique_kept
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, in_currency, in_order, one_of
 from crm_graph.domains.marketing.campaigns.events import (

@@ -10,7 +10,19 @@ from enum import Enum
 from sqlalchemy import BigInteger, CheckConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, Base, CurrencyCode, Id, Kept, KeptPart, LongText, Paragraph, indexed, refers, unique_kept
+from crm_graph.db.base import (
+    Amount,
+    Base,
+    CurrencyCode,
+    Id,
+    Kept,
+    KeptPart,
+    LongText,
+    Paragraph,
+    indexed,
+    refers,
+    unique_kept,
+)
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, one_of
 from crm_graph.domains.orders.orders.events import (

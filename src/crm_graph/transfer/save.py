@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crm_graph.db.base import Base, Row, table_of
+from crm_graph.db.base import DELETED_AT, Base, Row, table_of
 from crm_graph.kernel.ids import new_id
 from crm_graph.transfer.report import StepReport
 from crm_graph.transfer.resolve import Resolver
@@ -97,7 +97,7 @@ class Saver:
         filled = {"workspace_id": self.work.viewer.workspace_id, **row}
         if issubclass(model, Row):
             now = self.work.now
-            filled = {"id": new_id(), "version": 1, "created_at": now, "updated_at": now, **filled}
+            filled = {"id": new_id(), "version": 1, "created_at": now, "updated_at": now, DELETED_AT: None, **filled}
         return filled
 
     async def _log(

@@ -62,6 +62,8 @@ class Kind:
     """The to-one field that leads to the whole, in whose scopes a row lies."""
     bare: bool = False
     """Whether rows have no version and no times of making and changing."""
+    kept: bool = False
+    """Whether rows are archived, and deleted into a recycle bin."""
     roots: dict[str, str] = field(default_factory=dict)
     verbs: tuple[str, ...] = ()
     """The named transitions."""
@@ -122,8 +124,8 @@ def kinds() -> Mapping[str, Kind]:
 
 def _kind(words: list[str]) -> Kind:
     name, prefix, table, *rest = words
-    bare = "bare" in rest
-    rest = rest[bare:]
+    bare, kept = rest[:1] == ["bare"], rest[:1] == ["kept"]
+    rest = rest[bare or kept :]
     said = dict(zip(rest[::2], rest[1::2], strict=True))
     return Kind(
         name,
@@ -134,6 +136,7 @@ def _kind(words: list[str]) -> Kind:
         like=said.get("like"),
         part=said.get("part"),
         bare=bare,
+        kept=kept,
         roots={how: said[how] for how in ("one", "list", "aggregate") if how in said},
         verbs=tuple(said["verbs"].split(",")) if "verbs" in said else (),
     )
@@ -160,6 +163,9 @@ def _housekeeping(kind: Kind) -> Iterable[Field]:
     yield Field("version", "int", True, ("version",))
     yield Field("createdAt", "moment", True, ("created_at",))
     yield Field("updatedAt", "moment", True, ("updated_at",))
+    if kind.kept:
+        yield Field("archivedAt", "moment", columns=("archived_at",))
+        yield Field("deletedAt", "moment", columns=("deleted_at",))
 
 
 def snake(name: str) -> str:

@@ -157,7 +157,7 @@ class View:
     def _leading(self, name: str, key: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return the key of an edge where it leads to a row that may be seen."""
         other = View.of(self.record.edges[name].target, self.everything)
-        if other.access.rows(other.rows) is None:  # nothing points into the recycle bin that is not in it itself
+        if other.access.rows(other.rows) is None and not self.deleted:  # what is there points to nothing in the bin
             return key
         found = select(other.rows.c.id).where(*other.conditions(), other.rows.c.id == key)
         return found.correlate(self.rows).scalar_subquery()

@@ -118,6 +118,8 @@ def _users(table: Table, access: Access) -> Iterator[ColumnElement[Any]]:
         rows = other.alias(f"user_{number}")
         conditions = access.of(access.over(other).type).conditions(rows)
         pointing: Select[Any] = select(literal_column("1")).where(*conditions, rows.c[column.name] == table.c.id)
+        if other is table:
+            pointing = pointing.where(rows.c.id != table.c.id)
         some = pointing.limit(literal_column(str(MAX_USERS + 1))).correlate(table).subquery(f"some_{number}")
         yield select(func.count()).select_from(some).scalar_subquery().label(f"{USERS}{number}")
 
@@ -301,6 +303,7 @@ def bin_statement(model: type[Kept]) -> Statement:
             rows.c.workspace_id == workspace(),
             rows.c[column.name] == table.c.id,
             *([rows.c.deleted_at.is_(None)] if DELETED_AT in rows.c else []),
+            *([rows.c.id != table.c.id] if rows.element is table else []),
         )
         .correlate(table)
         .exists()
@@ -347,7 +350,7 @@ def missing_statement(model: type[Kept]) -> Statement | None:
             if DELETED_AT not in target.c or (rows is not table and target is table and column == pointer):
                 continue
             source, other = rows.alias(), target.alias()
-            joined = other.c.workspace_id == workspace(), other.c.id == source.c[column]
+            joined = other.c.workspace_id == workspace(), other.c.id == source.c[column], other.c.id != source.c.id
             named = source.c.workspace_id == workspace(), source.c[pointer] == bindparam("id", type_=UUID)
             held = _held(select(other.c.deleted_at).select_from(source.join(other, and_(*joined))).where(*named), other)
             gone = held.subquery()

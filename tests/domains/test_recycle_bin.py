@@ -412,3 +412,28 @@ async def test_nothing_comes_to_point_into_the_bin(live: Live) -> None:
             ([("IN_USE", [])], []),
             ([], [("NOT_FOUND", ["customerId"])]),
         )
+
+
+FEED = """query ($after: Cursor) { changes(after: $after, types: ["Customer"]) {
+  cursor nodes { kind event recordId changedFields node { id } } } }"""
+
+
+async def test_copies_are_told(live: Live) -> None:
+    """A copy drops what is deleted, and has it again when it is restored; purging tells nobody anything."""
+    await live.running.settled()
+    cursor = (await live.running.data(live.admin, FEED))["changes"]["cursor"]
+    id_ = (await tried(live, "createCustomer", {"name": "Copied"}, "customer { id }"))["customer"]["id"]
+    for verb in ("archive", "delete", "restore", "delete"):
+        assert codes(await tried(live, f"{verb}Customer", {"id": id_}, "")) == []
+    services = replace(live.running.engine.services, clock=lambda: system_clock() + timedelta(days=DAYS + 1))
+    await make_worker(live.running.engine.schema, services).chores[PURGE]()
+    await live.running.settled()
+    changes = (await live.running.data(live.admin, FEED, {"after": cursor}))["changes"]["nodes"]
+    assert [(each["kind"], each["event"], each["changedFields"]) for each in changes[1:]] == [
+        ("UPDATED", "CustomerArchived", ["archivedAt"]),
+        ("DELETED", "CustomerDeleted", []),
+        ("ENTERED", "CustomerRestored", ["deletedAt"]),
+        ("DELETED", "CustomerDeleted", []),
+    ]
+    assert {each["recordId"] for each in changes} == {id_}
+    assert all(each["node"] is None for each in changes), "as it is now"

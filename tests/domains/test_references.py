@@ -107,6 +107,12 @@ async def test_deleting_is_refused_or_told(graph: Graph, key: Key) -> None:
     target = await graph.value(
         f"SELECT id FROM {key.target.name} WHERE workspace_id = $1 ORDER BY id LIMIT 1", workspace
     )
+    if key.table.name == "account_team_member":  # of which the demo has none
+        await graph.rows(
+            "INSERT INTO account_team_member (workspace_id, id, customer_id, member_id, version, created_at, updated_at)"
+            " SELECT workspace_id, gen_random_uuid(), $2, id, 1, now(), now() FROM member WHERE workspace_id = $1 LIMIT 1",
+            *(workspace, target),
+        )
     other = f" AND {key.table.name}.id <> $2" if key.table is key.target else ""
     pointing = await graph.value(
         f"UPDATE {key.table.name} SET {key.column} = $2 WHERE workspace_id = $1 AND id = (SELECT id FROM"

@@ -93,8 +93,8 @@ async def _hold_references(work: Work, model: type[Base], rows: Sequence[Mapping
     """Hold what rows point to, as the unit of work does: so that none of it goes into the recycle bin meanwhile. Raises
     Conflict where some of it is there by now."""
     own = {row.get("id") for row in rows}
-    for column, target in targets_of(model).items():
-        ids = {row.get(column) for row in rows} - {None}
+    for name, target in targets_of(model).items():
+        ids = {row.get(name) for row in rows} - {None}
         if target is table_of(model):
             ids -= own
         if ids and DELETED_AT in target.c:

@@ -162,7 +162,9 @@ class Writer:
 
     def target(self, write: Write, sight: Sight) -> str:
         """Return the id of a row: mostly one on which the transition is legal and permitted, or at least seen."""
-        rows = list((self.world.binned.get(write.kind.name, {}) if write.restores else self.world.of(write.kind.name)).values())
+        rows = list(
+            (self.world.binned.get(write.kind.name, {}) if write.restores else self.world.of(write.kind.name)).values()
+        )
         legal = [row for row in rows if not write.when or row["status"] in write.when]
         if self.dice.random() < 0.8:
             rows = legal or rows

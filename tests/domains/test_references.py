@@ -109,8 +109,10 @@ async def test_deleting_is_refused_or_told(graph: Graph, key: Key) -> None:
     )
     if key.table.name == "account_team_member":  # of which the demo has none
         await graph.rows(
-            "INSERT INTO account_team_member (workspace_id, id, customer_id, member_id, version, created_at, updated_at)"
-            " SELECT workspace_id, gen_random_uuid(), $2, id, 1, now(), now() FROM member WHERE workspace_id = $1 LIMIT 1",
+            "INSERT INTO account_team_member"
+            " (workspace_id, id, customer_id, member_id, version, created_at, updated_at)"
+            " SELECT workspace_id, gen_random_uuid(), $2, id, 1, now(), now() FROM member WHERE workspace_id = $1"
+            " ORDER BY id LIMIT 1",
             *(workspace, target),
         )
     other = f" AND {key.table.name}.id <> $2" if key.table is key.target else ""

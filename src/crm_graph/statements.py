@@ -303,11 +303,11 @@ def bin_statement(model: type[Kept]) -> Statement:
             rows.c.workspace_id == workspace(),
             rows.c[column.name] == table.c.id,
             *([rows.c.deleted_at.is_(None)] if DELETED_AT in rows.c else []),
-            *([rows.c.id != table.c.id] if rows.element is table else []),
+            *([rows.c.id != table.c.id] if other is table else []),
         )
         .correlate(table)
         .exists()
-        for rows, column in ((other.alias(), column) for other, column in users_of(table))
+        for other, rows, column in ((other, other.alias(), column) for other, column in users_of(table))
     ]
     when = case((or_(*used), literal_column(REFUSED_TIME)), else_=at) if used else at
     named = table.c.workspace_id == workspace(), table.c.id == bindparam("b_id", type_=UUID)

@@ -94,7 +94,7 @@ async def _hold_references(work: Work, model: type[Base], rows: Sequence[Mapping
     Conflict where some of it is there by now."""
     own = {row.get("id") for row in rows}
     for name, target in targets_of(model).items():
-        ids = {row.get(name) for row in rows} - {None}
+        ids = {str(row[name]) for row in rows if row.get(name) is not None}
         if target is table_of(model):
             ids -= own
         if ids and DELETED_AT in target.c:

@@ -1,7 +1,7 @@
 """Main records are archived, and deleted into a recycle bin; no row goes silently with one of another type
 
 Revision: 2026_12_03_recycle_bin
-Follows: 2026_12_03_audit_deferral
+Follows: 2026_12_03_actors
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_12_03_recycle_bin"
-down_revision = "2026_12_03_audit_deferral"
+down_revision = "2026_12_03_actors"
 branch_labels = None
 depends_on = None
 

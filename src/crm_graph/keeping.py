@@ -55,11 +55,13 @@ def events_of(type_: str) -> KeptEvents:
     )
 
 
-async def put_into_bin(session: Session, row: Kept, at: datetime, refusal: Refusal) -> None:
-    """Write that a loaded row is in the recycle bin, with its parts; `refusal` says that others need it."""
+async def put_into_bin(session: Session, row: Kept, at: datetime, by: str | None, refusal: Refusal) -> None:
+    """Write that a loaded row is in the recycle bin, with its parts, and which member put it there; `refusal` says that
+    others need it."""
     before = row.version
-    row.deleted_at, row.version, row.updated_at = at, before + 1, at
-    bound = {"workspace_id": row.workspace_id, "b_id": row.id, "b_version": before, "v_version": row.version, "at": at}
+    row.deleted_at, row.version, row.updated_at, row.updated_by_id = at, before + 1, at, by
+    bound = {"workspace_id": row.workspace_id, "b_id": row.id, "b_version": before, "v_version": row.version}
+    bound |= {"at": at, "by": by}
     needed = users_of(table_of(type(row)))
     await session.later(bin_statement(type(row)), bound, row.id, refusal if needed else None)
     await set_parts(session, row, at)

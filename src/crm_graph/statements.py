@@ -318,6 +318,7 @@ def bin_statement(model: type[Kept]) -> Statement:
             deleted_at=when,
             version=bindparam("v_version", type_=table.c.version.type),
             updated_at=at,
+            updated_by_id=bindparam("by", type_=UUID),
         )
     )
 

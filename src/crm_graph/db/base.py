@@ -103,7 +103,7 @@ class Base(DeclarativeBase):
 
 
 class Row(Base):
-    """A table of a workspace: composite key, optimistic version, timestamps."""
+    """A table of a workspace: composite key, optimistic version, when and by whom it was written."""
 
     __abstract__ = True
 
@@ -112,10 +112,14 @@ class Row(Base):
     version: Mapped[int] = mapped_column(BigInteger, sort_order=90)
     created_at: Mapped[datetime] = mapped_column(sort_order=91)
     updated_at: Mapped[datetime] = mapped_column(sort_order=92)
+    created_by_id: Mapped[Id | None] = mapped_column(sort_order=93)
+    """The member who made it; None where nobody did, or that was not kept. No foreign key: members are never removed,
+    and a check at every write would cost what it can never find."""
+    updated_by_id: Mapped[Id | None] = mapped_column(sort_order=94)
 
     @classmethod
     def make(cls, **values: Any) -> Any:
-        """Return a new row with an id unless one is given; `Work.create` fills workspace, version and timestamps."""
+        """Return a new row with an id unless one is given; `Work.create` fills what every row has."""
         unknown = values.keys() - table_of(cls).columns.keys()
         if unknown:
             raise TypeError(f"{cls.__name__} has no {', '.join(sorted(unknown))}")
@@ -142,8 +146,8 @@ class Kept(Row):
 
     __abstract__ = True
 
-    archived_at: Mapped[datetime | None] = mapped_column(sort_order=93)
-    deleted_at: Mapped[datetime | None] = mapped_column(sort_order=94)
+    archived_at: Mapped[datetime | None] = mapped_column(sort_order=95)
+    deleted_at: Mapped[datetime | None] = mapped_column(sort_order=96)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -162,7 +166,7 @@ class KeptPart(Row):
 
     __abstract__ = True
 
-    deleted_at: Mapped[datetime | None] = mapped_column(sort_order=94)
+    deleted_at: Mapped[datetime | None] = mapped_column(sort_order=96)
 
 
 def table_of(cls: type[Base]) -> Table:

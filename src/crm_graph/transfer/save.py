@@ -97,7 +97,9 @@ class Saver:
         filled = {"workspace_id": self.work.viewer.workspace_id, **row}
         if issubclass(model, Row):
             now = self.work.now
-            filled = {"id": new_id(), "version": 1, "created_at": now, "updated_at": now, DELETED_AT: None, **filled}
+            me = self.work.viewer.actor.member_id
+            by = {"created_at": now, "updated_at": now, "created_by_id": me, "updated_by_id": me}
+            filled = {"id": new_id(), "version": 1, **by, DELETED_AT: None, **filled}
         return filled
 
     async def _log(

@@ -16,6 +16,7 @@ from crm_graph.api.engine import Engine
 from crm_graph.api.metrics import Metrics
 from crm_graph.api.schema import make_schema
 from crm_graph.api.webhooks.deliverer import Deliverer
+from crm_graph.db.base import Kept
 from crm_graph.db.connecting import KEEPALIVE
 from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
@@ -27,6 +28,7 @@ from crm_graph.domains.platform.audit.chain import seal_keys
 from crm_graph.domains.platform.audit.chainer import Chainer, sealed_position
 from crm_graph.domains.platform.jobs.exports import EXPORT, Exporter
 from crm_graph.domains.platform.jobs.keeping import SCHEDULES, chores
+from crm_graph.domains.platform.jobs.purging import Purger
 from crm_graph.domains.platform.jobs.running import Runner
 from crm_graph.events.hub import Hub
 from crm_graph.events.metering import StorageMeter
@@ -104,7 +106,11 @@ def make_worker(schema: BuiltSchema, services: Services, outcomes: Outcomes | No
     runner = Runner(
         services, {EXPORT: Exporter(services, schema.registry, schema.compiler(), make_sealer(services))}, outcomes
     )
-    return Worker(services.database, services.settings, runner.tasks(), chores(services), SCHEDULES, outcomes)
+    kept = {
+        record.model: record.policy for record in schema.registry.records.values() if issubclass(record.model, Kept)
+    }
+    ticks = chores(services, Purger(services, kept))
+    return Worker(services.database, services.settings, runner.tasks(), ticks, SCHEDULES, outcomes)
 
 
 def make_engine(

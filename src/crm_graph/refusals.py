@@ -85,6 +85,12 @@ def refuse_unfit(row: Row, written: Collection[str]) -> None:
             raise Refused("REQUIRED", f"`{camel(name)}` must have a value.", (camel(name),))
 
 
+def undeletable(type_: str, why: str) -> Refused:
+    """Return the refusal to delete what is to be kept: `it is WON`."""
+    message = f"This {words(type_)} cannot be deleted, since {why}: archive it."
+    return Refused("ILLEGAL_TRANSITION", message, ("id",))
+
+
 def refuse_mixed(row: Row, sent: Mapping[str, Any], policy: Policy) -> None:
     """Raise Refused INVALID at an amount that is sent in another currency than one that stays: they share a column.
     `row` is as it was before."""

@@ -84,7 +84,7 @@ class Viewer:
     @property
     def actor(self) -> Actor:
         """Who does what is done as this viewer."""
-        if self.is_anonymous:
+        if self.member_id == NOBODY:
             return Actor.system()
         return Actor(ActorKind.CLIENT if self.is_service else ActorKind.MEMBER, self.member_id, self.client_id)
 

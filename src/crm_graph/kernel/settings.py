@@ -291,15 +291,15 @@ class Settings:
     jobs: bool = True
     """Whether `serve` runs jobs too; without it, `crm-graph worker` must."""
     job_concurrency: int = 4
-    """Jobs that a process runs at once."""
     job_poll_ms: int = 500
-    """How often a process looks for jobs."""
     job_lease_seconds: int = 30
     """How long a job is left to a process that has not been heard of, which says three times as often that it lives."""
     job_max_attempts: int = 5
     job_backoff_ms: int = 2_000
     """How long a job waits after its first attempt failed, at most, and half as long at least; then twice as long."""
     job_backoff_max_ms: int = 3_600_000
+    bin_days: int = 30
+    """How long what was deleted can be restored; then it is purged."""
     job_keep_days: int = 7
     """How long a job that has ended is kept, with the file that it made."""
     max_jobs_per_member: int = 10

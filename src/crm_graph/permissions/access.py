@@ -15,8 +15,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Table, and_, case, false, or_
 
-from crm_graph.permissions.grants import ALL, NONE, READ, FieldGrant, Grant, Level, Role
-from crm_graph.permissions.policy import Policy
+from crm_graph.db.base import DELETED_AT
+from crm_graph.permissions.grants import ALL, DELETE, NONE, READ, FieldGrant, Grant, Level, Role
+from crm_graph.permissions.policy import Policy, workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,15 @@ class TypeAccess:
         if ALL in scopes:
             return None
         return _any(self.policy.predicate(scope, rows) for scope in sorted(scopes))
+
+    def conditions(self, rows: FromClause, *, deleted: bool = False) -> list[ColumnElement[bool]]:
+        """Return what every read of rows asks for: the workspace, that they are not in the recycle bin, and that they
+        may be read. Of those `deleted`, which are in it, nobody sees what they may not delete."""
+        predicates = [self.rows(rows), self.rows(rows, DELETE) if deleted else None]
+        conditions: list[ColumnElement[bool]] = [rows.c.workspace_id == workspace()]
+        if DELETED_AT in rows.c:
+            conditions.append(rows.c.deleted_at.is_not(None) if deleted else rows.c.deleted_at.is_(None))
+        return [*conditions, *(predicate for predicate in predicates if predicate is not None)]
 
     def _levels(self, name: str) -> Sequence[tuple[Level, frozenset[str]]]:
         """Return `(level, scopes that must all hold)` for each role's grant of a field on rows that it may read."""

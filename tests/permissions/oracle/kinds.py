@@ -65,6 +65,8 @@ class Kind:
     bare: bool = False
     local: bool = False
     """Whether rows have no version and no times of making and changing."""
+    kept: bool = False
+    """Whether rows are archived, and deleted into a recycle bin."""
     roots: dict[str, str] = field(default_factory=dict)
     verbs: tuple[str, ...] = ()
     """The named transitions."""
@@ -125,8 +127,8 @@ def kinds() -> Mapping[str, Kind]:
 
 def _kind(words: list[str]) -> Kind:
     name, prefix, table, *rest = words
-    bare, local = "bare" in rest, "local" in rest
-    rest = rest[bare + local :]
+    bare, kept, local = "bare" in rest, "kept" in rest, "local" in rest
+    rest = rest[bare + kept + local :]
     said = dict(zip(rest[::2], rest[1::2], strict=True))
     return Kind(
         name,
@@ -137,6 +139,7 @@ def _kind(words: list[str]) -> Kind:
         like=said.get("like"),
         part=said.get("part"),
         bare=bare,
+        kept=kept,
         local=local,
         roots={how: said[how] for how in ("one", "list", "aggregate") if how in said},
         verbs=tuple(said["verbs"].split(",")) if "verbs" in said else (),
@@ -164,6 +167,9 @@ def _housekeeping(kind: Kind) -> Iterable[Field]:
     yield Field("version", "int", True, ("version",))
     yield Field("createdAt", "moment", True, ("created_at",))
     yield Field("updatedAt", "moment", True, ("updated_at",))
+    if kind.kept:
+        yield Field("archivedAt", "moment", columns=("archived_at",))
+        yield Field("deletedAt", "moment", columns=("deleted_at",))
     if kind.local:
         return
     for name in ("created_by", "updated_by"):

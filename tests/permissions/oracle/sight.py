@@ -10,6 +10,7 @@ Written from what the roles are said to mean, not from how they are compiled:
 - Fields that are never null come with the row, at most masked.
 - A verb writes a field of a row where one role grants both on it: the verb of one and the field of another are no
   right.
+- What is in the recycle bin does not exist, but for lists of the bin, which show it to whoever may see and delete it.
 - What may not be seen does not exist: an edge to it is null, and it is in no list.
 - What may be compared (filters, orders, groups, measures, cursors) is what may be read in clear.
 """
@@ -87,7 +88,7 @@ class Sight:
         follows = kind.part or kind.like
         if follows is not None:
             each = kind.fields[follows]
-            return self.scopes(kinds()[each.target], self.world.of(each.target)[row[each.column]])
+            return self.scopes(kinds()[each.target], self.world.stored(each.target)[row[each.column]])
         if kind.owner is None:
             return _ALL
         owner = row[kind.owner]
@@ -99,7 +100,7 @@ class Sight:
         if len(also) == 2:
             return row[also[1]] in self.teams
         _, entry, of, member = also
-        return any(each[of] == row["id"] and each[member] == self.member for each in self.world.of(entry).values())
+        return any(each[of] == row["id"] and each[member] == self.member for each in self.world.stored(entry).values())
 
     def may(self, kind: Kind, row: Row, verb: str) -> bool:
         """Return whether a verb is granted on a row."""
@@ -121,6 +122,11 @@ class Sight:
     def seen(self, kind: Kind) -> Iterator[Row]:
         """Yield the rows of a type that exist for this member."""
         return (row for row in self.world.of(kind.name).values() if self.sees(kind, row))
+
+    def in_bin(self, kind: Kind) -> list[Row]:
+        """Return the rows of a type in the recycle bin that this member is shown: who may not delete them is not."""
+        rows = self.world.binned.get(kind.name, {}).values()
+        return [row for row in rows if self.sees(kind, row) and self.may(kind, row, "delete")]
 
     def level(self, kind: Kind, row: Row, each: Field) -> int:
         """Return the best level that a role gives on a field of a row that it lets read."""
@@ -183,7 +189,8 @@ class Sight:
             return None
         if each.of == "one":
             target = kinds()[each.target]
-            return value if self.sees(target, self.world.of(each.target)[value]) else None
+            there = self.world.of(each.target).get(value)
+            return value if there is not None and self.sees(target, there) else None
         return value
 
     def shown(self, kind: Kind, row: Row, each: Field) -> Any:

@@ -49,6 +49,11 @@ class Write:
     whole: tuple[str, str] | None = None
     over: str | None = None
 
+    @property
+    def restores(self) -> bool:
+        """Whether it is done to what is in the recycle bin."""
+        return self.name.startswith("restore")
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -142,7 +147,7 @@ class Writer:
         else:
             attempt.target = self.target(write, sight)
             attempt.values["id"] = f"{write.kind.prefix}_{attempt.target}"
-            row = self.world.of(write.kind.name).get(attempt.target)
+            row = self.world.stored(write.kind.name).get(attempt.target)
             if dice.random() < 0.15:
                 attempt.values["ifVersion"] = dice.choice((1, 2, 3)) if row is None else row["version"]
         self.fill(attempt, sight)
@@ -157,7 +162,9 @@ class Writer:
 
     def target(self, write: Write, sight: Sight) -> str:
         """Return the id of a row: mostly one on which the transition is legal and permitted, or at least seen."""
-        rows = list(self.world.of(write.kind.name).values())
+        rows = list(
+            (self.world.binned.get(write.kind.name, {}) if write.restores else self.world.of(write.kind.name)).values()
+        )
         legal = [row for row in rows if not write.when or row["status"] in write.when]
         if self.dice.random() < 0.8:
             rows = legal or rows
@@ -244,7 +251,8 @@ def refusals(sight: Sight, attempt: Attempt) -> list[str]:
     ):
         found.append(TOP_LEVEL)
     elif not write.new:
-        found += _refused(sight, write.kind, row, write.verb)
+        unseen = write.restores and row is not None and not sight.may(write.kind, row, write.verb)
+        found += [NOT_FOUND] if unseen else _refused(sight, write.kind, row, write.verb)
         if (
             not found
             and row is not None
@@ -276,7 +284,8 @@ def target_row(sight: Sight, attempt: Attempt) -> tuple[Kind, Row] | None:
         if write.whole is None:
             return None
         kind = kinds()[kind.fields[kind.part or ""].target]
-    row = sight.world.of(kind.name).get(attempt.target or "")
+    rows = sight.world.binned.get(kind.name, {}) if write.restores else sight.world.of(kind.name)
+    row = rows.get(attempt.target or "")
     return None if row is None else (kind, row)
 
 

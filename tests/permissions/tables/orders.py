@@ -128,6 +128,7 @@ ORDERS = Table(
             stranger=no_such("order"),
             events=["OrderDeleted"],
             tables=["sales_order"],
+            given={"approved_at": None},
             fresh=True,
         ),
         _transition("submit", "DRAFT", "OrderSubmitted"),

@@ -14,7 +14,7 @@ from typing import Any
 from asyncpg import Connection
 from sqlalchemy import UniqueConstraint, func, null, select
 
-from crm_graph.db.base import HOUSEKEEPING
+from crm_graph.db.base import HOUSEKEEPING, KEEPING
 from crm_graph.db.session import ReadSession
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import coordinate
@@ -31,7 +31,7 @@ from crm_graph.vault.vault import Vault
 
 KNOWN_BY = ("externalId", "email", "sku", "number", "name")
 """The keys by which a record is named in the rows that point to it, the best first."""
-ON_REQUEST = frozenset(name.removesuffix("_id") for name in HOUSEKEEPING - {"id"})
+ON_REQUEST = frozenset(name.removesuffix("_id") for name in (HOUSEKEEPING | KEEPING) - {"id"})
 """The headers of columns that are exported only when asked for: an import does not take them."""
 ROWS_PER_FETCH = 2_000
 

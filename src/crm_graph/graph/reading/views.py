@@ -48,12 +48,16 @@ class View:
     compared: dict[str, None] = field(default_factory=dict)
     """The coordinates that were asked for by `comparable` and whose reading is to be written down; shared by the views
     of one statement."""
+    deleted: bool = False
+    """Whether these are the rows in the recycle bin."""
     _joined: dict[str, tuple[View, ColumnElement[bool]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, record: Record, access: Access, compared: dict[str, None] | None = None) -> View:
+    def of(
+        cls, record: Record, access: Access, compared: dict[str, None] | None = None, *, deleted: bool = False
+    ) -> View:
         """Return a view on fresh rows of the record, which notes in `compared` what it is asked to compare."""
-        return cls(record, access, record.table.alias(), {} if compared is None else compared)
+        return cls(record, access, record.table.alias(), {} if compared is None else compared, deleted)
 
     @property
     def access(self) -> TypeAccess:
@@ -61,10 +65,9 @@ class View:
         return self.everything.of(self.record.name)
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """Return what every read of these rows must ask for: the workspace, and the rows that may be read."""
-        predicate = self.access.rows(self.rows)
-        conditions = [self.rows.c.workspace_id == workspace()]
-        return conditions if predicate is None else [*conditions, predicate]
+        """Return what every read of these rows must ask for: the workspace, that they are not in the recycle bin
+        (`deleted`: that they are), and the rows that may be read."""
+        return self.access.conditions(self.rows, deleted=self.deleted)
 
     def edge(self, name: str) -> View | None:
         """Return the view on what a to-one edge leads to, joined to these rows; None where the edge is hidden."""
@@ -154,7 +157,7 @@ class View:
     def _leading(self, name: str, key: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return the key of an edge where it leads to a row that may be seen."""
         other = View.of(self.record.edges[name].target, self.everything)
-        if other.access.rows(other.rows) is None:
+        if other.access.rows(other.rows) is None and not self.deleted:  # what is there points to nothing in the bin
             return key
         found = select(other.rows.c.id).where(*other.conditions(), other.rows.c.id == key)
         return found.correlate(self.rows).scalar_subquery()

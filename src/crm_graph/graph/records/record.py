@@ -27,7 +27,7 @@ from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
-from crm_graph.db.base import Base, Row, table_of
+from crm_graph.db.base import ARCHIVED_AT, DELETED_AT, Base, Kept, Row, table_of
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import is_unique
 from crm_graph.executor.fields import BEYOND, BatchFunction
@@ -290,6 +290,11 @@ class Record:
         return definition
 
     @property
+    def is_kept(self) -> bool:
+        """Whether it is archived, and deleted into the recycle bin."""
+        return issubclass(self.model, Kept)
+
+    @property
     def words(self) -> str:
         """The type's name in words: `order line`."""
         return naming.words(self.name)
@@ -395,6 +400,11 @@ _HOUSEKEEPING: Mapping[str, tuple[type, str]] = {
     "updated_at": (datetime, "When the record last changed."),
 }
 """What every record has of its row, where it does not say it in words of its own."""
+_KEEPING: Mapping[str, tuple[Any, str]] = {
+    ARCHIVED_AT: (datetime | None, "When the record was archived: lists of all records leave it out since then."),
+    DELETED_AT: (datetime | None, "When the record was put into the recycle bin; null of all that is not in it."),
+}
+"""What every kept record has beside that."""
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(column, identity, money, computed, batch, to_one, to_many))
@@ -407,8 +417,9 @@ def record(
 
     def decorate(cls: T) -> T:
         assert cls.__doc__, f"{cls.__name__} needs a docstring: it is the description that API users read"
-        for name, (of, housekeeping) in _HOUSEKEEPING.items():
-            if issubclass(model, Row) and name not in cls.__annotations__:
+        of_row = _HOUSEKEEPING if issubclass(model, Row) else {}
+        for name, (of, housekeeping) in {**of_row, **(_KEEPING if issubclass(model, Kept) else {})}.items():
+            if name not in cls.__annotations__:
                 cls.__annotations__[name] = of
                 setattr(cls, name, column(housekeeping))
         made = strawberry.type(cls, name=policy.type, description=" ".join(cls.__doc__.split()))

@@ -9,11 +9,7 @@ from sqlalchemy import select
 from crm_graph.db.base import table_of
 from crm_graph.db.rows import changes
 from crm_graph.db.statements import Statement
-from crm_graph.domains.sales.opportunities.events import (
-    OpportunityDeleted,
-    OpportunityUpdated,
-    StageEvent,
-)
+from crm_graph.domains.sales.opportunities.events import OpportunityUpdated, StageEvent
 from crm_graph.domains.sales.opportunities.model import Opportunity, StageMove
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, STAGE_MOVE
 from crm_graph.domains.sales.pipelines.events import StageDeleted
@@ -42,8 +38,13 @@ _HAS_LINES = Statement(
     "SELECT 1 FROM opportunity_line WHERE workspace_id = $1 AND opportunity_id = $2 LIMIT 1", ("workspace_id", "id"), {}
 )
 _IN_STAGE = Statement(
-    "SELECT id FROM opportunity WHERE workspace_id = $1 AND stage_id = $2 ORDER BY id LIMIT $3",
+    "SELECT id FROM opportunity WHERE workspace_id = $1 AND stage_id = $2 AND deleted_at IS NULL ORDER BY id LIMIT $3",
     ("workspace_id", "id", "most"),
+    {},
+)
+_MOVE_IN_BIN = Statement(
+    "UPDATE opportunity SET stage_id = $3 WHERE workspace_id = $1 AND stage_id = $2 AND deleted_at IS NOT NULL",
+    ("workspace_id", "id", "into"),
     {},
 )
 _NAME_IN_HISTORY = Statement(
@@ -102,13 +103,14 @@ async def reopen_opportunity(work: Work, id_: str, sent: Sent, if_version: int |
 
 
 async def delete_opportunity(work: Work, id_: str, if_version: int | None) -> None:
-    """Remove an opportunity with its lines and history."""
+    """Put an open opportunity into the recycle bin, with its lines and history. Raises Refused ILLEGAL_TRANSITION for
+    one that is won or lost, IN_USE while an order points to it."""
     opportunity = await work.get(Opportunity, OPPORTUNITY, id_, DELETE, if_version)
-    await work.delete(opportunity, OPPORTUNITY, OpportunityDeleted())
+    await work.delete(opportunity, OPPORTUNITY, opportunity.delete())
 
 
 async def retire_stage(work: Work, id_: str, into: str, if_version: int | None) -> str:
-    """Remove a stage: its opportunities move to another one, and histories keep its name.
+    """Remove a stage: its opportunities move to another one, those in the recycle bin too, and histories keep its name.
 
     Raises Refused: FORBIDDEN where the viewer may not move all of them, seen or not, LIMIT for more than
     `MAX_FOLLOWING`, and what `check_successor` raises.
@@ -128,6 +130,7 @@ async def retire_stage(work: Work, id_: str, into: str, if_version: int | None) 
             [partial(_follow, work, key, successor) for key in keys[start : start + FOLLOWING_AT_ONCE]]
         )
     await work.session.execute(_NAME_IN_HISTORY, bound)
+    await work.session.later(_MOVE_IN_BIN, {**bound, "into": successor.id}, stage.id)
     await work.delete(stage, STAGE, StageDeleted())
     return successor.id
 

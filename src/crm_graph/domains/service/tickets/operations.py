@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from crm_graph.db.base import table_of
 from crm_graph.db.sending import BY
 from crm_graph.db.statements import compile_statement
-from crm_graph.domains.service.tickets.events import TicketCreated, TicketDeleted, TicketReplyAdded, TicketUpdated
+from crm_graph.domains.service.tickets.events import TicketCreated, TicketReplyAdded, TicketUpdated
 from crm_graph.domains.service.tickets.model import Ticket, TicketCounter, TicketReply
 from crm_graph.domains.service.tickets.policy import TICKET, TICKET_REPLY
 from crm_graph.permissions.policy import workspace
@@ -88,9 +88,9 @@ async def reopen_ticket(work: Work, id_: str, if_version: int | None) -> str:
 
 
 async def delete_ticket(work: Work, id_: str, if_version: int | None) -> None:
-    """Remove a ticket with its replies. Its number is not given again."""
+    """Put a ticket that was not answered into the recycle bin, with its notes. Its number is not given again."""
     ticket = await work.get(Ticket, TICKET, id_, DELETE, if_version)
-    await work.delete(ticket, TICKET, TicketDeleted())
+    await work.delete(ticket, TICKET, ticket.delete())
 
 
 async def add_reply(work: Work, sent: Sent) -> str:

@@ -31,9 +31,12 @@ class TypeAccess:
     """What writers of rows have asked for before: each mutation asks it of the same few fields."""
 
     def scopes(self, verb: str) -> frozenset[str]:
-        """Return the row scopes in which a verb is granted; ALL alone where one role has it."""
-        scopes = frozenset(grant.scope(verb) for grant in self.grants) - {NONE}
-        return frozenset({ALL}) if ALL in scopes else scopes
+        """Return the row scopes in which a verb is granted, of which none lies in another; ALL lies in none."""
+        scopes: frozenset[str] | None = self._found.get(("", verb))
+        if scopes is None:
+            granted = (scope for grant in self.grants for scope in grant.scopes(verb))
+            scopes = self._found["", verb] = self.policy.widest(granted)
+        return scopes
 
     def allows(self, verb: str) -> bool:
         """Return whether a verb is granted on any row."""
@@ -42,23 +45,23 @@ class TypeAccess:
     def rows(self, rows: FromClause, verb: str = READ) -> ColumnElement[bool] | None:
         """Return the predicate of the rows on which a verb is granted; None means every row of the workspace."""
         scopes = self.scopes(verb)
-        if ALL in scopes:
-            return None
-        return _any(self.policy.predicate(scope, rows) for scope in sorted(scopes))
+        return None if ALL in scopes else self.policy.any_of(scopes, rows)
 
     def _levels(self, name: str) -> Sequence[tuple[Level, frozenset[str]]]:
         """Return `(level, scopes that must all hold)` for each role's grant of a field on rows that it may read."""
-        levels: list[tuple[Level, frozenset[str]]] = []
-        for grant in self.grants:
-            row_scope = grant.scope(READ)
-            if row_scope == NONE:
-                continue
-            levels += [
-                (granted.level, frozenset({row_scope, granted.scope}) - {ALL})
-                for granted in self.granted(grant, name)
-                if granted.scope != NONE
-            ]
-        return levels
+        return [
+            (granted.level, scopes)
+            for grant in self.grants
+            for granted in self.granted(grant, name)
+            for scopes in self._both(grant.scopes(READ), granted.scope)
+        ]
+
+    def _both(self, rows: frozenset[str], scope: str) -> list[frozenset[str]]:
+        """Return the rows that lie in some scopes and in another one, as alternatives of scopes that must all hold;
+        the empty alternative is of all rows."""
+        if scope == NONE:
+            return []
+        return [self.policy.narrowest({row_scope, scope}) - {ALL} for row_scope in sorted(self.policy.widest(rows))]
 
     def granted(self, grant: Grant, name: str) -> tuple[FieldGrant, ...]:
         """Return what one role's grant says of a field; one that comes with the object is not hidden by a default."""
@@ -105,8 +108,7 @@ class TypeAccess:
         The verb of one role and the field of another make no right: one role must grant both on the row.
         """
         alternatives = self._writers(name, verb)
-        wholly = {scope for scopes in alternatives if len(scopes) == 1 for scope in scopes}
-        if frozenset() in alternatives or self.scopes(verb) <= wholly:
+        if self._covered(self.scopes(verb), alternatives):
             return None
         return self._where(alternatives, rows) if alternatives else false()
 
@@ -115,11 +117,11 @@ class TypeAccess:
         scopes: list[frozenset[str]] | None = self._found.get((name, verb))
         if scopes is None:
             scopes = self._found[name, verb] = [
-                frozenset({grant.scope(verb), granted.scope}) - {ALL}
+                scopes
                 for grant in self.grants
-                if grant.scope(verb) != NONE
                 for granted in self.granted(grant, name)
-                if granted.scope != NONE and granted.writes(verb)
+                if granted.writes(verb)
+                for scopes in self._both(grant.scopes(verb), granted.scope)
             ]
         return scopes
 
@@ -130,6 +132,7 @@ class TypeAccess:
         whole, _ = self.policy.parent
         scopes = {scope: partial(_predicate_of, whole, scope) for scope in whole.whole.scopes}
         policy = replace(self.policy, table=whole.table, parent=None, in_version=None, scopes=scopes)
+        policy = replace(policy, around_own=whole.whole.around_own)
         return TypeAccess(policy, self.grants, self.inherent)
 
     def covers(self, other: TypeAccess, fields: Iterable[str], *, of_the_same: bool) -> bool:
@@ -160,7 +163,7 @@ class TypeAccess:
             readable = self._found[name, READ] = any(
                 granted.audited and granted.level > Level.NONE and granted.scope != NONE
                 for grant in self.grants
-                if grant.scope(READ) != NONE
+                if grant.scopes(READ)
                 for granted in self.granted(grant, name)
             )
         return readable
@@ -173,16 +176,39 @@ class TypeAccess:
         """Return whether the rows of these alternatives, each of rows in all of its scopes, are together all the rows
         that may be read: one role may show a field on the rows that it lets read, and another one on the others."""
         read = self.scopes(READ)
-        return bool(read) and all(
-            any(all(self.policy.lies_in(scope, other) for other in scopes) for scopes in alternatives) for scope in read
+        return bool(read) and self._covered(read, alternatives)
+
+    def _covered(self, scopes: Iterable[str], alternatives: Sequence[frozenset[str]]) -> bool:
+        """Return whether each row of some scopes is a row of one of these alternatives."""
+        return all(
+            any(all(self.policy.lies_in(scope, other) for other in within) for within in alternatives)
+            for scope in scopes
         )
 
     def _where(self, alternatives: Iterable[frozenset[str]], rows: FromClause) -> ColumnElement[bool]:
+        """Return the condition of the rows of these alternatives, but for those that lie in the others."""
         conditions = []
-        for scopes in alternatives:
+        alternatives = list(dict.fromkeys(alternatives))
+        for position, scopes in enumerate(alternatives):
+            if self._in_others(position, alternatives):
+                continue
             predicates = [self.policy.predicate(scope, rows) for scope in sorted(scopes)]
             conditions.append(and_(*(predicate for predicate in predicates if predicate is not None)))
         return or_(*conditions)
+
+    def _in_others(self, position: int, alternatives: Sequence[frozenset[str]]) -> bool:
+        """Return whether all rows of an alternative are rows of another one; of two that are the same rows, whether it
+        is the later."""
+
+        def lies_in(these: frozenset[str], those: frozenset[str]) -> bool:
+            return all(any(self.policy.lies_in(scope, outer) for scope in these) for outer in those)
+
+        these = alternatives[position]
+        return any(
+            lies_in(these, those) and (other < position or not lies_in(those, these))
+            for other, those in enumerate(alternatives)
+            if other != position
+        )
 
 
 def _predicate_of(policy: Policy, scope: str, rows: FromClause) -> ColumnElement[bool]:
@@ -218,7 +244,7 @@ class Access:
             for access in self.types.values()
             for grant in access.grants
             for scope in (
-                *grant.verbs.values(),
+                *(scope for scopes in grant.verbs.values() for scope in scopes),
                 *(field.scope for field_grants in grant.fields.values() for field in field_grants),
             )
         )
@@ -266,9 +292,5 @@ def _canonical(grant: Grant) -> str:
         (name, [(int(g.level), g.scope, sorted(g.verbs) if g.verbs is not None else None, g.audited) for g in given])
         for name, given in grant.fields.items()
     )
-    return f"{sorted(grant.verbs.items())}{fields}{int(grant.fields_default)}"
-
-
-def _any(predicates: Iterable[ColumnElement[bool] | None]) -> ColumnElement[bool]:
-    present = [predicate for predicate in predicates if predicate is not None]
-    return or_(*present) if present else false()
+    verbs = sorted((verb, sorted(scopes)) for verb, scopes in grant.verbs.items())
+    return f"{verbs}{fields}{int(grant.fields_default)}"

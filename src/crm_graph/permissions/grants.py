@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
@@ -20,11 +20,17 @@ class Level(IntEnum):
 NONE, OWN, TEAM, ALL = "NONE", "OWN", "TEAM", "ALL"
 """The row scopes of every type; a policy may add its own. NONE and ALL need no predicate."""
 
+Scopes = str | Iterable[str]
+"""How grants are written: one scope, or several, any of which suffices."""
+
 READ, CREATE, UPDATE, DELETE = "read", "create", "update", "delete"
 """The verbs of every type; named transitions (`approve`) are verbs of their own and fall back to `update`."""
 
+BASIC_VERBS = (READ, CREATE, UPDATE, DELETE)
 SET_ROLES = "setRoles"
 """Giving members roles. It never follows `update`: who gives roles gives rights."""
+NOWHERE: frozenset[str] = frozenset()
+"""The scopes of a verb that is granted on no row."""
 _BY_NAME_ONLY = frozenset({READ, CREATE, DELETE, SET_ROLES})
 
 
@@ -48,17 +54,18 @@ class FieldGrant:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a role may do with one type: a row scope per verb, and the fields that differ from `fields_default`."""
+    """What a role may do with one type: the row scopes of each verb, any of which suffices, and the fields that differ
+    from `fields_default`."""
 
-    verbs: Mapping[str, str]
+    verbs: Mapping[str, frozenset[str]]
     fields: Mapping[str, tuple[FieldGrant, ...]] = field(default_factory=lambda: MappingProxyType({}))
     fields_default: Level = Level.WRITE
 
-    def scope(self, verb: str) -> str:
-        """Return the row scope of a verb; a named transition that is not granted by name follows `update`."""
+    def scopes(self, verb: str) -> frozenset[str]:
+        """Return the row scopes of a verb; a named transition that is not granted by name follows `update`."""
         if verb in self.verbs:
             return self.verbs[verb]
-        return NONE if verb in _BY_NAME_ONLY else self.verbs.get(UPDATE, NONE)
+        return NOWHERE if verb in _BY_NAME_ONLY else self.verbs.get(UPDATE, NOWHERE)
 
     def field_grants(self, name: str) -> tuple[FieldGrant, ...]:
         """Return what the role may do with a field."""
@@ -66,22 +73,27 @@ class Grant:
 
 
 def grant(
-    read: str = NONE,
-    create: str = NONE,
-    update: str = NONE,
-    delete: str = NONE,
+    read: Scopes = NONE,
+    create: Scopes = NONE,
+    update: Scopes = NONE,
+    delete: Scopes = NONE,
     *,
     fields: Mapping[str, FieldGrant | tuple[FieldGrant, ...]] | None = None,
     default: Level = Level.WRITE,
-    **transitions: str,
+    **transitions: Scopes,
 ) -> Grant:
     """Return a grant; keyword arguments beyond the four verbs are named transitions."""
-    verbs = {READ: read, CREATE: create, UPDATE: update, DELETE: delete, **transitions}
-    listed = {name: given if isinstance(given, tuple) else (given,) for name, given in (fields or {}).items()}
+    given = {READ: read, CREATE: create, UPDATE: update, DELETE: delete, **transitions}
+    verbs = {verb: _several(scopes) for verb, scopes in given.items()}
+    listed = {name: each if isinstance(each, tuple) else (each,) for name, each in (fields or {}).items()}
     return Grant(MappingProxyType(verbs), MappingProxyType(listed), default)
 
 
-def read_only(scope: str = ALL, **fields: FieldGrant) -> Grant:
+def _several(scopes: Scopes) -> frozenset[str]:
+    return frozenset({scopes} if isinstance(scopes, str) else scopes) - {NONE}
+
+
+def read_only(scope: Scopes = ALL, **fields: FieldGrant) -> Grant:
     """Return a grant that reads rows of a scope and writes nothing."""
     return grant(read=scope, default=Level.READ, fields=fields)
 
@@ -92,7 +104,7 @@ def reading(granted: Grant) -> Grant:
         name: tuple(FieldGrant(min(level.level, Level.READ), level.scope, None, level.audited) for level in levels)
         for name, levels in granted.fields.items()
     }
-    return grant(read=granted.scope(READ), fields=fields, default=min(granted.fields_default, Level.READ))
+    return grant(read=granted.scopes(READ), fields=fields, default=min(granted.fields_default, Level.READ))
 
 
 MASKED = FieldGrant(Level.MASKED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    false,
     func,
     or_,
     select,
@@ -169,18 +170,20 @@ class Policy:
 
     def predicate(self, scope: str, rows: FromClause) -> ColumnElement[bool] | None:
         """Return the predicate of one scope on these rows; None for ALL. Raises KeyError for an unknown scope."""
-        if scope == ALL:
-            return None
-        if self.parent is None:
-            return self.scopes[scope](rows)
+        return None if scope == ALL else self.any_of((scope,), rows)
+
+    def any_of(self, scopes: Iterable[str], rows: FromClause) -> ColumnElement[bool]:
+        """Return the predicate of the rows in any of some scopes but ALL; false for none. Raises KeyError for an
+        unknown scope."""
+        wanted = sorted(scopes)
+        if self.parent is None or not wanted:
+            return or_(*(self.scopes[scope](rows) for scope in wanted)) if wanted else false()
         policy, column = self.parent
         whole = policy.table.alias()
-        inner = policy.predicate(scope, whole)
-        assert inner is not None
         return (
             select(1)
             .select_from(whole)
-            .where(whole.c.workspace_id == workspace(), whole.c.id == rows.c[column], inner)
+            .where(whole.c.workspace_id == workspace(), whole.c.id == rows.c[column], policy.any_of(wanted, whole))
             .correlate(rows)
             .exists()
         )
@@ -191,7 +194,21 @@ class Policy:
 
     def lies_in(self, scope: str, other: str) -> bool:
         """Return whether all rows of a scope are rows of another one, whatever they are."""
-        return scope == other or (scope == OWN and other in self.whole.around_own)
+        return scope == other or other == ALL or (scope == OWN and other in self.whole.around_own)
+
+    def widest(self, scopes: Iterable[str]) -> frozenset[str]:
+        """Return those of some scopes that lie in no other one of them: the same rows, where any suffices."""
+        given = frozenset(scopes)
+        return frozenset(
+            scope for scope in given if not any(other != scope and self.lies_in(scope, other) for other in given)
+        )
+
+    def narrowest(self, scopes: Iterable[str]) -> frozenset[str]:
+        """Return those of some scopes in which no other one of them lies: the same rows, where all must hold."""
+        given = frozenset(scopes)
+        return frozenset(
+            scope for scope in given if not any(other != scope and self.lies_in(other, scope) for other in given)
+        )
 
     @property
     def whole(self) -> Policy:

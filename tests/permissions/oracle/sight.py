@@ -106,13 +106,13 @@ class Sight:
         if self.read_only and verb != "read":
             return False
         scopes = self.scopes(kind, row)
-        return any(each.scope(verb) in scopes for each in self.grants(kind))
+        return any(each.does(verb, scopes) for each in self.grants(kind))
 
     def may_somewhere(self, kind: Kind, verb: str) -> bool:
         """Return whether a verb is granted on any row there could be."""
         if self.read_only and verb != "read":
             return False
-        return any(each.scope(verb) != "NONE" for each in self.grants(kind))
+        return any(each.scopes(verb) for each in self.grants(kind))
 
     def sees(self, kind: Kind, row: Row) -> bool:
         """Return whether a row exists for this member."""
@@ -130,7 +130,7 @@ class Sight:
         return self._levels[key]
 
     def _level_within(self, kind: Kind, each: Field, scopes: frozenset[str]) -> int:
-        held = (grant.level(each, scopes) for grant in self.grants(kind) if grant.scope("read") in scopes)
+        held = (grant.level(each, scopes) for grant in self.grants(kind) if grant.does("read", scopes))
         return max(held, default=NONE)
 
     def writes(self, kind: Kind, row: Row, verb: str, field: str) -> bool:
@@ -138,12 +138,12 @@ class Sight:
         if self.read_only:
             return False
         scopes = self.scopes(kind, row)
-        return any(grant.scope(verb) in scopes and grant.writes(field, scopes, verb) for grant in self.grants(kind))
+        return any(grant.does(verb, scopes) and grant.writes(field, scopes, verb) for grant in self.grants(kind))
 
     def writes_somewhere(self, kind: Kind, verb: str, field: str) -> bool:
         """Return whether there could be a row on which one role lets do a verb and write a field."""
         return not self.read_only and any(
-            grant.scope(verb) in scopes and grant.writes(field, scopes, verb)
+            grant.does(verb, scopes) and grant.writes(field, scopes, verb)
             for grant in self.grants(kind)
             for scopes in self._possible(kind)
         )
@@ -168,7 +168,7 @@ class Sight:
         return [_OWN | also, *([_TEAM | also, _ALL | also] if also else []), _TEAM, _ALL]
 
     def _readable(self, kind: Kind, scopes: frozenset[str]) -> bool:
-        return any(grant.scope("read") in scopes for grant in self.grants(kind))
+        return any(grant.does("read", scopes) for grant in self.grants(kind))
 
     def clear(self, kind: Kind, row: Row, each: Field, column: int = 0) -> Any:
         """Return the value of a column of a field that may be compared: None where it may not be read in clear.

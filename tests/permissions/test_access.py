@@ -20,7 +20,14 @@ DEALS = Table(
 )
 LINES = Table("line", METADATA, *(Column(name, UUID) for name in ("workspace_id", "id", "deal_id")))
 QUEUE = "QUEUE"
-DEAL = Policy("Deal", DEALS, {**owned_by("owner_id"), QUEUE: lambda deal: deal.c.queue == "mine"}, {"name": mask_text})
+DEAL = Policy(
+    "Deal",
+    DEALS,
+    {**owned_by("owner_id"), QUEUE: lambda deal: deal.c.queue == "mine"},
+    {"name": mask_text},
+    following=("move",),
+    by_name=("approve",),
+)
 LINE = Policy("Line", LINES, parent=(DEAL, "deal_id"), in_version=False)
 
 
@@ -102,6 +109,7 @@ def test_verbs_have_scopes_of_their_own() -> None:
     assert rows(given, verb="update") == OWNED
     assert rows(given, verb="approve") == CIRCLE
     assert rows(given, verb="move") == OWNED, "a transition that is not named follows update"
+    assert rows(grant(read=ALL, update=ALL), verb="approve") == "false", "it does not follow update"
     assert rows(given, verb="delete") == "false"
     assert rows(given, verb="create") == "false"
 

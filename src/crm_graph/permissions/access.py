@@ -282,7 +282,8 @@ def compile_access(
 def _grant(role: Role, policy: Policy) -> Grant | None:
     """Return what a role grants on a type; a part without a grant of its own takes the verbs of its whole."""
     if policy.type in role.grants or policy.parent is None:
-        return role.grants.get(policy.type)
+        granted = role.grants.get(policy.type)
+        return None if granted is None else granted.with_transitions(policy.following)
     whole = _grant(role, policy.parent[0])
     return None if whole is None else Grant(whole.verbs, {}, whole.fields_default)
 

@@ -5,7 +5,7 @@
                              "email": ["READ ALL audited"]}}}
 
 A verb has a scope or several, any of which suffices: `"read": ["OWN", "ACCOUNT_TEAM"]`. A type that is not named does
-not exist for the role. A named transition that is not granted follows `update`.
+not exist for the role. A transition that is not named follows `update`, or is granted by name only: its policy says.
 """
 
 from __future__ import annotations

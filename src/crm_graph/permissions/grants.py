@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from types import MappingProxyType
 
@@ -24,14 +24,13 @@ Scopes = str | Iterable[str]
 """How grants are written: one scope, or several, any of which suffices."""
 
 READ, CREATE, UPDATE, DELETE = "read", "create", "update", "delete"
-"""The verbs of every type; named transitions (`approve`) are verbs of their own and fall back to `update`."""
+"""The verbs of every type; a policy may name transitions (`approve`), which follow `update` or are granted by name."""
 
 BASIC_VERBS = (READ, CREATE, UPDATE, DELETE)
 SET_ROLES = "setRoles"
-"""Giving members roles. It never follows `update`: who gives roles gives rights."""
+"""Giving members roles: who gives roles gives rights."""
 NOWHERE: frozenset[str] = frozenset()
 """The scopes of a verb that is granted on no row."""
-_BY_NAME_ONLY = frozenset({READ, CREATE, DELETE, SET_ROLES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +61,13 @@ class Grant:
     fields_default: Level = Level.WRITE
 
     def scopes(self, verb: str) -> frozenset[str]:
-        """Return the row scopes of a verb; a named transition that is not granted by name follows `update`."""
-        if verb in self.verbs:
-            return self.verbs[verb]
-        return NOWHERE if verb in _BY_NAME_ONLY else self.verbs.get(UPDATE, NOWHERE)
+        """Return the row scopes of a verb."""
+        return self.verbs.get(verb, NOWHERE)
+
+    def with_transitions(self, following: Iterable[str]) -> Grant:
+        """Return the grant with those transitions of its type that follow `update` where they are not named."""
+        update = self.scopes(UPDATE)
+        return replace(self, verbs={**dict.fromkeys(following, update), **self.verbs})
 
     def field_grants(self, name: str) -> tuple[FieldGrant, ...]:
         """Return what the role may do with a field."""

@@ -143,8 +143,10 @@ class Policy:
     table: Table
     scopes: Mapping[str, Predicate] = field(default_factory=dict)
     masks: Mapping[str, Mask] = field(default_factory=dict)
-    transitions: tuple[str, ...] = ()
-    """The verbs of this type beyond the four that all types have."""
+    following: tuple[str, ...] = ()
+    """The transitions that follow `update` where a role does not name them: steps of the daily work."""
+    by_name: tuple[str, ...] = ()
+    """The transitions that no role has by `update`, but by their name alone: what decides, binds or gives rights."""
     parent: tuple[Policy, str] | None = None
     in_version: EventClass | Literal[False] | None = None
     """Of a part, which must say it: the event of its whole that a change of the part is, by which the version of the
@@ -167,6 +169,11 @@ class Policy:
             raise ValueError(f"{self.type} {problem} whether the version of its whole covers it")
         if self.in_version and self.parent is not None and self.parent[0].in_version:
             raise ValueError(f"{self.type} is a part of a part: only the version of {self.parent[0].type} would move")
+
+    @property
+    def transitions(self) -> tuple[str, ...]:
+        """The verbs of this type beyond those that all types have."""
+        return (*self.following, *self.by_name)
 
     def predicate(self, scope: str, rows: FromClause) -> ColumnElement[bool] | None:
         """Return the predicate of one scope on these rows; None for ALL. Raises KeyError for an unknown scope."""

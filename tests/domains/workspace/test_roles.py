@@ -255,7 +255,7 @@ async def test_what_the_viewer_may_do(graph: Graph) -> None:
     found = {each["type"]: each for each in (await graph.data(ask, claims=claims))["viewer"]["permissions"]}
     assert found.keys() == {"Member", "Opportunity", "OpportunityLine", "Pipeline", "Stage", "StageMove"}
     verbs = {each["verb"]: each["scopes"] for each in found["Opportunity"]["verbs"]}
-    assert verbs == {"read": ["TEAM"], "create": ["OWN"], "update": ["TEAM"], "move": ["TEAM"], "reopen": ["TEAM"]}
+    assert verbs == {"read": ["TEAM"], "create": ["OWN"], "update": ["TEAM"], "move": ["TEAM"]}
     fields = {each["field"]: each for each in found["Opportunity"]["fields"]}
     assert "source" not in fields
     assert fields["amount"] == {"field": "amount", "level": "WRITE", "partial": True, "writableBy": ["create"]}

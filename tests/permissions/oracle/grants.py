@@ -39,11 +39,13 @@ class Grant:
     verbs: Mapping[str, frozenset[str]]
     fields: Mapping[str, tuple[FieldGrant, ...]]
     default: int
+    by_name: frozenset[str] = frozenset()
 
     def scopes(self, verb: str) -> frozenset[str]:
-        """Return the scopes of a verb; a named transition that is not named follows `update`."""
+        """Return the scopes of a verb; a transition that is not named follows `update`, if it ever does."""
         nowhere: frozenset[str] = frozenset()
-        return self.verbs.get(verb, nowhere if verb in VERBS else self.verbs.get("update", nowhere))
+        follows = verb not in VERBS and verb not in self.by_name
+        return self.verbs.get(verb, self.verbs.get("update", nowhere) if follows else nowhere)
 
     def does(self, verb: str, scopes: frozenset[str]) -> bool:
         """Return whether a verb is granted on a row in these scopes."""
@@ -68,19 +70,19 @@ class Grant:
 def grant_of(role: RoleText, kind: Kind) -> Grant | None:
     """Return what a role grants on a type. A part without a grant has its whole's, of whose fields only the default."""
     if kind.name in role:
-        return read_grant(role[kind.name])
+        return read_grant(role[kind.name], kind.by_name)
     whole = None if kind.whole is None else grant_of(role, kind.whole)
     return None if whole is None else Grant(whole.verbs, {}, whole.default)
 
 
-def read_grant(text: GrantText) -> Grant:
-    """Return a grant from its JSON."""
+def read_grant(text: GrantText, by_name: frozenset[str] = frozenset()) -> Grant:
+    """Return a grant from its JSON; `by_name` are the transitions that it must name."""
     given = {name: scopes for name, scopes in text.items() if name not in {"default", "fields"}}
     verbs = {
         name: frozenset({scopes} if isinstance(scopes, str) else scopes) - {"NONE"} for name, scopes in given.items()
     }
     fields = {name: tuple(_field_grant(each) for each in given) for name, given in text.get("fields", {}).items()}
-    return Grant(verbs, fields, NAMES.index(text.get("default", "WRITE")))
+    return Grant(verbs, fields, NAMES.index(text.get("default", "WRITE")), by_name)
 
 
 def _field_grant(text: str) -> FieldGrant:
@@ -92,7 +94,7 @@ def _field_grant(text: str) -> FieldGrant:
 
 def everything() -> dict[str, Any]:
     """Return the role that may do everything."""
-    return {name: dict.fromkeys(VERBS, "ALL") for name, kind in kinds().items() if kind.part is None}
+    return {name: dict.fromkeys((*VERBS, *kind.by_name), "ALL") for name, kind in kinds().items() if kind.part is None}
 
 
 def invent_role(dice: random.Random) -> dict[str, Any]:
@@ -110,7 +112,7 @@ def _invent_grant(dice: random.Random, kind: Kind) -> dict[str, Any]:
         elif dice.random() < 0.6:
             made[verb] = _invent_scopes(dice, kind, (*kind.scopes, "ALL", "NONE"))
     for verb in kind.verbs:
-        if dice.random() < 0.15:
+        if dice.random() < (0.5 if verb in kind.by_name else 0.15):
             made[verb] = _invent_scopes(dice, kind, (*kind.scopes, "NONE"))
     if dice.random() < 0.5:
         made["default"] = dice.choice(("NONE", "MASKED", "READ", "READ", "READ", "WRITE"))

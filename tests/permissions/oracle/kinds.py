@@ -65,6 +65,8 @@ class Kind:
     roots: dict[str, str] = field(default_factory=dict)
     verbs: tuple[str, ...] = ()
     """The named transitions."""
+    by_name: frozenset[str] = frozenset()
+    """Those of them that are granted by name only; the others follow `update`."""
     fields: dict[str, Field] = field(default_factory=dict)
 
     def all(self, *of: str) -> list[Field]:
@@ -125,6 +127,7 @@ def _kind(words: list[str]) -> Kind:
     bare = "bare" in rest
     rest = rest[bare:]
     said = dict(zip(rest[::2], rest[1::2], strict=True))
+    verbs = said["verbs"].split(",") if "verbs" in said else []
     return Kind(
         name,
         prefix,
@@ -135,7 +138,8 @@ def _kind(words: list[str]) -> Kind:
         part=said.get("part"),
         bare=bare,
         roots={how: said[how] for how in ("one", "list", "aggregate") if how in said},
-        verbs=tuple(said["verbs"].split(",")) if "verbs" in said else (),
+        verbs=tuple(verb.rstrip("!") for verb in verbs),
+        by_name=frozenset(verb.rstrip("!") for verb in verbs if verb.endswith("!")),
     )
 
 

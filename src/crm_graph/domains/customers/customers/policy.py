@@ -37,7 +37,7 @@ CUSTOMER = Policy(
     scopes={**owned_by("owner_id"), ACCOUNT_TEAM: _of_account_team},
     around_own=frozenset({TEAM, ACCOUNT_TEAM}),
     masks={"email": mask_email, "phone": mask_phone, "name": mask_text, "annualRevenue": mask_amount},
-    transitions=("changeLifecycle",),
+    following=("changeLifecycle",),
     defaults={
         SALES_MANAGER: grant(read=ALL, create=ALL, update=ALL, delete=TEAM),
         SALES_REP: grant(

@@ -19,9 +19,10 @@ CAMPAIGN = Policy(
     scopes={**owned_by("owner_id"), CAMPAIGN_TEAM: lambda rows: of_viewer_or_teams(rows, "owner_id", "team_id")},
     around_own=frozenset({TEAM, CAMPAIGN_TEAM}),
     masks={"budget": mask_amount, "cost": mask_amount},
-    transitions=("launch", "pause", "resume", "complete", "cancel"),
+    following=("pause", "resume", "complete"),
+    by_name=("launch", "cancel"),
     defaults={
-        MARKETER: grant(read=ALL, create=ALL, update=ALL, delete=OWN),
+        MARKETER: grant(read=ALL, create=ALL, update=ALL, delete=OWN, launch=OWN, cancel=OWN),
         **dict.fromkeys((SALES_MANAGER, ANALYST), _SEE),
         **dict.fromkeys((SALES_REP, SUPPORT_AGENT), _SEE_WITHOUT_MONEY),
         INTEGRATION: grant(read=ALL, create=ALL, update=ALL),

@@ -1,11 +1,11 @@
-"""Who may see and change orders. `approve` and `reject` are granted by name: they would follow `update` otherwise."""
+"""Who may see and change orders, and who decides on them."""
 
 from __future__ import annotations
 
 from crm_graph.db.base import table_of
 from crm_graph.domains.orders.orders.events import OrderUpdated
 from crm_graph.domains.orders.orders.model import Order, OrderLine, OrderStatusChange
-from crm_graph.permissions.grants import ALL, HIDDEN, NONE, OWN, TEAM, Level, grant
+from crm_graph.permissions.grants import ALL, HIDDEN, OWN, TEAM, Level, grant
 from crm_graph.permissions.policy import Policy, mask_amount, owned_by
 from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT
 
@@ -14,10 +14,11 @@ ORDER = Policy(
     table_of(Order),
     scopes=owned_by("owner_id"),
     masks={"subtotal": mask_amount, "total": mask_amount},
-    transitions=("submit", "approve", "reject", "revise", "ship", "deliver", "close", "cancel"),
+    following=("submit", "revise", "ship", "deliver", "close"),
+    by_name=("approve", "reject", "cancel"),
     defaults={
-        SALES_MANAGER: grant(read=ALL, create=ALL, update=TEAM, delete=TEAM, approve=ALL, reject=ALL),
-        SALES_REP: grant(read=TEAM, create=OWN, update=OWN, delete=OWN, approve=NONE, reject=NONE),
+        SALES_MANAGER: grant(read=ALL, create=ALL, update=TEAM, delete=TEAM, approve=ALL, reject=ALL, cancel=TEAM),
+        SALES_REP: grant(read=TEAM, create=OWN, update=OWN, delete=OWN),
         MARKETER: grant(read=ALL, default=Level.READ, fields={"subtotal": HIDDEN, "total": HIDDEN}),
         SUPPORT_AGENT: grant(read=ALL, default=Level.READ),
         ANALYST: grant(read=ALL, default=Level.READ),

@@ -14,9 +14,10 @@ OPPORTUNITY = Policy(
     table_of(Opportunity),
     scopes=owned_by("owner_id"),
     masks={"amount": mask_amount},
-    transitions=("move", "reopen"),
+    following=("move",),
+    by_name=("win", "reopen"),
     defaults={
-        SALES_MANAGER: grant(read=ALL, create=ALL, update=TEAM, delete=TEAM),
+        SALES_MANAGER: grant(read=ALL, create=ALL, update=TEAM, delete=TEAM, win=TEAM, reopen=TEAM),
         SALES_REP: grant(read=TEAM, create=OWN, update=OWN),
         MARKETER: grant(read=ALL, default=Level.READ, fields={"amount": HIDDEN, "lostReason": HIDDEN}),
         ANALYST: grant(read=ALL, default=Level.READ),

@@ -18,7 +18,7 @@ TICKET = Policy(
     table_of(Ticket),
     scopes={**owned_by("assignee_id"), QUEUE: lambda rows: of_viewer_or_teams(rows, "assignee_id", "queue_id")},
     around_own=frozenset({TEAM, QUEUE}),
-    transitions=("assign", "hold", "resume", "resolve", "close", "reopen"),
+    following=("assign", "hold", "resume", "resolve", "close", "reopen"),
     defaults={
         SUPPORT_AGENT: grant(read=ALL, create=ALL, update=ALL),
         SALES_MANAGER: grant(read=ALL, default=Level.READ),

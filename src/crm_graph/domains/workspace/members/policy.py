@@ -23,7 +23,8 @@ MEMBER = Policy(
     table_of(Member),
     scopes=owned_by("id"),
     masks={"email": mask_email},
-    transitions=(SET_ROLES, "suspend", "reactivate"),
+    following=("suspend", "reactivate"),
+    by_name=(SET_ROLES,),
     directory=True,
     decides={
         "roles": hold_roles_of_member,

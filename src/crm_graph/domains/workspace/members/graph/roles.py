@@ -24,8 +24,8 @@ class RoleVerb:
     """One verb of a type's grant, on the rows of one scope; a verb can stand with several, which add up."""
 
     verb: str = strawberry.field(
-        description="`read`, `create`, `update`, `delete`, or a transition of the type like `approve`; one that is not"
-        " listed follows `update`."
+        description="`read`, `create`, `update`, `delete`, or a transition of the type like `hold`; one that is not"
+        " listed follows `update`, but for those that are granted by name only (`grantables`)."
     )
     scope: str = strawberry.field(
         description="`NONE`, `OWN`, `TEAM`, `ALL`, or a scope of the type's own like `QUEUE`."
@@ -85,6 +85,10 @@ class Grantable:
     type: str = strawberry.field(description="The name of the type, as in the schema.")
     scopes: list[str] = strawberry.field(description="The row scopes that it has.")
     verbs: list[str] = strawberry.field(description="The verbs that it has.")
+    by_name: list[str] = strawberry.field(
+        description="Those of the verbs that are granted by name only; a transition that is none of them follows"
+        " `update` where a role does not name it."
+    )
     fields: list[str] = strawberry.field(description="The fields that can be granted one by one.")
     inherent: list[str] = strawberry.field(
         description="The fields that come with every object: they can be masked, and never withheld."
@@ -198,6 +202,7 @@ class RoleQueries:
                 type=name,
                 scopes=list(scopes_of(policy)),
                 verbs=[*BASIC_VERBS, *policy.transitions],
+                by_name=list(policy.by_name),
                 fields=sorted(of.fields[name]),
                 inherent=sorted(of.inherent[name]),
                 maskable=sorted(policy.masks.keys() & of.fields[name]),

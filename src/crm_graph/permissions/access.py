@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Table, and_, case, false, or_
 
-from crm_graph.permissions.grants import ALL, NONE, READ, FieldGrant, Grant, Level, Role
+from crm_graph.permissions.grants import ALL, EXPORT, NONE, READ, FieldGrant, Grant, Level, Role
 from crm_graph.permissions.policy import Policy
 
 
@@ -137,15 +137,18 @@ class TypeAccess:
 
     def covers(self, other: TypeAccess, fields: Iterable[str], *, of_the_same: bool) -> bool:
         """Return whether all that another access shows of the fields, this one shows: the rows, and on each row each
-        field at that level at least. `of_the_same`: both are asked by one member with one circle, so that a scope is
-        the same rows in both; otherwise only what this one shows on all rows counts."""
+        field at that level at least; and whether it may export what that one may. `of_the_same`: both are asked by one
+        member with one circle, so that a scope is the same rows in both; otherwise only what this one shows on all rows
+        counts."""
 
         def lies_in(scope: str, outer: str) -> bool:
             return of_the_same and self.policy.lies_in(scope, outer)
 
-        read = self.scopes(READ)
-        rows = ALL in read or all(any(lies_in(scope, outer) for outer in read) for scope in other.scopes(READ))
-        return rows and all(
+        def rows(verb: str) -> bool:
+            mine = self.scopes(verb)
+            return ALL in mine or all(any(lies_in(scope, outer) for outer in mine) for scope in other.scopes(verb))
+
+        return all(map(rows, (READ, EXPORT))) and all(
             any(
                 mine >= min(level, Level.READ)
                 and all(any(lies_in(scope, outer) for scope in scopes) for outer in outers)

@@ -21,6 +21,7 @@ from crm_graph.permissions.grants import (
     BASIC_VERBS,
     CREATE,
     DELETE,
+    EXPORT,
     NONE,
     OWN,
     READ,
@@ -76,7 +77,7 @@ def format_role(role: Role) -> dict[str, Any]:
 
 def scopes_of(policy: Policy) -> tuple[str, ...]:
     """Return the row scopes that may be granted on a type."""
-    return (NONE, *policy.whole.scopes, ALL)
+    return (NONE, *policy.all_scopes, ALL)
 
 
 def _parse_grant(type_: str, given: Any, vocabulary: Vocabulary | None) -> Grant:
@@ -103,6 +104,7 @@ def _parse_grant(type_: str, given: Any, vocabulary: Vocabulary | None) -> Grant
         verbs.pop(CREATE, NONE),
         verbs.pop(UPDATE, NONE),
         verbs.pop(DELETE, NONE),
+        verbs.pop(EXPORT, NONE),
         fields=parsed,
         default=default,
         **verbs,

@@ -23,10 +23,10 @@ NONE, OWN, TEAM, ALL = "NONE", "OWN", "TEAM", "ALL"
 Scopes = str | Iterable[str]
 """How grants are written: one scope, or several, any of which suffices."""
 
-READ, CREATE, UPDATE, DELETE = "read", "create", "update", "delete"
+READ, CREATE, UPDATE, DELETE, EXPORT = "read", "create", "update", "delete", "export"
 """The verbs of every type; a policy may name transitions (`approve`), which follow `update` or are granted by name."""
 
-BASIC_VERBS = (READ, CREATE, UPDATE, DELETE)
+BASIC_VERBS = (READ, CREATE, UPDATE, DELETE, EXPORT)
 SET_ROLES = "setRoles"
 """Giving members roles: who gives roles gives rights."""
 NOWHERE: frozenset[str] = frozenset()
@@ -79,13 +79,14 @@ def grant(
     create: Scopes = NONE,
     update: Scopes = NONE,
     delete: Scopes = NONE,
+    export: Scopes = NONE,
     *,
     fields: Mapping[str, FieldGrant | tuple[FieldGrant, ...]] | None = None,
     default: Level = Level.WRITE,
     **transitions: Scopes,
 ) -> Grant:
-    """Return a grant; keyword arguments beyond the four verbs are named transitions."""
-    given = {READ: read, CREATE: create, UPDATE: update, DELETE: delete, **transitions}
+    """Return a grant; keyword arguments beyond the verbs of all types are named transitions."""
+    given = {READ: read, CREATE: create, UPDATE: update, DELETE: delete, EXPORT: export, **transitions}
     verbs = {verb: _several(scopes) for verb, scopes in given.items()}
     listed = {name: each if isinstance(each, tuple) else (each,) for name, each in (fields or {}).items()}
     return Grant(MappingProxyType(verbs), MappingProxyType(listed), default)
@@ -96,17 +97,22 @@ def _several(scopes: Scopes) -> frozenset[str]:
 
 
 def read_only(scope: Scopes = ALL, **fields: FieldGrant) -> Grant:
-    """Return a grant that reads rows of a scope and writes nothing."""
-    return grant(read=scope, default=Level.READ, fields=fields)
+    """Return a grant that reads and exports rows of a scope and writes nothing."""
+    return grant(read=scope, export=scope, default=Level.READ, fields=fields)
 
 
 def reading(granted: Grant) -> Grant:
-    """Return of a grant what reads: for credentials whose scope is to read."""
+    """Return of a grant what reads, one by one or by the file: for credentials whose scope is to read."""
     fields = {
         name: tuple(FieldGrant(min(level.level, Level.READ), level.scope, None, level.audited) for level in levels)
         for name, levels in granted.fields.items()
     }
-    return grant(read=granted.scopes(READ), fields=fields, default=min(granted.fields_default, Level.READ))
+    return grant(
+        read=granted.scopes(READ),
+        export=granted.scopes(EXPORT),
+        fields=fields,
+        default=min(granted.fields_default, Level.READ),
+    )
 
 
 MASKED = FieldGrant(Level.MASKED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -136,7 +136,7 @@ class Policy:
 
     `scopes` maps each row scope but NONE and ALL to a predicate. A type that is part of another one (`parent`: the
     policy and the column that points to it) has the parent's rows: its line is visible exactly when the order is, and
-    changing it asks for the verb on the parent.
+    changing it asks for the verb on the parent. `scopes` of a part come beside its whole's: some of its rows.
     """
 
     type: str
@@ -183,21 +183,34 @@ class Policy:
         """Return the predicate of the rows in any of some scopes but ALL; false for none. Raises KeyError for an
         unknown scope."""
         wanted = sorted(scopes)
-        if self.parent is None or not wanted:
-            return or_(*(self.scopes[scope](rows) for scope in wanted)) if wanted else false()
+        own = [scope for scope in wanted if self.parent is None or scope in self.scopes]
+        predicates = [self.scopes[scope](rows) for scope in own]
+        of_whole = [scope for scope in wanted if scope not in own]
+        if of_whole:
+            predicates.append(self._of_whole(of_whole, rows))
+        return or_(*predicates) if predicates else false()
+
+    def _of_whole(self, scopes: Sequence[str], rows: FromClause) -> ColumnElement[bool]:
+        """Return the predicate of the parts whose wholes lie in any of some scopes."""
+        assert self.parent is not None
         policy, column = self.parent
         whole = policy.table.alias()
         return (
             select(1)
             .select_from(whole)
-            .where(whole.c.workspace_id == workspace(), whole.c.id == rows.c[column], policy.any_of(wanted, whole))
+            .where(whole.c.workspace_id == workspace(), whole.c.id == rows.c[column], policy.any_of(scopes, whole))
             .correlate(rows)
             .exists()
         )
 
     def predicates(self, rows: FromClause) -> list[ColumnElement[bool]]:
         """Return the predicates of all scopes: what the expressions of this type's columns may ask of its rows."""
-        return [predicate for scope in self.whole.scopes if (predicate := self.predicate(scope, rows)) is not None]
+        return [predicate for scope in self.all_scopes if (predicate := self.predicate(scope, rows)) is not None]
+
+    @property
+    def all_scopes(self) -> tuple[str, ...]:
+        """The row scopes of this type beside NONE and ALL: those of its whole, and its own."""
+        return tuple(dict.fromkeys((*self.whole.scopes, *self.scopes)))
 
     def lies_in(self, scope: str, other: str) -> bool:
         """Return whether all rows of a scope are rows of another one, whatever they are."""

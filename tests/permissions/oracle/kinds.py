@@ -56,6 +56,10 @@ class Kind:
     also: tuple[str, ...] = ()
     """A row scope of its own: its name, then the column of a team, or a type with its columns of the row and a member.
     """
+    account: str | None = None
+    """The to-one field that leads to the customer by whom a row lies in ACCOUNT."""
+    extra: tuple[str, ...] = ()
+    """Further row scopes, in which rows that one owns do not lie by that: TEAM_ACCOUNT, and PUBLIC_ACCOUNT of parts."""
     like: str | None = None
     """The to-one field that leads to a row in whose scopes a row lies."""
     part: str | None = None
@@ -93,8 +97,17 @@ class Kind:
         """The row scopes that mean something for this type."""
         follows = self.part or self.like
         if follows is not None:
-            return kinds()[self.fields[follows].target].scopes
-        return ("OWN", "TEAM", *self.also[:1], "ALL") if self.owner else ("ALL",)
+            return (*kinds()[self.fields[follows].target].scopes, *self._more)
+        return ("OWN", "TEAM", *self.also[:1], *self._more, "ALL") if self.owner else ("ALL",)
+
+    @property
+    def _more(self) -> tuple[str, ...]:
+        return (*(("ACCOUNT",) if self.account else ()), *self.extra)
+
+    @property
+    def free(self) -> frozenset[str]:
+        """The scopes of `extra` that the type has, or its whole."""
+        return frozenset(self.extra) | (frozenset() if self.whole is None else self.whole.free)
 
     def shares(self, money: Field) -> bool:
         """Return whether an amount shares its currency with another one."""
@@ -134,6 +147,8 @@ def _kind(words: list[str]) -> Kind:
         table,
         owner=said.get("owner"),
         also=tuple(re.split(r"[:.]", said["also"])) if "also" in said else (),
+        account=said.get("account"),
+        extra=tuple(said["extra"].split(",")) if "extra" in said else (),
         like=said.get("like"),
         part=said.get("part"),
         bare=bare,

@@ -160,6 +160,7 @@ class Work:
                 "CONFLICT",
                 f"This {words(policy.type)} is at version {row.version}, not {if_version}: read it again.",
                 ("ifVersion",),
+                current=row.id,
             )
         return row
 

@@ -1,4 +1,7 @@
-"""Roles and grants: what may be done, on which rows, with which fields."""
+"""Roles and grants: what may be done, on which rows, with which fields.
+
+Decided in D-permissions-10 (ARCHITECTURE.md).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Who may see and change customers."""
+"""Who may see and change customers, and the row scopes of what belongs to them.
+
+Decided in D-permissions-09 (ARCHITECTURE.md).
+"""
 
 from __future__ import annotations
 

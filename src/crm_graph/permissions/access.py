@@ -94,6 +94,11 @@ class TypeAccess:
             return case(*whens, else_=mask) if whens else mask
         return case(*whens, (self._where(masked_scopes, rows), mask))
 
+    def shown(self, name: str, rows: FromClause) -> ColumnElement[bool] | None:
+        """Return the predicate of the rows on which a field is shown in clear; None where it is so on none."""
+        readable = [scopes for level, scopes in self._levels(name) if level >= Level.READ]
+        return self._where(readable, rows) if readable else None
+
     def level(self, name: str) -> Level:
         """Return the best level that any role has on a field on any row."""
         return max((level for level, _ in self._levels(name)), default=Level.NONE)

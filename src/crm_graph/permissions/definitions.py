@@ -174,7 +174,7 @@ def _scopes(given: Any, known: Iterable[str] | None, path: tuple[str, ...]) -> f
     """Return the scopes of a verb; NONE, which is none, stands alone."""
     if not isinstance(given, list):
         return frozenset({_scope(given, known, path)}) - {NONE}
-    scopes = frozenset(_scope(each, known, path) for each in given)
+    scopes = frozenset(_scope(scope, known, path) for scope in given)
     if not scopes or (NONE in scopes and len(scopes) > 1):
         raise BadDefinition(f"name at least one row scope, or {NONE} alone", path)
     return scopes - {NONE}

@@ -91,7 +91,7 @@ def grant(
     """Return a grant; keyword arguments beyond the verbs of all types are named transitions."""
     given = {READ: read, CREATE: create, UPDATE: update, DELETE: delete, EXPORT: export, **transitions}
     verbs = {verb: _several(scopes) for verb, scopes in given.items()}
-    listed = {name: each if isinstance(each, tuple) else (each,) for name, each in (fields or {}).items()}
+    listed = {name: grants if isinstance(grants, tuple) else (grants,) for name, grants in (fields or {}).items()}
     return Grant(MappingProxyType(verbs), MappingProxyType(listed), default)
 
 

@@ -14,11 +14,13 @@ import asyncpg
 from crm_graph.db.codecs import set_codecs
 from crm_graph.db.nodes import on_workers_down
 from crm_graph.db.session import Session
+from crm_graph.domains.customers.customers.events import CustomerUpdated
 from crm_graph.domains.platform.audit.chain import SealKey, seal_keys
 from crm_graph.domains.platform.audit.chainer import Chainer
 from crm_graph.domains.platform.audit.deferrals import Down
 from crm_graph.domains.platform.audit.verify import BEGINNING, Anchor, Tampered, Verified, verify, workspaces_of
-from crm_graph.events.log import append
+from crm_graph.events.log import append, entry
+from crm_graph.identity.viewer import Actor, ActorKind
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.ids import new_id
 from tests.support.database import clone
@@ -66,22 +68,19 @@ class Trail:
         async with on.transaction():
             session = Session(on)
             for number in range(count):
-                await append(
-                    session,
-                    {
-                        "workspace_id": workspace or self.first,
-                        "type": "CustomerUpdated",
-                        "entity": "Customer",
-                        "entity_id": new_id(),
-                        "actor": new_id(),
-                        "at": now(),
-                        "changes": {"name": ["old", f"new {number}"], "score": [1, 12345678901234567890]},
-                        "data": {},
-                        "client_id": new_id(),
-                        "address": "203.0.113.9",
-                        "request_id": new_id(),
-                    },
+                changes = {"name": ("old", f"new {number}"), "score": (1, 12345678901234567890)}
+                told = entry(
+                    CustomerUpdated(),
+                    workspace_id=workspace or self.first,
+                    entity="Customer",
+                    entity_id=new_id(),
+                    at=now(),
+                    by=Actor(ActorKind.MEMBER, new_id(), new_id()),
+                    changes=changes,
+                    address="203.0.113.9",
+                    request_id=new_id(),
                 )
+                await append(session, told)
             await session.finish()
 
     async def seal(self, batch: int = 1_000, clock: Clock = now) -> int:

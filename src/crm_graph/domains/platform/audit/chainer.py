@@ -25,6 +25,7 @@ from crm_graph.domains.platform.audit.chain import (
     ENTRY_FIELDS,
     EVENT_COLUMNS,
     GENESIS,
+    LATER_ENTRY_FIELDS,
     SealKey,
     entry_hash,
     entry_of,
@@ -55,7 +56,7 @@ _NEXT_OF_ONE = f"""
     ORDER BY event.xid, seq LIMIT $6
 """  # noqa: S608 - constants
 _HEADS = f"{_HEAD} WHERE workspace_id = ANY($1::uuid[]) ORDER BY workspace_id FOR UPDATE"
-_COLUMNS = (*ENTRY_FIELDS, "previous_hash", "hash")
+_COLUMNS = (*ENTRY_FIELDS, *LATER_ENTRY_FIELDS, "previous_hash", "hash")
 _WRITE_ENTRIES = f"""
     INSERT INTO audit_entry ({", ".join(_COLUMNS)})
     SELECT {", ".join(f"given.{name}" for name in _COLUMNS)}

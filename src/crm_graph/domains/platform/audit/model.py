@@ -51,6 +51,8 @@ class AuditEntry(Base):
     digest: Mapped[str]
     previous_hash: Mapped[str]
     hash: Mapped[str]
+    actor_kind: Mapped[str | None]
+    """Who did it (`identity.viewer.ActorKind`). None in entries of the first release."""
 
 
 class AuditHead(Base):

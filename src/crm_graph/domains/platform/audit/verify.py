@@ -20,6 +20,7 @@ from crm_graph.domains.platform.audit.chain import (
     ENTRY_FIELDS,
     EVENT_COLUMNS,
     GENESIS,
+    LATER_ENTRY_FIELDS,
     SealKey,
     differing,
     entry_hash,
@@ -33,7 +34,7 @@ ROWS_PER_FETCH = 2_000
 LATE = timedelta(hours=1)
 """How long after its event an entry is usually sealed at most; later ones are counted, for people to judge."""
 _ENTRIES = f"""
-    SELECT {", ".join(ENTRY_FIELDS)}, previous_hash, hash FROM audit_entry
+    SELECT {", ".join(ENTRY_FIELDS + LATER_ENTRY_FIELDS)}, previous_hash, hash FROM audit_entry
     WHERE workspace_id = $1 AND number >= $2 ORDER BY number
 """  # noqa: S608 - constants
 _EVENTS = f"""
@@ -236,7 +237,7 @@ class _Verification:
             raise Tampered(number, f"an event stands before it that was never sealed: {_named(event)}")
         if event is None or LogCursor(event["xid"], event["seq"]) != position:
             raise Tampered(number, f"its event is gone: {entry['type']} at {position.encode()}")
-        if event_digest(event) != entry["digest"]:
+        if event_digest(event, first_form=entry["actor_kind"] is None) != entry["digest"]:
             raise Tampered(number, f"its event was altered: {', '.join(differing(entry, event))}")
 
     def _check_hash(self, entry: Any, previous: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 CROSSING: Mapping[str, str] = {
     "INSERT INTO workspace (": "a workspace is made: on every node, where members and records refer to it",
+    "UPDATE workspace SET": "a workspace is renamed, or counts by another calendar: on every node, which is seldom",
     "SELECT workspace.workspace_id, workspace.id,": "the row of a workspace that is being made, asked for its rights",
     "SELECT member.workspace_id, member.id, workspace.slug,": "who signs in: the shards of the workspaces that have the"
     " address, which `member_address` names; mostly one",

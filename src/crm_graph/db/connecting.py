@@ -127,12 +127,15 @@ async def close(connection: asyncpg.Connection[Any]) -> None:
 @asynccontextmanager
 async def unit(connection: asyncpg.Connection[Any], **options: Any) -> AsyncIterator[None]:
     """Run a transaction on a connection outside the pools, whose owner closes it when anything but an error of the work
-    ends it. asyncpg's own would roll back behind a statement that was not answered, and wait for both."""
+    ends it. asyncpg's own would roll back behind a statement that was not answered, and wait for both. A worker that
+    the coordinator of a cluster has lost is answered: that connection goes on."""
     transaction = connection.transaction(**options)
     await transaction.start()
     try:
         yield
-    except LOST:
+    except LOST as error:
+        if isinstance(error, asyncpg.PostgresError) and not connection.is_closed():
+            await transaction.rollback()
         raise
     except Exception:
         await transaction.rollback()

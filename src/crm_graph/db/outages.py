@@ -42,6 +42,8 @@ AWAY = (
 )
 """What says that the database is away, or lacks what it needs, and nothing of what was asked for: it may be sent again.
 Of a cluster it can be the worker alone on which the workspace lies."""
+LOST_IN_TRANSACTION = "failure on connection marked as essential"
+"""What Citus says, by no class of its own, where a worker is lost before a transaction commits: none of it is done."""
 PROBE_S = 1.0
 QUIET_S = 3.0
 """An outage is over when the database works and nobody has met an error of it for so long."""
@@ -64,6 +66,8 @@ _KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str],
 
 def is_away(error: BaseException | None) -> bool:
     """Return whether an error says that the database is away. Values that asyncpg cannot send are our fault."""
+    if isinstance(error, asyncpg.InternalServerError):
+        return str(error).startswith(LOST_IN_TRANSACTION)
     return isinstance(error, AWAY) and not isinstance(error, ValueError | InDoubt)
 
 

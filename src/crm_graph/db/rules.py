@@ -16,6 +16,7 @@ from decimal import Decimal
 from enum import Enum
 from functools import cache
 from typing import Any
+from zoneinfo import available_timezones
 
 from sqlalchemy import CheckConstraint, Column, Numeric, Table, Text, UniqueConstraint
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
@@ -94,7 +95,20 @@ class Address:
         return "an e-mail address like ada@example.com"
 
 
-Rule = Choices | Bounds | Address
+@dataclass(frozen=True, slots=True)
+class TimeZone:
+    """The name of an IANA time zone; said of the column itself, since the database knows other ones."""
+
+    def faults(self, value: Any) -> Iterator[Fault]:
+        """Yield what is wrong with a text."""
+        if value not in available_timezones():
+            yield (), f"must be {self}"
+
+    def __str__(self) -> str:
+        return "an IANA time zone like Asia/Shanghai"
+
+
+Rule = Choices | Bounds | Address | TimeZone
 
 
 def held_to(rule: Rule) -> dict[str, Rule]:

@@ -32,6 +32,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from crm_graph.db.connecting import close, connect, unit
+from crm_graph.db.two_phases import BEHIND_WORKERS, SNAPSHOT, is_joined
 from crm_graph.kernel.cursor import MAX_EPOCH, XID_BITS
 from crm_graph.kernel.errors import OperatorError, Unreachable
 
@@ -77,7 +78,7 @@ _FUNCTIONS = """
     CREATE OR REPLACE FUNCTION crm_log_position() RETURNS xid8 STABLE PARALLEL SAFE LANGUAGE sql AS
         'SELECT (pg_current_xact_id()::text::bigint + {base})::text::xid8';
     CREATE OR REPLACE FUNCTION crm_log_horizon() RETURNS xid8 STABLE PARALLEL SAFE LANGUAGE sql AS
-        'SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint + {base})::text::xid8'
+        'SELECT ({horizon}::text::bigint + {base})::text::xid8'
 """
 _ALONE = "LOCK TABLE event IN SHARE ROW EXCLUSIVE MODE"
 """Whoever writes has its position, and whoever waits for this lock gets one of the new epoch. Readers go on, and no
@@ -258,6 +259,11 @@ async def begin_epoch(connection: Connection, known_xid: int = 0) -> Epoch:
     cluster = await cluster_of(connection)
     identity = cluster.system_identifier, cluster.timeline, cluster.relation, cluster.backup_label
     await connection.execute(_ADD, following, known, *identity)
-    await connection.execute(_FUNCTIONS.format(base=following << XID_BITS))
+    joined = await is_joined(connection)
+    if joined:
+        await connection.execute("SET LOCAL citus.enable_ddl_propagation = off")
+    await connection.execute(
+        _FUNCTIONS.format(base=following << XID_BITS, horizon=BEHIND_WORKERS if joined else SNAPSHOT)
+    )
     await connection.execute(_FORGET_VIEWERS)
     return Epoch(following, known)

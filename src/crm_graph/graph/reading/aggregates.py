@@ -15,6 +15,7 @@ from typing import Any
 
 import strawberry
 from sqlalchemy import Date, Numeric, String, bindparam, cast, func, literal_column, null, select, type_coerce
+from sqlalchemy.types import TypeEngine
 
 from crm_graph.db.sizes import SIZE_KEY, Size
 from crm_graph.db.statements import Statement, compile_statement
@@ -133,7 +134,7 @@ class Aggregate:
             statement, audited = found
             if audited:
                 context.note_reads(audited)
-            values = {**context.binds, **normaliser.binds()}
+            values = {**context.binds, **context.bound(normaliser.binds())}
             if normaliser.searches:
                 values |= await blind_values(context, normaliser.searches)
             rows = await context.reader.fetch(statement, values)
@@ -150,11 +151,15 @@ class Aggregate:
         if "where" in arguments:
             where = normaliser.normalise(self.record, arguments["where"], ("where",))
         if "having" in arguments:
-            having = having_form(normaliser, arguments["having"], ("having",))
+            having = having_form(normaliser, arguments["having"], ("having",), self._type_of)
         if normaliser.work:
             argument = "where" if "where" in arguments else "having"
             context.count_filter(normaliser.work, self.registry.filter_limits.per_operation, argument)
         return where, having, normaliser
+
+    def _type_of(self, measured: str) -> TypeEngine[Any]:
+        """Return the type of the column that an extreme is of, by the name of its field."""
+        return self.record.table.c[self.record.columns[measured].column].type
 
     def _group_keys(self, given: Sequence[Mapping[str, Any]]) -> GroupKeys:
         if len(given) > MAX_GROUP_KEYS:

@@ -134,7 +134,7 @@ class _PageFetch:
         request = self._request(arguments)
         if request.work:
             context.count_filter(request.work, self.page.registry.filter_limits.per_operation)
-        values = {**context.binds, **request.values, "keys": keys}
+        values = {**context.binds, **context.bound(request.values), "keys": keys}
         sealed, null_at = b"", None
         if self.wants_cursors or request.cursor is not None:
             sealed = self.page.seal_context(request, context.viewer)

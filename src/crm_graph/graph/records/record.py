@@ -15,7 +15,7 @@ key everywhere: in shapes, in policies, in role files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar, dataclass_transform
@@ -28,6 +28,7 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from crm_graph.db.base import Base, Row, table_of
+from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import is_unique
 from crm_graph.executor.fields import BEYOND, BatchFunction
 from crm_graph.kernel import naming
@@ -265,6 +266,8 @@ class Record:
     cls: type
     called: str
     """What a payload calls it: `line`."""
+    views: bool = False
+    """Whether its records are those who ask: filters of it can say `isViewer`."""
     columns: dict[str, RecordColumn] = field(default_factory=dict)
     edges: dict[str, RecordEdge] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
@@ -395,9 +398,12 @@ _HOUSEKEEPING: Mapping[str, tuple[type, str]] = {
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(column, identity, money, computed, batch, to_one, to_many))
-def record(prefix: str, model: type[Base], policy: Policy, *, called: str | None = None) -> Callable[[T], T]:
+def record(
+    prefix: str, model: type[Base], policy: Policy, *, called: str | None = None, views: bool = False
+) -> Callable[[T], T]:
     """Make a class a record type of the schema; its docstring becomes the type's description, and it has the fields of
-    every row. `called` is what a payload calls it, where that is not the name of its type: `line`."""
+    every row. `called` is what a payload calls it, where that is not the name of its type: `line`; its records `view`
+    where they are who asks: members."""
 
     def decorate(cls: T) -> T:
         assert cls.__doc__, f"{cls.__name__} needs a docstring: it is the description that API users read"
@@ -407,7 +413,7 @@ def record(prefix: str, model: type[Base], policy: Policy, *, called: str | None
                 setattr(cls, name, column(housekeeping))
         made = strawberry.type(cls, name=policy.type, description=" ".join(cls.__doc__.split()))
         name = called or policy.type[:1].lower() + policy.type[1:]
-        made.__record__ = Record(policy.type, prefix, model, policy, made, name)  # type: ignore[attr-defined]
+        made.__record__ = Record(policy.type, prefix, model, policy, made, name, views)  # type: ignore[attr-defined]
         return made
 
     return decorate
@@ -438,6 +444,16 @@ def reverse(target: type, name: str, connection: Any, column: str, description: 
     `reverse(Member, "customers", Connection[Customer], "owner_id", "...")`."""
     namespace = {"__annotations__": {name: connection}, name: to_many(column, description)}
     return extend(target, type(f"{target.__name__}_{name}", (), namespace))
+
+
+def extend_rows(cls: type, records: Iterable[Record]) -> None:
+    """Give the fields of `cls` to the records whose rows lie beside those of members, where they do not have them in
+    words of their own: a cluster joins no local table to a distributed one."""
+    extension = extend(Node, cls)
+    for each in records:
+        if issubclass(each.model, Row) and getattr(each.model, "__placement__", None) is DISTRIBUTED:
+            present = {own.python_name for own in each.definition.fields}
+            apply_extension(Extension(each.cls, tuple(of for of in extension.fields if of.python_name not in present)))
 
 
 def apply_extension(extension: Extension) -> None:

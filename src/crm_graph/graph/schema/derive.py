@@ -21,6 +21,7 @@ from crm_graph.executor.fields import BEYOND
 from crm_graph.graph.cursors import MAX_CURSOR_LENGTH
 from crm_graph.graph.reading.aggregates import COUNT, EXTREMES, SUMS, aggregate_fields, derive_aggregates
 from crm_graph.graph.reading.comparators import comparator
+from crm_graph.graph.reading.filters import IN_VIEWER_TEAMS, IS_VIEWER
 from crm_graph.graph.reading.orders import NullsOrder, OrderDirection, order_keys
 from crm_graph.graph.records.record import (
     MoneySpec,
@@ -80,6 +81,9 @@ def _filter(record: Record, registry: Registry, comparators: dict[object, type],
         "not_": (f"{name} | None", "not", "This does not hold."),
     }
 
+    if record.views:
+        fields |= {name: ("bool | None", graphql, text) for name, (graphql, text) in OF_VIEWER.items()}
+
     def compare(key: str, of: Any, text: str) -> None:
         made = comparator(of, comparators, registry.filter_limits)
         if made is not None:
@@ -104,6 +108,16 @@ def _filter(record: Record, registry: Registry, comparators: dict[object, type],
             compare(f"{edge.name}Id", strawberry.ID, f"Conditions on the id of `{edge.name}`; `isNull` for none.")
     text = f"Which {record.name} records match: all conditions given must hold. `{{}}` matches all."
     return _input(name, text, fields)
+
+
+OF_VIEWER = {
+    "is_viewer": (IS_VIEWER, "Is (true) or is not (false) whoever asks: in a stored filter, whoever it is used for."),
+    "in_viewer_teams": (
+        IN_VIEWER_TEAMS,
+        "Is (true) or is not (false) of the teams that whoever asks manages or belongs to, or of those below them; they"
+        " themselves are.",
+    ),
+}
 
 
 def _list_filter(record: Record) -> type:
@@ -234,6 +248,13 @@ def aggregate_arguments(record: Record) -> list[StrawberryArgument]:
     ]
 
 
+WITHOUT_OWN = "withoutOwn"
+OWN_LEFT_OUT = (
+    "Leave out the changes that you made yourself: by the API client that you use, in a session without one by you"
+    " without one. What they brought or took of other records is told. False unless given."
+)
+
+
 def watch_arguments(spec: WatchSpec) -> list[StrawberryArgument]:
     """Return the arguments of a subscription to the records of a type, or to those within another one."""
     record = record_of(spec.record)
@@ -253,6 +274,7 @@ def watch_arguments(spec: WatchSpec) -> list[StrawberryArgument]:
             "Cursor | None",
             "The cursor of the last change you have: what came later is sent first, then what happens.",
         ),
+        _argument("without_own", WITHOUT_OWN, "bool | None", OWN_LEFT_OUT),
     ]
 
 

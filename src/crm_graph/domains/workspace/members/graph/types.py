@@ -28,7 +28,7 @@ describe(
 )
 
 
-@record("mem", model.Member, policy.MEMBER)
+@record("mem", model.Member, policy.MEMBER, views=True)
 class Member(Node):
     """A person who works in the workspace."""
 
@@ -56,6 +56,18 @@ class Team(Node):
     version: int = column("Counts the changes of this record; send it as `ifVersion` to refuse a lost update.")
     created_at: datetime = column("When the record was made.")
     updated_at: datetime = column("When the record last changed.")
+
+
+class Written:
+    """Who wrote a row, of every record that keeps it."""
+
+    created_by: Member | None = to_one(
+        "created_by_id", "The member who made the record; null where the installation did, or that was not kept."
+    )
+    updated_by: Member | None = to_one(
+        "updated_by_id",
+        "The member who last changed the record; null where the installation did, or that was not kept.",
+    )
 
 
 @strawberry.type(description="Who is asking.")

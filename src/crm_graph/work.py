@@ -30,6 +30,7 @@ from crm_graph.events.effects import Changes, Creates, DomainEvent, Removes
 from crm_graph.events.log import Cause, append, append_all, entry
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.viewer import Viewer
+from crm_graph.jobs.timers import Due, Timers
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.kernel.naming import camel, doing, plural, words
@@ -115,6 +116,11 @@ class Work:
     def now(self) -> datetime:
         """The time of this unit of work."""
         return self.clock()
+
+    @property
+    def timers(self) -> Timers:
+        """What sets and clears timers in this unit of work."""
+        return Timers(self.session, self.viewer.workspace_id)
 
     @property
     def today(self) -> date:
@@ -440,6 +446,8 @@ class Work:
             await hold_to_rights(self, policy, values(row), None)
         bound = {"workspace_id": row.workspace_id, "id": row.id}
         await self.session.later(delete_statement(type(row)), bound, row.id, partial(self._in_use, policy))
+        if policy.timed:
+            await self.timers.clear_of((policy.type, row.id))
         await self.tell(row, policy, event, {name: (value, None) for name, value in values(row).items()})
         self.wholes.ended.add((policy.type, row.id))
 
@@ -554,6 +562,8 @@ class Attempt:
         self.kept = True
 
 
+TimerHandler = Callable[[Work, Due], Awaitable[None]]
+"""Does what is due, as the installation, in the transaction that removes the timer; `Slice.timers` has them by kind."""
 _TOUCH_DIRECTORY = Statement(
     "INSERT INTO workspace_directory (workspace_id, directory_version) VALUES ($1, 1)"
     " ON CONFLICT (workspace_id) DO UPDATE SET directory_version = workspace_directory.directory_version + 1",
@@ -566,4 +576,4 @@ def _own(of: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in of.items() if name not in HOUSEKEEPING and value is not None}
 
 
-__all__ = ["CREATE", "DELETE", "READ", "UPDATE", "DomainEvent", "Sent", "Work"]
+__all__ = ["CREATE", "DELETE", "READ", "UPDATE", "DomainEvent", "Due", "Sent", "TimerHandler", "Work"]

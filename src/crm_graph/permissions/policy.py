@@ -152,6 +152,8 @@ class Policy:
     """Whether rows of a part may come with an event of their whole and none of their own: then both have one time."""
     directory: bool = False
     """Whether a change of this type may change what somebody else may do: members and teams."""
+    timed: bool = False
+    """Whether timers are set for its records, which are cleared when a record is removed."""
     decides: Mapping[str, Rule] = field(default_factory=dict)
     """The columns, and `roles` that stand in a table beside, that decide what somebody may do, each with the rule by
     which it is written (`rights.py`): these are rights, not data."""

@@ -112,6 +112,8 @@ class Ticket(Row):
     assignee_id: Mapped[Id | None]
     queue_id: Mapped[Id | None]
     """The team whose queue the ticket waits in."""
+    held_until: Mapped[datetime | None]
+    """When it goes on by itself, where it waits until a time."""
     first_response_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
@@ -126,16 +128,19 @@ class Ticket(Row):
         self._open_new()
         return TicketAssigned(before, assignee_id)
 
-    def hold(self) -> TicketHeld:
-        """Wait for the customer. Raises Refused ILLEGAL_TRANSITION when it is not open."""
+    def hold(self, until: datetime | None, now: datetime) -> TicketHeld:
+        """Wait for the customer, or until a time at most. Raises Refused: ILLEGAL_TRANSITION when it is not open,
+        INVALID for a time that is over."""
         self._require("held", TicketStatus.OPEN)
-        self.status = TicketStatus.PENDING.value
+        if until is not None and until <= now:
+            raise Refused("INVALID", "A ticket is held until a time that is yet to come.", ("heldUntil",))
+        self.status, self.held_until = TicketStatus.PENDING.value, until
         return TicketHeld()
 
     def resume(self) -> TicketResumed:
         """Stop waiting for the customer. Raises Refused ILLEGAL_TRANSITION when it does not wait."""
         self._require("resumed", TicketStatus.PENDING)
-        self.status = TicketStatus.OPEN.value
+        self.status, self.held_until = TicketStatus.OPEN.value, None
         return TicketResumed()
 
     def answer(self, at: datetime) -> TicketAnswered:
@@ -154,6 +159,7 @@ class Ticket(Row):
         if not resolution.strip():
             raise Refused("REQUIRED", "Say how the ticket was resolved.", ("resolution",))
         self.status, self.resolution, self.resolved_at = TicketStatus.RESOLVED.value, resolution, at
+        self.held_until = None
         return TicketResolved(before)
 
     def close(self, at: datetime) -> TicketClosed:

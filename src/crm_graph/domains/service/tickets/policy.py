@@ -18,6 +18,7 @@ TICKET = Policy(
     table_of(Ticket),
     scopes={**owned_by("assignee_id"), QUEUE: lambda rows: of_viewer_or_teams(rows, "assignee_id", "queue_id")},
     around_own=frozenset({TEAM, QUEUE}),
+    timed=True,
     transitions=("assign", "hold", "resume", "resolve", "close", "reopen"),
     defaults={
         SUPPORT_AGENT: grant(read=ALL, create=ALL, update=ALL),

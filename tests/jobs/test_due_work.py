@@ -71,7 +71,14 @@ async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def _none_left(desk: Desk) -> bool:
-    return (await desk.rows(COUNT))[0][0] == 0
+    return not (await desk.rows(COUNT))[0][0]
+
+
+async def _set_and_fail(desk: Desk) -> None:
+    async with desk.database.transaction() as session:
+        await Timers(session, ONE).set("b", "note", PAST, RECORD)
+        await session.write()
+        raise ZeroDivisionError
 
 
 async def test_a_timer_set_again_is_moved_and_one_rolled_back_was_never_set(desk: Desk) -> None:
@@ -82,10 +89,7 @@ async def test_a_timer_set_again_is_moved_and_one_rolled_back_was_never_set(desk
     (row,) = await desk.rows("SELECT kind, attempts, error, given_up_at, due_at = $1 FROM timer", later)
     assert tuple(row) == ("other", 0, None, None, True)
     with pytest.raises(ZeroDivisionError):
-        async with desk.database.transaction() as session:
-            await Timers(session, ONE).set("b", "note", PAST, RECORD)
-            await session.write()
-            raise ZeroDivisionError
+        await _set_and_fail(desk)
     assert [row[0] for row in await desk.rows("SELECT key FROM timer")] == ["a"]
 
 

@@ -88,8 +88,10 @@ class DueWork:
                 waiting.rotate(-1)
                 if await self._one(workspace_id):
                     handled += 1
-                elif workspace_id in waiting:
-                    waiting.remove(workspace_id)
+                else:
+                    left += 1
+                    if workspace_id in waiting:  # else the other lane has found it empty
+                        waiting.remove(workspace_id)
 
         lanes = [lane() for _ in range(self.settings.timer_concurrency)]
         for outcome in await asyncio.gather(*lanes, return_exceptions=True):

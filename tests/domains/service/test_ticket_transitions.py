@@ -58,7 +58,6 @@ def state(ticket: Ticket) -> tuple[object, ...]:
     return (
         ticket.status,
         ticket.assignee_id,
-        ticket.held_until,
         ticket.first_response_at,
         ticket.resolution,
         ticket.resolved_at,

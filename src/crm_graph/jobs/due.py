@@ -22,9 +22,9 @@ from crm_graph.db.outages import Outage, is_away
 from crm_graph.db.pool import Database
 from crm_graph.db.session import Session
 from crm_graph.identity.viewer import NOBODY
-from crm_graph.jobs.timers import Due, due_workspaces, next_due_in, put_off, take_due, walk_workspaces
+from crm_graph.jobs.timers import Due, Timers, due_workspaces, next_due_in, put_off, take_due, walk_workspaces
 from crm_graph.kernel import spans
-from crm_graph.kernel.errors import InDoubt, OperatorError, Refused
+from crm_graph.kernel.errors import OperatorError, Refused
 from crm_graph.kernel.settings import Settings
 from crm_graph.kernel.spans import SpanKind
 
@@ -110,43 +110,44 @@ class DueWork:
         return list(dict.fromkeys((*others, *oldest)))
 
     async def _one(self, workspace_id: str) -> bool:
-        """Take a timer and do its work; return whether there was one."""
-        due: Due | None = None
-        try:
-            async with self.database.transaction() as session:
-                due = await take_due(session, workspace_id, tuple(self.handlers), self.settings.timer_lock_ms)
-                if due is None:
-                    return False
-                with spans.span(f"timer {due.kind}", SpanKind.CONSUMER, {"crm_graph.attempts": due.attempts}):
-                    await self.handlers[due.kind](session, due)
-        except GAVE_WAY:
-            if due is not None:
-                await self._put_off(
-                    due, timedelta(milliseconds=self.settings.timer_poll_ms), due.attempts, due_error=None
-                )
-        except Exception as error:
-            if due is None or is_away(error) or isinstance(error, InDoubt):
-                raise
-            await self._failed(due, error)
-        else:
-            self.outcomes.done[due.kind] += 1
+        """Take a timer and do its work; return whether there was one. What fails is put off in the same transaction, so
+        that nobody takes it before."""
+        async with self.database.transaction() as session:
+            due = await take_due(session, workspace_id, tuple(self.handlers), self.settings.timer_lock_ms)
+            if due is None:
+                return False
+            counter = self.outcomes.done
+            try:
+                async with session.savepoint():
+                    await self._handle(session, due)
+            except GAVE_WAY:
+                session.finishing.clear()
+                await put_off(session, due, timedelta(milliseconds=self.settings.timer_poll_ms), due.attempts, None)
+                return True
+            except Exception as error:
+                if is_away(error):
+                    raise
+                session.finishing.clear()
+                counter = self.outcomes.failed
+                await self._failed(session, due, error)
+        counter[due.kind] += 1
         return True
 
-    async def _failed(self, due: Due, error: Exception) -> None:
+    async def _handle(self, session: Session, due: Due) -> None:
+        with spans.span(f"timer {due.kind}", SpanKind.CONSUMER, {"crm_graph.attempts": due.attempts}):
+            await Timers(session, due.workspace_id).clear(due.key)  # before the handler, which may set it anew
+            await self.handlers[due.kind](session, due)
+            await session.finish()
+            session.finishing.clear()
+
+    async def _failed(self, session: Session, due: Due, error: Exception) -> None:
         """Try again later, and at some time no more. What is given up stays in the table, for the operator."""
         attempts = due.attempts + 1
         gives_up = attempts >= self.settings.timer_max_attempts
-        self.outcomes.failed[due.kind] += 1
-        self.outcomes.given_up[due.kind] += gives_up
         then = "is given up" if gives_up else "is tried again"
         log.warning("timers: %s failed %d times and %s", due.kind, attempts, then, exc_info=error)
         longest = min(self.settings.timer_backoff_ms * 2 ** min(due.attempts, 30), self.settings.timer_backoff_max_ms)
         delay = timedelta(milliseconds=longest * random.uniform(0.5, 1))
         name = f"{type(error).__name__} {error.code}" if isinstance(error, Refused) else type(error).__name__
-        await self._put_off(due, delay, attempts, due_error=name, gives_up=gives_up)
-
-    async def _put_off(
-        self, due: Due, delay: timedelta, attempts: int, *, due_error: str | None, gives_up: bool = False
-    ) -> None:
-        async with self.database.transaction() as session:
-            await put_off(session, due, delay, attempts, due_error, gives_up=gives_up)
+        await put_off(session, due, delay, attempts, name, gives_up=gives_up)
+        self.outcomes.given_up[due.kind] += gives_up

@@ -143,20 +143,18 @@ _WALK = Statement(
 )
 _TAKE = Statement(
     f"""
-    DELETE FROM timer WHERE (workspace_id, key) = (
-        SELECT workspace_id, key FROM timer WHERE workspace_id = $1 AND {_IS_DUE} AND kind = ANY($2::text[])
-        ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
-    ) RETURNING workspace_id, key, kind, record_type, record_id, payload, attempts, due_at::text,
+    SELECT workspace_id, key, kind, record_type, record_id, payload, attempts, due_at::text,
         set_config('lock_timeout', $3, true)
+    FROM timer WHERE workspace_id = $1 AND {_IS_DUE} AND kind = ANY($2::text[])
+    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
     """,  # noqa: S608 - constants
     ("workspace_id", "kinds", "lock_timeout"),
     {},
 )
 _PUT_OFF = Statement(
-    "UPDATE timer SET due_at = now() + $4::interval, attempts = $5, error = $6,"
-    " given_up_at = CASE WHEN $7::boolean THEN now() END"
-    " WHERE workspace_id = $1 AND key = $2 AND due_at = $3::text::timestamptz",
-    ("workspace_id", "key", "due_at", "delay", "attempts", "error", "gives_up"),
+    "UPDATE timer SET due_at = now() + $3::interval, attempts = $4, error = $5,"
+    " given_up_at = CASE WHEN $6::boolean THEN now() END WHERE workspace_id = $1 AND key = $2",
+    ("workspace_id", "key", "delay", "attempts", "error", "gives_up"),
     {},
 )
 _NEXT = Statement("SELECT extract(epoch FROM min(due_at) - now())::float8 FROM timer WHERE given_up_at IS NULL", (), {})
@@ -176,18 +174,18 @@ async def walk_workspaces(session: ReadSession, after: str, limit: int) -> tuple
 
 
 async def take_due(session: Session, workspace_id: str, kinds: Sequence[str], lock_ms: int) -> Due | None:
-    """Take the timer of a workspace that has been due for longest, and that nobody else is at; None without one. It is
-    gone when the transaction commits. Locks are waited for `lock_ms` from here on."""
+    """Take the timer of a workspace that has been due for longest, and that nobody else is at; None without one. Until
+    the transaction ends no other takes it. Locks are waited for `lock_ms` from here on."""
     values = {"workspace_id": workspace_id, "kinds": list(kinds), "lock_timeout": f"{lock_ms}ms"}
-    rows = await session.execute(_TAKE, values)
+    rows = await session.fetch(_TAKE, values)
     return Due(*rows[0][:8]) if rows else None
 
 
 async def put_off(
     session: Session, due: Due, delay: timedelta, attempts: int, error: str | None, *, gives_up: bool = False
 ) -> None:
-    """Let a timer be due later. One that was moved meanwhile stays where it is."""
-    values = {"workspace_id": due.workspace_id, "key": due.key, "due_at": due.due_at, "delay": delay}
+    """Let a timer that was taken be due later."""
+    values = {"workspace_id": due.workspace_id, "key": due.key, "delay": delay}
     await session.execute(_PUT_OFF, {**values, "attempts": attempts, "error": error, "gives_up": gives_up})
 
 

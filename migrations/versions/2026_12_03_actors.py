@@ -1,7 +1,7 @@
 """Who did it: rows keep who made and changed them, the log and the audit trail who acts, and because of what
 
 Revision: 2026_12_03_actors
-Follows: 2026_12_02_log_epoch
+Follows: 2026_12_03_audit_deferral
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_12_03_actors"
-down_revision = "2026_12_02_log_epoch"
+down_revision = "2026_12_03_audit_deferral"
 branch_labels = None
 depends_on = None
 adds_only = True
@@ -36,13 +36,13 @@ def upgrade() -> None:
     op.add_column("event", sa.Column("cause_seq", sa.BigInteger(), nullable=True))
     op.add_column("event", sa.Column("depth", sa.SmallInteger(), nullable=True))
     op.add_column("audit_entry", sa.Column("actor_kind", sa.Text(), nullable=True))
-    op.add_column("webhook_endpoint", sa.Column("without_client_id", sa.Text(), nullable=True))
+    op.add_column("webhook_endpoint", sa.Column("without_client", sa.Text(), nullable=True))
 
 
 def downgrade() -> None:
     """The way back. Entries of the audit trail that say who acts cannot be verified by the code of before."""
     op.execute("SET LOCAL lock_timeout = '5s'")
-    op.drop_column("webhook_endpoint", "without_client_id")
+    op.drop_column("webhook_endpoint", "without_client")
     op.drop_column("audit_entry", "actor_kind")
     for column in ("depth", "cause_seq", "actor_kind"):
         op.drop_column("event", column)

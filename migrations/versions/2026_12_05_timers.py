@@ -1,7 +1,7 @@
 """Work that falls due, and tickets that are held until a time
 
 Revision: 2026_12_05_timers
-Follows: 2026_12_04_fiscal_year
+Follows: 2026_12_03_recycle_bin
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "2026_12_05_timers"
-down_revision = "2026_12_04_fiscal_year"
+down_revision = "2026_12_03_recycle_bin"
 branch_labels = None
 depends_on = None
 adds_only = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from crm_graph.api.engine import Engine
 from crm_graph.api.metrics import Metrics
 from crm_graph.api.schema import make_schema
 from crm_graph.api.webhooks.deliverer import Deliverer
+from crm_graph.db.base import Kept
 from crm_graph.db.connecting import KEEPALIVE
 from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
@@ -26,6 +28,7 @@ from crm_graph.domains.platform.audit.chain import seal_keys
 from crm_graph.domains.platform.audit.chainer import Chainer, sealed_position
 from crm_graph.domains.platform.jobs.exports import EXPORT, Exporter
 from crm_graph.domains.platform.jobs.keeping import SCHEDULES, chores
+from crm_graph.domains.platform.jobs.purging import Purger
 from crm_graph.domains.platform.jobs.running import Runner
 from crm_graph.events.hub import Hub
 from crm_graph.events.metering import StorageMeter
@@ -44,6 +47,7 @@ from crm_graph.identity.origin import parse_networks
 from crm_graph.identity.services import Services
 from crm_graph.jobs.due import DueWork
 from crm_graph.jobs.worker import Outcomes, Worker
+from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
 
 
@@ -104,7 +108,11 @@ def make_worker(schema: BuiltSchema, services: Services, outcomes: Outcomes | No
     runner = Runner(
         services, {EXPORT: Exporter(services, schema.registry, schema.compiler(), make_sealer(services))}, outcomes
     )
-    return Worker(services.database, services.settings, runner.tasks(), chores(services), SCHEDULES, outcomes)
+    kept = {
+        record.model: record.policy for record in schema.registry.records.values() if issubclass(record.model, Kept)
+    }
+    ticks = chores(services, Purger(services, kept))
+    return Worker(services.database, services.settings, runner.tasks(), ticks, SCHEDULES, outcomes)
 
 
 def make_due_work(schema: BuiltSchema, services: Services) -> DueWork:
@@ -176,6 +184,16 @@ def check_settings(settings: Settings) -> None:
     Credentials(settings, Origins(settings))
     Proxies(settings)
     parse_networks(settings.webhook_private, "CRM_WEBHOOK_PRIVATE")
+    parse_networks(settings.provider_private, "CRM_PROVIDER_PRIVATE")
+
+
+def check_start(settings: Settings) -> None:
+    """Raise OperatorError for settings with which a process could not do its work, though it would start."""
+    check_settings(settings)
+    make_mailer(settings)
+    if settings.breached_passwords and not os.access(settings.breached_passwords, os.R_OK):
+        what = f"CRM_BREACHED_PASSWORDS={settings.breached_passwords!r} cannot be read"
+        raise OperatorError(what, "correct or unset it: no password can be set as it is")
 
 
 @asynccontextmanager

@@ -131,14 +131,14 @@ async def hooks(postgres: str, database_url: str, schema: BuiltSchema) -> AsyncI
 CLIENT = (
     """mutation ($name: String!) { createApiClient(input: {name: $name}) { apiClient { id } errors { message } } }"""
 )
-WITHOUT = """mutation ($id: ID!, $client: ID) { updateWebhookEndpoint(input: {id: $id, withoutClientId: $client}) {
-  webhookEndpoint { withoutClientId } errors { code field } } }"""
+WITHOUT = """mutation ($id: ID!, $client: ID) { updateWebhookEndpoint(input: {id: $id, withoutClient: $client}) {
+  webhookEndpoint { withoutClient } errors { code field } } }"""
 
 
 async def test_an_endpoint_is_not_told_what_its_own_client_did(hooks: Hooks) -> None:
     admin = await hooks.claims()
     erp = (await hooks.data(CLIENT, {"name": "erp"}))["apiClient"]["id"]
-    endpoint, _ = await hooks.endpoint("CustomerCreated", withoutClientId=erp)
+    endpoint, _ = await hooks.endpoint("CustomerCreated", withoutClient=erp)
     create = """mutation { createCustomer(input: {name: "Zebra"}) { customer { id } errors { message } } }"""
     async with hooks.delivering():
         await hooks.data(create, claims=by(admin, erp))
@@ -147,12 +147,12 @@ async def test_an_endpoint_is_not_told_what_its_own_client_did(hooks: Hooks) -> 
         assert (told.body["data"]["recordId"], told.body["data"]["actorKind"]) == (other, "MEMBER")
         assert told.body["data"]["clientId"] is None
         assert (await hooks.data(WITHOUT, {"id": endpoint, "client": None}))["webhookEndpoint"] == {
-            "withoutClientId": None
+            "withoutClient": None
         }
         own = (await hooks.data(create, claims=by(admin, erp)))["customer"]["id"]
         second = (await hooks.receiver.wait(2))[1]
     assert (second.body["data"]["recordId"], second.body["data"]["clientId"]) == (own, erp)
     refused = (await hooks.data(WITHOUT, {"id": endpoint, "client": "apc_" + "0" * 32}))["errors"]
-    assert refused == [{"code": "NOT_FOUND", "field": ["withoutClientId"]}]
+    assert refused == [{"code": "NOT_FOUND", "field": ["withoutClient"]}]
     refused = (await hooks.data(WITHOUT, {"id": endpoint, "client": "cus_" + "0" * 32}))["errors"]
-    assert refused == [{"code": "NOT_FOUND", "field": ["withoutClientId"]}]
+    assert refused == [{"code": "NOT_FOUND", "field": ["withoutClient"]}]

@@ -16,13 +16,16 @@ import pytest
 from crm_graph.api.schema import make_schema
 from crm_graph.app import make_due_work
 from crm_graph.db.session import Session
+from crm_graph.domains.service.tickets.graph import Ticket
+from crm_graph.domains.service.tickets.model import RESUME_HELD
 from crm_graph.domains.service.tickets.operations import (
-    RESUME_HELD,
     delete_ticket,
     hold_ticket,
     resolve_ticket,
     resume_ticket,
 )
+from crm_graph.graph.keeping import restore
+from crm_graph.graph.records.record import record_of
 from crm_graph.jobs.due import DueWork
 from crm_graph.jobs.timers import Due, Timers
 from crm_graph.kernel.errors import Refused
@@ -191,8 +194,9 @@ async def test_a_handler_may_set_its_timer_anew(desk: Desk) -> None:
 async def _open_ticket(desk: Desk) -> str:
     (row,) = await desk.rows(
         "SELECT ticket.id FROM ticket JOIN workspace ON workspace.workspace_id = ticket.workspace_id"
-        " WHERE slug = 'demo' AND ticket.status = 'OPEN' ORDER BY ticket.id LIMIT 1"
+        " WHERE slug = 'demo' AND ticket.status = 'OPEN' AND deleted_at IS NULL ORDER BY ticket.id LIMIT 1"
     )
+    await desk.rows("UPDATE ticket SET first_response_at = NULL WHERE id = $1 RETURNING 1", row[0])  # may be deleted
     return str(row[0])
 
 
@@ -237,6 +241,19 @@ async def test_what_ends_the_wait_clears_its_timer(desk: Desk, end: str) -> None
     async with desk.work() as work:
         await ENDS[end](work, id_)
     assert await _none_left(desk)
+
+
+async def test_what_comes_back_from_the_recycle_bin_has_its_timer(desk: Desk) -> None:
+    id_ = await _open_ticket(desk)
+    await _hold(desk, id_)
+    (before,) = await desk.rows("SELECT workspace_id, key, kind, due_at::text, record_type, record_id FROM timer")
+    async with desk.work() as work:
+        await delete_ticket(work, id_, None)
+    assert await _none_left(desk)
+    async with desk.work() as work:
+        await restore(record_of(Ticket), work, id_, None)
+    (after,) = await desk.rows("SELECT workspace_id, key, kind, due_at::text, record_type, record_id FROM timer")
+    assert tuple(after) == tuple(before)
 
 
 async def test_who_changes_the_record_is_waited_for_and_not_in_the_way(desk: Desk) -> None:

@@ -12,10 +12,12 @@ from typing import Any
 import asyncpg
 
 from crm_graph.db.codecs import set_codecs
+from crm_graph.db.nodes import on_workers_down
 from crm_graph.db.session import Session
 from crm_graph.domains.customers.customers.events import CustomerUpdated
 from crm_graph.domains.platform.audit.chain import SealKey, seal_keys
 from crm_graph.domains.platform.audit.chainer import Chainer
+from crm_graph.domains.platform.audit.deferrals import Down
 from crm_graph.domains.platform.audit.verify import BEGINNING, Anchor, Tampered, Verified, verify, workspaces_of
 from crm_graph.events.log import append, entry
 from crm_graph.identity.viewer import Actor, ActorKind
@@ -54,9 +56,9 @@ class Trail:
         """The keys of the secrets that are in force."""
         return seal_keys(self.secrets)
 
-    def chainer(self, batch: int = 1_000, clock: Clock = now) -> Chainer:
+    def chainer(self, batch: int = 1_000, clock: Clock = now, down: Down = on_workers_down) -> Chainer:
         """Return a chainer of this database."""
-        return Chainer(self.url, self.keys, PREFIXES, poll_ms=5, batch=batch, election_ms=20, clock=clock)
+        return Chainer(self.url, self.keys, PREFIXES, poll_ms=5, batch=batch, election_ms=20, clock=clock, down=down)
 
     async def write(
         self, count: int = 1, workspace: str | None = None, connection: asyncpg.Connection[Any] | None = None

@@ -89,7 +89,7 @@ class Requests:
         claims: Claims | None,
         request_id: str | None,
     ) -> None:
-        slow = seconds is not None and seconds >= self._slow_s
+        slow = seconds is not None and seconds >= self._slow_s and code != "UNAVAILABLE"
         if self._none or not (self._all or slow or code not in _TOLD_ONCE):
             return
         level = logging.INFO

@@ -38,7 +38,24 @@ def _write(
     return Write(name, verb, input_, "admin", without, stranger, events, tables, **more)
 
 
-WORKSPACE = Table("Workspace", reads=("viewer",), seen_by="analyst", unseen_by=[(NOBODY, "own")])
+WORKSPACE = Table(
+    "Workspace",
+    reads=("viewer",),
+    seen_by="analyst",
+    unseen_by=[(NOBODY, "own")],
+    writes=[
+        _write(
+            "updateWorkspace",
+            "update",
+            "workspace",
+            {"id": ROW, "name": "Zebra"},
+            ["WorkspaceUpdated"],
+            ["workspace", "workspace_directory"],
+            no_such("workspace"),
+            samples={"timeZone": "Asia/Shanghai", "fiscalYearStart": 4},
+        ),
+    ],
+)
 
 MEMBERS = Table(
     "Member",
@@ -399,6 +416,7 @@ IDENTITIES = Table(
     ],
 )
 
+_HOOK_SAMPLES = {"selection": "{ __typename }", "filter": {"Customer": {}}, "withoutClient": Id("ApiClient")}
 _HOOK = {"url": "https://zebra.example/hook", "eventTypes": ["CustomerCreated"], "roles": ["analyst"]}
 
 
@@ -421,13 +439,13 @@ WEBHOOKS = Table(
             "webhook_secret",
             verb="create",
             stranger=OWN_WORKSPACE,
-            samples={"selection": "{ __typename }", "filter": {"Customer": {}}},
+            samples=_HOOK_SAMPLES,
         ),
         _hook(
             "updateWebhookEndpoint",
             {"id": ROW, **_HOOK},
             "WebhookEndpointUpdated",
-            samples={"selection": "{ __typename }", "filter": {"Customer": {}}},
+            samples=_HOOK_SAMPLES,
         ),
         _hook("deleteWebhookEndpoint", {"id": ROW}, "WebhookEndpointDeleted", verb="delete", fresh=True),
         _hook(

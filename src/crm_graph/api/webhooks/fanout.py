@@ -55,7 +55,7 @@ _BEHIND = Statement(
     {},
 )
 _LOCK = Statement(
-    "SELECT event_types, filter, roles, without_client_id, member_id, updated_at, cursor FROM webhook_endpoint"
+    "SELECT event_types, filter, roles, without_client, member_id, updated_at, cursor FROM webhook_endpoint"
     " WHERE workspace_id = $1 AND id = $2 AND status = 'ACTIVE' FOR UPDATE SKIP LOCKED",
     ("workspace_id", "id"),
     {},
@@ -153,7 +153,7 @@ class FanOut:
         Raises BrokenSelection for a filter that does not work any more."""
         context = self.engine.contexts.live(viewer)
         context.reader = session  # nothing waits for a second connection while it holds one
-        without = endpoint["without_client_id"]
+        without = endpoint["without_client"]
         if without is not None:
             events = [event for event in events if event.client_id is None or without != client_key(event.client_id)]
         told: dict[LogCursor, tuple[Event, str]] = {}

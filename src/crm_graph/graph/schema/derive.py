@@ -235,6 +235,21 @@ def connection_arguments(record: Record, default: int) -> list[StrawberryArgumen
     ]
 
 
+def keeping_arguments(record: Record) -> list[StrawberryArgument]:
+    """Return the arguments by which a list of all records of a type has those that it leaves out otherwise."""
+    if not record.is_kept:
+        return []
+    archived = "Whether archived records are among them; they are not unless asked for."
+    deleted = (
+        "Whether these are the records in the recycle bin, archived ones too, of those that you may see and delete."
+        " Their edges lead to what is not in it."
+    )
+    return [
+        _argument("archived", "archived", "bool | None", archived),
+        _argument("deleted", "deleted", "bool | None", deleted),
+    ]
+
+
 def aggregate_arguments(record: Record) -> list[StrawberryArgument]:
     """Return the arguments of an aggregate of a record."""
     return [

@@ -49,7 +49,7 @@ class WebhookEndpoint(Row):
     selection: Mapped[LongText | None]
     roles: Mapped[RoleNames]
     """Under which events are judged and the selection is executed."""
-    without_client_id: Mapped[str | None]
+    without_client: Mapped[str | None]
     """The API client whose changes it is not told of, as the API spells it."""
     member_id: Mapped[Id | None]
     """Who answers for it: the member who made it or changed it last. It is told nothing once they are suspended, or do

@@ -89,7 +89,7 @@ async def create_endpoint(work: Work, edge: Edge, values: Mapping[str, Any], giv
     cursor = await end(work.session)
     endpoint: WebhookEndpoint = WebhookEndpoint.make(
         **{
-            **dict.fromkeys(("description", "filter", "selection", "without_client_id")),
+            **dict.fromkeys(("description", "filter", "selection", "without_client")),
             "status": EndpointStatus.ACTIVE.value,
             **values,
         },
@@ -97,7 +97,7 @@ async def create_endpoint(work: Work, edge: Edge, values: Mapping[str, Any], giv
         member_id=work.viewer.member_id,
         cursor=cursor.encode(),
     )
-    await _check_client(work, endpoint.without_client_id)
+    await _check_client(work, endpoint.without_client)
     await _check(work, edge, endpoint)
     await _check_total(work, edge, endpoint)
     await work.create(endpoint, WEBHOOK_ENDPOINT, events.WebhookEndpointCreated(), given)
@@ -122,8 +122,8 @@ async def update_endpoint(
     if endpoint.status != was:
         endpoint.status_reason = None
     endpoint.member_id = work.viewer.member_id
-    if "without_client_id" in values:
-        await _check_client(work, endpoint.without_client_id)
+    if "without_client" in values:
+        await _check_client(work, endpoint.without_client)
     await _check(work, edge, endpoint)
     became_active = endpoint.status == EndpointStatus.ACTIVE.value and was != endpoint.status
     if "selection" in values or became_active:
@@ -244,8 +244,8 @@ async def _check_client(work: Work, id_: str | None) -> None:
     if id_ is None or (client_id is not None and client_id == work.viewer.client_id):
         return
     if client_id is None:
-        raise Refused("NOT_FOUND", "`withoutClientId` is not the id of an API client.", ("withoutClientId",))
-    await work.refer(ApiClient, API_CLIENT, client_id, "withoutClientId")
+        raise Refused("NOT_FOUND", "`withoutClient` is not the id of an API client.", ("withoutClient",))
+    await work.refer(ApiClient, API_CLIENT, client_id, "withoutClient")
 
 
 async def _check(work: Work, edge: Edge, endpoint: WebhookEndpoint) -> None:

@@ -210,5 +210,5 @@ SLICE = Slice(
         reverse(Product, "tickets", _TICKETS, "product_id", "The tickets about this product."),
     ),
     events=events.EVENTS,
-    timers={operations.RESUME_HELD: operations.resume_held},
+    timers={model.RESUME_HELD: operations.resume_held},
 )

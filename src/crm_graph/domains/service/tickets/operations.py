@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from crm_graph.db.base import table_of
 from crm_graph.db.sending import BY
 from crm_graph.db.statements import compile_statement
-from crm_graph.domains.service.tickets.events import TicketCreated, TicketDeleted, TicketReplyAdded, TicketUpdated
+from crm_graph.domains.service.tickets.events import TicketCreated, TicketReplyAdded, TicketUpdated
 from crm_graph.domains.service.tickets.model import Ticket, TicketCounter, TicketReply, TicketStatus
 from crm_graph.domains.service.tickets.policy import TICKET, TICKET_REPLY
 from crm_graph.kernel.errors import Refused
@@ -18,8 +18,6 @@ from crm_graph.permissions.policy import workspace
 from crm_graph.work import DELETE, UPDATE, Due, Sent, Work
 
 ASSIGN, HOLD, RESUME, RESOLVE, CLOSE, REOPEN = "assign", "hold", "resume", "resolve", "close", "reopen"
-RESUME_HELD = "ticket.resume"
-"""The kind of the timers of tickets that are held until a time."""
 
 _COUNTERS = table_of(TicketCounter)
 _COUNT = compile_statement(
@@ -62,8 +60,7 @@ async def hold_ticket(work: Work, id_: str, sent: Sent, if_version: int | None) 
     ticket = await work.get(Ticket, TICKET, id_, HOLD, if_version, given=sent.fields)
     until: datetime | None = sent.values.get("held_until")
     await work.save(ticket, TICKET, ticket.hold(until, work.now))
-    if until is not None:
-        await work.timers.set(_resume_key(ticket.id), RESUME_HELD, until, (TICKET.type, ticket.id))
+    await work.set_timers(ticket, TICKET)
     return ticket.id
 
 
@@ -110,9 +107,9 @@ async def reopen_ticket(work: Work, id_: str, if_version: int | None) -> str:
 
 
 async def delete_ticket(work: Work, id_: str, if_version: int | None) -> None:
-    """Remove a ticket with its replies. Its number is not given again."""
+    """Put a ticket that was not answered into the recycle bin, with its notes. Its number is not given again."""
     ticket = await work.get(Ticket, TICKET, id_, DELETE, if_version)
-    await work.delete(ticket, TICKET, TicketDeleted())
+    await work.delete(ticket, TICKET, ticket.delete())
 
 
 async def add_reply(work: Work, sent: Sent) -> str:
@@ -126,14 +123,10 @@ async def add_reply(work: Work, sent: Sent) -> str:
     return reply.id
 
 
-def _resume_key(id_: str) -> str:
-    return f"{RESUME_HELD}:{id_}"
-
-
 async def _stop_waiting(work: Work, ticket: Ticket) -> None:
     """Clear the timer of a ticket that is held until a time: called before it changes."""
     if ticket.held_until is not None:
-        await work.timers.clear(_resume_key(ticket.id))
+        await work.timers.clear_of((TICKET.type, ticket.id))
 
 
 async def _next_number(work: Work) -> str:

@@ -44,7 +44,7 @@ _TEXTS = {
     "selection": "A query to run for each event under the endpoint's roles; its one variable, if any, is `$id: ID!`, "
     "the record's id.",
     "roles": "The roles whose permissions decide what is sent; you must hold them.",
-    "without_client_id": "An API client, `apc_...`, whose own changes are not told: for a program that writes here and"
+    "without_client": "An API client, `apc_...`, whose own changes are not told: for a program that writes here and"
     " listens here, its own. What its changes bring or take of other records is told.",
     "status": "Whether the endpoint is told anything.",
 }
@@ -65,7 +65,7 @@ class CreateWebhookEndpointInput:
     description: str | None = strawberry.field(description=_TEXTS["description"], default=None)
     filter: JSON | None = strawberry.field(description=_TEXTS["filter"], default=None)
     selection: str | None = strawberry.field(description=_TEXTS["selection"], default=None)
-    without_client_id: strawberry.ID | None = strawberry.field(description=_TEXTS["without_client_id"], default=None)
+    without_client: strawberry.ID | None = strawberry.field(description=_TEXTS["without_client"], default=None)
 
 
 @sized(model.WebhookEndpoint)
@@ -81,7 +81,7 @@ class UpdateWebhookEndpointInput:
     description: strawberry.Maybe[str | None] = _maybe("description")
     filter: strawberry.Maybe[JSON | None] = _maybe("filter")
     selection: strawberry.Maybe[str | None] = _maybe("selection")
-    without_client_id: strawberry.Maybe[strawberry.ID | None] = _maybe("without_client_id")
+    without_client: strawberry.Maybe[strawberry.ID | None] = _maybe("without_client")
     status: strawberry.Maybe[EndpointStatus] = _maybe("status")
 
 
@@ -161,7 +161,7 @@ class Mutations:
     )
     async def create_webhook_endpoint(self, info: Info, input: CreateWebhookEndpointInput) -> WebhookSecretPayload:
         return await _secret(
-            info, lambda work: operations.create_endpoint(work, _edge(info), given(input), _fields(input))
+            info, lambda work: operations.create_endpoint(work, _edge(info), given(input), field_names(input))
         )
 
     @strawberry.mutation(
@@ -179,7 +179,7 @@ class Mutations:
                 _edge(info),
                 key_of(WebhookEndpoint, input.id),
                 given(input, *leave_out),
-                _fields(input, *leave_out),
+                field_names(input, *leave_out),
                 input.if_version,
             ),
         )
@@ -239,11 +239,6 @@ class Mutations:
         return await perform(
             info, WebhookDeliveryPayload, lambda work: operations.redeliver(work, key_of(WebhookDelivery, input.id))
         )
-
-
-def _fields(input_: Any, *leave_out: str) -> tuple[str, ...]:
-    """Return the fields of an endpoint that an input writes; `withoutClientId` is one itself, no edge."""
-    return tuple("withoutClientId" if name == "withoutClient" else name for name in field_names(input_, *leave_out))
 
 
 def _edge(info: Info) -> Edge:

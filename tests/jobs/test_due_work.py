@@ -27,7 +27,7 @@ from crm_graph.domains.service.tickets.operations import (
 from crm_graph.graph.keeping import restore
 from crm_graph.graph.records.record import record_of
 from crm_graph.jobs.due import DueWork
-from crm_graph.jobs.timers import Due, Timers
+from crm_graph.jobs.timers import _TAKE, Due, Timers
 from crm_graph.kernel.errors import Refused
 from crm_graph.work import Sent, Work
 from tests.jobs.desk import SETTINGS, Desk
@@ -281,3 +281,13 @@ async def _waits(desk: Desk) -> bool:
             "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
     )
+
+
+async def test_taking_one_reads_one(desk: Desk) -> None:
+    """An index gives the oldest: what else is due is neither read nor sorted."""
+    await _set(desk, *(f"k{number}" for number in range(2_000)))
+    await desk.rows("ANALYZE timer")
+    plan = await desk.rows(f"EXPLAIN {_TAKE.text}", ONE, ["note"], "300ms")
+    text = "\n".join(row[0] for row in plan)
+    assert "ix_timer_workspace_id_due_at" in text
+    assert "Sort" not in text

@@ -146,7 +146,7 @@ _TAKE = Statement(
     SELECT workspace_id, key, kind, record_type, record_id, payload, attempts, due_at::text,
         set_config('lock_timeout', $3, true)
     FROM timer WHERE workspace_id = $1 AND {_IS_DUE} AND kind = ANY($2::text[])
-    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+    ORDER BY timer.due_at LIMIT 1 FOR UPDATE SKIP LOCKED
     """,  # noqa: S608 - constants
     ("workspace_id", "kinds", "lock_timeout"),
     {},

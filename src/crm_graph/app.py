@@ -37,6 +37,7 @@ from crm_graph.events.retention import Retention
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.reading.page_requests import PageLimits
 from crm_graph.graph.records.filter_limits import FilterLimits
+from crm_graph.graph.running.timers import timer_handlers
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.authenticate import Authenticator, Resolver
 from crm_graph.identity.installation import Installation, make_services
@@ -44,6 +45,7 @@ from crm_graph.identity.mailer import Mailer
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.origin import parse_networks
 from crm_graph.identity.services import Services
+from crm_graph.jobs.due import DueWork
 from crm_graph.jobs.worker import Outcomes, Worker
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
@@ -113,6 +115,11 @@ def make_worker(schema: BuiltSchema, services: Services, outcomes: Outcomes | No
     return Worker(services.database, services.settings, runner.tasks(), ticks, SCHEDULES, outcomes)
 
 
+def make_due_work(schema: BuiltSchema, services: Services) -> DueWork:
+    """Return what does the work of an installation's timers when they are due."""
+    return DueWork(services.database, services.settings, timer_handlers(schema, services))
+
+
 def make_engine(
     schema: BuiltSchema,
     services: Services,
@@ -153,7 +160,9 @@ async def background_work(
         asyncio.create_task(services.rsa.run()),
     ]
     if worker is not None:
-        tasks.append(asyncio.create_task(worker.run()))
+        due_work = make_due_work(schema, services)
+        own.metrics.timers = due_work.outcomes
+        tasks += [asyncio.create_task(worker.run()), asyncio.create_task(due_work.run())]
     if mailer is not None:
         tasks.append(asyncio.create_task(make_outbox(services, mailer).run()))
     try:
@@ -219,7 +228,7 @@ async def running_engine(
             # Before anybody asks: an RSA key takes a while to make, once per installation and period.
             await services.rsa.turn()
             engine = make_engine(schema, services, hub, [keys, ProviderTokens(services, issuers)], outcomes)
-            engine.metrics.deliveries = of_work.deliveries
+            engine.metrics.deliveries, engine.metrics.timers = of_work.deliveries, of_work.timers
             async with engine.replica.watched():
                 yield engine
     finally:

@@ -30,6 +30,7 @@ from crm_graph.events.effects import Changes, Creates, DomainEvent, Removes
 from crm_graph.events.log import Cause, append, append_all, entry
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.viewer import Viewer
+from crm_graph.jobs.timers import Due, Timers
 from crm_graph.keeping import let_go, put_into_bin
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.errors import Forbidden, Refused
@@ -119,6 +120,11 @@ class Work:
     def now(self) -> datetime:
         """The time of this unit of work."""
         return self.clock()
+
+    @property
+    def timers(self) -> Timers:
+        """What sets and clears timers in this unit of work."""
+        return Timers(self.session, self.viewer.workspace_id)
 
     @property
     def today(self) -> date:
@@ -447,6 +453,8 @@ class Work:
 
         Raises Refused IN_USE when others need it, FORBIDDEN for a right that is not the viewer's to take.
         """
+        if policy.timers is not None:
+            await self.timers.clear_of((policy.type, row.id))
         if isinstance(row, Kept):
             gone = {name: (value, None) for name, value in values(row).items()}
             await put_into_bin(
@@ -466,6 +474,12 @@ class Work:
         await self.session.later(delete_statement(type(row)), bound, row.id, partial(self._in_use, policy))
         await self.tell(row, policy, event, {name: (value, None) for name, value in values(row).items()})
         self.wholes.ended.add((policy.type, row.id))
+
+    async def set_timers(self, row: Row, policy: Policy) -> None:
+        """Set the timers that a record has by what its row holds."""
+        of_row = {} if policy.timers is None else policy.timers(row)
+        for key, (kind, due_at) in of_row.items():
+            await self.timers.set(key, kind, due_at, (policy.type, row.id))
 
     async def tell(self, row: Row, policy: Policy, event: DomainEvent, changed: Mapping[str, tuple[Any, Any]]) -> None:
         """Write the event of a row that was just written: of a whole with those of its parts, which wait for it; of a
@@ -584,6 +598,8 @@ class Attempt:
         self.kept = True
 
 
+TimerHandler = Callable[[Work, Due], Awaitable[None]]
+"""Does what is due, as the installation, in the transaction that removes the timer; `Slice.timers` has them by kind."""
 _TOUCH_DIRECTORY = Statement(
     "INSERT INTO workspace_directory (workspace_id, directory_version) VALUES ($1, 1)"
     " ON CONFLICT (workspace_id) DO UPDATE SET directory_version = workspace_directory.directory_version + 1",
@@ -596,4 +612,4 @@ def _own(of: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in of.items() if name not in HOUSEKEEPING and value is not None}
 
 
-__all__ = ["CREATE", "DELETE", "READ", "UPDATE", "DomainEvent", "Sent", "Work"]
+__all__ = ["CREATE", "DELETE", "READ", "UPDATE", "DomainEvent", "Due", "Sent", "TimerHandler", "Work"]

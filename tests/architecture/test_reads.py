@@ -16,6 +16,7 @@ ALLOWED = {
     "db/": "knows no entity",
     "events/": "the log, cut when it is delivered",
     "api/lags.py": "ages of what waits in queues, for the operator",
+    "jobs/timers.py": "knows no entity; what is due, for the worker",
     "api/webhooks/": "the queue of deliveries, and events that are judged before they are told",
     "identity/secrets.py": "the installation's own table",
     "identity/rsa_keys.py": "the installation's own table",

@@ -49,6 +49,7 @@ async def restore(record: Record, work: Work, id_: str, if_version: int | None) 
         raise Refused("NOT_FOUND", message, (camel(column),))
     row.deleted_at = None
     await work.save(row, record.policy, events_of(record.name).restored())
+    await work.set_timers(row, record.policy)
     await set_parts(work.session, row, None)
     return row.id
 

@@ -76,6 +76,11 @@ class Viewer:
         """Return the viewer of a request that shows nothing: no role, in no workspace."""
         return cls(NOBODY, NOBODY, (), ())
 
+    @classmethod
+    def system(cls, workspace_id: str, time_zone: str, fiscal_year_start: int) -> Viewer:
+        """Return whom the installation acts as in a workspace by itself: no member of it."""
+        return cls(workspace_id, NOBODY, (), (), time_zone, fiscal_year_start=fiscal_year_start)
+
     @property
     def is_anonymous(self) -> bool:
         """Whether nobody has shown anything."""

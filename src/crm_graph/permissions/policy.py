@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from sqlalchemy import (
@@ -155,6 +156,9 @@ class Policy:
     """Whether rows of a part may come with an event of their whole and none of their own: then both have one time."""
     directory: bool = False
     """Whether a change of this type may change what somebody else may do: members and teams."""
+    timers: Callable[[Any], Mapping[str, tuple[str, datetime]]] | None = None
+    """The timers that a record of it has, by key: kind and time. They are cleared when the record is deleted, and set
+    when it comes back."""
     decides: Mapping[str, Rule] = field(default_factory=dict)
     """The columns, and `roles` that stand in a table beside, that decide what somebody may do, each with the rule by
     which it is written (`rights.py`): these are rights, not data."""

@@ -45,6 +45,7 @@ from crm_graph.keeping import events_of
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.permissions.definitions import Vocabulary
 from crm_graph.permissions.policy import Policy
+from crm_graph.work import TimerHandler
 
 _QUERY = (
     "What can be asked. An argument that is null is an absent one, everywhere. Within a filter null is refused, since a"
@@ -74,6 +75,8 @@ class Slice:
     events: Sequence[type[DomainEvent]] = ()
     policies: Sequence[Policy] = ()
     """The policies of types that are no records."""
+    timers: Mapping[str, TimerHandler] = field(default_factory=dict)
+    """What is done when a timer is due, by its kind."""
     public: Sequence[str] = ()
     """The root fields that need no credential, by GraphQL name: signing in. Their types hold plain values only."""
     keyless: Sequence[str] = ()

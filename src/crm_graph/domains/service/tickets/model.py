@@ -24,6 +24,9 @@ from crm_graph.domains.service.tickets.events import (
 from crm_graph.kernel.errors import Refused
 from crm_graph.refusals import undeletable
 
+RESUME_HELD = "ticket.resume"
+"""The kind of the timers of tickets that are held until a time."""
+
 
 class TicketKind(Enum):
     """What a ticket is about."""
@@ -114,6 +117,8 @@ class Ticket(Kept):
     assignee_id: Mapped[Id | None]
     queue_id: Mapped[Id | None]
     """The team whose queue the ticket waits in."""
+    held_until: Mapped[datetime | None]
+    """When it goes on by itself, where it waits until a time."""
     first_response_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
@@ -128,16 +133,27 @@ class Ticket(Kept):
         self._open_new()
         return TicketAssigned(before, assignee_id)
 
-    def hold(self) -> TicketHeld:
-        """Wait for the customer. Raises Refused ILLEGAL_TRANSITION when it is not open."""
+    def timers(self) -> dict[str, tuple[str, datetime]]:
+        """Return the timer by which it goes on, where it waits until a time."""
+        until: datetime | str | None = self.held_until  # of a row that was read it is a text
+        if until is None:
+            return {}
+        due_at = datetime.fromisoformat(until) if isinstance(until, str) else until
+        return {f"{RESUME_HELD}:{self.id}": (RESUME_HELD, due_at)}
+
+    def hold(self, until: datetime | None, now: datetime) -> TicketHeld:
+        """Wait for the customer, or until a time at most. Raises Refused: ILLEGAL_TRANSITION when it is not open,
+        INVALID for a time that is over."""
         self._require("held", TicketStatus.OPEN)
-        self.status = TicketStatus.PENDING.value
+        if until is not None and until <= now:
+            raise Refused("INVALID", "A ticket is held until a time that is yet to come.", ("heldUntil",))
+        self.status, self.held_until = TicketStatus.PENDING.value, until
         return TicketHeld()
 
     def resume(self) -> TicketResumed:
         """Stop waiting for the customer. Raises Refused ILLEGAL_TRANSITION when it does not wait."""
         self._require("resumed", TicketStatus.PENDING)
-        self.status = TicketStatus.OPEN.value
+        self.status, self.held_until = TicketStatus.OPEN.value, None
         return TicketResumed()
 
     def answer(self, at: datetime) -> TicketAnswered:
@@ -163,6 +179,7 @@ class Ticket(Kept):
         if not resolution.strip():
             raise Refused("REQUIRED", "Say how the ticket was resolved.", ("resolution",))
         self.status, self.resolution, self.resolved_at = TicketStatus.RESOLVED.value, resolution, at
+        self.held_until = None
         return TicketResolved(before)
 
     def close(self, at: datetime) -> TicketClosed:

@@ -44,6 +44,7 @@ TICKET = Policy(
     },
     around_own=frozenset({TEAM, ACCOUNT, QUEUE}),
     following=("assign", "hold", "resume", "resolve", "close", "reopen"),
+    timers=Ticket.timers,
     defaults={
         SUPPORT_AGENT: grant(read=QUEUE, create=ALL, update=QUEUE),
         SERVICE_MANAGER: grant(read=ALL, create=ALL, update=ALL),

@@ -56,7 +56,5 @@ def _type_grant(type_: str, text: GrantText) -> dict[str, Any]:
         for name, given in grant.fields.items()
         for each in given
     ]
-    verbs = [
-        {"verb": verb, "scope": scope} for verb, scopes in grant.verbs.items() for scope in sorted(scopes) or ["NONE"]
-    ]
+    verbs = [{"verb": verb, "scope": scope} for verb, scope in grant.verbs.items()]
     return {"type": type_, "verbs": verbs, "default": NAMES[grant.default], "fields": fields}

@@ -77,11 +77,8 @@ OPPORTUNITIES = Table(
             "reopenOpportunity",
             "reopen",
             {"id": ROW, "stageId": Id("Stage", "team")},
-            right="sales_manager",
-            without=[
-                *(Without(role, no_verb("reopen", "opportunities")) for role in (NOBODY, "sales_rep", "integration")),
-                Without("sales_manager", not_this("reopen", "opportunity"), place="outside"),
-            ],
+            right="sales_rep",
+            without=_without("reopen"),
             stranger=no_such("opportunity"),
             events=["OpportunityReopened"],
             tables=["opportunity", "stage_move"],

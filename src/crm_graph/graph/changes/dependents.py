@@ -108,8 +108,8 @@ def _foreign(of: TypeAccess) -> Iterator[tuple[str, str, bool]]:
 
 def _scopes(of: TypeAccess) -> set[str]:
     """Return the scopes that limit the rows, or a field of them."""
-    found = set(of.scopes(READ))
+    found = {grant.scope(READ) for grant in of.grants}
     for grant in of.grants:
-        if grant.scopes(READ):
+        if grant.scope(READ) != NONE:
             found |= {each.scope for given in grant.fields.values() for each in given}
     return found - {ALL, NONE}

@@ -13,7 +13,6 @@ revision = "2026_12_04_fiscal_year"
 down_revision = "2026_12_03_actors"
 branch_labels = None
 depends_on = None
-adds_only = True
 
 
 def upgrade() -> None:

@@ -25,14 +25,14 @@ def upgrade() -> None:
     op.create_table(
         "timer",
         sa.Column("workspace_id", sa.Uuid(as_uuid=False), nullable=False),
-        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("record_type", sa.String(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("record_type", sa.Text(), nullable=False),
         sa.Column("record_id", sa.Uuid(as_uuid=False), nullable=False),
         sa.Column("payload", postgresql.JSONB(), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
         sa.Column("given_up_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("workspace_id", "key", name=op.f("timer_pkey")),
     )

@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Index, PrimaryKeyConstraint, text
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id
 from crm_graph.db.placement import LOCAL
 from crm_graph.db.session import ReadSession, Session
+from crm_graph.db.sizes import SizedJson
 from crm_graph.db.statements import Statement
 from crm_graph.identity.viewer import NOBODY
 
@@ -44,7 +44,7 @@ class Timer(Base):
     kind: Mapped[str]
     record_type: Mapped[str]
     record_id: Mapped[Id]
-    payload: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    payload: Mapped[dict[str, Any]] = mapped_column(SizedJson(16 * 1024))
     attempts: Mapped[int] = mapped_column(server_default="0")
     """How often its work has failed."""
     error: Mapped[str | None]

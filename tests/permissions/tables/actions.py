@@ -32,6 +32,7 @@ def _kept(table: Table) -> Table:
         name=f"restore{table.type}",
         events=[f"{table.type}Restored"],
         given={**delete.given, "deleted_at": LONG_AGO},
+        tables=[*delete.tables, *(["timer"] if table.type == "Ticket" else [])],  # the world's ticket is held
         without=[each if each.refusal.top else replace(each, refusal=gone) for each in delete.without],
         stranger=gone,
     )

@@ -40,7 +40,7 @@ def below(*path: str | int) -> Iterator[None]:
     try:
         yield
     except Refused as refused:
-        raise Refused(refused.code, refused.message, (*map(str, path), *refused.field)) from refused
+        raise Refused(refused.code, refused.message, (*map(str, path), *refused.field), refused.current) from refused
 
 
 def required(value: T | None, path: str) -> T:

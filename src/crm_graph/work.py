@@ -175,6 +175,7 @@ class Work:
                 "CONFLICT",
                 f"This {words(policy.type)} is at version {row.version}, not {if_version}: read it again.",
                 ("ifVersion",),
+                current=row.id,
             )
         if verb == DELETE and not deleted and issubclass(model, Kept):
             self.users[policy.type, row.id] = users_found(policy.table, self.access, found)

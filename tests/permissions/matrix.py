@@ -34,14 +34,14 @@ class TypeGrants:
     default: Shown = Shown.NONE
     fields: Mapping[str, tuple[tuple[Shown, str], ...]] = field(default_factory=dict)
 
-    def scope(self, verb: str) -> str:
-        """Return the row scope of a verb; a transition that is not listed follows `update`."""
+    def scopes(self, verb: str) -> list[str]:
+        """Return the row scopes of a verb; a transition that is not listed follows `update`."""
         fallback = self.verbs.get("update", "NONE") if verb not in {"read", "create", "delete"} else "NONE"
-        return self.verbs.get(verb, fallback)
+        return self.verbs.get(verb, fallback).split("|")
 
     def allows(self, verb: str, place: str | None = None) -> bool:
         """Return whether a verb is granted on rows of a place; on any row, without one."""
-        covered = _COVERED[self.scope(verb)]
+        covered = {each for scope in self.scopes(verb) for each in _COVERED[scope]}
         return bool(covered) if place is None else place in covered
 
     def shown(self, name: str, place: str | None = None) -> Shown:

@@ -56,7 +56,11 @@ SHARES: Mapping[tuple[str, str], str] = {
     ("campaign", "team_id"): "who may change a campaign may give it to a team",
     ("ticket", "assignee_id"): "as of customers",
     ("ticket", "queue_id"): "who may change a ticket may put it in a queue",
-    ("contact", "customer_id"): "whose contact it is: it goes with the customer",
+    **dict.fromkeys(
+        ((table, "customer_id") for table in ("contact", "opportunity", "sales_order", "ticket")),
+        "whose it is: it goes with the customer",
+    ),
+    ("ticket_reply", "public"): "whether the customer sees a reply: said by who writes it, once",
     ("job", "created_by_id"): "who asks for a job, never sent",
     ("audit_entry", "actor_id"): "who did it, never sent",
     ("member", "id"): "a member is their own",

@@ -274,9 +274,9 @@ def _of_many(
                 (lambda _, id_: payload(deleted_id=id_, errors=[]))
                 if deletes
                 else (lambda _, id_: payload(record_id=id_, errors=[])),
-                (lambda errors: payload(deleted_id=None, errors=errors))
+                (lambda errors, _: payload(deleted_id=None, errors=errors))
                 if deletes
-                else (lambda errors: payload(record_id=None, errors=errors)),
+                else (lambda errors, current: payload(record_id=current, errors=errors)),
                 many,
             )
         ),
@@ -290,7 +290,9 @@ def _payload(record: Record) -> type[Payload]:
     namespace = {
         "__module__": __name__,
         "__annotations__": {attribute: record.cls | None},
-        attribute: by_key("record_id", f"The {record.words}; null when refused."),
+        attribute: by_key(
+            "record_id", f"The {record.words}; null when refused, but as it is where the refusal is a CONFLICT."
+        ),
     }
     made = type(f"{record.name}Payload", (Payload,), namespace)
     return strawberry.type(made, description=f"{sentence(record.one)}, or why not.")

@@ -168,9 +168,9 @@ class Inventor:
         """Make API clients with keys, identity providers with identities, and entries of the audit trail."""
         for roles in (None, ["role_0", "role_1"]):
             more = {"kind": "CONFIDENTIAL", "roles": roles, "requests_per_minute": None, "cost_per_minute": None}
-            client = self.make("ApiClient", name=f"client of {roles}", document_mode="OPEN", on_error=None, **more)[
-                "id"
-            ]
+            client = self.make(
+                "ApiClient", name=f"client of {roles}", document_mode="OPEN", on_error="PROPAGATE", **more
+            )["id"]
             self.make("ApiKey", client_id=client, sha256=self.key())
         provider = self.make("IdentityProvider", name="theirs")["id"]
         for member in self.some("Member", 0, 3):

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import combinations
 from typing import Any
 
 from tests.permissions.oracle.grants import MASKED, NONE, READ, Grant, grant_of
@@ -88,12 +89,27 @@ class Sight:
         follows = kind.part or kind.like
         if follows is not None:
             each = kind.fields[follows]
-            return self.scopes(kinds()[each.target], self.world.stored(each.target)[row[each.column]])
+            scopes = self.scopes(kinds()[each.target], self.world.stored(each.target)[row[each.column]])
+            if kind.account is not None and "ACCOUNT_TEAM" in scopes:
+                scopes |= {"ACCOUNT"}
+            return scopes | ({"PUBLIC_ACCOUNT"} if "ACCOUNT" in scopes and row.get("public") else frozenset())
         if kind.owner is None:
             return _ALL
         owner = row[kind.owner]
         found = _OWN if owner == self.member else _TEAM if owner in self.circle else _ALL
-        return found | {kind.also[0]} if kind.also and (found is _OWN or self._also(kind.also, row)) else found
+        more = {kind.also[0]} if kind.also and (found is _OWN or self._also(kind.also, row)) else set()
+        by_account = () if kind.account is None else self._by_account(kind, row, found is _OWN)
+        return found.union(more, by_account)
+
+    def _by_account(self, kind: Kind, row: Row, own: bool) -> Iterator[str]:
+        """Yield the scopes in which a row lies by whose its customer is."""
+        each = kind.fields[kind.account or ""]
+        customer = self.world.of("Customer").get(row[each.column] or "")
+        of_customer = frozenset() if customer is None else self.scopes(kinds()["Customer"], customer)
+        if own or "ACCOUNT_TEAM" in of_customer:
+            yield "ACCOUNT"
+        if "TEAM_ACCOUNT" in kind.extra and "TEAM" in of_customer:
+            yield "TEAM_ACCOUNT"
 
     def _also(self, also: Sequence[str], row: Row) -> bool:
         """Return whether a row lies in the scope that its type has beside the usual ones."""
@@ -107,13 +123,13 @@ class Sight:
         if self.read_only and verb != "read":
             return False
         scopes = self.scopes(kind, row)
-        return any(each.scope(verb) in scopes for each in self.grants(kind))
+        return any(each.does(verb, scopes) for each in self.grants(kind))
 
     def may_somewhere(self, kind: Kind, verb: str) -> bool:
         """Return whether a verb is granted on any row there could be."""
         if self.read_only and verb != "read":
             return False
-        return any(each.scope(verb) != "NONE" for each in self.grants(kind))
+        return any(each.scopes(verb) for each in self.grants(kind))
 
     def sees(self, kind: Kind, row: Row) -> bool:
         """Return whether a row exists for this member."""
@@ -136,7 +152,7 @@ class Sight:
         return self._levels[key]
 
     def _level_within(self, kind: Kind, each: Field, scopes: frozenset[str]) -> int:
-        held = (grant.level(each, scopes) for grant in self.grants(kind) if grant.scope("read") in scopes)
+        held = (grant.level(each, scopes) for grant in self.grants(kind) if grant.does("read", scopes))
         return max(held, default=NONE)
 
     def writes(self, kind: Kind, row: Row, verb: str, field: str) -> bool:
@@ -144,12 +160,12 @@ class Sight:
         if self.read_only:
             return False
         scopes = self.scopes(kind, row)
-        return any(grant.scope(verb) in scopes and grant.writes(field, scopes, verb) for grant in self.grants(kind))
+        return any(grant.does(verb, scopes) and grant.writes(field, scopes, verb) for grant in self.grants(kind))
 
     def writes_somewhere(self, kind: Kind, verb: str, field: str) -> bool:
         """Return whether there could be a row on which one role lets do a verb and write a field."""
         return not self.read_only and any(
-            grant.scope(verb) in scopes and grant.writes(field, scopes, verb)
+            grant.does(verb, scopes) and grant.writes(field, scopes, verb)
             for grant in self.grants(kind)
             for scopes in self._possible(kind)
         )
@@ -170,11 +186,17 @@ class Sight:
     def _possible(self, kind: Kind) -> list[frozenset[str]]:
         if "OWN" not in kind.scopes:
             return [_ALL]
-        also = frozenset(kind.scopes) - _OWN
-        return [_OWN | also, *([_TEAM | also, _ALL | also] if also else []), _TEAM, _ALL]
+        more = sorted(frozenset(kind.scopes) - _OWN)
+        found = []
+        for count in range(len(more) + 1):
+            for some in map(frozenset, combinations(more, count)):
+                found += [_TEAM | some, _ALL | some]
+                if some >= frozenset(more) - kind.free:
+                    found.append(_OWN | some)
+        return found
 
     def _readable(self, kind: Kind, scopes: frozenset[str]) -> bool:
-        return any(grant.scope("read") in scopes for grant in self.grants(kind))
+        return any(grant.does("read", scopes) for grant in self.grants(kind))
 
     def clear(self, kind: Kind, row: Row, each: Field, column: int = 0) -> Any:
         """Return the value of a column of a field that may be compared: None where it may not be read in clear.

@@ -272,9 +272,21 @@ def further_refusals(sight: Sight, attempt: Attempt) -> list[str]:
     """Return how an attempt is refused for what it refers to, or for whom it would reach."""
     world = sight.world
     found = [NOT_FOUND for kind, key in attempt.refers if not _seen(sight, kind, world.of(kind.name).get(key))]
+    row = world.of(attempt.write.kind.name).get(attempt.target or "")
+    if attempt.write.name == "moveOpportunity" and row is not None and _wins(world, attempt):
+        if not sight.may_somewhere(attempt.write.kind, "win"):
+            found.append(TOP_LEVEL)
+        elif not sight.may(attempt.write.kind, row, "win"):
+            found.append(FORBIDDEN)
     if attempt.write.over in attempt.values and ADMIN not in sight.held:
         found += [FORBIDDEN for role in world.held.get(attempt.target or "", ()) if role not in sight.held]
     return found
+
+
+def _wins(world: World, attempt: Attempt) -> bool:
+    """Return whether a move is to a stage in which a deal is won."""
+    stage = world.of("Stage").get(attempt.values["stageId"].partition("_")[2])
+    return stage is not None and bool(stage["kind"] == "WON")
 
 
 def target_row(sight: Sight, attempt: Attempt) -> tuple[Kind, Row] | None:

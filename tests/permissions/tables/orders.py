@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tests.permissions.tables.table import (
@@ -138,7 +139,13 @@ ORDERS = Table(
         _transition("ship", "APPROVED", "OrderShipped"),
         _transition("deliver", "SHIPPED", "OrderDelivered"),
         _transition("close", "DELIVERED", "OrderClosed"),
-        _transition("cancel", "APPROVED", "OrderCancelled", reason="Zebra"),
+        replace(
+            _decision("cancel", "OrderCancelled", reason="Zebra"),
+            without=[
+                *(Without(role, no_verb("cancel", "orders")) for role in (NOBODY, "sales_rep", "integration")),
+                Without("sales_manager", not_this("cancel", "order"), place="outside"),
+            ],
+        ),
     ],
 )
 

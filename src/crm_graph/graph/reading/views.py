@@ -22,15 +22,18 @@ from sqlalchemy import (
     cast,
     false,
     func,
+    literal,
     null,
     select,
+    true,
 )
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.sql.elements import False_
 from sqlalchemy.types import TypeEngine
 
 from crm_graph.executor.fields import BEYOND, Planning, Shape, coordinate
 from crm_graph.graph.reading.sealed import sealed_expression
-from crm_graph.graph.records.record import Record, RecordColumn
+from crm_graph.graph.records.record import WITHHELD, Record, RecordColumn, is_about_viewer, rights_of
 from crm_graph.kernel.errors import Forbidden
 from crm_graph.permissions.access import Access, TypeAccess
 from crm_graph.permissions.grants import READ
@@ -112,8 +115,23 @@ class View:
             return None
         if not last:
             return view._raw(view.record.columns["id"])
+        if is_about_viewer(last):
+            return view._about_viewer(last)
         found = view.record.columns[last]
         return view.access.column(found.field, view.rows, view._shown(found), beside=found.key != found.field)
+
+    def _about_viewer(self, key: str) -> ColumnElement[Any]:
+        """Return what `viewerCan` or `withheld` says of these rows, beside their other columns."""
+        if key != WITHHELD:
+            verb = rights_of(self.record.policy)[key.partition(".")[2]]
+            permitted = self.access.rows(self.rows, verb)
+            return true() if permitted is None else func.coalesce(permitted, false())
+        names = []
+        for name in dict.fromkeys(each.field for each in self.record.columns.values()):
+            if self.access.partial(name):
+                shown = self.access.shown(name, self.rows)
+                names.append(literal(name, Text) if shown is None else case((shown, null()), else_=literal(name, Text)))
+        return func.array_remove(cast(array(names), ARRAY(Text)), null(), type_=ARRAY(Text))
 
     def comparable(self, key: str, doing: str) -> ColumnElement[Any]:
         """Return a column for filtering, ordering or grouping. Raises Forbidden where it may not be read in clear.
@@ -222,7 +240,7 @@ class View:
         record, the column."""
         steps = key.split(BEYOND)
         for end, last in enumerate(steps):
-            if last:
+            if last and not is_about_viewer(last):
                 record, found = self.record.find(BEYOND.join(steps[: end + 1]))
                 yield BEYOND.join((*steps[:end], "")) or "id", record, found
 

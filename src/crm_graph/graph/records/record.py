@@ -30,12 +30,16 @@ from strawberry.types.field import StrawberryField
 from crm_graph.db.base import ARCHIVED_AT, DELETED_AT, Base, Kept, Row, table_of
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import is_unique
+from crm_graph.db.sizes import SIZE_KEY, Items, Letters
 from crm_graph.executor.fields import BEYOND, BatchFunction
 from crm_graph.kernel import naming
+from crm_graph.permissions.grants import DELETE, UPDATE
 from crm_graph.permissions.policy import MaskDecrypted, Policy
 from crm_graph.vault.columns import Encrypted, mark_of
 
 METADATA_KEY, SENT_KEY = "crm_graph", "crm_graph.sent"
+VIEWER_CAN, WITHHELD = "viewerCan", "withheld"
+"""Fields of every record about the viewer: no columns of a table, and nothing that is granted."""
 T = TypeVar("T", bound=type)
 
 
@@ -57,6 +61,18 @@ class MoneySpec:
 
     amount: str
     currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class RightsSpec:
+    """`viewerCan`: an object of what the viewer may do with the record, by the names of its fields the verbs."""
+
+    verbs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class WithheldSpec:
+    """`withheld`: the fields of the record that the viewer does not see here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +138,18 @@ class WatchSpec:
 
 
 Spec = (
-    ColumnSpec | IdSpec | MoneySpec | ComputedSpec | BatchSpec | ToOneSpec | ToManySpec | KeySpec | RootSpec | WatchSpec
+    ColumnSpec
+    | IdSpec
+    | MoneySpec
+    | RightsSpec
+    | WithheldSpec
+    | ComputedSpec
+    | BatchSpec
+    | ToOneSpec
+    | ToManySpec
+    | KeySpec
+    | RootSpec
+    | WatchSpec
 )
 
 
@@ -422,12 +449,44 @@ def record(
             if name not in cls.__annotations__:
                 cls.__annotations__[name] = of
                 setattr(cls, name, column(housekeeping))
+        verbs = rights_of(policy)
+        cls.__annotations__ |= {"viewer_can": _rights_type(policy, verbs), "withheld": list[str]}
+        cls.viewer_can = _field(RightsSpec(verbs), "What you may do with this record.")  # type: ignore[attr-defined]
+        cls.withheld = strawberry.field(  # type: ignore[attr-defined]
+            description="The fields of this record that are hidden from you, or masked.",
+            metadata={METADATA_KEY: WithheldSpec(), SIZE_KEY: Items(100, Letters(100))},
+        )
         made = strawberry.type(cls, name=policy.type, description=" ".join(cls.__doc__.split()))
         name = called or policy.type[:1].lower() + policy.type[1:]
         made.__record__ = Record(policy.type, prefix, model, policy, made, name, views)  # type: ignore[attr-defined]
         return made
 
     return decorate
+
+
+def rights_of(policy: Policy) -> Mapping[str, str]:
+    """Return what `viewerCan` says of a type: by field, the verb. A part is removed by whoever changes its whole."""
+    delete = DELETE if policy.parent is None else UPDATE
+    return {UPDATE: UPDATE, DELETE: delete, **{verb: verb for verb in policy.transitions}}
+
+
+def _rights_type(policy: Policy, verbs: Mapping[str, str]) -> type:
+    names = {naming.snake(name): name for name in verbs}
+    namespace: dict[str, Any] = {
+        "__module__": __name__,
+        "__annotations__": dict.fromkeys(names, bool),
+        **{
+            name: strawberry.field(description=f"Whether you may {naming.doing(verb)} it.")
+            for name, verb in names.items()
+        },
+    }
+    made = type(f"{policy.type}Rights", (), namespace)
+    return strawberry.type(made, description=f"What you may do with {naming.one(policy.type)}, whatever its state.")
+
+
+def is_about_viewer(key: str) -> bool:
+    """Return whether a key is of `viewerCan` or `withheld`."""
+    return key == WITHHELD or key.startswith(f"{VIEWER_CAN}.")
 
 
 def record_of(cls: type) -> Record:

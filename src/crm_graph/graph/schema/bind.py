@@ -23,6 +23,8 @@ from crm_graph.graph.reading.page_requests import (
 from crm_graph.graph.reading.pages import Page
 from crm_graph.graph.reading.sources import AnyOf, ById, Nodes, ToOne
 from crm_graph.graph.records.record import (
+    VIEWER_CAN,
+    WITHHELD,
     BatchSpec,
     ColumnSpec,
     ComputedSpec,
@@ -30,10 +32,13 @@ from crm_graph.graph.records.record import (
     KeySpec,
     MoneySpec,
     Record,
+    RightsSpec,
     RootSpec,
     ToManySpec,
     ToOneSpec,
     WatchSpec,
+    WithheldSpec,
+    rights_of,
     spec_of,
 )
 from crm_graph.graph.records.registry import Registry
@@ -71,6 +76,8 @@ def bind(schema: GraphQLSchema, registry: Registry, limits: PageLimits) -> Schem
     bindings = SchemaBindings(dict(_SHARED))
     for record in registry.records.values():
         bindings.kinds.update(derive_kinds(record, registry))
+        for each in rights_of(record.policy):
+            bindings.kinds[f"{record.name}Rights", each] = Column(each, nullable=False)
     for type_ in schema.type_map.values():
         if not isinstance(type_, GraphQLObjectType | GraphQLInterfaceType) or type_.name.startswith("__"):
             continue
@@ -107,6 +114,10 @@ def _kind(
             return Column(name, nullable=record is None or _is_nullable(record, name))
         case MoneySpec():
             return Same({"amount": name, "currency": f"{name}.currency"}, unless_null=name)
+        case RightsSpec(verbs):
+            return Same({each: f"{VIEWER_CAN}.{each}" for each in verbs})
+        case WithheldSpec():
+            return Column(WITHHELD, nullable=False)
         case ComputedSpec(needs, compute):
             return Computed(needs, compute)
         case BatchSpec(needs, function):

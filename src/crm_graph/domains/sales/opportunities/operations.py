@@ -13,7 +13,7 @@ from crm_graph.domains.sales.opportunities.events import OpportunityUpdated, Sta
 from crm_graph.domains.sales.opportunities.model import Opportunity, StageMove
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, STAGE_MOVE
 from crm_graph.domains.sales.pipelines.events import StageDeleted
-from crm_graph.domains.sales.pipelines.model import Stage
+from crm_graph.domains.sales.pipelines.model import Stage, StageKind
 from crm_graph.domains.sales.pipelines.policy import STAGE
 from crm_graph.domains.workspace.workspaces.operations import base_currency
 from crm_graph.kernel.errors import Refused
@@ -21,7 +21,7 @@ from crm_graph.permissions.policy import workspace
 from crm_graph.referring import Copied
 from crm_graph.work import DELETE, UPDATE, Sent, Work
 
-MOVE, REOPEN = "move", "reopen"
+MOVE, WIN, REOPEN = "move", "win", "reopen"
 MAX_FOLLOWING, FOLLOWING_AT_ONCE = 10_000, 1_000
 """Opportunities that move when their stage is retired, in one transaction and in one set of statements."""
 _STAGE = {
@@ -85,9 +85,12 @@ async def update_opportunity(work: Work, id_: str, sent: Sent, if_version: int |
 
 
 async def move_opportunity(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
-    """Move an opportunity to another stage of its pipeline; what is sent beside it may be what the stage requires."""
+    """Move an opportunity to another stage of its pipeline; what is sent beside it may be what the stage requires.
+    Moving it to where it is won asks for the right to win it as well."""
     opportunity = await work.revise(Opportunity, OPPORTUNITY, id_, sent.without("stage_id"), if_version, MOVE)
     stage = await work.refer(Stage, STAGE, sent.values["stage_id"], "stageId", _STAGE, _RULES)
+    if stage.kind == StageKind.WON.value:
+        await work.get(Opportunity, OPPORTUNITY, id_, WIN, in_turn=False)
     await _keep_currency_of_lines(work, opportunity)
     event = opportunity.move(stage, work.now, work.today, sent.values.get("probability"))
     await _save_move(work, opportunity, event)

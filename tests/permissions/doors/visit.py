@@ -10,7 +10,16 @@ from typing import Any
 from graphql import get_named_type
 
 from crm_graph.executor.results import OnError
-from crm_graph.graph.records.record import ColumnSpec, IdSpec, MoneySpec, Record, ToManySpec, ToOneSpec
+from crm_graph.graph.records.record import (
+    ColumnSpec,
+    IdSpec,
+    MoneySpec,
+    Record,
+    RightsSpec,
+    ToManySpec,
+    ToOneSpec,
+    WithheldSpec,
+)
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.ids import encode_id
 from crm_graph.kernel.settings import Settings
@@ -109,8 +118,9 @@ class Visit:
         return self.world.places[type_name, id_]
 
     def fields(self, record: Record) -> list[str]:
-        """Return the fields of a type that have a value of their own: all but connections."""
-        return [name for name, (_, spec) in record.specs().items() if not isinstance(spec, ToManySpec)]
+        """Return the fields of a type that have a value of their own: all but connections and what is of the viewer."""
+        others = ToManySpec | RightsSpec | WithheldSpec
+        return [name for name, (_, spec) in record.specs().items() if not isinstance(spec, others)]
 
     def selection(self, record: Record, prefix: str = "") -> str:
         """Return a selection of all of them; under a prefix, they can stand beside those of other types."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, get_named_type
 
+from crm_graph.graph.records.record import RightsSpec, WithheldSpec
 from crm_graph.graph.writes import MANY_KEY, UPSERT_KEY
 from tests.permissions.tables import catalog, customers, marketing, orders, sales, service, workspace
 from tests.permissions.tables.table import ROW, Id, Refusal, Row, Table, Write
@@ -143,7 +144,9 @@ def _payload(world: World, type_: Any) -> str:
 def selection(world: World, type_name: str) -> str:
     """Return a selection of all fields of a type."""
     fields = []
-    for name in world.graph.schema.registry.records[type_name].specs():
+    for name, (_, spec) in world.graph.schema.registry.records[type_name].specs().items():
+        if isinstance(spec, RightsSpec | WithheldSpec):  # of the viewer, and no row's
+            continue
         core = world.graph.schema.core.type_map[type_name].fields[name]  # type: ignore[attr-defined]
         named = get_named_type(core.type)
         inner = {"Money": " { amount currency }"}.get(named.name, " { id }" if hasattr(named, "fields") else "")

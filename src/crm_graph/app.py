@@ -176,7 +176,9 @@ async def background_work(
 def page_limits(settings: Settings) -> PageLimits:
     """Return the bounds of pages."""
     filters = FilterLimits(pattern_letters=settings.max_pattern_letters, letters=settings.max_filter_letters)
-    return PageLimits(settings.page_size, settings.nested_page_size, settings.max_page_size, filters)
+    return PageLimits(
+        settings.page_size, settings.nested_page_size, settings.max_page_size, settings.max_counted, filters
+    )
 
 
 def check_settings(settings: Settings) -> None:

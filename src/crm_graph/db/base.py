@@ -17,6 +17,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
+    Column,
     Date,
     DateTime,
     ForeignKeyConstraint,
@@ -43,6 +44,9 @@ Paragraph = Annotated[str, mapped_column(SizedText(2_000))]
 """A text of some sentences: a reason, a next step. A text is a line of 500 letters unless its column says otherwise."""
 LongText = Annotated[str, mapped_column(SizedText(20_000))]
 """A text of some pages: what a customer wrote, a note."""
+EXACT = "exact"
+Key = Annotated[str, mapped_column(SizedText(), info={EXACT: True})]
+"""A number or an id that people give: two that differ in case, or in the width of a letter, are two."""
 Email = Annotated[str, mapped_column(SizedText(254))]
 """RFC 5321 lets no path, and so no address, be longer."""
 Phone = Annotated[str, mapped_column(SizedText(50))]
@@ -76,6 +80,9 @@ class _Plain:
 
 class Base(DeclarativeBase):
     """The root of all mapped classes."""
+
+    __few__: ClassVar[bool] = False
+    """Whether a workspace has so few rows of it that any column may order them without an index."""
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map: ClassVar[dict[Any, Any]] = {
@@ -203,9 +210,9 @@ def indexed(table: str, *columns: str) -> Index:
     return Index(f"ix_{table}_{'_'.join(columns)}", "workspace_id", *columns, "id")
 
 
-def sorted_by(table: str, column: str) -> Index:
-    """Return an index that serves `orderBy` on a text column: by its sort key (`crm_sort_key`), then the id."""
-    return Index(f"ix_{table}_{column}_sorted", "workspace_id", sql_text(f"crm_sort_key({column})"), "id")
+def is_exact(column: Column[Any]) -> bool:
+    """Return whether a column holds a `Key`."""
+    return EXACT in column.info
 
 
 @cache

@@ -153,6 +153,8 @@ class Settings:
     """Of a text that `contains` and `startsWith` look for."""
     max_filter_letters: int = 20_000
     """Of all texts that one filter compares with."""
+    max_counted: int = 100_000
+    """How far `totalCount` of a list counts; `totalCountIsExact` says whether there are more."""
     max_errors: int = 20
     max_json_depth: int = 32
     workspace_max_bytes: int = 20 * 1024 * 1024 * 1024

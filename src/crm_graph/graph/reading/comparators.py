@@ -1,8 +1,9 @@
 """The comparators of filters: one input type per scalar, and what each operator means in SQL.
 
-Text compares case-insensitively. `ne` and `notIn` are the complements of `eq` and `in`, so they match rows where the
-column is null, unlike SQL's. An explicit null is an error, never dropped: `{name: {eq: $name}}` with an unset
-variable must not match everything.
+Text compares folded: neither case counts, nor the width or the composition of letters. Keys, which people give to
+records, compare exactly; `contains` and `startsWith` fold them too. `ne` and `notIn` are the complements of `eq` and
+`in`, so they match rows where the column is null, unlike SQL's. An explicit null is an error, never dropped:
+`{name: {eq: $name}}` with an unset variable must not match everything.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any
+from unicodedata import normalize
 
 import strawberry
-from sqlalchemy import ARRAY, ColumnElement, Numeric, String, any_, bindparam, func, not_, select
+from sqlalchemy import ARRAY, ColumnElement, Numeric, String, any_, bindparam, func, literal_column, not_, select
 from sqlalchemy.types import TypeEngine
 
 from crm_graph.db.sizes import Letters
 from crm_graph.graph.records.filter_limits import FilterLimits
 from crm_graph.graph.records.relative import OPERATORS as RELATIVE
-from crm_graph.graph.records.scalars import Currency, EncryptedText
+from crm_graph.graph.records.scalars import Currency, EncryptedText, ExactText
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.kernel.naming import article, snake
 
@@ -39,13 +41,14 @@ _DESCRIPTIONS = {
     "gte": "Is greater than or equal to.",
     "lt": "Is less than.",
     "lte": "Is less than or equal to.",
-    "contains": "Contains this text, in any case.",
-    "startsWith": "Starts with this text, in any case.",
+    "contains": "Contains this text; case and the width and composition of letters do not count.",
+    "startsWith": "Starts with this text; case and the width and composition of letters do not count.",
     "isNull": "Is null (true) or is not null (false).",
 }
 
 OPERATORS: Mapping[object, tuple[str, ...]] = {
     str: (*_BASE, *_TEXT, "isNull"),
+    ExactText: (*_BASE, *_TEXT, "isNull"),
     strawberry.ID: (*_BASE, "isNull"),
     Currency: (*_BASE, "isNull"),
     int: (*_BASE, *_ORDERED, "isNull"),
@@ -57,6 +60,7 @@ OPERATORS: Mapping[object, tuple[str, ...]] = {
 }
 _NAMES: Mapping[object, str] = {
     str: "StringComparator",
+    ExactText: "KeyComparator",
     strawberry.ID: "IDComparator",
     Currency: "CurrencyComparator",
     int: "IntComparator",
@@ -67,6 +71,14 @@ _NAMES: Mapping[object, str] = {
     EncryptedText: "EncryptedComparator",
 }
 
+_TEXTS = (
+    "Conditions on a text; all that are given must hold. Case does not count, nor do the width and the composition of"
+    " letters: `Café` in one spelling equals `CAFÉ` in another, and full width digits equal others."
+)
+_KEYS = (
+    "Conditions on a number or an id that people give; all that are given must hold. `eq`, `ne`, `in` and `notIn`"
+    " compare exactly: case counts, and so does the width of letters."
+)
 _ENCRYPTED = (
     "Conditions on a text that is encrypted where it is stored; all that are given must hold. Spaces, hyphens, case and"
     " the width of letters and digits do not count."
@@ -85,7 +97,7 @@ def comparator(of: Any, made: dict[object, type], limits: FilterLimits) -> type 
         name, operators, shown = _NAMES[of], OPERATORS[of], _NAMES[of].removesuffix("Comparator")
     else:
         return None
-    operand = str if of is EncryptedText else of
+    operand = str if of in {EncryptedText, ExactText} else of
     annotations: dict[str, Any] = {}
     namespace: dict[str, Any] = {"__annotations__": annotations, "__module__": __name__}
     for operator in operators:
@@ -104,8 +116,7 @@ def comparator(of: Any, made: dict[object, type], limits: FilterLimits) -> type 
             text += f" {Letters(limits.pattern_letters)}"
         namespace[attribute] = strawberry.field(name=operator, description=text, default=strawberry.UNSET)
     description = f"Conditions on {article(shown)} {shown} value; all that are given must hold."
-    if of is EncryptedText:
-        description = _ENCRYPTED
+    description = {EncryptedText: _ENCRYPTED, ExactText: _KEYS, str: _TEXTS}.get(of, description)
     made[of] = strawberry.input(type(name, (), namespace), name=name, description=description)
     return made[of]
 
@@ -122,28 +133,28 @@ def argument(
         return value.value
     if isinstance(column_type, String):
         text = str(value)
-        if operator in {"contains", "startsWith"}:
-            escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        if operator in {"contains", "startsWith"}:  # folded first: `％` would become a pattern
+            escaped = normalize("NFKC", text).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
             return f"%{escaped}%" if operator == "contains" else f"{escaped}%"
         return text
     return value
 
 
-def condition(operator: str, column: ColumnElement[Any], name: str, folds_case: bool) -> ColumnElement[bool]:
-    """Return the SQL of an operator between a column and the bind `name`."""
+def condition(operator: str, column: ColumnElement[Any], name: str, folds: bool) -> ColumnElement[bool]:
+    """Return the SQL of an operator between a column and the bind `name`, both folded where it `folds`."""
     # Bound as the NUMERIC(18, 4) that a column is, an operand would be rounded: 10.5 would not be `gt: "10.49999"`.
     of = Numeric() if isinstance(column.type, Numeric) else column.type
     if operator in {"in", "notIn"}:
         values: ColumnElement[Any] = bindparam(name, type_=ARRAY(of))
-        if folds_case:
-            lowered = func.lower(func.unnest(values)).label("value")
-            member: ColumnElement[bool] = func.lower(column).in_(select(lowered))
+        if folds:
+            found = select(folded(func.unnest(values)).label("value"))
+            member: ColumnElement[bool] = folded(column).in_(found)
         else:
             member = column == any_(values)
         return member if operator == "in" else member.is_not(True)
     operand: ColumnElement[Any] = bindparam(name, type_=of)
-    if folds_case:
-        column, operand = func.lower(column), func.lower(operand)
+    if folds:
+        column, operand = folded(column), folded(operand)
     match operator:
         case "eq":
             return column == operand
@@ -161,6 +172,11 @@ def condition(operator: str, column: ColumnElement[Any], name: str, folds_case: 
             return column.like(operand)
         case _:
             raise AssertionError(f"unknown operator {operator}")
+
+
+def folded(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a text as it is compared (`db.lists.FOLDED`)."""
+    return func.lower(func.normalize(text, literal_column("NFKC"), type_=String))
 
 
 def null_condition(column: ColumnElement[Any], is_null: bool) -> ColumnElement[bool]:

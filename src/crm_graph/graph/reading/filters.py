@@ -14,6 +14,7 @@ from sqlalchemy.types import TypeEngine
 
 from crm_graph.db.sizes import Letters, Size
 from crm_graph.graph.reading.comparators import argument, condition, null_condition, refuse_null
+from crm_graph.graph.reading.grams import has_grams
 from crm_graph.graph.reading.sealed import Search
 from crm_graph.graph.reading.sizes import column_size
 from crm_graph.graph.reading.views import View
@@ -50,6 +51,8 @@ class Normaliser:
 
     registry: Registry
     values: list[Any] = field(default_factory=list)
+    sought: dict[str, str] = field(default_factory=dict)
+    """The binds of the texts that are looked for as they were given, by those of their patterns."""
     searches: dict[str, Search] = field(default_factory=dict)
     """What is looked for in encrypted columns, by the names of the binds: `e0`, `e1`, ... (`sealed.py`)."""
     leaves: int = 0
@@ -146,8 +149,12 @@ class Normaliser:
                 forms.append(self._search(key, operator, value, mark))
                 continue
             decode = (lambda text: decode_id(prefix, text)) if prefix else None
-            forms.append(("leaf", key, operator, f"w{len(self.values)}"))
+            pattern = f"w{len(self.values)}"
+            forms.append(("leaf", key, operator, pattern))
             self.values.append(argument(operator, value, of, decode))
+            if operator in PATTERNS and has_grams(operator, value):
+                self.sought[pattern] = f"w{len(self.values)}"
+                self.values.append(value)
         return ("and", *forms)
 
     def _check_letters(self, operator: str, value: Any, size: Size | None, path: Path) -> None:
@@ -226,10 +233,10 @@ def _condition(form: Form, view: View, registry: Registry, access: Access) -> Co
             return null_condition(view.comparable(key, "filter by"), is_null)
         case ("leaf", key, operator, name):
             column = view.comparable(key, "filter by")
-            folds_case = isinstance(column.type, String) and not registry.is_enum(view.record, key)
-            found = condition(operator, column, name, folds_case)
+            folds = isinstance(column.type, String) and (operator in PATTERNS or not registry.is_enum(view.record, key))
+            found = condition(operator, column, name, folds)
             if key in view.record.edges and operator in _NULL_FAILS:  # its own index serves, wherever the edge leads
-                return and_(condition(operator, view.clear(key, "filter by"), name, folds_case), found)
+                return and_(condition(operator, view.clear(key, "filter by"), name, folds), found)
             return found
         case ("viewer", which, wanted):
             is_one = _of_viewer(which, view.rows.c.id)

@@ -44,7 +44,7 @@ def having_predicate(form: Form, measure: Callable[[str], ColumnElement[Any]]) -
             case ("null", key, is_null):
                 return null_condition(measure(key), is_null)
             case ("leaf", key, operator, name):
-                return condition(operator, measure(key), name, folds_case=False)
+                return condition(operator, measure(key), name, folds=False)
         raise AssertionError(f"unknown form {part}")
 
     return combination(form, single)

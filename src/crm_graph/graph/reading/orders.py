@@ -9,9 +9,22 @@ from enum import Enum
 from typing import Any
 
 import strawberry
-from sqlalchemy import ColumnElement, String, UnaryExpression, and_, bindparam, false, func, or_, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    String,
+    UnaryExpression,
+    and_,
+    bindparam,
+    false,
+    func,
+    literal_column,
+    or_,
+    tuple_,
+)
 
-from crm_graph.executor.fields import BEYOND
+from crm_graph.db.lists import orders_of, ranking
+from crm_graph.db.rules import Choices, rules_of
 from crm_graph.graph.reading.views import View
 from crm_graph.graph.records.record import Record
 from crm_graph.graph.records.registry import Registry
@@ -56,19 +69,14 @@ def enum_name(key: str) -> str:
 
 
 def order_keys(record: Record, registry: Registry) -> Mapping[str, str]:
-    """Return the keys that may order a record, by enum value: its own, and those beyond its to-one edges
-    (`OWNER_NAME` is `owner>name`)."""
-    found: dict[str, str] = {}
-    for edge in record.edges.values():
-        if not edge.many:
-            keys = _own_keys(edge.target, registry)
-            found.update({f"{enum_name(edge.name)}_{enum_name(key)}": f"{edge.name}{BEYOND}{key}" for key in keys})
-    return {**found, **{enum_name(key): key for key in ("id", *_own_keys(record, registry))}}
-
-
-def _own_keys(record: Record, registry: Registry) -> list[str]:
+    """Return the keys that may order a record, by enum value: those that an index serves (`db/lists.py`). What is part
+    of something else is listed below it, and where there are few any column will do."""
     unordered = {key for key, of in registry.leaves(record).items() if of in (list, EncryptedText)}
-    return [key for key in record.columns if key not in {"id", *unordered, *record.edges}]
+    keys = [key for key in record.columns if key not in {"id", *unordered, *record.edges}]
+    if record.policy.parent is None and not record.model.__few__:
+        served = orders_of(record.table)
+        keys = [key for key in keys if record.columns[key].column in served and "." not in key]
+    return {enum_name(key): key for key in ("id", *keys)}
 
 
 def order_of(names: Mapping[str, str], given: Sequence[Mapping[str, Any]] | None) -> tuple[OrderKey, ...]:
@@ -83,8 +91,8 @@ def order_of(names: Mapping[str, str], given: Sequence[Mapping[str, Any]] | None
             raise BadUserInput(f"`orderBy` names {_value(each['field'])} twice.", path=("orderBy", index))
         descending = _value(each.get("direction") or "ASC") == "DESC"
         keys.append(OrderKey(key, descending, _value(each.get("nulls") or "LAST") == "FIRST"))
-    if not any(each.key == "id" for each in keys):
-        keys.append(OrderKey("id", descending=False, nulls_first=False))
+    if not any(each.key == "id" for each in keys):  # in the last one's direction, so that its index serves both ways
+        keys.append(OrderKey("id", descending=bool(keys) and keys[-1].descending, nulls_first=False))
     return tuple(keys)
 
 
@@ -93,13 +101,49 @@ def _value(member: Any) -> str:
 
 
 def sort_expression(view: View, key: str) -> ColumnElement[Any]:
-    """Return what a key sorts by. Text sorts as Chinese readers expect: case folded, Han characters by pinyin."""
-    return collated(view.comparable(key, "order by"))
+    """Return what a key sorts by: a choice by its rank, a text as its readers expect (`db/order_keys.py`)."""
+    return _ranked(view, key, view.comparable(key, "order by"))
 
 
-def collated(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the sort key of a text column (the function is made by the first migration), others as they are."""
-    return func.crm_sort_key(column) if isinstance(column.type, String) else column
+def _ranked(view: View, key: str, value: ColumnElement[Any]) -> ColumnElement[Any]:
+    if not isinstance(value.type, String):
+        return value
+    record, found = view.record.find(key)
+    choices = rules_of(record.table).get(found.column)
+    if isinstance(choices, Choices):
+        return func.array_position(literal_column(ranking(choices.values)), value, type_=Integer)
+    return func.crm_order_key(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a page, in the order of the parts: what its rows fulfil, and how they are ordered."""
+
+    conditions: list[ColumnElement[bool]]
+    order: list[UnaryExpression[Any]]
+
+
+def parts(view: View, order: Sequence[OrderKey], null_at: Sequence[bool] | None, present: Set[str]) -> list[Part]:
+    """Return the parts of a page that starts behind the row of a cursor, `null_at` (`beyond`), or of the first page.
+
+    Rows without a value of the first key are a part of their own, before or behind the others: an index serves either
+    in both directions, and neither where they are asked for together.
+    """
+    first = order[0]
+    if not view.nullable(first.key) or first.key in present:
+        after = [] if null_at is None else [beyond(view, order, null_at, present)]
+        return [Part(after, ordering(view, order, present))]
+    value, known = view.comparable(first.key, "order by"), present | {first.key}
+    found = []
+    for without in (True, False) if first.nulls_first else (False, True):
+        conditions: list[ColumnElement[bool]] = [value.is_(None) if without else value.is_not(None)]
+        rest = order[1:] if without else order
+        if null_at is not None and null_at[0] == without:
+            conditions.append(beyond(view, order, null_at, known, start=int(without)))
+        elif null_at is not None and without == first.nulls_first:  # all of it lies before the cursor
+            continue
+        found.append(Part(conditions, ordering(view, rest, known)))
+    return found
 
 
 def ordering(view: View, order: Sequence[OrderKey], present: Set[str]) -> list[UnaryExpression[Any]]:
@@ -115,13 +159,17 @@ def ordering(view: View, order: Sequence[OrderKey], present: Set[str]) -> list[U
     return found
 
 
-def beyond(view: View, order: Sequence[OrderKey], null_at: Sequence[bool], present: Set[str]) -> ColumnElement[bool]:
-    """Return the keyset condition: strictly after the row whose sort values are the binds `k0`, `k1`, ...
+def beyond(
+    view: View, keys: Sequence[OrderKey], nulls: Sequence[bool], present: Set[str], start: int = 0
+) -> ColumnElement[bool]:
+    """Return the keyset condition: strictly after the row whose sort values are the binds `k0`, `k1`, ... by the keys
+    from `start` on.
 
-    `null_at` says which of these are null, which changes the SQL, so it is part of a statement's form. Where all keys
+    `nulls` says which of these are null, which changes the SQL, so it is part of a statement's form. Where all keys
     run one way and none can be null this is one row comparison, which an index on the keys answers directly.
     """
-    operands = [_operand(view, each.key, index) for index, each in enumerate(order)]
+    order, null_at = keys[start:], nulls[start:]
+    operands = [_operand(view, each.key, index) for index, each in enumerate(order, start)]
     expressions = [sort_expression(view, each.key) for each in order]
     if len({each.descending for each in order}) == 1 and not any(
         view.nullable(each.key) and each.key not in present for each in order
@@ -139,7 +187,7 @@ def beyond(view: View, order: Sequence[OrderKey], null_at: Sequence[bool], prese
 
 
 def _operand(view: View, key: str, index: int) -> ColumnElement[Any]:
-    return collated(bindparam(f"k{index}", type_=view.type_of(key)))
+    return _ranked(view, key, bindparam(f"k{index}", type_=view.type_of(key)))
 
 
 def _after(

@@ -11,7 +11,12 @@ from crm_graph.graph.reading.orders import OrderKey
 from crm_graph.graph.reading.sealed import Search
 from crm_graph.graph.records.filter_limits import FilterLimits
 
-ROWS, CURSOR, TOTAL = "rows", "$cursor", "totalCount"  # beside columns of rows, one of which may be called `cursor`
+ROWS, CURSOR, TOTAL, EXACT = (
+    "rows",
+    "$cursor",
+    "totalCount",
+    "totalCountIsExact",
+)  # beside columns of rows, one of which may be called `cursor`
 HAS_NEXT, HAS_PREVIOUS, START, END = "hasNextPage", "hasPreviousPage", "startCursor", "endCursor"
 
 
@@ -22,6 +27,8 @@ class PageLimits:
     root_default: int = 50
     nested_default: int = 10
     maximum: int = 200
+    counted: int = 100_000
+    """How many rows `totalCount` counts at most."""
     filters: FilterLimits = field(default_factory=FilterLimits)
 
 
@@ -39,6 +46,8 @@ class PageRequest:
     cursor: str | None
     work: int
     """How much of the operation's allowance for filters this takes."""
+    sought: Form | None = None
+    """What the index of texts says of the filter (`grams.py`)."""
     archived: bool = True
     """Whether archived records are among them."""
     deleted: bool = False
@@ -54,9 +63,12 @@ class PageRequest:
         """The argument that a cursor came in."""
         return "before" if self.backward else "after"
 
-    def statement_form(self, null_at: NullAt) -> tuple[Any, ...]:
+    def statement_form(self, null_at: NullAt, *, few: bool) -> tuple[Any, ...]:
         """Return what the SQL text depends on."""
-        return self.form, self.order, self.size, self.backward, null_at, self.archived, self.deleted
+        return (
+            *(self.form, self.sought, self.order, self.size, self.backward, null_at, self.archived, self.deleted),
+            few,
+        )
 
 
 NullAt = tuple[bool, ...] | None

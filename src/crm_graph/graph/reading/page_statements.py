@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import any_, column, func, literal_column, select, true
+from sqlalchemy import Select, any_, column, func, literal_column, select, true, union_all
 from sqlalchemy.sql.visitors import iterate
 
+from crm_graph.db.lists import searched_in
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import BEYOND, Planning, Shape
 from crm_graph.graph.reading.filters import EVERYTHING, predicate, present
-from crm_graph.graph.reading.orders import beyond, ordering
+from crm_graph.graph.reading.grams import has_all
+from crm_graph.graph.reading.orders import Part, beyond, ordering, parts
 from crm_graph.graph.reading.page_requests import CURSOR, NullAt, PageRequest
 from crm_graph.graph.reading.views import View, given_keys
 from crm_graph.graph.records.record import Record
@@ -44,20 +46,27 @@ class PageCompiler:
     wants_rows: bool
     wants_total: bool
     wants_cursors: bool
+    counted: int
+    """How many rows are counted at most."""
     compared: dict[str, None] = field(default_factory=dict)
     """What the statements in the making compare whose reading is to be written down."""
 
-    def compile(self, request: PageRequest, null_at: NullAt) -> PageStatements:
-        """Return the statements of a form of request. Raises Forbidden where one may not filter or order so."""
+    def compile(self, request: PageRequest, null_at: NullAt, *, few: bool = False) -> PageStatements:
+        """Return the statements of a form of request, of which the texts that it looks for leave `few` rows. Raises
+        Forbidden where one may not filter or order so."""
         self.compared = {}
         whole = self.wants_rows and self.wants_total and self.parent is None and request.size > 0
-        rows = compile_statement(self._select_rows(request, null_at, with_total=whole)) if self.wants_rows else None
+        rows = (
+            compile_statement(self._select_rows(request, null_at, with_total=whole, few=few))
+            if self.wants_rows
+            else None
+        )
         # An empty first page has no total; an empty one behind a cursor asks for it apart.
         apart = self.wants_total and (not whole or null_at is not None)
         count = compile_statement(self._select_count(request)) if apart else None
         return PageStatements(rows, count, whole, tuple(self.compared))
 
-    def _view(self, request: PageRequest) -> tuple[View, list[Any]]:
+    def _view(self, request: PageRequest, *, searched: bool) -> tuple[View, list[Any]]:
         access = self.planning.context
         view = View.of(self.record, access, self.compared, deleted=request.deleted)
         conditions: list[Any] = view.conditions()
@@ -65,36 +74,43 @@ class PageCompiler:
             conditions.append(view.rows.c.archived_at.is_(None))
         if request.form != EVERYTHING:
             conditions.append(predicate(request.form, view, self.registry, access))
+        if searched and request.sought is not None:
+            conditions.append(has_all(request.sought, view.rows, searched_in(self.record.table)))
         return view, conditions
 
-    def _select_rows(self, request: PageRequest, null_at: NullAt, *, with_total: bool) -> Any:
+    def _select_rows(self, request: PageRequest, null_at: NullAt, *, with_total: bool, few: bool) -> Any:
         """Return the page's statement; below parents a lateral subquery per parent, which Postgres runs as a nested
         loop, so that rows come grouped by parent and in order within it.
 
         Where to-one edges are joined, they are joined to the rows of the page, after the limit: joined before it,
         Postgres would join all rows of the table only to sort them and throw most away.
         """
-        view, conditions = self._view(request)
+        view, conditions = self._view(request, searched=few)
         order, not_null = request.reading_order, present(request.form)
-        if null_at is not None:
-            conditions.append(beyond(view, order, null_at, not_null))
-        parents = None
-        if self.parent is not None:
-            parents = _parents()
-            conditions.append(view.pointing(self.parent, parents.c.key))
+        parents = None if self.parent is None else _parents()
+        if parents is None:
+            of_page = parts(view, order, null_at, not_null)
+        else:  # of few rows each: they are sorted
+            after = [] if null_at is None else [beyond(view, order, null_at, not_null)]
+            of_page = [Part(after, ordering(view, order, not_null))]
+            conditions.append(view.pointing(self.parent or "", parents.c.key))
 
-        def limited(columns: Sequence[Any]) -> Any:
-            # The limit is a literal: for an unknown one Postgres plans to read a tenth of the table.
-            ordered = ordering(view, order, not_null)
-            found = select(*columns).select_from(view.source()).where(*conditions).order_by(*ordered)
-            found = found.limit(literal_column(str(request.size + 1)))
+        def limited(columns: Sequence[Any], part: Part, *also: Any) -> Any:
+            found = select(*columns).select_from(view.source()).where(*conditions, *part.conditions, *also)
+            found = found.order_by(*part.order).limit(_literal(request.size + 1))
             return found if parents is None else found.correlate(parents)
 
-        if any(BEYOND in key for key in self.rows.columns):
-            used = self._used(view, limited([*view.rows.c]), request)
-            return self._outer(limited(used), parents, request, not_null, with_total)
+        if len(of_page) > 1 or any(BEYOND in key for key in self.rows.columns):
+            used = self._used(view, limited([*view.rows.c], of_page[0]), request)
+            rows = limited(used, of_page[0])
+            for part in of_page[1:]:  # which is looked at only where the one before it leaves room
+                before = rows.cte("before")
+                room = select(func.count()).select_from(before).scalar_subquery() <= _literal(request.size)
+                behind = limited(used, part, room).subquery("behind")
+                rows = union_all(select(before), select(behind))
+            return self._outer(rows, parents, request, not_null, with_total)
         columns = [*self._columns(view, request), *self._total(request, with_total)]
-        page = limited(columns or [view.rows.c.id])
+        page = limited(columns or [view.rows.c.id], of_page[0])
         if parents is None:
             return page
         lateral = page.lateral("page")
@@ -129,17 +145,23 @@ class PageCompiler:
         columns = [*self._columns(view, request), *self._total(request, with_total)]
         ordered = ordering(view, request.reading_order, not_null)
         if parents is None:
-            return select(*columns).select_from(view.source()).order_by(*ordered)
+            return select(*columns).select_from(view.source()).order_by(*ordered).limit(_literal(request.size + 1))
         source = view.source(parents.join(rows, true()))
         return select(*columns, parents.c.ord).select_from(source).order_by(parents.c.ord, *ordered)
 
     def _select_count(self, request: PageRequest) -> Any:
-        view, conditions = self._view(request)
+        view, conditions = self._view(request, searched=True)
         if self.parent is None:
-            return select(func.count()).select_from(view.rows).where(*conditions)
+            counted: Select[Any] = select(literal_column("1")).select_from(view.rows).where(*conditions)
+            return select(func.count()).select_from(counted.limit(_literal(self.counted + 1)).subquery("counted"))
         parent = view.rows.c[self.parent]
         wanted = view.pointing(self.parent, any_(given_keys()))
         return select(parent, func.count()).where(*conditions, wanted).group_by(parent)
+
+
+def _literal(number: int) -> Any:
+    """Return a limit as Postgres plans with it: for an unknown one it plans to read a tenth of the table."""
+    return literal_column(str(number))
 
 
 def _parents() -> Any:

@@ -11,14 +11,17 @@ from typing import Any, ClassVar
 
 import orjson
 
+from crm_graph.db.statements import Statement
 from crm_graph.executor.fields import Fetch, Planning, Shape
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.cursors import CursorSealer
-from crm_graph.graph.reading.filters import EVERYTHING, Normaliser
+from crm_graph.graph.reading.filters import EVERYTHING, Form, Normaliser
+from crm_graph.graph.reading.grams import counting, skeleton
 from crm_graph.graph.reading.orders import order_keys, order_of
 from crm_graph.graph.reading.page_requests import (
     CURSOR,
     END,
+    EXACT,
     HAS_NEXT,
     HAS_PREVIOUS,
     ROWS,
@@ -70,7 +73,10 @@ class Page:
         deleted = bool(arguments.get("deleted"))
         archived = self.parent is not None or not self.record.is_kept or deleted or bool(arguments.get("archived"))
         return PageRequest(
-            *(form, normaliser.binds(), normaliser.searches, order, size, backward, cursor, work), archived, deleted
+            *(form, normaliser.binds(), normaliser.searches, order, size, backward, cursor, work),
+            sought=skeleton(form, normaliser.sought, self.record) if self.parent is None else None,
+            archived=archived,
+            deleted=deleted,
         )
 
     def _size(self, arguments: Mapping[str, Any]) -> tuple[bool, int]:
@@ -117,7 +123,7 @@ class _PageFetch:
         sensitive = view.sensitive_ids(self.rows, also=(CURSOR,))
         self.sensitive = SensitiveRows.at(sensitive, {key: self.rows.need(key) for key in sensitive})
         self.opened = opening(page.record, self.rows)
-        self.wants_total = TOTAL in shape.columns
+        self.wants_total = bool(shape.columns.keys() & {TOTAL, EXACT})
         self.wants_cursors = CURSOR in self.rows.columns or bool(shape.columns.keys() & {START, END})
         self.compiler = PageCompiler(
             page.record,
@@ -125,13 +131,15 @@ class _PageFetch:
             page.parent,
             self.rows,
             planning,
-            wants_rows=bool(shape.columns.keys() - {TOTAL}),
+            wants_rows=bool(shape.columns.keys() - {TOTAL, EXACT}),
             wants_total=self.wants_total,
             wants_cursors=self.wants_cursors,
+            counted=page.limits.counted,
         )
         self.names = order_keys(page.record, page.registry)
         self.pick = _picker([_VALUES.index(key) for key in shape.columns])
         self.statements: dict[Any, PageStatements] = {}
+        self.probes: dict[Form, Statement] = {}
         self.constant: tuple[Mapping[str, Any], PageRequest] | None = None
         if page.parent is not None:
             view.note(page.record.edge_along(page.parent), planning)
@@ -149,6 +157,8 @@ class _PageFetch:
             null_at = tuple(value is None for value in position)
             values.update((f"k{index}", value) for index, value in enumerate(position))
         statements = self._statements(request, null_at)
+        if request.sought is not None and await self._leaves_few(context, request.sought, values):
+            statements = self._statements(request, null_at, few=True)
         if statements.audited:
             context.note_reads(statements.audited)
         if request.searches:  # of what may be looked for: a refusal, which compiling is, comes before any statement
@@ -201,11 +211,21 @@ class _PageFetch:
         self.constant = arguments, request
         return request
 
-    def _statements(self, request: PageRequest, null_at: NullAt) -> PageStatements:
-        form = request.statement_form(null_at)
+    async def _leaves_few(self, context: GraphContext, sought: Form, values: Mapping[str, Any]) -> bool:
+        """Return whether few rows have the letters that are looked for."""
+        found = self.probes.get(sought)
+        if found is None:
+            found = self.probes[sought] = counting(sought, self.page.record)
+            if len(self.probes) > MAX_STATEMENTS_PER_PLAN:
+                del self.probes[next(iter(self.probes))]
+        rows = await context.reader.fetch(found, values)
+        return bool(rows[0][0])
+
+    def _statements(self, request: PageRequest, null_at: NullAt, *, few: bool = False) -> PageStatements:
+        form = request.statement_form(null_at, few=few)
         found = self.statements.get(form)
         if found is None:
-            found = self.statements[form] = self.compiler.compile(request, null_at)
+            found = self.statements[form] = self.compiler.compile(request, null_at, few=few)
             if len(self.statements) > MAX_STATEMENTS_PER_PLAN:
                 del self.statements[next(iter(self.statements))]
         return found
@@ -228,10 +248,11 @@ class _PageFetch:
             position = self.rows.columns.get(CURSOR)
             if position is not None:
                 rows = [(*row[:position], cursor.of(row), *row[position + 1 :]) for row in rows]
-        return self.pick((rows, total, more, before, start, end))
+        counted = min(total, self.page.limits.counted) if self.page.parent is None else total
+        return self.pick((rows, counted, counted == total, more, before, start, end))
 
 
-_VALUES = (ROWS, TOTAL, HAS_NEXT, HAS_PREVIOUS, START, END)
+_VALUES = (ROWS, TOTAL, EXACT, HAS_NEXT, HAS_PREVIOUS, START, END)
 """What a page is made of, in the order of `_page`."""
 
 

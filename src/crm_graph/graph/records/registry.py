@@ -16,6 +16,7 @@ from strawberry.types.base import (
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
+from crm_graph.db.base import is_exact
 from crm_graph.events.effects import Effects
 from crm_graph.graph.records.filter_limits import FilterLimits
 from crm_graph.graph.records.record import (
@@ -28,7 +29,7 @@ from crm_graph.graph.records.record import (
     ToOneSpec,
     record_of,
 )
-from crm_graph.graph.records.scalars import EncryptedText
+from crm_graph.graph.records.scalars import EncryptedText, ExactText
 from crm_graph.graph.records.types import Connection
 
 
@@ -63,12 +64,18 @@ class Registry:
                 case ToManySpec(column):
                     edges[name] = RecordEdge(name, self.target_of(each), column, many=True)
                 case IdSpec() | ColumnSpec():
-                    encrypted = name in record.columns and record.columns[name].encrypted
-                    leaves[name] = EncryptedText if encrypted else python_type(each)
+                    leaves[name] = self._leaf(record, name, each)
                 case MoneySpec():
                     leaves[name] = MoneySpec
                 case _:
                     pass
+
+    @staticmethod
+    def _leaf(record: Record, name: str, each: StrawberryField) -> Any:
+        found = record.columns.get(name)
+        if found is not None and found.encrypted:
+            return EncryptedText
+        return ExactText if found is not None and is_exact(record.table.c[found.column]) else python_type(each)
 
     def target_of(self, of: StrawberryField) -> Record:
         """Return the record that an edge or a connection field leads to."""
@@ -96,7 +103,7 @@ class Registry:
 
     def leaves(self, record: Record) -> Mapping[str, Any]:
         """Return the Python types of a record's leaves by GraphQL name; `MoneySpec` stands for money, `EncryptedText`
-        for text that is encrypted where it is stored."""
+        for text that is encrypted where it is stored, `ExactText` for keys."""
         return self._leaves[record.name]
 
     def filter_key(self, record: Record, name: str) -> str:
@@ -115,7 +122,7 @@ class Registry:
         return edge.target.prefix if edge is not None else None
 
     def is_enum(self, record: Record, key: str) -> bool:
-        """Return whether a column holds enum members or codes, which compare exactly."""
+        """Return whether a column holds enum members, codes or keys, which compare exactly."""
         of = self._leaves[record.name].get(key)
         return key.endswith(".currency") or (of is not None and of is not str)
 

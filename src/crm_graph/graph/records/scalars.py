@@ -26,6 +26,8 @@ Currency = NewType("Currency", str)
 Cursor = NewType("Cursor", str)
 EncryptedText = NewType("EncryptedText", str)
 """A String that is encrypted where it is stored, so that it can be compared for equality only."""
+ExactText = NewType("ExactText", str)
+"""A String that is a number or an id which people give, so that it is compared as it is."""
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 _DECIMAL = re.compile(r"-?\d{1,18}(\.\d{1,8})?\Z", re.ASCII)

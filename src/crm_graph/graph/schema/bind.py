@@ -13,6 +13,7 @@ from crm_graph.graph.reading.aggregates import Aggregate, aggregate_fields, deri
 from crm_graph.graph.reading.page_requests import (
     CURSOR,
     END,
+    EXACT,
     HAS_NEXT,
     HAS_PREVIOUS,
     ROWS,
@@ -56,6 +57,7 @@ _CONNECTION: dict[str, FieldKind] = {
     "nodes": Nested(ROWS),
     "pageInfo": Same(),
     "totalCount": Column(TOTAL, nullable=False),
+    "totalCountIsExact": Column(EXACT, nullable=False),
 }
 _EDGE: dict[str, FieldKind] = {"node": Same(), "cursor": Column(CURSOR, nullable=False)}
 

@@ -29,7 +29,7 @@ from graphql import (
 from crm_graph.executor.fields import Batch, Column, Edge, Nested, Resolver
 from crm_graph.graph.reading.aggregates import Aggregate
 from crm_graph.graph.reading.counts import CAP, SIZED_KEY, Factor, Size, Sized, Variables, literal
-from crm_graph.graph.reading.page_requests import TOTAL
+from crm_graph.graph.reading.page_requests import EXACT, TOTAL
 from crm_graph.graph.reading.pages import Page
 from crm_graph.graph.reading.sizes import size_out
 from crm_graph.graph.reading.sources import AnyOf, Nodes
@@ -140,7 +140,7 @@ class FieldCosts:
                 return FieldCost(of, own=1, statements=1)
             case Nested():
                 return FieldCost(of, own=1, per_row=True)
-            case Column(key) if key == TOTAL:
+            case Column(key) if key in {TOTAL, EXACT}:
                 return FieldCost(of, own=TOTAL_COUNT_COST, statements=1)
             case Batch():
                 return FieldCost(of, own=0 if is_leaf_type(of) else 1, statements=1, size=size)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy import true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, CurrencyCode, Kept, LongText, refers, unique_kept
+from crm_graph.db.base import Amount, CurrencyCode, Kept, Key, LongText, refers, unique_kept
+from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, in_currency
 
@@ -18,12 +19,20 @@ class Product(Kept):
     __table_args__ = (
         refers("workspace_id", "workspace"),
         unique_kept("product", "sku"),
+        ordered_by("product", "name", Text),
+        ordered_by("product", "sku", Text),
+        ordered_by("product", "series", Text),
+        ordered_by("product", "price"),
+        ordered_by("product", "created_at"),
+        ordered_by("product", "updated_at"),
+        found_by("product", "name"),
+        searched("product", "name", "sku"),
         between("price", 0),
         in_currency("currency", "price", name="price_has_currency"),
     )
 
     name: Mapped[str]
-    sku: Mapped[str | None]
+    sku: Mapped[Key | None]
     series: Mapped[str | None]
     description: Mapped[LongText | None]
     price: Mapped[Amount | None]

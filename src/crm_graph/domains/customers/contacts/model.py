@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Mapped
 
-from crm_graph.db.base import Email, Id, Kept, Phone, indexed, refers, unique_kept
+from crm_graph.db.base import Email, Id, Kept, Key, Phone, indexed, refers, unique_kept
+from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.vault.columns import encrypted
 
@@ -18,6 +19,11 @@ class Contact(Kept):
         refers("customer_id", "customer"),
         unique_kept("contact", "external_id"),
         indexed("contact", "customer_id"),
+        ordered_by("contact", "name", Text),
+        ordered_by("contact", "created_at"),
+        ordered_by("contact", "updated_at"),
+        *(found_by("contact", column) for column in ("name", "email", "phone")),
+        searched("contact", "name", "email", "phone"),
         *encrypted("contact", "national_id"),
     )
 
@@ -26,4 +32,4 @@ class Contact(Kept):
     title: Mapped[str | None]
     email: Mapped[Email | None]
     phone: Mapped[Phone | None]
-    external_id: Mapped[str | None]
+    external_id: Mapped[Key | None]

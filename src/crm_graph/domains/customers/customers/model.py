@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from enum import Enum
 
-from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import (
@@ -15,14 +14,15 @@ from crm_graph.db.base import (
     Id,
     Kept,
     KeptPart,
+    Key,
     Phone,
     Url,
     indexed,
     refers,
-    sorted_by,
     unique,
     unique_kept,
 )
+from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, in_currency, one_of
 from crm_graph.domains.customers.customers.events import CustomerLifecycleChanged
@@ -66,8 +66,15 @@ class Customer(Kept):
         indexed("customer", "parent_id"),
         indexed("customer", "owner_id"),
         indexed("customer", "lifecycle"),
-        sorted_by("customer", "name"),
-        Index("ix_customer_name_folded", "workspace_id", text("lower(name)")),
+        ordered_by("customer", "name", Text),
+        ordered_by("customer", "city", Text),
+        ordered_by("customer", "lifecycle", Lifecycle),
+        ordered_by("customer", "employees"),
+        ordered_by("customer", "annual_revenue"),
+        ordered_by("customer", "created_at"),
+        ordered_by("customer", "updated_at"),
+        *(found_by("customer", column) for column in ("name", "email", "phone", "city", "industry")),
+        searched("customer", "name", "email", "phone", "city"),
         one_of("kind", CustomerKind),
         one_of("lifecycle", Lifecycle),
         between("employees", 0),
@@ -92,7 +99,7 @@ class Customer(Kept):
     source: Mapped[str | None]
     owner_id: Mapped[Id | None]
     parent_id: Mapped[Id | None]
-    external_id: Mapped[str | None]
+    external_id: Mapped[Key | None]
 
     def change_lifecycle(self, to: Lifecycle, at: datetime) -> CustomerLifecycleChanged:
         """Move along the lifecycle. Raises Refused ILLEGAL_TRANSITION for a step that makes no sense."""

@@ -22,6 +22,7 @@ class ApiClient(Row):
 
     __tablename__ = "api_client"
     __placement__ = DISTRIBUTED
+    __few__ = True
     __table_args__ = (
         refers("workspace_id", "workspace"),
         refers("member_id", "member"),
@@ -56,6 +57,7 @@ class ApiKey(Row):
 
     __tablename__ = "api_key"
     __placement__ = DISTRIBUTED
+    __few__ = True
     __table_args__ = (
         refers("client_id", "api_client", on_delete="CASCADE"),
         unique("sha256"),

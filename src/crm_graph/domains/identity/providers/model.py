@@ -21,6 +21,7 @@ class IdentityProvider(Row):
 
     __tablename__ = "identity_provider"
     __placement__ = DISTRIBUTED
+    __few__ = True
     __table_args__ = (
         refers("workspace_id", "workspace"),
         unique("name"),
@@ -62,6 +63,7 @@ class MemberIdentity(Row):
 
     __tablename__ = "member_identity"
     __placement__ = DISTRIBUTED
+    __few__ = True
     __table_args__ = (
         refers("provider_id", "identity_provider"),
         refers("member_id", "member"),

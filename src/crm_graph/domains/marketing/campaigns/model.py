@@ -8,7 +8,8 @@ from enum import Enum
 from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Paragraph, indexed, refers, unique_kept
+from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Key, Paragraph, indexed, refers, unique_kept
+from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, in_currency, in_order, one_of
 from crm_graph.domains.marketing.campaigns.events import (
@@ -68,6 +69,16 @@ class Campaign(Kept):
         indexed("campaign", "owner_id"),
         indexed("campaign", "team_id"),
         indexed("campaign", "status"),
+        ordered_by("campaign", "name", Text),
+        ordered_by("campaign", "status", CampaignStatus),
+        ordered_by("campaign", "starts_on"),
+        ordered_by("campaign", "ends_on"),
+        ordered_by("campaign", "budget"),
+        ordered_by("campaign", "cost"),
+        ordered_by("campaign", "created_at"),
+        ordered_by("campaign", "updated_at"),
+        found_by("campaign", "name"),
+        searched("campaign", "name"),
         one_of("channel", CampaignChannel),
         one_of("status", CampaignStatus),
         in_order("starts_on", "ends_on", name="ends_after_start"),
@@ -87,7 +98,7 @@ class Campaign(Kept):
     goal: Mapped[Paragraph | None]
     owner_id: Mapped[Id | None]
     team_id: Mapped[Id | None]
-    external_id: Mapped[str | None]
+    external_id: Mapped[Key | None]
 
     def launch(self) -> CampaignLaunched:
         """Start a planned campaign. Raises Refused ILLEGAL_TRANSITION from any other status."""

@@ -17,12 +17,14 @@ from crm_graph.db.base import (
     Id,
     Kept,
     KeptPart,
+    Key,
     LongText,
     Paragraph,
     indexed,
     refers,
     unique_kept,
 )
+from crm_graph.db.lists import Text, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, one_of
 from crm_graph.domains.orders.orders.events import (
@@ -90,13 +92,20 @@ class Order(Kept):
         indexed("sales_order", "customer_id"),
         indexed("sales_order", "opportunity_id"),
         indexed("sales_order", "owner_id"),
-        indexed("sales_order", "status", "ordered_on"),
+        ordered_by("sales_order", "ordered_on", within="status"),
+        ordered_by("sales_order", "ordered_on"),
+        ordered_by("sales_order", "number", Text),
+        ordered_by("sales_order", "total"),
+        ordered_by("sales_order", "status", OrderStatus),
+        ordered_by("sales_order", "created_at"),
+        ordered_by("sales_order", "updated_at"),
+        searched("sales_order", "number"),
         one_of("status", OrderStatus),
         between("discount_percent", 0, 100, name="discount"),
         CheckConstraint("total BETWEEN 0 AND subtotal", name="totals"),
     )
 
-    number: Mapped[str]
+    number: Mapped[Key]
     customer_id: Mapped[Id]
     opportunity_id: Mapped[Id | None]
     owner_id: Mapped[Id | None]
@@ -115,7 +124,7 @@ class Order(Kept):
     delivered_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
     notes: Mapped[LongText | None]
-    external_id: Mapped[str | None]
+    external_id: Mapped[Key | None]
 
     def submit(self, lines: int, at: datetime) -> OrderSubmitted:
         """Hand a draft in for approval; `lines` is how many it has.

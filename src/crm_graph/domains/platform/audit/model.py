@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id, indexed
+from crm_graph.db.lists import ORDERED
 from crm_graph.db.placement import DISTRIBUTED, LOCAL
 from crm_graph.db.sizes import SizedList
 
@@ -27,7 +28,7 @@ class AuditEntry(Base):
         indexed("audit_entry", "record_id"),
         indexed("audit_entry", "actor_id"),
         indexed("audit_entry", "type"),
-        Index("ix_audit_entry_at", "workspace_id", "at", "id"),
+        Index("ix_audit_entry_at", "workspace_id", "at", "id", info={ORDERED: "at"}),
     )
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)

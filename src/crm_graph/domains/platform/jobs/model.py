@@ -31,6 +31,7 @@ class Job(Row):
 
     __tablename__ = "job"
     __placement__ = DISTRIBUTED
+    __few__ = True
     __table_args__ = (
         refers("workspace_id", "workspace"),
         refers("created_by_id", "member"),

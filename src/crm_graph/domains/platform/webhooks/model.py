@@ -36,6 +36,7 @@ class WebhookEndpoint(Row):
 
     __tablename__ = "webhook_endpoint"
     __placement__ = LOCAL
+    __few__ = True
     __table_args__ = (
         refers("workspace_id", "workspace"),
         Index("ix_webhook_endpoint_active", "workspace_id", "id", postgresql_where=text("status = 'ACTIVE'")),

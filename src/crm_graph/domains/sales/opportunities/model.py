@@ -8,7 +8,8 @@ from enum import Enum
 
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Paragraph, indexed, refers, unique_kept
+from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Key, Paragraph, indexed, refers, unique_kept
+from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, one_of
 from crm_graph.domains.sales.opportunities.events import (
@@ -48,8 +49,18 @@ class Opportunity(Kept):
         indexed("opportunity", "stage_id"),
         indexed("opportunity", "owner_id"),
         indexed("opportunity", "pipeline_id"),
-        indexed("opportunity", "status", "amount"),
+        ordered_by("opportunity", "amount", within="status"),
+        ordered_by("opportunity", "expected_close", within="status"),
         indexed("opportunity", "owner_id", "status", "amount"),  # the same, of those whose owners one may see
+        ordered_by("opportunity", "name", Text),
+        ordered_by("opportunity", "amount"),
+        ordered_by("opportunity", "expected_close"),
+        ordered_by("opportunity", "stage_since"),
+        ordered_by("opportunity", "closed_on"),
+        ordered_by("opportunity", "created_at"),
+        ordered_by("opportunity", "updated_at"),
+        found_by("opportunity", "name"),
+        searched("opportunity", "name"),
         one_of("status", OpportunityStatus),
         between("amount", 0),
         between("probability", 0, 100),
@@ -71,7 +82,7 @@ class Opportunity(Kept):
     source: Mapped[str | None]
     lost_reason: Mapped[Paragraph | None]
     owner_id: Mapped[Id | None]
-    external_id: Mapped[str | None]
+    external_id: Mapped[Key | None]
 
     def open(self, stage: Stage, at: datetime, probability: int | None) -> OpportunityCreated:
         """Start in a stage, with its probability unless another is given."""

@@ -37,6 +37,7 @@ class Pipeline(Row):
 
     __tablename__ = "pipeline"
     __placement__ = DISTRIBUTED
+    __few__ = True
     __table_args__ = (refers("workspace_id", "workspace"), unique("name"))
 
     name: Mapped[str]
@@ -47,6 +48,7 @@ class Stage(Row):
 
     __tablename__ = "stage"
     __placement__ = DISTRIBUTED
+    __few__ = True
     __table_args__ = (
         refers("pipeline_id", "pipeline", on_delete="CASCADE"),
         unique("pipeline_id", "name"),

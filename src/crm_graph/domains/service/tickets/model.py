@@ -8,7 +8,8 @@ from enum import Enum
 from sqlalchemy import BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Base, Id, Kept, KeptPart, LongText, indexed, refers, unique_kept
+from crm_graph.db.base import Base, Id, Kept, KeptPart, Key, LongText, indexed, refers, unique_kept
+from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, one_of
 from crm_graph.domains.service.tickets.events import (
@@ -97,6 +98,15 @@ class Ticket(Kept):
         indexed("ticket", "assignee_id"),
         indexed("ticket", "queue_id"),
         indexed("ticket", "status"),
+        ordered_by("ticket", "created_at", within="status"),
+        ordered_by("ticket", "number", Text),
+        ordered_by("ticket", "subject", Text),
+        ordered_by("ticket", "priority", TicketPriority),
+        ordered_by("ticket", "status", TicketStatus),
+        ordered_by("ticket", "created_at"),
+        ordered_by("ticket", "updated_at"),
+        found_by("ticket", "subject"),
+        searched("ticket", "number", "subject"),
         one_of("kind", TicketKind),
         one_of("channel", TicketChannel),
         one_of("priority", TicketPriority),
@@ -104,7 +114,7 @@ class Ticket(Kept):
         between("satisfaction", 1, 5),
     )
 
-    number: Mapped[str]
+    number: Mapped[Key]
     subject: Mapped[str]
     description: Mapped[LongText | None]
     kind: Mapped[str] = mapped_column(default=TicketKind.QUESTION.value)
@@ -124,7 +134,7 @@ class Ticket(Kept):
     closed_at: Mapped[datetime | None]
     resolution: Mapped[LongText | None]
     satisfaction: Mapped[int | None]
-    external_id: Mapped[str | None]
+    external_id: Mapped[Key | None]
 
     def assign(self, assignee_id: str) -> TicketAssigned:
         """Give the ticket to a member, which opens a new one. Raises Refused ILLEGAL_TRANSITION when it is closed."""

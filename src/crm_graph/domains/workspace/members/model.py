@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import ForeignKeyConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Base, Email, Id, RoleName, Row, indexed, refers, unique
+from crm_graph.db.base import Base, Email, Id, Key, RoleName, Row, indexed, refers, unique
+from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED, LOCAL
 from crm_graph.db.rules import Address, held_to, one_of
 from crm_graph.db.sizes import SizedJson, SizedText
@@ -46,6 +47,12 @@ class Member(Row):
         Index("uq_member_email", "workspace_id", text("lower(email)"), unique=True),
         indexed("member", "team_id"),
         indexed("member", "manager_id"),
+        ordered_by("member", "name", Text),
+        ordered_by("member", "email", Text),
+        ordered_by("member", "created_at"),
+        ordered_by("member", "updated_at"),
+        found_by("member", "name"),
+        searched("member", "name", "email"),
         one_of("status", MemberStatus),
         one_of("kind", MemberKind),
     )
@@ -56,7 +63,7 @@ class Member(Row):
     status: Mapped[str] = mapped_column(default=MemberStatus.ACTIVE.value, server_default="ACTIVE")
     team_id: Mapped[Id | None]
     manager_id: Mapped[Id | None]
-    external_id: Mapped[str | None]
+    external_id: Mapped[Key | None]
     not_before: Mapped[datetime | None]
     """When the member was suspended last: what was given out before does not let in again, whatever became of them."""
 
@@ -118,6 +125,7 @@ class Team(Row):
 
     __tablename__ = "team"
     __placement__ = DISTRIBUTED
+    __few__ = True
     __table_args__ = (
         refers("workspace_id", "workspace"),
         refers("parent_id", "team"),

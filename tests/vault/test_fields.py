@@ -110,7 +110,7 @@ DOORS = {
         ("contacts", "edges", 0, "node"),
     ),
     "ordered list": (
-        "query ($id: ID!) { contacts(where: {id: {eq: $id}}, orderBy: [{field: CUSTOMER_NAME}])"
+        "query ($id: ID!) { contacts(where: {id: {eq: $id}}, orderBy: [{field: NAME}])"
         " { totalCount nodes { customer { name } nationalId } } }",
         ("contacts", "nodes", 0),
     ),

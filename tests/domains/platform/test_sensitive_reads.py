@@ -109,13 +109,9 @@ QUERIES: dict[str, tuple[str, list[str]]] = {
         'query Ask { members(where: {reports: {some: {email: {contains: "a"}}}}) { totalCount } }',
         [EMAIL],
     ),
-    "order": ("query Ask { customers(orderBy: [{field: PHONE}], first: 2) { nodes { id } } }", [PHONE]),
-    "order across an edge": (
-        "query Ask { opportunities(orderBy: [{field: OWNER_EMAIL}], first: 2) { nodes { id } } }",
-        [EMAIL],
-    ),
+    "order": ("query Ask { members(orderBy: [{field: EMAIL}], first: 2) { nodes { id } } }", [EMAIL]),
     "order and joins": (
-        "query Ask { opportunities(orderBy: [{field: OWNER_EMAIL}], first: 2) { nodes { owner { name } } } }",
+        "query Ask { members(orderBy: [{field: EMAIL}], first: 2) { nodes { manager { name } } } }",
         [EMAIL],
     ),
     "nested filter": (
@@ -202,7 +198,7 @@ async def test_many_records_are_counted(asking: Asking) -> None:
 async def test_it_costs_one_statement(asking: Asking, executor: str) -> None:
     graph = asking.graph
     graph.use(executor)
-    source = "{ customers(first: 3, orderBy: [{field: PHONE}]) { nodes { phone owner { email } } } }"
+    source = "{ customers(first: 3, orderBy: [{field: NAME}]) { nodes { phone owner { email } } } }"
     sent = []
     for grants in (GRANTS, orjson.loads(orjson.dumps(GRANTS).replace(b" audited", b""))):
         await asking.grant(grants)

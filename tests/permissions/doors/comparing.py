@@ -9,6 +9,7 @@ from typing import Any
 
 from graphql import GraphQLEnumType, GraphQLInputObjectType, get_named_type
 
+from crm_graph.db.rules import Choices, rules_of
 from crm_graph.graph.reading.filters import IN_VIEWER_TEAMS, IS_VIEWER
 from crm_graph.graph.records.record import MoneySpec, Record, ToOneSpec
 from crm_graph.graph.records.relative import OPERATORS as RELATIVE
@@ -202,14 +203,11 @@ def _pairs(visit: Visit, record: Record, name: str, target: Record) -> Iterator[
                 yield place, beyond
 
 
-Chain = tuple[tuple[Record, str], ...]
-
-
 async def order(visit: Visit) -> None:
-    """`orderBy`, across edges too: refused where the field is hidden on every row, blind where it is on some."""
+    """`orderBy`: refused where the field is hidden on every row, blind where it is on some."""
     for record in comparable(visit):
         keys = order_keys(visit, record)
-        refused = {value: found for value, chain in keys.items() if (found := _refusing(visit, chain)) is not None}
+        refused = {value for value, name in keys.items() if _refuses(visit, record, name)}
         allowed = [value for value in keys if value not in refused]
         everything = (await visit.list(record, "own")).value
         for start in range(0, len(allowed), 3):
@@ -217,23 +215,17 @@ async def order(visit: Visit) -> None:
             answer = await visit.list(record, "own", orderBy=[{"field": each, "direction": "DESC"} for each in names])
             kept = sorted(answer.value) == sorted(everything)
             visit.expect("order", f"{record.name} by {names}", (kept, answer.message), (True, ""), len(names))
-        for value, (of, name) in refused.items():
+        for value in refused:
             answer = await visit.list(record, "own", orderBy=[{"field": value}])
-            told = answer.value, answer.code, answer.message
-            visit.expect("order", f"{record.name} by {value}", told, ([], "FORBIDDEN", refusal("order by", of, name)))
+            told, expected = (answer.value, answer.code, answer.message), refusal("order by", record, keys[value])
+            visit.expect("order", f"{record.name} by {value}", told, ([], "FORBIDDEN", expected))
         for value in allowed:
             await _expect_blind(visit, record, value, keys[value], everything)
 
 
-def order_keys(visit: Visit, record: Record) -> Mapping[str, Chain]:
-    """Return the fields that an order reads, on the way and at its end, by the value of its enum."""
-    own: dict[str, Chain] = {
-        capitals(name): ((record, name),) for name in visit.fields(record) if name not in record.edges
-    }
-    for name, edge in record.edges.items():
-        if not edge.many:
-            beyond = [each for each in visit.fields(edge.target) if each not in edge.target.edges]
-            own |= {capitals(f"{name}_{each}"): ((record, name), (edge.target, each)) for each in beyond}
+def order_keys(visit: Visit, record: Record) -> Mapping[str, str]:
+    """Return the fields that an order reads, by the value of its enum."""
+    own = {capitals(name): name for name in visit.fields(record) if name not in record.edges}
     enum = visit.world.graph.schema.core.type_map[f"{record.name}OrderField"]
     assert isinstance(enum, GraphQLEnumType)
     return {value: own.get(value) or own[value.removesuffix("_CURRENCY")] for value in enum.values}
@@ -244,39 +236,35 @@ def capitals(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper()
 
 
-def _refusing(visit: Visit, chain: Chain) -> tuple[Record, str] | None:
-    """Return the field that an order is refused for: not one of a type of which no row may be seen."""
-    for record, name in chain:
-        if not visit.grants(record.name).allows("read"):
-            return None
-        if is_refused(visit, record, name):
-            return record, name
-    return None
+def _refuses(visit: Visit, record: Record, name: str) -> bool:
+    """Return whether an order by a field is refused: not one of a type of which no row may be seen."""
+    return visit.grants(record.name).allows("read") and is_refused(visit, record, name)
 
 
-async def _expect_blind(visit: Visit, record: Record, value: str, chain: Chain, everything: list[str]) -> None:
+async def _expect_blind(visit: Visit, record: Record, value: str, name: str, everything: list[str]) -> None:
     """Expect that rows on which a field is hidden stand at the end in the order of their ids, up and down."""
-    last, name = chain[-1]
-    if not visit.grants(last.name).allows("read"):
+    if not visit.grants(record.name).allows("read"):
         return
-    ends: dict[str, str | None] = {}
+    leaf = "currency" if value.endswith("_CURRENCY") else name
+    ends: dict[str, Any] = {}
     for place in PLACES:
-        if not visit.sees(record.name, place) or visit.world.id(record.name, place) not in everything:
-            continue
-        beyond: str | None = place
-        if len(chain) == 2:
-            key = visit.world.row(record.name, place)[record.edges[chain[0][1]].column]
-            beyond = None if key is None else visit.place_of(last.name, key)
-        leaf = "currency" if value.endswith("_CURRENCY") else name
-        if beyond is None or not is_clear(visit, last, name, beyond):
-            ends[visit.world.id(record.name, place)] = None
-            continue
-        ends[visit.world.id(record.name, place)] = str(operand(visit, last, leaf, beyond))
+        if visit.sees(record.name, place) and visit.world.id(record.name, place) in everything:
+            clear = is_clear(visit, record, name, place)
+            ends[visit.world.id(record.name, place)] = (
+                _rank(record, name, operand(visit, record, leaf, place)) if clear else None
+            )
     if None not in ends.values():
         return
     shown = {id_: end for id_, end in ends.items() if end is not None}
     for direction in ("ASC", "DESC"):
+        down = direction == "DESC"
         answer = await visit.list(record, "own", orderBy=[{"field": value, "direction": direction}])
-        first = sorted(shown, key=shown.__getitem__, reverse=direction == "DESC")
-        last_ones = [id_ for id_ in everything if id_ not in shown]
+        first = sorted(shown, key=shown.__getitem__, reverse=down)
+        last_ones = sorted((id_ for id_ in everything if id_ not in shown), reverse=down)
         visit.expect("order", f"{record.name} by {value} {direction}", answer.value, [*first, *last_ones])
+
+
+def _rank(record: Record, name: str, value: Any) -> str:
+    """Return where a value stands among others: a choice by its rank."""
+    choices = rules_of(record.table).get(record.columns[name].column)
+    return str(choices.values.index(value)) if isinstance(choices, Choices) else str(value)

@@ -6,8 +6,18 @@ import random
 from collections.abc import Sequence
 
 from tests.permissions.oracle.conditions import Conditions
-from tests.permissions.oracle.documents import Aggregate, Document, Item, Measure, OrderKey, Page, Root, Select
-from tests.permissions.oracle.kinds import UNORDERED, Field, Kind, kinds
+from tests.permissions.oracle.documents import (
+    Aggregate,
+    Document,
+    Item,
+    Measure,
+    OrderKey,
+    Page,
+    Root,
+    Select,
+    enum_name,
+)
+from tests.permissions.oracle.kinds import TEXTS, UNORDERED, Field, Kind, kinds
 from tests.permissions.oracle.sight import Sight
 
 INFO = ("hasNextPage", "hasPreviousPage", "startCursor", "endCursor")
@@ -157,23 +167,17 @@ class Asker:
         return list(keys.values())
 
     def order_key(self, kind: Kind) -> OrderKey | None:
-        """Return a key of an order, now and then beyond an edge."""
+        """Return a key of an order, of those that are offered."""
         dice = self.dice
-        edge = None
-        at = kind
-        if dice.random() < 0.35:
-            edges = [each for each in kind.all("one") if self.may_compare(kind, each)]
-            if edges:
-                edge = dice.choice(edges)
-                at = kinds()[edge.target]
-        own = [each for each in (*at.leaves, *at.all("money")) if each.of not in UNORDERED]
-        fields = [each for each in own if self.may_compare(at, each)]
+        own = [each for each in (*kind.leaves, *kind.all("money")) if each.of not in UNORDERED]
+        fields = [each for each in own if enum_name(each.name) in kind.orders and self.may_compare(kind, each)]
         if not fields:
             return None
         nullable = [each for each in fields if not each.required]
         each = dice.choice(nullable if nullable and dice.random() < 0.7 else fields)
-        column = int(each.of == "money" and dice.random() < 0.2)
-        return OrderKey(edge, each, column, dice.random() < 0.5, dice.random() < 0.4)
+        in_currency = f"{enum_name(each.name)}_CURRENCY" in kind.orders
+        column = int(each.of == "money" and in_currency and dice.random() < 0.2)
+        return OrderKey(each, column, dice.random() < 0.5, dice.random() < 0.4)
 
     def may_compare(self, kind: Kind, each: Field) -> bool:
         """Return whether to compare a field."""
@@ -202,7 +206,7 @@ class Asker:
         fields = [
             each
             for each in kind.fields.values()
-            if each.of in {"bool", "text", "code", "date", "moment", "enum", "one"} and self.may_compare(kind, each)
+            if each.of in {"bool", *TEXTS, "code", "date", "moment", "enum", "one"} and self.may_compare(kind, each)
         ]
         money = kind.currency is not None and "currency" not in kind.fields
         return [*fields, *([None] if money and self.may_compare(kind, kind.all("money")[0]) else [])]

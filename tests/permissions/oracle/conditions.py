@@ -22,6 +22,7 @@ OPERATORS = {
     "one": (*_BASE, "isNull", "isNull"),
     "code": _BASE,
     "tag": _BASE,
+    "key": (*_BASE, "contains", "startsWith"),
     "sealed": _BASE,
     "enum": _BASE,
     "bool": ("eq", "ne", "isNull"),
@@ -129,7 +130,7 @@ class Conditions:
         found = [row[each.column] for row in self.sight.world.of(kind.name).values() if row[each.column] is not None]
         value = dice.choice(found) if found and dice.random() < 0.9 else None
         match each.of:
-            case "text":
+            case "text" | "key":
                 text = "Nobody" if value is None else str(value)
                 return dice.choice((text, text, text.upper(), text.lower()))
             case "code" | "tag":

@@ -22,9 +22,8 @@ class Bare(str):
 
 @dataclass(frozen=True, slots=True)
 class OrderKey:
-    """A key of an order: a column of a field, here or beyond an edge to one."""
+    """A key of an order: a column of a field."""
 
-    edge: Field | None
     each: Field
     column: int
     descending: bool
@@ -33,8 +32,7 @@ class OrderKey:
     @property
     def name(self) -> str:
         """The member of the enum."""
-        own = enum_name(self.each.name) + ("_CURRENCY" if self.column else "")
-        return own if self.edge is None else f"{enum_name(self.edge.name)}_{own}"
+        return enum_name(self.each.name) + ("_CURRENCY" if self.column else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from unicodedata import normalize
 
 from tests.permissions.oracle.documents import Where
 from tests.permissions.oracle.kinds import Field, Kind, kinds
@@ -107,6 +108,8 @@ def compares(each: Field, value: Any, conditions: Mapping[str, Any]) -> bool:
 def _passes(each: Field, value: Any, operator: str, operand: Any) -> bool:
     if operator == "isNull":
         return bool((value is None) == operand)
+    if each.of == "key" and operator in {"contains", "startsWith"}:
+        return value is not None and _OPERATORS[operator](_fold(value), _fold(operand))
     found = _folded(each, value)
     if operator in {"in", "notIn"}:
         member = found is not None and found in [_operand(each, item) for item in operand]
@@ -135,7 +138,12 @@ _UNKNOWN = object()
 def _folded(each: Field, value: Any) -> Any:
     if value is None:
         return None
-    return value.lower() if each.of == "text" else _plain(value) if each.of == "sealed" else value
+    return _fold(value) if each.of == "text" else _plain(value) if each.of == "sealed" else value
+
+
+def _fold(text: str) -> str:
+    """Return a text as it is compared: in any case, in any width and composition of letters."""
+    return normalize("NFKC", text).lower()
 
 
 def _plain(text: str) -> str:
@@ -146,7 +154,7 @@ def _plain(text: str) -> str:
 def _operand(each: Field, operand: Any) -> Any:
     match each.of:
         case "text":
-            return operand.lower()
+            return _fold(operand)
         case "sealed":
             return _plain(operand)
         case "money" | "decimal":

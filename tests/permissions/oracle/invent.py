@@ -96,6 +96,7 @@ class Inventor:
         if each.name in UNIQUE:
             return f"{kind.prefix}{len(self.tables.get(kind.table, []))}"
         pools: dict[str, Sequence[Any]] = {
+            "key": NAMES,
             "text": MAILS if each.mask == "email" else PHONES if each.mask == "phone" else (*NAMES, *WORDS),
             "enum": each.values,
             "int": (1, 2, 3, 4, 5),

@@ -12,10 +12,12 @@ from crm_graph.kernel.naming import camel
 
 VERBS = ("read", "create", "update", "delete")
 LEAVES = frozenset(
-    {"id", "text", "enum", "int", "decimal", "bool", "date", "moment", "code", "tag", "texts", "json", "sealed"}
+    {"id", "text", "enum", "int", "decimal", "bool", "date", "moment", "code", "tag", "key", "texts", "json", "sealed"}
 )
 UNORDERED = frozenset({"id", "texts", "json", "sealed"})
 """The kinds of leaves that order nothing."""
+TEXTS = frozenset({"text", "key"})
+"""The kinds of leaves that are texts to look for; keys equal each other exactly."""
 _LINE = re.compile(
     r"(?P<name>\w+) (?P<kind>->|=>|\w+)(\((?P<values>[\w,]+)\))?(?P<required>!)?(?P<rest>( [\w,]+)*?)"
     r"( mask (?P<mask>\w+))?$"
@@ -44,6 +46,13 @@ class Field:
     def column(self) -> str:
         """The first column, which says whether there is a value at all."""
         return self.columns[0]
+
+
+@cache
+def _orders() -> Mapping[str, frozenset[str]]:
+    schema = Path("schema/schema.graphql").read_text()
+    enums = re.findall(r"^enum (\w+)OrderField \{(.*?)^\}", schema, re.MULTILINE | re.DOTALL)
+    return {name: frozenset(re.findall(r"^  ([A-Z_]+)$", values, re.MULTILINE)) for name, values in enums}
 
 
 @dataclass(slots=True)
@@ -86,6 +95,11 @@ class Kind:
     def leaves(self) -> list[Field]:
         """The fields whose value is one column."""
         return [each for each in self.fields.values() if each.of in LEAVES]
+
+    @property
+    def orders(self) -> frozenset[str]:
+        """What the schema offers to order by."""
+        return _orders()[self.name]
 
     @property
     def governed(self) -> list[Field]:

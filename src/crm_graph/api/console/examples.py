@@ -137,7 +137,7 @@ mutation MoveDeal($id: ID!, $stage: ID!) {
         {"id": "opp_...", "stage": "stg_..."},
         """
 {
-  id: opportunities(first: 1, where: {status: {eq: OPEN}}, orderBy: [{field: STAGE_POSITION}]) { nodes { id } }
+  id: opportunities(first: 1, where: {status: {eq: OPEN}, stage: {position: {lte: 1}}}) { nodes { id } }
   stage: stages(first: 1, where: {kind: {eq: OPEN}}, orderBy: [{field: POSITION, direction: DESC}]) { nodes { id } }
 }
 """,

@@ -1,4 +1,4 @@
-"""`crm-graph export`: all rows that a member may see, as CSV or NDJSON."""
+"""`crm-graph export`: all rows that a member may export, as CSV or NDJSON."""
 
 from __future__ import annotations
 

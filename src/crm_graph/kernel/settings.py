@@ -153,7 +153,7 @@ class Settings:
     """Of a text that `contains` and `startsWith` look for."""
     max_filter_letters: int = 20_000
     """Of all texts that one filter compares with."""
-    max_counted: int = 100_000
+    max_counted: int = 10_000
     """How far `totalCount` of a list counts; `totalCountIsExact` says whether there are more."""
     max_errors: int = 20
     max_json_depth: int = 32

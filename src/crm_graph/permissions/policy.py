@@ -25,6 +25,7 @@ from sqlalchemy import (
     select,
     type_coerce,
 )
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from crm_graph.db.session import ReadSession
 from crm_graph.identity.viewer import Viewer
@@ -78,6 +79,36 @@ def in_circle(column: ColumnElement[Any]) -> ColumnElement[bool]:
 def in_teams(column: ColumnElement[Any]) -> ColumnElement[bool]:
     """Return whether a team column is one of the teams that the viewer manages or belongs to, or below these."""
     return column == any_(bindparam("viewer_teams", type_=ARRAY(UUID)))
+
+
+_AS_SET = "as_set"
+
+
+def linked(
+    key: ColumnElement[Any], other: FromClause, named: str, *conditions: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    """Return whether other rows that fulfil conditions, which speak of them alone, name a key of these rows.
+
+    It is an EXISTS, a look into an index for each row that is asked about. `as_sets` makes it a set that is read once.
+    """
+    found = select(1).select_from(other).where(*conditions, other.c[named] == key).correlate(_rows_of(key)).exists()
+    keys = select(other.c[named]).where(*conditions).scalar_subquery()
+    return found._annotate({_AS_SET: key == any_(func.array(keys, type_=ARRAY(UUID)))})
+
+
+def _rows_of(key: ColumnElement[Any]) -> FromClause:
+    (rows,) = key._from_objects
+    return rows
+
+
+def as_sets(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return a predicate in the form in which indexes find all rows that fulfil it, where these are few."""
+
+    def replace(each: Any, **_: Any) -> Any:
+        return each._annotations.get(_AS_SET)
+
+    made: ColumnElement[bool] = replacement_traverse(condition, {}, replace)  # type: ignore[call-overload] # names of what it hands on
+    return made
 
 
 def owned_by(column: str) -> Mapping[str, Predicate]:

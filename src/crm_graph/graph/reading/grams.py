@@ -15,23 +15,18 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     FromClause,
-    Select,
     String,
     and_,
     bindparam,
     func,
     literal_column,
     or_,
-    select,
 )
 
 from crm_graph.db.lists import AT_START, STORED, WITHIN, searched_in
-from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.graph.records.record import Record
 from crm_graph.permissions.policy import workspace
 
-FEW = 2_000
-"""As many rows as are sorted sooner than a list is read until enough of them are met."""
 AT_STARTS = "startsWith"
 Form = tuple[Any, ...]
 
@@ -59,7 +54,7 @@ def skeleton(form: Form, sought: Mapping[str, str], record: Record) -> Form | No
 
 
 def has_all(form: Form, rows: FromClause, table_columns: Sequence[str]) -> ColumnElement[bool]:
-    """Return the SQL of a skeleton over rows that have the columns which the index searches."""
+    """Return the SQL of a skeleton over rows of a table, whose index searches these columns."""
     match form:
         case ("and", *parts):
             return and_(*(has_all(part, rows, table_columns) for part in parts))
@@ -79,18 +74,7 @@ def has_all(form: Form, rows: FromClause, table_columns: Sequence[str]) -> Colum
                 stored = grams if stored is None else stored + grams
             how = AT_START if operator == AT_STARTS else WITHIN
             mark: Any = literal_column(f"'{table_columns.index(column)}'")
-            asked = func.crm_grams(
-                workspace(), mark, bindparam(name, type_=String), literal_column(str(how)), type_=of
-            )
+            asked = func.crm_grams(workspace(), mark, bindparam(name, type_=String), literal_column(str(how)), type_=of)
             found: ColumnElement[bool] = stored.op("@>", is_comparison=True)(asked)
             return found
     raise AssertionError(f"unknown skeleton {form}")
-
-
-def counting(form: Form, record: Record) -> Statement:
-    """Return the statement that says whether a skeleton leaves few rows of the workspace, whoever may see them."""
-    rows = record.table.alias()
-    found: Select[Any] = select(literal_column("1")).select_from(rows)
-    found = found.where(rows.c.workspace_id == workspace(), has_all(form, rows, searched_in(record.table)))
-    some = found.limit(literal_column(str(FEW + 1))).subquery("some")
-    return compile_statement(select(func.count() <= literal_column(str(FEW))).select_from(some))

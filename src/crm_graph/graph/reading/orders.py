@@ -133,7 +133,7 @@ def parts(view: View, order: Sequence[OrderKey], null_at: Sequence[bool] | None,
     if not view.nullable(first.key) or first.key in present:
         after = [] if null_at is None else [beyond(view, order, null_at, present)]
         return [Part(after, ordering(view, order, present))]
-    value, known = view.comparable(first.key, "order by"), present | {first.key}
+    value, known = sort_expression(view, first.key), present | {first.key}  # null where its column is
     found = []
     for without in (True, False) if first.nulls_first else (False, True):
         conditions: list[ColumnElement[bool]] = [value.is_(None) if without else value.is_not(None)]

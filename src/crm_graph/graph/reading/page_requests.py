@@ -27,7 +27,7 @@ class PageLimits:
     root_default: int = 50
     nested_default: int = 10
     maximum: int = 200
-    counted: int = 100_000
+    counted: int = 10_000
     """How many rows `totalCount` counts at most."""
     filters: FilterLimits = field(default_factory=FilterLimits)
 
@@ -63,12 +63,9 @@ class PageRequest:
         """The argument that a cursor came in."""
         return "before" if self.backward else "after"
 
-    def statement_form(self, null_at: NullAt, *, few: bool) -> tuple[Any, ...]:
+    def statement_form(self, null_at: NullAt) -> tuple[Any, ...]:
         """Return what the SQL text depends on."""
-        return (
-            *(self.form, self.sought, self.order, self.size, self.backward, null_at, self.archived, self.deleted),
-            few,
-        )
+        return self.form, self.sought, self.order, self.size, self.backward, null_at, self.archived, self.deleted
 
 
 NullAt = tuple[bool, ...] | None

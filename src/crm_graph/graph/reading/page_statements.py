@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Select, any_, column, func, literal_column, select, true, union_all
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    FromClause,
+    Select,
+    any_,
+    column,
+    func,
+    literal_column,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.sql.visitors import iterate
 
 from crm_graph.db.lists import searched_in
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import BEYOND, Planning, Shape
+from crm_graph.graph.reading.few import asking
 from crm_graph.graph.reading.filters import EVERYTHING, predicate, present
 from crm_graph.graph.reading.grams import has_all
 from crm_graph.graph.reading.orders import Part, beyond, ordering, parts
@@ -19,7 +32,11 @@ from crm_graph.graph.reading.page_requests import CURSOR, NullAt, PageRequest
 from crm_graph.graph.reading.views import View, given_keys
 from crm_graph.graph.records.record import Record
 from crm_graph.graph.records.registry import Registry
-from crm_graph.permissions.policy import UUID
+from crm_graph.permissions.grants import READ
+from crm_graph.permissions.policy import UUID, as_sets, workspace
+
+MAX_PROBES = 32
+"""Statements of `few.py` that one plan keeps; the oldest is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +48,18 @@ class PageStatements:
     rows_have_total: bool = False
     audited: tuple[str, ...] = ()
     """What they compare and whose reading is to be written down."""
+
+
+class Few(NamedTuple):
+    """Of what there are few rows (`few.py`)."""
+
+    seen: bool
+    """Of those that the viewer sees."""
+    sought: bool
+    """Of those that have the letters which are looked for."""
+
+
+NEITHER = Few(seen=False, sought=False)
 
 
 @dataclass(slots=True)
@@ -48,16 +77,40 @@ class PageCompiler:
     wants_cursors: bool
     counted: int
     """How many rows are counted at most."""
+    few_seen: CTE | None = None
+    """The rows that the viewer sees, where they are few: of the statements in the making."""
+    probes: dict[Any, Statement] = field(default_factory=dict)
     compared: dict[str, None] = field(default_factory=dict)
     """What the statements in the making compare whose reading is to be written down."""
 
-    def compile(self, request: PageRequest, null_at: NullAt, *, few: bool = False) -> PageStatements:
-        """Return the statements of a form of request, of which the texts that it looks for leave `few` rows. Raises
-        Forbidden where one may not filter or order so."""
-        self.compared = {}
+    def seen(self, request: PageRequest) -> Statement | None:
+        """Return the statement that says whether the viewer sees few rows; None where it is all, or below parents."""
+        view = View.of(self.record, self.planning.context, deleted=request.deleted)
+        if self.parent is not None or view.access.rows(view.rows) is None or not view.access.allows(READ):
+            return None
+        if request.deleted not in self.probes:
+            self.probes[request.deleted] = asking(view.rows, [as_sets(each) for each in view.conditions()])
+        return self.probes[request.deleted]
+
+    def having_letters(self, request: PageRequest) -> Statement | None:
+        """Return the statement that says whether few rows have the letters which are looked for, whoever may see them;
+        None where nothing is looked for by the index of texts."""
+        if request.sought is None:
+            return None
+        found = self.probes.get(request.sought)
+        if found is None:
+            rows = self.record.table.alias()
+            found = self.probes[request.sought] = asking(rows, self._having(request.sought, rows))
+            if len(self.probes) > MAX_PROBES:
+                del self.probes[next(iter(self.probes))]
+        return found
+
+    def compile(self, request: PageRequest, null_at: NullAt, few: Few = NEITHER) -> PageStatements:
+        """Return the statements of a form of request. Raises Forbidden where one may not filter or order so."""
+        self.compared, self.few_seen = {}, self._few_seen(request) if few.seen else None
         whole = self.wants_rows and self.wants_total and self.parent is None and request.size > 0
         rows = (
-            compile_statement(self._select_rows(request, null_at, with_total=whole, few=few))
+            compile_statement(self._select_rows(request, null_at, with_total=whole, searched=few.sought))
             if self.wants_rows
             else None
         )
@@ -69,23 +122,40 @@ class PageCompiler:
     def _view(self, request: PageRequest, *, searched: bool) -> tuple[View, list[Any]]:
         access = self.planning.context
         view = View.of(self.record, access, self.compared, deleted=request.deleted)
-        conditions: list[Any] = view.conditions()
+        if searched and request.sought is not None and self.few_seen is None:
+            view = View(self.record, access, self._found(request.sought), self.compared, request.deleted)
+        conditions = view.conditions()
+        if self.few_seen is not None:
+            view, conditions = View(self.record, access, self.few_seen.alias(), self.compared, request.deleted), []
         if not request.archived:
             conditions.append(view.rows.c.archived_at.is_(None))
         if request.form != EVERYTHING:
             conditions.append(predicate(request.form, view, self.registry, access))
-        if searched and request.sought is not None:
-            conditions.append(has_all(request.sought, view.rows, searched_in(self.record.table)))
         return view, conditions
 
-    def _select_rows(self, request: PageRequest, null_at: NullAt, *, with_total: bool, few: bool) -> Any:
+    def _having(self, sought: Any, rows: FromClause) -> list[ColumnElement[bool]]:
+        return [rows.c.workspace_id == workspace(), has_all(sought, rows, searched_in(self.record.table))]
+
+    def _found(self, sought: Any) -> FromClause:
+        """Return the rows that have the letters which are looked for, whoever may see them. Postgres takes them by the
+        index of texts: planned with all other conditions, it would make the letters of every row that these leave."""
+        rows = self.record.table.alias()
+        return select(*rows.c).where(*self._having(sought, rows)).offset(_literal(0)).subquery("found")
+
+    def _few_seen(self, request: PageRequest) -> CTE:
+        """Return the rows that the viewer sees, found by indexes and read once for the statement."""
+        view = View.of(self.record, self.planning.context, deleted=request.deleted)
+        found = select(*view.rows.c).where(*map(as_sets, view.conditions())).cte("seen")
+        return found.prefix_with("MATERIALIZED")
+
+    def _select_rows(self, request: PageRequest, null_at: NullAt, *, with_total: bool, searched: bool) -> Any:
         """Return the page's statement; below parents a lateral subquery per parent, which Postgres runs as a nested
         loop, so that rows come grouped by parent and in order within it.
 
         Where to-one edges are joined, they are joined to the rows of the page, after the limit: joined before it,
         Postgres would join all rows of the table only to sort them and throw most away.
         """
-        view, conditions = self._view(request, searched=few)
+        view, conditions = self._view(request, searched=searched)
         order, not_null = request.reading_order, present(request.form)
         parents = None if self.parent is None else _parents()
         if parents is None:
@@ -152,7 +222,7 @@ class PageCompiler:
     def _select_count(self, request: PageRequest) -> Any:
         view, conditions = self._view(request, searched=True)
         if self.parent is None:
-            counted: Select[Any] = select(literal_column("1")).select_from(view.rows).where(*conditions)
+            counted: Select[Any] = select(literal_column("1")).select_from(view.rows).where(*map(as_sets, conditions))
             return select(func.count()).select_from(counted.limit(_literal(self.counted + 1)).subquery("counted"))
         parent = view.rows.c[self.parent]
         wanted = view.pointing(self.parent, any_(given_keys()))

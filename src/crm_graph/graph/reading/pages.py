@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 
 import orjson
 
-from crm_graph.db.statements import Statement
 from crm_graph.executor.fields import Fetch, Planning, Shape
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.cursors import CursorSealer
-from crm_graph.graph.reading.filters import EVERYTHING, Form, Normaliser
-from crm_graph.graph.reading.grams import counting, skeleton
+from crm_graph.graph.reading.few import Verdicts
+from crm_graph.graph.reading.filters import EVERYTHING, Normaliser
+from crm_graph.graph.reading.grams import skeleton
 from crm_graph.graph.reading.orders import order_keys, order_of
 from crm_graph.graph.reading.page_requests import (
     CURSOR,
@@ -31,7 +31,7 @@ from crm_graph.graph.reading.page_requests import (
     PageLimits,
     PageRequest,
 )
-from crm_graph.graph.reading.page_statements import PageCompiler, PageStatements
+from crm_graph.graph.reading.page_statements import NEITHER, Few, PageCompiler, PageStatements
 from crm_graph.graph.reading.sealed import blind_values, opening
 from crm_graph.graph.reading.views import View
 from crm_graph.graph.reads import SensitiveRows
@@ -139,7 +139,7 @@ class _PageFetch:
         self.names = order_keys(page.record, page.registry)
         self.pick = _picker([_VALUES.index(key) for key in shape.columns])
         self.statements: dict[Any, PageStatements] = {}
-        self.probes: dict[Form, Statement] = {}
+        self.verdicts = Verdicts()
         self.constant: tuple[Mapping[str, Any], PageRequest] | None = None
         if page.parent is not None:
             view.note(page.record.edge_along(page.parent), planning)
@@ -157,8 +157,9 @@ class _PageFetch:
             null_at = tuple(value is None for value in position)
             values.update((f"k{index}", value) for index, value in enumerate(position))
         statements = self._statements(request, null_at)
-        if request.sought is not None and await self._leaves_few(context, request.sought, values):
-            statements = self._statements(request, null_at, few=True)
+        few = await self._few(context, request, values)
+        if few != NEITHER:
+            statements = self._statements(request, null_at, few)
         if statements.audited:
             context.note_reads(statements.audited)
         if request.searches:  # of what may be looked for: a refusal, which compiling is, comes before any statement
@@ -211,21 +212,18 @@ class _PageFetch:
         self.constant = arguments, request
         return request
 
-    async def _leaves_few(self, context: GraphContext, sought: Form, values: Mapping[str, Any]) -> bool:
-        """Return whether few rows have the letters that are looked for."""
-        found = self.probes.get(sought)
-        if found is None:
-            found = self.probes[sought] = counting(sought, self.page.record)
-            if len(self.probes) > MAX_STATEMENTS_PER_PLAN:
-                del self.probes[next(iter(self.probes))]
-        rows = await context.reader.fetch(found, values)
-        return bool(rows[0][0])
+    async def _few(self, context: GraphContext, request: PageRequest, values: Mapping[str, Any]) -> Few:
+        """Return whether the viewer sees few rows, and whether few have the letters that are looked for."""
+        seen, sought = self.compiler.seen(request), self.compiler.having_letters(request)
+        if seen is not None and await self.verdicts.are_few(context, seen, values):
+            return Few(seen=True, sought=False)
+        return Few(seen=False, sought=sought is not None and await self.verdicts.are_few(context, sought, values))
 
-    def _statements(self, request: PageRequest, null_at: NullAt, *, few: bool = False) -> PageStatements:
-        form = request.statement_form(null_at, few=few)
+    def _statements(self, request: PageRequest, null_at: NullAt, few: Few = NEITHER) -> PageStatements:
+        form = request.statement_form(null_at), few
         found = self.statements.get(form)
         if found is None:
-            found = self.statements[form] = self.compiler.compile(request, null_at, few=few)
+            found = self.statements[form] = self.compiler.compile(request, null_at, few)
             if len(self.statements) > MAX_STATEMENTS_PER_PLAN:
                 del self.statements[next(iter(self.statements))]
         return found

@@ -47,7 +47,7 @@ class Connection(Generic[T]):
     page_info: PageInfo = strawberry.field(description="Whether there are more pages, and the cursors to ask for them.")
     total_count: int = strawberry.field(
         description="How many records match in all, of those you may see. Counted only when it is selected, and no"
-        " further than the installation says, 100,000 unless it says otherwise: see `totalCountIsExact`."
+        " further than the installation says, 10,000 unless it says otherwise: see `totalCountIsExact`."
     )
     total_count_is_exact: bool = strawberry.field(
         description="Whether `totalCount` is all of them; false where counting stopped there and more match."

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import ColumnElement, FromClause, or_, select
+from sqlalchemy import ColumnElement, FromClause, or_
 
 from crm_graph.db.base import table_of
 from crm_graph.domains.customers.customers.events import CustomerUpdated
@@ -16,6 +16,7 @@ from crm_graph.permissions.grants import ALL, HIDDEN, MASKED, NONE, OWN, TEAM, F
 from crm_graph.permissions.policy import (
     Policy,
     Predicate,
+    linked,
     mask_amount,
     mask_email,
     mask_phone,
@@ -48,8 +49,7 @@ _WRITE = FieldGrant(Level.WRITE)
 def _in_account_team(rows: FromClause, customer: str) -> ColumnElement[bool]:
     entry = _TEAM.alias()
     of_viewer = entry.c.workspace_id == workspace(), entry.c.member_id == viewer_id()
-    joined = select(1).select_from(entry).where(*of_viewer, entry.c.customer_id == rows.c[customer])
-    return joined.correlate(rows).exists()
+    return linked(rows.c[customer], entry, "customer_id", *of_viewer)
 
 
 def _of_account_team(rows: FromClause) -> ColumnElement[bool]:
@@ -59,8 +59,7 @@ def _of_account_team(rows: FromClause) -> ColumnElement[bool]:
 def of_customers(condition: Predicate, rows: FromClause) -> ColumnElement[bool]:
     """Return whether the customer that rows belong to fulfils a condition."""
     customer = table_of(Customer).alias()
-    joined = customer.c.workspace_id == workspace(), customer.c.id == rows.c.customer_id
-    return select(1).select_from(customer).where(*joined, condition(customer)).correlate(rows).exists()
+    return linked(rows.c.customer_id, customer, "id", customer.c.workspace_id == workspace(), condition(customer))
 
 
 def of_account(rows: FromClause, *owners: str) -> ColumnElement[bool]:

@@ -113,19 +113,6 @@ async def test_an_older_database_is_named(empty_url: str) -> None:
         await require_current(empty_url)
 
 
-async def test_chinese_is_ordered_by_pinyin_and_case_is_folded(database_url: str) -> None:
-    connection = await asyncpg.connect(database_url)
-    rows = await connection.fetch(
-        "SELECT name FROM unnest(ARRAY['赵', 'b', '张', 'A', '李', 'É', '北京', 'é😀']) AS name"
-        " ORDER BY crm_sort_key(name)"
-    )
-    await connection.close()
-    names = [row["name"] for row in rows]
-    assert [name for name in names if name in {"北京", "李", "张", "赵"}] == ["北京", "李", "张", "赵"]
-    assert names.index("A") < names.index("b")
-    assert names.index("é😀") - names.index("É") == 1
-
-
 async def test_places_of_stages_that_are_double_are_told_apart(empty_url: str) -> None:
     """Pipelines with such places are numbered anew, in the order that they had; it is told. Others stay."""
     await upgrade(empty_url, "2026_12_01_stage_fields")

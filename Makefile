@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 # Commands that tests start compile nothing anew, whatever the shell asks for.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check format bench bench-live bench-writers bench-attacks fuzz soak lock install contracts clean
+.PHONY: run test check format bench bench-growth bench-live bench-writers bench-attacks fuzz soak lock install contracts clean
 
 run: $(STAMP)  ## start everything and serve http://127.0.0.1:8000/graphql
 	@$(BIN)/crm-graph dev
@@ -28,6 +28,9 @@ format: $(STAMP)
 
 bench: $(STAMP)  ## measure every server on one data set: BENCH_CUSTOMERS, BENCH_OPERATIONS, BENCH_SERVERS ...
 	@$(BIN)/python -m tests.benchmarks
+
+bench-growth: $(STAMP)  ## how lists take a workspace that is a hundred times larger: BENCH_GROWTH_SIZES=10000,1000000
+	@$(BIN)/python -m tests.benchmarks.growth
 
 bench-live: $(STAMP)  ## many subscribers on one process: LIVE_SUBSCRIBERS, LIVE_GROUPS, LIVE_RATE, LIVE_SECONDS, LIVE_SERVERS
 	@$(BIN)/python -m tests.benchmarks.live

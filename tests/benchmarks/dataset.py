@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +28,14 @@ DATA = BUILD / "bench-data"
 MOVES_PER_CONNECTION = 200
 _MIGRATIONS = Path("migrations/versions")
 
+_LARGE = (
+    *("customer", "contact", "opportunity", "opportunity_line", "stage_move", "sales_order", "order_line"),
+    *("order_status_change", "ticket", "ticket_reply", "campaign_member"),
+)
+_INDEXES = """
+    SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS made FROM pg_index
+    WHERE NOT indisunique AND indrelid::regclass::text = ANY($1)
+"""
 _SOME_CUSTOMER = """
     SELECT id FROM customer WHERE workspace_id = $1 AND (NOT $3 OR owner_id = $2) ORDER BY md5(id::text) LIMIT 1
 """
@@ -95,7 +103,8 @@ async def prepare(url: str, customers: int) -> DataSet:
         workspace = await connection.fetchval("SELECT id FROM workspace WHERE slug = $1", slug)
         if workspace is None:
             print(f"seeding {customers} customers", flush=True)
-            await seed(database, customers, slug=slug, name="Bench")
+            async with without_indexes(connection):
+                await seed(database, customers, slug=slug, name="Bench")
             await connection.execute("VACUUM ANALYZE")
             workspace = await connection.fetchval("SELECT id FROM workspace WHERE slug = $1", slug)
         await connection.execute("CHECKPOINT")
@@ -104,6 +113,21 @@ async def prepare(url: str, customers: int) -> DataSet:
         await database.close()
         await connection.close()
     return DataSet(url, str(workspace), *actors)
+
+
+@asynccontextmanager
+async def without_indexes(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
+    """Take away the indexes that hold no rule, and make them again at the end: a sort of all keys takes a third of what
+    the same keys take one by one."""
+    indexes = await connection.fetch(_INDEXES, list(_LARGE))
+    for index in indexes:
+        await connection.execute(f"DROP INDEX {index['name']}")
+    try:
+        yield
+    finally:
+        await connection.execute("SET maintenance_work_mem = '1GB'")
+        for index in indexes:
+            await connection.execute(index["made"])
 
 
 async def _actor(database: Database, connection: asyncpg.Connection[Any], workspace: Any, role: str) -> Actor:

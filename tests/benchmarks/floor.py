@@ -117,7 +117,7 @@ async def filtered(fetch: Fetch, workspace: str, _: Mapping[str, str]) -> Any:
     """Open opportunities of at least 1,000, largest first: the first 50, and how many there are."""
     where = "workspace_id = $1 AND status = 'OPEN' AND amount >= 1000"
     rows = await fetch(
-        f"SELECT id, name, amount, currency FROM opportunity WHERE {where} ORDER BY amount DESC, id LIMIT 50",
+        f"SELECT id, name, amount, currency FROM opportunity WHERE {where} ORDER BY amount DESC, id DESC LIMIT 50",
         workspace,
     )
     count = await fetch(f"SELECT count(*) FROM opportunity WHERE {where}", workspace)

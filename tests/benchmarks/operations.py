@@ -63,7 +63,7 @@ POSTGRAPHILE = {
             customer: customerByWorkspaceIdAndCustomerId { name } } } }""",
     "filtered": """query ($workspace: UUID!) {
         opportunities: allOpportunities(condition: {workspaceId: $workspace, status: "OPEN"}, first: 50,
-            filter: {amount: {greaterThanOrEqualTo: "1000"}}, orderBy: [AMOUNT_DESC, ROW_ID_ASC]) {
+            filter: {amount: {greaterThanOrEqualTo: "1000"}}, orderBy: [AMOUNT_DESC, ROW_ID_DESC]) {
             totalCount nodes { id: rowId name amount currency } } }""",
     "aggregate": """query ($workspace: UUID!) {
         opportunitiesByStage(workspaceId: $workspace) { id name count amount } }""",

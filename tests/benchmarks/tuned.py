@@ -64,7 +64,7 @@ _FILTERED = """
     SELECT id, name, trim_scale(amount)::text, currency,
         (SELECT count(*) FROM opportunity WHERE workspace_id = $1 AND status = 'OPEN' AND amount >= 1000)
     FROM opportunity WHERE workspace_id = $1 AND status = 'OPEN' AND amount >= 1000
-    ORDER BY amount DESC, id LIMIT 50
+    ORDER BY amount DESC, id DESC LIMIT 50
 """
 _AGGREGATE = """
     SELECT g.stage_id, s.name, g.count, trim_scale(g.amount)::text FROM (

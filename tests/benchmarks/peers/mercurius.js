@@ -126,7 +126,7 @@ const resolvers = {
       const where = opportunitiesWhere(args);
       const nulls = minAmount === undefined ? 'NULLS LAST' : ''; // with a least amount there are none: the index serves
       const text = `SELECT ${OPPORTUNITY} FROM opportunity WHERE ${where.text}
-        ORDER BY ${largestFirst ? `amount DESC ${nulls}, id` : 'id'} LIMIT ${first}`;
+        ORDER BY ${largestFirst ? `amount DESC ${nulls}, id DESC` : 'id'} LIMIT ${first}`;
       return rows(`opportunities-${where.name}-${largestFirst}-${first}`, text, ...where.values);
     },
   },

@@ -110,7 +110,7 @@ DOORS = {
         ("contacts", "edges", 0, "node"),
     ),
     "ordered list": (
-        "query ($id: ID!) { contacts(where: {id: {eq: $id}}, orderBy: [{field: NAME}])"
+        "query ($id: ID!) { contacts(where: {id: {eq: $id}}, orderBy: [{field: CREATED_AT}])"
         " { totalCount nodes { customer { name } nationalId } } }",
         ("contacts", "nodes", 0),
     ),

@@ -175,6 +175,10 @@ class Settings:
     """Of a text that `contains` and `startsWith` look for."""
     max_filter_letters: int = 20_000
     """Of all texts that one filter compares with."""
+    max_groups: int = 1_000
+    """Groups of one aggregate."""
+    measure_least_rows: int = 5
+    """Values that must be in a sum together for members to be told it who may measure the field and not read it."""
     max_errors: int = 20
     max_json_depth: int = 32
     workspace_max_bytes: int = 20 * 1024 * 1024 * 1024

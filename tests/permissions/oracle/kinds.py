@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -24,9 +24,9 @@ _LINE = re.compile(
 class Field:
     """A field of a record type.
 
-    `of` is a leaf's kind, `money`, `one` or `many`; `columns` are where its value lies (none for `many`); `target` is
-    the type at the other end of an edge (that of an `id` is its own type), and `back` the field there that points to
-    this type.
+    `of` is a leaf's kind, `money`, `one`, `many` or `measures`, which stands beside each `many`; `columns` are where
+    its value lies (none for `many`); `target` is the type at the other end of an edge (that of an `id` is its own type),
+    and `back` the field there that points to this type.
     """
 
     name: str
@@ -78,8 +78,8 @@ class Kind:
 
     @property
     def governed(self) -> list[Field]:
-        """The fields that a grant can name: all but edges to many records."""
-        return [each for each in self.fields.values() if each.of != "many"]
+        """The fields that a grant can name: all but edges to many records, and measures over them."""
+        return [each for each in self.fields.values() if each.of not in {"many", "measures"}]
 
     @property
     def whole(self) -> Kind | None:
@@ -116,7 +116,8 @@ def kinds() -> Mapping[str, Kind]:
             each = _field(line.strip())
             kind.fields[each.name] = each
     for kind in found.values():
-        kind.fields |= {each.name: each for each in _housekeeping(kind)}
+        measured = [replace(each, name=f"{each.name}Aggregate", of="measures") for each in kind.all("many")]
+        kind.fields |= {each.name: each for each in (*_housekeeping(kind), *measured)}
     return found
 
 

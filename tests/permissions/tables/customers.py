@@ -139,7 +139,7 @@ _WITHOUT_TEAMS = [
 ]
 ACCOUNT_TEAMS = Table(
     "AccountTeamMember",
-    reads=(),
+    reads=("accountTeamMember", "accountTeamMembers", "accountTeamMembersAggregate"),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "own")],
     writes=[

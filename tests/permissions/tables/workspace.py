@@ -42,7 +42,7 @@ WORKSPACE = Table("Workspace", reads=("viewer",), seen_by="analyst", unseen_by=[
 
 MEMBERS = Table(
     "Member",
-    reads=("member", "members"),
+    reads=("member", "members", "membersAggregate"),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "team")],
     place="team",
@@ -98,7 +98,7 @@ MEMBERS = Table(
 
 TEAMS = Table(
     "Team",
-    reads=("team", "teams"),
+    reads=("team", "teams", "teamsAggregate"),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "own")],
     writes=[
@@ -213,14 +213,14 @@ ACCOUNTS = Table(
 )
 AUDIT = Table(
     "AuditEntry",
-    reads=("auditEntry", "auditEntries"),
+    reads=("auditEntry", "auditEntries", "auditEntriesAggregate"),
     seen_by="admin",
     unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
 )
 
 CLIENTS = Table(
     "ApiClient",
-    reads=("apiClient", "apiClients"),
+    reads=("apiClient", "apiClients", "apiClientsAggregate"),
     seen_by="admin",
     unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
     writes=[
@@ -267,7 +267,7 @@ def _key(name: str, input_: Mapping[str, Any], events: list[str], field: str, of
 
 KEYS = Table(
     "ApiKey",
-    reads=("apiKey", "apiKeys"),
+    reads=("apiKey", "apiKeys", "apiKeysAggregate"),
     seen_by="admin",
     unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
     writes=[
@@ -336,7 +336,7 @@ _SAMPLES = {
 _PROVIDER = {"name": "Zebra", "issuer": "https://zebra.example", "clientId": "zebra"}
 PROVIDERS = Table(
     "IdentityProvider",
-    reads=("identityProvider", "identityProviders"),
+    reads=("identityProvider", "identityProviders", "identityProvidersAggregate"),
     seen_by="admin",
     unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
     writes=[
@@ -374,7 +374,7 @@ PROVIDERS = Table(
 )
 IDENTITIES = Table(
     "MemberIdentity",
-    reads=("memberIdentity", "memberIdentities"),
+    reads=("memberIdentity", "memberIdentities", "memberIdentitiesAggregate"),
     seen_by="admin",
     unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
     writes=[
@@ -409,7 +409,7 @@ def _hook(name: str, input_: Mapping[str, Any], event: str, *tables: str, verb: 
 
 WEBHOOKS = Table(
     "WebhookEndpoint",
-    reads=("webhookEndpoint", "webhookEndpoints"),
+    reads=("webhookEndpoint", "webhookEndpoints", "webhookEndpointsAggregate"),
     seen_by="admin",
     unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
     writes=[
@@ -445,7 +445,7 @@ WEBHOOKS = Table(
 )
 DELIVERIES = Table(
     "WebhookDelivery",
-    reads=("webhookDelivery", "webhookDeliveries"),
+    reads=("webhookDelivery", "webhookDeliveries", "webhookDeliveriesAggregate"),
     seen_by="admin",
     unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
     writes=[
@@ -475,7 +475,7 @@ def _job(name: str, event: str, given: Mapping[str, Any]) -> Write:
 
 JOBS = Table(
     "Job",
-    reads=("job", "jobs"),
+    reads=("job", "jobs", "jobsAggregate"),
     watches=("jobChanged", "jobProgress"),
     seen_by="analyst",
     unseen_by=[(NOBODY, "own"), ("analyst", "team")],

@@ -100,6 +100,7 @@ def reading(granted: Grant) -> Grant:
 
 MASKED = FieldGrant(Level.MASKED)
 HIDDEN = FieldGrant(Level.NONE)
+MEASURED = FieldGrant(Level.MEASURE)
 
 
 @dataclass(frozen=True, slots=True)

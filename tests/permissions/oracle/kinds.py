@@ -25,8 +25,8 @@ class Field:
     """A field of a record type.
 
     `of` is a leaf's kind, `money`, `one`, `many` or `measures`, which stands beside each `many`; `columns` are where
-    its value lies (none for `many`); `target` is the type at the other end of an edge (that of an `id` is its own type),
-    and `back` the field there that points to this type.
+    its value lies (none for `many`); `target` is the type at the other end of an edge (that of an `id` is its own
+    type), and `back` the field there that points to this type.
     """
 
     name: str

@@ -37,7 +37,7 @@ class Measures:
     groups: Mapping[str, ColumnElement[Any]]
     matching: ColumnElement[bool] | None = None
 
-    def of(self, name: str) -> ColumnElement[Any]:
+    def of(self, name: str) -> Any:
         """Return a measure, or a key, by its name in a shape. Raises Forbidden for what may not be read."""
         head, _, rest = name.partition(".")
         match head:

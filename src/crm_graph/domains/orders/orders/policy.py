@@ -5,7 +5,7 @@ from __future__ import annotations
 from crm_graph.db.base import table_of
 from crm_graph.domains.orders.orders.events import OrderUpdated
 from crm_graph.domains.orders.orders.model import Order, OrderLine, OrderStatusChange
-from crm_graph.permissions.grants import ALL, HIDDEN, NONE, OWN, TEAM, Level, grant
+from crm_graph.permissions.grants import ALL, MEASURED, NONE, OWN, TEAM, Level, grant
 from crm_graph.permissions.policy import Policy, mask_amount, owned_by
 from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT
 
@@ -18,7 +18,7 @@ ORDER = Policy(
     defaults={
         SALES_MANAGER: grant(read=ALL, create=ALL, update=TEAM, delete=TEAM, approve=ALL, reject=ALL),
         SALES_REP: grant(read=TEAM, create=OWN, update=OWN, delete=OWN, approve=NONE, reject=NONE),
-        MARKETER: grant(read=ALL, default=Level.READ, fields={"subtotal": HIDDEN, "total": HIDDEN}),
+        MARKETER: grant(read=ALL, default=Level.READ, fields={"subtotal": MEASURED, "total": MEASURED}),
         SUPPORT_AGENT: grant(read=ALL, default=Level.READ),
         ANALYST: grant(read=ALL, default=Level.READ),
         INTEGRATION: grant(read=ALL, create=ALL, update=ALL),

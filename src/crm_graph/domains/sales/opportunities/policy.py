@@ -5,7 +5,7 @@ from __future__ import annotations
 from crm_graph.db.base import table_of
 from crm_graph.domains.sales.opportunities.events import OpportunityUpdated
 from crm_graph.domains.sales.opportunities.model import Opportunity, OpportunityLine, StageMove
-from crm_graph.permissions.grants import ALL, HIDDEN, OWN, TEAM, Level, grant
+from crm_graph.permissions.grants import ALL, HIDDEN, MEASURED, OWN, TEAM, Level, grant
 from crm_graph.permissions.policy import Policy, mask_amount, owned_by
 from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP
 
@@ -18,7 +18,7 @@ OPPORTUNITY = Policy(
     defaults={
         SALES_MANAGER: grant(read=ALL, create=ALL, update=TEAM, delete=TEAM),
         SALES_REP: grant(read=TEAM, create=OWN, update=OWN),
-        MARKETER: grant(read=ALL, default=Level.READ, fields={"amount": HIDDEN, "lostReason": HIDDEN}),
+        MARKETER: grant(read=ALL, default=Level.READ, fields={"amount": MEASURED, "lostReason": HIDDEN}),
         ANALYST: grant(read=ALL, default=Level.READ),
         INTEGRATION: grant(read=ALL, create=ALL, update=ALL),
     },

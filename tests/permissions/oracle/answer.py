@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from tests.permissions.oracle.documents import Aggregate, Document, Item, Page, Root, Select
+from tests.permissions.oracle.documents import Aggregate, Document, GroupKey, Item, Page, Root, Select
 from tests.permissions.oracle.filters import Withheld, check_filter, matches
 from tests.permissions.oracle.kinds import Field, Kind, kinds
 from tests.permissions.oracle.measures import check_aggregate, grouped, measure
@@ -126,6 +126,8 @@ class Oracle:
             return None if target is None else self._nullable(lambda: self._object(inner, target))
         if item.page is not None:
             return self._page(item.page, self.sight.linked(row, each))
+        if item.measured is not None:
+            return self._measures(item.measured, self._matching(item.measured, self.sight.linked(row, each)))
         if each.of == "money":
             amount = self.sight.shown(kind, row, each)
             if amount is None:
@@ -168,35 +170,43 @@ class Oracle:
         return data
 
     def _aggregate(self, of: Aggregate) -> dict[str, Any]:
-        if of.where is not None:
-            check_filter(self.sight, of.kind, of.where)
+        rows = self._matching(of, self.sight.seen(of.kind))
+        groups = grouped(self.sight, of, rows)
+        data: dict[str, Any] = {}
+        if of.first is not None:
+            data = {"hasMoreGroups": len(groups) > of.first, "totalGroups": len(groups)}
+        return data | {"groups": [self._group(of, key, members) for key, members in groups[: of.first]]}
+
+    def _matching(self, of: Aggregate, rows: Iterable[Row]) -> list[Row]:
+        """Return the rows that an aggregate is about. Raises Withheld where it reads what is hidden."""
+        where = of.where
+        if where is not None:
+            check_filter(self.sight, of.kind, where)
         check_aggregate(self.sight, of)
-        rows = [
-            row for row in self.sight.seen(of.kind) if of.where is None or matches(self.sight, of.kind, row, of.where)
-        ]
-        return {"groups": [self._group(of, key, members) for key, members in grouped(self.sight, of, rows)]}
+        return [row for row in rows if where is None or matches(self.sight, of.kind, row, where)]
 
     def _group(self, of: Aggregate, key: tuple[Any, ...], rows: Sequence[Row]) -> dict[str, Any]:
         data: dict[str, Any] = {}
         values = {each: value for (each, _), value in zip(of.groups, key, strict=True)}
         if of.keys:
-            data["key"] = {
-                "currency" if each is None else each.name: self._key(each, values.get(each), inner)
-                for each, inner in of.keys
-            }
+            data["key"] = {each.name: self._key(each, values.get(each), inner) for each, inner in of.keys}
+        return data | self._measures(of, rows)
+
+    def _measures(self, of: Aggregate, rows: Sequence[Row]) -> dict[str, Any]:
+        data: dict[str, Any] = {}
         for chosen in of.measures:
             if not chosen.fields:
                 data[chosen.function] = len(rows)
                 continue
             data[chosen.function] = {
-                each.name: _measured(each, measure(self.sight, of.kind, rows, chosen.function, each))
+                each.name: _measured(chosen.function, each, measure(self.sight, of.kind, rows, chosen.function, each))
                 for each in chosen.fields
             }
         return data
 
-    def _key(self, each: Field | None, value: Any, inner: Select | None) -> Any:
+    def _key(self, key: GroupKey, value: Any, inner: Select | None) -> Any:
         if inner is None or value is None:
-            return value if each is None or value is None else output(each, value)
+            return value if key.each is None or value is None else output(key.each, value)
         return self._nullable(lambda: self._by_id(inner, value))
 
     def _note_root(self, root: Root) -> None:
@@ -215,6 +225,10 @@ class Oracle:
 
     def _note(self, select: Select) -> None:
         for item in select.items:
+            if item.measured is not None:
+                self._note_field(select.kind, select.kind.fields["id"])
+                self._note_field(item.measured.kind, item.measured.kind.fields[item.each.back])
+                continue
             if item.page is not None:
                 self._note_field(select.kind, select.kind.fields["id"])
                 self._note_field(item.page.kind, item.page.kind.fields[item.each.back])
@@ -234,7 +248,7 @@ class Oracle:
             self.withheld.add(f"{kind.name}.{each.name}")
 
 
-def _measured(each: Field, value: Any) -> Any:
-    if value is None:
-        return None
+def _measured(function: str, each: Field, value: Any) -> Any:
+    if value is None or function == "countDistinct":
+        return value
     return number(Decimal(value)) if each.of in {"int", "decimal", "money"} else output(each, value)

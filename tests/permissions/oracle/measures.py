@@ -9,20 +9,27 @@ from functools import cmp_to_key
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.permissions.oracle.documents import Aggregate, Where
+from tests.permissions.oracle.documents import Aggregate, GroupKey, Where
 from tests.permissions.oracle.filters import check_comparable, compares
-from tests.permissions.oracle.kinds import Field, Kind
+from tests.permissions.oracle.kinds import Field, Kind, kinds
 from tests.permissions.oracle.sight import Sight
 from tests.permissions.oracle.world import Row
 
-GroupKey = tuple[Any, ...]
+Values = tuple[Any, ...]
 _NUMBER = Field("", "decimal")
 
 
 def check_aggregate(sight: Sight, of: Aggregate) -> None:
     """Raise Withheld for an aggregate that groups by, measures or compares a hidden field."""
-    for each, _ in of.groups:
-        check_comparable(sight, of.kind, each or _currency(of.kind))
+    for key, _ in of.groups:
+        at = of.kind
+        for edge in key.edges:
+            if not sight.reads(at):
+                break  # of rows that do not exist, nothing beyond an edge is looked at
+            check_comparable(sight, at, edge)
+            at = kinds()[edge.target]
+        else:
+            check_comparable(sight, at, key.each or _currency(at))
     for measure in of.measures:
         for each in measure.fields:
             check_comparable(sight, of.kind, each)
@@ -44,9 +51,10 @@ def _compared(kind: Kind, having: Where) -> list[Field]:
     return found
 
 
-def grouped(sight: Sight, of: Aggregate, rows: Sequence[Row]) -> list[tuple[GroupKey, list[Row]]]:
-    """Return the groups that pass `having`, in the order of their keys; without keys there is one, of all rows."""
-    found: dict[GroupKey, list[Row]] = {} if of.groups else {(): list(rows)}
+def grouped(sight: Sight, of: Aggregate, rows: Sequence[Row]) -> list[tuple[Values, list[Row]]]:
+    """Return the groups that pass `having`, by their keys or by their number of rows first; without keys there is one,
+    of all rows."""
+    found: dict[Values, list[Row]] = {} if of.groups else {(): list(rows)}
     if of.groups:
         for row in rows:
             key = tuple(_key(sight, of.kind, row, each, bucket) for each, bucket in of.groups)
@@ -57,10 +65,16 @@ def grouped(sight: Sight, of: Aggregate, rows: Sequence[Row]) -> list[tuple[Grou
         if of.having is None or _having(sight, of.kind, members, of.having)
     ]
     by_key = cmp_to_key(_order)
-    return sorted(passing, key=lambda each: by_key(each[0]))
+    return sorted(passing, key=lambda each: (-len(each[1]) if of.by_count else 0, by_key(each[0])))
 
 
-def _key(sight: Sight, kind: Kind, row: Row, each: Field | None, bucket: str | None) -> Any:
+def _key(sight: Sight, kind: Kind, row: Row, key: GroupKey, bucket: str | None) -> Any:
+    for edge in key.edges:
+        found = sight.edge(kind, row, edge)
+        if found is None:
+            return None
+        kind, row = kinds()[edge.target], found
+    each = key.each
     field = each or _currency(kind)
     value = sight.clear(kind, row, field, column=int(each is None and field.of == "money"))
     if value is None or bucket is None:
@@ -84,7 +98,7 @@ def truncated(day: date, bucket: str) -> date:
     return day
 
 
-def _order(left: GroupKey, right: GroupKey) -> int:
+def _order(left: Values, right: Values) -> int:
     for one, other in zip(left, right, strict=True):
         if one == other:
             continue
@@ -99,6 +113,8 @@ def measure(sight: Sight, kind: Kind, rows: Sequence[Row], function: str, each: 
     if each is None:
         return len(rows)
     values = [value for row in rows if (value := sight.clear(kind, row, each)) is not None]
+    if function == "countDistinct":
+        return len(set(values))
     if each.of == "int":
         values = [Decimal(value) for value in values]
     if not values:

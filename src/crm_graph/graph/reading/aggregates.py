@@ -144,7 +144,10 @@ class Aggregate:
         return tuple(values[name] for name in outer.columns)
 
     def _note(self, shape: Shape, planning: Planning) -> None:
-        """Note as withheld what may be measured and not be read: it is null for small groups."""
+        """Note as withheld what may be measured and not be read, which is null for small groups, and the way back from
+        the records of an edge."""
+        if self.parent is not None:
+            View.of(self.record, planning.context).note(self.record.edge_along(self.parent), planning)
         access = planning.context.of(self.record.name)
         for name in shape.columns:
             key = name.rpartition(".")[2]

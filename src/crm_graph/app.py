@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.origin import parse_networks
 from crm_graph.identity.services import Services
 from crm_graph.jobs.worker import Outcomes, Worker
+from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
 
 
@@ -169,6 +171,16 @@ def check_settings(settings: Settings) -> None:
     Credentials(settings, Origins(settings))
     Proxies(settings)
     parse_networks(settings.webhook_private, "CRM_WEBHOOK_PRIVATE")
+    parse_networks(settings.provider_private, "CRM_PROVIDER_PRIVATE")
+
+
+def check_start(settings: Settings) -> None:
+    """Raise OperatorError for settings with which a process could not do its work, though it would start."""
+    check_settings(settings)
+    make_mailer(settings)
+    if settings.breached_passwords and not os.access(settings.breached_passwords, os.R_OK):
+        what = f"CRM_BREACHED_PASSWORDS={settings.breached_passwords!r} cannot be read"
+        raise OperatorError(what, "correct or unset it: no password can be set as it is")
 
 
 @asynccontextmanager

@@ -182,8 +182,9 @@ class Application:
         return None if self._open is None else self._open.engine.metrics
 
     def leave(self) -> None:
-        """Answer `/ready` with 503 from now on, and all else as before: balancers send new requests elsewhere."""
-        self._leaving = True
+        """Answer `/ready` with 503 from now on, and all else as before, each connection for the last time: balancers
+        send new requests elsewhere."""
+        self._leaving = self.connections.leaving = True
 
     async def drain(self) -> None:
         """End streams so that clients move over to another process; called when SIGTERM arrives."""

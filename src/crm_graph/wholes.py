@@ -95,7 +95,7 @@ class Wholes:
             own = entry(touched.policy, touched.id, touched.event(), {})
             if key not in self.moved:
                 self.moved.add(key)
-                bound = {"workspace_id": own["workspace_id"], "id": touched.id, "now": own["at"]}
+                bound = {"workspace_id": own["workspace_id"], "id": touched.id, "now": own["at"], "me": own["actor"]}
                 await session.later(_move_statement(touched.policy.table), bound, touched.id)
             await append_all(session, touched.told_with(own))
 
@@ -105,5 +105,9 @@ def _move_statement(table: Table) -> Statement:
     return compile_statement(
         update(table)
         .where(table.c.workspace_id == workspace(), table.c.id == bindparam("id", type_=UUID))
-        .values(version=table.c.version + 1, updated_at=bindparam("now", type_=table.c.updated_at.type))
+        .values(
+            version=table.c.version + 1,
+            updated_at=bindparam("now", type_=table.c.updated_at.type),
+            updated_by_id=bindparam("me", type_=UUID),
+        )
     )

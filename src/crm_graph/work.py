@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -27,7 +27,7 @@ from crm_graph.db.session import Session
 from crm_graph.db.statements import HOLD_WORKSPACE, Statement, hold_row
 from crm_graph.db.together import Together, Verdict, all_together
 from crm_graph.events.effects import Changes, Creates, DomainEvent, Removes
-from crm_graph.events.log import append, append_all
+from crm_graph.events.log import Cause, append, append_all, entry
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.clock import Clock
@@ -106,6 +106,8 @@ class Work:
     _held: set[tuple[str, str]] = field(default_factory=set)
     _checked: dict[str, tuple[NewCheck, Mapping[str, Any]]] = field(default_factory=dict)
     """The new rows that have been found permitted, by their ids, with what was asked."""
+    cause: Cause | None = None
+    """The event that this follows from, where no request asked for it."""
     quotas: Quotas | None = None
     """None for the operator's commands, and for what the installation does by itself: they store what they must."""
 
@@ -382,6 +384,7 @@ class Work:
     async def _insert(self, row: Row, policy: Policy) -> None:
         row.workspace_id, row.version = self.viewer.workspace_id, 1
         row.created_at = row.updated_at = self.now
+        row.created_by_id = row.updated_by_id = self.viewer.actor.member_id
         if policy.directory:
             await self.alone()
         if policy.decides:
@@ -415,8 +418,8 @@ class Work:
         if key not in self.wholes.moved:
             self.wholes.moved.add(key)
             row.version = before + 1
-        row.updated_at = self.now
-        names = tuple(sorted({*changed, "version", "updated_at"}))
+        row.updated_at, row.updated_by_id = self.now, self.viewer.actor.member_id
+        names = tuple(sorted({*changed, "version", "updated_at", "updated_by_id"}))
         bound = {f"v_{name}": getattr(row, name) for name in names}
         await self.session.later(
             update_statement(type(row), names),
@@ -443,16 +446,16 @@ class Work:
     async def tell(self, row: Row, policy: Policy, event: DomainEvent, changed: Mapping[str, tuple[Any, Any]]) -> None:
         """Write the event of a row that was just written: of a whole with those of its parts, which wait for it; of a
         part, together with its whole's when the transaction ends."""
-        entry = self.entry(policy, row.id, event, changed)
+        told = self.entry(policy, row.id, event, changed)
         if policy.directory:
             await self.touch_directory()
-        if self._touch(policy, row, entry):
+        if self._touch(policy, row, told):
             return
         waiting = self.wholes.take(policy, row.id)
-        await append_all(self.session, [entry] if waiting is None else waiting.told_with(entry))
+        await append_all(self.session, [told] if waiting is None else waiting.told_with(told))
 
-    def _touch(self, policy: Policy, row: Row, entry: Entry | None = None) -> bool:
-        waits = self.wholes.touch(policy, row, entry)
+    def _touch(self, policy: Policy, row: Row, told: Entry | None = None) -> bool:
+        waits = self.wholes.touch(policy, row, told)
         if waits and self._finish not in self.session.finishing:
             self.session.finishing.append(self._finish)
         return waits
@@ -474,20 +477,19 @@ class Work:
     def entry(
         self, policy: Policy, entity_id: str, event: DomainEvent, changed: Mapping[str, tuple[Any, Any]]
     ) -> Entry:
-        """Return an entry of the log: what happened to what, by whom, from where, under which request."""
-        return {
-            "workspace_id": self.viewer.workspace_id,
-            "type": type(event).__name__,
-            "entity": policy.type,
-            "entity_id": entity_id,
-            "actor": self.viewer.member_id,
-            "at": self.now,
-            "changes": changed,
-            "data": {each.name: getattr(event, each.name) for each in fields(event)},
-            "client_id": self.viewer.client_id,
-            "address": self.origin.address,
-            "request_id": self.request_id,
-        }
+        """Return an entry of the log of something that this unit of work does."""
+        return entry(
+            event,
+            workspace_id=self.viewer.workspace_id,
+            entity=policy.type,
+            entity_id=entity_id,
+            at=self.now,
+            by=self.viewer.actor,
+            changes=changed,
+            address=self.origin.address,
+            request_id=self.request_id,
+            cause=self.cause,
+        )
 
     def _admit(self, policy: Policy, new: Iterable[Any], old: Iterable[Any] = ()) -> None:
         """Raise Refused LIMIT where the workspace is full, and RateLimited where it writes too fast. Members, roles and

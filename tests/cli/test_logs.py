@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from tests.support import plain
 from tests.support.server import RunningServer, running_server
@@ -99,3 +102,25 @@ def test_what_is_slow_is_said(tmp_path: Path) -> None:
         (line,) = request_lines(server, 1)
     assert (line["level"], line["message"], line["outcome"]) == ("warning", "slow request", "OK")
     assert line["durationMs"] >= 1
+
+
+async def test_not_even_debug_tells_what_sockets_bring(tmp_path: Path) -> None:
+    """uvicorn tells heads and frames then: the credentials of everybody who subscribes."""
+    told = "a-value-of-this-very-socket"
+    with running_server(tmp_path / "data", "--no-demo", CRM_LOG_LEVEL="debug", CRM_LOG_REQUESTS="all") as server:
+        address = server.address.replace("http:", "ws:")
+        headers = {"Cookie": told}
+        async with connect(
+            f"{address}?token={told}", subprotocols=[Subprotocol("graphql-transport-ws")], additional_headers=headers
+        ) as socket:
+            await socket.send(json.dumps({"type": "connection_init", "payload": server.headers}))
+            assert json.loads(await socket.recv()) == {"type": "connection_ack"}
+            await socket.send(
+                json.dumps({"type": "subscribe", "id": told, "payload": {"query": "{ viewer { roles } }"}})
+            )
+            assert json.loads(await socket.recv())["type"] == "next"
+        await asyncio.to_thread(request_lines, server, 1)
+        log = "".join(line for line in server.said if line.startswith("{"))
+    assert told not in log
+    assert server.token not in log
+    assert server.token[:40] not in log

@@ -121,9 +121,18 @@ def test_it_is_not_ready_before_it_goes(own_url: str) -> None:
             except httpx.TransportError:
                 return 0
 
+        def ends() -> set[str | None]:
+            """Return what answers say of their connections."""
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+                query = {"query": "{ __typename }"}
+                answers = (client.get("/health"), client.post("/graphql", json=query))
+                return {answer.headers.get("connection") for answer in answers}
+
         wait_until(lambda: status("/ready") == 200)
+        assert ends() == {None}
         process.terminate()
         wait_until(lambda: status("/ready") == 503)
+        assert ends() == {"close"}, "clients come back elsewhere, and send nothing into the end of a connection"
         assert status("/health") == 200
         assert status("/graphql") in {400, 401}, "requests are served as before"
         assert process.poll() is None

@@ -79,3 +79,34 @@ async def test_another_secret(url: str, command: str) -> None:
     assert done.returncode == 2
     assert "CRM_SECRET is not this installation's" in done.stderr
     assert "put that secret back into CRM_SECRET" in done.stderr
+
+
+MEANT_OTHERWISE = {
+    "CRM_METRICS_PORT": "70000",
+    "CRM_READ_POOL_SIZE": "9" * 20,
+    "CRM_TCP_KEEPALIVE_SECONDS": "99999",
+    "CRM_TRACES_URL": "collector",
+    "CRM_PROVIDER_PRIVATE": "here",
+    "CRM_SMTP_URL": "mail.example.com",
+    "CRM_BREACHED_PASSWORDS": "/nowhere/at/all",
+}
+
+
+@pytest.mark.parametrize("variable", MEANT_OTHERWISE)
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_a_setting_that_cannot_be_meant(command: str, variable: str) -> None:
+    """Two lines, which name it: no traceback, nothing that fails when somebody asks, and none that says it serves."""
+    done = started(command, DATABASE_URL="postgresql://127.0.0.1:1/x", **{variable: MEANT_OTHERWISE[variable]})
+    what, fix = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert what.startswith("error: ")
+    assert variable in what
+    assert fix.startswith("  fix: ")
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "203.0.113.7"])
+def test_an_address_of_another_machine(host: str) -> None:
+    done = started("worker", DATABASE_URL="postgresql://127.0.0.1:1/x", CRM_METRICS_HOST=host, CRM_METRICS_PORT="9100")
+    assert done.returncode == 2
+    what, _ = done.stderr.splitlines()
+    assert f"cannot listen on {host}:9100" in what

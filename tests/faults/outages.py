@@ -110,6 +110,18 @@ async def cut(made: Installation) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def not_let_in(made: Installation) -> AsyncIterator[None]:
+    """The users of our processes may not sign in any more, as after a password was changed; then they may again."""
+    users = [process.name for process in (*made.apis, made.worker) if process is not None]
+    for user in users:
+        await made.rows(f'ALTER ROLE "{user}" NOLOGIN')
+    await made.cut_connections(1_000)
+    yield
+    for user in users:
+        await made.rows(f'ALTER ROLE "{user}" LOGIN')
+
+
+@asynccontextmanager
 async def disk_full(made: Installation) -> AsyncIterator[None]:
     """Somebody else's file takes what is left of the disk."""
     ballast = made.data / "ballast"
@@ -136,6 +148,7 @@ CAUSES: dict[str, Cause] = {
     "stopped": stopped,
     "connections cut": cut,
     "no connection free": crowded,
+    "not let in": not_let_in,
     "read-only": read_only,
     "disk full": disk_full,
 }

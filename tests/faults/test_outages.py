@@ -1,4 +1,4 @@
-"""Postgres goes away in five ways: everybody is told UNAVAILABLE, the log says it once, and then all goes on."""
+"""Postgres goes away in six ways: everybody is told UNAVAILABLE, the log says it once, and then all goes on."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ SAID = {
     "stopped": LOST_KIND,
     "connections cut": LOST_KIND,
     "no connection free": "no connection is free",
+    "not let in": "it lets nobody in",
     "read-only": "it takes no writes",
     "disk full": "the disk is full",
 }

@@ -65,7 +65,7 @@ async def test_a_computed_measure_is_hidden_with_what_it_is_computed_of(graph: G
     found, exact = Decimal(group["sum"]["weightedAmount"]), (await graph.data(document))["opportunitiesAggregate"]
     (whole,) = exact["groups"]
     assert found != Decimal(whole["sum"]["weightedAmount"])
-    assert found.normalize().as_tuple().exponent > 0
+    assert found % 10 == 0
     assert group["avg"] == whole["avg"]
 
 

@@ -50,6 +50,17 @@ def test_no_message_poses_as_another_line() -> None:
     assert all(line.startswith("    ") for line in more)
 
 
+@pytest.mark.parametrize("unseen", ["\x1b[2J", "\x07", "\x7f", "\x9b31m", "\u2028", "\u202e", "\x85"])
+def test_what_moves_a_terminal_is_shown(unseen: str) -> None:
+    made = record("%s", f"before{unseen}after", fields={"operation": unseen})
+    assert Lines(trace).format(made).isascii()
+    assert json.loads(Lines(trace).format(made))["message"] == f"before{unseen}after"
+    said = Text(trace).format(made)
+    assert unseen not in said
+    assert len(said.splitlines()) == 1
+    assert ascii(unseen)[1:-1] in said
+
+
 def test_exceptions_are_told_by_what_knows_how() -> None:
     made = record("failed")
     made.exc_info = (KeyError, KeyError("ada@example.com"), None)

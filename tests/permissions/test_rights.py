@@ -38,6 +38,7 @@ DATA: Mapping[tuple[str, str], str] = {
     ("api_key", "revoked_at"): "takes away a key, which anybody who may change the client is to be able to",
     ("workspace", "name"): "what people call it; read of roles, not of it",
     ("workspace", "time_zone"): "the operator's",
+    ("member_session", "kind"): "read of members, not of it",
     ("member_session", "member_id"): "written by signing in alone",
     ("member_session", "revoked_at"): "ended by the member, and by who may act on their access",
     ("member_session", "expires_at"): "written by signing in alone",

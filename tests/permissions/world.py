@@ -60,6 +60,7 @@ _FIXED: Mapping[tuple[str, str], Any] = {
     ("workspace", "time_zone"): "UTC",
     ("member", "status"): "ACTIVE",
     ("member", "kind"): "PERSON",
+    ("audit_entry", "actor_kind"): "MEMBER",
     ("api_client", "redirect_uris"): ["https://canary.example/back"],
     ("api_client", "member_id"): None,
     ("api_client", "roles"): ["analyst"],

@@ -35,7 +35,7 @@ FOREIGN = {
     "a dump of before there were epochs": ("system_identifier = NULL", "a cluster that is not known"),
     "a dump within the cluster": ("relation = relation + 1", "its tables were made anew"),
     "a base backup started by itself": ("backup_label = 'f00'", "a base backup that was started by itself"),
-    "recovered to a point in time": ("timeline = timeline + 1", "recovered to a point in time"),
+    "another timeline": ("timeline = timeline + 1", "a standby was promoted, or it was recovered"),
 }
 
 

@@ -10,19 +10,23 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
 
+from crm_graph.cli.recovery.following import kept_log, slot_of
 from crm_graph.cli.recovery.programs import program
 from crm_graph.db import embedded
 from crm_graph.db.pool import Database
 from crm_graph.domains.identity.accounts.outbox import enqueue
 from crm_graph.domains.platform.audit.chain import seal_keys
 from crm_graph.domains.platform.audit.chainer import Chainer
+from crm_graph.events.epoch import RESTORING, current_epoch
 from crm_graph.identity.installation import Installation, make_services
 from crm_graph.identity.secrets import secrets_of_environment
 from crm_graph.kernel.settings import Settings
@@ -207,6 +211,62 @@ def test_a_base_backup_that_was_started_by_itself_is_seen(kept: Kept, tmp_path: 
     assert not (tmp_path / "other").exists()
 
 
+def _install(kept: Kept, folder: Path, data: Path, settings: dict[str, str]) -> Path:
+    """Make the cluster of a data directory from a base backup, as one does without our command."""
+    done = crm_graph("backup", str(folder), "--base", "--data", str(kept.data), **KEYS)
+    assert done.returncode == 0, done.stderr
+    return embedded.install(data, folder / "base", None, settings)
+
+
+async def test_a_standby_that_is_promoted_goes_on(kept: Kept, tmp_path: Path) -> None:
+    """It was made from a base backup too, whose label it has: nobody is asked, unless that is wanted."""
+    data = tmp_path / "standby"
+    with embedded.running(kept.data, shared_buffers_mb=32) as primary:
+        sockets = parse_qs(urlsplit(primary.url).query)["host"][0]
+        path = _install(kept, tmp_path / "base", data, {"primary_conninfo": f"host={sockets} user=crm"})
+        (path / "recovery.signal").rename(path / "standby.signal")
+        with embedded.running(data, shared_buffers_mb=32) as standby:
+            given = {**KEYS, "DATABASE_URL": standby.url}
+            assert "is a standby" in crm_graph("user", "list", **given).stderr
+            connection = await asyncpg.connect(standby.url)
+            assert await connection.fetchval("SELECT pg_promote()")
+            refused = crm_graph("user", "list", **given, CRM_CONTINUE_AFTER_FAILOVER="0")
+            assert refused.returncode == 2
+            assert "a standby was promoted" in refused.stderr
+            assert "the first process that comes continues the log" in refused.stderr
+            done = crm_graph("user", "list", **given)
+            assert done.returncode == 0, done.stderr
+            assert (await current_epoch(connection)).number > 0
+            await connection.close()
+
+
+BY_HAND = {
+    "a point in time": ({"recovery_target": "immediate"}, "recovered to a point in time"),
+    "interrupted": ({RESTORING: "on"}, "a restore of it was interrupted"),
+}
+
+
+@pytest.mark.parametrize(("settings", "why"), BY_HAND.values(), ids=BY_HAND)
+async def test_what_was_recovered_is_no_failover(
+    kept: Kept, tmp_path: Path, settings: dict[str, str], why: str
+) -> None:
+    """By hand, or by a restore that was killed before the log went on: what came after is certainly missing."""
+    data = tmp_path / "data"
+    promoting = {"restore_command": "false", "recovery_target_action": "promote"}
+    _install(kept, tmp_path / "base", data, {**settings, **promoting})
+    with embedded.running(data, shared_buffers_mb=32) as server:
+        connection = await asyncpg.connect(server.url)
+        async with asyncio.timeout(60):
+            while await connection.fetchval("SELECT pg_is_in_recovery()"):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+        await connection.close()
+        refused = crm_graph("user", "list", "--data", str(data), **KEYS)
+        assert refused.returncode == 2, refused.stderr
+        assert why in refused.stderr
+        assert crm_graph("restore", "--in-place", "--data", str(data), **KEYS).returncode == 0
+        assert crm_graph("user", "list", "--data", str(data), **KEYS).returncode == 0
+
+
 async def test_a_point_in_time(kept: Kept, tmp_path: Path) -> None:
     """A base backup that is followed holds every moment since; one that it does not hold is named, and leaves
     nothing."""
@@ -223,6 +283,7 @@ async def test_a_point_in_time(kept: Kept, tmp_path: Path) -> None:
         for number in range(3):
             await connection.execute("INSERT INTO moment VALUES ($1)", number)
             moments.append(await connection.fetchval("SELECT clock_timestamp()"))
+            await connection.execute("SELECT pg_switch_wal()")
         flushed = "SELECT flush_lsn >= $1::text::pg_lsn FROM pg_stat_replication"
         last = await connection.fetchval("SELECT pg_current_wal_flush_lsn()::text")
         async with asyncio.timeout(60):
@@ -236,7 +297,7 @@ async def test_a_point_in_time(kept: Kept, tmp_path: Path) -> None:
         await connection.execute("DROP TABLE moment")
         await connection.close()
 
-    def restored(name: str, *more: str) -> subprocess.CompletedProcess[str]:
+    def restored(name: str, *more: str, folder: Path = folder) -> subprocess.CompletedProcess[str]:
         return crm_graph("restore", str(folder), "--data", str(tmp_path / name), *more, **KEYS)
 
     done = restored("then", "--until", f"{moments[1].astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
@@ -248,6 +309,61 @@ async def test_a_point_in_time(kept: Kept, tmp_path: Path) -> None:
     assert late.returncode == 2
     assert "recovery ended before configured recovery target was reached" in late.stderr
     assert not list((tmp_path / "later").glob("pg-*"))
+    for name, spoil in (("hole", Path.unlink), ("damaged", _damage)):
+        spoiled = shutil.copytree(folder, tmp_path / f"{name}-backup")
+        spoil(sorted(spoiled.glob("wal/*"))[-2])
+        refused = restored(name, folder=spoiled)
+        assert refused.returncode == 2, refused.stderr
+        assert "a segment is missing or damaged" in refused.stderr
+        assert not list((tmp_path / name).glob("pg-*"))
+        assert restored(name, "--incomplete", folder=spoiled).returncode == 0
+        found = await _moments(tmp_path / name)
+        assert found == [0, 1, 2][: len(found)]
+        assert len(found) < 3
+
+
+def _damage(segment: Path) -> None:
+    with segment.open("r+b") as file:
+        file.seek(120)
+        file.write(b"damaged!")
+
+
+async def test_what_is_followed_has_no_hole(kept: Kept, tmp_path: Path) -> None:
+    """The server keeps its log from before the base backup is begun, and for a backup that failed not at all; a part of
+    a segment does not take the place of the whole one in the base backup."""
+    folder = tmp_path / "followed"
+    slots = f"SELECT restart_lsn FROM pg_replication_slots WHERE slot_name = '{slot_of(folder)}'"
+    with embedded.running(kept.data, shared_buffers_mb=32) as server:
+        connection = await asyncpg.connect(server.url)
+        with suppress(ZeroDivisionError):
+            async with kept_log(server.url, folder):
+                (kept_from,) = await connection.fetch(slots)
+                assert kept_from[0] is not None
+                raise ZeroDivisionError
+        assert await connection.fetch(slots) == []
+        await connection.close()
+    done = crm_graph("backup", str(folder), "--base", "--data", str(kept.data), **KEYS)
+    assert done.returncode == 0, done.stderr
+    for command in ("--follow", "--unfollow"):
+        refused = crm_graph("backup", str(folder), command, "--data", str(kept.data), **KEYS)
+        assert refused.returncode == 2
+        assert "the server keeps no log for" in refused.stderr
+    (whole,) = folder.glob("base/pg_wal/0*")
+    (folder / "wal" / f"{whole.name}.partial").write_bytes(bytes(whole.stat().st_size))
+    done = crm_graph("restore", str(folder), "--data", str(tmp_path / "data"), **KEYS)
+    assert done.returncode == 0, done.stderr
+
+
+def test_nobody_else_reads_a_backup(kept: Kept, tmp_path: Path) -> None:
+    """Also in a folder that was there."""
+    for kind in ((), ("--base",)):
+        folder = tmp_path / "-".join(("backup", *kind))
+        folder.mkdir(mode=0o755)
+        done = crm_graph("backup", str(folder), *kind, "--data", str(kept.data), **KEYS)
+        assert done.returncode == 0, done.stderr
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert files
+        assert [path for path in files if path.stat().st_mode & 0o077] == []
 
 
 async def _moments(data: Path) -> list[int]:

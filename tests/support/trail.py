@@ -12,11 +12,15 @@ from typing import Any
 import asyncpg
 
 from crm_graph.db.codecs import set_codecs
+from crm_graph.db.nodes import on_workers_down
 from crm_graph.db.session import Session
+from crm_graph.domains.customers.customers.events import CustomerUpdated
 from crm_graph.domains.platform.audit.chain import SealKey, seal_keys
 from crm_graph.domains.platform.audit.chainer import Chainer
+from crm_graph.domains.platform.audit.deferrals import Down
 from crm_graph.domains.platform.audit.verify import BEGINNING, Anchor, Tampered, Verified, verify, workspaces_of
-from crm_graph.events.log import append
+from crm_graph.events.log import append, entry
+from crm_graph.identity.viewer import Actor, ActorKind
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.ids import new_id
 from tests.support.database import clone
@@ -52,9 +56,9 @@ class Trail:
         """The keys of the secrets that are in force."""
         return seal_keys(self.secrets)
 
-    def chainer(self, batch: int = 1_000, clock: Clock = now) -> Chainer:
+    def chainer(self, batch: int = 1_000, clock: Clock = now, down: Down = on_workers_down) -> Chainer:
         """Return a chainer of this database."""
-        return Chainer(self.url, self.keys, PREFIXES, poll_ms=5, batch=batch, election_ms=20, clock=clock)
+        return Chainer(self.url, self.keys, PREFIXES, poll_ms=5, batch=batch, election_ms=20, clock=clock, down=down)
 
     async def write(
         self, count: int = 1, workspace: str | None = None, connection: asyncpg.Connection[Any] | None = None
@@ -64,22 +68,19 @@ class Trail:
         async with on.transaction():
             session = Session(on)
             for number in range(count):
-                await append(
-                    session,
-                    {
-                        "workspace_id": workspace or self.first,
-                        "type": "CustomerUpdated",
-                        "entity": "Customer",
-                        "entity_id": new_id(),
-                        "actor": new_id(),
-                        "at": now(),
-                        "changes": {"name": ["old", f"new {number}"], "score": [1, 12345678901234567890]},
-                        "data": {},
-                        "client_id": new_id(),
-                        "address": "203.0.113.9",
-                        "request_id": new_id(),
-                    },
+                changes = {"name": ("old", f"new {number}"), "score": (1, 12345678901234567890)}
+                told = entry(
+                    CustomerUpdated(),
+                    workspace_id=workspace or self.first,
+                    entity="Customer",
+                    entity_id=new_id(),
+                    at=now(),
+                    by=Actor(ActorKind.MEMBER, new_id(), new_id()),
+                    changes=changes,
+                    address="203.0.113.9",
+                    request_id=new_id(),
                 )
+                await append(session, told)
             await session.finish()
 
     async def seal(self, batch: int = 1_000, clock: Clock = now) -> int:

@@ -25,11 +25,11 @@ from graphql import (
 )
 
 from crm_graph.cli.data.steps import SPECS
-from crm_graph.db.base import table_of
+from crm_graph.db.base import HOUSEKEEPING, table_of
 from crm_graph.db.sizes import Letters, size_of
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.naming import camel, pascal
-from crm_graph.transfer.spec import HOUSEKEEPING, Column, ImportSpec
+from crm_graph.transfer.spec import Column, ImportSpec
 from crm_graph.vault.columns import mark_of
 from tests.support.graph import Graph
 from tests.transfer.desk import SLUG, Desk

@@ -68,6 +68,9 @@ class Connections:
 
     def __init__(self, settings: Settings, max_open: int | None = None) -> None:
         self.bounds = bounds = Bounds.of(settings)
+        self.leaving = False
+        """Whether each is to end with its next answer, since the process goes: who has one open comes back elsewhere,
+        and does not send a request into its end."""
         self.refused = {"address": 0, "process": 0}
         """How many were closed at once, by whose limit it was."""
         self.cut_off = {"idle": 0, "head": 0, "body": 0, "send": 0, "invalid": 0, "size": 0, "frames": 0}

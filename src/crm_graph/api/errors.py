@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from collections.abc import Sequence
@@ -68,7 +67,8 @@ def _describe(error: GraphQLError, request_id: str, default_code: str) -> tuple[
         return error.message, "BAD_USER_INPUT" if default_code == "INTERNAL" and error.path else default_code
     if isinstance(original, RequestError):
         return original.message, original.code
-    if isinstance(original, asyncpg.QueryCanceledError | TimeoutError | asyncio.TimeoutError):
+    late = isinstance(original, TimeoutError) and not OUTAGES.is_silent
+    if late or isinstance(original, asyncpg.QueryCanceledError):
         return TIMEOUT_MESSAGE, "TIMEOUT"
     if isinstance(original, asyncpg.SerializationError | asyncpg.DeadlockDetectedError):
         return CONFLICT_MESSAGE, "CONFLICT"

@@ -28,9 +28,11 @@ LIMIT_S = 2.0
 _QUEUES = {
     "audit": """
         SELECT now() - at FROM event WHERE (xid, seq) > (
-            coalesce((SELECT event_xid::text::xid8 FROM audit_head ORDER BY event_xid DESC, event_seq DESC LIMIT 1),
+            coalesce((SELECT event_xid::text::xid8 FROM audit_deferral ORDER BY event_xid, event_seq LIMIT 1),
+                (SELECT event_xid::text::xid8 FROM audit_head ORDER BY event_xid DESC, event_seq DESC LIMIT 1),
                 '0'::xid8),
-            coalesce((SELECT event_seq FROM audit_head ORDER BY event_xid DESC, event_seq DESC LIMIT 1), 0)
+            coalesce((SELECT event_seq FROM audit_deferral ORDER BY event_xid, event_seq LIMIT 1),
+                (SELECT event_seq FROM audit_head ORDER BY event_xid DESC, event_seq DESC LIMIT 1), 0)
         ) ORDER BY event.xid, seq LIMIT 1
     """,
     "webhook_projection": """

@@ -12,7 +12,7 @@ from typing import Any
 from graphql import OperationType
 
 from crm_graph.graph.running.execution import Operation
-from crm_graph.identity.tokens import CLIENT_PREFIX, Claims
+from crm_graph.identity.tokens import Claims, client_key
 from crm_graph.identity.viewer import NOBODY
 from crm_graph.kernel.durations import BOUNDS_S, Durations
 from crm_graph.kernel.ids import encode_id
@@ -89,7 +89,7 @@ class Requests:
         claims: Claims | None,
         request_id: str | None,
     ) -> None:
-        slow = seconds is not None and seconds >= self._slow_s
+        slow = seconds is not None and seconds >= self._slow_s and code != "UNAVAILABLE"
         if self._none or not (self._all or slow or code not in _TOLD_ONCE):
             return
         level = logging.INFO
@@ -108,7 +108,7 @@ class Requests:
             fields["member"] = encode_id("mem", claims.member_id)
             fields["workspace"] = encode_id("wsp", claims.workspace_id)
         if claims is not None and claims.client_id is not None:
-            fields["client"] = encode_id(CLIENT_PREFIX, claims.client_id)
+            fields["client"] = client_key(claims.client_id)
         if seconds is not None:
             fields["durationMs"] = round(seconds * 1000, 1)
         fields["outcome"] = code

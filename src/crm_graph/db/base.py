@@ -101,7 +101,7 @@ class Base(DeclarativeBase):
 
 
 class Row(Base):
-    """A table of a workspace: composite key, optimistic version, timestamps."""
+    """A table of a workspace: composite key, optimistic version, when and by whom it was written."""
 
     __abstract__ = True
 
@@ -110,10 +110,14 @@ class Row(Base):
     version: Mapped[int] = mapped_column(BigInteger, sort_order=90)
     created_at: Mapped[datetime] = mapped_column(sort_order=91)
     updated_at: Mapped[datetime] = mapped_column(sort_order=92)
+    created_by_id: Mapped[Id | None] = mapped_column(sort_order=93)
+    """The member who made it; None where nobody did, or that was not kept. No foreign key: members are never removed,
+    and a check at every write would cost what it can never find."""
+    updated_by_id: Mapped[Id | None] = mapped_column(sort_order=94)
 
     @classmethod
     def make(cls, **values: Any) -> Any:
-        """Return a new row with an id unless one is given; `Work.create` fills workspace, version and timestamps."""
+        """Return a new row with an id unless one is given; `Work.create` fills what every row has."""
         unknown = values.keys() - table_of(cls).columns.keys()
         if unknown:
             raise TypeError(f"{cls.__name__} has no {', '.join(sorted(unknown))}")

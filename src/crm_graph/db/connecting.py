@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncpg
 
+from crm_graph.db.address import split_password
 from crm_graph.db.codecs import set_codecs
 from crm_graph.kernel.errors import OperatorError, Unreachable
 
@@ -29,6 +30,7 @@ LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncp
 """What says that a connection is gone, or that the server did not answer in time: TimeoutError is an OSError."""
 NOT_A_POOLER = "name Postgres itself, and a pooler in transaction mode in DATABASE_POOL_URL"
 """How to mend DATABASE_URL."""
+LET_IN = "check user and password in DATABASE_URL, and whether Postgres lets that user into that database"
 ROOM = "lower CRM_READ_POOL_SIZE and CRM_WRITE_POOL_SIZE, run fewer processes, or raise max_connections"
 
 
@@ -91,7 +93,8 @@ async def connect(url: str, timeout_s: float | None = SESSION_TIMEOUT_S) -> asyn
     """Return one connection with our codecs, outside the pools: for LISTEN, advisory locks and migrations. Each of its
     statements may take `timeout_s`; None is for what has all the time it needs: imports and exports.
 
-    Raises Unreachable when the database does not answer, and OperatorError for an address that is wrong.
+    Raises Unreachable when the database does not answer or lets nobody in, and OperatorError for an address that is
+    wrong.
     """
     settings = server_settings(0, IDLE_IN_TRANSACTION_MS, read_only=False) | KEEPALIVE.of_server()
     with explained(url):
@@ -124,12 +127,15 @@ async def close(connection: asyncpg.Connection[Any]) -> None:
 @asynccontextmanager
 async def unit(connection: asyncpg.Connection[Any], **options: Any) -> AsyncIterator[None]:
     """Run a transaction on a connection outside the pools, whose owner closes it when anything but an error of the work
-    ends it. asyncpg's own would roll back behind a statement that was not answered, and wait for both."""
+    ends it. asyncpg's own would roll back behind a statement that was not answered, and wait for both. A worker that
+    the coordinator of a cluster has lost is answered: that connection goes on."""
     transaction = connection.transaction(**options)
     await transaction.start()
     try:
         yield
-    except LOST:
+    except LOST as error:
+        if isinstance(error, asyncpg.PostgresError) and not connection.is_closed():
+            await transaction.rollback()
         raise
     except Exception:
         await transaction.rollback()
@@ -141,17 +147,17 @@ class explained:  # noqa: N801 - reads as a statement
     """Turns what asyncpg raises on connect into an OperatorError that says how to fix it."""
 
     def __init__(self, url: str) -> None:
-        self.where = _without_password(url)
+        self.where, _ = split_password(url)
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, asyncpg.ProtocolViolationError) and "startup parameter" in str(error):
             raise OperatorError(f"{self.where} is a pooler: {error}", NOT_A_POOLER) from error
-        if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
-            raise OperatorError(f"{self.where}: {error}", "check user and password in DATABASE_URL") from error
+        if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+            raise Unreachable(f"{self.where}: {error}", LET_IN) from error
         if isinstance(error, asyncpg.InvalidCatalogNameError):
-            raise OperatorError(f"{self.where}: {error}", "create the database, or correct DATABASE_URL") from error
+            raise Unreachable(f"{self.where}: {error}", "create the database, or correct DATABASE_URL") from error
         if isinstance(error, asyncpg.TooManyConnectionsError):
             raise Unreachable(f"the database at {self.where} has no connection free: {error}", ROOM) from error
         if isinstance(error, OSError | asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError):
@@ -160,16 +166,11 @@ class explained:  # noqa: N801 - reads as a statement
                 f"the database at {self.where} does not answer: {reason}",
                 "start it, correct DATABASE_URL, or unset DATABASE_URL to use the embedded Postgres",
             ) from error
+        if isinstance(error, asyncpg.PostgresError):
+            raise Unreachable(f"the database at {self.where} takes no connection: {error}", LET_IN) from error
         if isinstance(error, ValueError | asyncpg.ClientConfigurationError):
-            raise OperatorError(
-                f"DATABASE_URL is not a Postgres address: {error}",
-                "write it as postgresql://user:password@host:5432/database",
+            raise OperatorError(  # without what is wrong in it, which can be a part of the password
+                "DATABASE_URL is not a Postgres address",
+                "write it as postgresql://user:password@host:5432/database, with `/`, `?`, `#` and `@` of the password"
+                " as %2F, %3F, %23 and %40",
             ) from error
-
-
-def _without_password(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return "DATABASE_URL"
-    credentials, at, place = rest.rpartition("@")
-    return f"{scheme}://{credentials.partition(':')[0]}{at}{place}"

@@ -2,7 +2,8 @@
 
 What is to be done is found by looking, so that a second run does what an interrupted one left, and a third one nothing.
 All tables are placed in one transaction: a foreign key between a table that is distributed and one that is not is
-refused by Citus, so that they are dropped first and added again at the end. What the coordinator then still keeps of
+refused by Citus, so that they are dropped first and added again at the end. Then local tables are made to commit
+together with them (`two_phases.py`). What the coordinator then still keeps of
 distributed rows, which nobody sees, is removed after it, a table at a time.
 """
 
@@ -16,6 +17,7 @@ import asyncpg
 
 from crm_graph.db.placement import DISTRIBUTED, LOCAL, REFERENCE, Placement
 from crm_graph.db.revisions import MIGRATIONS_LOCK
+from crm_graph.db.two_phases import join
 from crm_graph.kernel.errors import OperatorError
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
@@ -128,6 +130,8 @@ async def distribute(
             database = await connection.fetchval("SELECT quote_ident(current_database())")
             await connection.execute(f"ALTER DATABASE {database} SET {VISIBLE} = off")
             await _place(connection, cluster, misplaced, shards, tell)
+        for name in await join(connection, wanted):
+            tell(f"{name}: commits together with rows of the workers")
         for name in (await cluster_of(connection)).left_behind:
             await connection.execute("SELECT truncate_local_data_after_distributing_table($1::text::regclass)", name)
             tell(f"{name}: the coordinator's former copy is removed")

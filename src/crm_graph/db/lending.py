@@ -18,14 +18,15 @@ from typing import Any, Protocol
 
 import asyncpg
 
-from crm_graph.db.connecting import CLEANUP_S, LOST
-from crm_graph.db.outages import ENDED, OUTAGES
+from crm_graph.db.connecting import CLEANUP_S, LET_IN, LOST
+from crm_graph.db.outages import ENDED, OUTAGES, is_away
 from crm_graph.db.session import Session
 from crm_graph.db.turns import Turns
-from crm_graph.kernel.errors import InDoubt
+from crm_graph.kernel.errors import InDoubt, Unreachable
 from crm_graph.kernel.shares import Shares
 
 CLOSE_TIMEOUT_S = 5
+SILENT_WAIT_S = 1.0
 AGAIN_S = 0.1
 """So often a new connection is tried while the server has none free."""
 
@@ -107,17 +108,22 @@ class Pool:
         back, or dropped. Raises TimeoutError, and RateLimited where too many of the holder's wait; what asyncpg raises
         where the server has none free and this process has none either, else it waits for its own."""
         if not self.shares.enter(holder):
-            async with asyncio.timeout(self.timeout_s):
+            async with asyncio.timeout(self._patience_s):
                 await self.shares.wait(holder)
         connection = self._at_hand()
         if connection is not None:
             return connection
         try:
-            async with asyncio.timeout(self.timeout_s):
+            async with asyncio.timeout(self._patience_s):
                 return await self._acquire()
         except BaseException:
             self.shares.leave(holder)
             raise
+
+    @property
+    def _patience_s(self) -> float:
+        """How long somebody waits for a connection: not for long where nobody is answered."""
+        return min(self.timeout_s, SILENT_WAIT_S) if OUTAGES.is_silent else self.timeout_s
 
     def _at_hand(self) -> Any:
         """Return a connection that lies at hand, or None."""
@@ -137,6 +143,11 @@ class Pool:
                 OUTAGES.tell(error)
                 if not self._pool.get_size():
                     raise
+            except asyncpg.PostgresError as error:
+                if is_away(error):
+                    raise
+                # Nothing was asked yet, so this is about the connection: a password that was changed, say.
+                raise Unreachable(f"the database takes no connection: {error}", LET_IN) from error
             with suppress(TimeoutError):
                 async with asyncio.timeout(AGAIN_S):
                     return await self._crowded.wait()
@@ -167,8 +178,10 @@ class Pool:
             if in_transaction and not _is_closed(connection):
                 await connection.execute("ROLLBACK", timeout=CLEANUP_S)
             await self._pool.release(connection, timeout=CLEANUP_S)
-        except (*LOST, asyncpg.PostgresError):
+        except (*LOST, asyncpg.PostgresError) as error:
             self.abandoned.cleanups += 1
+            if isinstance(error, TimeoutError):  # not even a cancel request was answered
+                OUTAGES.tell(error)
             with suppress(asyncpg.InterfaceError):
                 connection.terminate()
         finally:
@@ -240,6 +253,7 @@ class Lease:
         "_released",
         "_since",
         "_turns",
+        "committed",
         "crowded",
         "in_doubt",
     )
@@ -260,6 +274,8 @@ class Lease:
         """Whether it went without a connection because its payer's other operations had all that they may have."""
         self.in_doubt = False
         """Whether a commit was sent that was not answered."""
+        self.committed = False
+        """Whether anything was committed: a mutation may be several transactions."""
 
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
         """Run one statement and return its rows."""
@@ -313,7 +329,7 @@ class Lease:
         except asyncpg.PostgresError:
             self.in_doubt = False
             raise
-        self.in_doubt = False
+        self.in_doubt, self.committed = False, True
 
     def release(self) -> None:
         """Give everything back. What still runs gives its connection back itself: a page's count whose rows failed."""

@@ -42,11 +42,14 @@ AWAY = (
 )
 """What says that the database is away, or lacks what it needs, and nothing of what was asked for: it may be sent again.
 Of a cluster it can be the worker alone on which the workspace lies."""
+LOST_IN_TRANSACTION = "failure on connection marked as essential"
+"""What Citus says, by no class of its own, where a worker is lost before a transaction commits: none of it is done."""
 PROBE_S = 1.0
 QUIET_S = 3.0
 """An outage is over when the database works and nobody has met an error of it for so long."""
 FORGOTTEN_S = 60.0
 """Of an outage that nobody watches: after so long without an error, the next one is another outage's."""
+LOST_KIND, SILENT_KIND = "it cannot be reached", "it does not answer in time"
 _KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
     (asyncpg.TooManyConnectionsError, "no connection is free"),
     (asyncpg.DiskFullError, "the disk is full"),
@@ -55,13 +58,16 @@ _KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str],
     (asyncpg.ReadOnlySQLTransactionError, "it takes no writes"),
     (asyncpg.PostgresIOError, "its disk fails"),
     (ENDED, "it stops or starts"),
-    (TimeoutError, "it does not answer in time"),
+    (TimeoutError, SILENT_KIND),
+    (LOST, LOST_KIND),
+    (asyncpg.PostgresError, "it lets nobody in"),
 )
-LOST_KIND = "it cannot be reached"
 
 
 def is_away(error: BaseException | None) -> bool:
     """Return whether an error says that the database is away. Values that asyncpg cannot send are our fault."""
+    if isinstance(error, asyncpg.InternalServerError):
+        return str(error).startswith(LOST_IN_TRANSACTION)
     return isinstance(error, AWAY) and not isinstance(error, ValueError | InDoubt)
 
 
@@ -74,8 +80,10 @@ def kind_of(error: BaseException) -> str:
 
 def _of_a_worker(error: BaseException) -> bool:
     """Return whether the coordinator of a cluster tells this of a worker, over a connection that goes on: `db/nodes.py`
-    says which, and when it is back."""
-    return isinstance(error, asyncpg.PostgresConnectionError) and getattr(error, "severity", None) is not None
+    says which, and when it is back. A pooler that has no server says the like, and ends the connection: FATAL."""
+    if not isinstance(error, asyncpg.PostgresConnectionError):
+        return False
+    return (getattr(error, "severity_en", None) or getattr(error, "severity", None)) == "ERROR"
 
 
 class Outages:
@@ -87,12 +95,19 @@ class Outages:
         self._before: Counter[str] = Counter()
         self._began: float | None = None
         self._last = 0.0
+        self._silent = False
         self._watching: set[asyncio.Event] = set()
 
     @property
     def is_open(self) -> bool:
         """Whether the database is away, as far as is known."""
         return self._began is not None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the database is away and does not even refuse: nobody who waits for it is answered. Only where its
+        end is looked for."""
+        return self._began is not None and self._silent and bool(self._watching)
 
     def tell(self, error: BaseException) -> bool:
         """Count an error of the database, and say it where it is the first of an outage; return whether it is one: then
@@ -105,10 +120,11 @@ class Outages:
             return True
         forgotten = not self._watching and now - self._last > FORGOTTEN_S
         if self._began is None or forgotten:
-            self._began, self._before = now, self.kinds.copy()
+            self._began, self._before, self._silent = now, self.kinds.copy(), False
             log.warning("the database is away: %s; requests are UNAVAILABLE, background work waits", said(error))
         self.kinds[kind] += 1
         self._last = now
+        self._silent |= kind == SILENT_KIND  # until a probe says otherwise: that a connection was cut can be our doing
         for wake in self._watching:
             wake.set()
         return True
@@ -142,8 +158,9 @@ class Outages:
                     await probe()
                 except Exception as error:
                     log.debug("the database is still away: %s", type(error).__name__)
-                    self._last = time.monotonic()
+                    self._last, self._silent = time.monotonic(), kind_of(error) == SILENT_KIND
                     continue
+                self._silent = False
                 if time.monotonic() - self._last >= QUIET_S:
                     self._end()
 

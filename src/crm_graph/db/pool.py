@@ -13,7 +13,7 @@ import asyncpg
 from crm_graph.db.connecting import IDLE_IN_TRANSACTION_MS, close, connect, explained, prepare, server_settings, unit
 from crm_graph.db.lending import Lease, Payer, Pool, Reader
 from crm_graph.db.nodes import Nodes
-from crm_graph.db.outages import OUTAGES
+from crm_graph.db.outages import AWAY, OUTAGES
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.kernel import spans
 from crm_graph.kernel.shares import Shares
@@ -158,7 +158,7 @@ class Database:
             async with asyncio.timeout(1):
                 await self._read.fetch("SELECT 1")
                 await self._write.fetch("SELECT 1")
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (*AWAY, asyncpg.PostgresError):
             return False
         return True
 

@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id
+from crm_graph.db.connecting import unit
 from crm_graph.db.outages import is_away
 from crm_graph.db.placement import LOCAL
 
@@ -61,7 +62,7 @@ async def measure(connection: asyncpg.Connection[Any], tables: Iterable[Table]) 
         if "workspace_id" not in table.c or table.name == WorkspaceUsage.__tablename__:
             continue
         try:
-            async with connection.transaction():
+            async with unit(connection):
                 used.update(await _measure_table(connection, table))
         except asyncpg.PostgresError as error:
             if is_away(error):
@@ -94,6 +95,6 @@ def _statement(table: Table, percent: float) -> str:
 
 async def write_usage(connection: asyncpg.Connection[Any], used: Mapping[str, int], at: datetime) -> None:
     """Keep a measurement in the place of the one before."""
-    async with connection.transaction():
+    async with unit(connection):
         await connection.execute(_WRITE, list(used), list(used.values()), at)
         await connection.execute(_FORGET, at)

@@ -9,8 +9,10 @@ An epoch is tied to what tells one history of transactions from another:
 
 - the system identifier, which `initdb` makes: a dump in a fresh cluster, `pg_upgrade`;
 - the oid of the table `log_epoch`: a dump restored within the same cluster, beside the database or in its place;
-- the timeline: recovery to a point in time, or a standby that was promoted;
-- the label of the base backup that the cluster was made from, where we may read it: one that was started by itself;
+- the timeline: recovery to a point in time, or a standby that was promoted. Which of them it was stands in the file of
+  its history, where we may read it;
+- on one timeline the label of the base backup that the cluster was made from, where we may read it: one that was
+  started by itself. A standby is made from one too, and has a timeline of its own once it is promoted;
 - the transaction ids: a position that this cluster has not given out yet.
 
 What cannot be told is a file system that was rolled back as a whole, database and all: its operator says so
@@ -30,6 +32,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from crm_graph.db.connecting import connect, unit
+from crm_graph.db.two_phases import BEHIND_WORKERS, SNAPSHOT, is_joined
 from crm_graph.kernel.cursor import MAX_EPOCH, XID_BITS
 from crm_graph.kernel.errors import OperatorError, Unreachable
 
@@ -41,8 +44,17 @@ WAY_OUT = (
     "stop every other process of it, then run `crm-graph restore --in-place`: it continues the log here under a new"
     " epoch, and nothing that is here is lost; docs/operating/backup.md says more"
 )
-_MAY_READ_LABEL = "SELECT has_function_privilege('pg_read_file(text, bigint, bigint, boolean)', 'execute')"
+BY_ITSELF = "the first process that comes continues the log; with CRM_CONTINUE_AFTER_FAILOVER=0 none does: then "
+_MAY_READ = "SELECT has_function_privilege('pg_read_file(text, bigint, bigint, boolean)', 'execute')"
 _LABEL = "md5(coalesce(pg_read_file('backup_label.old', 0, 65536, true), ''))"
+_HISTORY = """
+    SELECT coalesce(pg_read_file('pg_wal/' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) || '.history',
+        0, 1048576, true), '')
+"""
+"""The timelines that came before: a line for each, with its number, where it ended, and why."""
+RESTORING = "crm_graph.restoring"
+"""What `crm-graph restore` sets in the server that recovers for it, until the log goes on."""
+_PROMOTED = "no recovery target specified"
 _CLUSTER = """
     SELECT system_identifier, ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint
         AS timeline, to_regclass('log_epoch')::oid::bigint AS relation, {label} AS backup_label
@@ -66,7 +78,7 @@ _FUNCTIONS = """
     CREATE OR REPLACE FUNCTION crm_log_position() RETURNS xid8 STABLE PARALLEL SAFE LANGUAGE sql AS
         'SELECT (pg_current_xact_id()::text::bigint + {base})::text::xid8';
     CREATE OR REPLACE FUNCTION crm_log_horizon() RETURNS xid8 STABLE PARALLEL SAFE LANGUAGE sql AS
-        'SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint + {base})::text::xid8'
+        'SELECT ({horizon}::text::bigint + {base})::text::xid8'
 """
 _ALONE = "LOCK TABLE event IN SHARE ROW EXCLUSIVE MODE"
 """Whoever writes has its position, and whoever waits for this lock gets one of the new epoch. Readers go on, and no
@@ -91,7 +103,8 @@ class Cluster:
 @dataclass(frozen=True, slots=True)
 class Epoch:
     """The epoch that a log is in. `foreign` says why this is not the cluster that it is of, in a sentence; None where
-    it is. `promoted`: nothing but the timeline differs, as after the failover to a standby."""
+    it is. `promoted`: nothing but the timeline differs, as after the failover to a standby, and nothing shows that it
+    was a point in time."""
 
     number: int
     known_xid: int
@@ -102,13 +115,15 @@ class Epoch:
 class ForeignLog(OperatorError):
     """Raised where the log's positions are not of this cluster's transactions: it was restored, or is younger."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(f"the event log is not this cluster's: {why}", WAY_OUT)
+    def __init__(self, why: str, *, promoted: bool = False) -> None:
+        super().__init__(
+            f"the event log is not this cluster's: {why}", f"{BY_ITSELF}{WAY_OUT}" if promoted else WAY_OUT
+        )
 
 
 async def cluster_of(connection: Connection) -> Cluster:
     """Return what a connection's cluster is told by. Only a primary can be asked."""
-    may_read = await connection.fetchval(_MAY_READ_LABEL)
+    may_read = await connection.fetchval(_MAY_READ)
     row = await connection.fetchrow(_CLUSTER.format(label=_LABEL if may_read else "NULL"))
     assert row is not None
     return Cluster(*row)
@@ -125,12 +140,24 @@ async def current_epoch(connection: Connection) -> Epoch:
     cluster = await cluster_of(connection)
     why = _difference(row, cluster)
     if why is None and row["timeline"] != cluster.timeline:
+        if await connection.fetchval(f"SELECT coalesce(current_setting('{RESTORING}', true), '') = 'on'"):
+            return Epoch(number, known, "a restore of it was interrupted")
+        if await _to_a_point(connection, row["timeline"]):
+            return Epoch(number, known, "it was recovered to a point in time, and what came after is not here")
         why = (
-            f"it was on timeline {row['timeline']} and is on {cluster.timeline} now: recovered to a point in time, or"
-            " a standby was promoted, and what came after that point is possibly missing"
+            f"it was on timeline {row['timeline']} and is on {cluster.timeline} now: a standby was promoted, or it was"
+            " recovered, and what came last is possibly missing"
         )
         return Epoch(number, known, why, promoted=True)
     return Epoch(number, known, why)
+
+
+async def _to_a_point(connection: Connection, since: int) -> bool:
+    """Return whether a timeline from a number on ended at a point in time that somebody chose, as far as we may see."""
+    if not await connection.fetchval(_MAY_READ):
+        return False
+    timelines = [line.split("\t") for line in (await connection.fetchval(_HISTORY)).splitlines() if line.strip()]
+    return any(int(number) >= since and reason.strip() != _PROMOTED for number, _, reason in timelines)
 
 
 def _difference(row: Any, cluster: Cluster) -> str | None:
@@ -144,10 +171,11 @@ def _difference(row: Any, cluster: Cluster) -> str | None:
         )
     if row["relation"] != cluster.relation:
         return "its tables were made anew in this cluster: restored from a dump"
-    if None not in (row["backup_label"], cluster.backup_label) and row["backup_label"] != cluster.backup_label:
-        return "this is a base backup that was started by itself, which is younger than the cluster that it is of"
     if (row["last_xid"] or 0) >= (row["number"] << XID_BITS) + row["next_xid"]:
         return "it has events of transactions that this cluster has yet to begin"
+    labels = row["backup_label"], cluster.backup_label
+    if row["timeline"] == cluster.timeline and None not in labels and labels[0] != labels[1]:
+        return "this is a base backup that was started by itself, which is younger than the cluster that it is of"
     return None
 
 
@@ -155,7 +183,7 @@ async def require_own(connection: Connection) -> Epoch:
     """Return the epoch of the log. Raises ForeignLog where the log is not this cluster's."""
     epoch = await current_epoch(connection)
     if epoch.foreign is not None:
-        raise ForeignLog(epoch.foreign)
+        raise ForeignLog(epoch.foreign, promoted=epoch.promoted)
     return epoch
 
 
@@ -231,6 +259,11 @@ async def begin_epoch(connection: Connection, known_xid: int = 0) -> Epoch:
     cluster = await cluster_of(connection)
     identity = cluster.system_identifier, cluster.timeline, cluster.relation, cluster.backup_label
     await connection.execute(_ADD, following, known, *identity)
-    await connection.execute(_FUNCTIONS.format(base=following << XID_BITS))
+    joined = await is_joined(connection)
+    if joined:
+        await connection.execute("SET LOCAL citus.enable_ddl_propagation = off")
+    await connection.execute(
+        _FUNCTIONS.format(base=following << XID_BITS, horizon=BEHIND_WORKERS if joined else SNAPSHOT)
+    )
     await connection.execute(_FORGET_VIEWERS)
     return Epoch(following, known)

@@ -8,17 +8,21 @@ what a slower transaction commits below it (measured: 25 % of 9,862 rows with 16
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any
 
 from crm_graph.db.session import ReadSession, Session
 from crm_graph.db.statements import Statement
+from crm_graph.events.effects import DomainEvent
+from crm_graph.identity.viewer import Actor
 from crm_graph.kernel.cursor import LogCursor
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry of the log. `changes` maps a column to `[old, new]`; `data` are the fields of the event's class."""
+    """One entry of the log. `changes` maps a column to `[old, new]`; `data` are the fields of the event's class;
+    `depth` is how many events it has behind it, each the cause of the next."""
 
     cursor: LogCursor
     workspace_id: str
@@ -29,6 +33,10 @@ class Event:
     at: str
     changes: Mapping[str, tuple[Any, Any]]
     data: Mapping[str, Any]
+    client_id: str | None = None
+    actor_kind: str | None = None
+    """None of what no event of the log is."""
+    depth: int = 0
 
     @classmethod
     def of(cls, row: Any) -> Event:
@@ -48,16 +56,81 @@ EVENT_COLUMNS = (
     "client_id",
     "address",
     "request_id",
+    "actor_kind",
+    "cause_seq",
+    "depth",
 )
 """What is written of an event; its position comes from the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """An event that something follows from: its number, and how many causes there are up to it, itself included."""
+
+    seq: int
+    depth: int
+
+
+def entry(
+    event: DomainEvent,
+    *,
+    workspace_id: str,
+    entity: str,
+    entity_id: str,
+    at: datetime,
+    by: Actor,
+    changes: Mapping[str, tuple[Any, Any]] | None = None,
+    address: str | None = None,
+    request_id: str | None = None,
+    cause: Cause | None = None,
+) -> dict[str, Any]:
+    """Return an entry of the log, `EVENT_COLUMNS` by name: what happened to what, by whom, from where, because of
+    what."""
+    return {
+        "workspace_id": workspace_id,
+        "type": type(event).__name__,
+        "entity": entity,
+        "entity_id": entity_id,
+        "actor": by.member_id,
+        "at": at,
+        "changes": changes or {},
+        "data": {each.name: getattr(event, each.name) for each in fields(event)},
+        "client_id": by.client_id,
+        "address": address,
+        "request_id": request_id,
+        "actor_kind": by.kind.value,
+        "cause_seq": None if cause is None else cause.seq,
+        "depth": None if cause is None else cause.depth,
+    }
+
+
 _APPEND = Statement(
     f"INSERT INTO event ({', '.join(EVENT_COLUMNS)})"  # noqa: S608 - constants
     f" VALUES ({', '.join(f'${index}' for index, _ in enumerate(EVENT_COLUMNS, 1))})",
     EVENT_COLUMNS,
     {},
-    ("UUID", "TEXT", "TEXT", "UUID", "UUID", "TIMESTAMPTZ", "JSONB", "JSONB", "UUID", "TEXT", "UUID"),
+    (
+        "UUID",
+        "TEXT",
+        "TEXT",
+        "UUID",
+        "UUID",
+        "TIMESTAMPTZ",
+        "JSONB",
+        "JSONB",
+        "UUID",
+        "TEXT",
+        "UUID",
+        "TEXT",
+        "INT8",
+        "INT2",
+    ),
 )
-COLUMNS = "xid::text::bigint, seq, workspace_id, type, entity, entity_id, actor, at, changes, data"
+COLUMNS = (
+    "xid::text::bigint, seq, workspace_id, type, entity, entity_id, actor, at, changes, data, client_id,"
+    " coalesce(actor_kind, CASE WHEN actor IS NULL THEN 'SYSTEM' ELSE 'MEMBER' END) AS actor_kind,"
+    " coalesce(depth, 0) AS depth"
+)
 _VISIBLE = "xid < crm_log_horizon()"
 _AFTER = Statement(
     f"SELECT {COLUMNS} FROM event WHERE (xid, seq) > ($1::text::xid8, $2) AND {_VISIBLE}"  # noqa: S608 - constants

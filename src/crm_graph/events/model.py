@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Identity, Index, text
+from sqlalchemy import BigInteger, Identity, Index, SmallInteger, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
@@ -50,6 +50,13 @@ class EventRow(Base):
     """The API client by which it was done."""
     address: Mapped[str | None]
     request_id: Mapped[Id | None]
+    actor_kind: Mapped[str | None]
+    """Who did it (`identity.viewer.ActorKind`). None in events from before this was kept: a member, where there is an
+    actor, and else the system."""
+    cause_seq: Mapped[int | None] = mapped_column(BigInteger)
+    """The number of the event that this one follows from, where no request made it."""
+    depth: Mapped[int | None] = mapped_column(SmallInteger)
+    """How many causes it has behind it, one after another; None for none."""
 
 
 class LogEpoch(Base):

@@ -34,6 +34,13 @@ ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - no password
 """RFC 9068's `typ`: a token of another kind, an ID token say, is no access token."""
 CLIENT_PREFIX = "apc"
 """What the API's id of a client begins with: RFC 9068's `client_id` is the one that the client knows."""
+
+
+def client_key(client_id: str) -> str:
+    """Return the id of an API client as the API spells it."""
+    return encode_id(CLIENT_PREFIX, client_id)
+
+
 _UNKNOWN = datetime.min.replace(tzinfo=UTC)
 _HEX32 = re.compile(r"[0-9a-f]{32}\Z")
 _LOCAL = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?\Z")
@@ -137,7 +144,7 @@ class TokenAuthority:
             "jti": token_id or new_id(),
         }
         if client_id is not None:
-            claims["azp"], claims["client_id"] = client_id, encode_id(CLIENT_PREFIX, client_id)
+            claims["azp"], claims["client_id"] = client_id, client_key(client_id)
         if session_id is not None:
             claims["sid"] = session_id
         if key_id is not None:

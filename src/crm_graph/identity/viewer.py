@@ -5,12 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Any, TypeAlias
 
 NOBODY = "0" * 32
 """The id of whoever has shown nothing, and of the workspace that they are in."""
 Standing: TypeAlias = tuple[str, tuple[str, ...], str | None, str | None, str | None, datetime | None]
 """Member, roles held, session, key, identity and age: what must be as it was for a viewer to be."""
+
+
+class ActorKind(Enum):
+    """Who did something."""
+
+    MEMBER = "MEMBER"
+    CLIENT = "CLIENT"
+    RULE = "RULE"
+    CONTACT = "CONTACT"
+    SYSTEM = "SYSTEM"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did something: the member, and the API client by which it was done, where there is one."""
+
+    kind: ActorKind
+    member_id: str | None = None
+    client_id: str | None = None
+
+    @classmethod
+    def system(cls) -> Actor:
+        """Return who does what nobody asked for: the installation itself."""
+        return cls(ActorKind.SYSTEM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +66,8 @@ class Viewer:
     """When a token without a session was made: a suspension since then has ended it."""
     read_only: bool = False
     """Whether the credential's scope is to read: then nothing is granted beyond that."""
+    is_service: bool = False
+    """Whether it is no person: an API client that acts by itself."""
 
     @classmethod
     def anonymous(cls) -> Viewer:
@@ -51,6 +78,13 @@ class Viewer:
     def is_anonymous(self) -> bool:
         """Whether nobody has shown anything."""
         return self.workspace_id == NOBODY
+
+    @property
+    def actor(self) -> Actor:
+        """Who does what is done as this viewer."""
+        if self.is_anonymous:
+            return Actor.system()
+        return Actor(ActorKind.CLIENT if self.is_service else ActorKind.MEMBER, self.member_id, self.client_id)
 
     @property
     def standing(self) -> Standing:

@@ -47,7 +47,8 @@ class OperatorError(CrmError):
 
 
 class Unreachable(OperatorError):
-    """Raised when the database takes no connection, or is a standby: it is down, starts, or has none free."""
+    """Raised when the database takes no connection, or is a standby: it is down, starts, has none free, or does not
+    let this user in."""
 
 
 class Unreadable(CrmError):

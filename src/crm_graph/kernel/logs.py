@@ -24,6 +24,8 @@ Trace: TypeAlias = "Callable[[BaseException], str]"
 
 _EXCEPTION_OF_TASK = re.compile(r" exception=.*(?=>)", re.DOTALL)
 """asyncio describes a task that failed with its exception's text."""
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Controls, line separators, and what turns the direction of text."""
 
 
 class Lines(logging.Formatter):
@@ -45,7 +47,7 @@ class Lines(logging.Formatter):
         }
         if more:
             line["trace"] = more
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json.dumps(line, default=str)  # in ASCII: some readers end lines at U+2028 too
 
     def _told(self, record: logging.LogRecord) -> tuple[str, str]:
         message = record.getMessage()
@@ -64,8 +66,13 @@ class Text(Lines):
         """Return the text."""
         message, more = self._told(record)
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
-        head = f"{_time(record)} {record.levelname:<8} {record.name}: {message}{fields}".replace("\r", " ")
-        return "\n    ".join([head, *more.splitlines()])
+        head = f"{_time(record)} {record.levelname:<8} {record.name}: {message}{fields}"
+        return "\n    ".join(_visible(line) for line in (head, *more.splitlines()))
+
+
+def _visible(line: str) -> str:
+    """Return a line without what moves a terminal's cursor or begins another line."""
+    return _UNSEEN.sub(lambda unseen: ascii(unseen[0])[1:-1], line)
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -47,8 +47,12 @@ def plural(name: str) -> str:
 
 def one(name: str) -> str:
     """Return one of what a type names, in words: `an order line`."""
-    spelled = words(name)
-    return f"{'an' if _AN.match(spelled) else 'a'} {spelled}"
+    return f"{article(name)} {words(name)}"
+
+
+def article(name: str) -> str:
+    """Return the article of what a type names: `an`."""
+    return "an" if _AN.match(words(name)) else "a"
 
 
 def doing(verb: str) -> str:

@@ -7,29 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
-from crm_graph.kernel.errors import OperatorError
-
-MAY_BE_ZERO = frozenset(
-    {
-        "event_retention_days",
-        "refresh_leeway_seconds",
-        "max_introspected",
-        "workspace_max_bytes",
-        "member_read_connections",
-        "member_write_connections",
-        "metrics_port",
-        "unready_ms",
-    }
-)
-CHOICES = {
-    "executor": ("planned", "reference"),
-    "id_token_algorithm": ("RS256", "EdDSA"),
-    "command_line_client": ("on", "off"),
-    "document_mode": ("open", "warn", "trusted-only"),
-    "log_level": ("debug", "info", "warning", "error", "critical"),
-    "log_format": ("auto", "json", "text"),
-    "log_requests": ("failed", "all", "none"),
-}
+from crm_graph.kernel.accepted import read, require
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,9 +276,9 @@ class Settings:
     """A client that takes nothing of what it is sent for so long is cut off."""
     drain_ms: int = 10_000
     relay_poll_ms: int = 25
-    continue_after_failover: bool = False
-    """Whether the log goes on by itself where a standby was promoted, though what the old primary had last is possibly
-    missing; otherwise `crm-graph restore --in-place` is asked for, as after a recovery to a point in time."""
+    continue_after_failover: bool = True
+    """Whether the log goes on by itself, under a new epoch, where a standby was promoted; otherwise `crm-graph restore
+    --in-place` is asked for, as after a recovery to a point in time."""
     event_retention_days: int = 30
     """How long the event log is kept, by which subscriptions and `changes` resume; 0 is for ever. The audit trail is
     kept for ever anyway."""
@@ -361,44 +339,14 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Return the settings. Raises OperatorError naming the variable that cannot be read, or is unknown."""
+        """Return the settings. Raises OperatorError naming the variable that cannot be read, or cannot be meant."""
         environment = os.environ if environment is None else environment
         hints = get_type_hints(cls)
         values: dict[str, Any] = {}
         for each in fields(cls):
-            name = f"CRM_{each.name.upper()}"
-            text = environment.get(name)
-            if text is None or text == "":
-                continue
-            try:
-                values[each.name] = _flag(name, text) if hints[each.name] is bool else hints[each.name](text)
-            except ValueError:
-                raise OperatorError(
-                    f"{name}={text!r} is not a whole number", f"set it to one, or unset it (default {each.default})"
-                ) from None
-            if each.name in MAY_BE_ZERO and values[each.name] == 0:
-                continue
-            if hints[each.name] is int and values[each.name] <= 0:
-                raise OperatorError(
-                    f"{name}={text} must be more than 0", f"unset it to use the default, {each.default}"
-                )
+            text = environment.get(f"CRM_{each.name.upper()}")
+            if text:
+                values[each.name] = read(each.name, hints[each.name], text, each.default)
         settings = cls(**values)
-        for name, choices in CHOICES.items():
-            value = getattr(settings, name)
-            if value not in choices:
-                known = f"`{'`, `'.join(choices[:-1])}` or `{choices[-1]}`"
-                raise OperatorError(f"CRM_{name.upper()}={value!r} is unknown", f"set it to {known}")
-        if settings.sign_in_candidates > settings.argon2_threads + settings.argon2_queue_size:
-            raise OperatorError(
-                f"CRM_SIGN_IN_CANDIDATES={settings.sign_in_candidates}: so many passwords never fit into the queue",
-                "set it to no more than CRM_ARGON2_THREADS and CRM_ARGON2_QUEUE_SIZE together",
-            )
+        require(settings)
         return settings
-
-
-def _flag(name: str, text: str) -> bool:
-    """Return a switch. Raises OperatorError for what is none."""
-    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    if text.lower() not in known:
-        raise OperatorError(f"{name}={text!r} is no switch", "set it to `1` or `0`")
-    return known[text.lower()]

@@ -175,13 +175,15 @@ class Drafts:
 
     def _complete_new(self, draft: Draft) -> None:
         given = draft.values
-        now, workspace_id = self.work.now, self.work.viewer.workspace_id
+        now, workspace_id, me = self.work.now, self.work.viewer.workspace_id, self.work.viewer.actor.member_id
         housekeeping = {
             "id": draft.id,
             "workspace_id": workspace_id,
             "version": 1,
             "created_at": now,
             "updated_at": now,
+            "created_by_id": me,
+            "updated_by_id": me,
         }
         draft.values = {name: given.get(name) for name in columns_of(self.spec.model)} | housekeeping
         for name in sorted(self.required):

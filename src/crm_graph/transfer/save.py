@@ -97,7 +97,9 @@ class Saver:
         filled = {"workspace_id": self.work.viewer.workspace_id, **row}
         if issubclass(model, Row):
             now = self.work.now
-            filled = {"id": new_id(), "version": 1, "created_at": now, "updated_at": now, **filled}
+            me = self.work.viewer.actor.member_id
+            by = {"created_at": now, "updated_at": now, "created_by_id": me, "updated_by_id": me}
+            filled = {"id": new_id(), "version": 1, **by, **filled}
         return filled
 
     async def _log(

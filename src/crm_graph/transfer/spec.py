@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ARRAY, Boolean, Date, DateTime, Integer, Numeric, Text, Uuid
 from sqlalchemy import Column as SqlColumn
 
-from crm_graph.db.base import Base, Row, table_of
+from crm_graph.db.base import HOUSEKEEPING, Base, Row, table_of
 from crm_graph.db.rules import Choices, currencies_of, defaults_of, rules_of, targets_of
 from crm_graph.kernel.naming import camel
 from crm_graph.permissions.policy import Policy
@@ -131,7 +131,6 @@ def _kind_of(column: SqlColumn[Any]) -> Kind:
     return next(kind for type_, kind in _KINDS if isinstance(column.type, type_))
 
 
-HOUSEKEEPING = frozenset({"workspace_id", "id", "version", "created_at", "updated_at"})
 _KINDS: tuple[tuple[type, Kind], ...] = (
     (Uuid, Kind.REFERENCE),
     (Boolean, Kind.TRUTH),

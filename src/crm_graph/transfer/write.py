@@ -18,13 +18,12 @@ from sqlalchemy import BigInteger, column, delete, func, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import bindparam
 
-from crm_graph.db.base import Base, Row, columns_of, table_of
+from crm_graph.db.base import HOUSEKEEPING, Base, Row, columns_of, table_of
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.events.log import EVENT_COLUMNS
 from crm_graph.kernel.errors import Conflict, Refused
 from crm_graph.permissions.policy import Policy, workspace
-from crm_graph.transfer.spec import HOUSEKEEPING
 from crm_graph.work import DomainEvent, Work
 
 LINES_PER_CHUNK = 500
@@ -92,7 +91,8 @@ async def update_rows(work: Work, model: type[Row], names: Sequence[str], rows: 
     if not rows:
         return
     statement = _update_statement(model, tuple(sorted(names)))
-    bound = {"workspace_id": work.viewer.workspace_id, "given": rows, "now": work.now}
+    me = work.viewer.actor.member_id
+    bound = {"workspace_id": work.viewer.workspace_id, "given": rows, "now": work.now, "me": me}
     try:
         done = await work.session.execute(statement, bound)
     except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError) as error:
@@ -112,7 +112,12 @@ def _update_statement(model: type[Row], names: tuple[str, ...]) -> Statement:
         update(table)
         .where(table.c.workspace_id == workspace(), table.c.id == given.c.id, table.c.version == given.c.version)
         .values(
-            {**changed, "version": table.c.version + 1, "updated_at": bindparam("now", type_=table.c.updated_at.type)}
+            {
+                **changed,
+                "version": table.c.version + 1,
+                "updated_at": bindparam("now", type_=table.c.updated_at.type),
+                "updated_by_id": bindparam("me", type_=table.c.updated_by_id.type),
+            }
         )
         .returning(table.c.id)
     )

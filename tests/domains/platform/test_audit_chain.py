@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
 import pytest
 
-from crm_graph.domains.platform.audit.chainer import ADVISORY_LOCK, BrokenHead
+from crm_graph.domains.platform.audit.chainer import ADVISORY_LOCK, BrokenHead, sealed_position
 from crm_graph.domains.platform.audit.verify import BEGINNING
 from tests.support.trail import NEWER_SECRET, SECRET, UNSEALED, Trail, connect, trail_of
 
@@ -219,3 +219,63 @@ async def test_an_event_is_never_sealed_twice(trail: Trail) -> None:
     await trail.write(1)
     with pytest.raises(asyncpg.UniqueViolationError):
         await trail.seal()
+
+
+async def test_workspaces_of_a_worker_that_is_down_keep_no_other_from_being_sealed(trail: Trail) -> None:
+    """A cluster says of its worker what this trigger says of a workspace."""
+    lost = {trail.first}
+
+    async def down(_: object, workspaces: Sequence[str]) -> set[str]:
+        return lost & set(workspaces)
+
+    await trail.write(2)
+    await trail.write(2, trail.second)
+    await trail.seal()
+    await _lose(trail)
+    await trail.write(3)
+    await trail.write(3, trail.second)
+    chainer = trail.chainer(batch=2, down=down)
+    async with asyncio.timeout(60):  # what other tests have open in the server holds the horizon
+        while await trail.connection.fetchval("SELECT count(*) < 7 FROM audit_entry"):
+            await chainer.chain_batch(trail.connection)
+    assert (await trail.verify(trail.second)).head.number == 5
+    behind = await trail.verify()
+    assert (behind.head.number, behind.pending) == (2, 3), (
+        "what waits is no tampering, and no events are taken for sealed"
+    )
+    unsealed = await trail.sql(
+        "SELECT min(seq) FROM event WHERE workspace_id = $1 AND seq NOT IN (SELECT event_seq FROM audit_entry)"
+    )
+    position = await sealed_position(trail.connection)
+    assert position.seq < unsealed[0][0], "retention keeps what waits"
+
+    await trail.connection.execute("DROP TRIGGER lost ON audit_entry")
+    lost.clear()
+    following = trail.chainer(batch=2)  # of another process, which was elected next
+    task = asyncio.create_task(following.run())
+    try:
+        await _sealed(trail, [task])
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert [(await trail.verify(each)).head.number for each in (trail.first, trail.second)] == [5, 5]
+    assert await trail.sql("SELECT 1 FROM audit_deferral WHERE workspace_id = $1") == []
+
+
+async def test_a_plain_postgres_that_is_away_defers_nothing(trail: Trail) -> None:
+    await trail.write(1)
+    await _lose(trail)
+    with pytest.raises(asyncpg.ConnectionFailureError):
+        await trail.seal()
+    assert await trail.sql("SELECT 1 FROM audit_deferral WHERE workspace_id = $1") == []
+
+
+async def _lose(trail: Trail) -> None:
+    await trail.connection.execute(f"""
+        CREATE FUNCTION lost() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            RAISE EXCEPTION 'connection to the remote node failed' USING ERRCODE = 'connection_failure';
+        END $$;
+        CREATE TRIGGER lost BEFORE INSERT ON audit_entry FOR EACH ROW WHEN (new.workspace_id = '{trail.first}')
+        EXECUTE FUNCTION lost();
+    """)

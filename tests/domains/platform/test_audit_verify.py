@@ -59,6 +59,9 @@ TAMPERING: dict[str, tuple[tuple[str, ...], int, str]] = {
     "event's address": ((_event("address = NULL"),), 4, "its event was altered: address"),
     "event's client": ((_event("client_id = NULL"),), 4, "its event was altered: client_id"),
     "event's request": ((_event(f"request_id = {OTHER}"),), 4, "its event was altered: request_id"),
+    "event's kind of actor": ((_event("actor_kind = 'RULE'"),), 4, "its event was altered: actor_kind"),
+    "event's kind of actor forgotten": ((_event("actor_kind = NULL"),), 4, "its event was altered"),
+    "event's cause": ((_event("cause_seq = 1"),), 4, "its event was altered: changes or data"),
     "event's time": ((_event("at = at - interval '1 microsecond'"),), 4, "its event was altered: at"),
     "event's data": ((_event("""data = '{"a": 1}'"""),), 4, "its event was altered: changes or data"),
     "the 20th digit of a change": (
@@ -80,6 +83,8 @@ TAMPERING: dict[str, tuple[tuple[str, ...], int, str]] = {
     "event inserted into the past": ((_COPY,), 3, "an event stands before it that was never sealed"),
     "events' order": ((_event("xid = '4'"),), 1, "an event stands before it that was never sealed"),
     "entry's actor": ((_entry(f"actor_id = {OTHER}"),), 4, ALTERED),
+    "entry's kind of actor": ((_entry("actor_kind = 'RULE'"),), 4, ALTERED),
+    "entry's kind of actor forgotten": ((_entry("actor_kind = NULL"),), 4, ALTERED),
     "entry's fields": ((_entry("fields = '{}'"),), 4, ALTERED),
     "entry's records": ((_entry("record_ids = '{cus_1}'"),), 4, ALTERED),
     "entry's record": ((_entry("record_id = 'cus_1'"),), 4, ALTERED),

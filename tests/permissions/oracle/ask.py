@@ -27,7 +27,8 @@ BUCKETS = ("DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
 KEYS = {"bool", "text", "code", "date", "moment", "enum", "one"}
 GROUPING = frozenset({"city", "country", "industry", "series", "source"})
 """Texts that make groups also where they are beyond an edge."""
-STAMPS = frozenset({"createdAt", "updatedAt"})
+STAMPS = frozenset({"createdAt", "updatedAt", "createdBy", "updatedBy"})
+"""What every row has: no keys beyond an edge."""
 PROBES = 8
 MAX_PAGES = 2
 """Edges to many in one document: more of them are larger answers, not other ones."""
@@ -222,7 +223,8 @@ class Asker:
         """Return keys beyond the edges to one of a type, two away at most."""
         found: list[GroupKey] = []
         for edge in kind.all("one"):
-            if self.may_compare(kind, edge):
+            joined = kinds()[edge.target].local == kind.local and edge.name not in STAMPS
+            if joined and self.may_compare(kind, edge):
                 way, target = (*edges, edge), kinds()[edge.target]
                 found += [
                     GroupKey(each, way)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
+from crm_graph.kernel.naming import camel
+
 VERBS = ("read", "create", "update", "delete")
 LEAVES = frozenset(
     {"id", "text", "enum", "int", "decimal", "bool", "date", "moment", "code", "tag", "texts", "json", "sealed"}
@@ -61,6 +63,7 @@ class Kind:
     part: str | None = None
     """The to-one field that leads to the whole, in whose scopes a row lies."""
     bare: bool = False
+    local: bool = False
     """Whether rows have no version and no times of making and changing."""
     roots: dict[str, str] = field(default_factory=dict)
     verbs: tuple[str, ...] = ()
@@ -117,14 +120,14 @@ def kinds() -> Mapping[str, Kind]:
             kind.fields[each.name] = each
     for kind in found.values():
         measured = [replace(each, name=f"{each.name}Aggregate", of="measures") for each in kind.all("many")]
-        kind.fields |= {each.name: each for each in (*_housekeeping(kind), *measured)}
+        kind.fields = {each.name: each for each in (*_housekeeping(kind), *measured)} | kind.fields
     return found
 
 
 def _kind(words: list[str]) -> Kind:
     name, prefix, table, *rest = words
-    bare = "bare" in rest
-    rest = rest[bare:]
+    bare, local = "bare" in rest, "local" in rest
+    rest = rest[bare + local :]
     said = dict(zip(rest[::2], rest[1::2], strict=True))
     return Kind(
         name,
@@ -135,6 +138,7 @@ def _kind(words: list[str]) -> Kind:
         like=said.get("like"),
         part=said.get("part"),
         bare=bare,
+        local=local,
         roots={how: said[how] for how in ("one", "list", "aggregate") if how in said},
         verbs=tuple(said["verbs"].split(",")) if "verbs" in said else (),
     )
@@ -161,6 +165,10 @@ def _housekeeping(kind: Kind) -> Iterable[Field]:
     yield Field("version", "int", True, ("version",))
     yield Field("createdAt", "moment", True, ("created_at",))
     yield Field("updatedAt", "moment", True, ("updated_at",))
+    if kind.local:
+        return
+    for name in ("created_by", "updated_by"):
+        yield Field(camel(name), "one", columns=(f"{name}_id",), target="Member")
 
 
 def snake(name: str) -> str:

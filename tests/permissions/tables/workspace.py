@@ -399,6 +399,7 @@ IDENTITIES = Table(
     ],
 )
 
+_HOOK_SAMPLES = {"selection": "{ __typename }", "filter": {"Customer": {}}, "withoutClient": Id("ApiClient")}
 _HOOK = {"url": "https://zebra.example/hook", "eventTypes": ["CustomerCreated"], "roles": ["analyst"]}
 
 
@@ -421,13 +422,13 @@ WEBHOOKS = Table(
             "webhook_secret",
             verb="create",
             stranger=OWN_WORKSPACE,
-            samples={"selection": "{ __typename }", "filter": {"Customer": {}}},
+            samples=_HOOK_SAMPLES,
         ),
         _hook(
             "updateWebhookEndpoint",
             {"id": ROW, **_HOOK},
             "WebhookEndpointUpdated",
-            samples={"selection": "{ __typename }", "filter": {"Customer": {}}},
+            samples=_HOOK_SAMPLES,
         ),
         _hook("deleteWebhookEndpoint", {"id": ROW}, "WebhookEndpointDeleted", verb="delete", fresh=True),
         _hook(

@@ -185,7 +185,7 @@ class Groups:
         if family is None:
             family = self._begin(within, context, watch)
         who = (viewer.member_id, viewer.circle, viewer.teams) if access.asks_who else ()
-        key = (*asked, *who, viewer.time_zone)
+        key = (*asked, watch.without, *who, viewer.time_zone)
         group = family.groups.get(key)
         if group is None:
             group = family.groups[key] = Group(viewer, watch, execute)
@@ -275,7 +275,8 @@ class Groups:
     async def _give(
         self, family: Family, event: Event, groups: Sequence[Group], verdict: Verdict, guarded: GraphContext
     ) -> None:
-        matched = [(group, told) for group, told in zip(groups, verdict.told, strict=True) if told]
+        heard = [(group, group.watch.heard(event, told)) for group, told in zip(groups, verdict.told, strict=True)]
+        matched = [(group, told) for group, told in heard if told]
         answers = await asyncio.gather(
             *(group.execute(event, self._contexts.live(group.viewer), told) for group, told in matched)
         )

@@ -184,7 +184,8 @@ class Subscriptions:
                 }
                 verdict = await subscription.watch.verdict(context, event, asking)
                 assert verdict is not None, "nothing guards this context"
-                answers = await self._answers(subscription, event, context, verdict.told[0], subscription.scope)
+                told = subscription.watch.heard(event, verdict.told[0])
+                answers = await self._answers(subscription, event, context, told, subscription.scope)
                 subscription.covered = verdict.covered or subscription.covered
                 for position, answer in _placed(event.cursor, answers):
                     subscription.position = position

@@ -211,11 +211,14 @@ class GraphQLProtocol(Impatient, HttpToolsProtocol):
         if endpoint is None or self.url != self._path or not self._takes_short_way(endpoint.max_body_bytes):
             self._max_body_size = self._body_limit(self.url)
             super().on_headers_complete()
+            if self.all_connections.leaving:
+                self.cycle.keep_alive = False
             if not self.pipeline:
                 self._answering = self.cycle
             return
         self._max_body_size = endpoint.max_body_bytes
-        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        lasts = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        keep_alive = lasts and not self.all_connections.leaving
         self._answering = cycle = Direct(self, endpoint, self.headers, keep_alive=keep_alive)
         self.cycle = cycle  # type: ignore[assignment]
 

@@ -26,6 +26,7 @@ from crm_graph.graph.changes.live import event_name
 from crm_graph.graph.changes.stored import stored_judges
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.schema.build import BuiltSchema
+from crm_graph.identity.tokens import client_key
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import RequestError
@@ -54,7 +55,7 @@ _BEHIND = Statement(
     {},
 )
 _LOCK = Statement(
-    "SELECT event_types, filter, roles, member_id, updated_at, cursor FROM webhook_endpoint"
+    "SELECT event_types, filter, roles, without_client, member_id, updated_at, cursor FROM webhook_endpoint"
     " WHERE workspace_id = $1 AND id = $2 AND status = 'ACTIVE' FOR UPDATE SKIP LOCKED",
     ("workspace_id", "id"),
     {},
@@ -152,6 +153,9 @@ class FanOut:
         Raises BrokenSelection for a filter that does not work any more."""
         context = self.engine.contexts.live(viewer)
         context.reader = session  # nothing waits for a second connection while it holds one
+        without = endpoint["without_client"]
+        if without is not None:
+            events = [event for event in events if event.client_id is None or without != client_key(event.client_id)]
         told: dict[LogCursor, tuple[Event, str]] = {}
         schema, types = self.engine.schema, frozenset(endpoint["event_types"])
         records = schema.registry.records

@@ -20,6 +20,7 @@ from crm_graph.domains.platform.webhooks.rules import DEFINITIONS, forsaken, vie
 from crm_graph.events.log import COLUMNS, Event
 from crm_graph.graph.changes.judging import ChangeKind
 from crm_graph.graph.changes.live import changed_fields, event_name
+from crm_graph.identity.tokens import client_key
 from crm_graph.identity.viewer import Viewer
 
 _EVENT = Statement(
@@ -80,6 +81,8 @@ class Payloads:
             "cursor": event.cursor.encode(),
             "kind": kind.value,
             "recordId": record_id,
+            "actorKind": event.actor_kind,
+            "clientId": None if event.client_id is None else client_key(event.client_id),
             "changedFields": [] if gone else changed_fields(record, event, context),
         }
         if operation is not None:

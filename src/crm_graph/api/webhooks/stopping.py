@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from crm_graph.api.engine import Engine
 from crm_graph.api.webhooks import queue
 from crm_graph.db.session import Session
@@ -12,7 +10,8 @@ from crm_graph.domains.identity.accounts.texts import Text
 from crm_graph.domains.platform.webhooks.events import WebhookEndpointDisabled, WebhookEndpointPaused
 from crm_graph.domains.platform.webhooks.model import EndpointStatus
 from crm_graph.domains.platform.webhooks.policy import WEBHOOK_ENDPOINT
-from crm_graph.events.log import append
+from crm_graph.events.log import append, entry
+from crm_graph.identity.viewer import Actor
 
 MAIL = "webhook endpoint stopped"
 
@@ -27,22 +26,16 @@ async def stop(
     if not stopped:
         return
     event = (WebhookEndpointDisabled if status is EndpointStatus.DISABLED else WebhookEndpointPaused)(reason)
-    await append(
-        session,
-        {
-            "workspace_id": workspace_id,
-            "type": type(event).__name__,
-            "entity": WEBHOOK_ENDPOINT.type,
-            "entity_id": endpoint_id,
-            "actor": None,
-            "at": now,
-            "changes": {"status": (EndpointStatus.ACTIVE.value, status.value), "status_reason": (None, reason)},
-            "data": asdict(event),
-            "client_id": None,
-            "address": None,
-            "request_id": None,
-        },
+    told = entry(
+        event,
+        workspace_id=workspace_id,
+        entity=WEBHOOK_ENDPOINT.type,
+        entity_id=endpoint_id,
+        at=now,
+        by=Actor.system(),
+        changes={"status": (EndpointStatus.ACTIVE.value, status.value), "status_reason": (None, reason)},
     )
+    await append(session, told)
     if not engine.settings.smtp_url:
         return
     url = stopped[0]["url"]

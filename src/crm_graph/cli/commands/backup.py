@@ -28,14 +28,15 @@ def backup(folder: Path, base: bool, follow: bool, unfollow: bool, data: Path | 
     Prints the database's address, for Postgres' own programs, and the keys that the backup is worth nothing without:
     keep them elsewhere. Refuses to write one that the keys given here do not open.
     """
-    from crm_graph.cli.recovery.basing import base_place, follow_place, follows, forget_place
+    from crm_graph.cli.recovery.basing import base_place
     from crm_graph.cli.recovery.dumping import dump_place
+    from crm_graph.cli.recovery.following import follow_place, follows, forget_place
 
     if base + follow + unfollow > 1:
         raise click.UsageError("--base, --follow and --unfollow exclude each other")
     place = find_place(data)
     if unfollow:
-        forget_place(place, folder)
+        run(forget_place(place, folder))
         return
     if not (follow and follows(folder)):
         work = base_place(place, folder, follow=follow) if base or follow else dump_place(place, folder)

@@ -13,8 +13,12 @@ from crm_graph.db.connecting import connect
 from crm_graph.db.distributing import Cluster, Connection, Told, cluster_of, distribute
 from crm_graph.db.placement import Placement, placements
 from crm_graph.db.revisions import require_current
+from crm_graph.db.two_phases import apart
 
-_PREPARED = "SELECT success, result FROM run_command_on_workers('SHOW max_prepared_transactions')"
+_PREPARED = """
+    SELECT min(CASE WHEN success THEN result::int ELSE 0 END), current_setting('max_connections')::int
+    FROM run_command_on_workers('SHOW max_prepared_transactions')
+"""
 _HEALTH = """
     SELECT DISTINCT to_nodename || ':' || to_nodeport AS node FROM citus_check_cluster_node_health()
     WHERE result IS DISTINCT FROM true ORDER BY 1
@@ -51,6 +55,12 @@ async def check_cluster(connection: Connection) -> AsyncIterator[tuple[str, str,
         yield f"Citus {cluster.version}: every table lies where it is to, over {len(cluster.workers)} workers", "", True
     if unnamed:
         yield f"no list says where these tables are to lie: {', '.join(unnamed)}", "move them into another schema", True
+    if alone := await apart(connection, wanted):
+        yield (
+            f"these do not commit together with rows of the workers: {', '.join(alone)}",
+            "`crm-graph distribute`",
+            False,
+        )
     if cluster.left_behind:
         text = f"the coordinator keeps former copies of rows: {', '.join(cluster.left_behind)}"
         yield f"{text}: `crm-graph distribute` was interrupted", "run `crm-graph distribute` again", True
@@ -67,15 +77,16 @@ async def check_cluster(connection: Connection) -> AsyncIterator[tuple[str, str,
 async def _nodes(connection: Connection) -> AsyncIterator[tuple[str, str, bool]]:
     try:
         away = [row["node"] for row in await connection.fetch(_HEALTH)]
-        short = [row for row in await connection.fetch(_PREPARED) if not row["success"] or int(row["result"]) < 1]
+        prepared, needed = tuple(await connection.fetchrow(_PREPARED) or (0, 0))
     except (asyncpg.PostgresError, ValueError) as error:
         yield f"the workers cannot be asked: {error}", "start them, and see that the coordinator reaches them", False
         return
     if away:
         yield f"nodes do not answer: {', '.join(away)}", "start them: their workspaces are UNAVAILABLE till then", False
-    elif short:
+    elif prepared < needed:
         yield (
-            "a worker takes no prepared transactions, by which several nodes commit together",
-            "set max_prepared_transactions on every worker, 100 say, and restart it",
-            False,
+            f"a worker takes {prepared} prepared transactions, of which every write is one, and this coordinator"
+            f" {needed} connections: what is over fails",
+            f"set max_prepared_transactions to {needed} on every worker, and restart it",
+            prepared > 0,
         )

@@ -45,11 +45,13 @@ def listen(host: str, port: int, keepalive_s: int, *, shared: bool = False, opti
     try:
         listener.bind((host, port))
         listener.listen(BACKLOG)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listener.close()
+        fix = f"stop what uses the port, or choose another: `{option}{port + 1}`"
+        if isinstance(error, socket.gaierror):
+            fix = "name an address of this machine: `127.0.0.1`, or `0.0.0.0` for all of them"
         raise OperatorError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}",
-            f"stop what uses the port, or choose another: `{option}{port + 1}`",
+            f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}", fix
         ) from error
     listener.setblocking(False)
     return listener

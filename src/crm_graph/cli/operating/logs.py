@@ -13,8 +13,9 @@ from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.logs import Lines, Text
 from crm_graph.kernel.settings import Settings
 
-_OURS = ("crm_graph", "uvicorn")
-"""Loggers that the setting is for. Of libraries warnings are written: httpx tells addresses at `info`."""
+_OURS, _SERVER = "crm_graph", "uvicorn"
+"""Loggers that the setting is for. Of libraries warnings are written: httpx tells addresses at `info`. Of uvicorn
+nothing below `info`: its `debug` is the heads and the frames of WebSockets, with the tokens in them."""
 
 
 class _WithoutQueries(logging.Filter):
@@ -53,8 +54,8 @@ def write_logs(settings: Settings) -> None:
     root.handlers[:] = [handler]
     level = settings.log_level.upper()
     root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
-    for name in _OURS:
-        logging.getLogger(name).setLevel(level)
+    logging.getLogger(_OURS).setLevel(level)
+    logging.getLogger(_SERVER).setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level]))
     uvicorn = logging.getLogger("uvicorn.error")
     if not any(isinstance(one, _WithoutQueries) for one in uvicorn.filters):
         uvicorn.addFilter(_WithoutQueries())

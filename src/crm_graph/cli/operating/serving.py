@@ -17,7 +17,7 @@ import uvicorn
 
 from crm_graph.api.admission.hosts import Hosts
 from crm_graph.api.admission.origins import LOOPBACK
-from crm_graph.app import Nearby, make_mailer
+from crm_graph.app import Nearby, check_start
 from crm_graph.asgi import Application
 from crm_graph.cli.access.accounts import Account, demo_accounts
 from crm_graph.cli.access.passwords import demo_password
@@ -96,7 +96,6 @@ async def _serve(
     lifeline: Lifeline | None = None,
     process: int = 0,
 ) -> None:
-    make_mailer(options)  # a configuration that is wrong stops it here, with one line
     application = Application(installed, options, room_for_connections(), nearby)
     config = uvicorn.Config(
         application,
@@ -125,6 +124,7 @@ def serve_dev(place: Place, host: str, port: int, *, demo: bool) -> None:
     OperatorError."""
     options = settings()
     write_logs(options)
+    check_start(options)
     with listen(host, port, options.tcp_keepalive_seconds) as listener:
         run(_dev(place, listener, Hosts.listening_on(host), demo=demo))
 
@@ -184,6 +184,7 @@ def serve_place(place: Place, host: str, port: int, workers: int) -> int:
     OperatorError."""
     options = settings()
     write_logs(options)
+    check_start(options)
     with ExitStack() as stack:
         listeners = listen_together(host, port, options.tcp_keepalive_seconds, workers)
         for listener in listeners:

@@ -8,7 +8,7 @@ import socket
 from contextlib import nullcontext
 
 from crm_graph.api.schema import make_schema
-from crm_graph.app import background_work, make_worker
+from crm_graph.app import background_work, check_start, make_worker
 from crm_graph.cli.console import console
 from crm_graph.cli.installed import installation
 from crm_graph.cli.opening import opened
@@ -26,6 +26,7 @@ def work_at(place: Place, host: str, port: int | None) -> None:
     OperatorError."""
     options = settings()
     write_logs(options)
+    check_start(options)
     keepalive_s = options.tcp_keepalive_seconds
     with (
         listen(host, port, keepalive_s) if port is not None else nullcontext() as listener,

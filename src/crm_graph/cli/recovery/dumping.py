@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from crm_graph.cli.console import console
@@ -14,6 +16,7 @@ from crm_graph.cli.recovery.continuing import continue_log
 from crm_graph.cli.recovery.keys import KeysInUse, require_keys
 from crm_graph.cli.recovery.manifest import DUMP, DUMP_FILE, Manifest, manifest_of, prepare_folder
 from crm_graph.cli.recovery.programs import run_program
+from crm_graph.db.address import split_password
 from crm_graph.db.connecting import connect
 from crm_graph.db.revisions import state
 from crm_graph.events.epoch import Epoch
@@ -42,10 +45,10 @@ async def dump_place(place: Place, folder: Path) -> tuple[Manifest, KeysInUse]:
                 snapshot = await connection.fetchval("SELECT pg_export_snapshot()")
                 said = await manifest_of(connection, DUMP, keys, embedded=place.data is not None)
                 file = folder / DUMP_FILE
-                what = ["--dbname", url, "--format=custom", f"--snapshot={snapshot}", "--file", str(file)]
-                with console.status("dumping"):
+                what = ["--format=custom", f"--snapshot={snapshot}", "--file", str(file)]
+                with console.status("dumping"), _whole_or_none(file):
                     fix = "correct what it says; pg_dump must not be older than the server"
-                    await asyncio.to_thread(run_program, "pg_dump", what, fix)
+                    await asyncio.to_thread(run_program, "pg_dump", what, fix, url)
         finally:
             await connection.close()
         manifest = said.with_digest(_digest(file))
@@ -63,19 +66,30 @@ async def restore_dump(place: Place, folder: Path, manifest: Manifest) -> Epoch:
     with place.database_url() as url:
         say_address(url)
         await _require_empty(url)
-        what = ["--dbname", url, "--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges", str(file)]
+        what = ["--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges", str(file)]
         with console.status("restoring"):
             fix = "correct what it says and restore again: nothing was written; the server must not be older"
-            await asyncio.to_thread(run_program, "pg_restore", what, fix)
+            await asyncio.to_thread(run_program, "pg_restore", what, fix, url)
         epoch = await continue_log(url, manifest.known_xid)
         await bring_to(url)  # after that, so that what migrations write into the log is of the new epoch
     assert epoch is not None, "a database that a dump has just made is another one"
     return epoch
 
 
+@contextmanager
+def _whole_or_none(file: Path) -> Iterator[None]:
+    """Take a file away again that could not be written to its end: on a full disk it would take the room of the next
+    attempt, which the folder is there for."""
+    try:
+        yield
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+
+
 def say_address(url: str) -> None:
     """Say where the database is, for Postgres' own programs."""
-    console.print(f"the database: {url}", soft_wrap=True, markup=False)
+    console.print(f"the database: {split_password(url)[0]}", soft_wrap=True, markup=False)
 
 
 async def _require_empty(url: str) -> None:

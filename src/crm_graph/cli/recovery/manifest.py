@@ -12,6 +12,7 @@ from pathlib import Path
 
 from crm_graph import __version__
 from crm_graph.cli.recovery.keys import KeysInUse
+from crm_graph.db.two_phases import is_joined
 from crm_graph.events.epoch import Connection
 from crm_graph.kernel.errors import OperatorError
 
@@ -54,6 +55,7 @@ class Manifest:
     def write(self, folder: Path) -> None:
         """Write it, under its name only when it is whole: a folder without one is no backup yet."""
         partial = folder / f"{FILE}.partial"
+        partial.touch(mode=0o600)
         partial.write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n", encoding="utf-8")
         partial.replace(folder / FILE)
 
@@ -90,7 +92,13 @@ def prepare_folder(folder: Path) -> None:
 
 
 async def manifest_of(connection: Connection, kind: str, keys: KeysInUse, *, embedded: bool) -> Manifest:
-    """Return what a backup says of itself, as the connection's snapshot has it."""
+    """Return what a backup says of itself, as the connection's snapshot has it. Raises OperatorError for a cluster."""
+    if await is_joined(connection):
+        raise OperatorError(
+            "the database is distributed over a Citus cluster: a backup of its coordinator has no rows of the workers",
+            "back up every node by Postgres' own tools, at one restore point: SELECT citus_create_restore_point('..')"
+            " (docs/operating/citus.md)",
+        )
     row = await connection.fetchrow(_SAYS)
     assert row is not None
     return Manifest(

@@ -7,9 +7,13 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from crm_graph.db.address import split_password
 from crm_graph.db.embedded.binaries import ENVIRONMENT_VARIABLE, find_binaries
 from crm_graph.db.embedded.cluster import last_lines
 from crm_graph.kernel.errors import OperatorError
+
+OWNER_ONLY = 0o077
+"""The umask of backups: whoever reads one may be able to sign in as anybody."""
 
 
 def program(name: str) -> Path:
@@ -24,17 +28,26 @@ def program(name: str) -> Path:
     return path
 
 
-def run_program(name: str, arguments: Sequence[str | Path], fix: str) -> None:
-    """Run one of Postgres' programs to its end. Raises OperatorError with what it said, and how to mend that."""
-    command = [program(name), *arguments]
+def run_program(name: str, arguments: Sequence[str | Path], fix: str, url: str | None = None) -> None:
+    """Run one of Postgres' programs to its end, on a database where one is given. What it writes is its owner's alone.
+    Raises OperatorError with what it said, and how to mend that."""
+    given, environment = connection_of(url) if url is not None else ([], None)
     done = subprocess.run(  # noqa: S603 - no shell, a program of Postgres
-        command,
+        [program(name), *given, *arguments],
         check=False,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        umask=OWNER_ONLY,
     )
     if done.returncode:
         raise OperatorError(f"{name} failed; it said:\n{last_lines(done.stdout)}", fix)
+
+
+def connection_of(url: str) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments and the environment of a program that connects to a database."""
+    address, password = split_password(url)
+    return ["--dbname", address], dict(os.environ) if password is None else {**os.environ, "PGPASSWORD": password}

@@ -16,10 +16,10 @@ from crm_graph.events.epoch import Epoch
 from crm_graph.kernel.errors import OperatorError
 
 
-async def restore_backup(place: Place, folder: Path, until: datetime | None) -> Epoch:
+async def restore_backup(place: Place, folder: Path, until: datetime | None, *, incomplete: bool = False) -> Epoch:
     """Restore the backup in a folder into a place where nothing is yet, as it was at a moment where one is given;
     returns the epoch that its log goes on in. Raises OperatorError, before anything is written for a backup of a newer
-    version, and for one whose keys are not given."""
+    version, and for one whose keys are not given. `incomplete` is as for `restore_base`."""
     manifest = Manifest.read(folder)
     _, known = revisions()
     if manifest.revision not in known:
@@ -30,7 +30,7 @@ async def restore_backup(place: Place, folder: Path, until: datetime | None) -> 
         )
     require_named(manifest.secrets, manifest.master_keys, own_secret=manifest.own_secret)
     if manifest.kind == BASE:
-        return await restore_base(place, folder, manifest, until)
+        return await restore_base(place, folder, manifest, until, incomplete=incomplete)
     if until is not None:
         raise OperatorError("a dump has one point in time, its own", "leave --until out; a base backup has others")
     return await restore_dump(place, folder, manifest)

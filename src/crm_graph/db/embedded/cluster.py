@@ -164,8 +164,10 @@ def copy_backup(cluster: Cluster, base: Path, wal: Path | None, settings: Mappin
     staging = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=cluster.data))
     try:
         shutil.copytree(base, staging, symlinks=True, dirs_exist_ok=True)
-        for segment in sorted(wal.iterdir()) if wal is not None else ():  # a whole one after its `.partial`
-            shutil.copy(segment, staging / "pg_wal" / segment.name.removesuffix(".partial"))
+        for segment in sorted(wal.iterdir()) if wal is not None else ():  # a whole one before its `.partial`
+            to = staging / "pg_wal" / segment.name.removesuffix(".partial")
+            if to.name == segment.name or not to.exists():
+                shutil.copy(segment, to)
         (staging / "recovery.signal").touch()
         with (staging / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())

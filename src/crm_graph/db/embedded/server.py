@@ -7,6 +7,7 @@ joined, and a process killed at any point leaves only locks that the kernel drop
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -105,8 +106,10 @@ def install(data_dir: Path, base: Path, wal: Path | None, settings: Mapping[str,
             copy_backup(cluster, base, wal, settings)
             return path
     except (OSError, subprocess.SubprocessError) as error:
+        files = error.args[0] if isinstance(error, shutil.Error) else None
+        said = f"{len(files)} files, the last of them {files[-1][-1]}" if isinstance(files, list) else str(error)
         raise OperatorError(
-            f"the backup in {base} could not be copied to {data_dir}: {error}",
+            f"the backup in {base} could not be copied to {data_dir}: {said}",
             "correct that, or choose another directory with --data DIR",
         ) from error
 

@@ -17,12 +17,14 @@ from crm_graph.events.log import Event, end
 from crm_graph.events.pages import LogPage, read_page
 from crm_graph.graph.changes.dependents import causes
 from crm_graph.graph.changes.judging import ChangeKind, Judge
-from crm_graph.graph.changes.live import changed_fields, event_name
+from crm_graph.graph.changes.live import actor_kind, changed_fields, client_id, event_name, is_by
 from crm_graph.graph.changes.positions import open_position, scope_of, seal_position
 from crm_graph.graph.context import GraphContext, Info
 from crm_graph.graph.reading.counts import PER_ROW, paged
 from crm_graph.graph.records.record import Node, by_key
 from crm_graph.graph.records.scalars import Cursor
+from crm_graph.graph.schema.derive import OWN_LEFT_OUT
+from crm_graph.identity.viewer import ActorKind
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.kernel.ids import encode_id
@@ -47,6 +49,11 @@ class RecordChange:
     )
     type: str = strawberry.field(description="The type of the record: `Opportunity`.")
     at: datetime = strawberry.field(description="When it happened.")
+    actor_kind: ActorKind | None = strawberry.field(description="Who made the change.")
+    client_id: strawberry.ID | None = strawberry.field(
+        description="The id of the API client by which it was made, `apc_...`; null where it was none. A program knows"
+        " its own changes by it."
+    )
     changed_fields: list[str] = strawberry.field(description="The fields that changed, of those you may read.")
     node: Node | None = by_key(
         "key",
@@ -94,6 +101,7 @@ async def _changes(
         int | None,
         strawberry.argument(description="The size of the page; 100 unless given, at most 1,000."),
     ] = None,
+    without_own: Annotated[bool | None, strawberry.argument(description=OWN_LEFT_OUT)] = None,
 ) -> ChangeFeed:
     context = info.context
     followed = _followed(context, types)
@@ -113,8 +121,12 @@ async def _changes(
         cursor = seal_position(context.sealer, context.viewer, max(page.end, position), scope)
         asked = list(dict.fromkeys(context.registry.records if types is None else types))
         return ChangeFeed(nodes=[], cursor=cursor, has_more=False, resync=asked)
-    told = await _judge(context, [event for event in page.events if event.entity in set(followed)])
     me = context.viewer
+    own = me.actor if without_own else None
+    told = await _judge(
+        context,
+        [each for each in page.events if each.entity in set(followed) and (own is None or not is_by(each, own))],
+    )
     stale = [name for name, of in by.items() if any(each.shows(event, me) for each in of for event in page.events)]
     return ChangeFeed(
         nodes=[_change(context, event, kind, scope) for event, kind in told],
@@ -179,6 +191,8 @@ def _change(context: GraphContext, event: Event, kind: ChangeKind, scope: str) -
         record_id=strawberry.ID(encode_id(record.prefix, event.entity_id)),
         type=record.name,
         at=event.at,  # type: ignore[arg-type] # in output form, as everything from the database
+        actor_kind=actor_kind(event),
+        client_id=client_id(event),
         changed_fields=[] if gone else changed_fields(record, event, context),
     )
 

@@ -18,9 +18,13 @@ from crm_graph.graph.changes.positions import any_position, scope_of
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.reading.filters import Form
 from crm_graph.graph.records.belonging import paths_to
+from crm_graph.graph.records.enums import describe
 from crm_graph.graph.records.record import Record, RecordEdge, WatchSpec, record_of
 from crm_graph.graph.records.registry import Registry
 from crm_graph.graph.records.scalars import Cursor
+from crm_graph.graph.schema.derive import WITHOUT_OWN
+from crm_graph.identity.tokens import client_key
+from crm_graph.identity.viewer import Actor, ActorKind
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.kernel.ids import decode_id, encode_id
@@ -28,6 +32,24 @@ from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import READ
 from crm_graph.wholes import PARTS
 
+describe(
+    ActorKind,
+    "Who made a change.",
+    {
+        "MEMBER": "A member, possibly by an API client.",
+        "CLIENT": "An API client by itself, as its service member.",
+        "RULE": "A rule of the workspace.",
+        "CONTACT": "A contact of a customer: by a form, say.",
+        "SYSTEM": "The installation itself, or somebody whom it does not know.",
+    },
+)
+ACTOR_KIND = "Who made the change; null where another record's change brought or took this one."
+CLIENT_ID = (
+    "The id of the API client by which it was made, `apc_...`; null where it was none, or another record's change"
+    " brought or took this one. A program knows its own changes by it."
+)
+_NOBODY: Any = {"actor": None, "actor_kind": None, "client_id": None}
+"""What is told of who changed another record: nothing."""
 GONE = frozenset({ChangeKind.LEFT, ChangeKind.DELETED, ChangeKind.RESYNC})
 """The kinds of changes with no record to show."""
 
@@ -51,6 +73,8 @@ class Change:
         " would take this change for the record."
     )
     at: datetime = strawberry.field(description="When it happened.")
+    actor_kind: ActorKind | None = strawberry.field(description=ACTOR_KIND)
+    client_id: strawberry.ID | None = strawberry.field(description=CLIENT_ID)
     changed_fields: list[str] = strawberry.field(description="The fields that changed, of those you may read.")
 
     @classmethod
@@ -74,6 +98,8 @@ class Watch:
     between the subscription and its first event."""
     scope: str
     """What the client could see there (`positions.scope_of`); empty where its cursor does not say."""
+    without: Actor | None
+    """Whose changes are not told, where one's own are left out."""
 
     @classmethod
     def of(
@@ -109,7 +135,15 @@ class Watch:
             horizon.require_kept(after)
         if after > newest:
             raise BadUserInput("`after` is not a cursor of this event log.", path=("after",))
-        return cls(record, judges, within, after, scope)
+        without = context.viewer.actor if arguments.get(WITHOUT_OWN) else None
+        return cls(record, judges, within, after, scope, without)
+
+    def heard(self, event: Event, told: Sequence[Told]) -> Sequence[Told]:
+        """Return what of an event is told to somebody: without their own change, where they leave it out; what that
+        brings or takes of other records they do not know."""
+        if self.without is None or not is_by(event, self.without):
+            return told
+        return [each for each in told if (each.record, each.key) != (event.entity, event.entity_id)]
 
     @property
     def form(self) -> tuple[Form, ...]:
@@ -142,6 +176,14 @@ class Watch:
             found.append(verdict)
         told = [_one_resync([*chain(*of_one)]) for of_one in zip(*(each.told for each in found), strict=True)]
         return Verdict(told, next((each.covered for each in found if each.covered is not None), None))
+
+
+def is_by(event: Event, actor: Actor) -> bool:
+    """Return whether an event is of somebody's own doing: of the API client that they use, and of themselves where they
+    use none."""
+    if event.client_id is not None or actor.client_id is not None:
+        return event.client_id == actor.client_id
+    return event.actor is not None and event.actor == actor.member_id
 
 
 def moves_rights(event: Event, access: Access) -> bool:
@@ -182,21 +224,32 @@ def make_change(
         event=event_name(record, event, context),
         record_id=None if told.key is None else strawberry.ID(encode_id(record.prefix, told.key)),
         at=event.at,  # type: ignore[arg-type] # in output form, as everything from the database
+        actor_kind=actor_kind(event),
+        client_id=client_id(event),
         changed_fields=[] if gone else changed_fields(record, event, context),
         **cls.more(watch, event, context, gone=gone),
     )
+
+
+def actor_kind(event: Event) -> ActorKind | None:
+    """Return who made a change, as the API tells it; None where that is not told."""
+    return None if event.actor_kind is None else ActorKind(event.actor_kind)
+
+
+def client_id(event: Event) -> strawberry.ID | None:
+    """Return the API client by which a change was made, as the API spells it."""
+    return None if event.client_id is None else strawberry.ID(client_key(event.client_id))
 
 
 def _as_told(watch: Watch, event: Event, told: Told) -> Event:
     """Return an event as one of what is told of it. What happened to another record, and who did it, is not for whoever
     may see this one."""
     if told.key is None:
-        return replace(event, type="Resync", entity=watch.record.name, entity_id="", actor=None, changes={})
+        return replace(event, type="Resync", entity=watch.record.name, entity_id="", changes={}, **_NOBODY)
     if (told.record, told.key) == (event.entity, event.entity_id):
         return event
-    return replace(
-        event, type=_plain_update(told.record), entity=told.record, entity_id=told.key, actor=None, changes={}
-    )
+    type_ = _plain_update(told.record)
+    return replace(event, type=type_, entity=told.record, entity_id=told.key, changes={}, **_NOBODY)
 
 
 def _one_resync(told: Sequence[Told]) -> Sequence[Told]:

@@ -5,8 +5,9 @@ A world is made by undoing: what is stored now, but for the rows that events sin
 Near the head of the log these are few. Undoing goes by the order in which readers see events, so that the world after
 an event is the world before the next one, and the world after the last one is what is stored.
 
-What the log does not keep is not undone: `version` and the times of a row, and the rows of parts that went with their
-whole. Parts that came with an event of their whole (`Policy.unsaid`) are known by the time that they share with it.
+What the log does not keep is not undone: `version`, the times of a row and who wrote it last, and the rows of parts
+that went with their whole. Parts that came with an event of their whole (`Policy.unsaid`) are known by the time that
+they share with it.
 
 Decided in D-graph-15 (ARCHITECTURE.md).
 """

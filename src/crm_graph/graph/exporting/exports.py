@@ -31,8 +31,8 @@ from crm_graph.vault.vault import Vault
 
 KNOWN_BY = ("externalId", "email", "sku", "number", "name")
 """The keys by which a record is named in the rows that point to it, the best first."""
-ON_REQUEST = HOUSEKEEPING - {"id"}
-"""Columns that are exported only when asked for: an import does not take them."""
+ON_REQUEST = frozenset(name.removesuffix("_id") for name in HOUSEKEEPING - {"id"})
+"""The headers of columns that are exported only when asked for: an import does not take them."""
 ROWS_PER_FETCH = 2_000
 
 

@@ -46,7 +46,7 @@ def aggregate_fields(record: Record, registry: Registry) -> AggregateFields:
     """Read the aggregate fields off a record's own fields and those beyond its edges to one."""
     groups, paths, retired = _own(record, registry)
     distinct = {key: of for key, of in groups.items() if key not in retired and of not in (bool, *TIMES)}
-    for name, edge in _to_one(record):
+    for name, edge in _ways(record):
         for key, path, of in _beyond(edge, registry, f"{name}{BEYOND}", name, MAX_EDGES):
             if key not in groups:
                 groups[key], paths[key] = of, path
@@ -62,7 +62,7 @@ def aggregate_fields(record: Record, registry: Registry) -> AggregateFields:
 
 def use_of(record: Record, registry: Registry, name: str) -> Use:
     """Return what aggregates make of a field of a record."""
-    if name in HOUSEKEEPING and name not in {"createdAt", "updatedAt"}:
+    if name in {"id", "version"}:
         return Use.NEITHER
     if name in record.edges:
         return Use.NEITHER if record.edges[name].many else Use.DIMENSION
@@ -84,6 +84,15 @@ def _leaves(record: Record, registry: Registry) -> dict[str, Any]:
 
 def _to_one(record: Record) -> Iterator[tuple[str, Record]]:
     return ((name, edge.target) for name, edge in record.edges.items() if not edge.many)
+
+
+def _ways(record: Record) -> Iterator[tuple[str, Record]]:
+    """Yield the edges to one beyond which keys are offered: those that say something of the record itself, to rows that
+    a cluster can join to its own."""
+    placement = getattr(record.model, "__placement__", None)
+    for name, target in _to_one(record):
+        if name not in HOUSEKEEPING and getattr(target.model, "__placement__", None) == placement:
+            yield name, target
 
 
 def _own(record: Record, registry: Registry) -> tuple[dict[str, Any], dict[str, str], frozenset[str]]:
@@ -108,6 +117,6 @@ def _beyond(record: Record, registry: Registry, way: str, prefix: str, edges: in
     for key, of in groups.items():
         if key not in retired and key not in HOUSEKEEPING:
             yield f"{prefix}{key[:1].upper()}{key[1:]}", f"{way}{paths[key]}", of
-    for name, target in _to_one(record) if edges > 1 else ():
+    for name, target in _ways(record) if edges > 1 else ():
         further = f"{prefix}{name[:1].upper()}{name[1:]}"
         yield from _beyond(target, registry, f"{way}{name}{BEYOND}", further, edges - 1)

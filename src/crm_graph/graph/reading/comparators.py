@@ -21,6 +21,7 @@ from crm_graph.db.sizes import Letters
 from crm_graph.graph.records.filter_limits import FilterLimits
 from crm_graph.graph.records.scalars import Currency, EncryptedText
 from crm_graph.kernel.errors import BadUserInput
+from crm_graph.kernel.naming import article
 
 NO_UUID = "0" * 32
 """Stands for an id that names nothing of the type: it matches no row, as an unknown id does."""
@@ -101,7 +102,7 @@ def comparator(of: Any, made: dict[object, type], limits: FilterLimits) -> type 
         if operator in _TEXT:
             text += f" {Letters(limits.pattern_letters)}"
         namespace[attribute] = strawberry.field(name=operator, description=text, default=strawberry.UNSET)
-    description = f"Conditions on a {shown} value; all that are given must hold."
+    description = f"Conditions on {article(shown)} {shown} value; all that are given must hold."
     if of is EncryptedText:
         description = _ENCRYPTED
     made[of] = strawberry.input(type(name, (), namespace), name=name, description=description)

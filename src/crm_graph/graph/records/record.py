@@ -15,7 +15,7 @@ key everywhere: in shapes, in policies, in role files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar, dataclass_transform
@@ -28,6 +28,7 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from crm_graph.db.base import Base, Row, table_of
+from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import is_unique
 from crm_graph.executor.fields import BEYOND, BatchFunction
 from crm_graph.graph.records.measures import Measure, Use
@@ -403,7 +404,7 @@ def own_name(of: Record) -> str:
     return of.name[:1].lower() + of.name[1:]
 
 
-HOUSEKEEPING = frozenset({"id", "version", "createdAt", "updatedAt"})
+HOUSEKEEPING = frozenset({"id", "version", "createdAt", "updatedAt", "createdBy", "updatedBy"})
 """What every row has, by GraphQL name."""
 
 
@@ -483,6 +484,16 @@ def reverse(target: type, name: str, connection: Any, column: str, description: 
     `reverse(Member, "customers", Connection[Customer], "owner_id", "...")`."""
     namespace = {"__annotations__": {name: connection}, name: to_many(column, description)}
     return extend(target, type(f"{target.__name__}_{name}", (), namespace))
+
+
+def extend_rows(cls: type, records: Iterable[Record]) -> None:
+    """Give the fields of `cls` to the records whose rows lie beside those of members, where they do not have them in
+    words of their own: a cluster joins no local table to a distributed one."""
+    extension = extend(Node, cls)
+    for each in records:
+        if issubclass(each.model, Row) and getattr(each.model, "__placement__", None) is DISTRIBUTED:
+            present = {own.python_name for own in each.definition.fields}
+            apply_extension(Extension(each.cls, tuple(of for of in extension.fields if of.python_name not in present)))
 
 
 def apply_extension(extension: Extension) -> None:

@@ -20,7 +20,15 @@ from crm_graph.graph.reading.page_requests import PageLimits
 from crm_graph.graph.reading.sizes import guard_sizes, tell_sizes
 from crm_graph.graph.records import roots
 from crm_graph.graph.records.belonging import paths_to
-from crm_graph.graph.records.record import Extension, RootSpec, WatchSpec, apply_extension, record_of, spec_of
+from crm_graph.graph.records.record import (
+    Extension,
+    RootSpec,
+    WatchSpec,
+    apply_extension,
+    extend_rows,
+    record_of,
+    spec_of,
+)
 from crm_graph.graph.records.registry import Registry
 from crm_graph.graph.records.scalars import SCALARS, tighten_builtin_scalars
 from crm_graph.graph.schema.bind import SchemaBindings, bind
@@ -61,6 +69,8 @@ class Slice:
     mutations: Sequence[type] = ()
     subscriptions: Sequence[type] = ()
     extensions: Sequence[Extension] = ()
+    of_rows: type | None = None
+    """Fields that every record has whose table keeps who wrote a row, beside where members lie."""
     events: Sequence[type[DomainEvent]] = ()
     policies: Sequence[Policy] = ()
     """The policies of types that are no records."""
@@ -120,7 +130,10 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
     limits = limits or PageLimits()
     for extension in (extension for each in slices for extension in each.extensions):
         apply_extension(extension)
-    registry = Registry.of(record_of(cls) for each in slices for cls in each.records)
+    records = [record_of(cls) for each in slices for cls in each.records]
+    for fields in (each.of_rows for each in slices if each.of_rows is not None):
+        extend_rows(fields, records)
+    registry = Registry.of(records)
     registry.filter_limits, registry.aggregate_limits = limits.filters, limits.aggregates
     registry.effects = Effects(event for each in slices for event in each.events)
     derive(registry)

@@ -253,6 +253,13 @@ def aggregate_arguments(record: Record, limits: AggregateLimits) -> list[Strawbe
     ]
 
 
+WITHOUT_OWN = "withoutOwn"
+OWN_LEFT_OUT = (
+    "Leave out the changes that you made yourself: by the API client that you use, in a session without one by you"
+    " without one. What they brought or took of other records is told. False unless given."
+)
+
+
 def watch_arguments(spec: WatchSpec) -> list[StrawberryArgument]:
     """Return the arguments of a subscription to the records of a type, or to those within another one."""
     record = record_of(spec.record)
@@ -272,6 +279,7 @@ def watch_arguments(spec: WatchSpec) -> list[StrawberryArgument]:
             "Cursor | None",
             "The cursor of the last change you have: what came later is sent first, then what happens.",
         ),
+        _argument("without_own", WITHOUT_OWN, "bool | None", OWN_LEFT_OUT),
     ]
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from crm_graph.db.session import Session
 from crm_graph.events.effects import DomainEvent
-from crm_graph.events.log import append
+from crm_graph.events.log import append, entry
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.services import Services
+from crm_graph.identity.viewer import Actor, ActorKind
 
 ENTITY = "Account"
 """Not `Member`: who may watch members does not thereby watch when they come and go."""
@@ -24,6 +25,11 @@ class By:
     origin: Origin = NOWHERE
     request_id: str | None = None
     client_id: str | None = None
+
+    @property
+    def as_actor(self) -> Actor:
+        """Who did it, as the log says it."""
+        return Actor(ActorKind.SYSTEM if self.actor is None else ActorKind.MEMBER, self.actor, self.client_id)
 
 
 SYSTEM = By()
@@ -41,19 +47,15 @@ async def record(
     changes: Mapping[str, tuple[Any, Any]] | None = None,
 ) -> None:
     """Append an event about an account, whose id is its member's; both are the nil id where no member is known."""
-    await append(
-        session,
-        {
-            "workspace_id": workspace_id,
-            "type": type(event).__name__,
-            "entity": entity,
-            "entity_id": account_id,
-            "actor": by.actor,
-            "at": services.clock(),
-            "changes": changes or {},
-            "data": {each.name: getattr(event, each.name) for each in fields(event)},
-            "client_id": by.client_id,
-            "address": by.origin.address,
-            "request_id": by.request_id,
-        },
+    told = entry(
+        event,
+        workspace_id=workspace_id,
+        entity=entity,
+        entity_id=account_id,
+        at=services.clock(),
+        by=by.as_actor,
+        changes=changes,
+        address=by.origin.address,
+        request_id=by.request_id,
     )
+    await append(session, told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from crm_graph.db.session import ReadSession, Record, Session
@@ -10,7 +10,7 @@ from crm_graph.db.statements import Statement
 from crm_graph.domains.identity.accounts.journal import By
 from crm_graph.domains.identity.clients.enums import ClientKind
 from crm_graph.domains.identity.clients.events import ApiClientCreated
-from crm_graph.events.log import append
+from crm_graph.events.log import append, entry
 from crm_graph.identity.viewer import NOBODY
 from crm_graph.kernel.ids import new_id
 
@@ -137,20 +137,18 @@ async def add_command_line(session: Session, workspace_id: str, by: By, now: dat
     values = {"workspace_id": workspace_id, "id": id_, "name": COMMAND_LINE, "now": now}
     if not await session.execute(_ADD, values):
         return await find_command_line(session, workspace_id)
-    event = {
-        "workspace_id": workspace_id,
-        "type": ApiClientCreated.__name__,
-        "entity": "ApiClient",
-        "entity_id": id_,
-        "actor": by.actor,
-        "at": now,
-        "changes": {"name": (None, COMMAND_LINE), "kind": (None, ClientKind.PUBLIC.value)},
-        "data": {},
-        "client_id": None,
-        "address": by.origin.address,
-        "request_id": by.request_id,
-    }
-    await append(session, event)
+    told = entry(
+        ApiClientCreated(),
+        workspace_id=workspace_id,
+        entity="ApiClient",
+        entity_id=id_,
+        at=now,
+        by=replace(by.as_actor, client_id=None),
+        changes={"name": (None, COMMAND_LINE), "kind": (None, ClientKind.PUBLIC.value)},
+        address=by.origin.address,
+        request_id=by.request_id,
+    )
+    await append(session, told)
     return id_
 
 

@@ -30,6 +30,7 @@ import orjson
 
 from crm_graph.domains.platform.audit.events import EVENTS
 from crm_graph.identity.keys import derive_key
+from crm_graph.identity.viewer import ActorKind
 from crm_graph.kernel.ids import encode_id
 
 GENESIS = "0" * 64
@@ -40,9 +41,11 @@ _ABOUT_FIELDS = frozenset(event.__name__ for event in EVENTS)
 
 EVENT_COLUMNS = (
     "xid::text::bigint AS xid, seq, workspace_id, type, entity, entity_id, actor, at, changes::text AS changes,"
-    " data::text AS data, client_id, address, request_id"
+    " data::text AS data, client_id, address, request_id, actor_kind, cause_seq, depth"
 )
 """A whole event as it is digested. JSON as Postgres prints it: parsed here, a number could lose digits."""
+_LATER = ("actor_kind", "cause_seq", "depth")
+"""The columns that the log got after its first release."""
 ENTRY_FIELDS = (
     "workspace_id",
     "number",
@@ -64,6 +67,8 @@ ENTRY_FIELDS = (
     "digest",
 )
 """What the hash of an entry is over, in this order, behind the hash before it."""
+LATER_ENTRY_FIELDS = ("actor_kind",)
+"""What joins it at its end, by name, where it is not null: entries got these after the first release."""
 _HEAD_FIELDS = ("workspace_id", "number", "hash", "event_xid", "event_seq", "key_id")
 
 
@@ -86,12 +91,17 @@ def seal_keys(secrets: Iterable[bytes]) -> list[SealKey]:
     ]
 
 
-def event_digest(event: Mapping[str, Any]) -> str:
+def event_digest(event: Mapping[str, Any], *, first_form: bool = False) -> str:
     """Return the SHA-256 of an event read as `EVENT_COLUMNS`.
 
-    A column that the log gets later joins the form at its end, where it is not null: old digests stay what they are.
+    A column that the log gets later joins the form at its end, by name, where it is not null: old digests stay what
+    they are. The `first_form` has none of these: it is that of an entry without an actor's kind, which a process of the
+    first release made, possibly of an event that one of a later release wrote.
     """
-    return hashlib.sha256(b"event\n" + orjson.dumps(list(event.values()))).hexdigest()
+    parts = [value for name, value in event.items() if name not in _LATER]
+    if not first_form:
+        parts += [[name, event[name]] for name in _LATER if event[name] is not None]
+    return hashlib.sha256(b"event\n" + orjson.dumps(parts)).hexdigest()
 
 
 def entry_of(event: Mapping[str, Any], prefixes: Mapping[str, str]) -> dict[str, Any]:
@@ -113,12 +123,14 @@ def entry_of(event: Mapping[str, Any], prefixes: Mapping[str, str]) -> dict[str,
         "request_id": event["request_id"],
         "at": event["at"],
         "digest": event_digest(event),
+        "actor_kind": event["actor_kind"] or (ActorKind.SYSTEM if event["actor"] is None else ActorKind.MEMBER).value,
     }
 
 
 def entry_hash(key: SealKey, previous: str, entry: Mapping[str, Any]) -> str:
     """Return the hash of an entry that follows the one of hash `previous`."""
-    return key.seal(b"entry", [previous, *(entry[name] for name in ENTRY_FIELDS)])
+    later = [[name, entry[name]] for name in LATER_ENTRY_FIELDS if entry[name] is not None]
+    return key.seal(b"entry", [previous, *(entry[name] for name in ENTRY_FIELDS), *later])
 
 
 def head_seal(key: SealKey, head: Mapping[str, Any]) -> str:
@@ -138,4 +150,6 @@ def differing(entry: Mapping[str, Any], event: Mapping[str, Any]) -> list[str]:
         "request_id": entry["request_id"],
         "at": entry["at"],
     }
+    if entry["actor_kind"] is not None and event["actor_kind"] is not None:
+        compared["actor_kind"] = entry["actor_kind"]
     return [name for name, value in compared.items() if event[name] != value] or ["changes or data"]

@@ -3,6 +3,9 @@
 Not in the transaction of the change, where the last hash would make all writers of a workspace wait for each other; one
 process, elected, reads the log behind the snapshot horizon by its cursor `(xid, seq)`. Entries and position are one
 transaction: killed at any point, it goes on where it was, none doubled and none lost. Writers never wait for it.
+
+Entries lie with their workspace. Where that is a worker of a cluster that is down, those of others are sealed all the
+same: the workspace is deferred (`deferrals.py`), and caught up on when its worker answers again.
 """
 
 from __future__ import annotations
@@ -16,15 +19,19 @@ from typing import Any
 import asyncpg
 
 from crm_graph.db.connecting import unit
+from crm_graph.db.nodes import on_workers_down
+from crm_graph.db.outages import AWAY
 from crm_graph.domains.platform.audit.chain import (
     ENTRY_FIELDS,
     EVENT_COLUMNS,
     GENESIS,
+    LATER_ENTRY_FIELDS,
     SealKey,
     entry_hash,
     entry_of,
     head_seal,
 )
+from crm_graph.domains.platform.audit.deferrals import Deferrals, Down
 from crm_graph.events.election import run_elected
 from crm_graph.kernel.clock import Clock, system_clock
 from crm_graph.kernel.cursor import LogCursor
@@ -34,13 +41,22 @@ from crm_graph.kernel.ids import new_id
 ADVISORY_LOCK = 7_226_101_002
 _HEAD = "SELECT workspace_id, number, hash, event_xid, event_seq, key_id, seal FROM audit_head"
 _LAST_HEAD = f"{_HEAD} ORDER BY event_xid DESC, event_seq DESC LIMIT 1"
+_SEALED = f"""
+    (SELECT 1 AS place, event_xid, event_seq FROM audit_deferral ORDER BY event_xid, event_seq LIMIT 1)
+    UNION ALL (SELECT 2, event_xid, event_seq FROM ({_LAST_HEAD}) AS last) ORDER BY place LIMIT 1
+"""  # noqa: S608 - constants
 _NEXT = f"""
     SELECT {EVENT_COLUMNS} FROM event
     WHERE (xid, seq) > ($1::text::xid8, $2) AND xid < crm_log_horizon()
     ORDER BY event.xid, seq LIMIT $3
 """  # noqa: S608 - constants
+_NEXT_OF_ONE = f"""
+    SELECT {EVENT_COLUMNS} FROM event
+    WHERE workspace_id = $1 AND (xid, seq) > ($2::text::xid8, $3) AND (xid, seq) <= ($4::text::xid8, $5)
+    ORDER BY event.xid, seq LIMIT $6
+"""  # noqa: S608 - constants
 _HEADS = f"{_HEAD} WHERE workspace_id = ANY($1::uuid[]) ORDER BY workspace_id FOR UPDATE"
-_COLUMNS = (*ENTRY_FIELDS, "previous_hash", "hash")
+_COLUMNS = (*ENTRY_FIELDS, *LATER_ENTRY_FIELDS, "previous_hash", "hash")
 _WRITE_ENTRIES = f"""
     INSERT INTO audit_entry ({", ".join(_COLUMNS)})
     SELECT {", ".join(f"given.{name}" for name in _COLUMNS)}
@@ -56,8 +72,8 @@ log = logging.getLogger(__name__)
 
 
 async def sealed_position(connection: asyncpg.Connection[Any]) -> LogCursor:
-    """Return the position up to which every event has its entry."""
-    last = await connection.fetchrow(_LAST_HEAD)
+    """Return the position up to which every event has its entry, of workspaces that are deferred too."""
+    last = await connection.fetchrow(_SEALED)
     return LogCursor(0, 0) if last is None else LogCursor(last["event_xid"], last["event_seq"])
 
 
@@ -82,6 +98,7 @@ class Chainer:
         batch: int = 1_000,
         election_ms: int = 500,
         clock: Clock = system_clock,
+        down: Down = on_workers_down,
     ) -> None:
         self._url = url
         self._keys = {key.id: key for key in (*keys, *retired)}
@@ -91,15 +108,19 @@ class Chainer:
         self._batch = batch
         self._election_ms = election_ms
         self._clock = clock
+        self._down = down
+        self._deferrals = Deferrals()
 
     async def run(self) -> None:
         """Chain until cancelled. A head that is broken is said in the log, again and again: nothing is sealed then."""
         await run_elected("audit chainer", self._url, ADVISORY_LOCK, self._election_ms, self._chain)
 
     async def _chain(self, connection: asyncpg.Connection[Any]) -> None:
+        self._deferrals = await Deferrals.read(connection)
         while True:
             try:
                 sealed = await self.chain_batch(connection)
+                sealed += await self.catch_up(connection)
             except BrokenHead as error:
                 log.error("audit chainer: %s", error)
                 sealed = 0
@@ -108,17 +129,61 @@ class Chainer:
                 await asyncio.sleep(self._poll)
 
     async def chain_batch(self, connection: asyncpg.Connection[Any]) -> int:
-        """Give the next events their entries, in a transaction of its own; return how many. Raises BrokenHead."""
-        async with unit(connection):
-            last = await connection.fetchrow(_LAST_HEAD)
-            position = LogCursor(0, 0)
-            if last is not None:
-                self._check(last)
-                position = LogCursor(last["event_xid"], last["event_seq"])
-            events = await connection.fetch(_NEXT, str(position.xid), position.seq, self._batch)
-            if events:
-                await self._seal(connection, events)
+        """Give the next events their entries, in a transaction of its own; return how many events were passed, those of
+        deferred workspaces among them. Raises BrokenHead, and what says that the database is away."""
+        deferrals = self._deferrals
+        position, workspaces = deferrals.passed, set[str]()
+        try:
+            async with unit(connection):
+                last = await connection.fetchrow(_LAST_HEAD)
+                if last is not None:
+                    self._check(last)
+                    position = max(position, LogCursor(last["event_xid"], last["event_seq"]))
+                events = await connection.fetch(_NEXT, str(position.xid), position.seq, self._batch)
+                theirs = [event for event in events if event["workspace_id"] not in deferrals]
+                workspaces = {event["workspace_id"] for event in theirs}
+                if theirs:
+                    await self._seal(connection, theirs)
+        except AWAY:
+            if connection.is_closed() or not (down := await self._down(connection, sorted(workspaces))):
+                raise
+            await deferrals.add(connection, down, position)
+            return await self.chain_batch(connection)
+        if events:
+            deferrals.passed = LogCursor(events[-1]["xid"], events[-1]["seq"])
         return len(events)
+
+    async def catch_up(self, connection: asyncpg.Connection[Any]) -> int:
+        """Seal what was deferred, of workspaces whose workers answer again, a batch of each; return how many events.
+        Nothing while it was looked at a moment ago."""
+        sealed = 0
+        for workspace_id in await self._deferrals.due(connection, self._down):
+            try:
+                async with unit(connection):
+                    count, position = await self._catch_up_on(connection, workspace_id)
+            except AWAY:
+                if connection.is_closed():
+                    raise
+            else:
+                sealed += count
+                self._deferrals.moved(workspace_id, position)
+        return sealed
+
+    async def _catch_up_on(
+        self, connection: asyncpg.Connection[Any], workspace_id: str
+    ) -> tuple[int, LogCursor | None]:
+        position, passed = self._deferrals[workspace_id], self._deferrals.passed
+        last = await connection.fetchrow(_LAST_HEAD)
+        if last is not None:
+            self._check(last)
+            passed = max(passed, LogCursor(last["event_xid"], last["event_seq"]))
+        bounds = str(position.xid), position.seq, str(passed.xid), passed.seq
+        events = await connection.fetch(_NEXT_OF_ONE, workspace_id, *bounds, self._batch)
+        if events:
+            await self._seal(connection, events)
+        after = LogCursor(events[-1]["xid"], events[-1]["seq"]) if len(events) == self._batch else None
+        await self._deferrals.move(connection, workspace_id, after)
+        return len(events), after
 
     async def _seal(self, connection: asyncpg.Connection[Any], events: Sequence[Any]) -> None:
         workspaces = sorted({event["workspace_id"] for event in events})

@@ -13,6 +13,7 @@ from crm_graph.graph.records import roots
 from crm_graph.graph.records.record import Node, column, record, to_one
 from crm_graph.graph.records.types import Connection
 from crm_graph.graph.schema.build import Slice
+from crm_graph.identity.viewer import ActorKind
 
 
 @record("aud", model.AuditEntry, policy.AUDIT_ENTRY)
@@ -30,6 +31,7 @@ class AuditEntry(Node):
         "The columns that changed; where fields were read or exported, their coordinates: `Customer.phone`."
     )
     actor: Member | None = to_one("actor_id", "The member who did it; null for what the system did by itself.")
+    actor_kind: ActorKind | None = column("Who did it; null in entries from before this was kept.")
     client: ApiClient | None = to_one("client_id", "The API client by which it was done; null where it was none.")
     address: str | None = column("The network address it was done from; null for a command or a job.")
     request_id: strawberry.ID | None = column("The request it was done by, as `requestId` of an error names it.")

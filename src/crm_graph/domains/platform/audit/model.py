@@ -51,6 +51,8 @@ class AuditEntry(Base):
     digest: Mapped[str]
     previous_hash: Mapped[str]
     hash: Mapped[str]
+    actor_kind: Mapped[str | None]
+    """Who did it (`identity.viewer.ActorKind`). None in entries of the first release."""
 
 
 class AuditHead(Base):
@@ -70,3 +72,15 @@ class AuditHead(Base):
     event_seq: Mapped[int] = mapped_column(BigInteger)
     key_id: Mapped[str]
     seal: Mapped[str]
+
+
+class AuditDeferral(Base):
+    """A workspace whose worker of a cluster is down: the chainer has gone on, and its events behind this position are
+    yet to be sealed. None on a plain Postgres."""
+
+    __tablename__ = "audit_deferral"
+    __placement__ = LOCAL
+
+    workspace_id: Mapped[Id] = mapped_column(primary_key=True)
+    event_xid: Mapped[int] = mapped_column(BigInteger)
+    event_seq: Mapped[int] = mapped_column(BigInteger)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
 from crm_graph.db.session import Session
 from crm_graph.domains.platform.audit.events import RecordsExported, SensitiveFieldsRead
 from crm_graph.domains.workspace.workspaces.policy import WORKSPACE
-from crm_graph.events.log import append
+from crm_graph.events.log import append, entry
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.viewer import Viewer
 
@@ -25,17 +22,14 @@ async def record_reading(
 ) -> None:
     """Write down what a viewer read, in this transaction: one statement. The workspace is the event's entity, as it is
     about many records."""
-    values: Mapping[str, Any] = {
-        "workspace_id": viewer.workspace_id,
-        "type": type(event).__name__,
-        "entity": WORKSPACE.type,
-        "entity_id": viewer.workspace_id,
-        "actor": viewer.member_id,
-        "at": at,
-        "changes": {},
-        "data": asdict(event),
-        "client_id": viewer.client_id,
-        "address": origin.address,
-        "request_id": request_id,
-    }
-    await append(session, values)
+    told = entry(
+        event,
+        workspace_id=viewer.workspace_id,
+        entity=WORKSPACE.type,
+        entity_id=viewer.workspace_id,
+        at=at,
+        by=viewer.actor,
+        address=origin.address,
+        request_id=request_id,
+    )
+    await append(session, told)

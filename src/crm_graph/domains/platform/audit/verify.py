@@ -2,6 +2,7 @@
 
 Entries come in the order of their numbers, events in the order of the log, and both must go in step: an entry has its
 event, an event behind which the chainer has passed has its entry, and the last entry is the one that the head names.
+Of a workspace that is deferred (`deferrals.py`) the chainer has passed what lies up to there.
 Entries whose events retention has removed (`event_horizon`) are held against the chain alone, and counted: whoever can
 write to the database can move the horizon, so it is for people to hold that against the time that events are kept.
 """
@@ -19,6 +20,7 @@ from crm_graph.domains.platform.audit.chain import (
     ENTRY_FIELDS,
     EVENT_COLUMNS,
     GENESIS,
+    LATER_ENTRY_FIELDS,
     SealKey,
     differing,
     entry_hash,
@@ -32,7 +34,7 @@ ROWS_PER_FETCH = 2_000
 LATE = timedelta(hours=1)
 """How long after its event an entry is usually sealed at most; later ones are counted, for people to judge."""
 _ENTRIES = f"""
-    SELECT {", ".join(ENTRY_FIELDS)}, previous_hash, hash FROM audit_entry
+    SELECT {", ".join(ENTRY_FIELDS + LATER_ENTRY_FIELDS)}, previous_hash, hash FROM audit_entry
     WHERE workspace_id = $1 AND number >= $2 ORDER BY number
 """  # noqa: S608 - constants
 _EVENTS = f"""
@@ -42,6 +44,7 @@ _EVENTS = f"""
 """  # noqa: S608 - constants
 _PENDING = "SELECT count(*) FROM event WHERE workspace_id = $1 AND (xid, seq) > ($2::text::xid8, $3)"
 _HEAD = "SELECT workspace_id, number, hash, event_xid, event_seq, key_id, seal FROM audit_head"
+_DEFERRED = "SELECT event_xid, event_seq FROM audit_deferral WHERE workspace_id = $1"
 _HORIZON = "SELECT xid, seq FROM event_horizon WHERE id = 1"
 _FIRST = "SELECT min(number) FROM audit_entry WHERE workspace_id = $1"
 _COUNT = "SELECT count(*) FROM audit_entry WHERE workspace_id = $1 AND number > $2"
@@ -167,6 +170,8 @@ class _Verification:
         if head is None and (first := await self._connection.fetchval(_FIRST, self._workspace)) is not None:
             raise Tampered(first, "the head of the chain is missing")
         passed = LogCursor(0, 0) if last is None else LogCursor(last["event_xid"], last["event_seq"])
+        if (deferred := await self._connection.fetchrow(_DEFERRED, self._workspace)) is not None:
+            passed = LogCursor(deferred["event_xid"], deferred["event_seq"])
         entries = self._cursor(_ENTRIES, self._workspace, max(self._since.number, 1))
         if (removed := await self._connection.fetchrow(_HORIZON)) is not None:
             self._horizon = LogCursor(removed["xid"], removed["seq"])
@@ -232,7 +237,7 @@ class _Verification:
             raise Tampered(number, f"an event stands before it that was never sealed: {_named(event)}")
         if event is None or LogCursor(event["xid"], event["seq"]) != position:
             raise Tampered(number, f"its event is gone: {entry['type']} at {position.encode()}")
-        if event_digest(event) != entry["digest"]:
+        if event_digest(event, first_form=entry["actor_kind"] is None) != entry["digest"]:
             raise Tampered(number, f"its event was altered: {', '.join(differing(entry, event))}")
 
     def _check_hash(self, entry: Any, previous: str) -> None:

@@ -47,7 +47,7 @@ class Job(Row):
     message: Mapped[Paragraph | None]
     attempts: Mapped[int]
     error: Mapped[Paragraph | None]
-    created_by_id: Mapped[Id]
+    created_by_id: Mapped[Id] = mapped_column(nullable=False)
     client_id: Mapped[Id | None]
     """The API client that asked for it: the roles that it lacks the job lacks too."""
     started_at: Mapped[datetime | None]

@@ -49,6 +49,8 @@ class WebhookEndpoint(Row):
     selection: Mapped[LongText | None]
     roles: Mapped[RoleNames]
     """Under which events are judged and the selection is executed."""
+    without_client: Mapped[str | None]
+    """The API client whose changes it is not told of, as the API spells it."""
     member_id: Mapped[Id | None]
     """Who answers for it: the member who made it or changed it last. It is told nothing once they are suspended, or do
     not hold its roles any more. None for one from before this was kept."""

@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from crm_graph.db.statements import Statement
+from crm_graph.domains.identity.clients.model import ApiClient
+from crm_graph.domains.identity.clients.policy import API_CLIENT
 from crm_graph.domains.platform.webhooks import events
 from crm_graph.domains.platform.webhooks.model import (
     DeliveryStatus,
@@ -28,9 +30,10 @@ from crm_graph.domains.platform.webhooks.rules import (
 from crm_graph.domains.platform.webhooks.signing import message_id, new_secret, seal_secret
 from crm_graph.events.log import end
 from crm_graph.identity.services import Services
+from crm_graph.identity.tokens import CLIENT_PREFIX
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import Refused
-from crm_graph.kernel.ids import encode_id, new_id
+from crm_graph.kernel.ids import decode_id, encode_id, new_id
 from crm_graph.permissions.rights import refuse_beyond
 from crm_graph.referring import Copied
 from crm_graph.work import CREATE, DELETE, UPDATE, Work
@@ -85,11 +88,16 @@ async def create_endpoint(work: Work, edge: Edge, values: Mapping[str, Any], giv
         raise Refused("INVALID", f"A workspace can have no more than {limit} webhook endpoints.", ())
     cursor = await end(work.session)
     endpoint: WebhookEndpoint = WebhookEndpoint.make(
-        **{"description": None, "filter": None, "selection": None, "status": EndpointStatus.ACTIVE.value, **values},
+        **{
+            **dict.fromkeys(("description", "filter", "selection", "without_client")),
+            "status": EndpointStatus.ACTIVE.value,
+            **values,
+        },
         status_reason=None,
         member_id=work.viewer.member_id,
         cursor=cursor.encode(),
     )
+    await _check_client(work, endpoint.without_client)
     await _check(work, edge, endpoint)
     await _check_total(work, edge, endpoint)
     await work.create(endpoint, WEBHOOK_ENDPOINT, events.WebhookEndpointCreated(), given)
@@ -114,6 +122,8 @@ async def update_endpoint(
     if endpoint.status != was:
         endpoint.status_reason = None
     endpoint.member_id = work.viewer.member_id
+    if "without_client" in values:
+        await _check_client(work, endpoint.without_client)
     await _check(work, edge, endpoint)
     became_active = endpoint.status == EndpointStatus.ACTIVE.value and was != endpoint.status
     if "selection" in values or became_active:
@@ -226,6 +236,16 @@ def _require_active(endpoint: WebhookEndpoint) -> None:
         raise Refused(
             "ILLEGAL_TRANSITION", f"The endpoint is {endpoint.status}: nothing is sent until it is ACTIVE.", ("id",)
         )
+
+
+async def _check_client(work: Work, id_: str | None) -> None:
+    """Raise Refused NOT_FOUND for a client that the viewer does not use and may not see."""
+    client_id = None if id_ is None else decode_id(CLIENT_PREFIX, id_)
+    if id_ is None or (client_id is not None and client_id == work.viewer.client_id):
+        return
+    if client_id is None:
+        raise Refused("NOT_FOUND", "`withoutClient` is not the id of an API client.", ("withoutClient",))
+    await work.refer(ApiClient, API_CLIENT, client_id, "withoutClient")
 
 
 async def _check(work: Work, edge: Edge, endpoint: WebhookEndpoint) -> None:

@@ -44,6 +44,8 @@ _TEXTS = {
     "selection": "A query to run for each event under the endpoint's roles; its one variable, if any, is `$id: ID!`, "
     "the record's id.",
     "roles": "The roles whose permissions decide what is sent; you must hold them.",
+    "without_client": "An API client, `apc_...`, whose own changes are not told: for a program that writes here and"
+    " listens here, its own. What its changes bring or take of other records is told.",
     "status": "Whether the endpoint is told anything.",
 }
 
@@ -63,6 +65,7 @@ class CreateWebhookEndpointInput:
     description: str | None = strawberry.field(description=_TEXTS["description"], default=None)
     filter: JSON | None = strawberry.field(description=_TEXTS["filter"], default=None)
     selection: str | None = strawberry.field(description=_TEXTS["selection"], default=None)
+    without_client: strawberry.ID | None = strawberry.field(description=_TEXTS["without_client"], default=None)
 
 
 @sized(model.WebhookEndpoint)
@@ -78,6 +81,7 @@ class UpdateWebhookEndpointInput:
     description: strawberry.Maybe[str | None] = _maybe("description")
     filter: strawberry.Maybe[JSON | None] = _maybe("filter")
     selection: strawberry.Maybe[str | None] = _maybe("selection")
+    without_client: strawberry.Maybe[strawberry.ID | None] = _maybe("without_client")
     status: strawberry.Maybe[EndpointStatus] = _maybe("status")
 
 

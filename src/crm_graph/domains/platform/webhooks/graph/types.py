@@ -31,6 +31,7 @@ class WebhookEndpoint(Node):
         "The roles whose permissions decide what is sent. The endpoint owns no rows and is in no team:"
         " grants for own rows, or for rows of a team, show it nothing."
     )
+    without_client: strawberry.ID | None = column("The API client whose own changes it is not told of.")
     status: EndpointStatus = column("Whether the endpoint is told anything.")
     status_reason: str | None = column("Why it was paused or disabled, where nobody did so.")
     cursor: str | None = column("The position of the event log up to which its deliveries were made.")

@@ -8,7 +8,7 @@ from crm_graph.domains.workspace.members.graph.explaining import PermissionQueri
 from crm_graph.domains.workspace.members.graph.mutations import Mutations
 from crm_graph.domains.workspace.members.graph.roles import RoleMutations, RoleQueries
 from crm_graph.domains.workspace.members.graph.teams import TeamMutations
-from crm_graph.domains.workspace.members.graph.types import Member, Queries, Team, Viewer
+from crm_graph.domains.workspace.members.graph.types import Member, Queries, Team, Viewer, Written
 from crm_graph.domains.workspace.members.policy import ROLE
 from crm_graph.graph.schema.build import Slice
 
@@ -18,6 +18,7 @@ SLICE = Slice(
     queries=(Queries, RoleQueries, PermissionQueries),
     mutations=(Mutations, TeamMutations, RoleMutations),
     policies=(ROLE,),
+    of_rows=Written,
     events=events.EVENTS,
 )
 

@@ -58,6 +58,18 @@ class Team(Node):
     updated_at: datetime = column("When the record last changed.")
 
 
+class Written:
+    """Who wrote a row, of every record that keeps it."""
+
+    created_by: Member | None = to_one(
+        "created_by_id", "The member who made the record; null where the installation did, or that was not kept."
+    )
+    updated_by: Member | None = to_one(
+        "updated_by_id",
+        "The member who last changed the record; null where the installation did, or that was not kept.",
+    )
+
+
 @strawberry.type(description="Who is asking.")
 class Viewer:
     """A plain object: the ids come from the token, the records through their sources."""

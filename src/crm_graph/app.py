@@ -16,6 +16,7 @@ from crm_graph.api.engine import Engine
 from crm_graph.api.metrics import Metrics
 from crm_graph.api.schema import make_schema
 from crm_graph.api.webhooks.deliverer import Deliverer
+from crm_graph.db.base import Kept
 from crm_graph.db.connecting import KEEPALIVE
 from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
@@ -27,6 +28,7 @@ from crm_graph.domains.platform.audit.chain import seal_keys
 from crm_graph.domains.platform.audit.chainer import Chainer, sealed_position
 from crm_graph.domains.platform.jobs.exports import EXPORT, Exporter
 from crm_graph.domains.platform.jobs.keeping import SCHEDULES, chores
+from crm_graph.domains.platform.jobs.purging import Purger
 from crm_graph.domains.platform.jobs.running import Runner
 from crm_graph.events.hub import Hub
 from crm_graph.events.metering import StorageMeter
@@ -36,6 +38,7 @@ from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.reading.page_requests import PageLimits
 from crm_graph.graph.records.aggregate_limits import AggregateLimits
 from crm_graph.graph.records.filter_limits import FilterLimits
+from crm_graph.graph.running.timers import timer_handlers
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.authenticate import Authenticator, Resolver
 from crm_graph.identity.installation import Installation, make_services
@@ -43,6 +46,7 @@ from crm_graph.identity.mailer import Mailer
 from crm_graph.identity.oidc.issuers import Issuers
 from crm_graph.identity.origin import parse_networks
 from crm_graph.identity.services import Services
+from crm_graph.jobs.due import DueWork
 from crm_graph.jobs.worker import Outcomes, Worker
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
@@ -105,7 +109,16 @@ def make_worker(schema: BuiltSchema, services: Services, outcomes: Outcomes | No
     runner = Runner(
         services, {EXPORT: Exporter(services, schema.registry, schema.compiler(), make_sealer(services))}, outcomes
     )
-    return Worker(services.database, services.settings, runner.tasks(), chores(services), SCHEDULES, outcomes)
+    kept = {
+        record.model: record.policy for record in schema.registry.records.values() if issubclass(record.model, Kept)
+    }
+    ticks = chores(services, Purger(services, kept))
+    return Worker(services.database, services.settings, runner.tasks(), ticks, SCHEDULES, outcomes)
+
+
+def make_due_work(schema: BuiltSchema, services: Services) -> DueWork:
+    """Return what does the work of an installation's timers when they are due."""
+    return DueWork(services.database, services.settings, timer_handlers(schema, services))
 
 
 def make_engine(
@@ -148,7 +161,9 @@ async def background_work(
         asyncio.create_task(services.rsa.run()),
     ]
     if worker is not None:
-        tasks.append(asyncio.create_task(worker.run()))
+        due_work = make_due_work(schema, services)
+        own.metrics.timers = due_work.outcomes
+        tasks += [asyncio.create_task(worker.run()), asyncio.create_task(due_work.run())]
     if mailer is not None:
         tasks.append(asyncio.create_task(make_outbox(services, mailer).run()))
     try:
@@ -215,7 +230,7 @@ async def running_engine(
             # Before anybody asks: an RSA key takes a while to make, once per installation and period.
             await services.rsa.turn()
             engine = make_engine(schema, services, hub, [keys, ProviderTokens(services, issuers)], outcomes)
-            engine.metrics.deliveries = of_work.deliveries
+            engine.metrics.deliveries, engine.metrics.timers = of_work.deliveries, of_work.timers
             async with engine.replica.watched():
                 yield engine
     finally:

@@ -40,7 +40,7 @@ def below(*path: str | int) -> Iterator[None]:
     try:
         yield
     except Refused as refused:
-        raise Refused(refused.code, refused.message, (*map(str, path), *refused.field)) from refused
+        raise Refused(refused.code, refused.message, (*map(str, path), *refused.field), refused.current) from refused
 
 
 def required(value: T | None, path: str) -> T:
@@ -83,6 +83,12 @@ def refuse_unfit(row: Row, written: Collection[str]) -> None:
     for name in written:
         if name in needed and getattr(row, name) is None:
             raise Refused("REQUIRED", f"`{camel(name)}` must have a value.", (camel(name),))
+
+
+def undeletable(type_: str, why: str) -> Refused:
+    """Return the refusal to delete what is to be kept: `it is WON`."""
+    message = f"This {words(type_)} cannot be deleted, since {why}: archive it."
+    return Refused("ILLEGAL_TRANSITION", message, ("id",))
 
 
 def refuse_mixed(row: Row, sent: Mapping[str, Any], policy: Policy) -> None:

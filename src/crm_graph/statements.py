@@ -7,13 +7,32 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, FromClause, and_, bindparam, delete, false, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    case,
+    delete,
+    false,
+    func,
+    insert,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
 
-from crm_graph.db.base import Row, columns_of, table_of
-from crm_graph.db.rules import is_folded
-from crm_graph.db.statements import Statement, compile_statement
+from crm_graph.db.base import DELETED_AT, Kept, Row, columns_of, table_of
+from crm_graph.db.rules import is_folded, parts_of, users_of
+from crm_graph.db.session import Record
+from crm_graph.db.statements import REFUSED_TIME, Statement, compile_statement
+from crm_graph.kernel.naming import one, plural
 from crm_graph.permissions.access import Access, TypeAccess
-from crm_graph.permissions.grants import READ
+from crm_graph.permissions.grants import DELETE, READ
 from crm_graph.permissions.policy import UUID, Policy, workspace
 from crm_graph.referring import Copied, selected
 
@@ -53,25 +72,30 @@ def delete_statement(model: type[Row]) -> Statement:
 
 MAX_STATEMENTS = 2_000
 """Statements of each kind that a process keeps compiled."""
-_GET_STATEMENTS: dict[tuple[str, str, str, tuple[str, ...]], Statement] = {}
+_GET_STATEMENTS: dict[tuple[str, str, str, tuple[str, ...], bool], Statement] = {}
 
 
 def get_statement(
-    model: type[Row], policy: Policy, access: Access, verb: str, given: tuple[str, ...] = ()
+    model: type[Row],
+    policy: Policy,
+    access: Access,
+    verb: str,
+    given: tuple[str, ...] = (),
+    *,
+    deleted: bool = False,
 ) -> Statement:
-    """Return the statement that locks a visible row and says whether `verb` is permitted on it, and whether writing
-    each of the fields `given` by it is (`write_<field>`)."""
+    """Return the statement that locks a visible row, one in the recycle bin where it is to be `deleted`, and says
+    whether `verb` is permitted on it, and whether writing each of the fields `given` by it is (`write_<field>`). Of a
+    row that is to go into the bin it says how many of those that the viewer sees point to it (`users_<number>`)."""
     may = access.of(policy.type)
     table = table_of(model)
     limited = _limited(may, verb, given)
-    key = (policy.type, access.fingerprint, verb, limited)
+    key = (policy.type, access.fingerprint, verb, limited, deleted)
     found = _GET_STATEMENTS.get(key)
     if found is None:
-        readable = may.rows(table)
-        conditions = [table.c.workspace_id == workspace(), table.c.id == bindparam("id", type_=UUID)]
-        if readable is not None:
-            conditions.append(readable)
-        selected = select(*table.c, *_rights(may, table, verb, limited)).where(*conditions)
+        conditions = [*may.conditions(table, deleted=deleted), table.c.id == bindparam("id", type_=UUID)]
+        users = _users(table, access) if verb == DELETE and not deleted and issubclass(model, Kept) else ()
+        selected = select(*table.c, *_rights(may, table, verb, limited), *users).where(*conditions)
         locked: list[FromClause] = [table]
         if policy.in_version and policy.parent is not None:
             # The whole is locked first, always, as whoever deletes it does: else two would wait for each other.
@@ -81,6 +105,40 @@ def get_statement(
         found = compile_statement(selected if verb == READ else selected.with_for_update(of=locked))
         _keep(_GET_STATEMENTS, key, found)
     return found
+
+
+MAX_USERS = 100
+"""How many of those that point to a row are counted, of each kind."""
+USERS = "users_"
+
+
+def _users(table: Table, access: Access) -> Iterator[ColumnElement[Any]]:
+    """Yield how many rows point to a row of a table by each foreign key, of those that the viewer may see."""
+    for number, (other, column) in enumerate(users_of(table)):
+        rows = other.alias(f"user_{number}")
+        conditions = access.of(access.over(other).type).conditions(rows)
+        pointing: Select[Any] = select(literal_column("1")).where(*conditions, rows.c[column.name] == table.c.id)
+        if other is table:
+            pointing = pointing.where(rows.c.id != table.c.id)
+        some = pointing.limit(literal_column(str(MAX_USERS + 1))).correlate(table).subquery(f"some_{number}")
+        yield select(func.count()).select_from(some).scalar_subquery().label(f"{USERS}{number}")
+
+
+def users_found(table: Table, access: Access, found: Record) -> str:
+    """Return in words what `get_statement` found to point to a row; empty where the viewer sees none."""
+    counts: dict[str, int] = {}
+    for number, (other, _) in enumerate(users_of(table)):
+        type_ = access.over(other).type
+        counts[type_] = counts.get(type_, 0) + found[f"{USERS}{number}"]
+    return ", ".join(
+        f"more than {MAX_USERS} {plural(type_)}"
+        if count > MAX_USERS
+        else f"{count} {plural(type_)}"
+        if count > 1
+        else one(type_)
+        for type_, count in counts.items()
+        if count
+    )
 
 
 def _limited(may: TypeAccess, verb: str, given: Iterable[str]) -> tuple[str, ...]:
@@ -177,11 +235,7 @@ def find_statement(policy: Policy, access: Access, column: str) -> Statement:
         value = bindparam("value", type_=table.c[column].type)
         folded = is_folded(table.c[column])
         same = func.lower(table.c[column]) == func.lower(value) if folded else table.c[column] == value
-        conditions = [table.c.workspace_id == workspace(), same]
-        readable = access.of(policy.type).rows(table)
-        if readable is not None:
-            conditions.append(readable)
-        found = compile_statement(select(table.c.id).where(*conditions))
+        found = compile_statement(select(table.c.id).where(*access.of(policy.type).conditions(table), same))
         _keep(_FIND_STATEMENTS, key, found)
     return found
 
@@ -192,13 +246,14 @@ _REFER_STATEMENTS: dict[Any, Statement] = {}
 def refer_statement(
     policy: Policy, access: Access, needs: tuple[str, ...], reads: tuple[tuple[str, Copied], ...]
 ) -> Statement:
-    """Return the statement that reads columns of a row that must be visible (`referring.py`), without locking it."""
+    """Return the statement that reads columns of a row that must be visible (`referring.py`), and holds it
+    (`_visible`)."""
     key = policy.type, access.fingerprint, needs, reads
     found = _REFER_STATEMENTS.get(key)
     if found is None:
         may, table = access.of(policy.type), policy.table
         columns = selected(may, table, dict.fromkeys(("id", *needs)), dict(reads))
-        found = compile_statement(select(*columns).where(*_visible(may, table, "id")))
+        found = compile_statement(_visible(select(*columns), may, table, "id"))
         _keep(_REFER_STATEMENTS, key, found)
     return found
 
@@ -216,14 +271,90 @@ def references_statement(access: Access, targets: tuple[tuple[str, str], ...]) -
         for column, type_ in targets:
             may = access.of(type_)
             rows = may.policy.table.alias()
-            columns.append(select(1).select_from(rows).where(*_visible(may, rows, column)).exists().label(column))
+            columns.append(_visible(select(1).select_from(rows), may, rows, column).exists().label(column))
         found = compile_statement(select(*columns))
         _keep(_REFERENCES_STATEMENTS, key, found)
     return found
 
 
-def _visible(may: TypeAccess, rows: FromClause, bound: str) -> list[ColumnElement[bool]]:
-    """Return the conditions of the row of an id that may be seen."""
-    readable = may.rows(rows)
-    conditions = [rows.c.workspace_id == workspace(), rows.c.id == bindparam(bound, type_=UUID)]
-    return conditions if readable is None else [*conditions, readable]
+def _visible(query: Select[Any], may: TypeAccess, rows: FromClause, bound: str) -> Select[Any]:
+    """Return a query of the row of an id that may be seen. Where it could go into the recycle bin meanwhile it is held,
+    as the foreign key of whatever points to it will hold it."""
+    found = query.where(*may.conditions(rows), rows.c.id == bindparam(bound, type_=UUID))
+    return _held(found, rows) if DELETED_AT in rows.c else found
+
+
+def _held(query: Select[Any], *rows: FromClause) -> Select[Any]:
+    return query.with_for_update(key_share=True, read=True, of=list(rows))
+
+
+@cache
+def bin_statement(model: type[Kept]) -> Statement:
+    """Return the statement that puts the row `b_id` at the version `b_version` into the recycle bin at a time `at`.
+
+    Where rows that are not in the bin point to it, it is given the time that its constraint refuses: whoever wants to
+    point to it holds it (`_visible`), so all of them are seen by this statement, which comes after the row was locked.
+    """
+    table = table_of(model)
+    at = bindparam("at", type_=table.c.deleted_at.type)
+    used = [
+        select(literal_column("1"))
+        .where(
+            rows.c.workspace_id == workspace(),
+            rows.c[column.name] == table.c.id,
+            *([rows.c.deleted_at.is_(None)] if DELETED_AT in rows.c else []),
+            *([rows.c.id != table.c.id] if other is table else []),
+        )
+        .correlate(table)
+        .exists()
+        for other, rows, column in ((other, other.alias(), column) for other, column in users_of(table))
+    ]
+    when = case((or_(*used), literal_column(REFUSED_TIME)), else_=at) if used else at
+    named = table.c.workspace_id == workspace(), table.c.id == bindparam("b_id", type_=UUID)
+    return compile_statement(
+        update(table)
+        .where(*named, table.c.version == bindparam("b_version", type_=table.c.version.type))
+        .values(
+            deleted_at=when,
+            version=bindparam("v_version", type_=table.c.version.type),
+            updated_at=at,
+            updated_by_id=bindparam("by", type_=UUID),
+        )
+    )
+
+
+@cache
+def parts_statement(parts: Table, column: str) -> Statement:
+    """Return the statement that sets the `deleted_at` of the parts of a row, `id`."""
+    at = bindparam(DELETED_AT, type_=parts.c.deleted_at.type)
+    pointing = parts.c.workspace_id == workspace(), parts.c[column] == bindparam("id", type_=UUID)
+    return compile_statement(update(parts).where(*pointing).values(deleted_at=at))
+
+
+@cache
+def freeing_statement(table: Table, column: str) -> Statement:
+    """Return the statement by which rows in the recycle bin let go of a row, `id`, that is removed."""
+    pointing = table.c.workspace_id == workspace(), table.c[column] == bindparam("id", type_=UUID)
+    return compile_statement(update(table).where(*pointing, table.c.deleted_at.is_not(None)).values({column: null()}))
+
+
+@cache
+def missing_statement(model: type[Kept]) -> Statement | None:
+    """Return the statement that says what a row `id` and its parts point to that is in the recycle bin, one label for
+    each foreign key: `<table>.<column>`. What is not in the bin is held. None where they point to nothing that could
+    be."""
+    table = table_of(model)
+    columns = []
+    for rows, pointer in ((table, "id"), *((parts, column.name) for parts, column in parts_of(table))):
+        for key in sorted(rows.foreign_key_constraints, key=lambda key: str(key.name)):
+            target, column = key.referred_table, key.column_keys[-1]
+            if DELETED_AT not in target.c or (rows is not table and target is table and column == pointer):
+                continue
+            source, other = rows.alias(), target.alias()
+            joined = other.c.workspace_id == workspace(), other.c.id == source.c[column], other.c.id != source.c.id
+            named = source.c.workspace_id == workspace(), source.c[pointer] == bindparam("id", type_=UUID)
+            held = _held(select(other.c.deleted_at).select_from(source.join(other, and_(*joined))).where(*named), other)
+            gone = held.subquery()
+            found = select(func.count(gone.c.deleted_at)).select_from(gone).scalar_subquery()
+            columns.append(found.label(f"{rows.name}.{column}"))
+    return compile_statement(select(*columns)) if columns else None

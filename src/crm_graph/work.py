@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from crm_graph.chains import is_placed, refuse_circles
-from crm_graph.db.base import HOUSEKEEPING, Row, columns_of
+from crm_graph.db.base import DELETED_AT, HOUSEKEEPING, Kept, Row, columns_of
 from crm_graph.db.quota import Quotas, bytes_of_change
 from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.rules import defaults_of, targets_of
@@ -30,6 +30,8 @@ from crm_graph.events.effects import Changes, Creates, DomainEvent, Removes
 from crm_graph.events.log import Cause, append, append_all, entry
 from crm_graph.identity.origin import NOWHERE, Origin
 from crm_graph.identity.viewer import Viewer
+from crm_graph.jobs.timers import Due, Timers
+from crm_graph.keeping import let_go, put_into_bin
 from crm_graph.kernel.clock import Clock
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.kernel.naming import camel, doing, plural, words
@@ -57,6 +59,7 @@ from crm_graph.statements import (
     refer_statement,
     references_statement,
     update_statement,
+    users_found,
 )
 from crm_graph.vault.columns import encrypted_columns
 from crm_graph.vault.rows import encrypted_values
@@ -102,6 +105,8 @@ class Work:
     wholes: Wholes = field(default_factory=Wholes)
     turns: dict[tuple[str, str], Operation | None] = field(default_factory=dict)
     """The records that operations of a batch are about, and which."""
+    users: dict[tuple[str, str], str] = field(default_factory=dict)
+    """What points to the records that are to be deleted, in words, as far as the viewer sees it."""
     _directory_touched: bool = False
     _held: set[tuple[str, str]] = field(default_factory=set)
     _checked: dict[str, tuple[NewCheck, Mapping[str, Any]]] = field(default_factory=dict)
@@ -115,6 +120,11 @@ class Work:
     def now(self) -> datetime:
         """The time of this unit of work."""
         return self.clock()
+
+    @property
+    def timers(self) -> Timers:
+        """What sets and clears timers in this unit of work."""
+        return Timers(self.session, self.viewer.workspace_id)
 
     @property
     def today(self) -> date:
@@ -132,8 +142,10 @@ class Work:
         given: Iterable[str] = (),
         *,
         in_turn: bool = True,
+        deleted: bool = False,
     ) -> R:
-        """Return a row, locked, that the viewer may see and do `verb` with, writing the GraphQL fields `given`.
+        """Return a row, locked, that the viewer may see and do `verb` with, writing the GraphQL fields `given`; one in
+        the recycle bin where it is to be `deleted`.
 
         Raises Forbidden, before any SQL, when the verb, or writing one of the fields by it, is granted on no row at
         all. Raises Refused: NOT_FOUND at `path` for a row that does not exist or may not be seen (the same for both),
@@ -149,10 +161,11 @@ class Work:
             await self.session.together.turn((policy.table.name, id_))
         found = None
         if id_ is not None:
-            statement = get_statement(model, policy, self.access, verb, given)
+            statement = get_statement(model, policy, self.access, verb, given, deleted=deleted)
             found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": id_})
         if found is None:
-            raise Refused("NOT_FOUND", f"There is no such {words(policy.type)}.", (path,))
+            where = " in the recycle bin" if deleted else ""
+            raise Refused("NOT_FOUND", f"There is no such {words(policy.type)}{where}.", (path,))
         if not found["permitted"]:
             raise Refused("FORBIDDEN", f"Your roles do not allow to {doing(verb)} this {words(policy.type)}.", (path,))
         refuse_unwritable(found, policy, given)
@@ -162,7 +175,10 @@ class Work:
                 "CONFLICT",
                 f"This {words(policy.type)} is at version {row.version}, not {if_version}: read it again.",
                 ("ifVersion",),
+                current=row.id,
             )
+        if verb == DELETE and not deleted and issubclass(model, Kept):
+            self.users[policy.type, row.id] = users_found(policy.table, self.access, found)
         return row
 
     async def draft(self, model: type[R], policy: Policy, sent: Sent, **otherwise: Any) -> R:
@@ -432,16 +448,38 @@ class Work:
         return True
 
     async def delete(self, row: Row, policy: Policy, event: Removes) -> None:
-        """Delete a loaded row with its event, which keeps all of its values: who could see it is asked of them.
+        """Delete a loaded row with its event, which keeps all of its values: who could see it is asked of them. One
+        that is `Kept` goes into the recycle bin.
 
         Raises Refused IN_USE when others need it, FORBIDDEN for a right that is not the viewer's to take.
         """
+        if policy.timers is not None:
+            await self.timers.clear_of((policy.type, row.id))
+        if isinstance(row, Kept):
+            gone = {name: (value, None) for name, value in values(row).items()}
+            await put_into_bin(
+                self.session, row, self.now, self.viewer.actor.member_id, partial(self._needed, policy, row.id)
+            )
+            await self.tell(row, policy, event, {**gone, DELETED_AT: (None, row.deleted_at)})
+            self.wholes.ended.add((policy.type, row.id))
+        else:
+            await let_go(self.session, row)
+            await self.remove(row, policy, event)
+
+    async def remove(self, row: Row, policy: Policy, event: Removes) -> None:
+        """Remove a loaded row for good, as `delete` does what is not kept."""
         if policy.decides:
             await hold_to_rights(self, policy, values(row), None)
         bound = {"workspace_id": row.workspace_id, "id": row.id}
         await self.session.later(delete_statement(type(row)), bound, row.id, partial(self._in_use, policy))
         await self.tell(row, policy, event, {name: (value, None) for name, value in values(row).items()})
         self.wholes.ended.add((policy.type, row.id))
+
+    async def set_timers(self, row: Row, policy: Policy) -> None:
+        """Set the timers that a record has by what its row holds."""
+        of_row = {} if policy.timers is None else policy.timers(row)
+        for key, (kind, due_at) in of_row.items():
+            await self.timers.set(key, kind, due_at, (policy.type, row.id))
 
     async def tell(self, row: Row, policy: Policy, event: DomainEvent, changed: Mapping[str, tuple[Any, Any]]) -> None:
         """Write the event of a row that was just written: of a whole with those of its parts, which wait for it; of a
@@ -534,6 +572,12 @@ class Work:
             case _:
                 return error
 
+    def _needed(self, policy: Policy, id_: str, _: asyncpg.IntegrityConstraintViolationError) -> Refused:
+        """Return the refusal to put a row into the recycle bin that others need: how many, of those that the viewer
+        sees."""
+        users = self.users.get((policy.type, id_)) or "other records"
+        return Refused("IN_USE", f"This {words(policy.type)} is still used by {users}.")
+
     def _in_use(self, policy: Policy, error: asyncpg.IntegrityConstraintViolationError) -> Refused:
         """Return the refusal to remove a row that others refer to. It names their kind, where the viewer sees that."""
         seen = (each.policy for each in self.access.types.values() if each.allows(READ))
@@ -554,6 +598,8 @@ class Attempt:
         self.kept = True
 
 
+TimerHandler = Callable[[Work, Due], Awaitable[None]]
+"""Does what is due, as the installation, in the transaction that removes the timer; `Slice.timers` has them by kind."""
 _TOUCH_DIRECTORY = Statement(
     "INSERT INTO workspace_directory (workspace_id, directory_version) VALUES ($1, 1)"
     " ON CONFLICT (workspace_id) DO UPDATE SET directory_version = workspace_directory.directory_version + 1",
@@ -566,4 +612,4 @@ def _own(of: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in of.items() if name not in HOUSEKEEPING and value is not None}
 
 
-__all__ = ["CREATE", "DELETE", "READ", "UPDATE", "DomainEvent", "Sent", "Work"]
+__all__ = ["CREATE", "DELETE", "READ", "UPDATE", "DomainEvent", "Due", "Sent", "TimerHandler", "Work"]

@@ -15,7 +15,7 @@ from crm_graph.db.pool import Database, PoolSettings
 from tests.support.database import clone
 
 WORKSPACE, OTHER = "0" * 31 + "1", "0" * 31 + "2"
-NOTHING = dict.fromkeys(("audit", "webhook_projection", "webhooks", "mails", "jobs"), 0.0)
+NOTHING = dict.fromkeys(("audit", "webhook_projection", "webhooks", "mails", "jobs", "timers"), 0.0)
 QUEUED: dict[str, list[str]] = {
     "mails": [
         "INSERT INTO mail (workspace_id, id, kind, content, created_at, next_at, attempts)"

@@ -20,7 +20,7 @@ DELETE = """mutation ($inputs: [DeleteCustomerInput!]!) {
 
 
 async def count(graph: Graph, prefix: str) -> int:
-    rows = await graph.rows("SELECT count(*) FROM customer WHERE name LIKE $1", f"{prefix}%")
+    rows = await graph.rows("SELECT count(*) FROM customer WHERE name LIKE $1 AND deleted_at IS NULL", f"{prefix}%")
     return int(rows[0][0])
 
 

@@ -56,10 +56,18 @@ async def test_roles_as_a_file(url: str, tmp_path: Path) -> None:
     code, said = run("apply", str(file))
     assert "junior: + Opportunity: read ALL" in said
     assert "junior: - Opportunity: read TEAM" in said
+    file.write_text(FILE.replace('read = "TEAM"', 'read = ["OWN", "TEAM"]'))
+    code, said = run("apply", str(file))
+    assert "junior: + Opportunity: read OWN, TEAM" in said
+    again.write_text(run("export")[1])
+    assert run("apply", str(again)) == (0, "0 roles changed\n")
+    file.write_text(FILE.replace('read = "TEAM"', 'read = ["NONE", "TEAM"]'))
+    code, said = run("apply", str(file))
+    assert (code, "junior.grants.Opportunity.read: name at least one row scope, or NONE alone" in said) == (2, True)
     file.write_text(FILE.replace("amount", "secret"))
     code, said = run("apply", str(file))
     assert code == 2
     assert "roles.toml: junior.grants.Opportunity.fields.secret: there is no such field" in said
     file.write_text("")
     assert run("apply", str(file), "--prune")[0] == 0
-    assert await _events(url) == ["RoleCreated", "RoleUpdated", "RoleDeleted"]
+    assert await _events(url) == ["RoleCreated", "RoleUpdated", "RoleUpdated", "RoleDeleted"]

@@ -69,6 +69,12 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+def ignores(pid: int, number: int) -> bool:
+    """Return whether a process takes no notice of a signal."""
+    (mask,) = (line.split()[1] for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "SigIgn" in line)
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
 def test_two_processes_serve_one_port(own_url: str) -> None:
     port = free_port()
     with serving(own_url, port) as process:
@@ -78,6 +84,7 @@ def test_two_processes_serve_one_port(own_url: str) -> None:
         first = children_of(process.pid)
         assert len(first) == 2
         assert all(answers(port) for _ in range(8))
+        assert all(ignores(pid, signal.SIGINT) for pid in first), "a terminal sends it to all; the parent tells them"
 
         victim = first.copy().pop()
         os.kill(victim, signal.SIGKILL)

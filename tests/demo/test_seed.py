@@ -38,8 +38,8 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
 EXACT = {
     "team": 9,
-    "member": 13,
-    "member_role": 13,
+    "member": 15,
+    "member_role": 15,
     "product": 40,
     "pipeline": 1,
     "stage": 6,
@@ -253,10 +253,12 @@ async def test_there_is_an_account_of_every_role(twins: Twins) -> None:
     assert dict(rows) == {
         "admin": "admin@example.com",
         "analyst": "analyst@example.com",
+        "finance": "finance@example.com",
         "integration": "integration@example.com",
         "marketer": "marketer@example.com",
         "sales_manager": "manager@example.com",
         "sales_rep": "rep@example.com",
+        "service_manager": "service@example.com",
         "support_agent": "support@example.com",
     }
     assert set(dict(rows)) == set(BUILT_IN)

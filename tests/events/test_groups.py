@@ -33,8 +33,8 @@ class Statements:
 
     @property
     def beside_the_hub(self) -> int:
-        """How many statements are not the hub's."""
-        return len(self.texts) - self.count(r"FROM event WHERE \(xid, seq\)|crm_log_horizon")
+        """How many statements are not the hub's, nor of what a process does by the clock."""
+        return len(self.texts) - self.count(r"FROM event WHERE \(xid, seq\)|crm_log_horizon|FROM timer|workspace_usage")
 
 
 @contextmanager

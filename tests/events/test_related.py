@@ -344,3 +344,25 @@ async def test_a_timeline_loses_what_goes_to_another_customer(live: Live) -> Non
         assert order["lines"]["nodes"][0]["id"] in {each["recordId"] for each in told}
         assert {each["event"] for each in told} == {"OrderUpdated", "OrderLineUpdated", "OrderStatusChangeUpdated"}
         await stream.aclose()
+
+
+async def test_what_follows_the_account_comes_and_goes_with_it(live: Live) -> None:
+    """A deal of a stranger on a customer: seen while one looks after the customer, or is in its account team."""
+    admin = await live.member("admin")
+    rep = await become(live, "accounts", grant("Opportunity", "ACCOUNT"), grant("Customer", "ALL"))
+    of = await customer(live, admin)
+    values = {"name": "Somebody else's", "customerId": of}
+    made = await live.mutate(admin, "createOpportunity", values, "opportunity { id }")
+    deal = str(made["opportunity"]["id"])
+    async with following(live, rep, OPPORTUNITIES, {"customerId": {"eq": of}}) as follower:
+        assert follower.ids == set()
+        await change(live, admin, "Customer", of, ownerId=f"mem_{rep.member_id}")
+        assert await agrees(follower) == [("ENTERED", deal)]
+        await change(live, admin, "Customer", of, ownerId=f"mem_{admin.member_id}")
+        assert await agrees(follower) == [("LEFT", deal)]
+        entry = {"customerId": of, "memberId": f"mem_{rep.member_id}"}
+        added = await live.mutate(admin, "addAccountTeamMember", entry, "accountTeamMember { id }")
+        assert await agrees(follower) == [("ENTERED", deal)]
+        removal = {"id": added["accountTeamMember"]["id"]}
+        await live.mutate(admin, "removeAccountTeamMember", removal, "deletedId")
+        assert await agrees(follower) == [("LEFT", deal)]

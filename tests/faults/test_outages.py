@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -61,7 +62,7 @@ async def made(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Instal
     except (OSError, subprocess.CalledProcessError):
         disk = None  # type: ignore[assignment]
     try:
-        async with installed(directory, 1, worker=True) as running:
+        async with installed(directory, 1, worker=True, CRM_WEBHOOK_PRIVATE="127.0.0.0/8") as running:
             yield running
     finally:
         if disk is not None:
@@ -169,3 +170,49 @@ async def test_a_process_waits_for_its_own_connections(made: Installation) -> No
             assert AWAY in line or BACK in line, line
         with pytest.raises(asyncpg.UndefinedTableError):  # what is no outage is none
             await made.rows("SELECT 1 FROM nothing")
+
+
+LISTEN = """
+    mutation ($url: String!) {
+        createWebhookEndpoint(input: {url: $url, eventTypes: ["CustomerCreated"], roles: ["admin"]}) {
+            errors { code message }
+        }
+    }
+"""
+AT_A_TIME = 5
+"""Requests that an endpoint is sent at once (`CRM_WEBHOOK_ENDPOINT_CONCURRENCY`)."""
+
+
+async def test_a_webhook_that_was_sent_is_not_sent_again(made: Installation) -> None:
+    """It was answered while the database was away; and its endpoint does not wait for leases to end."""
+    came: list[str] = []
+    away = asyncio.Event()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while head := (await reader.readuntil(b"\r\n\r\n")).decode().lower():
+                headers = dict(line.split(": ", 1) for line in head.splitlines()[1:] if line)
+                await reader.readexactly(int(headers["content-length"]))
+                came.append(headers["webhook-id"])
+                await away.wait()
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with client_of(made) as client, await asyncio.start_server(take, "127.0.0.1", 0) as receiver:
+        await quiet(made, client)
+        variables = {"url": f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/"}
+        answer = await client.post("/graphql", json={"query": LISTEN, "variables": variables})
+        assert answer.json()["data"]["createWebhookEndpoint"]["errors"] == [], answer.text
+        assert not any(map(codes, await burst(client, WRITE)))
+        async with asyncio.timeout(WAIT_S):
+            while len(came) < AT_A_TIME:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.02)
+        async with stopped(made):
+            away.set()
+            for answer in await burst(client, READ):
+                assert codes(answer) == {"UNAVAILABLE"}
+        async with asyncio.timeout(WAIT_S):
+            while await made.rows("SELECT 1 FROM webhook_delivery WHERE status <> 'DELIVERED'"):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.1)
+        assert len(came) == len(set(came)) >= AT_ONCE
+        await quiet(made, client)

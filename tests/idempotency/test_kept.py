@@ -14,8 +14,9 @@ import pytest
 import strawberry
 from graphql import get_named_type, is_non_null_type
 
+from crm_graph.app import make_worker
 from crm_graph.db.quota import bytes_of_change
-from crm_graph.domains.platform.jobs.keeping import FORGET, SCHEDULES, chores
+from crm_graph.domains.platform.jobs.keeping import FORGET, SCHEDULES
 from crm_graph.graph.idempotency.values import form_of, pack, unpack
 from crm_graph.graph.payloads import UserError, UserErrorCode
 from crm_graph.graph.schema.build import BuiltSchema
@@ -65,7 +66,7 @@ async def test_the_tick_removes_what_is_over(graph: Graph, monkeypatch: pytest.M
     kept = await graph.execute(CREATE, {"v": NEW}, key="now")
     assert await graph.value(ANSWERS) == 6
     assert FORGET in {each.kind for each in SCHEDULES}
-    await chores(graph.engine.services)[FORGET]()
+    await make_worker(graph.schema, graph.engine.services).chores[FORGET]()
     assert await graph.value(ANSWERS) == 1
     assert await graph.execute(CREATE, {"v": NEW}, key="now") == kept
 

@@ -23,7 +23,9 @@ from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.work import Work
 from tests.support.services import SECRET, make_services
 
-SETTINGS = Settings(job_poll_ms=20, job_backoff_ms=2, job_max_attempts=2, job_lease_seconds=1)
+SETTINGS = Settings(
+    job_poll_ms=20, job_backoff_ms=2, job_max_attempts=2, job_lease_seconds=1, timer_poll_ms=50, timer_backoff_ms=2
+)
 WAIT_S = 30
 
 

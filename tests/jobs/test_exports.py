@@ -110,7 +110,7 @@ def test_a_copy_starts_from_an_export(server: RunningServer) -> None:
 
 
 def test_who_may_have_the_file(server: RunningServer) -> None:
-    rep, analyst = _token(server, "sales_rep"), _token(server, "analyst")
+    rep, analyst = _token(server, "sales_manager"), _token(server, "analyst")
     id_, job = _exported(server, "Customer", "CSV", rep)
     url = job["result"]["url"]
     assert _file(server, url, rep).status_code == 200
@@ -175,7 +175,7 @@ async def test_a_member_has_so_many_jobs_under_way(graph: Graph) -> None:
     limit = graph.engine.settings.max_jobs_per_member
     codes = []
     for _ in range(limit + 1):
-        made = await graph.data(EXPORT, {"input": {"type": "Product"}}, role="sales_rep")
+        made = await graph.data(EXPORT, {"input": {"type": "Product"}}, role="analyst")
         codes.append([error["code"] for error in made["exportRecords"]["errors"]])
     assert codes == [[]] * limit + [["INVALID"]]
 
@@ -202,15 +202,15 @@ async def test_the_permissions_are_those_of_the_time_of_running(desk: Desk) -> N
 
 async def test_a_full_workspace_makes_no_file(desk: Desk) -> None:
     """What was stored of it counts at once, not when it is measured."""
-    quotas, claims = desk.services.quotas, await desk.claims("sales_rep")
+    quotas, claims = desk.services.quotas, await desk.claims("sales_manager")
     before = quotas.used(claims.workspace_id)
-    done = await desk.queue("exportRecords", "sales_rep", type="Customer", format="csv")
+    done = await desk.queue("exportRecords", "sales_manager", type="Customer", format="csv")
     async with running(desk.product_worker()):
         row = await desk.until(done, lambda job: job["status"] in {"FAILED", "DONE"})
         assert row["status"] == "DONE", row["error"]
         assert quotas.used(claims.workspace_id) - before == row["result"]["bytes"] > 0
         quotas.limit = quotas.used(claims.workspace_id) + row["result"]["bytes"] - 1
-        full = await desk.queue("exportRecords", "sales_rep", type="Customer", format="csv")
+        full = await desk.queue("exportRecords", "sales_manager", type="Customer", format="csv")
         row = await desk.until(full, lambda job: job["status"] in {"FAILED", "DONE"})
     assert (row["status"], row["attempts"]) == ("FAILED", 1)
     assert row["error"].startswith("This workspace may store ")

@@ -27,7 +27,7 @@ ME = "{ viewer { member { id } } }"
 SET_ROLES = """mutation ($id: ID!, $roles: [String!]!) {
     done: setMemberRoles(input: {id: $id, roles: $roles}) { errors { code } } }"""
 ROLE = "mutation ($input: UpdateRoleInput!) { done: updateRole(input: $input) { errors { code message } } }"
-RESET = 'mutation { done: deleteRole(input: {name: "sales_rep"}) { errors { code } } }'
+RESET = 'mutation { done: deleteRole(input: {name: "sales_manager"}) { errors { code } } }'
 CLIENT = """mutation ($input: CreateApiClientInput!) {
     done: createApiClient(input: $input) { apiClient { id } errors { code } } }"""
 BOUND = """mutation ($id: ID!, $roles: [String!]) {
@@ -78,40 +78,41 @@ REFUSED = (403, "FORBIDDEN")
 
 
 def test_a_member_who_lost_the_role_does_not_get_the_file(server: RunningServer) -> None:
-    rep = token(server, "--role", "sales_rep")
+    rep = token(server, "--role", "sales_manager")
     member = ask(server, ME, rep)["viewer"]["member"]["id"]
     url = exported(server, rep)
     assert fetched(url, rep) == (200, "")
     for roles, answer in (
         (["analyst"], REFUSED),
-        (["analyst", "sales_rep"], (200, "")),
-        (["sales_manager"], (200, "")),
+        (["analyst", "sales_manager"], (200, "")),
+        (["admin"], (200, "")),
         ([], (404, "NOT_FOUND")),
-        (["sales_rep"], (200, "")),
+        (["sales_manager"], (200, "")),
     ):
         ask(server, SET_ROLES, id=member, roles=roles)
         assert fetched(url, rep) == answer, roles
 
 
 def test_a_field_that_is_hidden_since_is_in_no_file(server: RunningServer) -> None:
-    rep = token(server, "--role", "sales_rep")
+    rep = token(server, "--role", "sales_manager")
     url = exported(server, rep)
     kept = [{"verb": verb, "scope": "OWN"} for verb in ("read", "create")]
     see = [{"type": name, "verbs": [{"verb": "read", "scope": "ALL"}]} for name in ("Member", "Team")]
     job = {"type": "Job", "default": "READ", "verbs": kept}
     for change, answer in (
-        ({"verbs": [{"verb": "read", "scope": "ALL"}]}, (200, "")),
-        ({"verbs": [{"verb": "read", "scope": "TEAM"}]}, REFUSED),
+        ({"verbs": [{"verb": verb, "scope": "ALL"} for verb in ("read", "export")]}, (200, "")),
+        ({"verbs": [{"verb": verb, "scope": "TEAM"} for verb in ("read", "export")]}, REFUSED),
+        ({"verbs": [{"verb": "read", "scope": "ALL"}]}, REFUSED),
         (
             {
-                "verbs": [{"verb": "read", "scope": "ALL"}],
+                "verbs": [{"verb": verb, "scope": "ALL"} for verb in ("read", "export")],
                 "fields": [{"field": "city", "level": "NONE", "scope": "ALL"}],
             },
             REFUSED,
         ),
     ):
         grants = [{"type": "Customer", "default": "READ", **change}, *see, job]
-        ask(server, ROLE, input={"name": "sales_rep", "grants": grants})
+        ask(server, ROLE, input={"name": "sales_manager", "grants": grants})
         assert fetched(url, rep) == answer, change
     ask(server, RESET)
     assert fetched(url, rep) == (200, "")
@@ -124,10 +125,11 @@ def test_who_takes_a_file_with_sensitive_fields_is_in_the_audit_trail(server: Ru
     see = [{"type": name, "verbs": all_} for name in ("Member", "Team", "Job")]
     mine = {"type": "Job", "default": "READ", "verbs": [*all_, {"verb": "create", "scope": "OWN"}]}
     phone = {"field": "phone", "level": "READ", "scope": "ALL", "audited": True}
-    customer = {"type": "Customer", "default": "READ", "verbs": all_, "fields": [phone]}
-    ask(server, ROLE, input={"name": "sales_rep", "grants": [customer, *see[:2], mine]})
+    both = [*all_, {"verb": "export", "scope": "ALL"}]
+    customer = {"type": "Customer", "default": "READ", "verbs": both, "fields": [phone]}
+    ask(server, ROLE, input={"name": "sales_manager", "grants": [customer, *see[:2], mine]})
     try:
-        url = exported(server, token(server, "--role", "sales_rep"))
+        url = exported(server, token(server, "--role", "sales_manager"))
     finally:
         ask(server, RESET)
     plain = exported(server, server.token, "Product")
@@ -147,20 +149,20 @@ def test_who_takes_a_file_with_sensitive_fields_is_in_the_audit_trail(server: Ru
 
 def test_a_client_that_is_bound_to_fewer_roles_does_not_get_the_file(server: RunningServer) -> None:
     """The same member, their job in sight: the credential decides."""
-    rep = token(server, "--role", "sales_rep")
+    rep = token(server, "--role", "sales_manager")
     member = ask(server, ME, rep)["viewer"]["member"]["id"]
-    ask(server, SET_ROLES, id=member, roles=["analyst", "sales_rep"])
+    ask(server, SET_ROLES, id=member, roles=["analyst", "sales_manager"])
     client = ask(server, CLIENT, input={"name": "bound", "memberRoles": ["analyst"]})["done"]["apiClient"]["id"]
     email = ask(server, "{ viewer { member { email } } }", rep)["viewer"]["member"]["email"]
     bound = token(server, "--email", email, "--client", "bound")
     url, own = exported(server, rep), exported(server, bound)
     assert [fetched(url, by) for by in (rep, bound, server.token)] == [(200, ""), REFUSED, (200, "")]
     assert [fetched(own, by) for by in (rep, bound, server.token)] == [(200, "")] * 3
-    ask(server, BOUND, id=client, roles=["analyst", "sales_rep"])
+    ask(server, BOUND, id=client, roles=["analyst", "sales_manager"])
     assert fetched(url, bound) == (200, "")
     ask(server, BOUND, id=client, roles=["analyst"])
     assert fetched(url, bound) == REFUSED
-    ask(server, SET_ROLES, id=member, roles=["sales_rep"])
+    ask(server, SET_ROLES, id=member, roles=["sales_manager"])
 
 
 SEEING: Mapping[str, Mapping[str, Any]] = {
@@ -210,7 +212,7 @@ async def test_a_job_that_is_queued_again_is_of_who_asks_for_that(desk: Desk) ->
     id_ = await desk.queue("exportRecords", "admin", type="AuditEntry", format="csv")
     async with desk.work("admin") as work:
         await cancel_job(work, id_, None)
-    rep = await desk.claims("sales_rep")
+    rep = await desk.claims("sales_manager")
     grants = {"Job": {"read": "ALL", "update": "ALL", "default": "READ"}}
     await desk.rows(
         "INSERT INTO role (workspace_id, id, name, grants, version, created_at, updated_at)"
@@ -232,16 +234,16 @@ async def test_a_job_that_is_queued_again_is_of_who_asks_for_that(desk: Desk) ->
 
 
 async def test_queueing_again_counts_as_queueing(desk: Desk) -> None:
-    ids = [await desk.queue("odd", "sales_rep") for _ in range(3)]
-    async with desk.work("sales_rep") as work:
+    ids = [await desk.queue("odd", "sales_manager") for _ in range(3)]
+    async with desk.work("sales_manager") as work:
         await cancel_job(work, ids[0], None)
     with pytest.raises(Exception, match="2 jobs under way"):
-        async with desk.work("sales_rep") as work:
+        async with desk.work("sales_manager") as work:
             await requeue_job(work, ids[0], None, 2)
 
 
 async def test_a_sight_is_of_the_run_that_made_the_file(desk: Desk) -> None:
-    id_ = await desk.queue("exportRecords", "sales_rep", type="Customer", format="csv")
+    id_ = await desk.queue("exportRecords", "sales_manager", type="Customer", format="csv")
     async with running(desk.product_worker()):
         row = await desk.until(id_, lambda job: job["status"] in {"FAILED", "DONE"})
     assert row["status"] == "DONE", row["error"]

@@ -13,7 +13,8 @@ from tests.support import plain
 from tests.support.server import RunningServer, crm_graph, running_server
 
 RESET = "mutation ($name: String!) { done: deleteRole(input: {name: $name}) { errors { code } } }"
-ALL = [{"verb": "read", "scope": "ALL"}]
+ALL = [{"verb": verb, "scope": "ALL"} for verb in ("read", "export")]
+EXPORTING = ("admin", "sales_manager", "analyst", "integration")
 JOB = {"type": "Job", "default": "READ", "verbs": [*ALL, {"verb": "create", "scope": "OWN"}]}
 DEFINED: dict[str, Sequence[dict[str, Any]]] = {
     "hides what it may": [{"type": name, "default": "NONE", "verbs": ALL} for name in ("Customer", "Team", "Member")],
@@ -40,11 +41,25 @@ def both(server: RunningServer, role: str) -> tuple[str, str]:
     return answer.text, done.stdout
 
 
-@pytest.mark.parametrize("role", [role for role in BUILT_IN if role != "integration"])
+@pytest.mark.parametrize("role", [role for role in EXPORTING if role != "integration"])
 def test_a_built_in_role_exports_the_same(server: RunningServer, role: str) -> None:
     by_api, by_command = both(server, role)
     assert len(by_api.splitlines()) > 1
     assert by_command.splitlines() == by_api.splitlines()
+
+
+@pytest.mark.parametrize("role", [role for role in BUILT_IN if role not in EXPORTING])
+def test_who_only_reads_exports_by_no_door(server: RunningServer, role: str) -> None:
+    """The file of all that a representative may read is what leaves with them."""
+    source = 'mutation { exportRecords(input: {type: "Customer", format: CSV}) { errors { code } } }'
+    headers = {"Authorization": f"Bearer {token(server, '--role', role)}"}
+    answer = plain.post(server.address, json={"query": source}, headers=headers, timeout=30).json()
+    refused = "Your roles do not allow to export Customer records."
+    assert [(each["extensions"]["code"], each["message"]) for each in answer["errors"]] == [("FORBIDDEN", refused)]
+    done = crm_graph("export", "customer", "--role", role, "--data", str(server.data))
+    assert done.returncode != 0
+    assert refused in done.stderr
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize("name", DEFINED)

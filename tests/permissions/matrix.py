@@ -14,7 +14,15 @@ from pathlib import Path
 FILE = Path(__file__).parents[2] / "schema" / "permissions.txt"
 PLACES = ("own", "team", "outside")
 """Where a row of the viewer's workspace stands to the viewer: theirs, a teammate's, somebody else's."""
-_COVERED: Mapping[str, tuple[str, ...]] = {"ALL": PLACES, "TEAM": ("own", "team"), "OWN": ("own",), "NONE": ()}
+_COVERED: Mapping[str, tuple[str, ...]] = {
+    "ALL": PLACES,
+    "TEAM": ("own", "team"),
+    **dict.fromkeys(("OWN", "ACCOUNT_TEAM", "ACCOUNT", "PUBLIC_ACCOUNT", "QUEUE"), ("own",)),
+    "TEAM_ACCOUNT": ("own", "outside"),
+    "NONE": (),
+}
+"""Where the rows of a scope stand in the world of these tests (`world.py`): there the customer of somebody else's row
+is a teammate's, and that of a teammate's row somebody else's."""
 
 
 class Shown(IntEnum):
@@ -38,14 +46,14 @@ class TypeGrants:
     default: Shown = Shown.NONE
     fields: Mapping[str, tuple[tuple[Shown, str], ...]] = field(default_factory=dict)
 
-    def scope(self, verb: str) -> str:
-        """Return the row scope of a verb; a transition that is not listed follows `update`."""
-        fallback = self.verbs.get("update", "NONE") if verb not in {"read", "create", "delete"} else "NONE"
-        return self.verbs.get(verb, fallback)
+    def scopes(self, verb: str) -> list[str]:
+        """Return the row scopes of a verb; a transition that is not listed follows `update`."""
+        fallback = self.verbs.get("update", "NONE") if verb not in {"read", "create", "delete", "export"} else "NONE"
+        return self.verbs.get(verb, fallback).split("|")
 
     def allows(self, verb: str, place: str | None = None) -> bool:
         """Return whether a verb is granted on rows of a place; on any row, without one."""
-        covered = _COVERED[self.scope(verb)]
+        covered = {each for scope in self.scopes(verb) for each in _COVERED[scope]}
         return bool(covered) if place is None else place in covered
 
     def shown(self, name: str, place: str | None = None) -> Shown:

@@ -13,10 +13,21 @@ from crm_graph.permissions.policy import UUID, Policy, mask_text, owned_by
 
 METADATA = MetaData()
 DEALS = Table(
-    "deal", METADATA, *(Column(name, UUID) for name in ("workspace_id", "id", "owner_id")), Column("name", Text)
+    "deal",
+    METADATA,
+    *(Column(name, UUID) for name in ("workspace_id", "id", "owner_id")),
+    *(Column(name, Text) for name in ("name", "queue")),
 )
 LINES = Table("line", METADATA, *(Column(name, UUID) for name in ("workspace_id", "id", "deal_id")))
-DEAL = Policy("Deal", DEALS, owned_by("owner_id"), {"name": mask_text})
+QUEUE = "QUEUE"
+DEAL = Policy(
+    "Deal",
+    DEALS,
+    {**owned_by("owner_id"), QUEUE: lambda deal: deal.c.queue == "mine"},
+    {"name": mask_text},
+    following=("move",),
+    by_name=("approve",),
+)
 LINE = Policy("Line", LINES, parent=(DEAL, "deal_id"), in_version=False)
 
 
@@ -43,6 +54,7 @@ def _sql(expression: ClauseElement) -> str:
 
 
 OWNED = "deal.owner_id = :viewer_id"
+QUEUED = "deal.queue = :queue_1"
 CIRCLE = "deal.owner_id = ANY (:viewer_circle)"
 
 
@@ -55,9 +67,41 @@ def test_row_scopes() -> None:
 
 
 def test_roles_add_up() -> None:
-    assert rows(grant(read=OWN), grant(read=TEAM)) == f"{OWNED} OR {CIRCLE}"
+    assert rows(grant(read=OWN), grant(read=TEAM)) == CIRCLE, "what is one's own is in one's circle"
+    assert rows(grant(read=OWN), grant(read=QUEUE)) == f"{OWNED} OR {QUEUED}"
     assert rows(grant(read=OWN), grant(read=ALL)) == "everything"
     assert rows(grant(read=OWN), grant()) == OWNED
+
+
+def test_a_verb_has_several_scopes() -> None:
+    assert rows(grant(read=(OWN, QUEUE))) == f"{OWNED} OR {QUEUED}"
+    assert rows(grant(read=(OWN, TEAM, QUEUE))) == f"{QUEUED} OR {CIRCLE}", "OWN lies in TEAM"
+    assert rows(grant(read=(OWN, ALL))) == "everything"
+    assert rows(grant(read=("NONE",))) == "false"
+    given = grant(read=ALL, update=(OWN, QUEUE), create=QUEUE)
+    assert rows(given, verb="move") == f"{OWNED} OR {QUEUED}", "a transition that is not named follows update"
+    assert rows(given, verb="create") == QUEUED
+    of_line = rows(grant(read=(OWN, QUEUE)), of="Line")
+    assert "(deal_1.owner_id = :viewer_id OR deal_1.queue = :queue_1)" in of_line, "one look at the whole"
+
+
+def test_fields_of_rows_of_several_scopes() -> None:
+    several = (OWN, QUEUE)
+    assert column(grant(read=several)) == "deal.name"
+    both = (FieldGrant(Level.READ, OWN), FieldGrant(Level.READ, QUEUE))
+    assert column(grant(read=several, fields={"name": both})) == "deal.name"
+    in_team = column(grant(read=several, fields={"name": FieldGrant(Level.READ, TEAM)}))
+    assert in_team == f"CASE WHEN ({OWNED} OR {QUEUED} AND {CIRCLE}) THEN deal.name END", "own rows are the team's"
+
+
+def test_a_field_is_written_where_one_role_grants_both() -> None:
+    access = compile_access([Role("role", {"Deal": grant(read=ALL, update=(OWN, QUEUE))})], [DEAL, LINE]).of("Deal")
+    assert access.writable("name", "update", DEALS) is None
+    given = grant(read=ALL, update=(TEAM, QUEUE), fields={"name": FieldGrant(Level.WRITE, OWN)})
+    access = compile_access([Role("role", {"Deal": given})], [DEAL, LINE]).of("Deal")
+    writable = access.writable("name", "update", DEALS)
+    assert writable is not None
+    assert _sql(writable) == OWNED, "own rows of the queue are own rows"
 
 
 def test_verbs_have_scopes_of_their_own() -> None:
@@ -65,6 +109,7 @@ def test_verbs_have_scopes_of_their_own() -> None:
     assert rows(given, verb="update") == OWNED
     assert rows(given, verb="approve") == CIRCLE
     assert rows(given, verb="move") == OWNED, "a transition that is not named follows update"
+    assert rows(grant(read=ALL, update=ALL), verb="approve") == "false", "it does not follow update"
     assert rows(given, verb="delete") == "false"
     assert rows(given, verb="create") == "false"
 
@@ -111,6 +156,7 @@ def test_fingerprints_tell_accesses_apart() -> None:
         fingerprint(),
         fingerprint(grant(read=ALL)),
         fingerprint(grant(read=OWN)),
+        fingerprint(grant(read=(OWN, QUEUE))),
         fingerprint(grant(read=ALL, fields={"name": HIDDEN})),
         fingerprint(grant(read=ALL, fields={"name": MASKED})),
         fingerprint(grant(read=ALL, approve=OWN)),

@@ -15,7 +15,7 @@ from tests.permissions.world import ANCHORS, UNOWNED, World
 DERIVED = (
     "",
     *("Connection", "Edge", "Aggregate", "Group", "GroupKey", "Measures", "Distinct", "Sums", "Extremes", "Change"),
-    *("Filter", "ListFilter", "Order", "GroupBy", "Having", "HavingSums", "HavingExtremes"),
+    *("Filter", "ListFilter", "Order", "GroupBy", "Having", "HavingSums", "HavingExtremes", "Rights"),
 )
 """The types of a record: their fields are its fields, and every door asks for them under its permissions."""
 OPEN = frozenset({"PageInfo", "Money", "UserError", "DeletePayload", "Viewer", "MoneyInput"}) | {
@@ -25,6 +25,7 @@ OPEN = frozenset({"PageInfo", "Money", "UserError", "DeletePayload", "Viewer", "
         *("ClaimConditionInput", "ProvisioningRuleInput", "TrustedDocumentInput"),
         *("ChangeFeed", "RecordChange"),
         "Storage",  # tests/api/test_storage*.py: who may not see it is told nothing of it
+        *("TimeSpan", "PeriodInput"),  # operands
         "Role",
         "RecordGrant",
         "VerbGrant",

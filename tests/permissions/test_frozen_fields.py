@@ -49,7 +49,14 @@ async def test_a_field_that_may_not_be_written(world: World, table: Table, write
     for name, field in fields.items():
         if table.type in PARTS_OF and name in WHOLES:
             continue
-        whole = {"read": "ALL", "create": "ALL", "update": "ALL", "delete": "ALL", "default": "WRITE"}
+        whole = {
+            "read": "ALL",
+            "create": "ALL",
+            "update": "ALL",
+            "delete": "ALL",
+            write.verb: "ALL",
+            "default": "WRITE",
+        }
         grants = world.everything(**{table.type: {**whole, "fields": {field: ["READ ALL"]}}})
         async with world.undone():
             await world.define("frozen", grants)

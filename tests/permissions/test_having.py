@@ -53,6 +53,11 @@ async def test_a_role_without_the_type_learns_nothing(graph: Graph) -> None:
 
 async def test_values_of_others_are_no_part_of_a_measure(graph: Graph) -> None:
     """A rep reads the revenue of a team's customers. One of another team gets a revenue that would show anywhere."""
+    shown_to_team = {"field": "annualRevenue", "level": "READ", "scope": "TEAM"}
+    grants = [{"type": "Customer", "verbs": [{"verb": "read", "scope": "ALL"}], "fields": [shown_to_team]}]
+    redefine = """mutation ($grants: [RecordGrantInput!]!) {
+        updateRole(input: {name: "sales_rep", grants: $grants}) { errors { code } } }"""
+    assert (await graph.data(redefine, {"grants": grants}))["updateRole"]["errors"] == []
     before = '{ customersAggregate(having: {max: {annualRevenue: {gte: "99999999999999"}}}) { groups { count } } }'
     listed = "{ customers(first: 200) { nodes { id annualRevenue { amount } owner { id } } } }"
     everyone = {node["id"]: node for node in (await graph.data(listed))["customers"]["nodes"]}

@@ -23,14 +23,16 @@ async def _representative(graph: Graph) -> Claims:
 
 
 async def _owned_by_a_stranger(graph: Graph, claims: Claims) -> None:
-    """Give all deals to somebody outside of the representative's circle."""
+    """Give all deals and customers to somebody outside of the representative's circle."""
     (viewer,) = [await graph.engine.authenticator.viewer(claims, graph.database.primary_reader())]
     stranger = await graph.value(
         "SELECT id FROM member WHERE workspace_id = $1 AND id <> ALL($2) ORDER BY id LIMIT 1",
         claims.workspace_id,
         list(viewer.circle),
     )
-    await graph.rows("UPDATE opportunity SET owner_id = $1 WHERE workspace_id = $2", stranger, claims.workspace_id)
+    for table in ("opportunity", "customer"):
+        await graph.rows(f"UPDATE {table} SET owner_id = $1 WHERE workspace_id = $2", stranger, claims.workspace_id)
+    await graph.rows("DELETE FROM account_team_member WHERE workspace_id = $1", claims.workspace_id)
 
 
 def _linked(body: dict[str, Any]) -> list[Any]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, JSON, Boolean, CheckConstraint, Date, DateTime, Integer, Numeric, Table, Uuid
 
+from crm_graph.db.base import KEEPING
 from crm_graph.graph.records.record import Record
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.ids import encode_id, new_id
@@ -301,7 +302,9 @@ def _values(
     for column in table.columns:
         if column.name in {"workspace_id", "id"} or column.name in blind:
             continue
-        if (table.name, column.name) in _FIXED:
+        if column.name in KEEPING:  # neither archived nor deleted
+            values[column.name] = None
+        elif (table.name, column.name) in _FIXED:
             values[column.name] = _FIXED[table.name, column.name]
         elif column.name in targets and targets[column.name] in by_table:
             target = _target(record.name, table.name, column.name, place)

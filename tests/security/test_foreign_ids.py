@@ -58,7 +58,7 @@ def _target(world: World, table: Table, name: str) -> Record | None:
     edge = registry.records[table.type].edges.get(name.removesuffix("Id")) if table.record else None
     spelled = name[0].upper() + name[1:].removesuffix("Id")
     said = {"manager": "Member", "owner": "Member", "member": "Member", "parent": table.type}
-    said |= {"client": "ApiClient", "provider": "IdentityProvider", "into": table.type}
+    said |= {"client": "ApiClient", "provider": "IdentityProvider", "into": table.type, "withoutClient": "ApiClient"}
     named = said.get(name.removesuffix("Id"), spelled)
     return edge.target if edge is not None else registry.records.get(named)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 CROSSING: Mapping[str, str] = {
     "INSERT INTO workspace (": "a workspace is made: on every node, where members and records refer to it",
+    "UPDATE workspace SET": "a workspace is renamed, or counts by another calendar: on every node, which is seldom",
     "SELECT workspace.workspace_id, workspace.id,": "the row of a workspace that is being made, asked for its rights",
     "SELECT member.workspace_id, member.id, workspace.slug,": "who signs in: the shards of the workspaces that have the"
     " address, which `member_address` names; mostly one",
@@ -21,6 +22,11 @@ CROSSING: Mapping[str, str] = {
     "SELECT provider.id FROM identity_provider": "the same",
     "SELECT workspace_id, array_agg(id) AS ids FROM (SELECT workspace_id, id FROM job": "the worker's, once an hour:"
     " which jobs are over; they are removed a workspace at a time",
+    **{
+        f"SELECT DISTINCT workspace_id FROM {table} WHERE deleted_at": "the worker's, once an hour: whose recycle"
+        " bins hold what is due; it is purged a workspace at a time"
+        for table in ("customer", "contact", "opportunity", "sales_order", "product", "campaign", "ticket")
+    },
     "SELECT DISTINCT workspace_id FROM audit_entry": "the operator's: `crm-graph audit verify`",
     "SELECT DISTINCT workspace_id FROM workspace_key": "the operator's: `crm-graph keys`",
     "INSERT INTO audit_entry (": "the chainer's, which goes through the log of all workspaces",

@@ -54,8 +54,14 @@ async def test_everything_that_is_exported_can_be_imported_again(desk: Desk) -> 
 
 
 async def test_an_export_holds_what_its_member_may_see(desk: Desk) -> None:
-    await desk.member("Rep", "rep@desk.example", "sales_rep")
-    await desk.member("Marketer", "marketer@desk.example", "marketer")
+    hidden = {"amount": ["NONE ALL"], "lostReason": ["NONE ALL"]}
+    await desk.rows(
+        "INSERT INTO role (workspace_id, id, name, grants, version, created_at, updated_at)"
+        " VALUES ($1, gen_random_uuid(), 'counter', $2, 1, now(), now()) RETURNING 1",
+        {"Opportunity": {"read": "ALL", "export": "ALL", "fields": hidden}},
+    )
+    await desk.member("Rep", "rep@desk.example", "sales_manager")
+    await desk.member("Marketer", "marketer@desk.example", "counter")
     content = "external_id,name,stage,amount,owner\n1,Mine,Lead,7,rep@desk.example\n2,Yours,Lead,8,\n"
     await desk.load("opportunity", content)
     mine = await desk.export("Opportunity", email="rep@desk.example")

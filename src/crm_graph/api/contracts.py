@@ -14,7 +14,8 @@ from crm_graph.graph.records.record import Record
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.permissions.access import TypeAccess, compile_access
-from crm_graph.permissions.grants import CREATE, DELETE, NONE, READ, UPDATE
+from crm_graph.permissions.definitions import format_scopes
+from crm_graph.permissions.grants import BASIC_VERBS, NONE, READ, UPDATE
 from crm_graph.permissions.roles import built_in_roles
 
 EVENTS = "events.json"
@@ -38,12 +39,13 @@ def permissions(schema: BuiltSchema) -> str:
 
 
 def _type_lines(record: Record, access: TypeAccess) -> list[str]:
-    named = {verb for grant in access.grants for verb in grant.verbs} & {*access.policy.transitions}
-    scopes = {verb: "|".join(sorted(access.scopes(verb))) for verb in (READ, CREATE, UPDATE, DELETE, *sorted(named))}
-    if not scopes[READ]:
+    named = {verb for verb in access.policy.transitions if access.scopes(verb) != access.scopes(UPDATE)}
+    wanted = *BASIC_VERBS, *sorted(named)
+    scopes = {verb: "|".join(format_scopes(access.scopes(verb))) for verb in wanted}
+    if not access.allows(READ):
         return [f"  {record.name}: nothing"]
-    # A transition that is granted on no row says so: left out it would follow `update`.
-    verbs = ", ".join(f"{verb} {scope or NONE}" for verb, scope in scopes.items() if scope or verb in named)
+    # A transition that is not listed is granted where `update` is.
+    verbs = ", ".join(f"{verb} {scope}" for verb, scope in scopes.items() if scope != NONE or verb in named)
     default = access.level("id").name
     lines = [f"  {record.name}: {verbs}; fields {default}"]
     for name in dict.fromkeys(column.field for column in record.columns.values()):

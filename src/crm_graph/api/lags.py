@@ -59,13 +59,14 @@ _QUEUES = {
         ) AS due WHERE endpoint.status = 'ACTIVE'
     """,
     "mails": "SELECT now() - min(next_at) FROM mail WHERE next_at <= now()",
+    "timers": "SELECT now() - min(due_at) FROM timer WHERE given_up_at IS NULL AND due_at <= now()",
     "jobs": """
         SELECT now() - min(execute_after) FROM crm_jobs.pgqueuer
         WHERE status = 'queued' AND execute_after <= now()
     """,
 }
 """Of each, the age of the oldest that could have been done: events that are not sealed, or not looked at for an
-endpoint; deliveries that wait for no earlier one of their record; mails; jobs."""
+endpoint; deliveries that wait for no earlier one of their record; mails; timers; jobs."""
 _AGES = (f"greatest(0, coalesce(extract(epoch FROM ({text})), 0))::float8" for text in _QUEUES.values())
 _LAGS = Statement(f"SELECT {', '.join(_AGES)}", (), {})
 _WRITTEN = Statement("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn", (), {})

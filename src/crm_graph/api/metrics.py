@@ -31,6 +31,7 @@ from crm_graph.api.requests import UNKNOWN, Requests
 from crm_graph.db.pool import Database
 from crm_graph.db.quota import Quotas
 from crm_graph.db.revisions import revisions
+from crm_graph.jobs.due import DueOutcomes
 from crm_graph.jobs.worker import Outcomes
 from crm_graph.kernel.durations import Durations
 from crm_graph.kernel.roles import ROLES
@@ -68,6 +69,8 @@ class Metrics(Collector):
         self.connections: Connections | None = None
         """Those of the process; None where it serves nobody."""
         self.deliveries: Mapping[str, Durations] = {}
+        self.timers: DueOutcomes | None = None
+        """What this process did of timers; None where it does none."""
         """Requests to webhook endpoints by outcome, of the process's deliverer."""
         self.lags = Lags(database)
         self._jobs = jobs
@@ -102,6 +105,8 @@ class Metrics(Collector):
             yield from _connection_metrics(self.connections)
         if self._jobs is not None:
             yield from self._job_metrics()
+        if self.timers is not None:
+            yield from self._timer_metrics(self.timers)
         if self._quotas is not None:
             yield from self._storage_metrics(self._quotas)
         yield from self._cache_metrics()
@@ -172,6 +177,16 @@ class Metrics(Collector):
         ended.add_metric(["done"], self._jobs.done)
         ended.add_metric(["failed"], self._jobs.failed)
         return now, ended
+
+    def _timer_metrics(self, timers: DueOutcomes) -> Iterable[Metric]:
+        ended = CounterMetricFamily(
+            "crm_graph_timers", "What came of timers that were due, in this process.", labels=["kind", "outcome"]
+        )
+        counts = {"done": timers.done, "failed": timers.failed, "given_up": timers.given_up}
+        for outcome, by_kind in counts.items():
+            for kind, count in sorted(by_kind.items()):
+                ended.add_metric([kind, outcome], count)
+        yield ended
 
     def _storage_metrics(self, quotas: Quotas) -> Iterable[Metric]:
         text = "Which part of what it may store the fullest workspace does; 0 while none stores an eighth."

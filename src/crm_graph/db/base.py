@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Self
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Date,
     DateTime,
     ForeignKeyConstraint,
@@ -31,6 +32,7 @@ from sqlalchemy import text as sql_text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from crm_graph.db.sizes import SizedList, SizedText
+from crm_graph.db.statements import REFUSED_TIME
 from crm_graph.kernel.ids import new_id
 from crm_graph.kernel.money import AMOUNT_DIGITS, AMOUNT_SCALE
 
@@ -127,6 +129,44 @@ class Row(Base):
 
 HOUSEKEEPING = frozenset(Row.__annotations__)
 """The columns that the unit of work fills, of every row."""
+ARCHIVED_AT, DELETED_AT = "archived_at", "deleted_at"
+KEEPING = frozenset({ARCHIVED_AT, DELETED_AT})
+"""The columns that say that a row is archived, or in the recycle bin."""
+IN_USE = "in_use"
+"""The name of the constraint that a row fails which others need."""
+
+
+class Kept(Row):
+    """A row that deleting puts into the recycle bin: from there it comes back, or is purged. Archiving takes it out of
+    lists and leaves it where it is. What derives from that, for all of them, is in `keeping.py`.
+
+    A row that is still needed is given a time that the constraint refuses, in the statement that would put it there:
+    so that nobody can come between the question and the answer.
+    """
+
+    __abstract__ = True
+
+    archived_at: Mapped[datetime | None] = mapped_column(sort_order=95)
+    deleted_at: Mapped[datetime | None] = mapped_column(sort_order=96)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        table = table_of(cls)
+        table.append_constraint(CheckConstraint(f"deleted_at > {REFUSED_TIME}", name=IN_USE))
+        Index(
+            f"ix_{table.name}_deleted_at",
+            *(table.c[name] for name in ("workspace_id", DELETED_AT, "id")),
+            postgresql_where=sql_text(f"{DELETED_AT} IS NOT NULL"),
+        )
+
+
+class KeptPart(Row):
+    """A row of a part of a `Kept` one: it goes into the bin with its whole, and comes back with it. Taken off its whole
+    it is gone."""
+
+    __abstract__ = True
+
+    deleted_at: Mapped[datetime | None] = mapped_column(sort_order=96)
 
 
 def table_of(cls: type[Base]) -> Table:
@@ -150,6 +190,12 @@ def unique(*columns: str, swapped: bool = False) -> UniqueConstraint:
     return UniqueConstraint(
         "workspace_id", *columns, deferrable=swapped or None, initially="IMMEDIATE" if swapped else None
     )
+
+
+def unique_kept(table: str, *columns: str) -> Index:
+    """Return the unique index of a `Kept` table: what is in the recycle bin leaves its value free."""
+    where = sql_text(f"{DELETED_AT} IS NULL")
+    return Index(f"uq_{table}_{'_'.join(columns)}", "workspace_id", *columns, unique=True, postgresql_where=where)
 
 
 def indexed(table: str, *columns: str) -> Index:

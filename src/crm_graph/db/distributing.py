@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
+from crm_graph.db.connecting import unit
 from crm_graph.db.placement import DISTRIBUTED, LOCAL, REFERENCE, Placement
 from crm_graph.db.revisions import MIGRATIONS_LOCK
 from crm_graph.db.two_phases import join
@@ -116,29 +117,26 @@ def _placement(method: str, model: str) -> Placement:
 async def distribute(
     connection: Connection, wanted: Mapping[str, Placement], shards: int | None = None, tell: Told = lambda _: None
 ) -> Cluster:
-    """Place every table, and return what the cluster then says. Waits for migrations and for another `distribute`.
+    """Place every table, and return what the cluster then says. Waits for migrations and for another `distribute`, and
+    keeps them waiting until the caller closes the connection.
 
     Raises OperatorError where the database is no cluster that can be distributed over, and for a table that no list
     names, before anything is done.
     """
     await connection.execute("SELECT pg_advisory_lock($1)", MIGRATIONS_LOCK)
-    try:
-        cluster = await cluster_of(connection)
-        _check(cluster, wanted)
-        misplaced = cluster.misplaced(wanted)
-        if misplaced:
-            database = await connection.fetchval("SELECT quote_ident(current_database())")
-            await connection.execute(f"ALTER DATABASE {database} SET {VISIBLE} = off")
-            await _place(connection, cluster, misplaced, shards, tell)
-        for name in await join(connection, wanted):
-            tell(f"{name}: commits together with rows of the workers")
-        for name in (await cluster_of(connection)).left_behind:
-            await connection.execute("SELECT truncate_local_data_after_distributing_table($1::text::regclass)", name)
-            tell(f"{name}: the coordinator's former copy is removed")
-        return await cluster_of(connection)
-    finally:
-        if not connection.is_closed():
-            await connection.execute("SELECT pg_advisory_unlock($1)", MIGRATIONS_LOCK)
+    cluster = await cluster_of(connection)
+    _check(cluster, wanted)
+    misplaced = cluster.misplaced(wanted)
+    if misplaced:
+        database = await connection.fetchval("SELECT quote_ident(current_database())")
+        await connection.execute(f"ALTER DATABASE {database} SET {VISIBLE} = off")
+        await _place(connection, cluster, misplaced, shards, tell)
+    for name in await join(connection, wanted):
+        tell(f"{name}: commits together with rows of the workers")
+    for name in (await cluster_of(connection)).left_behind:
+        await connection.execute("SELECT truncate_local_data_after_distributing_table($1::text::regclass)", name)
+        tell(f"{name}: the coordinator's former copy is removed")
+    return await cluster_of(connection)
 
 
 def _check(cluster: Cluster, wanted: Mapping[str, Placement]) -> None:
@@ -170,7 +168,7 @@ async def _place(
     connection: Connection, cluster: Cluster, misplaced: Mapping[str, Placement], shards: int | None, tell: Told
 ) -> None:
     """Place tables in one transaction. Interrupted, it leaves everything as it was."""
-    async with connection.transaction():
+    async with unit(connection):
         await connection.execute("SET LOCAL citus.multi_shard_modify_mode = 'sequential'")
         await connection.execute("SET LOCAL statement_timeout = 0")
         keys = [

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import asyncpg
 
+from crm_graph.db.connecting import close
 from crm_graph.kernel.errors import OperatorError
 
 HEAD = "head"
@@ -107,7 +108,7 @@ async def state(url: str) -> SchemaState:
             current = await connection.fetchval("SELECT version_num FROM alembic_version")
             said = await connection.fetchval("SELECT obj_description('alembic_version'::regclass)")
     finally:
-        await connection.close()
+        await close(connection)
     serves = said.removeprefix(_SERVES).split() if said is not None and said.startswith(_SERVES) else []
     return SchemaState(current, head, current is None or current in known, frozenset(serves))
 

@@ -16,11 +16,12 @@ from decimal import Decimal
 from enum import Enum
 from functools import cache
 from typing import Any
+from zoneinfo import available_timezones
 
-from sqlalchemy import CheckConstraint, Column, Numeric, Table, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Numeric, Table, Text, UniqueConstraint
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
-from crm_graph.db.base import Base, table_of
+from crm_graph.db.base import DELETED_AT, Base, table_of
 from crm_graph.db.sizes import Fault, Size, size_of
 from crm_graph.kernel.addresses import is_address
 from crm_graph.kernel.money import AMOUNT_SCALE
@@ -94,7 +95,20 @@ class Address:
         return "an e-mail address like ada@example.com"
 
 
-Rule = Choices | Bounds | Address
+@dataclass(frozen=True, slots=True)
+class TimeZone:
+    """The name of an IANA time zone; said of the column itself, since the database knows other ones."""
+
+    def faults(self, value: Any) -> Iterator[Fault]:
+        """Yield what is wrong with a text."""
+        if value not in available_timezones():
+            yield (), f"must be {self}"
+
+    def __str__(self) -> str:
+        return "an IANA time zone like Asia/Shanghai"
+
+
+Rule = Choices | Bounds | Address | TimeZone
 
 
 def held_to(rule: Rule) -> dict[str, Rule]:
@@ -185,11 +199,39 @@ def targets_of(cls: type[Base]) -> Mapping[str, Table]:
 
 
 @cache
+def users_of(table: Table) -> Sequence[tuple[Table, Column[Any]]]:
+    """Return what points to rows of a table, beside their parts: a row that something points to cannot go."""
+    return [(key.table, key.table.c[key.column_keys[-1]]) for key in _pointing(table) if key.ondelete is None]
+
+
+@cache
+def parts_of(table: Table) -> Sequence[tuple[Table, Column[Any]]]:
+    """Return the tables of the parts that go into the recycle bin with rows of a table, each with what points there."""
+    return [
+        (key.table, key.table.c[key.column_keys[-1]])
+        for key in _pointing(table)
+        if key.ondelete and DELETED_AT in key.table.c
+    ]
+
+
+def _pointing(table: Table) -> Iterator[ForeignKeyConstraint]:
+    for other in table.metadata.sorted_tables:
+        keys = (key for key in other.foreign_key_constraints if key.referred_table is table)
+        yield from sorted(keys, key=lambda key: str(key.name))
+
+
+@cache
 def is_unique(column: Column[Any]) -> bool:
     """Return whether no two rows of a workspace have the same value in a column, in whichever case (`is_folded`)."""
-    return is_folded(column) or any(
-        isinstance(each, UniqueConstraint) and [of.name for of in each.columns] == ["workspace_id", column.name]
-        for each in column.table.constraints
+    expected = ["workspace_id", column.name]
+    constraints = (each for each in column.table.constraints if isinstance(each, UniqueConstraint))
+    return (
+        is_folded(column)
+        or any([of.name for of in each.columns] == expected for each in constraints)
+        or any(
+            each.unique and [getattr(part, "name", None) for part in each.expressions] == expected
+            for each in column.table.indexes
+        )
     )
 
 

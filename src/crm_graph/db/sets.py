@@ -30,6 +30,13 @@ INSERT = Shape(
     re.compile(r"(?P<head>INSERT INTO \S+ \([^()]*\)) VALUES \((?P<values>[^()]*(?:\([^()]*\)[^()]*)*)\)\Z", re.DOTALL),
     "{head} SELECT {values} FROM {rows} ORDER BY rows.together_n",
 )
+UPSERT = Shape(
+    re.compile(
+        INSERT.pattern.pattern.removesuffix(r"\Z") + r"(?P<tail> ON CONFLICT (?:(?!RETURNING|\$).)*)\Z", re.DOTALL
+    ),
+    INSERT.text + "{tail}",
+)
+"""Only of writes that wait, which name their rows, so that none is written twice in one statement."""
 UPDATE = Shape(
     re.compile(
         r"(?P<head>UPDATE \S+ SET (?:(?!RETURNING| WHERE ).)*) WHERE (?P<rest>(?:(?!RETURNING).)*)\Z", re.DOTALL
@@ -53,13 +60,15 @@ def over_many(statement: Statement, many: Sequence[Sequence[Any]]) -> tuple[str,
     all have in common stay as they are, the others are columns of rows. Of new rows all are columns: their statement is
     then the same whatever they hold, and prepared once."""
     shape, types = shape_of(statement.text), statement.types
+    if shape is None and UPSERT.pattern.match(statement.text):
+        shape = UPSERT
     assert shape is not None and types is not None, statement.text  # noqa: PT018 - both are the caller's to know
     columns = list(zip(*many, strict=True))
     first = many[0]
     vary = [
         place
         for place, column in enumerate(columns)
-        if shape is INSERT or any(value != first[place] for value in column)
+        if shape in (INSERT, UPSERT) or any(value != first[place] for value in column)
     ]
     kept = [place for place in range(len(first)) if place not in vary]
     arguments = [first[place] for place in kept]

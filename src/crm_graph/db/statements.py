@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 
+REFUSED_TIME = "'-infinity'::timestamptz"
+"""The time of deletion that a row is given which others need: its constraint refuses it (`Kept` in `base.py`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """SQL text with `$n` placeholders, and the bind names in placeholder order.
@@ -45,8 +49,8 @@ class Statement:
 
     @property
     def removes(self) -> bool:
-        """Whether this removes rows."""
-        return self.text.startswith("DELETE")
+        """Whether this removes rows, or puts them into the recycle bin: whether one goes can depend on others."""
+        return self.text.startswith("DELETE") or REFUSED_TIME in self.text
 
     @property
     def table(self) -> str:

@@ -26,6 +26,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
+from crm_graph.db.connecting import unit
 from crm_graph.db.placement import LOCAL, UNDISTRIBUTED_SCHEMAS, Placement
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
@@ -120,7 +121,7 @@ async def apart(connection: Connection, wanted: Mapping[str, Placement]) -> list
 async def join(connection: Connection, wanted: Mapping[str, Placement]) -> list[str]:
     """Make the local tables of a coordinator commit together with rows of workers, and the readers of the log wait for
     both, in one transaction; return what did not until then."""
-    async with connection.transaction():
+    async with unit(connection):
         missing = await apart(connection, wanted)
         if missing:
             await connection.execute("SET LOCAL citus.multi_shard_modify_mode = 'sequential'")

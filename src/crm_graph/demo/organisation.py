@@ -22,10 +22,12 @@ from crm_graph.domains.workspace.members.model import Member, MemberAddress, Mem
 from crm_graph.permissions.roles import (
     ADMIN,
     ANALYST,
+    FINANCE,
     INTEGRATION,
     MARKETER,
     SALES_MANAGER,
     SALES_REP,
+    SERVICE_MANAGER,
     SUPPORT_AGENT,
 )
 
@@ -60,6 +62,8 @@ _MEMBERS = (  # mailbox, name, role, team; a role's easy address comes first, si
     ("rep4", "郑佳琪", SALES_REP, SHENZHEN),
     ("rep5", "Olivia Reed", SALES_REP, OVERSEAS),
 )
+_OFFICE = (("service", "沈雅文", SERVICE_MANAGER, SERVICE), ("finance", "许文博", FINANCE, COMPANY))
+"""Who comes last, so that the ids of the others stay as they are."""
 _HIRED = (  # role and team of those that come with more customers, in turn
     *((SALES_REP, team) for team in SALES_TEAMS),
     (SUPPORT_AGENT, SERVICE),
@@ -115,7 +119,7 @@ def organise(sheets: Sheets, dice: Dice, customers: int) -> Organisation:
         teams.rows.append((sheets.workspace_id, team_ids[name], name, above, 1, START, START))
     organisation = Organisation()
     ids: dict[str, str] = {}
-    for mailbox, name, role, team in (*_MEMBERS, *_hired(dice, customers // CUSTOMERS_PER_MEMBER)):
+    for mailbox, name, role, team in (*_MEMBERS, *_hired(dice, customers // CUSTOMERS_PER_MEMBER), *_OFFICE):
         boss = _boss_of(team) if mailbox != _boss_of(team) else "admin"
         manager_id = ids.get(boss) if mailbox != "admin" else None
         ids[mailbox] = id_ = members.new_id()

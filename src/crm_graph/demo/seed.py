@@ -20,7 +20,7 @@ from typing import Any
 
 import asyncpg
 
-from crm_graph.db.connecting import connect
+from crm_graph.db.connecting import close, connect, unit
 from crm_graph.db.pool import Database
 from crm_graph.db.session import Session
 from crm_graph.demo.catalogue import BASE_CURRENCY, stock
@@ -83,7 +83,7 @@ async def make(
     connection = await connect(database.url, None)
     try:
         await connection.execute(_SETTINGS)
-        async with connection.transaction():
+        async with unit(connection):
             organisation = organise(sheets, dice, customers)
             await _set_up_workspace(connection, sheets.workspace_id, organisation.admin_id, slug, name)
             await prepare(connection)
@@ -100,7 +100,7 @@ async def make(
         await _analyse(connection, sheets)
         progress("planner statistics", 1, 1)
     finally:
-        await connection.close()
+        await close(connection)
     return Seeded(sheets.workspace_id, {sheet.table: sheet.copied for sheet in sheets.all})
 
 

@@ -31,7 +31,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from crm_graph.db.connecting import connect, unit
+from crm_graph.db.connecting import close, connect, unit
 from crm_graph.db.two_phases import BEHIND_WORKERS, SNAPSHOT, is_joined
 from crm_graph.kernel.cursor import MAX_EPOCH, XID_BITS
 from crm_graph.kernel.errors import OperatorError, Unreachable
@@ -206,7 +206,7 @@ async def require_own_log(url: str, *, failover: bool = False) -> Epoch:
     try:
         return await (own_or_continued if failover else require_own)(connection)
     finally:
-        await connection.close()
+        await close(connection)
 
 
 async def require_same_log(url: str, read_url: str) -> None:
@@ -218,7 +218,7 @@ async def require_same_log(url: str, read_url: str) -> None:
         try:
             claims.append(await connection.fetchrow(_CLAIM))
         finally:
-            await connection.close()
+            await close(connection)
     written, read = claims
     assert written is not None
     assert read is not None
@@ -236,7 +236,7 @@ async def has_epochs(url: str) -> bool:
     try:
         return await connection.fetchval("SELECT to_regclass('log_epoch') IS NOT NULL") is True
     finally:
-        await connection.close()
+        await close(connection)
 
 
 async def begin_epoch(connection: Connection, known_xid: int = 0) -> Epoch:

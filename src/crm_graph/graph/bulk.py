@@ -85,10 +85,10 @@ def payload_of_many(name: str, words: str, payload: type) -> type:
 
 
 def resolver_of_many(
-    run: Run, done: Callable[[Any, Any], Any], refused: Callable[[list[UserError]], Any], many: Any
+    run: Run, done: Callable[[Any, Any], Any], refused: Callable[[list[UserError], str | None], Any], many: Any
 ) -> Any:
     """Return the resolver of a mutation of many: `run` does one, `done` makes the payload of an input and what came of
-    it, `refused` that of an input's errors."""
+    it, `refused` that of an input's errors, and of the record that a conflict is with."""
 
     async def resolve(info: Info, inputs: Any, on_error: Any, dry_run: bool) -> Any:
         async def do(work: Work) -> Any:
@@ -99,11 +99,11 @@ def resolver_of_many(
             if failed and len(failed) == len(outcomes) and all(isinstance(each, Forbidden) for each in outcomes):
                 raise outcomes[0]
             results = [
-                refused([_error(outcome)])
+                refused([_error(outcome)], getattr(outcome, "current", None))
                 if isinstance(outcome, Exception)
                 else done(input_, outcome)
                 if stays
-                else refused([])
+                else refused([], None)
                 for input_, outcome in zip(inputs, outcomes, strict=True)
             ]
             answer = many(results=results, errors=[] if stays or dry_run else [_rejected(failed, len(inputs))])
@@ -112,7 +112,7 @@ def resolver_of_many(
             return answer
 
         def not_done(refusal: Refused) -> Any:
-            return many(results=[refused([]) for _ in inputs], errors=[user_error(refusal)])
+            return many(results=[refused([], None) for _ in inputs], errors=[user_error(refusal)])
 
         return await answer_once(info, many, do, not_done)
 

@@ -14,6 +14,7 @@ from crm_graph.db.session import ReadSession
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.reads import Reads
 from crm_graph.graph.records.registry import Registry
+from crm_graph.graph.records.relative import Moment, resolved
 from crm_graph.idempotency.keys import Sent
 from crm_graph.identity.cookies import CookieJar
 from crm_graph.identity.origin import NOWHERE, Origin
@@ -61,6 +62,7 @@ class GraphContext:
     filter_work: int = 0
     reads: Reads | None = None
     """The sensitive reads of this operation; None while there are none."""
+    _moment: Moment | None = None
     binds: Mapping[str, Any] = field(init=False)
     """The values of the binds that every compiled read carries."""
 
@@ -71,6 +73,17 @@ class GraphContext:
 
     def __post_init__(self) -> None:
         self.binds = self.viewer.binds
+
+    def bound(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the values of a filter's binds, those that are relative as of this request."""
+        return resolved(values, self.moment())
+
+    def moment(self) -> Moment:
+        """Return the time of this request, the same for all of it, and the workspace's calendar."""
+        if self._moment is None:
+            viewer = self.viewer
+            self._moment = Moment(self.services.clock(), viewer.time_zone, viewer.fiscal_year_start)
+        return self._moment
 
     def note_reads(self, fields: Iterable[str] = (), records: Iterable[str] = ()) -> None:
         """Note coordinates, and ids of records, that must be written down before the answer leaves."""

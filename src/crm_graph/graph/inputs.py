@@ -202,6 +202,9 @@ _ABOUT = {
     "update": "Changes to {one}; what is left out stays, null clears.",
     "upsert": "{One} to change, or to make where there is none; what is left out stays.",
     "delete": "{One} to delete.",
+    "restore": "{One} to bring back from the recycle bin.",
+    "archive": "{One} to archive.",
+    "unarchive": "{One} to put into lists again.",
     "remove": "{One} to take off what it is part of.",
     "transition": "{One} to {verb}.",
     "transition_with": "{One} to {verb}, and what that needs.",
@@ -227,7 +230,7 @@ def input_type(name: str, how: str, verb: str, about: str, record: Record, field
     elif how == "create":
         add("id", strawberry.ID | None, f"An id made by the client, `{record.prefix}_` and a UUIDv7.", default=None)
     elif how != "part":
-        add("id", strawberry.ID, f"The {what}{_or_key(record)}.")
+        add("id", strawberry.ID, f"The {what}{'' if how == 'restore' else _or_key(record)}.")
         add("if_version", int | None, f"Refuse if the {what} is at another version.", default=None)
     for each in fields:
         options: dict[str, Any] = {} if each.required or each.optional else {"default": each.default}

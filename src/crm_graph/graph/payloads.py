@@ -30,7 +30,9 @@ class UserErrorCode(Enum):
 
     NOT_FOUND = strawberry.enum_value("NOT_FOUND", description="A record does not exist, or you may not see it.")
     FORBIDDEN = strawberry.enum_value("FORBIDDEN", description="You may see the record but not do this with it.")
-    CONFLICT = strawberry.enum_value("CONFLICT", description="`ifVersion` is not the record's version any more.")
+    CONFLICT = strawberry.enum_value(
+        "CONFLICT", description="`ifVersion` is not the record's version any more: it comes with the record as it is."
+    )
     TAKEN = strawberry.enum_value("TAKEN", description="A value must be unique and another record has it.")
     REQUIRED = strawberry.enum_value("REQUIRED", description="A value is needed here, or for this transition.")
     INVALID = strawberry.enum_value("INVALID", description="A value cannot be meant: the message says why.")
@@ -146,15 +148,15 @@ def new_key(record: type, id_: str | None) -> str | None:
 async def perform(info: Info, payload: type[P], operation: Callable[[Work], Awaitable[str]], again: Again = never) -> P:
     """Run an operation in its unit of work, once under its key, and return the payload around the id of its record.
 
-    A refusal rolls everything back and becomes `errors`; the record is null then, unless the same
-    may be done `again` (`answer_once`). Anything else is a top-level error.
+    A refusal rolls everything back and becomes `errors`, unless the same may be done `again` (`answer_once`); the
+    record is null then, but for a conflict, which comes with it as it is. Anything else is a top-level error.
     """
 
     async def done(work: Work) -> P:
         return payload(record_id=await operation(work), errors=[])
 
     return await answer_once(
-        info, payload, done, lambda refused: payload(record_id=None, errors=[user_error(refused)]), again
+        info, payload, done, lambda refused: payload(record_id=refused.current, errors=[user_error(refused)]), again
     )
 
 

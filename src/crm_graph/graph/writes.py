@@ -12,7 +12,7 @@ it does to what.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
@@ -27,8 +27,9 @@ from strawberry.types.fields.resolver import StrawberryResolver
 from crm_graph.graph.bulk import MAX_INPUTS, Run, arguments_of, payload_of_many, resolver_of_many
 from crm_graph.graph.context import Info
 from crm_graph.graph.inputs import InputField, fields_of, input_type, parts_field, placed, sent_of
+from crm_graph.graph.keeping import archive, restore, unarchive
 from crm_graph.graph.keys import key_named
-from crm_graph.graph.payloads import DeletePayload, Payload, new_key, perform, perform_delete_of
+from crm_graph.graph.payloads import DeletePayload, Payload, key_of, new_key, perform, perform_delete_of
 from crm_graph.graph.reading.counts import each_of
 from crm_graph.graph.records.record import Record, by_key, record_of
 from crm_graph.graph.records.registry import Registry
@@ -42,6 +43,8 @@ from crm_graph.work import Sent, Work
 
 T = TypeVar("T")
 WRITE_KEY, DOES_KEY = "crm_graph.write", "crm_graph.does"
+ARCHIVE, UNARCHIVE, RESTORE = "archive", "unarchive", "restore"
+"""What is done with every kept record."""
 MANY_KEY, UPSERT_KEY = "crm_graph.many_of", "crm_graph.upserts"
 Create = Callable[[Work, Sent], Awaitable[str]]
 Update = Callable[[Work, str, Sent, int | None], Awaitable[str]]
@@ -167,6 +170,8 @@ def bind_writes(mutation: type, registry: Registry) -> None:
     definition: Any = mutation.__strawberry_definition__  # type: ignore[attr-defined]
     added: list[StrawberryField] = []
     made: dict[tuple[str, str], tuple[StrawberryField, WriteSpec]] = {}
+    for record in registry.records.values():
+        definition.fields.extend(_keeping(record))
     for each in definition.fields:
         spec: WriteSpec | None = each.metadata.get(WRITE_KEY)
         if spec is None:
@@ -205,6 +210,28 @@ def bind_writes(mutation: type, registry: Registry) -> None:
             one = _upsert(create[0], update[0], record, run, input_, payload)
             added += [one, _of_many(one, run, record, input_, payload, of_many[f"{record.name}Payloads"])]
     definition.fields.extend(added)
+
+
+def _keeping(record: Record) -> Iterator[StrawberryField]:
+    """Yield the mutations that a kept record has beside what its slice says."""
+    if not record.is_kept:
+        return
+    named = (
+        (
+            ARCHIVE,
+            UPDATE,
+            archive,
+            f"Archives {record.one}: `{camel(snake(record.plural.replace(' ', '_')))}` leaves it"
+            " out unless asked for it. It is counted, found and changed as before.",
+        ),
+        (UNARCHIVE, UPDATE, unarchive, f"Puts an archived {record.words} into lists again."),
+        (RESTORE, DELETE, restore, f"Brings {record.one} back from the recycle bin, with its parts."),
+    )
+    for name, verb, operation, description in named:
+        field = _field(description, WriteSpec(name, partial(operation, record), verb))
+        field.python_name = f"{name}_{snake(record.name)}"
+        field.type_annotation = StrawberryAnnotation(Written[record.cls])  # type: ignore[name-defined]
+        yield field
 
 
 def _upsert(
@@ -247,9 +274,9 @@ def _of_many(
                 (lambda _, id_: payload(deleted_id=id_, errors=[]))
                 if deletes
                 else (lambda _, id_: payload(record_id=id_, errors=[])),
-                (lambda errors: payload(deleted_id=None, errors=errors))
+                (lambda errors, _: payload(deleted_id=None, errors=errors))
                 if deletes
-                else (lambda errors: payload(record_id=None, errors=errors)),
+                else (lambda errors, current: payload(record_id=current, errors=errors)),
                 many,
             )
         ),
@@ -263,7 +290,9 @@ def _payload(record: Record) -> type[Payload]:
     namespace = {
         "__module__": __name__,
         "__annotations__": {attribute: record.cls | None},
-        attribute: by_key("record_id", f"The {record.words}; null when refused."),
+        attribute: by_key(
+            "record_id", f"The {record.words}; null when refused, but as it is where the refusal is a CONFLICT."
+        ),
     }
     made = type(f"{record.name}Payload", (Payload,), namespace)
     return strawberry.type(made, description=f"{sentence(record.one)}, or why not.")
@@ -293,14 +322,14 @@ def _runner(spec: WriteSpec, record: Record, fields: Sequence[InputField]) -> Ru
                 sent = await sent_of(work, input_, fields, record)
                 id_ = new_key(cls, input_.id)
                 return await operation(work, sent if id_ is None else replace(sent, values={"id": id_, **sent.values}))
-            key = await key_named(work, cls, input_.id)
+            key = key_of(cls, input_.id) if how == RESTORE else await key_named(work, cls, input_.id)
             work.take_turn(record.policy, key)
             if how == "asked":
                 return await operation(work, key, input_)
             if how == "delete":
                 await operation(work, key, input_.if_version)
                 return encode_id(record.prefix, key)
-            if how == "transition":
+            if how in {"transition", ARCHIVE, UNARCHIVE, RESTORE}:
                 return await operation(work, key, input_.if_version)
             return await operation(work, key, await sent_of(work, input_, fields, record), input_.if_version)
         except Refused as refused:

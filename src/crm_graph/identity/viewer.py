@@ -66,6 +66,8 @@ class Viewer:
     """When a token without a session was made: a suspension since then has ended it."""
     read_only: bool = False
     """Whether the credential's scope is to read: then nothing is granted beyond that."""
+    fiscal_year_start: int = 1
+    """The month in which the workspace's fiscal year begins."""
     is_service: bool = False
     """Whether it is no person: an API client that acts by itself."""
 
@@ -73,6 +75,11 @@ class Viewer:
     def anonymous(cls) -> Viewer:
         """Return the viewer of a request that shows nothing: no role, in no workspace."""
         return cls(NOBODY, NOBODY, (), ())
+
+    @classmethod
+    def system(cls, workspace_id: str, time_zone: str, fiscal_year_start: int) -> Viewer:
+        """Return whom the installation acts as in a workspace by itself: no member of it."""
+        return cls(workspace_id, NOBODY, (), (), time_zone, fiscal_year_start=fiscal_year_start)
 
     @property
     def is_anonymous(self) -> bool:
@@ -82,7 +89,7 @@ class Viewer:
     @property
     def actor(self) -> Actor:
         """Who does what is done as this viewer."""
-        if self.is_anonymous:
+        if self.member_id == NOBODY:
             return Actor.system()
         return Actor(ActorKind.CLIENT if self.is_service else ActorKind.MEMBER, self.member_id, self.client_id)
 

@@ -201,11 +201,13 @@ class RateLimited(RequestError):
 class Refused(CrmError):
     """Raised by an operation when a business rule says no; becomes `errors` of the mutation's payload.
 
-    `code` is a member of the schema's `UserErrorCode`; `field` is the path into the mutation's input.
+    `code` is a member of the schema's `UserErrorCode`; `field` is the path into the mutation's input. `current` is the
+    id of the record as it is, where that is what whoever asked needs to go on: of a conflict.
     """
 
-    def __init__(self, code: str, message: str, field: Sequence[str] = ()) -> None:
+    def __init__(self, code: str, message: str, field: Sequence[str] = (), current: str | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.field = tuple(field)
+        self.current = current

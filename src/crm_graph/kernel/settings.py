@@ -295,17 +295,31 @@ class Settings:
     jobs: bool = True
     """Whether `serve` runs jobs too; without it, `crm-graph worker` must."""
     job_concurrency: int = 4
-    """Jobs that a process runs at once."""
     job_poll_ms: int = 500
-    """How often a process looks for jobs."""
     job_lease_seconds: int = 30
     """How long a job is left to a process that has not been heard of, which says three times as often that it lives."""
     job_max_attempts: int = 5
     job_backoff_ms: int = 2_000
     """How long a job waits after its first attempt failed, at most, and half as long at least; then twice as long."""
     job_backoff_max_ms: int = 3_600_000
+    bin_days: int = 30
+    """How long what was deleted can be restored; then it is purged."""
     job_keep_days: int = 7
     """How long a job that has ended is kept, with the file that it made."""
+    timer_batch_size: int = 100
+    """Timers that a process takes, each in a transaction of its own, before it asks again which workspaces have any."""
+    timer_concurrency: int = 2
+    """Timers that a process handles at once, each with a connection of the write pool."""
+    timer_poll_ms: int = 2_000
+    """A process sleeps until the next timer is due, and no longer than this, as another one may have set one."""
+    timer_lock_ms: int = 300
+    """How long a timer's work waits for a record that somebody else is changing; then it is put off. Below Postgres'
+    `deadlock_timeout` (1 s), so that it gives way and not the other."""
+    timer_max_attempts: int = 10
+    """So often the work of a timer may fail; then it is given up, and stays in the table `timer`."""
+    timer_backoff_ms: int = 5_000
+    """How long a timer waits after its work failed first, at most, and half as long at least; then twice as long."""
+    timer_backoff_max_ms: int = 3_600_000
     max_jobs_per_member: int = 10
     """Jobs of a member that wait or run."""
     export_max_bytes: int = 1024 * 1024 * 1024

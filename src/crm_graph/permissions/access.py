@@ -15,8 +15,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Table, and_, case, false, or_, true
 
-from crm_graph.permissions.grants import ALL, NONE, READ, FieldGrant, Grant, Level, Role
-from crm_graph.permissions.policy import Policy
+from crm_graph.db.base import DELETED_AT
+from crm_graph.permissions.grants import ALL, DELETE, EXPORT, NONE, READ, FieldGrant, Grant, Level, Role
+from crm_graph.permissions.policy import Policy, workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,12 @@ class TypeAccess:
     """What writers of rows have asked for before: each mutation asks it of the same few fields."""
 
     def scopes(self, verb: str) -> frozenset[str]:
-        """Return the row scopes in which a verb is granted; ALL alone where one role has it."""
-        scopes = frozenset(grant.scope(verb) for grant in self.grants) - {NONE}
-        return frozenset({ALL}) if ALL in scopes else scopes
+        """Return the row scopes in which a verb is granted, of which none lies in another; ALL lies in none."""
+        scopes: frozenset[str] | None = self._found.get(("", verb))
+        if scopes is None:
+            granted = (scope for grant in self.grants for scope in grant.scopes(verb))
+            scopes = self._found["", verb] = self.policy.widest(granted)
+        return scopes
 
     def allows(self, verb: str) -> bool:
         """Return whether a verb is granted on any row."""
@@ -42,23 +46,32 @@ class TypeAccess:
     def rows(self, rows: FromClause, verb: str = READ) -> ColumnElement[bool] | None:
         """Return the predicate of the rows on which a verb is granted; None means every row of the workspace."""
         scopes = self.scopes(verb)
-        if ALL in scopes:
-            return None
-        return _any(self.policy.predicate(scope, rows) for scope in sorted(scopes))
+        return None if ALL in scopes else self.policy.any_of(scopes, rows)
+
+    def conditions(self, rows: FromClause, *, deleted: bool = False) -> list[ColumnElement[bool]]:
+        """Return what every read of rows asks for: the workspace, that they are not in the recycle bin, and that they
+        may be read. Of those `deleted`, which are in it, nobody sees what they may not delete."""
+        predicates = [self.rows(rows), self.rows(rows, DELETE) if deleted else None]
+        conditions: list[ColumnElement[bool]] = [rows.c.workspace_id == workspace()]
+        if DELETED_AT in rows.c:
+            conditions.append(rows.c.deleted_at.is_not(None) if deleted else rows.c.deleted_at.is_(None))
+        return [*conditions, *(predicate for predicate in predicates if predicate is not None)]
 
     def _levels(self, name: str) -> Sequence[tuple[Level, frozenset[str]]]:
         """Return `(level, scopes that must all hold)` for each role's grant of a field on rows that it may read."""
-        levels: list[tuple[Level, frozenset[str]]] = []
-        for grant in self.grants:
-            row_scope = grant.scope(READ)
-            if row_scope == NONE:
-                continue
-            levels += [
-                (granted.level, frozenset({row_scope, granted.scope}) - {ALL})
-                for granted in self.granted(grant, name)
-                if granted.scope != NONE
-            ]
-        return levels
+        return [
+            (granted.level, scopes)
+            for grant in self.grants
+            for granted in self.granted(grant, name)
+            for scopes in self._both(grant.scopes(READ), granted.scope)
+        ]
+
+    def _both(self, rows: frozenset[str], scope: str) -> list[frozenset[str]]:
+        """Return the rows that lie in some scopes and in another one, as alternatives of scopes that must all hold;
+        the empty alternative is of all rows."""
+        if scope == NONE:
+            return []
+        return [self.policy.narrowest({row_scope, scope}) - {ALL} for row_scope in sorted(self.policy.widest(rows))]
 
     def granted(self, grant: Grant, name: str) -> tuple[FieldGrant, ...]:
         """Return what one role's grant says of a field; one that comes with the object is not hidden by a default."""
@@ -98,6 +111,11 @@ class TypeAccess:
             return case(*whens, else_=mask) if whens else mask
         return case(*whens, (self._where(masked_scopes, rows), mask))
 
+    def shown(self, name: str, rows: FromClause) -> ColumnElement[bool] | None:
+        """Return the predicate of the rows on which a field is shown in clear; None where it is so on none."""
+        readable = [scopes for level, scopes in self._levels(name) if level >= Level.READ]
+        return self._where(readable, rows) if readable else None
+
     def measured_only(self, name: str, rows: FromClause) -> ColumnElement[bool] | None:
         """Return the predicate of the rows on which a field may be measured and not be read, never null; None where
         that is none of them."""
@@ -128,8 +146,7 @@ class TypeAccess:
         The verb of one role and the field of another make no right: one role must grant both on the row.
         """
         alternatives = self._writers(name, verb)
-        wholly = {scope for scopes in alternatives if len(scopes) == 1 for scope in scopes}
-        if frozenset() in alternatives or self.scopes(verb) <= wholly:
+        if self._covered(self.scopes(verb), alternatives):
             return None
         return self._where(alternatives, rows) if alternatives else false()
 
@@ -138,11 +155,11 @@ class TypeAccess:
         scopes: list[frozenset[str]] | None = self._found.get((name, verb))
         if scopes is None:
             scopes = self._found[name, verb] = [
-                frozenset({grant.scope(verb), granted.scope}) - {ALL}
+                scopes
                 for grant in self.grants
-                if grant.scope(verb) != NONE
                 for granted in self.granted(grant, name)
-                if granted.scope != NONE and granted.writes(verb)
+                if granted.writes(verb)
+                for scopes in self._both(grant.scopes(verb), granted.scope)
             ]
         return scopes
 
@@ -153,19 +170,23 @@ class TypeAccess:
         whole, _ = self.policy.parent
         scopes = {scope: partial(_predicate_of, whole, scope) for scope in whole.whole.scopes}
         policy = replace(self.policy, table=whole.table, parent=None, in_version=None, scopes=scopes)
+        policy = replace(policy, around_own=whole.whole.around_own)
         return TypeAccess(policy, self.grants, self.inherent)
 
     def covers(self, other: TypeAccess, fields: Iterable[str], *, of_the_same: bool) -> bool:
         """Return whether all that another access shows of the fields, this one shows: the rows, and on each row each
-        field at that level at least. `of_the_same`: both are asked by one member with one circle, so that a scope is
-        the same rows in both; otherwise only what this one shows on all rows counts."""
+        field at that level at least; and whether it may export what that one may. `of_the_same`: both are asked by one
+        member with one circle, so that a scope is the same rows in both; otherwise only what this one shows on all rows
+        counts."""
 
         def lies_in(scope: str, outer: str) -> bool:
             return of_the_same and self.policy.lies_in(scope, outer)
 
-        read = self.scopes(READ)
-        rows = ALL in read or all(any(lies_in(scope, outer) for outer in read) for scope in other.scopes(READ))
-        return rows and all(
+        def rows(verb: str) -> bool:
+            mine = self.scopes(verb)
+            return ALL in mine or all(any(lies_in(scope, outer) for outer in mine) for scope in other.scopes(verb))
+
+        return all(map(rows, (READ, EXPORT))) and all(
             any(
                 (mine >= Level.READ or mine is level)
                 and all(any(lies_in(scope, outer) for scope in scopes) for outer in outers)
@@ -183,7 +204,7 @@ class TypeAccess:
             readable = self._found[name, READ] = any(
                 granted.audited and granted.level > Level.NONE and granted.scope != NONE
                 for grant in self.grants
-                if grant.scope(READ) != NONE
+                if grant.scopes(READ)
                 for granted in self.granted(grant, name)
             )
         return readable
@@ -196,16 +217,39 @@ class TypeAccess:
         """Return whether the rows of these alternatives, each of rows in all of its scopes, are together all the rows
         that may be read: one role may show a field on the rows that it lets read, and another one on the others."""
         read = self.scopes(READ)
-        return bool(read) and all(
-            any(all(self.policy.lies_in(scope, other) for other in scopes) for scopes in alternatives) for scope in read
+        return bool(read) and self._covered(read, alternatives)
+
+    def _covered(self, scopes: Iterable[str], alternatives: Sequence[frozenset[str]]) -> bool:
+        """Return whether each row of some scopes is a row of one of these alternatives."""
+        return all(
+            any(all(self.policy.lies_in(scope, other) for other in within) for within in alternatives)
+            for scope in scopes
         )
 
     def _where(self, alternatives: Iterable[frozenset[str]], rows: FromClause) -> ColumnElement[bool]:
+        """Return the condition of the rows of these alternatives, but for those that lie in the others."""
         conditions = []
-        for scopes in alternatives:
+        alternatives = list(dict.fromkeys(alternatives))
+        for position, scopes in enumerate(alternatives):
+            if self._in_others(position, alternatives):
+                continue
             predicates = [self.policy.predicate(scope, rows) for scope in sorted(scopes)]
             conditions.append(and_(*(predicate for predicate in predicates if predicate is not None)))
         return or_(*conditions)
+
+    def _in_others(self, position: int, alternatives: Sequence[frozenset[str]]) -> bool:
+        """Return whether all rows of an alternative are rows of another one; of two that are the same rows, whether it
+        is the later."""
+
+        def lies_in(these: frozenset[str], those: frozenset[str]) -> bool:
+            return all(any(self.policy.lies_in(scope, outer) for scope in these) for outer in those)
+
+        these = alternatives[position]
+        return any(
+            lies_in(these, those) and (other < position or not lies_in(those, these))
+            for other, those in enumerate(alternatives)
+            if other != position
+        )
 
 
 def _predicate_of(policy: Policy, scope: str, rows: FromClause) -> ColumnElement[bool]:
@@ -241,7 +285,7 @@ class Access:
             for access in self.types.values()
             for grant in access.grants
             for scope in (
-                *grant.verbs.values(),
+                *(scope for scopes in grant.verbs.values() for scope in scopes),
                 *(field.scope for field_grants in grant.fields.values() for field in field_grants),
             )
         )
@@ -279,7 +323,8 @@ def compile_access(
 def _grant(role: Role, policy: Policy) -> Grant | None:
     """Return what a role grants on a type; a part without a grant of its own takes the verbs of its whole."""
     if policy.type in role.grants or policy.parent is None:
-        return role.grants.get(policy.type)
+        granted = role.grants.get(policy.type)
+        return None if granted is None else granted.with_transitions(policy.following)
     whole = _grant(role, policy.parent[0])
     return None if whole is None else Grant(whole.verbs, {}, whole.fields_default)
 
@@ -289,9 +334,5 @@ def _canonical(grant: Grant) -> str:
         (name, [(int(g.level), g.scope, sorted(g.verbs) if g.verbs is not None else None, g.audited) for g in given])
         for name, given in grant.fields.items()
     )
-    return f"{sorted(grant.verbs.items())}{fields}{int(grant.fields_default)}"
-
-
-def _any(predicates: Iterable[ColumnElement[bool] | None]) -> ColumnElement[bool]:
-    present = [predicate for predicate in predicates if predicate is not None]
-    return or_(*present) if present else false()
+    verbs = sorted((verb, sorted(scopes)) for verb, scopes in grant.verbs.items())
+    return f"{verbs}{fields}{int(grant.fields_default)}"

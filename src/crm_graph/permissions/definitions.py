@@ -4,7 +4,8 @@
                   "fields": {"phone": ["WRITE OWN", "MASKED ALL"], "amount": ["WRITE ALL on create"],
                              "email": ["READ ALL audited"]}}}
 
-A type that is not named does not exist for the role. A named transition that is not granted follows `update`.
+A verb has a scope or several, any of which suffices: `"read": ["OWN", "ACCOUNT_TEAM"]`. A type that is not named does
+not exist for the role. A transition that is not named follows `update`, or is granted by name only: its policy says.
 """
 
 from __future__ import annotations
@@ -17,15 +18,20 @@ from typing import Any
 from crm_graph.kernel.errors import CrmError
 from crm_graph.permissions.grants import (
     ALL,
+    BASIC_VERBS,
     CREATE,
     DELETE,
+    EXPORT,
     NONE,
+    OWN,
     READ,
+    TEAM,
     UPDATE,
     FieldGrant,
     Grant,
     Level,
     Role,
+    Scopes,
     grant,
 )
 from crm_graph.permissions.policy import Policy
@@ -35,7 +41,6 @@ _FIELD_GRANT = re.compile(
     r"(?P<level>[A-Z]+) (?P<scope>[A-Z_]+)(?: on (?P<verbs>[a-zA-Z]+(?:,[a-zA-Z]+)*))?(?P<audited> audited)?\Z"
 )
 _VERB = re.compile(r"[a-z][a-zA-Z]{0,39}\Z")
-_BASIC = (READ, CREATE, UPDATE, DELETE)
 
 
 class BadDefinition(CrmError):
@@ -72,7 +77,7 @@ def format_role(role: Role) -> dict[str, Any]:
 
 def scopes_of(policy: Policy) -> tuple[str, ...]:
     """Return the row scopes that may be granted on a type."""
-    return (NONE, *policy.whole.scopes, ALL)
+    return (NONE, *policy.all_scopes, ALL)
 
 
 def _parse_grant(type_: str, given: Any, vocabulary: Vocabulary | None) -> Grant:
@@ -81,12 +86,12 @@ def _parse_grant(type_: str, given: Any, vocabulary: Vocabulary | None) -> Grant
     if not isinstance(given, Mapping):
         raise BadDefinition("must be a table of verbs", (type_,))
     known = None if vocabulary is None else scopes_of(vocabulary.policies[type_])
-    verbs: dict[str, str] = {}
-    for verb, scope in given.items():
+    verbs: dict[str, Scopes] = {}
+    for verb, scopes in given.items():
         if verb in {DEFAULT, FIELDS}:
             continue
         _check_verb(type_, verb, vocabulary)
-        verbs[verb] = _scope(scope, known, (type_, verb))
+        verbs[verb] = _scopes(scopes, known, (type_, verb))
     default = _level(given.get(DEFAULT, Level.WRITE.name), (type_, DEFAULT))
     fields = given.get(FIELDS, {})
     if not isinstance(fields, Mapping):
@@ -99,6 +104,7 @@ def _parse_grant(type_: str, given: Any, vocabulary: Vocabulary | None) -> Grant
         verbs.pop(CREATE, NONE),
         verbs.pop(UPDATE, NONE),
         verbs.pop(DELETE, NONE),
+        verbs.pop(EXPORT, NONE),
         fields=parsed,
         default=default,
         **verbs,
@@ -120,8 +126,8 @@ def _check_inherent(type_: str, fields: Mapping[str, tuple[FieldGrant, ...]], vo
 def _check_verb(type_: str, verb: str, vocabulary: Vocabulary | None) -> None:
     if not _VERB.match(verb):
         raise BadDefinition("a verb is a word in small letters", (type_, verb))
-    if vocabulary is not None and verb not in _BASIC and verb not in vocabulary.policies[type_].transitions:
-        names = ", ".join((*_BASIC, *vocabulary.policies[type_].transitions))
+    if vocabulary is not None and verb not in BASIC_VERBS and verb not in vocabulary.policies[type_].transitions:
+        names = ", ".join((*BASIC_VERBS, *vocabulary.policies[type_].transitions))
         raise BadDefinition(f"there is no such verb; there are: {names}", (type_, verb))
 
 
@@ -164,9 +170,30 @@ def _scope(text: Any, known: Iterable[str] | None, path: tuple[str, ...]) -> str
     return text
 
 
+def _scopes(given: Any, known: Iterable[str] | None, path: tuple[str, ...]) -> frozenset[str]:
+    """Return the scopes of a verb; NONE, which is none, stands alone."""
+    if not isinstance(given, list):
+        return frozenset({_scope(given, known, path)}) - {NONE}
+    scopes = frozenset(_scope(scope, known, path) for scope in given)
+    if not scopes or (NONE in scopes and len(scopes) > 1):
+        raise BadDefinition(f"name at least one row scope, or {NONE} alone", path)
+    return scopes - {NONE}
+
+
+def format_scopes(scopes: Iterable[str]) -> list[str]:
+    """Return the scopes of a verb as they are written, those of every type first; NONE for none."""
+    order = {OWN: 0, TEAM: 1, ALL: 3}
+    return sorted(scopes, key=lambda scope: (order.get(scope, 2), scope)) or [NONE]
+
+
+def _format_verb(scopes: frozenset[str]) -> str | list[str]:
+    written = format_scopes(scopes)
+    return written[0] if len(written) == 1 else written
+
+
 def _format_grant(given: Grant) -> dict[str, Any]:
     granted: dict[str, Any] = {
-        verb: scope for verb, scope in given.verbs.items() if scope != NONE or verb not in _BASIC
+        verb: _format_verb(scopes) for verb, scopes in given.verbs.items() if scopes or verb not in BASIC_VERBS
     }
     granted[DEFAULT] = given.fields_default.name
     if given.fields:

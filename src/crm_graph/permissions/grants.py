@@ -1,9 +1,12 @@
-"""Roles and grants: what may be done, on which rows, with which fields."""
+"""Roles and grants: what may be done, on which rows, with which fields.
+
+Decided in D-permissions-10 (ARCHITECTURE.md).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from types import MappingProxyType
 
@@ -23,12 +26,17 @@ class Level(IntEnum):
 NONE, OWN, TEAM, ALL = "NONE", "OWN", "TEAM", "ALL"
 """The row scopes of every type; a policy may add its own. NONE and ALL need no predicate."""
 
-READ, CREATE, UPDATE, DELETE = "read", "create", "update", "delete"
-"""The verbs of every type; named transitions (`approve`) are verbs of their own and fall back to `update`."""
+Scopes = str | Iterable[str]
+"""How grants are written: one scope, or several, any of which suffices."""
 
+READ, CREATE, UPDATE, DELETE, EXPORT = "read", "create", "update", "delete", "export"
+"""The verbs of every type; a policy may name transitions (`approve`), which follow `update` or are granted by name."""
+
+BASIC_VERBS = (READ, CREATE, UPDATE, DELETE, EXPORT)
 SET_ROLES = "setRoles"
-"""Giving members roles. It never follows `update`: who gives roles gives rights."""
-_BY_NAME_ONLY = frozenset({READ, CREATE, DELETE, SET_ROLES})
+"""Giving members roles: who gives roles gives rights."""
+NOWHERE: frozenset[str] = frozenset()
+"""The scopes of a verb that is granted on no row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +59,21 @@ class FieldGrant:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a role may do with one type: a row scope per verb, and the fields that differ from `fields_default`."""
+    """What a role may do with one type: the row scopes of each verb, any of which suffices, and the fields that differ
+    from `fields_default`."""
 
-    verbs: Mapping[str, str]
+    verbs: Mapping[str, frozenset[str]]
     fields: Mapping[str, tuple[FieldGrant, ...]] = field(default_factory=lambda: MappingProxyType({}))
     fields_default: Level = Level.WRITE
 
-    def scope(self, verb: str) -> str:
-        """Return the row scope of a verb; a named transition that is not granted by name follows `update`."""
-        if verb in self.verbs:
-            return self.verbs[verb]
-        return NONE if verb in _BY_NAME_ONLY else self.verbs.get(UPDATE, NONE)
+    def scopes(self, verb: str) -> frozenset[str]:
+        """Return the row scopes of a verb."""
+        return self.verbs.get(verb, NOWHERE)
+
+    def with_transitions(self, following: Iterable[str]) -> Grant:
+        """Return the grant with those transitions of its type that follow `update` where they are not named."""
+        update = self.scopes(UPDATE)
+        return replace(self, verbs={**dict.fromkeys(following, update), **self.verbs})
 
     def field_grants(self, name: str) -> tuple[FieldGrant, ...]:
         """Return what the role may do with a field."""
@@ -69,33 +81,44 @@ class Grant:
 
 
 def grant(
-    read: str = NONE,
-    create: str = NONE,
-    update: str = NONE,
-    delete: str = NONE,
+    read: Scopes = NONE,
+    create: Scopes = NONE,
+    update: Scopes = NONE,
+    delete: Scopes = NONE,
+    export: Scopes = NONE,
     *,
     fields: Mapping[str, FieldGrant | tuple[FieldGrant, ...]] | None = None,
     default: Level = Level.WRITE,
-    **transitions: str,
+    **transitions: Scopes,
 ) -> Grant:
-    """Return a grant; keyword arguments beyond the four verbs are named transitions."""
-    verbs = {READ: read, CREATE: create, UPDATE: update, DELETE: delete, **transitions}
-    listed = {name: given if isinstance(given, tuple) else (given,) for name, given in (fields or {}).items()}
+    """Return a grant; keyword arguments beyond the verbs of all types are named transitions."""
+    given = {READ: read, CREATE: create, UPDATE: update, DELETE: delete, EXPORT: export, **transitions}
+    verbs = {verb: _several(scopes) for verb, scopes in given.items()}
+    listed = {name: grants if isinstance(grants, tuple) else (grants,) for name, grants in (fields or {}).items()}
     return Grant(MappingProxyType(verbs), MappingProxyType(listed), default)
 
 
-def read_only(scope: str = ALL, **fields: FieldGrant) -> Grant:
-    """Return a grant that reads rows of a scope and writes nothing."""
-    return grant(read=scope, default=Level.READ, fields=fields)
+def _several(scopes: Scopes) -> frozenset[str]:
+    return frozenset({scopes} if isinstance(scopes, str) else scopes) - {NONE}
+
+
+def read_only(scope: Scopes = ALL, **fields: FieldGrant) -> Grant:
+    """Return a grant that reads and exports rows of a scope and writes nothing."""
+    return grant(read=scope, export=scope, default=Level.READ, fields=fields)
 
 
 def reading(granted: Grant) -> Grant:
-    """Return of a grant what reads: for credentials whose scope is to read."""
+    """Return of a grant what reads, one by one or by the file: for credentials whose scope is to read."""
     fields = {
         name: tuple(FieldGrant(min(level.level, Level.READ), level.scope, None, level.audited) for level in levels)
         for name, levels in granted.fields.items()
     }
-    return grant(read=granted.scope(READ), fields=fields, default=min(granted.fields_default, Level.READ))
+    return grant(
+        read=granted.scopes(READ),
+        export=granted.scopes(EXPORT),
+        fields=fields,
+        default=min(granted.fields_default, Level.READ),
+    )
 
 
 MASKED = FieldGrant(Level.MASKED)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from sqlalchemy import (
@@ -18,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    false,
     func,
     or_,
     select,
@@ -135,15 +137,17 @@ class Policy:
 
     `scopes` maps each row scope but NONE and ALL to a predicate. A type that is part of another one (`parent`: the
     policy and the column that points to it) has the parent's rows: its line is visible exactly when the order is, and
-    changing it asks for the verb on the parent.
+    changing it asks for the verb on the parent. `scopes` of a part come beside its whole's: some of its rows.
     """
 
     type: str
     table: Table
     scopes: Mapping[str, Predicate] = field(default_factory=dict)
     masks: Mapping[str, Mask] = field(default_factory=dict)
-    transitions: tuple[str, ...] = ()
-    """The verbs of this type beyond the four that all types have."""
+    following: tuple[str, ...] = ()
+    """The transitions that follow `update` where a role does not name them: steps of the daily work."""
+    by_name: tuple[str, ...] = ()
+    """The transitions that no role has by `update`, but by their name alone: what decides, binds or gives rights."""
     parent: tuple[Policy, str] | None = None
     in_version: EventClass | Literal[False] | None = None
     """Of a part, which must say it: the event of its whole that a change of the part is, by which the version of the
@@ -152,6 +156,9 @@ class Policy:
     """Whether rows of a part may come with an event of their whole and none of their own: then both have one time."""
     directory: bool = False
     """Whether a change of this type may change what somebody else may do: members and teams."""
+    timers: Callable[[Any], Mapping[str, tuple[str, datetime]]] | None = None
+    """The timers that a record of it has, by key: kind and time. They are cleared when the record is deleted, and set
+    when it comes back."""
     decides: Mapping[str, Rule] = field(default_factory=dict)
     """The columns, and `roles` that stand in a table beside, that decide what somebody may do, each with the rule by
     which it is written (`rights.py`): these are rights, not data."""
@@ -167,31 +174,65 @@ class Policy:
         if self.in_version and self.parent is not None and self.parent[0].in_version:
             raise ValueError(f"{self.type} is a part of a part: only the version of {self.parent[0].type} would move")
 
+    @property
+    def transitions(self) -> tuple[str, ...]:
+        """The verbs of this type beyond those that all types have."""
+        return (*self.following, *self.by_name)
+
     def predicate(self, scope: str, rows: FromClause) -> ColumnElement[bool] | None:
         """Return the predicate of one scope on these rows; None for ALL. Raises KeyError for an unknown scope."""
-        if scope == ALL:
-            return None
-        if self.parent is None:
-            return self.scopes[scope](rows)
+        return None if scope == ALL else self.any_of((scope,), rows)
+
+    def any_of(self, scopes: Iterable[str], rows: FromClause) -> ColumnElement[bool]:
+        """Return the predicate of the rows in any of some scopes but ALL; false for none. Raises KeyError for an
+        unknown scope."""
+        wanted = sorted(scopes)
+        own = [scope for scope in wanted if self.parent is None or scope in self.scopes]
+        predicates = [self.scopes[scope](rows) for scope in own]
+        of_whole = [scope for scope in wanted if scope not in own]
+        if of_whole:
+            predicates.append(self._of_whole(of_whole, rows))
+        return or_(*predicates) if predicates else false()
+
+    def _of_whole(self, scopes: Sequence[str], rows: FromClause) -> ColumnElement[bool]:
+        """Return the predicate of the parts whose wholes lie in any of some scopes."""
+        assert self.parent is not None
         policy, column = self.parent
         whole = policy.table.alias()
-        inner = policy.predicate(scope, whole)
-        assert inner is not None
         return (
             select(1)
             .select_from(whole)
-            .where(whole.c.workspace_id == workspace(), whole.c.id == rows.c[column], inner)
+            .where(whole.c.workspace_id == workspace(), whole.c.id == rows.c[column], policy.any_of(scopes, whole))
             .correlate(rows)
             .exists()
         )
 
     def predicates(self, rows: FromClause) -> list[ColumnElement[bool]]:
         """Return the predicates of all scopes: what the expressions of this type's columns may ask of its rows."""
-        return [predicate for scope in self.whole.scopes if (predicate := self.predicate(scope, rows)) is not None]
+        return [predicate for scope in self.all_scopes if (predicate := self.predicate(scope, rows)) is not None]
+
+    @property
+    def all_scopes(self) -> tuple[str, ...]:
+        """The row scopes of this type beside NONE and ALL: those of its whole, and its own."""
+        return tuple(dict.fromkeys((*self.whole.scopes, *self.scopes)))
 
     def lies_in(self, scope: str, other: str) -> bool:
         """Return whether all rows of a scope are rows of another one, whatever they are."""
-        return scope == other or (scope == OWN and other in self.whole.around_own)
+        return scope == other or other == ALL or (scope == OWN and other in self.whole.around_own)
+
+    def widest(self, scopes: Iterable[str]) -> frozenset[str]:
+        """Return those of some scopes that lie in no other one of them: the same rows, where any suffices."""
+        given = frozenset(scopes)
+        return frozenset(
+            scope for scope in given if not any(other != scope and self.lies_in(scope, other) for other in given)
+        )
+
+    def narrowest(self, scopes: Iterable[str]) -> frozenset[str]:
+        """Return those of some scopes in which no other one of them lies: the same rows, where all must hold."""
+        given = frozenset(scopes)
+        return frozenset(
+            scope for scope in given if not any(other != scope and self.lies_in(other, scope) for other in given)
+        )
 
     @property
     def whole(self) -> Policy:

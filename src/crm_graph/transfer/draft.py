@@ -15,7 +15,7 @@ from crm_graph.permissions.rights import hold_to_rights
 from crm_graph.transfer.mapping import BoundStep
 from crm_graph.transfer.match import Existing, find_beyond_scope
 from crm_graph.transfer.report import StepReport
-from crm_graph.transfer.spec import Column, Draft, ImportSpec, Kind
+from crm_graph.transfer.spec import Draft, ImportSpec, Kind
 from crm_graph.transfer.values import BadValue, parse
 from crm_graph.vault.columns import encrypted_columns
 from crm_graph.vault.rows import encrypted_values
@@ -224,6 +224,5 @@ class Drafts:
         return changed
 
     def verbs(self) -> list[str]:
-        """Return the named transitions that a row of this step may need."""
-        columns: Sequence[Column] = self.bound.columns
-        return sorted({verb for column in columns for verb in column.verbs.values()})
+        """Return the named transitions that a row may need, by what its file says or what follows from that."""
+        return sorted({verb for column in self.spec.columns for verb in column.verbs.values()})

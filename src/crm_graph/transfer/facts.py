@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ARRAY, any_, bindparam, select
 
 from crm_graph.db.session import Record
-from crm_graph.permissions.policy import UUID, Policy, workspace
+from crm_graph.permissions.policy import UUID, Policy
 from crm_graph.referring import NOTHING, Reads, audited, selected
 from crm_graph.work import Work
 
@@ -23,10 +23,7 @@ async def visible_rows(
     """
     table, access = policy.table, work.access.of(policy.type)
     needed = tuple(dict.fromkeys(("id", *needs)))
-    query = select(*selected(access, table, needed, reads)).where(table.c.workspace_id == workspace())
-    predicate = access.rows(table)
-    if predicate is not None:
-        query = query.where(predicate)
+    query = select(*selected(access, table, needed, reads)).where(*access.conditions(table))
     for name in among:
         wanted: Any = any_(bindparam(f"among_{name}", type_=ARRAY(UUID)))
         query = query.where(table.c[name] == wanted)

@@ -13,7 +13,7 @@ from sqlalchemy import Date, DateTime, Integer, Numeric, and_, column, false, fu
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import bindparam
 
-from crm_graph.db.base import Row, table_of
+from crm_graph.db.base import DELETED_AT, Row, table_of
 from crm_graph.permissions.grants import CREATE, UPDATE
 from crm_graph.permissions.policy import workspace
 from crm_graph.transfer.resolve import fold
@@ -84,10 +84,6 @@ async def find_existing(
     table = table_of(spec.model)
     given = _given(spec.model, key)
     access = work.access.of(spec.policy.type)
-    conditions = [table.c.workspace_id == workspace()]
-    readable = access.rows(table)
-    if readable is not None:
-        conditions.append(readable)
     verbs = tuple(dict.fromkeys((UPDATE, *verbs)))
     permitted = []
     for number, verb in enumerate(verbs):
@@ -102,7 +98,7 @@ async def find_existing(
     query = (
         select(*table.c, *permitted, *frozen, given.c.place)
         .join(given, _same(key, table.c, given.c))
-        .where(*conditions)
+        .where(*access.conditions(table))
     )
     existing: list[list[Existing]] = [[] for _ in drafts]
     bound = {**work.viewer.binds, "given": _as_given(drafts, key)}
@@ -122,7 +118,9 @@ async def find_taken(work: Work, spec: ImportSpec, key: Sequence[str], drafts: S
     table = table_of(spec.model)
     given = _given(spec.model, key)
     query = select(given.c.place, table.c.id).join(given, _same(key, table.c, given.c))
-    query = query.where(table.c.workspace_id == workspace())
+    query = query.where(
+        table.c.workspace_id == workspace(), *([table.c.deleted_at.is_(None)] if DELETED_AT in table.c else [])
+    )
     bound = {**work.viewer.binds, "given": _as_given(drafts, key)}
     return {row["place"]: row["id"] for row in await work.session.query(query, **bound)}
 

@@ -14,7 +14,6 @@ from sqlalchemy import null, select
 from crm_graph.db.base import table_of
 from crm_graph.kernel.ids import split_id
 from crm_graph.kernel.naming import camel, plural, words
-from crm_graph.permissions.policy import workspace
 from crm_graph.transfer.spec import Target
 from crm_graph.work import Work
 
@@ -98,11 +97,8 @@ class Resolver:
         fields = {key: camel(key) for key in target.keys}
         shown = {key: access.column(fields[key], rows, rows.c[key], masks=False) for key in target.keys}
         within = rows.c[target.within] if target.within else null()
-        predicate = access.rows(rows)
         columns = [(null() if column is None else column).label(key) for key, column in shown.items()]
-        query = select(rows.c.id, within.label("within"), *columns).where(rows.c.workspace_id == workspace())
-        if predicate is not None:
-            query = query.where(predicate)
+        query = select(rows.c.id, within.label("within"), *columns).where(*access.conditions(rows))
         for row in await self._work.session.query(query, **self._work.viewer.binds):
             values = {key: row[key] for key in target.keys}
             known.add(row["id"], {**values, target.within: row["within"]} if target.within else values)

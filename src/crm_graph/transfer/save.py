@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crm_graph.db.base import Base, Row, table_of
+from crm_graph.db.base import DELETED_AT, Base, Row, table_of
 from crm_graph.kernel.ids import new_id
 from crm_graph.transfer.report import StepReport
 from crm_graph.transfer.resolve import Resolver
@@ -99,7 +99,7 @@ class Saver:
             now = self.work.now
             me = self.work.viewer.actor.member_id
             by = {"created_at": now, "updated_at": now, "created_by_id": me, "updated_by_id": me}
-            filled = {"id": new_id(), "version": 1, **by, **filled}
+            filled = {"id": new_id(), "version": 1, **by, DELETED_AT: None, **filled}
         return filled
 
     async def _log(

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ARRAY, Boolean, Date, DateTime, Integer, Numeric, Text, Uuid
 from sqlalchemy import Column as SqlColumn
 
-from crm_graph.db.base import HOUSEKEEPING, Base, Row, table_of
+from crm_graph.db.base import HOUSEKEEPING, KEEPING, Base, Row, table_of
 from crm_graph.db.rules import Choices, currencies_of, defaults_of, rules_of, targets_of
 from crm_graph.kernel.naming import camel
 from crm_graph.permissions.policy import Policy
@@ -102,7 +102,7 @@ def columns_of(
     by_table = {table_of(target.model).name: target for target in targets}
     columns = []
     for column in table_of(model).columns:
-        if column.name in HOUSEKEEPING or column.name in but:
+        if column.name in HOUSEKEEPING | KEEPING or column.name in but:
             continue
         name = column.name.removesuffix("_id") if column.name in pointed else column.name
         rule = rules.get(column.name)

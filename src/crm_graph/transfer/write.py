@@ -18,7 +18,8 @@ from sqlalchemy import BigInteger, column, delete, func, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import bindparam
 
-from crm_graph.db.base import HOUSEKEEPING, Base, Row, columns_of, table_of
+from crm_graph.db.base import DELETED_AT, HOUSEKEEPING, Base, Row, columns_of, table_of
+from crm_graph.db.rules import targets_of
 from crm_graph.db.session import Session
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.events.log import EVENT_COLUMNS
@@ -83,13 +84,38 @@ def _refused(table: str, error: asyncpg.PostgresError) -> Refused:
 async def insert_rows(work: Work, model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert complete rows of a table."""
     if rows:
+        await _hold_references(work, model, rows)
         await copy_rows(work.session, table_of(model).name, columns_of(model), rows)
+
+
+async def _hold_references(work: Work, model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Hold what rows point to, as the unit of work does: so that none of it goes into the recycle bin meanwhile. Raises
+    Conflict where some of it is there by now."""
+    own = {row.get("id") for row in rows}
+    for name, target in targets_of(model).items():
+        ids = {str(row[name]) for row in rows if row.get(name) is not None}
+        if target is table_of(model):
+            ids -= own
+        if ids and DELETED_AT in target.c:
+            bound = {"workspace_id": work.viewer.workspace_id, "ids": sorted(ids)}
+            if len(await work.session.fetch(_holding(target.name), bound)) < len(ids):
+                raise Conflict("What rows point to was deleted by somebody else during the import: run it again.")
+
+
+@cache
+def _holding(table: str) -> Statement:
+    text = (
+        f"SELECT id FROM {table} WHERE workspace_id = $1 AND id = ANY($2::uuid[]) AND deleted_at IS NULL"  # noqa: S608
+        " ORDER BY id FOR KEY SHARE"
+    )
+    return Statement(text, ("workspace_id", "ids"), {})
 
 
 async def update_rows(work: Work, model: type[Row], names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Set columns of stored rows, each at the version it was read at. Raises Conflict if one has moved on."""
     if not rows:
         return
+    await _hold_references(work, model, rows)
     statement = _update_statement(model, tuple(sorted(names)))
     me = work.viewer.actor.member_id
     bound = {"workspace_id": work.viewer.workspace_id, "given": rows, "now": work.now, "me": me}

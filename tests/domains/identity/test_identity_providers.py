@@ -90,6 +90,7 @@ async def test_an_administrator_keeps_providers(graph: Graph) -> None:
         "IdentityProviderSecretChanged",
         "IdentityUnlinked",
         "IdentityLinked",
+        "IdentityUnlinked",
         "IdentityProviderDeleted",
     ]
 

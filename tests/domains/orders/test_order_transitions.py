@@ -164,7 +164,7 @@ def test_step(step: Step, status: str) -> None:
         step.do(order)
     assert (refused.value.code, refused.value.field) == ("ILLEGAL_TRANSITION", ("id",))
     if step.name == "delete":
-        assert refused.value.message == f"Only a DRAFT or CANCELLED order can be deleted; it is {status}."
+        assert refused.value.message == f"This order cannot be deleted, since it is {status}: archive it."
     else:
         assert refused.value.message == (
             f"An order that is {status} can become {NEXT[status]}, not {step.changed['status']}."

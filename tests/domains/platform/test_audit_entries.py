@@ -178,7 +178,7 @@ def test_nothing_writes_it(schema: BuiltSchema) -> None:
     assert named == []
     policy = next(each for each in schema.policies if each.type == "AuditEntry")
     grant = policy.defaults[ADMIN]
-    assert [grant.scope(verb) for verb in ("create", "update", "delete")] == ["NONE", "NONE", "NONE"]
+    assert not any(grant.scopes(verb) for verb in ("create", "update", "delete"))
 
 
 @pytest.mark.parametrize("executor", ["planned", "reference"])

@@ -25,7 +25,7 @@ AGENT, COLLEAGUE = "a" * 32, "b" * 32
 
 TRANSITIONS: dict[str, Callable[[Ticket], object]] = {
     "assign": lambda ticket: ticket.assign(AGENT),
-    "hold": Ticket.hold,
+    "hold": lambda ticket: ticket.hold(None, AT),
     "resume": Ticket.resume,
     "answer": lambda ticket: ticket.answer(AT),
     "resolve": lambda ticket: ticket.resolve("Sent a new one.", AT),
@@ -117,3 +117,23 @@ def test_a_resolution_is_required(before: str, resolution: str) -> None:
         ticket.resolve(resolution, AT)
     assert (refused.value.code, refused.value.field) == ("REQUIRED", ("resolution",))
     assert state(ticket) == (before, None, None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    "after", [Ticket.resume, lambda ticket: ticket.resolve("Sent a new one.", AT)], ids=["resume", "resolve"]
+)
+def test_what_ends_the_wait_ends_its_time(after: Callable[[Ticket], object]) -> None:
+    ticket = Ticket(subject="It does not start", status="OPEN")
+    ticket.hold(AT, EARLIER)
+    assert ticket.held_until == AT
+    after(ticket)
+    assert ticket.held_until is None
+
+
+@pytest.mark.parametrize("until", [AT, EARLIER])
+def test_a_ticket_is_held_until_a_time_to_come(until: datetime) -> None:
+    ticket = Ticket(subject="It does not start", status="OPEN")
+    with pytest.raises(Refused) as refused:
+        ticket.hold(until, AT)
+    assert (refused.value.code, refused.value.field) == ("INVALID", ("heldUntil",))
+    assert (ticket.status, ticket.held_until) == ("OPEN", None)

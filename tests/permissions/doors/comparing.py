@@ -9,7 +9,9 @@ from typing import Any
 
 from graphql import GraphQLEnumType, GraphQLInputObjectType, get_named_type
 
+from crm_graph.graph.reading.filters import IN_VIEWER_TEAMS, IS_VIEWER
 from crm_graph.graph.records.record import MoneySpec, Record, ToOneSpec
+from crm_graph.graph.records.relative import OPERATORS as RELATIVE
 from crm_graph.kernel.ids import encode_id
 from tests.permissions.doors.visit import Answered, Visit
 from tests.permissions.matrix import PLACES, Shown
@@ -42,10 +44,10 @@ def conditions(visit: Visit, record: Record) -> list[Condition]:
     found = []
     for name, each in filter_.fields.items():
         of = get_named_type(each.type)
-        if name in {"and", "or", "not"} or name in record.edges:
+        if name in {"and", "or", "not", IS_VIEWER, IN_VIEWER_TEAMS} or name in record.edges:
             continue
         assert isinstance(of, GraphQLInputObjectType), f"{filter_.name}.{name} is neither an edge nor a comparator"
-        found.append(Condition(name, tuple(of.fields)))
+        found.append(Condition(name, tuple(operator for operator in of.fields if operator not in RELATIVE)))
     return found
 
 

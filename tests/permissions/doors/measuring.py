@@ -88,8 +88,9 @@ async def having(visit: Visit) -> None:
         asked: list[tuple[str, int, str, list[Any]]] = []
         for place in PLACES:
             seen = visit.sees(record.name, place)
-            clear = [each for each in allowed if seen and is_clear(visit, record, each[1], place)]
-            for hold, measures in ((True, clear), (False, [each for each in allowed if each not in clear])):
+            valued = [each for each in allowed if operand(visit, record, each[1], place) is not None]
+            clear = [each for each in valued if seen and is_clear(visit, record, each[1], place)]
+            for hold, measures in ((True, clear), (False, [each for each in valued if each not in clear])):
                 if not measures:
                     continue
                 parts = [

@@ -10,7 +10,17 @@ from typing import Any
 from graphql import get_named_type
 
 from crm_graph.executor.results import OnError
-from crm_graph.graph.records.record import ColumnSpec, IdSpec, MeasuresSpec, MoneySpec, Record, ToManySpec, ToOneSpec
+from crm_graph.graph.records.record import (
+    ColumnSpec,
+    IdSpec,
+    MeasuresSpec,
+    MoneySpec,
+    Record,
+    RightsSpec,
+    ToManySpec,
+    ToOneSpec,
+    WithheldSpec,
+)
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.ids import encode_id
 from crm_graph.kernel.settings import Settings
@@ -109,8 +119,10 @@ class Visit:
         return self.world.places[type_name, id_]
 
     def fields(self, record: Record) -> list[str]:
-        """Return the fields of a type that have a value of their own: all but connections and measures over them."""
-        return [name for name, (_, spec) in record.specs().items() if not isinstance(spec, ToManySpec | MeasuresSpec)]
+        """Return the fields of a type that have a value of their own: all but connections, measures over them, and what
+        is of the viewer."""
+        others = ToManySpec | MeasuresSpec | RightsSpec | WithheldSpec
+        return [name for name, (_, spec) in record.specs().items() if not isinstance(spec, others)]
 
     def selection(self, record: Record, prefix: str = "") -> str:
         """Return a selection of all of them; under a prefix, they can stand beside those of other types."""

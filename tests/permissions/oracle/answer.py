@@ -70,7 +70,7 @@ class Oracle:
         match root.how:
             case "list":
                 assert root.page is not None
-                return self._page(root.page, list(self.sight.seen(root.page.kind)))
+                return self._page(root.page, self._listed(root.page))
             case "aggregate":
                 assert root.aggregate is not None
                 return self._aggregate(root.aggregate)
@@ -88,6 +88,13 @@ class Oracle:
             case "node":
                 return self._nullable(lambda: self._node(root, root.ids[0]))
         return [self._nullable(partial(self._node, root, text)) for text in root.ids]
+
+    def _listed(self, page: Page) -> list[Row]:
+        """Return the rows of a list of all records of a type."""
+        if page.deleted:
+            return self.sight.in_bin(page.kind)
+        left_out = page.kind.kept and not page.archived
+        return [row for row in self.sight.seen(page.kind) if not left_out or row["archived_at"] is None]
 
     def _node(self, root: Root, text: str) -> Any:
         prefix, _, key = text.partition("_")

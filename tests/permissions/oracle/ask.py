@@ -71,7 +71,13 @@ class Asker:
             page.order, page.size = self.order(kind), dice.choice((1, 2, 3, 50))
             page.backward = dice.random() < 0.3
             page.nodes = Select(kind, self.leaves(kind, 1))
+        self.keeping(page)
         return Root(key, kind.roots["list"], "list", page=page)
+
+    def keeping(self, page: Page) -> None:
+        """Let a list of all records have those that it leaves out, or be one of the recycle bin, now and then."""
+        if page.kind.kept:
+            page.archived, page.deleted = self.dice.random() < 0.3, self.dice.random() < 0.25
 
     def root(self, index: int) -> Root:
         """Return a field of Query."""
@@ -93,7 +99,9 @@ class Asker:
             return Root(key, kind.roots["one"], how, ids=ids, selects=[self.select(kind, 2, key)])
         if how == "aggregate":
             return Root(key, kind.roots["aggregate"], how, aggregate=self.aggregate(kind))
-        return Root(key, kind.roots["list"], how, page=self.page(kind, key, 2))
+        page = self.page(kind, key, 2)
+        self.keeping(page)
+        return Root(key, kind.roots["list"], how, page=page)
 
     def kind(self, how: str) -> Kind:
         """Return a type that has such a field of Query; mostly one whose rows have owners."""

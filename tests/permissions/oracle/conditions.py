@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.permissions.oracle.documents import Bare, Where
+from tests.permissions.oracle.filters import OF_VIEWER
 from tests.permissions.oracle.kinds import Field, Kind, kinds
 from tests.permissions.oracle.sight import Sight
 from tests.permissions.oracle.world import moment, number
@@ -78,6 +79,8 @@ class Conditions:
 
     def leaf(self, kind: Kind) -> dict[str, Any]:
         """Return a condition on a leaf."""
+        if kind.name == "Member" and self.dice.random() < 0.25:
+            return {self.dice.choice(OF_VIEWER): self.dice.random() < 0.7}
         money = kind.currency
         if (
             money is not None

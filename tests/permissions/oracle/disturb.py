@@ -111,7 +111,7 @@ def _candidate(sight: Sight, dice: random.Random) -> tuple[Kind, Changed] | None
     hidden = [
         each
         for each in kind.governed
-        if not each.required and each.of != "sealed"
+        if not each.required and each.of != "sealed" and each.name not in {"archivedAt", "deletedAt"}
         if not sight.sees(kind, row) or sight.clear(kind, row, each) is None
     ]
     if not hidden:

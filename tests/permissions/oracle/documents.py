@@ -65,6 +65,8 @@ class Page:
     edges: Select | None = None
     info: Sequence[str] = ()
     total: bool = False
+    archived: bool = False
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,7 @@ class Printer:
         arguments = []
         if page.where is not None:
             arguments.append(f"where: {self.where(page.where, f'{page.kind.name}Filter!', page.by_variable)}")
+        arguments += [f"{name}: true" for name in ("archived", "deleted") if getattr(page, name)]
         if page.order:
             keys = (
                 f"{{field: {key.name}, direction: {'DESC' if key.descending else 'ASC'},"

@@ -17,6 +17,10 @@ class Withheld(Exception):
     """Raised where an operation must be refused with FORBIDDEN: it compares what is readable on no row."""
 
 
+OF_VIEWER = ("isViewer", "inViewerTeams")
+"""Conditions on members that tell of nobody but the viewer, and need no right to a field."""
+
+
 def check_filter(sight: Sight, kind: Kind, where: Where) -> None:
     """Raise Withheld for a filter that reads a hidden field, wherever in it."""
     for name, value in where.items():
@@ -25,7 +29,7 @@ def check_filter(sight: Sight, kind: Kind, where: Where) -> None:
                 check_filter(sight, kind, part)
         elif name == "not":
             check_filter(sight, kind, value)
-        else:
+        elif name not in OF_VIEWER:
             each = field_of(kind, name)
             if each.of == "many":
                 other = kinds()[each.target]
@@ -60,6 +64,10 @@ def _holds(sight: Sight, kind: Kind, row: Row, name: str, value: Any) -> bool:
             return any(matches(sight, kind, row, part) for part in value)
         case "not":
             return not matches(sight, kind, row, value)
+        case "isViewer":
+            return bool((row["id"] == sight.member) == value)
+        case "inViewerTeams":
+            return bool((row["id"] in sight.circle) == value)
     each = field_of(kind, name)
     if each.of == "many":
         other = kinds()[each.target]

@@ -2,13 +2,15 @@
 
 {"Customer": {"read": "TEAM", "create": "OWN", "approve": "ALL", "default": "READ",
               "fields": {"phone": ["WRITE OWN", "MASKED ALL"], "amount": ["WRITE ALL on create"]}}}
+
+A verb has a scope, or a list of scopes of which any suffices.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,13 +36,20 @@ class FieldGrant:
 class Grant:
     """What one role grants on one type."""
 
-    verbs: Mapping[str, str]
+    verbs: Mapping[str, frozenset[str]]
     fields: Mapping[str, tuple[FieldGrant, ...]]
     default: int
+    by_name: frozenset[str] = frozenset()
 
-    def scope(self, verb: str) -> str:
-        """Return the scope of a verb; a named transition that is not named follows `update`."""
-        return self.verbs.get(verb, "NONE" if verb in VERBS else self.verbs.get("update", "NONE"))
+    def scopes(self, verb: str) -> frozenset[str]:
+        """Return the scopes of a verb; a transition that is not named follows `update`, if it ever does."""
+        nowhere: frozenset[str] = frozenset()
+        follows = verb not in VERBS and verb not in self.by_name
+        return self.verbs.get(verb, self.verbs.get("update", nowhere) if follows else nowhere)
+
+    def does(self, verb: str, scopes: frozenset[str]) -> bool:
+        """Return whether a verb is granted on a row in these scopes."""
+        return not self.scopes(verb).isdisjoint(scopes)
 
     def level(self, field: Field, scopes: frozenset[str]) -> int:
         """Return the best level on a field of a row in these scopes. A default does not hide what is never null."""
@@ -61,16 +70,19 @@ class Grant:
 def grant_of(role: RoleText, kind: Kind) -> Grant | None:
     """Return what a role grants on a type. A part without a grant has its whole's, of whose fields only the default."""
     if kind.name in role:
-        return read_grant(role[kind.name])
+        return read_grant(role[kind.name], kind.by_name)
     whole = None if kind.whole is None else grant_of(role, kind.whole)
     return None if whole is None else Grant(whole.verbs, {}, whole.default)
 
 
-def read_grant(text: GrantText) -> Grant:
-    """Return a grant from its JSON."""
-    verbs = {name: scope for name, scope in text.items() if name not in {"default", "fields"}}
+def read_grant(text: GrantText, by_name: frozenset[str] = frozenset()) -> Grant:
+    """Return a grant from its JSON; `by_name` are the transitions that it must name."""
+    given = {name: scopes for name, scopes in text.items() if name not in {"default", "fields"}}
+    verbs = {
+        name: frozenset({scopes} if isinstance(scopes, str) else scopes) - {"NONE"} for name, scopes in given.items()
+    }
     fields = {name: tuple(_field_grant(each) for each in given) for name, given in text.get("fields", {}).items()}
-    return Grant(verbs, fields, NAMES.index(text.get("default", "WRITE")))
+    return Grant(verbs, fields, NAMES.index(text.get("default", "WRITE")), by_name)
 
 
 def _field_grant(text: str) -> FieldGrant:
@@ -82,7 +94,7 @@ def _field_grant(text: str) -> FieldGrant:
 
 def everything() -> dict[str, Any]:
     """Return the role that may do everything."""
-    return {name: dict.fromkeys(VERBS, "ALL") for name, kind in kinds().items() if kind.part is None}
+    return {name: dict.fromkeys((*VERBS, *kind.by_name), "ALL") for name, kind in kinds().items() if kind.part is None}
 
 
 def invent_role(dice: random.Random) -> dict[str, Any]:
@@ -96,12 +108,12 @@ def _invent_grant(dice: random.Random, kind: Kind) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for verb in VERBS:
         if verb == "read":
-            made[verb] = dice.choice((*kind.scopes, *kind.scopes, *kind.scopes, "ALL", "NONE"))
+            made[verb] = _invent_scopes(dice, kind, (*kind.scopes, *kind.scopes, *kind.scopes, "ALL", "NONE"))
         elif dice.random() < 0.6:
-            made[verb] = dice.choice((*kind.scopes, "ALL", "NONE"))
+            made[verb] = _invent_scopes(dice, kind, (*kind.scopes, "ALL", "NONE"))
     for verb in kind.verbs:
-        if dice.random() < 0.15:
-            made[verb] = dice.choice((*kind.scopes, "NONE"))
+        if dice.random() < (0.5 if verb in kind.by_name else 0.15):
+            made[verb] = _invent_scopes(dice, kind, (*kind.scopes, "NONE"))
     if dice.random() < 0.5:
         made["default"] = dice.choice(("NONE", "MASKED", "READ", "READ", "READ", "WRITE"))
     share = dice.choice((0, 0.1, 0.3, 0.6)) if made.get("default") not in {"NONE", "MASKED"} else 0.7
@@ -109,6 +121,14 @@ def _invent_grant(dice: random.Random, kind: Kind) -> dict[str, Any]:
     if fields:
         made["fields"] = fields
     return made
+
+
+def _invent_scopes(dice: random.Random, kind: Kind, choice: Sequence[str]) -> str | list[str]:
+    """Return the scopes of a verb: one of a choice, or some of the type's."""
+    narrow = [scope for scope in kind.scopes if scope != "ALL"]
+    if narrow and dice.random() < 0.3:
+        return dice.sample(narrow, dice.randint(1, len(narrow)))
+    return dice.choice(choice)
 
 
 def _invent_levels(dice: random.Random, kind: Kind, each: Field) -> list[str]:

@@ -63,6 +63,10 @@ class Inventor:
         row = {"workspace_id": self.workspace, "id": given.get("id") or self.key(), "version": self.dice.randint(1, 3)}
         row |= {"created_at": time, "updated_at": time}
         row = {"workspace_id": row["workspace_id"], "id": row["id"]} if kind.bare else row
+        if kind.kept:
+            row["archived_at"] = self.time() if self.dice.random() < 0.15 else None
+        if kind.kept or (kind.whole is not None and kind.whole.kept):
+            row["deleted_at"] = None
         for each in kind.governed:
             if each.column not in row and each.column not in given and each.of != "sealed":
                 row |= self.values(kind, each, {**row, **given})
@@ -133,12 +137,40 @@ class Inventor:
             for _ in range(self.dice.choice((0, 1, 2))):
                 self.make("TicketReply", ticket_id=ticket)
         self.clients()
+        self.delete()
+
+    def delete(self) -> None:
+        """Put some rows into the recycle bin that nothing points to but what is there too, with their parts."""
+        for _ in range(2):
+            for kind in kinds().values():
+                for row in self.tables.get(kind.table, []) if kind.kept else ():
+                    if row["deleted_at"] is None and self.dice.random() < 0.15 and not self.used(kind, row["id"]):
+                        row["deleted_at"] = self.time()
+                        for part, each in self.pointing(kind):
+                            for other in self.tables.get(part.table, []) if part.part == each.name else ():
+                                if other[each.column] == row["id"]:
+                                    other["deleted_at"] = row["deleted_at"]
+
+    def pointing(self, kind: Kind) -> list[tuple[Kind, Field]]:
+        """Return the edges to one that lead to a type."""
+        return [(other, each) for other in kinds().values() for each in other.all("one") if each.target == kind.name]
+
+    def used(self, kind: Kind, key: str) -> bool:
+        """Return whether a row that is not in the bin, and no part of it, points to a row."""
+        return any(
+            other[each.column] == key and other.get("deleted_at") is None
+            for source, each in self.pointing(kind)
+            if source.part != each.name
+            for other in self.tables.get(source.table, [])
+        )
 
     def clients(self) -> None:
         """Make API clients with keys, identity providers with identities, and entries of the audit trail."""
         for roles in (None, ["role_0", "role_1"]):
             more = {"kind": "CONFIDENTIAL", "roles": roles, "requests_per_minute": None, "cost_per_minute": None}
-            client = self.make("ApiClient", name=f"client of {roles}", document_mode="OPEN", **more)["id"]
+            client = self.make(
+                "ApiClient", name=f"client of {roles}", document_mode="OPEN", on_error="PROPAGATE", **more
+            )["id"]
             self.make("ApiKey", client_id=client, sha256=self.key())
         provider = self.make("IdentityProvider", name="theirs")["id"]
         for member in self.some("Member", 0, 3):

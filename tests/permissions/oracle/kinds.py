@@ -58,6 +58,10 @@ class Kind:
     also: tuple[str, ...] = ()
     """A row scope of its own: its name, then the column of a team, or a type with its columns of the row and a member.
     """
+    account: str | None = None
+    """The to-one field that leads to the customer by whom a row lies in ACCOUNT."""
+    extra: tuple[str, ...] = ()
+    """Further row scopes, in which rows that one owns do not lie by that: TEAM_ACCOUNT, and PUBLIC_ACCOUNT of parts."""
     like: str | None = None
     """The to-one field that leads to a row in whose scopes a row lies."""
     part: str | None = None
@@ -65,9 +69,13 @@ class Kind:
     bare: bool = False
     local: bool = False
     """Whether rows have no version and no times of making and changing."""
+    kept: bool = False
+    """Whether rows are archived, and deleted into a recycle bin."""
     roots: dict[str, str] = field(default_factory=dict)
     verbs: tuple[str, ...] = ()
     """The named transitions."""
+    by_name: frozenset[str] = frozenset()
+    """Those of them that are granted by name only; the others follow `update`."""
     fields: dict[str, Field] = field(default_factory=dict)
 
     def all(self, *of: str) -> list[Field]:
@@ -94,8 +102,17 @@ class Kind:
         """The row scopes that mean something for this type."""
         follows = self.part or self.like
         if follows is not None:
-            return kinds()[self.fields[follows].target].scopes
-        return ("OWN", "TEAM", *self.also[:1], "ALL") if self.owner else ("ALL",)
+            return (*kinds()[self.fields[follows].target].scopes, *self._more)
+        return ("OWN", "TEAM", *self.also[:1], *self._more, "ALL") if self.owner else ("ALL",)
+
+    @property
+    def _more(self) -> tuple[str, ...]:
+        return (*(("ACCOUNT",) if self.account else ()), *self.extra)
+
+    @property
+    def free(self) -> frozenset[str]:
+        """The scopes of `extra` that the type has, or its whole."""
+        return frozenset(self.extra) | (frozenset() if self.whole is None else self.whole.free)
 
     def shares(self, money: Field) -> bool:
         """Return whether an amount shares its currency with another one."""
@@ -126,21 +143,26 @@ def kinds() -> Mapping[str, Kind]:
 
 def _kind(words: list[str]) -> Kind:
     name, prefix, table, *rest = words
-    bare, local = "bare" in rest, "local" in rest
-    rest = rest[bare + local :]
+    bare, kept, local = "bare" in rest, "kept" in rest, "local" in rest
+    rest = rest[bare + kept + local :]
     said = dict(zip(rest[::2], rest[1::2], strict=True))
+    verbs = said["verbs"].split(",") if "verbs" in said else []
     return Kind(
         name,
         prefix,
         table,
         owner=said.get("owner"),
         also=tuple(re.split(r"[:.]", said["also"])) if "also" in said else (),
+        account=said.get("account"),
+        extra=tuple(said["extra"].split(",")) if "extra" in said else (),
         like=said.get("like"),
         part=said.get("part"),
         bare=bare,
+        kept=kept,
         local=local,
         roots={how: said[how] for how in ("one", "list", "aggregate") if how in said},
-        verbs=tuple(said["verbs"].split(",")) if "verbs" in said else (),
+        verbs=tuple(verb.rstrip("!") for verb in verbs),
+        by_name=frozenset(verb.rstrip("!") for verb in verbs if verb.endswith("!")),
     )
 
 
@@ -165,6 +187,9 @@ def _housekeeping(kind: Kind) -> Iterable[Field]:
     yield Field("version", "int", True, ("version",))
     yield Field("createdAt", "moment", True, ("created_at",))
     yield Field("updatedAt", "moment", True, ("updated_at",))
+    if kind.kept:
+        yield Field("archivedAt", "moment", columns=("archived_at",))
+        yield Field("deletedAt", "moment", columns=("deleted_at",))
     if kind.local:
         return
     for name in ("created_by", "updated_by"):

@@ -131,7 +131,7 @@ def _with_image(after: World, row: Row | None) -> World:
 def _expected(before: Sight, after: Sight, event: Event, where: Where, select: Select) -> Answer | None:
     """Return what must be sent, or None where nothing may be."""
     kind = kinds()["Opportunity"]
-    was = event.type != "OpportunityCreated" and _matches(before, event.entity_id, where)
+    was = event.type not in {"OpportunityCreated", "OpportunityRestored"} and _matches(before, event.entity_id, where)
     is_ = event.type != "OpportunityDeleted" and _matches(after, event.entity_id, where)
     if not was and not is_:
         return None

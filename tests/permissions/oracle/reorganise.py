@@ -56,5 +56,7 @@ def _type_grant(type_: str, text: GrantText) -> dict[str, Any]:
         for name, given in grant.fields.items()
         for each in given
     ]
-    verbs = [{"verb": verb, "scope": scope} for verb, scope in grant.verbs.items()]
+    verbs = [
+        {"verb": verb, "scope": scope} for verb, scopes in grant.verbs.items() for scope in sorted(scopes) or ["NONE"]
+    ]
     return {"type": type_, "verbs": verbs, "default": NAMES[grant.default], "fields": fields}

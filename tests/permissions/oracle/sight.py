@@ -10,6 +10,7 @@ Written from what the roles are said to mean, not from how they are compiled:
 - Fields that are never null come with the row, at most masked.
 - A verb writes a field of a row where one role grants both on it: the verb of one and the field of another are no
   right.
+- What is in the recycle bin does not exist, but for lists of the bin, which show it to whoever may see and delete it.
 - What may not be seen does not exist: an edge to it is null, and it is in no list.
 - What may be compared (filters, orders, groups, measures, cursors) is what may be read in clear.
 """
@@ -19,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import combinations
 from typing import Any
 
 from tests.permissions.oracle.grants import MASKED, NONE, READ, Grant, grant_of
@@ -87,32 +89,47 @@ class Sight:
         follows = kind.part or kind.like
         if follows is not None:
             each = kind.fields[follows]
-            return self.scopes(kinds()[each.target], self.world.of(each.target)[row[each.column]])
+            scopes = self.scopes(kinds()[each.target], self.world.stored(each.target)[row[each.column]])
+            if kind.account is not None and "ACCOUNT_TEAM" in scopes:
+                scopes |= {"ACCOUNT"}
+            return scopes | ({"PUBLIC_ACCOUNT"} if "ACCOUNT" in scopes and row.get("public") else frozenset())
         if kind.owner is None:
             return _ALL
         owner = row[kind.owner]
         found = _OWN if owner == self.member else _TEAM if owner in self.circle else _ALL
-        return found | {kind.also[0]} if kind.also and (found is _OWN or self._also(kind.also, row)) else found
+        more = {kind.also[0]} if kind.also and (found is _OWN or self._also(kind.also, row)) else set()
+        by_account = () if kind.account is None else self._by_account(kind, row, found is _OWN)
+        return found.union(more, by_account)
+
+    def _by_account(self, kind: Kind, row: Row, own: bool) -> Iterator[str]:
+        """Yield the scopes in which a row lies by whose its customer is."""
+        each = kind.fields[kind.account or ""]
+        customer = self.world.of("Customer").get(row[each.column] or "")
+        of_customer = frozenset() if customer is None else self.scopes(kinds()["Customer"], customer)
+        if own or "ACCOUNT_TEAM" in of_customer:
+            yield "ACCOUNT"
+        if "TEAM_ACCOUNT" in kind.extra and "TEAM" in of_customer:
+            yield "TEAM_ACCOUNT"
 
     def _also(self, also: Sequence[str], row: Row) -> bool:
         """Return whether a row lies in the scope that its type has beside the usual ones."""
         if len(also) == 2:
             return row[also[1]] in self.teams
         _, entry, of, member = also
-        return any(each[of] == row["id"] and each[member] == self.member for each in self.world.of(entry).values())
+        return any(each[of] == row["id"] and each[member] == self.member for each in self.world.stored(entry).values())
 
     def may(self, kind: Kind, row: Row, verb: str) -> bool:
         """Return whether a verb is granted on a row."""
         if self.read_only and verb != "read":
             return False
         scopes = self.scopes(kind, row)
-        return any(each.scope(verb) in scopes for each in self.grants(kind))
+        return any(each.does(verb, scopes) for each in self.grants(kind))
 
     def may_somewhere(self, kind: Kind, verb: str) -> bool:
         """Return whether a verb is granted on any row there could be."""
         if self.read_only and verb != "read":
             return False
-        return any(each.scope(verb) != "NONE" for each in self.grants(kind))
+        return any(each.scopes(verb) for each in self.grants(kind))
 
     def sees(self, kind: Kind, row: Row) -> bool:
         """Return whether a row exists for this member."""
@@ -122,6 +139,11 @@ class Sight:
         """Yield the rows of a type that exist for this member."""
         return (row for row in self.world.of(kind.name).values() if self.sees(kind, row))
 
+    def in_bin(self, kind: Kind) -> list[Row]:
+        """Return the rows of a type in the recycle bin that this member is shown: who may not delete them is not."""
+        rows = self.world.binned.get(kind.name, {}).values()
+        return [row for row in rows if self.sees(kind, row) and self.may(kind, row, "delete")]
+
     def level(self, kind: Kind, row: Row, each: Field) -> int:
         """Return the best level that a role gives on a field of a row that it lets read."""
         key = kind.name, row["id"], each.name
@@ -130,7 +152,7 @@ class Sight:
         return self._levels[key]
 
     def _level_within(self, kind: Kind, each: Field, scopes: frozenset[str]) -> int:
-        held = (grant.level(each, scopes) for grant in self.grants(kind) if grant.scope("read") in scopes)
+        held = (grant.level(each, scopes) for grant in self.grants(kind) if grant.does("read", scopes))
         return max(held, default=NONE)
 
     def writes(self, kind: Kind, row: Row, verb: str, field: str) -> bool:
@@ -138,12 +160,12 @@ class Sight:
         if self.read_only:
             return False
         scopes = self.scopes(kind, row)
-        return any(grant.scope(verb) in scopes and grant.writes(field, scopes, verb) for grant in self.grants(kind))
+        return any(grant.does(verb, scopes) and grant.writes(field, scopes, verb) for grant in self.grants(kind))
 
     def writes_somewhere(self, kind: Kind, verb: str, field: str) -> bool:
         """Return whether there could be a row on which one role lets do a verb and write a field."""
         return not self.read_only and any(
-            grant.scope(verb) in scopes and grant.writes(field, scopes, verb)
+            grant.does(verb, scopes) and grant.writes(field, scopes, verb)
             for grant in self.grants(kind)
             for scopes in self._possible(kind)
         )
@@ -164,11 +186,17 @@ class Sight:
     def _possible(self, kind: Kind) -> list[frozenset[str]]:
         if "OWN" not in kind.scopes:
             return [_ALL]
-        also = frozenset(kind.scopes) - _OWN
-        return [_OWN | also, *([_TEAM | also, _ALL | also] if also else []), _TEAM, _ALL]
+        more = sorted(frozenset(kind.scopes) - _OWN)
+        found = []
+        for count in range(len(more) + 1):
+            for some in map(frozenset, combinations(more, count)):
+                found += [_TEAM | some, _ALL | some]
+                if some >= frozenset(more) - kind.free:
+                    found.append(_OWN | some)
+        return found
 
     def _readable(self, kind: Kind, scopes: frozenset[str]) -> bool:
-        return any(grant.scope("read") in scopes for grant in self.grants(kind))
+        return any(grant.does("read", scopes) for grant in self.grants(kind))
 
     def clear(self, kind: Kind, row: Row, each: Field, column: int = 0) -> Any:
         """Return the value of a column of a field that may be compared: None where it may not be read in clear.
@@ -183,7 +211,8 @@ class Sight:
             return None
         if each.of == "one":
             target = kinds()[each.target]
-            return value if self.sees(target, self.world.of(each.target)[value]) else None
+            there = self.world.of(each.target).get(value)
+            return value if there is not None and self.sees(target, there) else None
         return value
 
     def shown(self, kind: Kind, row: Row, each: Field) -> Any:

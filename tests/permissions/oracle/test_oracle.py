@@ -3,19 +3,27 @@ teams, members, rows and operations against the oracle. `python -m tests.permiss
 
 from __future__ import annotations
 
+import random
+from collections import Counter
+
 import pytest
 from graphql import GraphQLNonNull, GraphQLObjectType, get_named_type
 
 from crm_graph.graph.schema.build import BuiltSchema
 from tests.permissions.oracle.cases import Case
+from tests.permissions.oracle.grants import READ
+from tests.permissions.oracle.invent import invent_world
 from tests.permissions.oracle.judge import SETTINGS, Judge
 from tests.permissions.oracle.kinds import kinds
 from tests.permissions.oracle.shrink import describe
+from tests.permissions.oracle.sight import Sight
 from tests.support.database import savepoint
 from tests.support.graph import Graph
 
 CHUNKS = 5
 CASES_PER_CHUNK = 6
+ABOUT_VIEWER = {"viewerCan", "withheld"}
+"""Fields of every record that no role grants: they say what roles grant."""
 SEED = "test"
 
 # graphql-core leaves coroutines behind when it gives up the fields beside one that failed.
@@ -36,6 +44,37 @@ async def test_everything_is_answered_as_the_oracle_says(database_url: str, sche
         assert counts[what] > 1, counts
 
 
+@pytest.mark.parametrize("executor", ["planned", "reference"])
+@pytest.mark.parametrize("number", range(4))
+async def test_every_record_says_what_the_viewer_can(
+    database_url: str, schema: BuiltSchema, number: int, executor: str
+) -> None:
+    """Of all records that anybody sees in random worlds: what they may do with each, and what is withheld of it."""
+    said: Counter[tuple[str, bool]] = Counter()
+    async with savepoint(database_url) as database:
+        judge = Judge(Graph(schema, database, SETTINGS))
+        world = await invent_world(judge.graph, random.Random(f"{SEED}:can:{number}"))
+        for member in [*world.others[:4], world.almighty]:
+            sight = Sight(world, member)
+            for kind in kinds().values():
+                if "list" not in kind.roots or not sight.reads(kind):
+                    continue
+                can = ("update", "delete", *kind.verbs)
+                selected = f"nodes {{ id viewerCan {{ {' '.join(can)} }} withheld }}"
+                source = f"{{ {kind.roots['list']}(first: 200) {{ {selected} }} }}"
+                body = await judge.run(sight, source, {}, executor)
+                for node in body["data"][kind.roots["list"]]["nodes"]:
+                    row = world.of(kind.name)[node["id"].partition("_")[2]]
+                    delete = "delete" if kind.part is None else "update"
+                    wanted = {verb: sight.may(kind, row, delete if verb == "delete" else verb) for verb in can}
+                    assert node["viewerCan"] == wanted, (kind.name, member)
+                    hidden = {each.name for each in kind.governed if sight.level(kind, row, each) < READ}
+                    assert set(node["withheld"]) == hidden, (kind.name, member)
+                    said.update(("can", each) for each in wanted.values())
+                    said["withheld", bool(hidden)] += 1
+    assert min(said["can", True], said["can", False], said["withheld", True], said["withheld", False]) > 10, said
+
+
 async def test_a_seed_always_gives_the_same_case(database_url: str, schema: BuiltSchema) -> None:
     found = []
     for _ in range(2):
@@ -52,7 +91,7 @@ def test_the_oracle_knows_every_record_type(schema: BuiltSchema) -> None:
         assert name in kinds(), f"describe {name} in facts.txt"
         kind, type_ = kinds()[name], schema.core.type_map[name]
         assert isinstance(type_, GraphQLObjectType)
-        assert kind.fields.keys() == type_.fields.keys(), f"describe the fields of {name} in facts.txt"
+        assert kind.fields.keys() == type_.fields.keys() - ABOUT_VIEWER, f"describe the fields of {name} in facts.txt"
         for each in kind.fields.values():
             of = type_.fields[each.name].type
             assert each.required == (isinstance(of, GraphQLNonNull) and each.of not in {"many", "measures"}), (

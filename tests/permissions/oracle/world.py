@@ -33,6 +33,8 @@ class World:
 
     workspace: str
     rows: dict[str, dict[str, Row]] = field(default_factory=dict)
+    binned: dict[str, dict[str, Row]] = field(default_factory=dict)
+    """The rows in the recycle bin, likewise: the others are as if these were not there."""
     tables: dict[str, list[str]] = field(default_factory=dict)
     held: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The names of the roles of each member."""
@@ -43,6 +45,10 @@ class World:
     def of(self, kind: str) -> Mapping[str, Row]:
         """Return the rows of a type by id."""
         return self.rows.get(kind, {})
+
+    def stored(self, kind: str) -> Mapping[str, Row]:
+        """Return the rows of a type by id, those in the recycle bin too."""
+        return {**self.of(kind), **self.binned.get(kind, {})}
 
     def every(self) -> Iterator[tuple[Kind, Row]]:
         """Yield all rows with their types."""
@@ -79,7 +85,8 @@ async def read_world(graph: Graph, before: World, **changed: Any) -> World:
         if name in by_table:
             kind = by_table[name]
             row = _typed(kind, values, world.sealed)
-            world.rows.setdefault(kind.name, {})[row["id"]] = row
+            where = world.rows if row.get("deleted_at") is None else world.binned
+            where.setdefault(kind.name, {})[row["id"]] = row
         elif name == "member_role":
             member = values["member_id"].replace("-", "")
             world.held[member] = tuple(sorted((*world.held.get(member, ()), values["role"])))
@@ -87,6 +94,7 @@ async def read_world(graph: Graph, before: World, **changed: Any) -> World:
         texts.sort()
     # In an order that does not depend on where Postgres keeps them: a seed always gives the same case.
     world.rows = {kind: dict(sorted(rows.items())) for kind, rows in world.rows.items()}
+    world.binned = {kind: dict(sorted(rows.items())) for kind, rows in world.binned.items()}
     return world
 
 

@@ -49,6 +49,11 @@ class Write:
     whole: tuple[str, str] | None = None
     over: str | None = None
 
+    @property
+    def restores(self) -> bool:
+        """Whether it is done to what is in the recycle bin."""
+        return self.name.startswith("restore")
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -142,7 +147,7 @@ class Writer:
         else:
             attempt.target = self.target(write, sight)
             attempt.values["id"] = f"{write.kind.prefix}_{attempt.target}"
-            row = self.world.of(write.kind.name).get(attempt.target)
+            row = self.world.stored(write.kind.name).get(attempt.target)
             if dice.random() < 0.15:
                 attempt.values["ifVersion"] = dice.choice((1, 2, 3)) if row is None else row["version"]
         self.fill(attempt, sight)
@@ -157,7 +162,9 @@ class Writer:
 
     def target(self, write: Write, sight: Sight) -> str:
         """Return the id of a row: mostly one on which the transition is legal and permitted, or at least seen."""
-        rows = list(self.world.of(write.kind.name).values())
+        rows = list(
+            (self.world.binned.get(write.kind.name, {}) if write.restores else self.world.of(write.kind.name)).values()
+        )
         legal = [row for row in rows if not write.when or row["status"] in write.when]
         if self.dice.random() < 0.8:
             rows = legal or rows
@@ -244,7 +251,8 @@ def refusals(sight: Sight, attempt: Attempt) -> list[str]:
     ):
         found.append(TOP_LEVEL)
     elif not write.new:
-        found += _refused(sight, write.kind, row, write.verb)
+        unseen = write.restores and row is not None and not sight.may(write.kind, row, write.verb)
+        found += [NOT_FOUND] if unseen else _refused(sight, write.kind, row, write.verb)
         if (
             not found
             and row is not None
@@ -264,9 +272,21 @@ def further_refusals(sight: Sight, attempt: Attempt) -> list[str]:
     """Return how an attempt is refused for what it refers to, or for whom it would reach."""
     world = sight.world
     found = [NOT_FOUND for kind, key in attempt.refers if not _seen(sight, kind, world.of(kind.name).get(key))]
+    row = world.of(attempt.write.kind.name).get(attempt.target or "")
+    if attempt.write.name == "moveOpportunity" and row is not None and _wins(world, attempt):
+        if not sight.may_somewhere(attempt.write.kind, "win"):
+            found.append(TOP_LEVEL)
+        elif not sight.may(attempt.write.kind, row, "win"):
+            found.append(FORBIDDEN)
     if attempt.write.over in attempt.values and ADMIN not in sight.held:
         found += [FORBIDDEN for role in world.held.get(attempt.target or "", ()) if role not in sight.held]
     return found
+
+
+def _wins(world: World, attempt: Attempt) -> bool:
+    """Return whether a move is to a stage in which a deal is won."""
+    stage = world.of("Stage").get(attempt.values["stageId"].partition("_")[2])
+    return stage is not None and bool(stage["kind"] == "WON")
 
 
 def target_row(sight: Sight, attempt: Attempt) -> tuple[Kind, Row] | None:
@@ -276,7 +296,8 @@ def target_row(sight: Sight, attempt: Attempt) -> tuple[Kind, Row] | None:
         if write.whole is None:
             return None
         kind = kinds()[kind.fields[kind.part or ""].target]
-    row = sight.world.of(kind.name).get(attempt.target or "")
+    rows = sight.world.binned.get(kind.name, {}) if write.restores else sight.world.of(kind.name)
+    row = rows.get(attempt.target or "")
     return None if row is None else (kind, row)
 
 

@@ -3,23 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, get_named_type
 
+from crm_graph.graph.records.record import RightsSpec, WithheldSpec
 from crm_graph.graph.writes import MANY_KEY, UPSERT_KEY
 from tests.permissions.tables import catalog, customers, marketing, orders, sales, service, workspace
-from tests.permissions.tables.table import Id, Row, Table, Write
+from tests.permissions.tables.table import ROW, Id, Refusal, Row, Table, Write
 from tests.permissions.world import World
 
-TABLES: tuple[Table, ...] = (
-    *workspace.TABLES,
-    *catalog.TABLES,
-    *customers.TABLES,
-    *sales.TABLES,
-    *orders.TABLES,
-    *marketing.TABLES,
-    *service.TABLES,
+KEPT = ("Customer", "Contact", "Opportunity", "Order", "Product", "Campaign", "Ticket")
+
+
+def _kept(table: Table) -> Table:
+    """Return a table with what is done to every kept type: who may change a record archives it, and who may delete it
+    brings it back."""
+    if table.type not in KEPT:
+        return table
+    by_name = {each.name: each for each in table.writes}
+    update, delete = by_name[f"update{table.type}"], by_name[f"delete{table.type}"]
+    of_rows = [each for each in update.without if " to write " not in each.refusal.message]
+    archive = replace(update, input={"id": ROW}, without=of_rows, samples={}, also={}, before="")
+    gone = Refusal("NOT_FOUND", f"There is no such {table.type.lower()} in the recycle bin.", ("id",))
+    restore = replace(
+        delete,
+        name=f"restore{table.type}",
+        events=[f"{table.type}Restored"],
+        given={**delete.given, "deleted_at": LONG_AGO},
+        tables=[*delete.tables, *(["timer"] if table.type == "Ticket" else [])],  # the world's ticket is held
+        without=[each if each.refusal.top else replace(each, refusal=gone) for each in delete.without],
+        stranger=gone,
+    )
+    archived = replace(archive, name=f"archive{table.type}", events=[f"{table.type}Archived"])
+    unarchived = replace(
+        archive,
+        name=f"unarchive{table.type}",
+        events=[f"{table.type}Unarchived"],
+        given={**archive.given, "archived_at": LONG_AGO},
+    )
+    return replace(table, writes=[*table.writes, archived, unarchived, restore])
+
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+TABLES: tuple[Table, ...] = tuple(
+    map(
+        _kept,
+        (
+            *workspace.TABLES,
+            *catalog.TABLES,
+            *customers.TABLES,
+            *sales.TABLES,
+            *orders.TABLES,
+            *marketing.TABLES,
+            *service.TABLES,
+        ),
+    )
 )
 WRITES = [(table, write) for table in TABLES for write in table.writes]
 
@@ -103,7 +144,9 @@ def _payload(world: World, type_: Any) -> str:
 def selection(world: World, type_name: str) -> str:
     """Return a selection of all fields of a type."""
     fields = []
-    for name in world.graph.schema.registry.records[type_name].specs():
+    for name, (_, spec) in world.graph.schema.registry.records[type_name].specs().items():
+        if isinstance(spec, RightsSpec | WithheldSpec):  # of the viewer, and no row's
+            continue
         core = world.graph.schema.core.type_map[type_name].fields[name]  # type: ignore[attr-defined]
         named = get_named_type(core.type)
         inner = {"Money": " { amount currency }"}.get(named.name, " { id }" if hasattr(named, "fields") else "")

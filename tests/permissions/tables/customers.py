@@ -20,7 +20,7 @@ CUSTOMERS = Table(
     reads=("customer", "customers", "customersAggregate"),
     watches=("customerChanged", "timelineChanged"),
     seen_by="sales_rep",
-    unseen_by=[(NOBODY, "own")],
+    unseen_by=[(NOBODY, "own"), ("sales_rep", "outside")],
     writes=[
         Write(
             "createCustomer",
@@ -44,8 +44,9 @@ CUSTOMERS = Table(
             without=[
                 Without(NOBODY, no_verb("update", "customers")),
                 Without("analyst", no_verb("update", "customers")),
-                Without("sales_rep", not_this("update", "customer"), place="outside"),
-                Without("marketer", not_this("update", "customer"), place="team"),
+                Without("sales_rep", not_this("update", "customer"), place="team"),
+                Without("sales_rep", no_such("customer"), place="outside"),
+                Without("sales_manager", not_this("update", "customer"), place="outside"),
             ],
             stranger=no_such("customer"),
             events=["CustomerUpdated"],
@@ -59,7 +60,8 @@ CUSTOMERS = Table(
             without=[
                 Without(NOBODY, no_verb("changeLifecycle", "customers")),
                 Without("analyst", no_verb("changeLifecycle", "customers")),
-                Without("sales_rep", not_this("changeLifecycle", "customer"), place="outside"),
+                Without("sales_rep", not_this("changeLifecycle", "customer"), place="team"),
+                Without("sales_rep", no_such("customer"), place="outside"),
             ],
             stranger=no_such("customer"),
             events=["CustomerLifecycleChanged"],
@@ -88,7 +90,7 @@ CONTACTS = Table(
     reads=("contact", "contacts", "contactsAggregate"),
     watches=("contactChanged",),
     seen_by="sales_rep",
-    unseen_by=[(NOBODY, "own")],
+    unseen_by=[(NOBODY, "own"), ("sales_rep", "outside")],
     writes=[
         Write(
             "createContact",
@@ -108,7 +110,8 @@ CONTACTS = Table(
             without=[
                 Without(NOBODY, no_verb("update", "contacts")),
                 Without("analyst", no_verb("update", "contacts")),
-                Without("sales_rep", not_this("update", "contact"), place="outside"),
+                Without("sales_rep", not_this("update", "contact"), place="team"),
+                Without("sales_rep", no_such("contact"), place="outside"),
             ],
             stranger=no_such("contact"),
             events=["ContactUpdated"],
@@ -134,14 +137,15 @@ CONTACTS = Table(
 
 _WITHOUT_TEAMS = [
     *(Without(role, no_verb("update", "account team members")) for role in (NOBODY, "analyst")),
-    Without("marketer", not_this("update", "account team member"), place="team"),
-    Without("sales_rep", not_this("update", "account team member"), place="outside"),
+    Without("sales_manager", not_this("update", "account team member"), place="outside"),
+    Without("sales_rep", not_this("update", "account team member"), place="team"),
+    Without("sales_rep", no_such("account team member"), place="outside"),
 ]
 ACCOUNT_TEAMS = Table(
     "AccountTeamMember",
     reads=("accountTeamMember", "accountTeamMembers", "accountTeamMembersAggregate"),
     seen_by="sales_rep",
-    unseen_by=[(NOBODY, "own")],
+    unseen_by=[(NOBODY, "own"), ("sales_rep", "outside")],
     writes=[
         Write(
             "addAccountTeamMember",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tests.permissions.tables.table import (
@@ -128,6 +129,7 @@ ORDERS = Table(
             stranger=no_such("order"),
             events=["OrderDeleted"],
             tables=["sales_order"],
+            given={"approved_at": None},
             fresh=True,
         ),
         _transition("submit", "DRAFT", "OrderSubmitted"),
@@ -137,7 +139,13 @@ ORDERS = Table(
         _transition("ship", "APPROVED", "OrderShipped"),
         _transition("deliver", "SHIPPED", "OrderDelivered"),
         _transition("close", "DELIVERED", "OrderClosed"),
-        _transition("cancel", "APPROVED", "OrderCancelled", reason="Zebra"),
+        replace(
+            _decision("cancel", "OrderCancelled", reason="Zebra"),
+            without=[
+                *(Without(role, no_verb("cancel", "orders")) for role in (NOBODY, "sales_rep", "integration")),
+                Without("sales_manager", not_this("cancel", "order"), place="outside"),
+            ],
+        ),
     ],
 )
 

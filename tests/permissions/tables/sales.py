@@ -77,8 +77,11 @@ OPPORTUNITIES = Table(
             "reopenOpportunity",
             "reopen",
             {"id": ROW, "stageId": Id("Stage", "team")},
-            right="sales_rep",
-            without=_without("reopen"),
+            right="sales_manager",
+            without=[
+                *(Without(role, no_verb("reopen", "opportunities")) for role in (NOBODY, "sales_rep", "integration")),
+                Without("sales_manager", not_this("reopen", "opportunity"), place="outside"),
+            ],
             stranger=no_such("opportunity"),
             events=["OpportunityReopened"],
             tables=["opportunity", "stage_move"],

@@ -74,6 +74,7 @@ TICKETS = Table(
             stranger=no_such("ticket"),
             events=["TicketDeleted"],
             tables=["ticket"],
+            given={"first_response_at": None},
             fresh=True,
         ),
     ],

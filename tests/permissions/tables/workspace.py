@@ -38,7 +38,24 @@ def _write(
     return Write(name, verb, input_, "admin", without, stranger, events, tables, **more)
 
 
-WORKSPACE = Table("Workspace", reads=("viewer",), seen_by="analyst", unseen_by=[(NOBODY, "own")])
+WORKSPACE = Table(
+    "Workspace",
+    reads=("viewer",),
+    seen_by="analyst",
+    unseen_by=[(NOBODY, "own")],
+    writes=[
+        _write(
+            "updateWorkspace",
+            "update",
+            "workspace",
+            {"id": ROW, "name": "Zebra"},
+            ["WorkspaceUpdated"],
+            ["workspace", "workspace_directory"],
+            no_such("workspace"),
+            samples={"timeZone": "Asia/Shanghai", "fiscalYearStart": 4},
+        ),
+    ],
+)
 
 MEMBERS = Table(
     "Member",

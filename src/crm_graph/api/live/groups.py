@@ -184,8 +184,8 @@ class Groups:
         family = self._families.get(within)
         if family is None:
             family = self._begin(within, context, watch)
-        who = (viewer.member_id, viewer.circle, viewer.teams) if access.asks_who else ()
-        key = (*asked, watch.without, *who, viewer.time_zone)
+        who = (viewer.member_id, viewer.circle, viewer.teams) if access.asks_who or watch.asks_who else ()
+        key = (*asked, watch.without, *who, viewer.time_zone, viewer.fiscal_year_start)
         group = family.groups.get(key)
         if group is None:
             group = family.groups[key] = Group(viewer, watch, execute)

@@ -30,7 +30,6 @@ from crm_graph.events.hub import FeedOverflow
 from crm_graph.events.log import Event
 from crm_graph.graph.changes.judging import ChangeKind, Told
 from crm_graph.graph.changes.live import make_change, moves_rights
-from crm_graph.graph.changes.positions import scope_of
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.running.execution import Operation
 from crm_graph.identity.authenticate import Authenticator
@@ -173,10 +172,7 @@ class Subscriptions:
             if moved or concerned:
                 context = await self._refreshed(subscription)
                 await patience(self._engine.payers.of_viewer(context.viewer))
-                if (
-                    context.access.fingerprint != rights
-                    or scope_of(context.access, context.viewer) != subscription.scope
-                ):
+                if context.access.fingerprint != rights or subscription.watch.scope_of(context) != subscription.scope:
                     raise Moved
             if concerned:
                 asking = {
@@ -194,7 +190,7 @@ class Subscriptions:
 
     async def _rescoped(self, subscription: Subscription, context: GraphContext) -> AsyncIterator[Answer]:
         """Yield a RESYNC where the client may see other rows or fields than when it was told last."""
-        scope = scope_of(context.access, context.viewer)
+        scope = subscription.watch.scope_of(context)
         was, subscription.scope = subscription.scope, scope
         if was in {"", scope}:
             return

@@ -1,7 +1,8 @@
 """The deliverer: sends what the fan-out wrote. Any number of processes may.
 
-A delivery is claimed by a lease in its row, sent without a transaction, and finished in one. A process that dies in
-between leaves it to be sent again under the same `webhook-id`: a request can come twice, never not at all.
+A delivery is claimed by a lease in its row, sent without a transaction, and finished in one, however long the database
+is away in between. A process that dies in between leaves it to be sent again under the same `webhook-id`: a request can
+come twice, never not at all.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -43,6 +46,9 @@ HOUSEKEEPING = timedelta(minutes=10)
 MARGIN_S = 30
 """A lease is as long as an attempt can take, and this."""
 MAX_ERROR_LENGTH = 500
+AGAIN_S = 0.5
+"""How often the database is asked whether it takes what came of a delivery."""
+Write = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,41 +166,55 @@ class Deliverer:
         known = {"crm_graph.event": row["event_type"], "crm_graph.delivery": row["id"]}
         try:
             with spans.span("webhook delivery", SpanKind.CLIENT, known) as span:
-                await self._attempt(row, span)
+                try:
+                    write = await self._attempt(row, span)
+                except Exception as error:
+                    if not OUTAGES.tell(error):
+                        raise
+                    write = partial(self._release, row)
+                await self._settle(write)
         except Exception as error:  # its lease ends, and somebody tries again
-            if not OUTAGES.tell(error):
-                log.warning("webhooks: delivery %s was not finished: %s", row["id"], type(error).__name__)
+            log.warning("webhooks: delivery %s was not finished: %s", row["id"], type(error).__name__)
 
-    async def _attempt(self, row: Record, span: Span) -> None:
+    async def _settle(self, write: Write) -> None:
+        """Write down what came of a delivery as soon as the database takes it. Left to its lease, it would be sent a
+        second time, and take a place of its endpoint for two minutes until then."""
+        while True:
+            try:
+                await write()
+            except Exception as error:
+                if not OUTAGES.tell(error):
+                    raise
+                await asyncio.sleep(AGAIN_S)
+            else:
+                return
+
+    async def _attempt(self, row: Record, span: Span) -> Write:
+        """Make a delivery's request, unless there is a reason not to; return what writes down what came of it."""
         reader = self._engine.database.primary_reader()
         endpoint = await reader.fetch_row(queue.ENDPOINT, {**_key(row), "now": self._clock()})
         if endpoint is None or endpoint["status"] != EndpointStatus.ACTIVE.value:
-            await self._release(row)
-            return
+            return partial(self._release, row)
         try:
             async with self._making.place(row["workspace_id"]):
                 payload = await self._payloads.make(row, endpoint)
             self._busy.add(row["workspace_id"])
         except BrokenSelection as broken:
-            await self._pause(row, broken.reason)
-            return
+            return partial(self._pause, row, broken.reason)
         except TimeoutError:
-            await self._finish(row, Attempt(error="The selection took too long."))
-            return
+            return partial(self._finish, row, Attempt(error="The selection took too long."))
         if payload.body is None:
-            await self._drop(row)
-            return
+            return partial(self._drop, row)
         stands = {"version": endpoint["version"], "directory_version": payload.directory_version}
         if not await reader.fetch_row(queue.STANDS, {**_key(row), **stands}) or row["endpoint_id"] in self._gone:
-            await self._release(row)
-            return
+            return partial(self._release, row)
         attempt = await self._post(row, endpoint, payload.body)
         if attempt.status is not None:
             span.tell({"http.response.status_code": attempt.status})
         if not attempt.delivered:
             span.fails("unreachable" if attempt.status is None else str(attempt.status))
         self.durations["delivered" if attempt.delivered else "failed"].add((attempt.duration_ms or 0) / 1000)
-        await self._finish(row, attempt)
+        return partial(self._finish, row, attempt)
 
     async def _post(self, row: Record, endpoint: Record, body: dict[str, Any]) -> Attempt:
         loop = asyncio.get_running_loop()
@@ -292,13 +312,18 @@ class Deliverer:
             await session.execute(queue.RELEASE, _key(row))
 
     async def _leave(self) -> None:
-        """Give up what is being sent; the database is still there when a process ends in order."""
+        """Give up what is being sent."""
         left = dict(self._sending)
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
         for row in left.values():
-            await self._release(row)
+            try:
+                await self._release(row)
+            except Exception as error:
+                if not OUTAGES.tell(error):
+                    raise
+                break  # their leases end
         await self._fetcher.aclose()
 
 

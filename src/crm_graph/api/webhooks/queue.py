@@ -49,7 +49,7 @@ CLAIM = Statement(
     {},
 )
 RELEASE = Statement(
-    "UPDATE webhook_delivery SET claimed_until = NULL, attempts = attempts - 1"
+    "UPDATE webhook_delivery SET claimed_until = NULL, claim = NULL, attempts = attempts - 1"
     " WHERE workspace_id = $1 AND id = $2 AND claim = $3 AND status = 'PENDING'",
     ("workspace_id", "id", "claim"),
     {},

@@ -19,7 +19,7 @@ from crm_graph.cli.data.importing import acting_as
 from crm_graph.cli.installed import vault_of
 from crm_graph.cli.opening import opened
 from crm_graph.cli.place import Place
-from crm_graph.db.connecting import connect
+from crm_graph.db.connecting import close, connect, unit
 from crm_graph.db.pool import Database
 from crm_graph.domains.platform.audit.events import RecordsExported, SensitiveFieldsRead
 from crm_graph.domains.platform.audit.operations import record_reading
@@ -60,7 +60,7 @@ async def export_file(
         try:
             note = _Note(database, viewer, export, form, out)
             await note.sensitive()
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
+            async with unit(connection, isolation="repeatable_read", readonly=True):
                 with _opened(out) as file:
                     if bom:
                         file.write(BOM)
@@ -73,7 +73,7 @@ async def export_file(
                     await note.exported(complete=True)
                     return count
         finally:
-            await connection.close()
+            await close(connection)
 
 
 @dataclass(slots=True)

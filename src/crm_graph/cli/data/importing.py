@@ -17,7 +17,7 @@ from crm_graph.cli.data.steps import SPECS, Options
 from crm_graph.cli.installed import vault_of
 from crm_graph.cli.opening import find_workspace, opened
 from crm_graph.cli.place import Place, settings
-from crm_graph.db.connecting import connect
+from crm_graph.db.connecting import close, connect, unit
 from crm_graph.db.pool import Database
 from crm_graph.db.session import Session
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
@@ -68,7 +68,7 @@ async def import_files(place: Place, steps: list[Step], directory: Path, options
             vault = await vault_of(database)
             return await import_steps(connection, schema, viewer, access, steps, directory, options, vault)
         finally:
-            await connection.close()
+            await close(connection)
 
 
 async def import_steps(
@@ -86,7 +86,7 @@ async def import_steps(
     now = system_clock()
     work = Work(Session(connection), viewer, access, lambda: now, vault=vault)
     with suppress(_TakeBack):
-        async with connection.transaction():
+        async with unit(connection):
             with _progress() as start:
                 reports += await run_steps(
                     work,

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from crm_graph.db.connecting import NOT_A_POOLER, connect
+from crm_graph.db.connecting import NOT_A_POOLER, close, connect
 from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.kernel.errors import OperatorError
 
@@ -84,4 +84,4 @@ async def _one(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     try:
         yield connection
     finally:
-        await connection.close()
+        await close(connection)

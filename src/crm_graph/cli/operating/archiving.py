@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 from crm_graph.cli.console import console
 from crm_graph.cli.opening import find_workspace, opened
 from crm_graph.cli.place import Place, settings
-from crm_graph.db.connecting import connect
+from crm_graph.db.connecting import close, connect, unit
 from crm_graph.domains.platform.audit.chainer import sealed_position
 from crm_graph.events.retention import remove_batch
 from crm_graph.kernel.errors import OperatorError
@@ -38,14 +38,14 @@ async def export_events(place: Place, file: Path, before: datetime, workspace: s
         try:
             with _whole(file) as out, console.status("exporting") as status:
                 count = 0
-                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                async with unit(connection, isolation="repeatable_read", readonly=True):
                     async for row in connection.cursor(_EXPORT, before, workspace_id, prefetch=ROWS_PER_FETCH):
                         out.write(row[0].encode() + b"\n")
                         count += 1
                         if count % PROGRESS_EVERY == 0:
                             status.update(f"exporting: {count:,} events")
         finally:
-            await connection.close()
+            await close(connection)
     return count
 
 
@@ -77,4 +77,4 @@ async def prune_events(place: Place, before: datetime) -> tuple[int, int]:
                     status.update(f"removing: {total:,} events")
             return total, int(await connection.fetchval(_LEFT, before))
         finally:
-            await connection.close()
+            await close(connection)

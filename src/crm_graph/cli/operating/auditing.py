@@ -13,7 +13,7 @@ from crm_graph.cli.console import console
 from crm_graph.cli.installed import installation
 from crm_graph.cli.opening import find_workspace, opened
 from crm_graph.cli.place import Place
-from crm_graph.db.connecting import connect
+from crm_graph.db.connecting import close, connect, unit
 from crm_graph.db.pool import Database
 from crm_graph.domains.platform.audit.chain import seal_keys
 from crm_graph.domains.platform.audit.verify import (
@@ -47,7 +47,7 @@ async def verify_chains(place: Place, workspace: str | None, expect: Anchor | No
         keys = seal_keys([*installed.secrets, *installed.retired_secrets])
         connection = await connect(database.url, None)  # without the time limits of requests
         try:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
+            async with unit(connection, isolation="repeatable_read", readonly=True):
                 good = True
                 for chain in await _chains(database, connection, workspace):
                     total = await count_entries(connection, chain.workspace_id, start)
@@ -63,7 +63,7 @@ async def verify_chains(place: Place, workspace: str | None, expect: Anchor | No
                             continue
                     _say(chain, verified)
         finally:
-            await connection.close()
+            await close(connection)
     return good
 
 

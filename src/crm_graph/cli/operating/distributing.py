@@ -9,7 +9,7 @@ import asyncpg
 import crm_graph.api.schema  # noqa: F401 - so that every table of a slice is known
 from crm_graph.cli.place import Place
 from crm_graph.db.base import Base
-from crm_graph.db.connecting import connect
+from crm_graph.db.connecting import close, connect
 from crm_graph.db.distributing import Cluster, Connection, Told, cluster_of, distribute
 from crm_graph.db.placement import Placement, placements
 from crm_graph.db.revisions import require_current
@@ -34,7 +34,7 @@ async def distribute_place(place: Place, shards: int | None, tell: Told) -> Clus
         try:
             return await distribute(connection, placements(Base), shards, tell)
         finally:
-            await connection.close()
+            await close(connection)
 
 
 async def check_cluster(connection: Connection) -> AsyncIterator[tuple[str, str, bool]]:

@@ -15,7 +15,7 @@ from crm_graph.cli.operating.addresses import check_others, check_session
 from crm_graph.cli.operating.openable import require_openable
 from crm_graph.cli.operating.reach import check_reach
 from crm_graph.cli.place import Place
-from crm_graph.db.connecting import connect
+from crm_graph.db.connecting import close, connect
 from crm_graph.db.pool import Database, PoolSettings
 from crm_graph.db.quota import shown
 from crm_graph.db.revisions import state
@@ -183,7 +183,7 @@ async def _database(url: str) -> list[Finding]:
             *await _cluster(connection),
         ]
     finally:
-        await connection.close()
+        await close(connection)
     if all(finding.ok or finding.warning for finding in findings):
         findings += await _secrets(url)
     findings += [await _schema(url), *await _epoch(url), *await _followers(url)]
@@ -287,7 +287,7 @@ async def _epoch(url: str) -> list[Finding]:
     except OperatorError as error:
         return [_problem(error)]
     finally:
-        await connection.close()
+        await close(connection)
     return [Finding(f"the log is this cluster's, in epoch {epoch.number}")]
 
 
@@ -300,7 +300,7 @@ async def _followers(url: str) -> list[Finding]:
             " WHERE NOT active AND slot_name LIKE 'crm\\_backup\\_%' AND NOT pg_is_in_recovery()"
         )
     finally:
-        await connection.close()
+        await close(connection)
     fix = "`crm-graph backup FOLDER --follow` goes on; `--unfollow`, or pg_drop_replication_slot, ends it"
     return [
         Finding(f"nobody follows for {row['slot_name']}: {shown(int(row['kept']))} of log are kept", False, fix, True)

@@ -67,19 +67,21 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take SIGINT and SIGTERM as the wish to stop, and no more: uvicorn would raise them again at the end, and
-        the process would die of a signal instead of exiting with 0."""
+        the process would die of a signal instead of exiting with 0. A terminal sends SIGINT to all processes: one of
+        several leaves it to its parent, whose SIGTERM it would else take for the first of two."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        numbers = (signal.SIGTERM,) if self._lifeline is not None else (signal.SIGINT, signal.SIGTERM)
+        for number in numbers:
             loop.add_signal_handler(number, self.handle_exit, number, None)
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in numbers:
                 loop.remove_signal_handler(number)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Be not ready for as long as whoever sends requests takes to notice, then drain and shut down. A second
-        signal ends the wait."""
+        SIGINT ends the wait."""
         self._application.leave()
         until = time.monotonic() + self._unready_s
         while time.monotonic() < until and not self.force_exit:  # noqa: ASYNC110 - uvicorn sets a flag

@@ -26,7 +26,7 @@ from crm_graph.cli.recovery.manifest import BASE, BASE_FOLDER, WAL_FOLDER, Manif
 from crm_graph.cli.recovery.programs import run_program
 from crm_graph.cli.recovery.segments import RecoveryEndedEarly, require_to_the_end
 from crm_graph.db import embedded
-from crm_graph.db.connecting import connect
+from crm_graph.db.connecting import close, connect
 from crm_graph.db.embedded.cluster import last_lines
 from crm_graph.events.epoch import RESTORING, Epoch
 from crm_graph.kernel.errors import OperatorError
@@ -48,7 +48,7 @@ async def base_place(place: Place, folder: Path, *, follow: bool) -> tuple[Manif
         try:
             manifest = await manifest_of(connection, BASE, keys, embedded=place.data is not None)
         finally:
-            await connection.close()
+            await close(connection)
         async with kept_log(url, folder) if follow else nullcontext():
             await _copy(url, folder)
             manifest.write(folder)
@@ -95,7 +95,7 @@ async def restore_base(
             for name in settings:
                 await connection.execute(f"ALTER SYSTEM RESET {name}")
         finally:
-            await connection.close()
+            await close(connection)
         await bring_to(url)
     return epoch
 
@@ -125,4 +125,4 @@ async def _recovered(url: str) -> None:
         while await connection.fetchval("SELECT pg_is_in_recovery()"):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(_POLL_S)
     finally:
-        await connection.close()
+        await close(connection)

@@ -9,7 +9,7 @@ from crm_graph.cli.opening import opened
 from crm_graph.cli.operating.migrating import bring_to
 from crm_graph.cli.place import Place
 from crm_graph.cli.recovery.keys import require_keys
-from crm_graph.db.connecting import connect, unit
+from crm_graph.db.connecting import close, connect, unit
 from crm_graph.db.revisions import require_current, state
 from crm_graph.domains.identity.accounts import outbox
 from crm_graph.events.epoch import Epoch, begin_epoch, current_epoch, has_epochs
@@ -55,7 +55,7 @@ async def continue_log(url: str, known_xid: int = 0, *, anyway: bool = False) ->
             await require_keys(database)
         return await _begin(connection, known_xid)
     finally:
-        await connection.close()
+        await close(connection)
 
 
 async def _begin(connection: asyncpg.Connection[asyncpg.Record], known_xid: int) -> Epoch:

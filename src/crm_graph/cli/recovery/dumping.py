@@ -17,7 +17,7 @@ from crm_graph.cli.recovery.keys import KeysInUse, require_keys
 from crm_graph.cli.recovery.manifest import DUMP, DUMP_FILE, Manifest, manifest_of, prepare_folder
 from crm_graph.cli.recovery.programs import run_program
 from crm_graph.db.address import split_password
-from crm_graph.db.connecting import connect
+from crm_graph.db.connecting import close, connect, unit
 from crm_graph.db.revisions import state
 from crm_graph.events.epoch import Epoch
 from crm_graph.kernel.errors import OperatorError
@@ -40,7 +40,7 @@ async def dump_place(place: Place, folder: Path) -> tuple[Manifest, KeysInUse]:
         prepare_folder(folder)
         connection = await connect(url, None)
         try:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
+            async with unit(connection, isolation="repeatable_read", readonly=True):
                 await connection.execute(_PATIENCE)
                 snapshot = await connection.fetchval("SELECT pg_export_snapshot()")
                 said = await manifest_of(connection, DUMP, keys, embedded=place.data is not None)
@@ -50,7 +50,7 @@ async def dump_place(place: Place, folder: Path) -> tuple[Manifest, KeysInUse]:
                     fix = "correct what it says; pg_dump must not be older than the server"
                     await asyncio.to_thread(run_program, "pg_dump", what, fix, url)
         finally:
-            await connection.close()
+            await close(connection)
         manifest = said.with_digest(_digest(file))
         manifest.write(folder)
     return manifest, keys
@@ -98,7 +98,7 @@ async def _require_empty(url: str) -> None:
     try:
         tables = await connection.fetchval(_TABLES)
     finally:
-        await connection.close()
+        await close(connection)
     if not tables:
         return
     if (schema := await state(url)).current:

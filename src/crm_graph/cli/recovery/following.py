@@ -20,7 +20,7 @@ from crm_graph.cli.console import console
 from crm_graph.cli.place import Place
 from crm_graph.cli.recovery.manifest import BASE, FILE, WAL_FOLDER, Manifest
 from crm_graph.cli.recovery.programs import connection_of, program
-from crm_graph.db.connecting import connect
+from crm_graph.db.connecting import close, connect
 from crm_graph.kernel.errors import OperatorError
 
 ROLE = "correct what it says; the role needs REPLICATION, and the server `wal_level = replica` and a free WAL sender"
@@ -99,4 +99,4 @@ async def _slots(url: str) -> AsyncIterator[tuple[asyncpg.Connection[asyncpg.Rec
     except asyncpg.PostgresError as error:
         raise OperatorError(f"the server refused: {error}", ROLE) from error
     finally:
-        await connection.close()
+        await close(connection)

@@ -16,7 +16,7 @@ import asyncpg
 
 from crm_graph.cli.installed import RETIRED_SECRETS, installation
 from crm_graph.cli.place import settings
-from crm_graph.db.connecting import connect
+from crm_graph.db.connecting import close, connect
 from crm_graph.db.pool import Database
 from crm_graph.domains.identity.accounts import outbox, second_factor
 from crm_graph.domains.identity.providers import secret as provider_secret
@@ -87,7 +87,7 @@ async def require_keys(database: Database) -> KeysInUse:
         await _require_opened(database, installed, connection)
         masters = tuple(row["wrapped_by"] for row in await connection.fetch(_WRAPPED_BY))
     finally:
-        await connection.close()
+        await close(connection)
     given = names_of([*installed.secrets, *installed.retired_secrets])
     if missing := sorted(used.difference(given)):
         raise OperatorError(

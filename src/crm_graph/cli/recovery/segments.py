@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from crm_graph.db.connecting import connect
+from crm_graph.db.connecting import close, connect
 from crm_graph.kernel.errors import OperatorError
 
 _NAME = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(?:\.partial)?\Z")
@@ -58,7 +58,7 @@ async def require_to_the_end(url: str, wal: Path) -> None:
     try:
         row = await connection.fetchrow(_REACHED)
     finally:
-        await connection.close()
+        await close(connection)
     assert row is not None
     reached = row["at"] or 0
     if reached >= end:

@@ -108,8 +108,8 @@ def _foreign(of: TypeAccess) -> Iterator[tuple[str, str, bool]]:
 
 def _scopes(of: TypeAccess) -> set[str]:
     """Return the scopes that limit the rows, or a field of them."""
-    found = {grant.scope(READ) for grant in of.grants}
+    found = set(of.scopes(READ))
     for grant in of.grants:
-        if grant.scope(READ) != NONE:
+        if grant.scopes(READ):
             found |= {each.scope for given in grant.fields.values() for each in given}
     return found - {ALL, NONE}

@@ -100,7 +100,7 @@ class Judge:
         """Return the values by which a viewer, of the context's workspace, and this filter differ from others of the
         same form and grants."""
         searched = await blind_values(context, self.searches) if self.searches else {}
-        return {**viewer.binds, **self.values, **searched}
+        return {**viewer.binds, **context.bound(self.values), **searched}
 
     async def kinds_for(
         self, context: GraphContext, events: Sequence[Event], asking: Sequence[Mapping[str, Any]]

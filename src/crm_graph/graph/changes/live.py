@@ -16,7 +16,7 @@ from crm_graph.events.log import Event
 from crm_graph.graph.changes.judging import ChangeKind, Judge, Told, Verdict
 from crm_graph.graph.changes.positions import any_position, scope_of
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.reading.filters import Form
+from crm_graph.graph.reading.filters import Form, asks_viewer
 from crm_graph.graph.records.belonging import paths_to
 from crm_graph.graph.records.enums import describe
 from crm_graph.graph.records.record import Record, RecordEdge, WatchSpec, record_of
@@ -100,6 +100,8 @@ class Watch:
     """What the client could see there (`positions.scope_of`); empty where its cursor does not say."""
     without: Actor | None
     """Whose changes are not told, where one's own are left out."""
+    asks_who: bool
+    """Whether its filter depends on who asks."""
 
     @classmethod
     def of(
@@ -129,14 +131,19 @@ class Watch:
             if "where" in arguments:
                 judge = Judge.of(record, registry, arguments["where"], ("where",))
             judges, within = {record.name: judge}, None
-        after, scope = newest, scope_of(context.access, context.viewer)
+        asks_who = any(asks_viewer(each.form) for each in judges.values())
+        after, scope = newest, scope_of(context.access, context.viewer, asks_who=asks_who)
         if arguments.get("after") is not None:
             after, scope = any_position(context, arguments["after"])
             horizon.require_kept(after)
         if after > newest:
             raise BadUserInput("`after` is not a cursor of this event log.", path=("after",))
         without = context.viewer.actor if arguments.get(WITHOUT_OWN) else None
-        return cls(record, judges, within, after, scope, without)
+        return cls(record, judges, within, after, scope, without, asks_who)
+
+    def scope_of(self, context: GraphContext) -> str:
+        """Return what names that which somebody may see, and is told, of what is watched."""
+        return scope_of(context.access, context.viewer, asks_who=self.asks_who)
 
     def heard(self, event: Event, told: Sequence[Told]) -> Sequence[Told]:
         """Return what of an event is told to somebody: without their own change, where they leave it out; what that

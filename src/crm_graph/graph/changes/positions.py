@@ -20,10 +20,11 @@ from crm_graph.kernel.errors import BadUserInput
 from crm_graph.permissions.access import Access
 
 
-def scope_of(access: Access, viewer: Viewer) -> str:
-    """Return what names the rows and fields that the viewer may see: their grants and, where these ask for it, who they
-    are, and their teams. The same for all who see the same."""
-    who = [viewer.member_id, sorted(viewer.circle), sorted(viewer.teams)] if access.asks_who else []
+def scope_of(access: Access, viewer: Viewer, *, asks_who: bool = False) -> str:
+    """Return what names the rows and fields that the viewer may see: their grants and, where these ask for it or a
+    filter does, who they are, and their teams. The same for all who see the same."""
+    asked = asks_who or access.asks_who
+    who = [viewer.member_id, sorted(viewer.circle), sorted(viewer.teams)] if asked else []
     parts = [access.fingerprint, *who]
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:SCOPE_DIGITS]
 

@@ -37,6 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.visitors import replacement_traverse
 
+from crm_graph.db.base import DELETED_AT
 from crm_graph.db.statements import Statement, compile_for_many
 from crm_graph.events.effects import Effect, Effects
 from crm_graph.events.log import Event
@@ -66,7 +67,7 @@ class Cause:
     unsaid: bool = False
     """Whether its events may bring rows of its parts."""
     forgets: bool = False
-    """Whether rows go with it of which the log keeps nothing."""
+    """Whether rows go with it, and come back, of which the log keeps nothing."""
     adrift: bool = False
 
 
@@ -101,14 +102,20 @@ class Related:
         effect = self.effects.of(event.type)
         if effect is Effect.CREATES:
             return cause.comes or cause.unsaid
-        return cause.unsaid or effect is Effect.REMOVES or not cause.columns.isdisjoint(event.changes)
+        return (
+            cause.unsaid
+            or effect is Effect.REMOVES
+            or (cause.forgets and DELETED_AT in event.changes)
+            or not cause.columns.isdisjoint(event.changes)
+        )
 
     def is_beyond(self, event: Event) -> bool:
         """Return whether it cannot be said of which records an event concerns."""
         cause = self.causes.get(event.entity)
         if cause is None or not self.concerns(event):
             return False
-        return cause.adrift or (cause.forgets and self.effects.of(event.type) is Effect.REMOVES)
+        parts_go = self.effects.of(event.type) is Effect.REMOVES or DELETED_AT in event.changes
+        return cause.adrift or (cause.forgets and parts_go)
 
 
 def related_of(record: Record, registry: Registry, predicate: Predicate) -> Related | None:

@@ -14,7 +14,7 @@ from typing import Any
 from asyncpg import Connection
 from sqlalchemy import UniqueConstraint, func, null, select
 
-from crm_graph.db.base import HOUSEKEEPING
+from crm_graph.db.base import HOUSEKEEPING, KEEPING
 from crm_graph.db.session import ReadSession
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import coordinate
@@ -27,11 +27,12 @@ from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import BadUserInput, Forbidden
 from crm_graph.kernel.ids import encode_id
 from crm_graph.permissions.access import Access
+from crm_graph.permissions.grants import EXPORT, READ
 from crm_graph.vault.vault import Vault
 
 KNOWN_BY = ("externalId", "email", "sku", "number", "name")
 """The keys by which a record is named in the rows that point to it, the best first."""
-ON_REQUEST = frozenset(name.removesuffix("_id") for name in HOUSEKEEPING - {"id"})
+ON_REQUEST = frozenset(name.removesuffix("_id") for name in (HOUSEKEEPING | KEEPING) - {"id"})
 """The headers of columns that are exported only when asked for: an import does not take them."""
 ROWS_PER_FETCH = 2_000
 
@@ -80,10 +81,13 @@ class Export:
 
 
 def plan_export(record: Record, registry: Registry, access: Access, chosen: Sequence[str] | None) -> Export:
-    """Return the export of a record. Raises BadUserInput for an unknown column, Forbidden for a hidden one."""
+    """Return the export of a record: of the rows that may be read, those that may be exported. Raises BadUserInput for
+    an unknown column, Forbidden for a hidden one, and where not both verbs are granted."""
     view = View.of(record, access)
-    if not view.access.allows("read"):
-        raise Forbidden(f"Your roles do not allow to read {record.name} records.")
+    for verb in (READ, EXPORT):
+        if not view.access.allows(verb):
+            raise Forbidden(f"Your roles do not allow to {verb} {record.name} records.")
+    exportable = view.access.rows(view.rows, EXPORT)
     columns, hidden = _columns(record, registry, view, chosen)
     partial = [each.key for each in columns if view.access.partial(record.columns[each.key].field)]
     withheld = dict.fromkeys(coordinate(record.name, record.columns[key].field) for key in (*hidden, *partial))
@@ -108,7 +112,11 @@ def plan_export(record: Record, registry: Registry, access: Access, chosen: Sequ
         names.append(keys)
         shared.append(_shared_names(each.target, access, record) if "name" in keys else None)
     query = select(*(column.label(f"c{index}") for index, column in enumerate(selected)))
-    query = query.select_from(view.source()).where(*view.conditions()).order_by(view.rows.c.id)
+    query = (
+        query.select_from(view.source())
+        .where(*view.conditions(), *(() if exportable is None else (exportable,)))
+        .order_by(view.rows.c.id)
+    )
     found = tuple(each for each in sealed if each is not None)
     opened = Opening(found) if found else None
     audited = _audited(access, columns, record, names)

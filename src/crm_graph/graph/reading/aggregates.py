@@ -13,7 +13,8 @@ from enum import Enum
 from typing import Any
 
 import strawberry
-from sqlalchemy import Date, String, any_, bindparam, cast, func, literal_column, select
+from sqlalchemy import Date, Numeric, String, any_, bindparam, cast, func, literal_column, select
+from sqlalchemy.types import TypeEngine
 
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import Column, Edge, Fetch, FieldKind, Nested, Planning, Same, Shape, coordinate
@@ -120,7 +121,7 @@ class Aggregate:
             statement, audited = found
             if audited:
                 context.note_reads(audited)
-            values = {**context.binds, **normaliser.binds()}
+            values = {**context.binds, **context.bound(normaliser.binds())}
             if normaliser.searches:
                 values |= await blind_values(context, normaliser.searches)
             if self.parent is None:
@@ -168,7 +169,7 @@ class Aggregate:
             matching = normaliser.normalise(self.record, arguments["matching"], ("matching",))
             named = "where" if "where" in arguments else "matching"
         if "having" in arguments:
-            having = having_form(normaliser, arguments["having"], ("having",))
+            having = having_form(normaliser, arguments["having"], ("having",), self._type_of)
             named = named if named in arguments else "having"
         if normaliser.work:
             context.count_filter(normaliser.work, self.registry.filter_limits.per_operation, named)
@@ -176,6 +177,12 @@ class Aggregate:
         order = group_order(arguments.get("orderBy") or (), self.fields, [key for key, _ in keys], limits.order_keys)
         first = first_of(arguments.get("first"), limits.groups)
         return Asked(where, having, matching, keys, order, first), normaliser
+
+    def _type_of(self, measured: str) -> TypeEngine[Any]:
+        """Return the type of what an extreme is of, by its name: of a column, or of a measure that is computed."""
+        if measured in self.record.measures:
+            return Numeric()
+        return self.record.table.c[self.record.columns[measured].column].type
 
     def _group_keys(self, given: Sequence[Mapping[str, Any]]) -> GroupKeys:
         most = self.registry.aggregate_limits.keys

@@ -19,9 +19,10 @@ from sqlalchemy.types import TypeEngine
 
 from crm_graph.db.sizes import Letters
 from crm_graph.graph.records.filter_limits import FilterLimits
+from crm_graph.graph.records.relative import OPERATORS as RELATIVE
 from crm_graph.graph.records.scalars import Currency, EncryptedText
 from crm_graph.kernel.errors import BadUserInput
-from crm_graph.kernel.naming import article
+from crm_graph.kernel.naming import article, snake
 
 NO_UUID = "0" * 32
 """Stands for an id that names nothing of the type: it matches no row, as an unknown id does."""
@@ -49,8 +50,8 @@ OPERATORS: Mapping[object, tuple[str, ...]] = {
     Currency: (*_BASE, "isNull"),
     int: (*_BASE, *_ORDERED, "isNull"),
     Decimal: (*_BASE, *_ORDERED, "isNull"),
-    datetime: (*_BASE, *_ORDERED, "isNull"),
-    date: (*_BASE, *_ORDERED, "isNull"),
+    datetime: (*_BASE, *_ORDERED, *RELATIVE, "isNull"),
+    date: (*_BASE, *_ORDERED, *RELATIVE, "isNull"),
     bool: ("eq", "ne", "isNull"),
     EncryptedText: (*_BASE, "isNull"),
 }
@@ -88,17 +89,17 @@ def comparator(of: Any, made: dict[object, type], limits: FilterLimits) -> type 
     annotations: dict[str, Any] = {}
     namespace: dict[str, Any] = {"__annotations__": annotations, "__module__": __name__}
     for operator in operators:
-        attribute = {"in": "in_", "notIn": "not_in", "startsWith": "starts_with", "isNull": "is_null"}.get(
-            operator, operator
-        )
+        attribute = {"in": "in_"}.get(operator, snake(operator))
         annotations[attribute] = (
-            bool | None
+            RELATIVE[operator][0] | None
+            if operator in RELATIVE
+            else bool | None
             if operator == "isNull"
             else list[operand] | None  # type: ignore[valid-type] # a type that is a value
             if operator in {"in", "notIn"}
             else operand | None
         )
-        text = _DESCRIPTIONS[operator]
+        text = RELATIVE[operator][1] if operator in RELATIVE else _DESCRIPTIONS[operator]
         if operator in _TEXT:
             text += f" {Letters(limits.pattern_letters)}"
         namespace[attribute] = strawberry.field(name=operator, description=text, default=strawberry.UNSET)

@@ -14,9 +14,10 @@ from crm_graph.db.session import ReadSession
 from crm_graph.graph.reading.views import View
 from crm_graph.graph.records.record import Record
 from crm_graph.identity.viewer import Viewer
-from crm_graph.permissions.access import Access
+from crm_graph.permissions.access import Access, TypeAccess
 from crm_graph.permissions.compiler import AccessCompiler
-from crm_graph.permissions.grants import ALL, NONE, OWN, READ, TEAM, Level
+from crm_graph.permissions.definitions import format_scopes
+from crm_graph.permissions.grants import ALL, NONE, OWN, READ, TEAM, Grant, Level
 from crm_graph.permissions.policy import UUID, Policy, workspace
 
 _WORDS = {
@@ -87,19 +88,26 @@ async def explain(
 def _rules(
     policy: Policy, field: str | None, subject: Viewer, compiler: AccessCompiler
 ) -> Iterator[tuple[Sequence[str], Rule]]:
-    """Yield each rule, not judged yet, with the scopes that must all hold for it."""
+    """Yield each rule, not judged yet, with the scopes that must all hold for it. Of a verb with several scopes each is
+    a rule."""
     for role in compiler.roles(subject):
         of = compiler.alone(role, read_only=subject.read_only).of(policy.type)
         for grant in of.grants:
-            scope = grant.scope(READ)
-            meaning = _WORDS.get(scope, f"rows of {scope}")
-            yield (scope,), Rule(role.name, f"{READ} {scope}", meaning, Level.READ, holds=False, of_field=False)
-            if field is None or scope == NONE:
-                continue
-            for given in of.granted(grant, field):
-                meaning = f"of these, {_WORDS.get(given.scope, f'rows of {given.scope}')}"
-                granted = f"{field}: {given.level.name} {given.scope}"
-                yield (scope, given.scope), Rule(role.name, granted, meaning, given.level, holds=False, of_field=True)
+            for scope in format_scopes(grant.scopes(READ)):
+                yield from _rules_of(role.name, of, grant, scope, field)
+
+
+def _rules_of(
+    role: str, of: TypeAccess, grant: Grant, scope: str, field: str | None
+) -> Iterator[tuple[Sequence[str], Rule]]:
+    meaning = _WORDS.get(scope, f"rows of {scope}")
+    yield (scope,), Rule(role, f"{READ} {scope}", meaning, Level.READ, holds=False, of_field=False)
+    if field is None or scope == NONE:
+        return
+    for given in of.granted(grant, field):
+        meaning = f"of these, {_WORDS.get(given.scope, f'rows of {given.scope}')}"
+        granted = f"{field}: {given.level.name} {given.scope}"
+        yield (scope, given.scope), Rule(role, granted, meaning, given.level, holds=False, of_field=True)
 
 
 def _holds(policy: Policy, scopes: Sequence[str], rows: FromClause) -> ColumnElement[bool]:

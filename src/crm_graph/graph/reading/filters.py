@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, false, or_, select, true
+from sqlalchemy import ColumnElement, String, and_, false, not_, or_, select, true
 from sqlalchemy.types import TypeEngine
 
 from crm_graph.db.sizes import Letters, Size
@@ -20,9 +20,12 @@ from crm_graph.graph.reading.views import View
 from crm_graph.graph.records.filter_limits import FilterLimits
 from crm_graph.graph.records.record import Record
 from crm_graph.graph.records.registry import Registry
+from crm_graph.graph.records.relative import OPERATORS as RELATIVE
+from crm_graph.graph.records.relative import bounds
 from crm_graph.kernel.errors import BadUserInput, LimitExceeded
 from crm_graph.kernel.ids import decode_id
 from crm_graph.permissions.access import Access
+from crm_graph.permissions.policy import in_circle, viewer_id
 from crm_graph.vault.columns import Encrypted
 
 Form = tuple[Any, ...]
@@ -34,6 +37,7 @@ EVERYTHING: Form = ("and",)
 EDGE_WORK = 8
 """What an edge in a filter counts as, in conditions: compiling its subquery takes so much longer."""
 PATTERNS = frozenset({"contains", "startsWith"})
+IS_VIEWER, IN_VIEWER_TEAMS = "isViewer", "inViewerTeams"
 QUANTIFIERS = ("some", "none", "every")
 
 
@@ -83,6 +87,9 @@ class Normaliser:
         return entry(name, value, path, depth)
 
     def _field(self, record: Record, name: str, value: Any, path: Path, depth: int) -> Form:
+        if record.views and name in {IS_VIEWER, IN_VIEWER_TEAMS}:
+            self.leaves += 1
+            return ("viewer", name, bool(value))
         edge = self.registry.edge(record, name)
         if edge is None:
             return self._leaf(record, name, value, path)
@@ -123,6 +130,11 @@ class Normaliser:
                 raise LimitExceeded(f"A filter may have at most {self.limits.leaves} conditions.", path=path)
             if operator == "isNull":
                 forms.append(("null", key, bool(value)))
+                continue
+            if operator in RELATIVE:
+                for comparison, relative in bounds(operator, value, of, (*path, operator)):
+                    forms.append(("leaf", key, comparison, f"w{len(self.values)}"))
+                    self.values.append(relative)
                 continue
             if isinstance(value, list) and len(value) > self.limits.list_items:
                 raise LimitExceeded(
@@ -172,7 +184,7 @@ class Normaliser:
         return self.leaves + self.objects + EDGE_WORK * self.edges
 
     def binds(self) -> dict[str, Any]:
-        """Return the values by the names of their binds."""
+        """Return the values by the names of their binds; relative ones are as they were given (`relative.resolved`)."""
         return {f"w{index}": value for index, value in enumerate(self.values)}
 
 
@@ -219,6 +231,9 @@ def _condition(form: Form, view: View, registry: Registry, access: Access) -> Co
             if key in view.record.edges and operator in _NULL_FAILS:  # its own index serves, wherever the edge leads
                 return and_(condition(operator, view.clear(key, "filter by"), name, folds_case), found)
             return found
+        case ("viewer", which, wanted):
+            is_one = _of_viewer(which, view.rows.c.id)
+            return is_one if wanted else not_(is_one)
         case (quantifier, name, part):
             return _across(quantifier, name, part, view, registry, access)
     raise AssertionError(f"unknown form {form}")
@@ -236,11 +251,27 @@ def _across(
         other.clear(edge.target.edge_along(edge.column), "filter by")
         joined = other.pointing(edge.column, view.rows.c.id)
     else:
-        joined = other.rows.c.id == view.clear(name, "filter by")
+        key = view.clear(name, "filter by")
+        joined = and_(other.rows.c.id == key, *(_of_viewer(which, key) for which in _viewers(part)))
     if quantifier == "every":
         inner = inner.is_not(True)
     found = select(1).select_from(other.rows).where(*other.conditions(), joined, inner).correlate(view.rows).exists()
     return found if quantifier in {"one", "some"} else ~found
+
+
+def _of_viewer(which: str, id_: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return whether an id is the viewer's, or of somebody in the viewer's teams."""
+    return id_ == viewer_id() if which == IS_VIEWER else in_circle(id_)
+
+
+def _viewers(part: Form) -> list[str]:
+    """Return what a form asks of the viewer in any case: asked of the key that leads there too, its index serves."""
+    return [form[1] for form in part[1:] if form[0] == "viewer" and form[2]] if part[0] == "and" else []
+
+
+def asks_viewer(form: Form) -> bool:
+    """Return whether what matches a form depends on who asks."""
+    return form[0] == "viewer" or any(asks_viewer(part) for part in form if isinstance(part, tuple))
 
 
 def refuse_absent(value: Any, path: Path) -> None:

@@ -15,20 +15,22 @@ from sqlalchemy.types import TypeEngine
 from crm_graph.graph.reading.comparators import condition, null_condition
 from crm_graph.graph.reading.filters import Form, Normaliser, Path, combination, refuse_absent
 
-_ANY: TypeEngine[Any] = Numeric()
-"""Of an operand it matters only whether it is text, and no measure is."""
+_COUNT: TypeEngine[Any] = Numeric()
 
 
-def having_form(normaliser: Normaliser, given: Mapping[str, Any] | None, path: Path) -> Form:
-    """Return the form of a `having`. Raises BadUserInput or LimitExceeded with the path of what is wrong."""
+def having_form(
+    normaliser: Normaliser, given: Mapping[str, Any] | None, path: Path, type_of: Callable[[str], TypeEngine[Any]]
+) -> Form:
+    """Return the form of a `having`; `type_of` tells the type of what is measured, by its field. Raises BadUserInput
+    or LimitExceeded with the path of what is wrong."""
 
     def entry(name: str, value: Mapping[str, Any], path: Path, _depth: int) -> Form:
         if name == "count":
-            return normaliser.compared(name, value, path, _ANY)
+            return normaliser.compared(name, value, path, _COUNT)
         forms = []
         for key, comparisons in value.items():
             refuse_absent(comparisons, (*path, key))
-            forms.append(normaliser.compared(f"{name}.{key}", comparisons, (*path, key), _ANY))
+            forms.append(normaliser.compared(f"{name}.{key}", comparisons, (*path, key), type_of(key)))
         return ("and", *forms)
 
     return normaliser.combined(given, path, entry)

@@ -41,6 +41,10 @@ class PageRequest:
     cursor: str | None
     work: int
     """How much of the operation's allowance for filters this takes."""
+    archived: bool = True
+    """Whether archived records are among them."""
+    deleted: bool = False
+    """Whether these are the records in the recycle bin."""
 
     @property
     def reading_order(self) -> tuple[OrderKey, ...]:
@@ -54,7 +58,7 @@ class PageRequest:
 
     def statement_form(self, null_at: NullAt) -> tuple[Any, ...]:
         """Return what the SQL text depends on."""
-        return self.form, self.order, self.size, self.backward, null_at
+        return self.form, self.order, self.size, self.backward, null_at, self.archived, self.deleted
 
 
 NullAt = tuple[bool, ...] | None

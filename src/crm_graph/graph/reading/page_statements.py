@@ -59,8 +59,10 @@ class PageCompiler:
 
     def _view(self, request: PageRequest) -> tuple[View, list[Any]]:
         access = self.planning.context
-        view = View.of(self.record, access, self.compared)
+        view = View.of(self.record, access, self.compared, deleted=request.deleted)
         conditions: list[Any] = view.conditions()
+        if not request.archived:
+            conditions.append(view.rows.c.archived_at.is_(None))
         if request.form != EVERYTHING:
             conditions.append(predicate(request.form, view, self.registry, access))
         return view, conditions
@@ -112,7 +114,7 @@ class PageCompiler:
     def _used(self, view: View, limited: Any, request: PageRequest) -> list[Any]:
         """Return the columns of the table that the statement around the limited rows asks for."""
         rows = limited.subquery()
-        outer = View(self.record, self.planning.context, rows, self.compared)
+        outer = View(self.record, self.planning.context, rows, self.compared, request.deleted)
         asked: list[Any] = [*self._columns(outer, request), *ordering(outer, request.reading_order, frozenset())]
         # Whatever the roles: a predicate can have no place in these columns, as where an edge leads to nothing anyway.
         asked += [outer.source(), *self.record.policy.predicates(rows)]
@@ -123,7 +125,7 @@ class PageCompiler:
     def _outer(self, limited: Any, parents: Any, request: PageRequest, not_null: Set[str], with_total: bool) -> Any:
         """Return the statement around the limited rows, with what their edges lead to."""
         rows = limited.lateral("page") if parents is not None else limited.subquery("page")
-        view = View(self.record, self.planning.context, rows, self.compared)
+        view = View(self.record, self.planning.context, rows, self.compared, request.deleted)
         columns = [*self._columns(view, request), *self._total(request, with_total)]
         ordered = ordering(view, request.reading_order, not_null)
         if parents is None:

@@ -67,7 +67,11 @@ class Page:
         order = order_of(names, arguments.get("orderBy"))
         backward, size = self._size(arguments)
         cursor = arguments.get("before" if backward else "after")
-        return PageRequest(form, normaliser.binds(), normaliser.searches, order, size, backward, cursor, work)
+        deleted = bool(arguments.get("deleted"))
+        archived = self.parent is not None or not self.record.is_kept or deleted or bool(arguments.get("archived"))
+        return PageRequest(
+            *(form, normaliser.binds(), normaliser.searches, order, size, backward, cursor, work), archived, deleted
+        )
 
     def _size(self, arguments: Mapping[str, Any]) -> tuple[bool, int]:
         first, last = arguments.get("first"), arguments.get("last")
@@ -96,6 +100,8 @@ class Page:
             repr(request.order),
             request.values,
             request.searches,
+            request.archived,
+            request.deleted,
         ]
         return hashlib.sha256(orjson.dumps(identity, default=str)).digest()
 
@@ -134,7 +140,7 @@ class _PageFetch:
         request = self._request(arguments)
         if request.work:
             context.count_filter(request.work, self.page.registry.filter_limits.per_operation)
-        values = {**context.binds, **request.values, "keys": keys}
+        values = {**context.binds, **context.bound(request.values), "keys": keys}
         sealed, null_at = b"", None
         if self.wants_cursors or request.cursor is not None:
             sealed = self.page.seal_context(request, context.viewer)

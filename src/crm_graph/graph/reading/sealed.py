@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Text, cast
 from crm_graph.db.session import ReadSession
 from crm_graph.executor.fields import BEYOND, Shape
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.records.record import Record
+from crm_graph.graph.records.record import Record, is_about_viewer
 from crm_graph.kernel.errors import Unreadable
 from crm_graph.permissions.policy import READABLE, MaskDecrypted
 from crm_graph.vault.columns import Encrypted
@@ -92,6 +92,7 @@ def opening(record: Record, shape: Shape) -> Opening | None:
         sealed_column(record, key, position)
         for key, position in shape.columns.items()
         if not key.endswith(BEYOND) and (BEYOND in key or key in record.columns)
+        if not is_about_viewer(key.rpartition(BEYOND)[2])
     ]
     columns = tuple(each for each in found if each is not None)
     return Opening(columns) if columns else None

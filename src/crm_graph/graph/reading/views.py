@@ -22,15 +22,18 @@ from sqlalchemy import (
     cast,
     false,
     func,
+    literal,
     null,
     select,
+    true,
 )
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.sql.elements import False_
 from sqlalchemy.types import TypeEngine
 
 from crm_graph.executor.fields import BEYOND, Planning, Shape, coordinate
 from crm_graph.graph.reading.sealed import sealed_expression
-from crm_graph.graph.records.record import Record, RecordColumn
+from crm_graph.graph.records.record import WITHHELD, Record, RecordColumn, is_about_viewer, rights_of
 from crm_graph.kernel.errors import Forbidden
 from crm_graph.permissions.access import Access, TypeAccess
 from crm_graph.permissions.grants import READ
@@ -48,12 +51,16 @@ class View:
     compared: dict[str, None] = field(default_factory=dict)
     """The coordinates that were asked for by `comparable` and whose reading is to be written down; shared by the views
     of one statement."""
+    deleted: bool = False
+    """Whether these are the rows in the recycle bin."""
     _joined: dict[str, tuple[View, ColumnElement[bool]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, record: Record, access: Access, compared: dict[str, None] | None = None) -> View:
+    def of(
+        cls, record: Record, access: Access, compared: dict[str, None] | None = None, *, deleted: bool = False
+    ) -> View:
         """Return a view on fresh rows of the record, which notes in `compared` what it is asked to compare."""
-        return cls(record, access, record.table.alias(), {} if compared is None else compared)
+        return cls(record, access, record.table.alias(), {} if compared is None else compared, deleted)
 
     @property
     def access(self) -> TypeAccess:
@@ -61,10 +68,9 @@ class View:
         return self.everything.of(self.record.name)
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """Return what every read of these rows must ask for: the workspace, and the rows that may be read."""
-        predicate = self.access.rows(self.rows)
-        conditions = [self.rows.c.workspace_id == workspace()]
-        return conditions if predicate is None else [*conditions, predicate]
+        """Return what every read of these rows must ask for: the workspace, that they are not in the recycle bin
+        (`deleted`: that they are), and the rows that may be read."""
+        return self.access.conditions(self.rows, deleted=self.deleted)
 
     def edge(self, name: str) -> View | None:
         """Return the view on what a to-one edge leads to, joined to these rows; None where the edge is hidden."""
@@ -109,8 +115,23 @@ class View:
             return None
         if not last:
             return view._raw(view.record.columns["id"])
+        if is_about_viewer(last):
+            return view._about_viewer(last)
         found = view.record.columns[last]
         return view.access.column(found.field, view.rows, view._shown(found), beside=found.key != found.field)
+
+    def _about_viewer(self, key: str) -> ColumnElement[Any]:
+        """Return what `viewerCan` or `withheld` says of these rows, beside their other columns."""
+        if key != WITHHELD:
+            verb = rights_of(self.record.policy)[key.partition(".")[2]]
+            permitted = self.access.rows(self.rows, verb)
+            return true() if permitted is None else func.coalesce(permitted, false())
+        names = []
+        for name in dict.fromkeys(each.field for each in self.record.columns.values()):
+            if self.access.partial(name):
+                shown = self.access.shown(name, self.rows)
+                names.append(literal(name, Text) if shown is None else case((shown, null()), else_=literal(name, Text)))
+        return func.array_remove(cast(array(names), ARRAY(Text)), null(), type_=ARRAY(Text))
 
     def comparable(self, key: str, doing: str) -> ColumnElement[Any]:
         """Return a column for filtering, ordering or grouping. Raises Forbidden where it may not be read in clear.
@@ -167,7 +188,7 @@ class View:
     def _leading(self, name: str, key: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return the key of an edge where it leads to a row that may be seen."""
         other = View.of(self.record.edges[name].target, self.everything)
-        if other.access.rows(other.rows) is None:
+        if other.access.rows(other.rows) is None and not self.deleted:  # what is there points to nothing in the bin
             return key
         found = select(other.rows.c.id).where(*other.conditions(), other.rows.c.id == key)
         return found.correlate(self.rows).scalar_subquery()
@@ -232,7 +253,7 @@ class View:
         record, the column."""
         steps = key.split(BEYOND)
         for end, last in enumerate(steps):
-            if last:
+            if last and not is_about_viewer(last):
                 record, found = self.record.find(BEYOND.join(steps[: end + 1]))
                 yield BEYOND.join((*steps[:end], "")) or "id", record, found
 

@@ -27,16 +27,20 @@ from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
-from crm_graph.db.base import Base, Row, table_of
+from crm_graph.db.base import ARCHIVED_AT, DELETED_AT, Base, Kept, Row, table_of
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import is_unique
+from crm_graph.db.sizes import SIZE_KEY, Items, Letters
 from crm_graph.executor.fields import BEYOND, BatchFunction
 from crm_graph.graph.records.measures import Measure, Use
 from crm_graph.kernel import naming
+from crm_graph.permissions.grants import DELETE, UPDATE
 from crm_graph.permissions.policy import MaskDecrypted, Policy
 from crm_graph.vault.columns import Encrypted, mark_of
 
 METADATA_KEY, SENT_KEY, USE_KEY = "crm_graph", "crm_graph.sent", "crm_graph.use"
+VIEWER_CAN, WITHHELD = "viewerCan", "withheld"
+"""Fields of every record about the viewer: no columns of a table, and nothing that is granted."""
 T = TypeVar("T", bound=type)
 
 
@@ -58,6 +62,18 @@ class MoneySpec:
 
     amount: str
     currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class RightsSpec:
+    """`viewerCan`: an object of what the viewer may do with the record, by the names of its fields the verbs."""
+
+    verbs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class WithheldSpec:
+    """`withheld`: the fields of the record that the viewer does not see here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +150,8 @@ Spec = (
     ColumnSpec
     | IdSpec
     | MoneySpec
+    | RightsSpec
+    | WithheldSpec
     | ComputedSpec
     | BatchSpec
     | ToOneSpec
@@ -294,6 +312,8 @@ class Record:
     cls: type
     called: str
     """What a payload calls it: `line`."""
+    views: bool = False
+    """Whether its records are those who ask: filters of it can say `isViewer`."""
     columns: dict[str, RecordColumn] = field(default_factory=dict)
     edges: dict[str, RecordEdge] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
@@ -316,6 +336,11 @@ class Record:
         """Strawberry's definition of the type."""
         definition: StrawberryObjectDefinition = self.cls.__strawberry_definition__  # type: ignore[attr-defined]
         return definition
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is archived, and deleted into the recycle bin."""
+        return issubclass(self.model, Kept)
 
     @property
     def words(self) -> str:
@@ -427,6 +452,11 @@ _HOUSEKEEPING: Mapping[str, tuple[type, str]] = {
     "updated_at": (datetime, "When the record last changed."),
 }
 """What every record has of its row, where it does not say it in words of its own."""
+_KEEPING: Mapping[str, tuple[Any, str]] = {
+    ARCHIVED_AT: (datetime | None, "When the record was archived: lists of all records leave it out since then."),
+    DELETED_AT: (datetime | None, "When the record was put into the recycle bin; null of all that is not in it."),
+}
+"""What every kept record has beside that."""
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(column, identity, money, computed, batch, to_one, to_many))
@@ -436,27 +466,61 @@ def record(
     policy: Policy,
     *,
     called: str | None = None,
+    views: bool = False,
     measures: Sequence[Measure] = (),
 ) -> Callable[[T], T]:
     """Make a class a record type of the schema; its docstring becomes the type's description, and it has the fields of
-    every row. `called` is what a payload calls it, where that is not the name of its type: `line`. `measures` are
-    computed of its fields, in aggregates."""
+    every row. `called` is what a payload calls it, where that is not the name of its type: `line`; its records `view`
+    where they are who asks: members. `measures` are computed of its fields, in aggregates."""
 
     def decorate(cls: T) -> T:
         assert cls.__doc__, f"{cls.__name__} needs a docstring: it is the description that API users read"
-        for name, (of, housekeeping) in _HOUSEKEEPING.items():
-            if issubclass(model, Row) and name not in cls.__annotations__:
+        of_row = _HOUSEKEEPING if issubclass(model, Row) else {}
+        for name, (of, housekeeping) in {**of_row, **(_KEEPING if issubclass(model, Kept) else {})}.items():
+            if name not in cls.__annotations__:
                 cls.__annotations__[name] = of
                 setattr(cls, name, column(housekeeping))
+        verbs = rights_of(policy)
+        cls.__annotations__ |= {"viewer_can": _rights_type(policy, verbs), "withheld": list[str]}
+        cls.viewer_can = _field(RightsSpec(verbs), "What you may do with this record.")  # type: ignore[attr-defined]
+        cls.withheld = strawberry.field(  # type: ignore[attr-defined]
+            description="The fields of this record that are hidden from you, or masked.",
+            metadata={METADATA_KEY: WithheldSpec(), SIZE_KEY: Items(100, Letters(100))},
+        )
         made = strawberry.type(cls, name=policy.type, description=" ".join(cls.__doc__.split()))
         name = called or policy.type[:1].lower() + policy.type[1:]
         computed_ = {each.name: each for each in measures}
         made.__record__ = Record(  # type: ignore[attr-defined]
-            policy.type, prefix, model, policy, made, name, measures=computed_
+            policy.type, prefix, model, policy, made, name, views, measures=computed_
         )
         return made
 
     return decorate
+
+
+def rights_of(policy: Policy) -> Mapping[str, str]:
+    """Return what `viewerCan` says of a type: by field, the verb. A part is removed by whoever changes its whole."""
+    delete = DELETE if policy.parent is None else UPDATE
+    return {UPDATE: UPDATE, DELETE: delete, **{verb: verb for verb in policy.transitions}}
+
+
+def _rights_type(policy: Policy, verbs: Mapping[str, str]) -> type:
+    names = {naming.snake(name): name for name in verbs}
+    namespace: dict[str, Any] = {
+        "__module__": __name__,
+        "__annotations__": dict.fromkeys(names, bool),
+        **{
+            name: strawberry.field(description=f"Whether you may {naming.doing(verb)} it.")
+            for name, verb in names.items()
+        },
+    }
+    made = type(f"{policy.type}Rights", (), namespace)
+    return strawberry.type(made, description=f"What you may do with {naming.one(policy.type)}, whatever its state.")
+
+
+def is_about_viewer(key: str) -> bool:
+    """Return whether a key is of `viewerCan` or `withheld`."""
+    return key == WITHHELD or key.startswith(f"{VIEWER_CAN}.")
 
 
 def record_of(cls: type) -> Record:

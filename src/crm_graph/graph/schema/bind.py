@@ -24,6 +24,8 @@ from crm_graph.graph.reading.page_requests import (
 from crm_graph.graph.reading.pages import Page
 from crm_graph.graph.reading.sources import AnyOf, ById, Nodes, ToOne
 from crm_graph.graph.records.record import (
+    VIEWER_CAN,
+    WITHHELD,
     BatchSpec,
     ColumnSpec,
     ComputedSpec,
@@ -32,10 +34,13 @@ from crm_graph.graph.records.record import (
     MeasuresSpec,
     MoneySpec,
     Record,
+    RightsSpec,
     RootSpec,
     ToManySpec,
     ToOneSpec,
     WatchSpec,
+    WithheldSpec,
+    rights_of,
     spec_of,
 )
 from crm_graph.graph.records.registry import Registry
@@ -73,6 +78,8 @@ def bind(schema: GraphQLSchema, registry: Registry, limits: PageLimits) -> Schem
     bindings = SchemaBindings(dict(_SHARED))
     for record in registry.records.values():
         bindings.kinds.update(derive_kinds(record, registry))
+        for each in rights_of(record.policy):
+            bindings.kinds[f"{record.name}Rights", each] = Column(each, nullable=False)
     for type_ in schema.type_map.values():
         if not isinstance(type_, GraphQLObjectType | GraphQLInterfaceType) or type_.name.startswith("__"):
             continue
@@ -109,6 +116,10 @@ def _kind(
             return Column(name, nullable=record is None or _is_nullable(record, name))
         case MoneySpec():
             return Same({"amount": name, "currency": f"{name}.currency"}, unless_null=name)
+        case RightsSpec(verbs):
+            return Same({each: f"{VIEWER_CAN}.{each}" for each in verbs})
+        case WithheldSpec():
+            return Column(WITHHELD, nullable=False)
         case ComputedSpec(needs, compute):
             return Computed(needs, compute)
         case BatchSpec(needs, function):

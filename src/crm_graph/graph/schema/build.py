@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 import strawberry
@@ -37,14 +37,17 @@ from crm_graph.graph.schema.derive import (
     connection_arguments,
     derive,
     derived_annotation,
+    keeping_arguments,
     say_uses,
     watch_arguments,
 )
 from crm_graph.graph.schema.resolvers import compile_resolvers
 from crm_graph.graph.writes import bind_writes
+from crm_graph.keeping import events_of
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.permissions.definitions import Vocabulary
 from crm_graph.permissions.policy import Policy
+from crm_graph.work import TimerHandler
 
 _QUERY = (
     "What can be asked. An argument that is null is an absent one, everywhere. Within a filter null is refused, since a"
@@ -74,6 +77,8 @@ class Slice:
     events: Sequence[type[DomainEvent]] = ()
     policies: Sequence[Policy] = ()
     """The policies of types that are no records."""
+    timers: Mapping[str, TimerHandler] = field(default_factory=dict)
+    """What is done when a timer is due, by its kind."""
     public: Sequence[str] = ()
     """The root fields that need no credential, by GraphQL name: signing in. Their types hold plain values only."""
     keyless: Sequence[str] = ()
@@ -126,7 +131,7 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
     """Return the schema of these slices. Raises ValueError when two of them declare the same field, or events of
     one name."""
     tighten_builtin_scalars()
-    slices = tuple(slices)
+    slices = tuple(map(_with_kept, slices))
     limits = limits or PageLimits()
     for extension in (extension for each in slices for extension in each.extensions):
         apply_extension(extension)
@@ -176,6 +181,12 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
     return built
 
 
+def _with_kept(of: Slice) -> Slice:
+    """Return a slice with the events that its kept records have beside its own."""
+    kept = (record for record in map(record_of, of.records) if record.is_kept)
+    return replace(of, events=(*of.events, *(event for record in kept for event in events_of(record.name))))
+
+
 def _vocabulary(core: GraphQLSchema, registry: Registry, policies: tuple[Policy, ...]) -> Vocabulary:
     """Return what role definitions may speak of."""
     fields = {policy.type: frozenset[str]() for policy in policies}
@@ -222,7 +233,10 @@ def _add_root_arguments(query: type, registry: Registry) -> None:
         "one": lambda _: [_argument("id", strawberry.ID, "The id of the record.")],
         "node": lambda _: [_argument("id", strawberry.ID, "The id of the object, of any type.")],
         "nodes": lambda _: [_argument("ids", list[strawberry.ID], "At most 100 ids, of any types.")],
-        "many": lambda each: connection_arguments(registry.target_of(each), default=50),
+        "many": lambda each: [
+            *connection_arguments(registry.target_of(each), default=50),
+            *keeping_arguments(registry.target_of(each)),
+        ],
     }
     for each in query.__strawberry_definition__.fields:  # type: ignore[attr-defined]
         spec = spec_of(each)

@@ -22,6 +22,7 @@ from crm_graph.executor.fields import BEYOND
 from crm_graph.graph.cursors import MAX_CURSOR_LENGTH
 from crm_graph.graph.reading.aggregate_fields import use_of
 from crm_graph.graph.reading.comparators import comparator
+from crm_graph.graph.reading.filters import IN_VIEWER_TEAMS, IS_VIEWER
 from crm_graph.graph.reading.orders import NullsOrder, OrderDirection, order_keys
 from crm_graph.graph.records.aggregate_limits import AggregateLimits
 from crm_graph.graph.records.record import (
@@ -112,6 +113,9 @@ def _filter(record: Record, registry: Registry, comparators: dict[object, type],
         "not_": (f"{name} | None", "not", "This does not hold."),
     }
 
+    if record.views:
+        fields |= {name: ("bool | None", graphql, text) for name, (graphql, text) in OF_VIEWER.items()}
+
     def compare(key: str, of: Any, text: str) -> None:
         made = comparator(of, comparators, registry.filter_limits)
         if made is not None:
@@ -136,6 +140,16 @@ def _filter(record: Record, registry: Registry, comparators: dict[object, type],
             compare(f"{edge.name}Id", strawberry.ID, f"Conditions on the id of `{edge.name}`; `isNull` for none.")
     text = f"Which {record.name} records match: all conditions given must hold. `{{}}` matches all."
     return _input(name, text, fields)
+
+
+OF_VIEWER = {
+    "is_viewer": (IS_VIEWER, "Is (true) or is not (false) whoever asks: in a stored filter, whoever it is used for."),
+    "in_viewer_teams": (
+        IN_VIEWER_TEAMS,
+        "Is (true) or is not (false) of the teams that whoever asks manages or belongs to, or of those below them; they"
+        " themselves are.",
+    ),
+}
 
 
 def _list_filter(record: Record) -> type:
@@ -217,6 +231,21 @@ def connection_arguments(record: Record, default: int) -> list[StrawberryArgumen
         _argument("after", "after", "str | None", "The cursor after which the page starts.", cursor),
         _argument("last", "last", "int | None", "The size of the page, backward from the end or from `before`."),
         _argument("before", "before", "str | None", "The cursor before which the page ends; goes with `last`.", cursor),
+    ]
+
+
+def keeping_arguments(record: Record) -> list[StrawberryArgument]:
+    """Return the arguments by which a list of all records of a type has those that it leaves out otherwise."""
+    if not record.is_kept:
+        return []
+    archived = "Whether archived records are among them; they are not unless asked for."
+    deleted = (
+        "Whether these are the records in the recycle bin, archived ones too, of those that you may see and delete."
+        " Their edges lead to what is not in it."
+    )
+    return [
+        _argument("archived", "archived", "bool | None", archived),
+        _argument("deleted", "deleted", "bool | None", deleted),
     ]
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from sqlalchemy import true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, CurrencyCode, LongText, Row, refers, unique
+from crm_graph.db.base import Amount, CurrencyCode, Kept, LongText, refers, unique_kept
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, in_currency
 
 
-class Product(Row):
+class Product(Kept):
     """A product with its list price."""
 
     __tablename__ = "product"
     __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("workspace_id", "workspace"),
-        unique("sku"),
+        unique_kept("product", "sku"),
         between("price", 0),
         in_currency("currency", "price", name="price_has_currency"),
     )

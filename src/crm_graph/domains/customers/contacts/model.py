@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Mapped
 
-from crm_graph.db.base import Email, Id, Phone, Row, indexed, refers, unique
+from crm_graph.db.base import Email, Id, Kept, Phone, indexed, refers, unique_kept
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.vault.columns import encrypted
 
 
-class Contact(Row):
+class Contact(Kept):
     """A person at a customer."""
 
     __tablename__ = "contact"
     __placement__ = DISTRIBUTED
     __table_args__ = (
-        refers("customer_id", "customer", on_delete="CASCADE"),
-        unique("external_id"),
+        refers("customer_id", "customer"),
+        unique_kept("contact", "external_id"),
         indexed("contact", "customer_id"),
         *encrypted("contact", "national_id"),
     )

@@ -8,7 +8,21 @@ from enum import Enum
 from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, CurrencyCode, Email, Id, Phone, Row, Url, indexed, refers, sorted_by, unique
+from crm_graph.db.base import (
+    Amount,
+    CurrencyCode,
+    Email,
+    Id,
+    Kept,
+    KeptPart,
+    Phone,
+    Url,
+    indexed,
+    refers,
+    sorted_by,
+    unique,
+    unique_kept,
+)
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, in_currency, one_of
 from crm_graph.domains.customers.customers.events import CustomerLifecycleChanged
@@ -39,7 +53,7 @@ _NEXT = {
 }
 
 
-class Customer(Row):
+class Customer(Kept):
     """A customer. `parent_id` names the company that owns it."""
 
     __tablename__ = "customer"
@@ -48,7 +62,7 @@ class Customer(Row):
         refers("workspace_id", "workspace"),
         refers("parent_id", "customer"),
         refers("owner_id", "member"),
-        unique("external_id"),
+        unique_kept("customer", "external_id"),
         indexed("customer", "parent_id"),
         indexed("customer", "owner_id"),
         indexed("customer", "lifecycle"),
@@ -94,14 +108,14 @@ class Customer(Row):
         return CustomerLifecycleChanged(before.value, to.value)
 
 
-class AccountTeamMember(Row):
+class AccountTeamMember(KeptPart):
     """That a member looks after a customer together with its owner."""
 
     __tablename__ = "account_team_member"
     __placement__ = DISTRIBUTED
     __table_args__ = (
         refers("customer_id", "customer", on_delete="CASCADE"),
-        refers("member_id", "member", on_delete="CASCADE"),
+        refers("member_id", "member"),
         unique("customer_id", "member_id"),
         indexed("account_team_member", "member_id"),
     )

@@ -1,15 +1,21 @@
-"""Who may see and change customers."""
+"""Who may see and change customers, and the row scopes of what belongs to them.
+
+Decided in D-permissions-09 (ARCHITECTURE.md).
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from sqlalchemy import ColumnElement, FromClause, or_, select
 
 from crm_graph.db.base import table_of
 from crm_graph.domains.customers.customers.events import CustomerUpdated
 from crm_graph.domains.customers.customers.model import AccountTeamMember, Customer
-from crm_graph.permissions.grants import ALL, HIDDEN, MASKED, OWN, TEAM, FieldGrant, Level, grant
+from crm_graph.permissions.grants import ALL, HIDDEN, MASKED, NONE, OWN, TEAM, FieldGrant, Level, grant, read_only
 from crm_graph.permissions.policy import (
     Policy,
+    Predicate,
     mask_amount,
     mask_email,
     mask_phone,
@@ -18,17 +24,57 @@ from crm_graph.permissions.policy import (
     viewer_id,
     workspace,
 )
-from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT
+from crm_graph.permissions.roles import (
+    ANALYST,
+    FINANCE,
+    INTEGRATION,
+    MARKETER,
+    SALES_MANAGER,
+    SALES_REP,
+    SERVICE_MANAGER,
+    SUPPORT_AGENT,
+)
 
 ACCOUNT_TEAM = "ACCOUNT_TEAM"
 """The row scope of the customers that one looks after oneself, or in whose account team one is."""
+ACCOUNT = "ACCOUNT"
+"""The row scope of what belongs to such a customer, and of what is one's own."""
+TEAM_ACCOUNT = "TEAM_ACCOUNT"
+"""The row scope of what belongs to a customer of somebody in one's circle."""
 _TEAM = table_of(AccountTeamMember)
+_WRITE = FieldGrant(Level.WRITE)
+
+
+def _in_account_team(rows: FromClause, customer: str) -> ColumnElement[bool]:
+    entry = _TEAM.alias()
+    of_viewer = entry.c.workspace_id == workspace(), entry.c.member_id == viewer_id()
+    joined = select(1).select_from(entry).where(*of_viewer, entry.c.customer_id == rows.c[customer])
+    return joined.correlate(rows).exists()
 
 
 def _of_account_team(rows: FromClause) -> ColumnElement[bool]:
-    entry = _TEAM.alias()
-    of_viewer = entry.c.workspace_id == workspace(), entry.c.customer_id == rows.c.id, entry.c.member_id == viewer_id()
-    return or_(rows.c.owner_id == viewer_id(), select(1).select_from(entry).where(*of_viewer).correlate(rows).exists())
+    return or_(rows.c.owner_id == viewer_id(), _in_account_team(rows, "id"))
+
+
+def of_customers(condition: Predicate, rows: FromClause) -> ColumnElement[bool]:
+    """Return whether the customer that rows belong to fulfils a condition."""
+    customer = table_of(Customer).alias()
+    joined = customer.c.workspace_id == workspace(), customer.c.id == rows.c.customer_id
+    return select(1).select_from(customer).where(*joined, condition(customer)).correlate(rows).exists()
+
+
+def of_account(rows: FromClause, *owners: str) -> ColumnElement[bool]:
+    """Return whether rows are one's own by one of the columns `owners`, or belong to a customer that one looks after,
+    or in whose account team one is. Each is a look into an index: no condition lies below another one, so that Postgres
+    may also hash what a member has."""
+    own = (rows.c[owner] == viewer_id() for owner in owners)
+    of_own = of_customers(lambda customer: customer.c.owner_id == viewer_id(), rows)
+    return or_(*own, of_own, _in_account_team(rows, "customer_id"))
+
+
+def with_accounts(owner: str) -> Mapping[str, Predicate]:
+    """Return OWN, TEAM and ACCOUNT for a type whose rows have an owner, and belong to a customer."""
+    return {**owned_by(owner), ACCOUNT: lambda rows: of_account(rows, owner)}
 
 
 CUSTOMER = Policy(
@@ -37,19 +83,28 @@ CUSTOMER = Policy(
     scopes={**owned_by("owner_id"), ACCOUNT_TEAM: _of_account_team},
     around_own=frozenset({TEAM, ACCOUNT_TEAM}),
     masks={"email": mask_email, "phone": mask_phone, "name": mask_text, "annualRevenue": mask_amount},
-    transitions=("changeLifecycle",),
+    following=("changeLifecycle",),
     defaults={
-        SALES_MANAGER: grant(read=ALL, create=ALL, update=ALL, delete=TEAM),
-        SALES_REP: grant(
+        SALES_MANAGER: grant(read=ALL, create=TEAM, update=TEAM, delete=TEAM, export=TEAM),
+        SALES_REP: grant(read=(OWN, TEAM, ACCOUNT_TEAM), create=ALL, update=(OWN, ACCOUNT_TEAM)),
+        MARKETER: grant(
             read=ALL,
-            create=ALL,
-            update=TEAM,
-            fields={"annualRevenue": FieldGrant(Level.WRITE, TEAM), "phone": (FieldGrant(Level.WRITE, TEAM), MASKED)},
+            update=ALL,
+            changeLifecycle=NONE,
+            default=Level.READ,
+            fields={"industry": _WRITE, "source": _WRITE, "annualRevenue": HIDDEN},
         ),
-        MARKETER: grant(read=ALL, create=ALL, update=OWN, fields={"annualRevenue": HIDDEN}),
-        SUPPORT_AGENT: grant(read=ALL, update=ALL, default=Level.READ, fields={"annualRevenue": HIDDEN}),
-        ANALYST: grant(read=ALL, default=Level.READ, fields={"email": MASKED, "phone": MASKED}),
-        INTEGRATION: grant(read=ALL, create=ALL, update=ALL),
+        SUPPORT_AGENT: grant(
+            read=ALL,
+            update=ALL,
+            changeLifecycle=NONE,
+            default=Level.READ,
+            fields={"email": _WRITE, "phone": _WRITE, "annualRevenue": HIDDEN},
+        ),
+        SERVICE_MANAGER: grant(read=ALL, default=Level.READ, fields={"annualRevenue": HIDDEN}),
+        FINANCE: grant(read=ALL, default=Level.READ),
+        ANALYST: read_only(email=MASKED, phone=MASKED),
+        INTEGRATION: grant(read=ALL, create=ALL, update=ALL, export=ALL),
     },
 )
 ACCOUNT_TEAM_MEMBER = Policy("AccountTeamMember", _TEAM, parent=(CUSTOMER, "customer_id"), in_version=CustomerUpdated)

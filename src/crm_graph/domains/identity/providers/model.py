@@ -63,8 +63,8 @@ class MemberIdentity(Row):
     __tablename__ = "member_identity"
     __placement__ = DISTRIBUTED
     __table_args__ = (
-        refers("provider_id", "identity_provider", on_delete="CASCADE"),
-        refers("member_id", "member", on_delete="CASCADE"),
+        refers("provider_id", "identity_provider"),
+        refers("member_id", "member"),
         unique("provider_id", "subject"),
         unique("provider_id", "member_id"),
         indexed("member_identity", "member_id"),

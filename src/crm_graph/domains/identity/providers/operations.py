@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from crm_graph.db.rows import load
 from crm_graph.db.statements import Statement
 from crm_graph.domains.identity.providers.events import (
     IdentityLinked,
@@ -43,6 +44,12 @@ _NAMES = Statement(
 )
 _SECRET = Statement(
     "DELETE FROM identity_provider_secret WHERE workspace_id = $1 AND id = $2 RETURNING id", ("workspace_id", "id"), {}
+)
+
+_IDENTITIES = Statement(
+    "SELECT * FROM member_identity WHERE workspace_id = $1 AND provider_id = $2 ORDER BY id FOR UPDATE",
+    ("workspace_id", "id"),
+    {},
 )
 
 
@@ -117,6 +124,9 @@ async def delete_provider(work: Work, id_: str, if_version: int | None) -> None:
     stay."""
     provider = await work.get(IdentityProvider, IDENTITY_PROVIDER, id_, DELETE, if_version)
     await endings.of_provider(work.session, work.viewer.workspace_id, provider.id, work.now)
+    for row in await work.session.fetch(_IDENTITIES, {**work.viewer.binds, "id": provider.id}):
+        identity = load(MemberIdentity, row)
+        await work.delete(identity, MEMBER_IDENTITY, IdentityUnlinked(identity.member_id))
     await work.delete(provider, IDENTITY_PROVIDER, IdentityProviderDeleted())
 
 

@@ -8,18 +8,20 @@ from enum import Enum
 from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, CurrencyCode, Id, Paragraph, Row, indexed, refers, unique
+from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Paragraph, indexed, refers, unique_kept
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, in_currency, in_order, one_of
 from crm_graph.domains.marketing.campaigns.events import (
     CampaignCancelled,
     CampaignCompleted,
+    CampaignDeleted,
     CampaignLaunched,
     CampaignMemberStatusChanged,
     CampaignPaused,
     CampaignResumed,
 )
 from crm_graph.kernel.errors import Refused
+from crm_graph.refusals import undeletable
 
 
 class CampaignChannel(Enum):
@@ -53,7 +55,7 @@ class CampaignMemberStatus(Enum):
     UNSUBSCRIBED = "UNSUBSCRIBED"
 
 
-class Campaign(Row):
+class Campaign(Kept):
     """A campaign. `budget` and `cost` are in one currency, so that they can be compared."""
 
     __tablename__ = "campaign"
@@ -62,7 +64,7 @@ class Campaign(Row):
         refers("workspace_id", "workspace"),
         refers("owner_id", "member"),
         refers("team_id", "team"),
-        unique("external_id"),
+        unique_kept("campaign", "external_id"),
         indexed("campaign", "owner_id"),
         indexed("campaign", "team_id"),
         indexed("campaign", "status"),
@@ -120,6 +122,13 @@ class Campaign(Row):
             )
         )
 
+    def delete(self) -> CampaignDeleted:
+        """Return the event of the removal of a campaign that never ran. Raises Refused ILLEGAL_TRANSITION for others:
+        PLANNED is the only status from which none of its members was addressed."""
+        if self.status != CampaignStatus.PLANNED.value:
+            raise undeletable("Campaign", f"it is {self.status}")
+        return CampaignDeleted()
+
     def _enter(self, to: CampaignStatus, done: str, *sources: CampaignStatus) -> str:
         """Take a status that can be reached from `sources` and return the one before."""
         before = CampaignStatus(self.status)
@@ -140,7 +149,7 @@ _STEPS = tuple(CampaignMemberStatus)
 _RESPONSES = frozenset({CampaignMemberStatus.RESPONDED, CampaignMemberStatus.CONVERTED})
 
 
-class CampaignMember(Row):
+class CampaignMember(KeptPart):
     """Somebody that a campaign addresses: a customer, or a person at one.
 
     A contact is a member of a campaign once, however the customer beside it is filled in, and a customer is a member

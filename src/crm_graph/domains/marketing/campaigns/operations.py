@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from crm_graph.domains.marketing.campaigns.events import (
     CampaignCreated,
-    CampaignDeleted,
     CampaignMemberAdded,
     CampaignMemberRemoved,
     CampaignUpdated,
@@ -66,9 +65,9 @@ async def cancel_campaign(work: Work, id_: str, if_version: int | None) -> str:
 
 
 async def delete_campaign(work: Work, id_: str, if_version: int | None) -> None:
-    """Remove a campaign with its members."""
+    """Put a planned campaign into the recycle bin, with its members."""
     campaign = await work.get(Campaign, CAMPAIGN, id_, DELETE, if_version)
-    await work.delete(campaign, CAMPAIGN, CampaignDeleted())
+    await work.delete(campaign, CAMPAIGN, campaign.delete())
 
 
 async def add_member(work: Work, sent: Sent) -> str:

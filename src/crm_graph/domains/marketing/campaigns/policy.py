@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from crm_graph.db.base import table_of
 from crm_graph.domains.marketing.campaigns.model import Campaign, CampaignMember
-from crm_graph.permissions.grants import ALL, HIDDEN, OWN, TEAM, Level, grant
+from crm_graph.permissions.grants import ALL, HIDDEN, OWN, TEAM, Level, grant, read_only
 from crm_graph.permissions.policy import Policy, mask_amount, of_viewer_or_teams, owned_by
-from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT
+from crm_graph.permissions.roles import (
+    ANALYST,
+    FINANCE,
+    INTEGRATION,
+    MARKETER,
+    SALES_MANAGER,
+    SALES_REP,
+    SERVICE_MANAGER,
+    SUPPORT_AGENT,
+)
 
 CAMPAIGN_TEAM = "CAMPAIGN_TEAM"
 """The row scope of the campaigns that one runs oneself, or that a team of one's own subtree runs."""
-_SEE = grant(read=ALL, default=Level.READ)
 _SEE_WITHOUT_MONEY = grant(read=ALL, default=Level.READ, fields={"budget": HIDDEN, "cost": HIDDEN})
 
 CAMPAIGN = Policy(
@@ -19,12 +27,25 @@ CAMPAIGN = Policy(
     scopes={**owned_by("owner_id"), CAMPAIGN_TEAM: lambda rows: of_viewer_or_teams(rows, "owner_id", "team_id")},
     around_own=frozenset({TEAM, CAMPAIGN_TEAM}),
     masks={"budget": mask_amount, "cost": mask_amount},
-    transitions=("launch", "pause", "resume", "complete", "cancel"),
+    following=("pause", "resume", "complete"),
+    by_name=("launch", "cancel"),
     defaults={
-        MARKETER: grant(read=ALL, create=ALL, update=ALL, delete=OWN),
-        **dict.fromkeys((SALES_MANAGER, ANALYST), _SEE),
-        **dict.fromkeys((SALES_REP, SUPPORT_AGENT), _SEE_WITHOUT_MONEY),
-        INTEGRATION: grant(read=ALL, create=ALL, update=ALL),
+        MARKETER: grant(
+            read=ALL,
+            create=ALL,
+            update=ALL,
+            delete=OWN,
+            launch=OWN,
+            pause=OWN,
+            resume=OWN,
+            complete=OWN,
+            cancel=OWN,
+        ),
+        SALES_MANAGER: grant(read=ALL, export=TEAM, default=Level.READ),
+        FINANCE: grant(read=ALL, default=Level.READ),
+        ANALYST: read_only(),
+        **dict.fromkeys((SALES_REP, SUPPORT_AGENT, SERVICE_MANAGER), _SEE_WITHOUT_MONEY),
+        INTEGRATION: grant(read=ALL, create=ALL, update=ALL, export=ALL),
     },
 )
 CAMPAIGN_MEMBER = Policy(

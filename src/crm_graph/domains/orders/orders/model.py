@@ -10,7 +10,19 @@ from enum import Enum
 from sqlalchemy import BigInteger, CheckConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, Base, CurrencyCode, Id, LongText, Paragraph, Row, indexed, refers, unique
+from crm_graph.db.base import (
+    Amount,
+    Base,
+    CurrencyCode,
+    Id,
+    Kept,
+    KeptPart,
+    LongText,
+    Paragraph,
+    indexed,
+    refers,
+    unique_kept,
+)
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, one_of
 from crm_graph.domains.orders.orders.events import (
@@ -27,6 +39,7 @@ from crm_graph.domains.orders.orders.events import (
 )
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.money import MAX_AMOUNT, round_amount
+from crm_graph.refusals import undeletable
 
 HUNDRED = Decimal(100)
 MAX_LINES = 500
@@ -59,7 +72,7 @@ _NEXT: dict[OrderStatus, tuple[OrderStatus, ...]] = {
 _DELETABLE = (OrderStatus.DRAFT.value, OrderStatus.CANCELLED.value)
 
 
-class Order(Row):
+class Order(Kept):
     """An order. `subtotal` is the sum of its lines, `total` that less the order's discount: kept by `add_up`.
 
     The table is not called `order`, which SQL reserves.
@@ -72,8 +85,8 @@ class Order(Row):
         refers("opportunity_id", "opportunity"),
         refers("owner_id", "member"),
         refers("approved_by_id", "member"),
-        unique("number"),
-        unique("external_id"),
+        unique_kept("sales_order", "number"),
+        unique_kept("sales_order", "external_id"),
         indexed("sales_order", "customer_id"),
         indexed("sales_order", "opportunity_id"),
         indexed("sales_order", "owner_id"),
@@ -163,10 +176,12 @@ class Order(Row):
         return OrderCancelled(reason)
 
     def delete(self) -> OrderDeleted:
-        """Return the event of a draft's or cancelled order's removal. Raises Refused ILLEGAL_TRANSITION for others."""
+        """Return the event of the removal of a draft, or of an order that was cancelled before it was approved. Raises
+        Refused ILLEGAL_TRANSITION for others."""
         if self.status not in _DELETABLE:
-            allowed = " or ".join(_DELETABLE)
-            raise Refused("ILLEGAL_TRANSITION", f"Only a {allowed} order can be deleted; it is {self.status}.", ("id",))
+            raise undeletable("Order", f"it is {self.status}")
+        if self.approved_at is not None:
+            raise undeletable("Order", "it was approved")
         return OrderDeleted()
 
     def check_draft(self, what: str, path: str) -> None:
@@ -211,7 +226,7 @@ class Order(Row):
             )
 
 
-class OrderLine(Row):
+class OrderLine(KeptPart):
     """A product on an order. `total` is quantity times unit price less the discount, kept by `lines.py`."""
 
     __tablename__ = "order_line"
@@ -236,7 +251,7 @@ class OrderLine(Row):
     total: Mapped[Amount]
 
 
-class OrderStatusChange(Row):
+class OrderStatusChange(KeptPart):
     """One entry of an order's history: out of a status (None when it was drafted) into another."""
 
     __tablename__ = "order_status_change"

@@ -159,7 +159,8 @@ async def cancel_order(work: Work, id_: str, reason: str, if_version: int | None
 
 
 async def delete_order(work: Work, id_: str, if_version: int | None) -> None:
-    """Remove a draft or cancelled order with its lines and history."""
+    """Put a draft, or an order that was cancelled before it was approved, into the recycle bin, with its lines and
+    history."""
     order = await work.get(Order, ORDER, id_, DELETE, if_version)
     await work.delete(order, ORDER, order.delete())
 
@@ -242,9 +243,7 @@ async def _read(work: Work, policy: Policy, reads: Reads, **where: str) -> list[
     """Return the rows of a type that the viewer may see, oldest first; what they may not read in clear is null, and
     what is audited is noted. `where` maps columns to ids. The currency comes along."""
     access, rows = work.access.of(policy.type), policy.table
-    readable = access.rows(rows)
-    conditions = [rows.c.workspace_id == workspace(), *([] if readable is None else [readable])]
-    conditions += [rows.c[name] == bindparam(f"w_{name}", type_=UUID) for name in where]
+    conditions = [*access.conditions(rows), *(rows.c[name] == bindparam(f"w_{name}", type_=UUID) for name in where)]
     columns = selected(access, rows, ("id", "currency"), reads)
     query = select(*columns).where(*conditions).order_by(rows.c.id)
     found = await work.session.query(query, **work.viewer.binds, **{f"w_{name}": id_ for name, id_ in where.items()})

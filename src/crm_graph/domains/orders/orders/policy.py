@@ -1,27 +1,42 @@
-"""Who may see and change orders. `approve` and `reject` are granted by name: they would follow `update` otherwise."""
+"""Who may see and change orders, and who decides on them."""
 
 from __future__ import annotations
 
 from crm_graph.db.base import table_of
+from crm_graph.domains.customers.customers.policy import ACCOUNT, with_accounts
 from crm_graph.domains.orders.orders.events import OrderUpdated
 from crm_graph.domains.orders.orders.model import Order, OrderLine, OrderStatusChange
-from crm_graph.permissions.grants import ALL, MEASURED, NONE, OWN, TEAM, Level, grant
-from crm_graph.permissions.policy import Policy, mask_amount, owned_by
-from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT
+from crm_graph.permissions.grants import ALL, MEASURED, OWN, TEAM, Level, grant, read_only
+from crm_graph.permissions.policy import Policy, mask_amount
+from crm_graph.permissions.roles import (
+    ANALYST,
+    FINANCE,
+    INTEGRATION,
+    MARKETER,
+    SALES_MANAGER,
+    SALES_REP,
+    SERVICE_MANAGER,
+    SUPPORT_AGENT,
+)
 
 ORDER = Policy(
     "Order",
     table_of(Order),
-    scopes=owned_by("owner_id"),
+    scopes=with_accounts("owner_id"),
+    around_own=frozenset({TEAM, ACCOUNT}),
     masks={"subtotal": mask_amount, "total": mask_amount},
-    transitions=("submit", "approve", "reject", "revise", "ship", "deliver", "close", "cancel"),
+    following=("submit", "revise", "ship", "deliver", "close"),
+    by_name=("approve", "reject", "cancel"),
     defaults={
-        SALES_MANAGER: grant(read=ALL, create=ALL, update=TEAM, delete=TEAM, approve=ALL, reject=ALL),
-        SALES_REP: grant(read=TEAM, create=OWN, update=OWN, delete=OWN, approve=NONE, reject=NONE),
+        SALES_MANAGER: grant(
+            read=ALL, create=TEAM, update=TEAM, delete=TEAM, export=TEAM, approve=ALL, reject=ALL, cancel=TEAM
+        ),
+        SALES_REP: grant(read=(OWN, TEAM, ACCOUNT), create=OWN, update=OWN, delete=OWN),
         MARKETER: grant(read=ALL, default=Level.READ, fields={"subtotal": MEASURED, "total": MEASURED}),
-        SUPPORT_AGENT: grant(read=ALL, default=Level.READ),
-        ANALYST: grant(read=ALL, default=Level.READ),
-        INTEGRATION: grant(read=ALL, create=ALL, update=ALL),
+        **dict.fromkeys((SUPPORT_AGENT, SERVICE_MANAGER), grant(read=ALL, default=Level.READ)),
+        FINANCE: grant(read=ALL, ship=ALL, close=ALL, default=Level.READ),
+        ANALYST: read_only(),
+        INTEGRATION: grant(read=ALL, create=ALL, update=ALL, export=ALL),
     },
 )
 ORDER_LINE = Policy(

@@ -29,6 +29,7 @@ from crm_graph.identity.tokens import Claims
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import Refused, RequestError
 from crm_graph.kernel.ids import encode_id
+from crm_graph.permissions import grants
 from crm_graph.permissions.access import Access
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.permissions.sight import sight_of
@@ -41,10 +42,11 @@ PREFIX = "job"
 
 
 async def export_records(work: Work, registry: Registry, type_: str, form: str, limit: int) -> str:
-    """Queue an export. Raises Refused INVALID for a type that there is not, Forbidden for one that may not be read."""
+    """Queue an export. Raises Refused INVALID for a type that there is not, Forbidden for one that may not be read, or
+    not exported."""
     work.may(JOB, CREATE)
     if type_ not in registry.records:
-        known = ", ".join(sorted(name for name in registry.records if work.access.of(name).allows("read")))
+        known = ", ".join(sorted(name for name in registry.records if work.access.of(name).allows(grants.EXPORT)))
         raise Refused("INVALID", f"There is no type {type_!r} to export; there are: {known}.", ("type",))
     plan_export(registry.records[type_], registry, work.access, None)
     return await create_job(work, EXPORT, {"type": type_, "format": form}, limit)

@@ -1,4 +1,4 @@
-"""What is done with jobs once per tick: those that ended long ago are removed, with what they stored."""
+"""What is done once per tick: jobs that ended long ago are removed, with what they stored, and other leftovers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from crm_graph.jobs.queue import Schedule, forget_log
 from crm_graph.permissions.access import Access
 from crm_graph.work import Work
 
-PRUNE, CLEAN, FORGET = "pruneJobs", "cleanAttempts", "forgetAnswers"
+PRUNE, CLEAN, FORGET, PURGE = "pruneJobs", "cleanAttempts", "forgetAnswers", "purgeBin"
 SCHEDULES: Sequence[Schedule] = (
     Schedule(PRUNE, timedelta(hours=1)),
     Schedule(CLEAN, timedelta(minutes=10)),
     Schedule(FORGET, timedelta(minutes=10)),
+    Schedule(PURGE, timedelta(hours=1)),
 )
 BATCH = 200
 OLD = Statement(
@@ -39,12 +40,13 @@ _TAKE = Statement(
 )
 
 
-def chores(services: Services) -> Mapping[str, Callable[[], Awaitable[None]]]:
-    """Return what is done at the ticks of `SCHEDULES`."""
+def chores(services: Services, purge: Callable[[], Awaitable[None]]) -> Mapping[str, Callable[[], Awaitable[None]]]:
+    """Return what is done at the ticks of `SCHEDULES`; `purge` empties the recycle bin of what is due."""
     return {
         PRUNE: partial(prune, services),
         CLEAN: partial(forget_old, services),
         FORGET: partial(forget_answers, services),
+        PURGE: purge,
     }
 
 

@@ -6,7 +6,7 @@ from crm_graph.db.base import table_of
 from crm_graph.domains.platform.jobs.model import Job
 from crm_graph.permissions.grants import OWN, Level, grant
 from crm_graph.permissions.policy import Policy, owned_by
-from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT
+from crm_graph.permissions.roles import STAFF
 
 _OWN = grant(read=OWN, create=OWN, update=OWN, default=Level.READ)
 
@@ -14,5 +14,5 @@ JOB = Policy(
     "Job",
     table_of(Job),
     scopes=owned_by("created_by_id"),
-    defaults=dict.fromkeys((SALES_MANAGER, SALES_REP, MARKETER, SUPPORT_AGENT, ANALYST, INTEGRATION), _OWN),
+    defaults=dict.fromkeys(STAFF, _OWN),
 )

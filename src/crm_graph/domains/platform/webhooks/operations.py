@@ -115,6 +115,7 @@ async def update_endpoint(
     where it was: what happened in between is told, and what waits is tried anew. Raises Refused."""
     work.may(WEBHOOK_ENDPOINT, UPDATE, given)
     endpoint = await work.get(WebhookEndpoint, WEBHOOK_ENDPOINT, id_, UPDATE, if_version, given=given)
+    await _check_client(work, values.get("without_client"))
     refuse_beyond(work, endpoint.roles, "id")
     was = endpoint.status
     for name, value in values.items():
@@ -122,8 +123,6 @@ async def update_endpoint(
     if endpoint.status != was:
         endpoint.status_reason = None
     endpoint.member_id = work.viewer.member_id
-    if "without_client" in values:
-        await _check_client(work, endpoint.without_client)
     await _check(work, edge, endpoint)
     became_active = endpoint.status == EndpointStatus.ACTIVE.value and was != endpoint.status
     if "selection" in values or became_active:

@@ -24,7 +24,8 @@ DEFINITIONS = Statement(
     " WHERE role.workspace_id = $1 AND role.name = ANY($2) ORDER BY role.name) AS definitions,"
     " (SELECT status = 'ACTIVE' AND (not_before IS NULL OR not_before < $4) FROM member"
     " WHERE workspace_id = $1 AND id = $3) AS active,"
-    " ARRAY(SELECT role FROM member_role WHERE workspace_id = $1 AND member_id = $3) AS held"
+    " ARRAY(SELECT role FROM member_role WHERE workspace_id = $1 AND member_id = $3) AS held,"
+    " workspace.fiscal_year_start"
     " FROM workspace WHERE workspace_id = $1 AND id = $1",
     ("workspace_id", "roles", "member_id", "changed_at"),
     {},
@@ -93,7 +94,7 @@ async def check_roles(work: Work, roles: Sequence[str]) -> None:
 def forsaken(roles: Sequence[str], member_id: str | None, row: Sequence[object]) -> str | None:
     """Return why an endpoint is told nothing more: nobody who may read so much answers for it. None while somebody
     does, or while nobody is known who made it. `row` is what `DEFINITIONS` found."""
-    *_, active, held = row
+    *_, active, held, _ = row
     if member_id is None:
         return None
     if not active:
@@ -111,10 +112,11 @@ def forsaken(roles: Sequence[str], member_id: str | None, row: Sequence[object])
 def viewer_of(workspace_id: str, endpoint_id: str, roles: Sequence[str], row: Sequence[object]) -> Viewer:
     """Return as whom an endpoint reads: nobody but itself, with its roles, so that a role which grants rows of one's
     own or of one's team grants it none. `row` is what `DEFINITIONS` found."""
-    time_zone, version, definitions, *_ = row
+    time_zone, version, definitions, *_, fiscal_year_start = row
     assert isinstance(time_zone, str)
     assert isinstance(version, int)
     assert isinstance(definitions, list)
+    assert isinstance(fiscal_year_start, int)
     return Viewer(
         workspace_id,
         endpoint_id,
@@ -125,4 +127,5 @@ def viewer_of(workspace_id: str, endpoint_id: str, roles: Sequence[str], row: Se
         held_roles=tuple(sorted(set(roles))),
         definitions=tuple((name, grants) for name, grants in definitions),
         read_only=True,
+        fiscal_year_start=fiscal_year_start,
     )

@@ -26,7 +26,7 @@ from crm_graph.domains.sales.opportunities.events import (
 )
 from crm_graph.domains.sales.opportunities.lines import LIST_PRICE, line_total
 from crm_graph.domains.sales.opportunities.model import Opportunity, OpportunityLine, OpportunityStatus, StageMove
-from crm_graph.domains.sales.opportunities.operations import MOVE
+from crm_graph.domains.sales.opportunities.operations import MOVE, WIN
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, OPPORTUNITY_LINE
 from crm_graph.domains.sales.pipelines.imports import PIPELINE_TARGET, STAGE_TARGET
 from crm_graph.domains.sales.pipelines.model import StageKind
@@ -198,7 +198,7 @@ IMPORTS = (
                 *(CUSTOMER_TARGET, PIPELINE_TARGET, STAGE_TARGET, MEMBER_TARGET),
                 required=("name", "stage"),
                 money={"currency": "amount"},
-                verbs={"stage": {"*": MOVE}},
+                verbs={"stage": {"*": MOVE}, "status": {OpportunityStatus.WON.value: WIN}},
             ),
             refer("product", PRODUCT_TARGET, OPPORTUNITY_LINE),
         ),

@@ -8,11 +8,12 @@ from enum import Enum
 
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, CurrencyCode, Id, Paragraph, Row, indexed, refers, unique
+from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Paragraph, indexed, refers, unique_kept
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, one_of
 from crm_graph.domains.sales.opportunities.events import (
     OpportunityCreated,
+    OpportunityDeleted,
     OpportunityLost,
     OpportunityReopened,
     OpportunityStageChanged,
@@ -21,6 +22,7 @@ from crm_graph.domains.sales.opportunities.events import (
 )
 from crm_graph.domains.sales.pipelines.model import Stage, StageKind
 from crm_graph.kernel.errors import Refused
+from crm_graph.refusals import undeletable
 
 
 class OpportunityStatus(Enum):
@@ -31,7 +33,7 @@ class OpportunityStatus(Enum):
     LOST = "LOST"
 
 
-class Opportunity(Row):
+class Opportunity(Kept):
     """A deal. `status` repeats the kind of the stage, so that open deals are found without a join."""
 
     __tablename__ = "opportunity"
@@ -41,7 +43,7 @@ class Opportunity(Row):
         refers("pipeline_id", "pipeline"),
         refers("stage_id", "stage"),
         refers("owner_id", "member"),
-        unique("external_id"),
+        unique_kept("opportunity", "external_id"),
         indexed("opportunity", "customer_id"),
         indexed("opportunity", "stage_id"),
         indexed("opportunity", "owner_id"),
@@ -111,6 +113,12 @@ class Opportunity(Row):
         self.closed_on = self.lost_reason = None
         return OpportunityReopened(before, to.id, seconds)
 
+    def delete(self) -> OpportunityDeleted:
+        """Return the event of an open deal's removal. Raises Refused ILLEGAL_TRANSITION for one that is decided."""
+        if self.status != OpportunityStatus.OPEN.value:
+            raise undeletable("Opportunity", f"it is {self.status}")
+        return OpportunityDeleted()
+
     def follow(self, to: Stage, at: datetime) -> OpportunityStageChanged:
         """Go to the stage that takes the place of its own: asked for nothing, and decided as it was."""
         before, seconds = self._enter(to, at, None)
@@ -143,7 +151,7 @@ class Opportunity(Row):
         return before, seconds
 
 
-class OpportunityLine(Row):
+class OpportunityLine(KeptPart):
     """A product on an opportunity. `total` is quantity times unit price less the discount, kept by `lines.py`."""
 
     __tablename__ = "opportunity_line"
@@ -167,7 +175,7 @@ class OpportunityLine(Row):
     total: Mapped[Amount]
 
 
-class StageMove(Row):
+class StageMove(KeptPart):
     """One entry of an opportunity's history: out of a stage (None when it was opened) into another. Of a stage that was
     retired since it has the name."""
 

@@ -9,15 +9,11 @@ from sqlalchemy import select
 from crm_graph.db.base import table_of
 from crm_graph.db.rows import changes
 from crm_graph.db.statements import Statement
-from crm_graph.domains.sales.opportunities.events import (
-    OpportunityDeleted,
-    OpportunityUpdated,
-    StageEvent,
-)
+from crm_graph.domains.sales.opportunities.events import OpportunityUpdated, StageEvent
 from crm_graph.domains.sales.opportunities.model import Opportunity, StageMove
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, STAGE_MOVE
 from crm_graph.domains.sales.pipelines.events import StageDeleted
-from crm_graph.domains.sales.pipelines.model import Stage
+from crm_graph.domains.sales.pipelines.model import Stage, StageKind
 from crm_graph.domains.sales.pipelines.policy import STAGE
 from crm_graph.domains.workspace.workspaces.operations import base_currency
 from crm_graph.kernel.errors import Refused
@@ -25,7 +21,7 @@ from crm_graph.permissions.policy import workspace
 from crm_graph.referring import Copied
 from crm_graph.work import DELETE, UPDATE, Sent, Work
 
-MOVE, REOPEN = "move", "reopen"
+MOVE, WIN, REOPEN = "move", "win", "reopen"
 MAX_FOLLOWING, FOLLOWING_AT_ONCE = 10_000, 1_000
 """Opportunities that move when their stage is retired, in one transaction and in one set of statements."""
 _STAGE = {
@@ -42,8 +38,13 @@ _HAS_LINES = Statement(
     "SELECT 1 FROM opportunity_line WHERE workspace_id = $1 AND opportunity_id = $2 LIMIT 1", ("workspace_id", "id"), {}
 )
 _IN_STAGE = Statement(
-    "SELECT id FROM opportunity WHERE workspace_id = $1 AND stage_id = $2 ORDER BY id LIMIT $3",
+    "SELECT id FROM opportunity WHERE workspace_id = $1 AND stage_id = $2 AND deleted_at IS NULL ORDER BY id LIMIT $3",
     ("workspace_id", "id", "most"),
+    {},
+)
+_MOVE_IN_BIN = Statement(
+    "UPDATE opportunity SET stage_id = $3 WHERE workspace_id = $1 AND stage_id = $2 AND deleted_at IS NOT NULL",
+    ("workspace_id", "id", "into"),
     {},
 )
 _NAME_IN_HISTORY = Statement(
@@ -84,9 +85,12 @@ async def update_opportunity(work: Work, id_: str, sent: Sent, if_version: int |
 
 
 async def move_opportunity(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
-    """Move an opportunity to another stage of its pipeline; what is sent beside it may be what the stage requires."""
+    """Move an opportunity to another stage of its pipeline; what is sent beside it may be what the stage requires.
+    Moving it to where it is won asks for the right to win it as well."""
     opportunity = await work.revise(Opportunity, OPPORTUNITY, id_, sent.without("stage_id"), if_version, MOVE)
     stage = await work.refer(Stage, STAGE, sent.values["stage_id"], "stageId", _STAGE, _RULES)
+    if stage.kind == StageKind.WON.value:
+        await work.get(Opportunity, OPPORTUNITY, id_, WIN, in_turn=False)
     await _keep_currency_of_lines(work, opportunity)
     event = opportunity.move(stage, work.now, work.today, sent.values.get("probability"))
     await _save_move(work, opportunity, event)
@@ -102,13 +106,14 @@ async def reopen_opportunity(work: Work, id_: str, sent: Sent, if_version: int |
 
 
 async def delete_opportunity(work: Work, id_: str, if_version: int | None) -> None:
-    """Remove an opportunity with its lines and history."""
+    """Put an open opportunity into the recycle bin, with its lines and history. Raises Refused ILLEGAL_TRANSITION for
+    one that is won or lost, IN_USE while an order points to it."""
     opportunity = await work.get(Opportunity, OPPORTUNITY, id_, DELETE, if_version)
-    await work.delete(opportunity, OPPORTUNITY, OpportunityDeleted())
+    await work.delete(opportunity, OPPORTUNITY, opportunity.delete())
 
 
 async def retire_stage(work: Work, id_: str, into: str, if_version: int | None) -> str:
-    """Remove a stage: its opportunities move to another one, and histories keep its name.
+    """Remove a stage: its opportunities move to another one, those in the recycle bin too, and histories keep its name.
 
     Raises Refused: FORBIDDEN where the viewer may not move all of them, seen or not, LIMIT for more than
     `MAX_FOLLOWING`, and what `check_successor` raises.
@@ -128,6 +133,7 @@ async def retire_stage(work: Work, id_: str, into: str, if_version: int | None) 
             [partial(_follow, work, key, successor) for key in keys[start : start + FOLLOWING_AT_ONCE]]
         )
     await work.session.execute(_NAME_IN_HISTORY, bound)
+    await work.session.later(_MOVE_IN_BIN, {**bound, "into": successor.id}, stage.id)
     await work.delete(stage, STAGE, StageDeleted())
     return successor.id
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from crm_graph.db.base import table_of
+from crm_graph.domains.customers.customers.policy import ACCOUNT, with_accounts
 from crm_graph.domains.sales.opportunities.events import OpportunityUpdated
 from crm_graph.domains.sales.opportunities.model import Opportunity, OpportunityLine, StageMove
-from crm_graph.permissions.grants import ALL, HIDDEN, MEASURED, OWN, TEAM, Level, grant
-from crm_graph.permissions.policy import Policy, mask_amount, owned_by
-from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP
+from crm_graph.permissions.grants import ALL, HIDDEN, MEASURED, OWN, TEAM, Level, grant, read_only
+from crm_graph.permissions.policy import Policy, mask_amount
+from crm_graph.permissions.roles import ANALYST, FINANCE, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP
 
 OPPORTUNITY = Policy(
     "Opportunity",
     table_of(Opportunity),
-    scopes=owned_by("owner_id"),
+    scopes=with_accounts("owner_id"),
+    around_own=frozenset({TEAM, ACCOUNT}),
     masks={"amount": mask_amount},
-    transitions=("move", "reopen"),
+    following=("move",),
+    by_name=("win", "reopen"),
     defaults={
-        SALES_MANAGER: grant(read=ALL, create=ALL, update=TEAM, delete=TEAM),
-        SALES_REP: grant(read=TEAM, create=OWN, update=OWN),
+        SALES_MANAGER: grant(read=ALL, create=TEAM, update=TEAM, delete=TEAM, export=TEAM, win=TEAM, reopen=TEAM),
+        SALES_REP: grant(read=(OWN, TEAM, ACCOUNT), create=OWN, update=OWN),
         MARKETER: grant(read=ALL, default=Level.READ, fields={"amount": MEASURED, "lostReason": HIDDEN}),
-        ANALYST: grant(read=ALL, default=Level.READ),
-        INTEGRATION: grant(read=ALL, create=ALL, update=ALL),
+        FINANCE: grant(read=ALL, default=Level.READ),
+        ANALYST: read_only(),
+        INTEGRATION: grant(read=ALL, create=ALL, update=ALL, export=ALL),
     },
 )
 OPPORTUNITY_LINE = Policy(

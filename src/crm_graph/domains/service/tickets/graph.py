@@ -112,6 +112,7 @@ class Ticket(Node):
     replies: Connection[TicketReply] = to_many(
         "ticket_id", "What was said on the ticket, to the customer and among colleagues."
     )
+    held_until: datetime | None = column("When a PENDING ticket becomes OPEN again by itself; null where none is set.")
     first_response_at: datetime | None = column("When the ticket got its first public reply.")
     resolved_at: datetime | None = column("When the ticket was resolved; null again when it is reopened.")
     closed_at: datetime | None = column("When it was closed; null again when it is reopened.")
@@ -162,8 +163,13 @@ class Mutations:
         needs=("assignee",),
         about="A ticket to give to a member.",
     )
-    hold_ticket: Written[Ticket] = writes.transition(
-        "Lets an OPEN ticket wait for the customer: it becomes PENDING.", operations.HOLD, operations.hold_ticket
+    hold_ticket: Written[Ticket] = writes.transition_with(
+        "Lets an OPEN ticket wait for the customer: it becomes PENDING. With `heldUntil` it becomes OPEN again by "
+        "itself at that time, unless something else has ended the wait.",
+        operations.HOLD,
+        operations.hold_ticket,
+        takes=("held_until",),
+        about="A ticket that is to wait, and until when.",
     )
     resume_ticket: Written[Ticket] = writes.transition(
         "Goes on with a PENDING ticket: it becomes OPEN.", operations.RESUME, operations.resume_ticket
@@ -222,4 +228,5 @@ SLICE = Slice(
         reverse(Product, "tickets", _TICKETS, "product_id", "The tickets about this product."),
     ),
     events=events.EVENTS,
+    timers={model.RESUME_HELD: operations.resume_held},
 )

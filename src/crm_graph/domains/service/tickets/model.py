@@ -8,19 +8,24 @@ from enum import Enum
 from sqlalchemy import BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Base, Id, LongText, Row, indexed, refers, unique
+from crm_graph.db.base import Base, Id, Kept, KeptPart, LongText, indexed, refers, unique_kept
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, one_of
 from crm_graph.domains.service.tickets.events import (
     TicketAnswered,
     TicketAssigned,
     TicketClosed,
+    TicketDeleted,
     TicketHeld,
     TicketReopened,
     TicketResolved,
     TicketResumed,
 )
 from crm_graph.kernel.errors import Refused
+from crm_graph.refusals import undeletable
+
+RESUME_HELD = "ticket.resume"
+"""The kind of the timers of tickets that are held until a time."""
 
 
 class TicketKind(Enum):
@@ -72,7 +77,7 @@ class TicketCounter(Base):
     last_number: Mapped[int] = mapped_column(BigInteger)
 
 
-class Ticket(Row):
+class Ticket(Kept):
     """A ticket. `number` is what people call it by; it is given once and never changes."""
 
     __tablename__ = "ticket"
@@ -84,8 +89,8 @@ class Ticket(Row):
         refers("product_id", "product"),
         refers("assignee_id", "member"),
         refers("queue_id", "team"),
-        unique("number"),
-        unique("external_id"),
+        unique_kept("ticket", "number"),
+        unique_kept("ticket", "external_id"),
         indexed("ticket", "customer_id"),
         indexed("ticket", "contact_id"),
         indexed("ticket", "product_id"),
@@ -112,6 +117,8 @@ class Ticket(Row):
     assignee_id: Mapped[Id | None]
     queue_id: Mapped[Id | None]
     """The team whose queue the ticket waits in."""
+    held_until: Mapped[datetime | None]
+    """When it goes on by itself, where it waits until a time."""
     first_response_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
@@ -126,16 +133,27 @@ class Ticket(Row):
         self._open_new()
         return TicketAssigned(before, assignee_id)
 
-    def hold(self) -> TicketHeld:
-        """Wait for the customer. Raises Refused ILLEGAL_TRANSITION when it is not open."""
+    def timers(self) -> dict[str, tuple[str, datetime]]:
+        """Return the timer by which it goes on, where it waits until a time."""
+        until: datetime | str | None = self.held_until  # of a row that was read it is a text
+        if until is None:
+            return {}
+        due_at = datetime.fromisoformat(until) if isinstance(until, str) else until
+        return {f"{RESUME_HELD}:{self.id}": (RESUME_HELD, due_at)}
+
+    def hold(self, until: datetime | None, now: datetime) -> TicketHeld:
+        """Wait for the customer, or until a time at most. Raises Refused: ILLEGAL_TRANSITION when it is not open,
+        INVALID for a time that is over."""
         self._require("held", TicketStatus.OPEN)
-        self.status = TicketStatus.PENDING.value
+        if until is not None and until <= now:
+            raise Refused("INVALID", "A ticket is held until a time that is yet to come.", ("heldUntil",))
+        self.status, self.held_until = TicketStatus.PENDING.value, until
         return TicketHeld()
 
     def resume(self) -> TicketResumed:
         """Stop waiting for the customer. Raises Refused ILLEGAL_TRANSITION when it does not wait."""
         self._require("resumed", TicketStatus.PENDING)
-        self.status = TicketStatus.OPEN.value
+        self.status, self.held_until = TicketStatus.OPEN.value, None
         return TicketResumed()
 
     def answer(self, at: datetime) -> TicketAnswered:
@@ -144,6 +162,13 @@ class Ticket(Row):
             self.first_response_at = at
         self._open_new()
         return TicketAnswered()
+
+    def delete(self) -> TicketDeleted:
+        """Return the event of the removal of a ticket that nobody answered. Raises Refused ILLEGAL_TRANSITION for
+        others: what was sent to a customer is kept."""
+        if self.first_response_at is not None:
+            raise undeletable("Ticket", "it was answered")
+        return TicketDeleted()
 
     def resolve(self, resolution: str, at: datetime) -> TicketResolved:
         """Say how the ticket was settled.
@@ -154,6 +179,7 @@ class Ticket(Row):
         if not resolution.strip():
             raise Refused("REQUIRED", "Say how the ticket was resolved.", ("resolution",))
         self.status, self.resolution, self.resolved_at = TicketStatus.RESOLVED.value, resolution, at
+        self.held_until = None
         return TicketResolved(before)
 
     def close(self, at: datetime) -> TicketClosed:
@@ -186,7 +212,7 @@ class Ticket(Row):
         return before.value
 
 
-class TicketReply(Row):
+class TicketReply(KeptPart):
     """Something said on a ticket: to the customer, or among colleagues when it is not `public`. Kept as written."""
 
     __tablename__ = "ticket_reply"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_graph.db.base import table_of
 from crm_graph.db.sending import BY
 from crm_graph.db.statements import compile_statement
-from crm_graph.domains.service.tickets.events import TicketCreated, TicketDeleted, TicketReplyAdded, TicketUpdated
-from crm_graph.domains.service.tickets.model import Ticket, TicketCounter, TicketReply
+from crm_graph.domains.service.tickets.events import TicketCreated, TicketReplyAdded, TicketUpdated
+from crm_graph.domains.service.tickets.model import Ticket, TicketCounter, TicketReply, TicketStatus
 from crm_graph.domains.service.tickets.policy import TICKET, TICKET_REPLY
+from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import workspace
-from crm_graph.work import DELETE, UPDATE, Sent, Work
+from crm_graph.work import DELETE, UPDATE, Due, Sent, Work
 
 ASSIGN, HOLD, RESUME, RESOLVE, CLOSE, REOPEN = "assign", "hold", "resume", "resolve", "close", "reopen"
 
@@ -52,16 +55,31 @@ async def assign_ticket(work: Work, id_: str, sent: Sent, if_version: int | None
     return ticket.id
 
 
-async def hold_ticket(work: Work, id_: str, if_version: int | None) -> str:
-    """Let a ticket wait for the customer."""
-    ticket = await work.get(Ticket, TICKET, id_, HOLD, if_version)
-    await work.save(ticket, TICKET, ticket.hold())
+async def hold_ticket(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
+    """Let a ticket wait for the customer, and go on by itself at a time where one is sent."""
+    ticket = await work.get(Ticket, TICKET, id_, HOLD, if_version, given=sent.fields)
+    until: datetime | None = sent.values.get("held_until")
+    await work.save(ticket, TICKET, ticket.hold(until, work.now))
+    await work.set_timers(ticket, TICKET)
     return ticket.id
+
+
+async def resume_held(work: Work, due: Due) -> None:
+    """Go on with a ticket that was held until now; one that no longer waits is left as it is."""
+    try:
+        ticket = await work.get(Ticket, TICKET, due.record_id, RESUME)
+    except Refused as refusal:
+        if refusal.code != "NOT_FOUND":
+            raise
+        return
+    if ticket.status == TicketStatus.PENDING.value and ticket.held_until is not None:
+        await work.save(ticket, TICKET, ticket.resume())
 
 
 async def resume_ticket(work: Work, id_: str, if_version: int | None) -> str:
     """Go on with a ticket that waited for the customer."""
     ticket = await work.get(Ticket, TICKET, id_, RESUME, if_version)
+    await _stop_waiting(work, ticket)
     await work.save(ticket, TICKET, ticket.resume())
     return ticket.id
 
@@ -69,6 +87,7 @@ async def resume_ticket(work: Work, id_: str, if_version: int | None) -> str:
 async def resolve_ticket(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
     """Say how a ticket was settled."""
     ticket = await work.get(Ticket, TICKET, id_, RESOLVE, if_version, given=sent.fields)
+    await _stop_waiting(work, ticket)
     await work.save(ticket, TICKET, ticket.resolve(sent.values["resolution"], work.now))
     return ticket.id
 
@@ -88,9 +107,9 @@ async def reopen_ticket(work: Work, id_: str, if_version: int | None) -> str:
 
 
 async def delete_ticket(work: Work, id_: str, if_version: int | None) -> None:
-    """Remove a ticket with its replies. Its number is not given again."""
+    """Put a ticket that was not answered into the recycle bin, with its notes. Its number is not given again."""
     ticket = await work.get(Ticket, TICKET, id_, DELETE, if_version)
-    await work.delete(ticket, TICKET, TicketDeleted())
+    await work.delete(ticket, TICKET, ticket.delete())
 
 
 async def add_reply(work: Work, sent: Sent) -> str:
@@ -102,6 +121,12 @@ async def add_reply(work: Work, sent: Sent) -> str:
     if reply.public:
         await work.save(ticket, TICKET, ticket.answer(work.now))
     return reply.id
+
+
+async def _stop_waiting(work: Work, ticket: Ticket) -> None:
+    """Clear the timer of a ticket that is held until a time: called before it changes."""
+    if ticket.held_until is not None:
+        await work.timers.clear_of((TICKET.type, ticket.id))
 
 
 async def _next_number(work: Work) -> str:

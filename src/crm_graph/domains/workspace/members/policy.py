@@ -11,10 +11,10 @@ from crm_graph.domains.workspace.members.reach import (
     hold_roles_of_member,
     hold_team_of_member,
 )
-from crm_graph.permissions.grants import ALL, MASKED, SET_ROLES, Level, grant
+from crm_graph.permissions.grants import ALL, MASKED, SET_ROLES, Level, grant, read_only
 from crm_graph.permissions.policy import Policy, mask_email, owned_by
 from crm_graph.permissions.rights import administrators_only
-from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT
+from crm_graph.permissions.roles import ANALYST, INTEGRATION, STAFF
 
 _SEE = grant(read=ALL, default=Level.READ)
 
@@ -23,7 +23,8 @@ MEMBER = Policy(
     table_of(Member),
     scopes=owned_by("id"),
     masks={"email": mask_email},
-    transitions=(SET_ROLES, "suspend", "reactivate"),
+    following=("suspend", "reactivate"),
+    by_name=(SET_ROLES,),
     directory=True,
     decides={
         "roles": hold_roles_of_member,
@@ -32,8 +33,9 @@ MEMBER = Policy(
         **dict.fromkeys(("email", "status", "kind"), hold_access_of_member),
     },
     defaults={
-        **dict.fromkeys((SALES_MANAGER, SALES_REP, MARKETER, SUPPORT_AGENT, INTEGRATION), _SEE),
-        ANALYST: grant(read=ALL, default=Level.READ, fields={"email": MASKED}),
+        **dict.fromkeys(STAFF, _SEE),
+        INTEGRATION: read_only(),
+        ANALYST: grant(read=ALL, export=ALL, default=Level.READ, fields={"email": MASKED}),
     },
 )
 TEAM = Policy(
@@ -41,7 +43,7 @@ TEAM = Policy(
     table_of(Team),
     directory=True,
     decides=dict.fromkeys(("parent_id", "manager_id"), hold_place_of_team),
-    defaults=dict.fromkeys((SALES_MANAGER, SALES_REP, MARKETER, SUPPORT_AGENT, ANALYST, INTEGRATION), _SEE),
+    defaults=dict.fromkeys(STAFF, _SEE),
 )
 ROLE = Policy(
     "Role",

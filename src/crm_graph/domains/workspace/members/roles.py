@@ -184,5 +184,5 @@ def _lines(role: Role) -> list[str]:
             if isinstance(value, Mapping):
                 found += [f"{type_}.{name}: {', '.join(grants)}" for name, grants in value.items()]
             else:
-                found.append(f"{type_}: {key} {value}")
+                found.append(f"{type_}: {key} {value if isinstance(value, str) else ', '.join(value)}")
     return found

@@ -7,12 +7,14 @@ from decimal import Decimal
 
 import strawberry
 
-from crm_graph.domains.workspace.workspaces import events, model, policy
+from crm_graph.domains.workspace.workspaces import events, model, operations, policy
 from crm_graph.domains.workspace.workspaces.operations import stored_usage
+from crm_graph.graph import writes
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.records.record import Node, column, record
+from crm_graph.graph.records.record import SENT_LATER, Node, column, record
 from crm_graph.graph.records.scalars import Currency
 from crm_graph.graph.schema.build import Slice
+from crm_graph.graph.writes import Written
 from crm_graph.permissions.roles import ADMIN
 
 
@@ -50,13 +52,23 @@ async def storage_of(context: GraphContext) -> Storage | None:
 class Workspace(Node):
     """A tenant: everything else belongs to one, and nothing crosses from one to another."""
 
-    name: str = column("The name of the company or team that works here.")
+    name: str = column("The name of the company or team that works here.", SENT_LATER)
     slug: str = column("A short name for commands and addresses, unique in the installation.")
     base_currency: Currency | None = column("The currency in which reports add up.")
-    time_zone: str | None = column("The IANA time zone in which days, weeks and months begin.")
+    time_zone: str | None = column("The IANA time zone in which days, weeks and months begin.", SENT_LATER)
+    fiscal_year_start: int | None = column("The month, 1 to 12, in which the fiscal year begins.", SENT_LATER)
     version: int = column("Counts the changes of this record; send it as `ifVersion` to refuse a lost update.")
     created_at: datetime = column("When the record was made.")
     updated_at: datetime = column("When the record last changed.")
 
 
-SLICE = Slice("workspace", records=(Workspace,), events=events.EVENTS)
+class Mutations:
+    """Fields of Mutation."""
+
+    update_workspace: Written[Workspace] = writes.update(
+        "Changes the workspace's name and calendar, which are in force with the next request of everybody.",
+        operations.update_workspace,
+    )
+
+
+SLICE = Slice("workspace", records=(Workspace,), mutations=(Mutations,), events=events.EVENTS)

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, CurrencyCode, Id, Row
 from crm_graph.db.placement import DISTRIBUTED, REFERENCE
+from crm_graph.db.rules import TimeZone, between, held_to
 
 
 class Workspace(Row):
@@ -17,12 +18,15 @@ class Workspace(Row):
     __table_args__ = (
         CheckConstraint("workspace_id = id", name="is_its_own"),
         Index("uq_workspace_slug", "slug", unique=True),
+        between("fiscal_year_start", 1, 12),
     )
 
     name: Mapped[str]
     slug: Mapped[str]
     base_currency: Mapped[CurrencyCode]
-    time_zone: Mapped[str]
+    time_zone: Mapped[str] = mapped_column(info=held_to(TimeZone()))
+    fiscal_year_start: Mapped[int] = mapped_column(default=1, server_default="1")
+    """The month in which the fiscal year begins."""
 
 
 class WorkspaceDirectory(Base):

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from zoneinfo import available_timezones
 
+from crm_graph.db.rules import defaults_of
 from crm_graph.db.session import ReadSession, Record
 from crm_graph.db.statements import Statement
 from crm_graph.domains.workspace.workspaces.directory import FIND
-from crm_graph.domains.workspace.workspaces.events import WorkspaceCreated
+from crm_graph.domains.workspace.workspaces.events import WorkspaceCreated, WorkspaceUpdated
 from crm_graph.domains.workspace.workspaces.model import Workspace
 from crm_graph.domains.workspace.workspaces.policy import WORKSPACE
 from crm_graph.kernel.errors import OperatorError, Refused
 from crm_graph.kernel.money import CURRENCY
 from crm_graph.referring import Copied, Withheld
-from crm_graph.work import READ, Work
+from crm_graph.work import READ, Sent, Work
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _CURRENCY = Statement("SELECT base_currency FROM workspace WHERE workspace_id = $1", ("workspace_id",), {})
@@ -66,8 +67,14 @@ async def create_workspace(work: Work, name: str, slug: str, base_currency: str,
     if await work.session.fetch(FIND, {"slug": slug}):
         raise OperatorError(f"there is a workspace {slug!r} already", "choose another name")
     id_ = work.viewer.workspace_id
-    workspace: Workspace = Workspace.make(
-        id=id_, name=name, slug=slug, base_currency=base_currency, time_zone=time_zone
-    )
+    given = {"id": id_, "name": name, "slug": slug, "base_currency": base_currency, "time_zone": time_zone}
+    workspace: Workspace = Workspace.make(**{**defaults_of(Workspace), **given})
     await work.create(workspace, WORKSPACE, WorkspaceCreated())
     return id_
+
+
+async def update_workspace(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
+    """Change the name or the calendar of the viewer's workspace."""
+    workspace = await work.revise(Workspace, WORKSPACE, id_, sent, if_version)
+    await work.save(workspace, WORKSPACE, WorkspaceUpdated())
+    return workspace.id

@@ -6,7 +6,7 @@ from crm_graph.db.base import table_of
 from crm_graph.domains.workspace.workspaces.model import Workspace
 from crm_graph.permissions.grants import ALL, Level, grant
 from crm_graph.permissions.policy import Policy
-from crm_graph.permissions.roles import ANALYST, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP, SUPPORT_AGENT
+from crm_graph.permissions.roles import STAFF
 
 _SEE = grant(read=ALL, default=Level.READ)
 
@@ -14,5 +14,5 @@ WORKSPACE = Policy(
     "Workspace",
     table_of(Workspace),
     directory=True,
-    defaults=dict.fromkeys((SALES_MANAGER, SALES_REP, MARKETER, SUPPORT_AGENT, ANALYST, INTEGRATION), _SEE),
+    defaults=dict.fromkeys(STAFF, _SEE),
 )

@@ -30,7 +30,8 @@ class Mutations:
         "Changes an opportunity's data; `moveOpportunity` changes its stage.", operations.update_opportunity
     )
     move_opportunity: Written[Opportunity] = writes.transition_with(
-        "Moves an opportunity to another stage of its pipeline, won and lost included.",
+        "Moves an opportunity to another stage of its pipeline, won and lost included; to win it takes the right "
+        "to `win` too.",
         operations.MOVE,
         operations.move_opportunity,
         needs=("stage",),

@@ -7,7 +7,7 @@ import strawberry
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.records.enums import describe
 from crm_graph.permissions.access import TypeAccess
-from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE, Level
+from crm_graph.permissions.grants import BASIC_VERBS, DELETE, READ, Level
 
 describe(
     Level,
@@ -57,7 +57,7 @@ def type_permissions(context: GraphContext) -> list[RecordPermission]:
     found = []
     for name, policy in context.vocabulary.policies.items():
         access = context.access.of(name)
-        verbs = [verb for verb in (READ, CREATE, UPDATE, DELETE, *policy.transitions) if access.allows(verb)]
+        verbs = [verb for verb in (*BASIC_VERBS, *policy.transitions) if access.allows(verb)]
         if verbs:
             fields = sorted(context.vocabulary.fields[name])
             found.append(

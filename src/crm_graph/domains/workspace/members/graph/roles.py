@@ -14,18 +14,18 @@ from crm_graph.graph.payloads import DeletePayload, UserError, perform, perform_
 from crm_graph.graph.reading.sizes import sized
 from crm_graph.graph.writes import does
 from crm_graph.kernel.errors import Forbidden
-from crm_graph.permissions.definitions import scopes_of
-from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE, FieldGrant, Grant, Level
+from crm_graph.permissions.definitions import format_scopes, scopes_of
+from crm_graph.permissions.grants import BASIC_VERBS, CREATE, DELETE, READ, UPDATE, FieldGrant, Grant, Level
 from crm_graph.work import Work
 
 
 @strawberry.type(name="VerbGrant", description="That a verb is granted, and on which rows.")
 class RoleVerb:
-    """One verb of a type's grant."""
+    """One verb of a type's grant, on the rows of one scope; a verb can stand with several, which add up."""
 
     verb: str = strawberry.field(
-        description="`read`, `create`, `update`, `delete`, or a transition of the type like `approve`; one that is not"
-        " listed follows `update`."
+        description="`read`, `create`, `update`, `delete`, or a transition of the type like `hold`; one that is not"
+        " listed follows `update`, but for those that are granted by name only (`grantables`)."
     )
     scope: str = strawberry.field(
         description="`NONE`, `OWN`, `TEAM`, `ALL`, or a scope of the type's own like `QUEUE`."
@@ -52,7 +52,10 @@ class RoleType:
     """One type of a role."""
 
     type: str = strawberry.field(description="The name of the type, as in the schema.")
-    verbs: list[RoleVerb] = strawberry.field(description="The verbs that are granted.")
+    verbs: list[RoleVerb] = strawberry.field(
+        description="The verbs that are granted; one that stands here several times is granted on the rows of any of"
+        " these scopes."
+    )
     default: Level = strawberry.field(description="The level of the fields that are not listed.")
     fields: list[RoleField] = strawberry.field(description="The fields that differ from the default.")
 
@@ -82,6 +85,10 @@ class Grantable:
     type: str = strawberry.field(description="The name of the type, as in the schema.")
     scopes: list[str] = strawberry.field(description="The row scopes that it has.")
     verbs: list[str] = strawberry.field(description="The verbs that it has.")
+    by_name: list[str] = strawberry.field(
+        description="Those of the verbs that are granted by name only; a transition that is none of them follows"
+        " `update` where a role does not name it."
+    )
     fields: list[str] = strawberry.field(description="The fields that can be granted one by one.")
     inherent: list[str] = strawberry.field(
         description="The fields that come with every object: they can be masked, and never withheld."
@@ -119,7 +126,10 @@ class RoleTypeInput:
     """See `RoleType`."""
 
     type: str = strawberry.field(description="The name of the type, as in the schema.")
-    verbs: list[RoleVerbInput] = strawberry.field(description="The verbs that are granted.")
+    verbs: list[RoleVerbInput] = strawberry.field(
+        description="The verbs that are granted; one that stands here several times is granted on the rows of any of"
+        " these scopes."
+    )
     default: Level = strawberry.field(description="The level of the fields that are not listed.", default=Level.READ)
     fields: list[RoleFieldInput] = strawberry.field(
         description="The fields that differ from the default; one that stands here twice has both grants.",
@@ -191,7 +201,8 @@ class RoleQueries:
             Grantable(
                 type=name,
                 scopes=list(scopes_of(policy)),
-                verbs=[READ, CREATE, UPDATE, DELETE, *policy.transitions],
+                verbs=[*BASIC_VERBS, *policy.transitions],
+                by_name=list(policy.by_name),
                 fields=sorted(of.fields[name]),
                 inherent=sorted(of.inherent[name]),
                 maskable=sorted(policy.masks.keys() & of.fields[name]),
@@ -264,7 +275,12 @@ def _role(of: roles.DefinedRole) -> Role:
 def _type(name: str, given: Grant) -> RoleType:
     return RoleType(
         type=name,
-        verbs=[RoleVerb(verb=verb, scope=scope) for verb, scope in given.verbs.items() if scope != "NONE"],
+        verbs=[
+            RoleVerb(verb=verb, scope=scope)
+            for verb, scopes in given.verbs.items()
+            if scopes or verb not in BASIC_VERBS
+            for scope in format_scopes(scopes)
+        ],
         default=given.fields_default,
         fields=[_field(name, each) for name, fields in given.fields.items() for each in fields],
     )
@@ -284,6 +300,8 @@ def _definition(grants: Sequence[RoleTypeInput]) -> Mapping[str, Any]:
             verbs = f" on {','.join(given.verbs)}" if given.verbs is not None else ""
             audited = " audited" if given.audited else ""
             fields.setdefault(given.field, []).append(f"{given.level.name} {given.scope}{verbs}{audited}")
-        verbs_of = {verb.verb: verb.scope for verb in each.verbs}
+        verbs_of: dict[str, list[str]] = {}
+        for verb in each.verbs:
+            verbs_of.setdefault(verb.verb, []).append(verb.scope)
         found[each.type] = {**verbs_of, "default": each.default.name, "fields": fields}
     return found

@@ -28,7 +28,7 @@ describe(
 )
 
 
-@record("mem", model.Member, policy.MEMBER)
+@record("mem", model.Member, policy.MEMBER, views=True)
 class Member(Node):
     """A person who works in the workspace."""
 

@@ -25,7 +25,8 @@ class AggregateFields:
     """What a record can be grouped by and measured in, by GraphQL name, with Python types.
 
     `names` are the keys of `groups` by enum value; `paths` say where each lies: `orderCustomerCountry` is
-    `order>customer>country`. `retired` are those that make no groups worth having and are deprecated.
+    `order>customer>country`. `retired` are those that make no groups worth having and are deprecated. `money` are those
+    of the sums that are in the currencies of the records.
     """
 
     names: Mapping[str, str]
@@ -35,6 +36,7 @@ class AggregateFields:
     extremes: Mapping[str, Any]
     distinct: Mapping[str, Any]
     retired: frozenset[str] = field(default_factory=frozenset)
+    money: tuple[str, ...] = ()
 
     @property
     def measured(self) -> Mapping[str, str]:
@@ -57,7 +59,8 @@ def aggregate_fields(record: Record, registry: Registry) -> AggregateFields:
     sums |= dict.fromkeys(record.measures, Decimal)
     extremes = {name: of for name, of in leaves.items() if of in TIMES}
     names = {enum_name(key): key for key in groups}
-    return AggregateFields(names, paths, groups, sums, {**sums, **extremes}, distinct, retired)
+    money = tuple(name for name, of in leaves.items() if of is MoneySpec)
+    return AggregateFields(names, paths, groups, sums, {**sums, **extremes}, distinct, retired, money)
 
 
 def use_of(record: Record, registry: Registry, name: str) -> Use:

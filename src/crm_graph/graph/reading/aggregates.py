@@ -20,6 +20,7 @@ from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import Column, Edge, Fetch, FieldKind, Nested, Planning, Same, Shape, coordinate
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.reading.aggregate_fields import AggregateFields, aggregate_fields
+from crm_graph.graph.reading.currencies import CURRENCIES
 from crm_graph.graph.reading.filters import EVERYTHING, Form, Normaliser, predicate
 from crm_graph.graph.reading.group_orders import GroupOrder, first_of, group_order, ordered
 from crm_graph.graph.reading.having import having_form, having_predicate
@@ -63,10 +64,11 @@ def derive_kinds(record: Record, registry: Registry) -> Mapping[tuple[str, str],
         (f"{name}Aggregate", TOTAL_GROUPS): Column(TOTAL_GROUPS, nullable=False),
         (f"{name}Group", KEY): Same(),
         (f"{name}Group", SHARE): Column(SHARE),
-        (f"{name}Group", MATCHING): Same({each: f"{MATCHING}.{each}" for each in (COUNT, *measures)}),
     }
+    whole = (COUNT, CURRENCIES) if fields.money else (COUNT,)
+    kinds[f"{name}Group", MATCHING] = Same({each: f"{MATCHING}.{each}" for each in (*whole, *measures)})
     for of in ("Group", "Measures"):
-        kinds[f"{name}{of}", COUNT] = Column(COUNT, nullable=False)
+        kinds |= {(f"{name}{of}", each): Column(each, nullable=False) for each in whole}
         for function, keys in measured.items():
             if keys:
                 kinds[f"{name}{of}", function] = Same({key: f"{function}.{key}" for key in keys})
@@ -127,7 +129,7 @@ class Aggregate:
             if self.parent is None:
                 return [self._answer(outer, asked, await context.reader.fetch(statement, values))]
             by_parent = {row[-1]: row for row in await context.reader.fetch(statement, {**values, "keys": keys})}
-            none = tuple(0 if _counts(name) else None for name in shape.columns)
+            none = tuple(_of_none(name) for name in shape.columns)
             return [by_parent.get(key, none) for key in keys]
 
         return fetch
@@ -175,6 +177,11 @@ class Aggregate:
             context.count_filter(normaliser.work, self.registry.filter_limits.per_operation, named)
         keys = self._group_keys(arguments.get("groupBy") or ())
         order = group_order(arguments.get("orderBy") or (), self.fields, [key for key, _ in keys], limits.order_keys)
+        for index, each in enumerate(order):
+            if "matching" not in arguments and (each.name == SHARE or each.name.startswith(f"{MATCHING}.")):
+                raise BadUserInput(
+                    "This measure is of what matches `matching`, which is missing.", path=("orderBy", index)
+                )
         first = first_of(arguments.get("first"), limits.groups)
         return Asked(where, having, matching, keys, order, first), normaliser
 
@@ -241,6 +248,8 @@ class Aggregate:
         return cast(func.date_trunc(bucket, column), Date)
 
 
-def _counts(name: str) -> bool:
-    """Return whether a measure of no records is 0 and not null."""
-    return name == COUNT or name.startswith(f"{DISTINCT}.")
+def _of_none(name: str) -> Any:
+    """Return a measure of no records."""
+    if name == CURRENCIES:
+        return []
+    return 0 if name == COUNT or name.startswith(f"{DISTINCT}.") else None

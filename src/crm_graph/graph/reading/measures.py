@@ -8,6 +8,8 @@ measured and not be read (the level MEASURE), a sum tells nothing about one row:
 - It is rounded to the power of ten at or below the greatest of them, so that two sums that differ by one row do not
   say what its value is.
 - There is no least and no greatest value, no distinct count, no order, no group and no condition of it.
+
+Whoever asks, a measure of amounts in several currencies is null, and so is one that is computed of them.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Numeric, and_, case, cast, func, not_, null, or_, type_coerce
 
 from crm_graph.graph.reading.aggregate_fields import AggregateFields
+from crm_graph.graph.reading.currencies import CURRENCIES, currencies_of, in_one_currency
 from crm_graph.graph.reading.views import View
 
 COUNT, DISTINCT, SHARE, MATCHING, KEY = "count", "countDistinct", "share", "matching", "key"
@@ -55,6 +58,8 @@ class Measures:
         function, _, key = name.partition(".")
         if function == COUNT:
             return _of(func.count(), only)
+        if function == CURRENCIES:
+            return currencies_of(self.view, self.fields.money, only)
         if function == DISTINCT:
             path = self.fields.paths.get(key, key)
             return _of(func.count(self.view.comparable(path, "count").distinct()), only)
@@ -69,7 +74,26 @@ class Measures:
             measured = self._guarded(value, hidden, only)
             if function == "avg":
                 measured = measured / func.nullif(_of(func.count(value), only), 0)
-        return type_coerce(func.round(measured, DIGITS), Numeric) if function == "avg" else measured
+        measured = type_coerce(func.round(measured, DIGITS), Numeric) if function == "avg" else measured
+        return self._in_one_currency(measured, value, key, function, only)
+
+    def _in_one_currency(
+        self, measured: Any, value: ColumnElement[Any], key: str, function: str, only: ColumnElement[bool] | None
+    ) -> Any:
+        """Return a measure of values, null where amounts that they are made of are in several currencies."""
+        computed = self.view.record.measures.get(key)
+        by = self.fields.paths["currency"] if "currency" in self.groups else None
+        for amount in (key,) if computed is None else computed.needs:
+            currency = f"{amount}.currency"
+            if amount in self.fields.money and currency != by:  # of groups by it each has one
+                measured = in_one_currency(measured, value, self._currency(currency, function), only)
+        return measured
+
+    def _currency(self, key: str, function: str) -> ColumnElement[Any]:
+        """Return the currency of an amount, wherever that is measured."""
+        if function in EXTREMES:
+            return self.view.comparable(key, _doing(function))
+        return self.view.measurable(key, _doing(function))[0]
 
     def _time(self, key: str, function: str) -> ColumnElement[Any]:
         return self.view.comparable(self.fields.paths[key], _doing(function))

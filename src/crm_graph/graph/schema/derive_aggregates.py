@@ -13,11 +13,12 @@ from typing import Any
 
 import strawberry
 
-from crm_graph.db.sizes import SIZE_KEY, Size
+from crm_graph.db.sizes import SIZE_KEY, Items, Letters, Size
 from crm_graph.executor.fields import BEYOND
 from crm_graph.graph.reading.aggregate_fields import AggregateFields, aggregate_fields
 from crm_graph.graph.reading.aggregates import GROUPS, HAS_MORE, TOTAL_GROUPS, TimeBucket
 from crm_graph.graph.reading.comparators import comparator
+from crm_graph.graph.reading.currencies import CURRENCIES, MOST_CURRENCIES
 from crm_graph.graph.reading.group_orders import GroupMeasure
 from crm_graph.graph.reading.measures import COUNT, DISTINCT, EXTREMES, KEY, MATCHING, SHARE, SUMS
 from crm_graph.graph.reading.orders import NullsOrder, OrderDirection
@@ -25,12 +26,14 @@ from crm_graph.graph.reading.sizes import column_size
 from crm_graph.graph.records.measures import TIMES
 from crm_graph.graph.records.record import Record
 from crm_graph.graph.records.registry import Registry
+from crm_graph.graph.records.scalars import Currency
 
 Add = Callable[[type], None]
 Fields = dict[str, tuple[Any, str]]
 """Annotations and descriptions by GraphQL name."""
 RETIRED = "Makes a group of nearly each record. Removal: 2027-12-01"
 _NO_SIZES: Mapping[str, Size | None] = {}
+_OF_MEASURES: Mapping[str, Size | None] = {CURRENCIES: Items(MOST_CURRENCIES, Letters(3))}
 
 
 def derive_aggregates(
@@ -77,7 +80,7 @@ class _Types:
     def measured(self) -> None:
         """Add what is measured of a group, and the aggregate itself."""
         name, measures = self.name, self._measures()
-        self._output(f"{name}Measures", f"Measures over {name} records, of those you may see.", measures)
+        self._output(f"{name}Measures", f"Measures over {name} records, of those you may see.", measures, _OF_MEASURES)
         self._output(
             f"{name}Group",
             f"A group of {name} records and its measures, of those you may see.",
@@ -90,6 +93,7 @@ class _Types:
                     "How many of its records match `matching` too, of 1, to 4 digits; null without records.",
                 ),
             },
+            _OF_MEASURES,
         )
         groups = f"list[{name}Group]"
         self._output(
@@ -107,6 +111,11 @@ class _Types:
         measures: Fields = {COUNT: (int, "How many records there are.")}
         said = {key: f"Of `{key}`." for key in fields.extremes}
         said |= {key: measure.description for key, measure in self.record.measures.items()}
+        mixed = ""
+        if fields.money:
+            mixed = " Of amounts in several currencies null: group by currency."
+            text = "The currencies of the amounts: of several no amount is measured, it is null."
+            measures[CURRENCIES] = list[Currency], text
         if fields.distinct:
             counts: Fields = {key: (int, f"Of `{self._spelled(key)}`.") for key in fields.distinct}
             self._output(f"{name}Distinct", f"How many different ones {name} records have.", counts)
@@ -115,16 +124,16 @@ class _Types:
             sums: Fields = {key: (Decimal | None, said[key]) for key in fields.sums}
             self._output(f"{name}Sums", f"A measure of the numbers of {name} records.", sums)
             measures |= {
-                "sum": (
-                    f"{name}Sums",
-                    "Sums. Amounts of different currencies are added as numbers: group by currency.",
-                ),
-                "avg": (f"{name}Sums", "Averages, to 4 digits, of the records that have a value."),
+                "sum": (f"{name}Sums", f"Sums.{mixed}"),
+                "avg": (f"{name}Sums", f"Averages, to 4 digits, of the records that have a value.{mixed}"),
             }
         if fields.extremes:
             extremes: Fields = {key: (of | None, said[key]) for key, of in fields.extremes.items()}
             self._output(f"{name}Extremes", f"The least or greatest values of {name} records.", extremes)
-            measures |= {"min": (f"{name}Extremes", "Least values."), "max": (f"{name}Extremes", "Greatest values.")}
+            measures |= {
+                "min": (f"{name}Extremes", f"Least values.{mixed}"),
+                "max": (f"{name}Extremes", f"Greatest values.{mixed}"),
+            }
         return measures
 
     def order(self) -> None:

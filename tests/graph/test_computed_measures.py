@@ -35,6 +35,7 @@ async def test_durations_are_those_of_brute_force(graph: Graph) -> None:
 
 
 async def test_the_weighted_pipeline_is_amount_times_probability(graph: Graph) -> None:
+    await graph.rows("UPDATE opportunity SET currency = 'CNY'")
     document = """{ opportunitiesAggregate(where: {status: {eq: OPEN}}) {
       groups { sum { weightedAmount } min { daysInStage } max { ageDays } } }
       opportunities(first: 200, where: {status: {eq: OPEN}}) { totalCount
@@ -58,6 +59,7 @@ async def test_the_weighted_pipeline_is_amount_times_probability(graph: Graph) -
 
 async def test_a_computed_measure_is_hidden_with_what_it_is_computed_of(graph: Graph) -> None:
     """A marketer reads probabilities and measures amounts: the weighted sum is rounded too."""
+    await graph.rows("UPDATE opportunity SET currency = 'CNY'")
     document = "{ opportunitiesAggregate { groups { sum { weightedAmount } avg { probability } } } }"
     body = await graph.execute(document, role="marketer")
     assert body["extensions"]["withheld"] == ["Opportunity.amount"]

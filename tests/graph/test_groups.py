@@ -89,6 +89,79 @@ async def test_measures_over_an_edge_are_one_statement_for_all(graph: Graph, exe
             assert (measures["sum"]["total"], measures["max"]["total"]) == (None, None)
 
 
+@pytest.mark.parametrize("executor", ["planned", "reference"])
+@pytest.mark.parametrize("parents", [1, 7, 60])
+async def test_any_number_of_parents_takes_one_statement(graph: Graph, executor: str, parents: int) -> None:
+    graph.use(executor)
+    document = """query ($first: Int) { customers(first: $first) { nodes { ordersAggregate { count } } } }"""
+    nodes = (await graph.data(document, {"first": parents}))["customers"]["nodes"]
+    assert len(nodes) == parents
+    assert graph.statements == 2, "the customers, and the measures of all of them"
+
+
+@pytest.mark.parametrize("executor", ["planned", "reference"])
+async def test_amounts_in_several_currencies_are_never_added(graph: Graph, executor: str) -> None:
+    graph.use(executor)
+    await graph.rows("UPDATE opportunity SET currency = CASE WHEN name < 'M' THEN 'USD' ELSE 'EUR' END")
+    document = """{ customers(first: 100) { nodes {
+      opportunities(first: 50) { nodes { amount { amount currency } probability } }
+      opportunitiesAggregate { currencies sum { amount weightedAmount } avg { amount } max { amount } }
+      euros: opportunitiesAggregate(where: {currency: {eq: "EUR"}}) { currencies sum { amount } }
+    } }
+    opportunitiesAggregate(matching: {currency: {eq: "EUR"}}) {
+      groups { sum { amount weightedAmount } currencies matching { sum { amount } currencies } } } }"""
+    data = await graph.data(document)
+    several = 0
+    for node in data["customers"]["nodes"]:
+        amounts = [each["amount"] for each in node["opportunities"]["nodes"] if each["amount"] is not None]
+        euros = [Decimal(each["amount"]) for each in amounts if each["currency"] == "EUR"]
+        measures = node["opportunitiesAggregate"]
+        assert measures["currencies"] == sorted({each["currency"] for each in amounts})
+        assert node["euros"]["currencies"] == (["EUR"] if euros else [])
+        assert node["euros"]["sum"]["amount"] is None or Decimal(node["euros"]["sum"]["amount"]) == sum(euros)
+        if len(measures["currencies"]) > 1:
+            several += 1
+            assert measures["sum"]["amount"] is measures["avg"]["amount"] is measures["max"]["amount"] is None
+        elif amounts:
+            assert Decimal(measures["sum"]["amount"]) == sum(Decimal(each["amount"]) for each in amounts)
+    assert several
+    (group,) = data["opportunitiesAggregate"]["groups"]
+    assert group["sum"] == {"amount": None, "weightedAmount": None}
+    assert group["currencies"] == ["EUR", "USD"]
+    assert group["matching"]["currencies"] == ["EUR"]
+    assert Decimal(group["matching"]["sum"]["amount"]) > 0
+
+
+async def test_what_is_archived_is_measured_and_what_is_in_the_bin_is_not(graph: Graph) -> None:
+    document = """query ($ids: [ID!]) {
+      opportunitiesAggregate { groups { count } }
+      customers(first: 200) { nodes { opportunitiesAggregate { count } } }
+      opportunityLinesAggregate { groups { count matching { count } countDistinct { opportunity } } }
+      stageMovesAggregate(groupBy: [{field: OPPORTUNITY_STATUS}]) { groups { key { opportunityStatus } count } }
+    }"""
+
+    def counted(data: Any) -> list[Any]:
+        (whole,) = data["opportunitiesAggregate"]["groups"]
+        (lines,) = data["opportunityLinesAggregate"]["groups"]
+        by_customer = sum(node["opportunitiesAggregate"]["count"] for node in data["customers"]["nodes"])
+        moves = sum(group["count"] for group in data["stageMovesAggregate"]["groups"])
+        return [whole["count"], by_customer, lines["count"], lines["countDistinct"]["opportunity"], moves]
+
+    before = counted(await graph.data(document))
+    (row,) = await graph.rows(
+        """SELECT id, (SELECT count(*) FROM stage_move WHERE opportunity_id = opportunity.id) AS moves,
+             (SELECT count(*) FROM opportunity_line WHERE opportunity_id = opportunity.id) AS lines
+           FROM opportunity WHERE customer_id IS NOT NULL AND id IN (SELECT opportunity_id FROM opportunity_line)
+             AND workspace_id = (SELECT id FROM workspace WHERE slug = 'demo') ORDER BY id LIMIT 1"""
+    )
+    await graph.rows("UPDATE opportunity SET archived_at = now() WHERE id = $1", row["id"])
+    assert counted(await graph.data(document)) == before
+    await graph.rows("UPDATE opportunity SET deleted_at = now() WHERE id = $1", row["id"])
+    assert row["lines"] > 0
+    lost = [1, 1, row["lines"], 1, row["moves"]]
+    assert counted(await graph.data(document)) == [one - other for one, other in zip(before, lost, strict=True)]
+
+
 async def test_equal_groups_keep_one_order(graph: Graph) -> None:
     """All groups of one line each are equal by count: the keys decide, so pages of any size agree."""
     document = """query ($first: Int) { orderLinesAggregate(groupBy: [{field: ORDER}], first: $first,
@@ -131,6 +204,8 @@ async def test_every_part_can_be_found_listed_and_measured(graph: Graph) -> None
             "orderBy: [{measure: COUNT}, {measure: SHARE}, {measure: MIN, of: TOTAL}, {measure: MAX, of: TOTAL}]",
             ["orderBy"],
         ),
+        ("orderBy: [{measure: SHARE}]", ["orderBy", 0]),
+        ("orderBy: [{key: STATUS}, {measure: COUNT, matching: true}], groupBy: [{field: STATUS}]", ["orderBy", 1]),
         ("groupBy: [{field: OPPORTUNITY_OPENED_ON}]", ["groupBy", 0, "bucket"]),
         ("groupBy: [{field: CUSTOMER_COUNTRY, bucket: DAY}]", ["groupBy", 0, "bucket"]),
         ("groupBy: [{field: CUSTOMER_COUNTRY}, {field: CUSTOMER_COUNTRY}]", ["groupBy", 1]),

@@ -90,6 +90,30 @@ async def test_two_sums_that_differ_by_a_row_do_not_tell_its_value(graph: Graph)
     assert group == {"matching": {"count": 1, "sum": {"amount": None}, "avg": {"amount": None}}}
 
 
+@pytest.mark.parametrize("executor", ["planned", "reference"])
+async def test_a_sum_in_several_currencies_is_told_to_nobody(graph: Graph, executor: str) -> None:
+    """Neither to who may not read the currency: by it the marketer cannot even group."""
+    graph.use(executor)
+    await graph.rows("UPDATE opportunity SET amount = 54321, currency = 'EUR'")
+    (told_,) = await sums(graph)
+    assert told_ is not None
+    await graph.rows(
+        "UPDATE opportunity SET currency = 'USD' WHERE id = (SELECT min(id::text)::uuid FROM opportunity"
+        " WHERE workspace_id = (SELECT id FROM workspace WHERE slug = 'demo'))"
+    )
+    document = """{ opportunitiesAggregate(having: {sum: {amount: {isNull: true}}}) {
+      groups { count sum { amount weightedAmount } avg { amount } matching { sum { amount } } } }
+      more: opportunitiesAggregate(having: {sum: {amount: {gt: "0"}}}) { groups { count } } }"""
+    for role in ("marketer", "admin"):
+        data = await graph.data(document, role=role)
+        (group,) = data["opportunitiesAggregate"]["groups"]
+        assert group["sum"] == {"amount": None, "weightedAmount": None}
+        assert group["avg"] == group["matching"]["sum"] == {"amount": None}
+        assert data["more"]["groups"] == []
+    error = await graph.error("{ opportunitiesAggregate { groups { currencies } } }", role="marketer")
+    assert error["extensions"]["code"] == "FORBIDDEN"
+
+
 async def test_groups_are_kept_and_ordered_by_what_is_told(graph: Graph) -> None:
     rows = await graph.rows(
         "SELECT id FROM opportunity WHERE amount > 0 AND workspace_id ="

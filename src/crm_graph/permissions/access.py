@@ -126,7 +126,12 @@ class TypeAccess:
 
     def measures_only(self, name: str) -> bool:
         """Return whether a field may be measured on rows on which it may not be read."""
-        return any(level is Level.MEASURE for level, _ in self._levels(name)) and self.partial(name)
+        levels = self._levels(name)
+        readable = [scopes for level, scopes in levels if level >= Level.READ]
+        return any(
+            level is Level.MEASURE and not any(self._within(scopes, those) for those in readable)
+            for level, scopes in levels
+        )
 
     def may_measure(self, name: str) -> bool:
         """Return whether a field may be measured on any row, read or not."""
@@ -240,16 +245,16 @@ class TypeAccess:
     def _in_others(self, position: int, alternatives: Sequence[frozenset[str]]) -> bool:
         """Return whether all rows of an alternative are rows of another one; of two that are the same rows, whether it
         is the later."""
-
-        def lies_in(these: frozenset[str], those: frozenset[str]) -> bool:
-            return all(any(self.policy.lies_in(scope, outer) for scope in these) for outer in those)
-
         these = alternatives[position]
         return any(
-            lies_in(these, those) and (other < position or not lies_in(those, these))
+            self._within(these, those) and (other < position or not self._within(those, these))
             for other, those in enumerate(alternatives)
             if other != position
         )
+
+    def _within(self, these: frozenset[str], those: frozenset[str]) -> bool:
+        """Return whether all rows of an alternative are rows of another one."""
+        return all(any(self.policy.lies_in(scope, outer) for scope in these) for outer in those)
 
 
 def _predicate_of(policy: Policy, scope: str, rows: FromClause) -> ColumnElement[bool]:

@@ -8,10 +8,10 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from tests.permissions.oracle.documents import Aggregate, Document, GroupKey, Item, Page, Root, Select
+from tests.permissions.oracle.documents import Aggregate, Document, GroupKey, Item, Measure, Page, Root, Select
 from tests.permissions.oracle.filters import Withheld, check_filter, matches
 from tests.permissions.oracle.kinds import Field, Kind, kinds
-from tests.permissions.oracle.measures import check_aggregate, grouped, measure
+from tests.permissions.oracle.measures import SUMS, check_aggregate, grouped, matching, measure, share
 from tests.permissions.oracle.orders import check_order, cut
 from tests.permissions.oracle.sight import Sight
 from tests.permissions.oracle.world import Row, number, output
@@ -134,7 +134,8 @@ class Oracle:
         if item.page is not None:
             return self._page(item.page, self.sight.linked(row, each))
         if item.measured is not None:
-            return self._measures(item.measured, self._matching(item.measured, self.sight.linked(row, each)))
+            rows = self._matching(item.measured, self.sight.linked(row, each))
+            return self._measures(item.measured, item.measured.measures, rows)
         if each.of == "money":
             amount = self.sight.shown(kind, row, each)
             if amount is None:
@@ -189,6 +190,8 @@ class Oracle:
         where = of.where
         if where is not None:
             check_filter(self.sight, of.kind, where)
+        if of.matching is not None:
+            check_filter(self.sight, of.kind, of.matching)
         check_aggregate(self.sight, of)
         return [row for row in rows if where is None or matches(self.sight, of.kind, row, where)]
 
@@ -197,13 +200,20 @@ class Oracle:
         values = {each: value for (each, _), value in zip(of.groups, key, strict=True)}
         if of.keys:
             data["key"] = {each.name: self._key(each, values.get(each), inner) for each, inner in of.keys}
-        return data | self._measures(of, rows)
+        data |= self._measures(of, of.measures, rows)
+        if of.apart:
+            data["matching"] = self._measures(of, of.apart, matching(self.sight, of, rows))
+        return data
 
-    def _measures(self, of: Aggregate, rows: Sequence[Row]) -> dict[str, Any]:
+    def _measures(self, of: Aggregate, measures: Sequence[Measure], rows: Sequence[Row]) -> dict[str, Any]:
         data: dict[str, Any] = {}
-        for chosen in of.measures:
+        for chosen in measures:
+            if chosen.function == "share":
+                found = share(self.sight, of, rows)
+                data["share"] = None if found is None else number(found)
+                continue
             if not chosen.fields:
-                data[chosen.function] = len(rows)
+                data[chosen.function] = measure(self.sight, of.kind, rows, chosen.function, None)
                 continue
             data[chosen.function] = {
                 each.name: _measured(chosen.function, each, measure(self.sight, of.kind, rows, chosen.function, each))
@@ -223,6 +233,7 @@ class Oracle:
         if root.page is not None:
             self._note_page(root.page)
         if root.aggregate is not None:
+            self._note_sums(root.aggregate)
             for _, inner in root.aggregate.keys:
                 if inner is not None:
                     self._note(inner)
@@ -235,6 +246,7 @@ class Oracle:
             if item.measured is not None:
                 self._note_field(select.kind, select.kind.fields["id"])
                 self._note_field(item.measured.kind, item.measured.kind.fields[item.each.back])
+                self._note_sums(item.measured)
                 continue
             if item.page is not None:
                 self._note_field(select.kind, select.kind.fields["id"])
@@ -244,6 +256,13 @@ class Oracle:
             self._note_field(select.kind, item.each)
             if item.inner is not None:
                 self._note(item.inner)
+
+    def _note_sums(self, of: Aggregate) -> None:
+        """Note what sums leave out of small groups."""
+        for chosen in (*of.measures, *of.apart):
+            for part in (part for each in chosen.fields for part in of.kind.made_of(each)):
+                if chosen.function in SUMS and self.sight.sums_unread(of.kind, part):
+                    self.withheld.add(f"{of.kind.name}.{part.name}")
 
     def _note_page(self, page: Page) -> None:
         for select in (page.nodes, page.edges):
@@ -258,4 +277,4 @@ class Oracle:
 def _measured(function: str, each: Field, value: Any) -> Any:
     if value is None or function == "countDistinct":
         return value
-    return number(Decimal(value)) if each.of in {"int", "decimal", "money"} else output(each, value)
+    return output(each, value) if each.of in {"date", "moment"} else number(Decimal(value))

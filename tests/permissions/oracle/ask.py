@@ -10,6 +10,7 @@ from tests.permissions.oracle.documents import (
     Aggregate,
     Document,
     GroupKey,
+    GroupOrder,
     Item,
     Measure,
     OrderKey,
@@ -18,6 +19,7 @@ from tests.permissions.oracle.documents import (
     Select,
 )
 from tests.permissions.oracle.kinds import UNORDERED, Field, Kind, kinds
+from tests.permissions.oracle.measures import SUMS
 from tests.permissions.oracle.sight import Sight
 
 INFO = ("hasNextPage", "hasPreviousPage", "startCursor", "endCursor")
@@ -201,6 +203,11 @@ class Asker:
         """Return whether to compare a field."""
         return not self.careful or self.sight.comparable(kind, each)
 
+    def may_measure(self, kind: Kind, function: str, each: Field) -> bool:
+        """Return whether to measure something."""
+        may = self.sight.summable if function in SUMS else self.sight.comparable
+        return not self.careful or all(may(kind, part) for part in kind.made_of(each))
+
     def aggregate(self, kind: Kind) -> Aggregate:
         """Return an aggregate of a type."""
         dice = self.dice
@@ -215,9 +222,26 @@ class Asker:
         where = self.conditions.where(kind, 2) if dice.random() < 0.4 else None
         having = self.conditions.having(kind, 1) if dice.random() < 0.35 else None
         made = Aggregate(kind, where, groups, having, keys, self.measures(kind, bool(keys)))
+        if dice.random() < 0.35:
+            made.matching, made.apart = self.conditions.where(kind, 1), self.measures(kind, True)
+            if dice.random() < 0.5:
+                made.measures = [*made.measures, Measure("share")]
+        if groups and dice.random() < 0.5:
+            made.order = self.group_order(kind, matching=made.matching is not None)
         if groups and dice.random() < 0.4:
-            made.by_count, made.first = dice.random() < 0.6, dice.choice((1, 2, 5))
+            made.first = dice.choice((1, 2, 5))
         return made
+
+    def group_order(self, kind: Kind, *, matching: bool) -> GroupOrder:
+        """Return an order of groups by a measure, which need not be selected."""
+        dice = self.dice
+        descending = dice.random() < 0.6
+        chosen = dice.choice([each for each in self.measures(kind, False) if each.function != "currencies"])
+        if matching and dice.random() < 0.3:
+            return GroupOrder("share", None, False, descending)
+        apart = matching and dice.random() < 0.5
+        each = dice.choice(list(chosen.fields)) if chosen.fields else None
+        return GroupOrder(chosen.function, each, apart, descending)
 
     def group_keys(self, kind: Kind) -> list[GroupKey]:
         """Return what a type may be grouped by, here and beyond edges to one."""
@@ -250,8 +274,12 @@ class Asker:
         """Return the selected measures; at least one unless `optional`."""
         dice = self.dice
         found = [Measure("count")] if dice.random() < 0.6 or not optional else []
-        for function in dice.sample(("sum", "avg", "min", "max", "countDistinct"), dice.choice((0, 1, 1, 2))):
-            fields = [each for each in measured(kind, function) if self.may_compare(kind, each)]
+        if kind.all("money") and dice.random() < 0.15:
+            may = [self.may_compare(kind, each) for each in kind.all("money")]
+            found += [Measure("currencies")] if any(may) else []
+        functions = ("sum", "sum", "avg", "avg", "min", "max", "countDistinct")
+        for function in dict.fromkeys(dice.sample(functions, dice.choice((0, 1, 1, 2)))):
+            fields = [each for each in measured(kind, function) if self.may_measure(kind, function, each)]
             if fields:
                 found.append(Measure(function, dice.sample(fields, min(len(fields), dice.choice((1, 1, 2))))))
         return found
@@ -262,4 +290,5 @@ def measured(kind: Kind, function: str) -> list[Field]:
     if function == "countDistinct":
         return [each for each in kind.fields.values() if each.of in {"enum", "code", "one"} or each.name in GROUPING]
     of = {"int", "decimal", "money"} if function in {"sum", "avg"} else {"int", "decimal", "money", "date", "moment"}
-    return [each for each in kind.fields.values() if each.of in of and each.name != "version"]
+    computed = [each for each in kind.computed.values() if each.of != "clock"]
+    return [*(each for each in kind.fields.values() if each.of in of and each.name != "version"), *computed]

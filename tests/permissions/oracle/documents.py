@@ -117,16 +117,27 @@ class Select:
 
 @dataclass(slots=True)
 class Measure:
-    """Selected measures of a group: a function over fields; `count` has none."""
+    """Selected measures of a group: a function over fields; `count`, `currencies` and `share` have none."""
 
     function: str
     fields: Sequence[Field] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class GroupOrder:
+    """An order of groups: by a function, of a field unless it is of whole records, of what matches or of all."""
+
+    function: str
+    each: Field | None
+    matching: bool
+    descending: bool
+
+
 @dataclass(slots=True)
 class Aggregate:
     """An aggregate. `groups` are keys with their buckets of time; `keys` are selected ones with the selection beyond an
-    edge. Groups are ordered by their number of records where `by_count`, and cut to the `first`."""
+    edge. Of groups, `matching` says what is measured apart, as `apart`; they are ordered by a measure, and cut to the
+    `first`."""
 
     kind: Kind
     where: Where | None
@@ -134,7 +145,9 @@ class Aggregate:
     having: Where | None
     keys: Sequence[tuple[GroupKey, Select | None]]
     measures: Sequence[Measure]
-    by_count: bool = False
+    matching: Where | None = None
+    apart: Sequence[Measure] = ()
+    order: GroupOrder | None = None
     first: int | None = None
 
 
@@ -222,7 +235,7 @@ class Printer:
             return f"{name}{self.page(item.page)}"
         if item.measured is not None:
             where = "" if item.measured.where is None else f"(where: {literal(item.measured.where)})"
-            return f"{name}{where} {{ {' '.join(self.measures(item.measured))} }}"
+            return f"{name}{where} {{ {' '.join(self.measures(item.measured.measures))} }}"
         return f"{name} {{ {' '.join(item.parts)} }}" if item.parts else name
 
     def page(self, page: Page) -> str:
@@ -269,24 +282,36 @@ class Printer:
             arguments.append(f"groupBy: [{', '.join(keys)}]")
         if of.having is not None:
             arguments.append(f"having: {literal(of.having)}")
-        if of.by_count:
-            arguments.append("orderBy: [{measure: COUNT, direction: DESC}]")
+        if of.matching is not None:
+            arguments.append(f"matching: {literal(of.matching)}")
+        if of.order is not None:
+            arguments.append(f"orderBy: [{self.group_order(of.order)}]")
         if of.first is not None:
             arguments.append(f"first: {of.first}")
         parts = []
         if of.keys:
             keys = (each.name if inner is None else f"{each.name} {self.select(inner)}" for each, inner in of.keys)
             parts.append(f"key {{ {' '.join(keys)} }}")
-        parts += self.measures(of)
+        parts += self.measures(of.measures)
+        if of.apart:
+            parts.append(f"matching {{ {' '.join(self.measures(of.apart))} }}")
         given = f"({', '.join(arguments)})" if arguments else ""
         cut = "" if of.first is None else "hasMoreGroups totalGroups "
         return f"{given} {{ {cut}groups {{ {' '.join(parts)} }} }}"
 
-    def measures(self, of: Aggregate) -> list[str]:
+    def group_order(self, order: GroupOrder) -> str:
+        parts = [f"measure: {enum_name(order.function)}"]
+        if order.each is not None:
+            parts.append(f"of: {enum_name(order.each.name)}")
+        if order.matching:
+            parts.append("matching: true")
+        return f"{{{', '.join(parts)}, direction: {'DESC' if order.descending else 'ASC'}}}"
+
+    def measures(self, measures: Sequence[Measure]) -> list[str]:
         """Return the selection of measures."""
         return [
             f"{each.function} {{ {' '.join(field.name for field in each.fields)} }}" if each.fields else each.function
-            for each in of.measures
+            for each in measures
         ]
 
 

@@ -14,6 +14,8 @@ VERBS = ("read", "create", "update", "delete")
 LEAVES = frozenset(
     {"id", "text", "enum", "int", "decimal", "bool", "date", "moment", "code", "tag", "texts", "json", "sealed"}
 )
+COMPUTED = frozenset({"seconds", "percent", "clock"})
+"""How measures are computed: the seconds from one time to another, a number times a percentage, of what time it is."""
 UNORDERED = frozenset({"id", "texts", "json", "sealed"})
 """The kinds of leaves that order nothing."""
 _LINE = re.compile(
@@ -77,6 +79,16 @@ class Kind:
     by_name: frozenset[str] = frozenset()
     """Those of them that are granted by name only; the others follow `update`."""
     fields: dict[str, Field] = field(default_factory=dict)
+    computed: dict[str, Field] = field(default_factory=dict)
+    """What aggregates measure beside fields: `of` says how it is computed, `values` of which fields."""
+
+    def measured(self, name: str) -> Field:
+        """Return what is measured under a name."""
+        return self.computed.get(name) or self.fields[name]
+
+    def made_of(self, each: Field) -> list[Field]:
+        """Return the fields that a measure reads."""
+        return [self.fields[name] for name in each.values] if each.of in COMPUTED else [each]
 
     def all(self, *of: str) -> list[Field]:
         """Return the fields of these kinds."""
@@ -132,6 +144,9 @@ def kinds() -> Mapping[str, Kind]:
         if line.startswith("type "):
             kind = _kind(line.split()[1:])
             found[kind.name] = kind
+        elif " = " in line:
+            name, _, how, needs = line.split()
+            kind.computed[name] = Field(name, how, values=tuple(needs.split(",")))
         elif line and not line.startswith("#"):
             each = _field(line.strip())
             kind.fields[each.name] = each

@@ -92,6 +92,9 @@ def test_the_oracle_knows_every_record_type(schema: BuiltSchema) -> None:
         kind, type_ = kinds()[name], schema.core.type_map[name]
         assert isinstance(type_, GraphQLObjectType)
         assert kind.fields.keys() == type_.fields.keys() - ABOUT_VIEWER, f"describe the fields of {name} in facts.txt"
+        assert kind.computed.keys() == record.measures.keys(), f"describe what is computed of {name} in facts.txt"
+        for each in kind.computed.values():
+            assert each.values == record.measures[each.name].needs
         for each in kind.fields.values():
             of = type_.fields[each.name].type
             assert each.required == (isinstance(of, GraphQLNonNull) and each.of not in {"many", "measures"}), (

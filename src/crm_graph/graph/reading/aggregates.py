@@ -153,10 +153,10 @@ class Aggregate:
             View.of(self.record, planning.context).note(self.record.edge_along(self.parent), planning)
         access = planning.context.of(self.record.name)
         for name in shape.columns:
-            key = name.rpartition(".")[2]
+            *_, function, key = f".{name}".split(".")
             computed = self.record.measures.get(key)
             for each in (key,) if computed is None else computed.needs:
-                if key in self.fields.sums and access.measures_only(self.record.columns[each].field):
+                if function in SUMS and access.measures_only(self.record.columns[each].field):
                     planning.withhold(coordinate(self.record.name, self.record.columns[each].field))
 
     def _asked(self, context: GraphContext, arguments: Mapping[str, Any]) -> tuple[Asked, Normaliser]:

@@ -75,17 +75,25 @@ class Measures:
             if function == "avg":
                 measured = measured / func.nullif(_of(func.count(value), only), 0)
         measured = type_coerce(func.round(measured, DIGITS), Numeric) if function == "avg" else measured
-        return self._in_one_currency(measured, value, key, function, only)
+        return self._in_one_currency(measured, value, key, function, only, apart=hidden is None)
 
     def _in_one_currency(
-        self, measured: Any, value: ColumnElement[Any], key: str, function: str, only: ColumnElement[bool] | None
+        self,
+        measured: Any,
+        value: ColumnElement[Any],
+        key: str,
+        function: str,
+        only: ColumnElement[bool] | None,
+        *,
+        apart: bool,
     ) -> Any:
-        """Return a measure of values, null where amounts that they are made of are in several currencies."""
+        """Return a measure of values, null where amounts that they are made of are in several currencies. Groups by
+        currency keep all amounts `apart` whose currency may be read."""
         computed = self.view.record.measures.get(key)
-        by = self.fields.paths["currency"] if "currency" in self.groups else None
+        by = self.fields.paths["currency"] if apart and "currency" in self.groups else None
         for amount in (key,) if computed is None else computed.needs:
             currency = f"{amount}.currency"
-            if amount in self.fields.money and currency != by:  # of groups by it each has one
+            if amount in self.fields.money and currency != by:
                 measured = in_one_currency(measured, value, self._currency(currency, function), only)
         return measured
 

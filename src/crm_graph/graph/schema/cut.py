@@ -22,6 +22,7 @@ from graphql import (
 
 from crm_graph.executor.fields import BEYOND
 from crm_graph.graph.reading.aggregate_fields import aggregate_fields
+from crm_graph.graph.reading.currencies import CURRENCIES
 from crm_graph.graph.reading.orders import enum_name, order_keys
 from crm_graph.graph.reading.pruning import Kept, printed, prune, weight
 from crm_graph.graph.reading.sizes import DEFINITION
@@ -157,6 +158,9 @@ class _Cut:
         groups = {key for key, path in of.paths.items() if not self._is_clear(record, path)}
         yield f"{record.name}GroupKey", groups
         yield f"{record.name}GroupField", {enum_name(key) for key in groups}
+        if of.money and not any(self._is_clear(record, key) for key in of.money):
+            yield f"{record.name}Group", {CURRENCIES}
+            yield f"{record.name}Measures", {CURRENCIES}
         access = self._access.of(record.name)
         needs = {key: [key] for key in of.extremes} | {key: each.needs for key, each in record.measures.items()}
         fields = {key: {record.columns[need].field for need in each} for key, each in needs.items()}

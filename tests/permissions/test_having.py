@@ -53,6 +53,7 @@ async def test_a_role_without_the_type_learns_nothing(graph: Graph) -> None:
 
 async def test_values_of_others_are_no_part_of_a_measure(graph: Graph) -> None:
     """A rep reads the revenue of a team's customers. One of another team gets a revenue that would show anywhere."""
+    await graph.rows("UPDATE customer SET currency = 'CNY' WHERE annual_revenue IS NOT NULL")
     shown_to_team = {"field": "annualRevenue", "level": "READ", "scope": "TEAM"}
     grants = [{"type": "Customer", "verbs": [{"verb": "read", "scope": "ALL"}], "fields": [shown_to_team]}]
     redefine = """mutation ($grants: [RecordGrantInput!]!) {

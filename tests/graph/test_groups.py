@@ -155,7 +155,8 @@ async def test_what_is_archived_is_measured_and_what_is_in_the_bin_is_not(graph:
              (SELECT count(*) FROM stage_move WHERE opportunity_id = opportunity.id) AS moves,
              (SELECT count(*) FROM opportunity_line WHERE opportunity_id = opportunity.id) AS lines
            FROM opportunity WHERE status = 'OPEN' AND customer_id IS NOT NULL
-             AND id IN (SELECT opportunity_id FROM opportunity_line) AND workspace_id = (SELECT id FROM workspace WHERE slug = 'demo')
+             AND id IN (SELECT opportunity_id FROM opportunity_line)
+             AND workspace_id = (SELECT id FROM workspace WHERE slug = 'demo')
            ORDER BY id LIMIT 1"""
     )
     for mutation, selected in (("archiveOpportunity", "opportunity { id }"), ("deleteOpportunity", "deletedId")):

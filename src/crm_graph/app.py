@@ -36,6 +36,7 @@ from crm_graph.events.relay import Relay
 from crm_graph.events.retention import Retention
 from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.reading.page_requests import PageLimits
+from crm_graph.graph.records.aggregate_limits import AggregateLimits
 from crm_graph.graph.records.filter_limits import FilterLimits
 from crm_graph.graph.running.timers import timer_handlers
 from crm_graph.graph.schema.build import BuiltSchema
@@ -176,8 +177,9 @@ async def background_work(
 def page_limits(settings: Settings) -> PageLimits:
     """Return the bounds of pages."""
     filters = FilterLimits(pattern_letters=settings.max_pattern_letters, letters=settings.max_filter_letters)
+    aggregates = AggregateLimits(groups=settings.max_groups, least_rows=settings.measure_least_rows)
     return PageLimits(
-        settings.page_size, settings.nested_page_size, settings.max_page_size, settings.max_counted, filters
+        settings.page_size, settings.nested_page_size, settings.max_page_size, settings.max_counted, filters, aggregates
     )
 
 

@@ -71,10 +71,8 @@ REPEATS = 15
 
 async def _lists(sets: list[DataSet], sizes: list[int], server: Server) -> None:
     """Print how long lists take, in ms, the median of some that are asked one after another."""
-    print(
     heads = (f"{size:,} {who}" for size in sizes for who in ("admin", "rep"))
     print(f"\n{'lists, ms (p50)':28}" + "".join(f"{head:>18}" for head in heads))
-    )
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
         for name, written in LISTS.items():
             cells = []

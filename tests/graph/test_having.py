@@ -194,7 +194,7 @@ def _unguarded(text: str) -> str:
 
 
 async def test_an_operand_is_not_rounded(graph: Graph) -> None:
-    await graph.rows("UPDATE opportunity SET amount = 10.5")
+    await graph.rows("UPDATE opportunity SET amount = 10.5, currency = 'CNY'")
     for below in ("10.49999", "10.49999999"):
         for given in (f'where: {{amount: {{gt: "{below}"}}}}', f'having: {{min: {{amount: {{gt: "{below}"}}}}}}'):
             (group,) = await _groups(graph, given)

@@ -36,6 +36,10 @@ class Shown(IntEnum):
     WRITE = 3
 
 
+_SHOWN = {"MEASURE": "NONE"}
+"""What is shown at a level that is called otherwise: of what may be measured, no value."""
+
+
 @dataclass(frozen=True, slots=True)
 class TypeGrants:
     """A role's lines about one type."""
@@ -96,7 +100,7 @@ def parse(text: str) -> Matrix:
             types[found["type"]] = TypeGrants(verbs, Shown[found["default"] or "NONE"], fields)
         elif found := _FIELD.match(line):
             pairs = [_pair(each) for each in found["given"].split(", ")]
-            fields[found["name"]] = tuple((Shown[level], scope) for level, scope in pairs)
+            fields[found["name"]] = tuple((Shown[_SHOWN.get(level, level)], scope) for level, scope in pairs)
         else:
             raise ValueError(f"{FILE.name} has a line that this test cannot read: {line!r}")
     return Matrix(roles)

@@ -14,7 +14,7 @@ from tests.permissions.world import ANCHORS, UNOWNED, World
 
 DERIVED = (
     "",
-    *("Connection", "Edge", "Aggregate", "Group", "GroupKey", "Sums", "Extremes", "Change"),
+    *("Connection", "Edge", "Aggregate", "Group", "GroupKey", "Measures", "Distinct", "Sums", "Extremes", "Change"),
     *("Filter", "ListFilter", "Order", "GroupBy", "Having", "HavingSums", "HavingExtremes", "Rights"),
 )
 """The types of a record: their fields are its fields, and every door asks for them under its permissions."""

@@ -155,6 +155,10 @@ class Settings:
     """Of all texts that one filter compares with."""
     max_counted: int = 10_000
     """How far `totalCount` of a list counts; `totalCountIsExact` says whether there are more."""
+    max_groups: int = 1_000
+    """Groups of one aggregate."""
+    measure_least_rows: int = 5
+    """Values that must be in a sum together for members to be told it who may measure the field and not read it."""
     max_errors: int = 20
     max_json_depth: int = 32
     workspace_max_bytes: int = 20 * 1024 * 1024 * 1024

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Table, and_, case, false, or_
+from sqlalchemy import ColumnElement, FromClause, Table, and_, case, false, or_, true
 
 from crm_graph.db.base import DELETED_AT
 from crm_graph.permissions.grants import ALL, DELETE, EXPORT, NONE, READ, FieldGrant, Grant, Level, Role
@@ -81,15 +81,22 @@ class TypeAccess:
         return (FieldGrant(Level.MASKED if masked else Level.READ),)
 
     def column(
-        self, name: str, rows: FromClause, column: ColumnElement[Any], *, masks: bool = True, beside: bool = False
+        self,
+        name: str,
+        rows: FromClause,
+        column: ColumnElement[Any],
+        *,
+        masks: bool = True,
+        beside: bool = False,
+        measures: bool = False,
     ) -> ColumnElement[Any] | None:
         """Return what may be shown of a field as an expression over `rows`; None where it is hidden on every row.
 
         Without `masks` the expression is null where only a mask may be shown. A column `beside` the field's own, the
-        currency of an amount, is shown as it is where that is masked.
+        currency of an amount, is shown as it is where that is masked. With `measures` it is also what may be measured.
         """
         levels = self._levels(name)
-        readable = [scopes for level, scopes in levels if level >= Level.READ]
+        readable = [scopes for level, scopes in levels if level >= Level.READ or (measures and level is Level.MEASURE)]
         if self._cover(readable):
             return column
         masked_scopes = [scopes for level, scopes in levels if masks and level == Level.MASKED]
@@ -108,6 +115,27 @@ class TypeAccess:
         """Return the predicate of the rows on which a field is shown in clear; None where it is so on none."""
         readable = [scopes for level, scopes in self._levels(name) if level >= Level.READ]
         return self._where(readable, rows) if readable else None
+
+    def measured_only(self, name: str, rows: FromClause) -> ColumnElement[bool] | None:
+        """Return the predicate of the rows on which a field may be measured and not be read, never null; None where
+        that is none of them."""
+        if not self.measures_only(name):
+            return None
+        readable = [scopes for level, scopes in self._levels(name) if level >= Level.READ]
+        return self._where(readable, rows).is_not(True) if readable else true()
+
+    def measures_only(self, name: str) -> bool:
+        """Return whether a field may be measured on rows on which it may not be read."""
+        levels = self._levels(name)
+        readable = [scopes for level, scopes in levels if level >= Level.READ]
+        return any(
+            level is Level.MEASURE and not any(self._within(scopes, those) for those in readable)
+            for level, scopes in levels
+        )
+
+    def may_measure(self, name: str) -> bool:
+        """Return whether a field may be measured on any row, read or not."""
+        return any(level >= Level.READ or level is Level.MEASURE for level, _ in self._levels(name))
 
     def level(self, name: str) -> Level:
         """Return the best level that any role has on a field on any row."""
@@ -165,13 +193,13 @@ class TypeAccess:
 
         return all(map(rows, (READ, EXPORT))) and all(
             any(
-                mine >= min(level, Level.READ)
+                (mine >= Level.READ or mine is level)
                 and all(any(lies_in(scope, outer) for scope in scopes) for outer in outers)
                 for mine, outers in self._levels(name)
             )
             for name in fields
             for level, scopes in other._levels(name)
-            if level > Level.NONE
+            if level is not Level.NONE
         )
 
     def audited(self, name: str) -> bool:
@@ -217,16 +245,16 @@ class TypeAccess:
     def _in_others(self, position: int, alternatives: Sequence[frozenset[str]]) -> bool:
         """Return whether all rows of an alternative are rows of another one; of two that are the same rows, whether it
         is the later."""
-
-        def lies_in(these: frozenset[str], those: frozenset[str]) -> bool:
-            return all(any(self.policy.lies_in(scope, outer) for scope in these) for outer in those)
-
         these = alternatives[position]
         return any(
-            lies_in(these, those) and (other < position or not lies_in(those, these))
+            self._within(these, those) and (other < position or not self._within(those, these))
             for other, those in enumerate(alternatives)
             if other != position
         )
+
+    def _within(self, these: frozenset[str], those: frozenset[str]) -> bool:
+        """Return whether all rows of an alternative are rows of another one."""
+        return all(any(self.policy.lies_in(scope, outer) for scope in these) for outer in those)
 
 
 def _predicate_of(policy: Policy, scope: str, rows: FromClause) -> ColumnElement[bool]:

@@ -12,12 +12,15 @@ from types import MappingProxyType
 
 
 class Level(IntEnum):
-    """What a role may do with a field. Ordered: each level includes those below it."""
+    """What a role may do with a field. READ and WRITE include all levels below; MASKED and MEASURE include nothing of
+    each other."""
 
     NONE = 0
-    MASKED = 1
-    READ = 2
-    WRITE = 3
+    MEASURE = 1
+    """Sums and averages over enough rows, and no value (`graph/reading/measures.py`)."""
+    MASKED = 2
+    READ = 3
+    WRITE = 4
 
 
 NONE, OWN, TEAM, ALL = "NONE", "OWN", "TEAM", "ALL"
@@ -120,6 +123,7 @@ def reading(granted: Grant) -> Grant:
 
 MASKED = FieldGrant(Level.MASKED)
 HIDDEN = FieldGrant(Level.NONE)
+MEASURED = FieldGrant(Level.MEASURE)
 
 
 @dataclass(frozen=True, slots=True)

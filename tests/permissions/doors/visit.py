@@ -13,6 +13,7 @@ from crm_graph.executor.results import OnError
 from crm_graph.graph.records.record import (
     ColumnSpec,
     IdSpec,
+    MeasuresSpec,
     MoneySpec,
     Record,
     RightsSpec,
@@ -118,8 +119,9 @@ class Visit:
         return self.world.places[type_name, id_]
 
     def fields(self, record: Record) -> list[str]:
-        """Return the fields of a type that have a value of their own: all but connections and what is of the viewer."""
-        others = ToManySpec | RightsSpec | WithheldSpec
+        """Return the fields of a type that have a value of their own: all but connections, measures over them, and what
+        is of the viewer."""
+        others = ToManySpec | MeasuresSpec | RightsSpec | WithheldSpec
         return [name for name, (_, spec) in record.specs().items() if not isinstance(spec, others)]
 
     def selection(self, record: Record, prefix: str = "") -> str:
@@ -202,7 +204,9 @@ class Visit:
         types = f"$where: {record.name}Filter, $orderBy: [{record.name}Order!], $first: Int"
         page = "(where: $where, orderBy: $orderBy, first: $first) { nodes { id } }"
         for name, each in query.fields.items():
-            if get_named_type(each.type).name == f"{record.name}Connection":
+            # All parts of the demo data are more than a page: those of one whole are listed.
+            whole = record.policy.parent is None or record.name not in ANCHORS
+            if whole and get_named_type(each.type).name == f"{record.name}Connection":
                 return f"query ({types}) {{ found: {name}{page} }}", None
         for parent in self.world.records:
             for name, edge in parent.edges.items():

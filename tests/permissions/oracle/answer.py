@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from tests.permissions.oracle.documents import Aggregate, Document, Item, Page, Root, Select
+from tests.permissions.oracle.documents import Aggregate, Document, GroupKey, Item, Measure, Page, Root, Select
 from tests.permissions.oracle.filters import Withheld, check_filter, matches
 from tests.permissions.oracle.kinds import Field, Kind, kinds
-from tests.permissions.oracle.measures import check_aggregate, grouped, measure
+from tests.permissions.oracle.measures import SUMS, check_aggregate, grouped, matching, measure, share
 from tests.permissions.oracle.orders import check_order, cut
 from tests.permissions.oracle.sight import Sight
 from tests.permissions.oracle.world import Row, number, output
@@ -133,6 +133,9 @@ class Oracle:
             return None if target is None else self._nullable(lambda: self._object(inner, target))
         if item.page is not None:
             return self._page(item.page, self.sight.linked(row, each))
+        if item.measured is not None:
+            rows = self._matching(item.measured, self.sight.linked(row, each))
+            return self._measures(item.measured, item.measured.measures, rows)
         if each.of == "money":
             amount = self.sight.shown(kind, row, each)
             if amount is None:
@@ -175,35 +178,52 @@ class Oracle:
         return data
 
     def _aggregate(self, of: Aggregate) -> dict[str, Any]:
-        if of.where is not None:
-            check_filter(self.sight, of.kind, of.where)
+        rows = self._matching(of, self.sight.seen(of.kind))
+        groups = grouped(self.sight, of, rows)
+        data: dict[str, Any] = {}
+        if of.first is not None:
+            data = {"hasMoreGroups": len(groups) > of.first, "totalGroups": len(groups)}
+        return data | {"groups": [self._group(of, key, members) for key, members in groups[: of.first]]}
+
+    def _matching(self, of: Aggregate, rows: Iterable[Row]) -> list[Row]:
+        """Return the rows that an aggregate is about. Raises Withheld where it reads what is hidden."""
+        where = of.where
+        if where is not None:
+            check_filter(self.sight, of.kind, where)
+        if of.matching is not None:
+            check_filter(self.sight, of.kind, of.matching)
         check_aggregate(self.sight, of)
-        rows = [
-            row for row in self.sight.seen(of.kind) if of.where is None or matches(self.sight, of.kind, row, of.where)
-        ]
-        return {"groups": [self._group(of, key, members) for key, members in grouped(self.sight, of, rows)]}
+        return [row for row in rows if where is None or matches(self.sight, of.kind, row, where)]
 
     def _group(self, of: Aggregate, key: tuple[Any, ...], rows: Sequence[Row]) -> dict[str, Any]:
         data: dict[str, Any] = {}
         values = {each: value for (each, _), value in zip(of.groups, key, strict=True)}
         if of.keys:
-            data["key"] = {
-                "currency" if each is None else each.name: self._key(each, values.get(each), inner)
-                for each, inner in of.keys
-            }
-        for chosen in of.measures:
+            data["key"] = {each.name: self._key(each, values.get(each), inner) for each, inner in of.keys}
+        data |= self._measures(of, of.measures, rows)
+        if of.apart:
+            data["matching"] = self._measures(of, of.apart, matching(self.sight, of, rows))
+        return data
+
+    def _measures(self, of: Aggregate, measures: Sequence[Measure], rows: Sequence[Row]) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for chosen in measures:
+            if chosen.function == "share":
+                found = share(self.sight, of, rows)
+                data["share"] = None if found is None else number(found)
+                continue
             if not chosen.fields:
-                data[chosen.function] = len(rows)
+                data[chosen.function] = measure(self.sight, of.kind, rows, chosen.function, None)
                 continue
             data[chosen.function] = {
-                each.name: _measured(each, measure(self.sight, of.kind, rows, chosen.function, each))
+                each.name: _measured(chosen.function, each, measure(self.sight, of.kind, rows, chosen.function, each))
                 for each in chosen.fields
             }
         return data
 
-    def _key(self, each: Field | None, value: Any, inner: Select | None) -> Any:
+    def _key(self, key: GroupKey, value: Any, inner: Select | None) -> Any:
         if inner is None or value is None:
-            return value if each is None or value is None else output(each, value)
+            return value if key.each is None or value is None else output(key.each, value)
         return self._nullable(lambda: self._by_id(inner, value))
 
     def _note_root(self, root: Root) -> None:
@@ -213,6 +233,7 @@ class Oracle:
         if root.page is not None:
             self._note_page(root.page)
         if root.aggregate is not None:
+            self._note_sums(root.aggregate)
             for _, inner in root.aggregate.keys:
                 if inner is not None:
                     self._note(inner)
@@ -222,6 +243,11 @@ class Oracle:
 
     def _note(self, select: Select) -> None:
         for item in select.items:
+            if item.measured is not None:
+                self._note_field(select.kind, select.kind.fields["id"])
+                self._note_field(item.measured.kind, item.measured.kind.fields[item.each.back])
+                self._note_sums(item.measured)
+                continue
             if item.page is not None:
                 self._note_field(select.kind, select.kind.fields["id"])
                 self._note_field(item.page.kind, item.page.kind.fields[item.each.back])
@@ -230,6 +256,13 @@ class Oracle:
             self._note_field(select.kind, item.each)
             if item.inner is not None:
                 self._note(item.inner)
+
+    def _note_sums(self, of: Aggregate) -> None:
+        """Note what sums leave out of small groups."""
+        for chosen in (*of.measures, *of.apart):
+            for part in (part for each in chosen.fields for part in of.kind.made_of(each)):
+                if chosen.function in SUMS and self.sight.sums_unread(of.kind, part):
+                    self.withheld.add(f"{of.kind.name}.{part.name}")
 
     def _note_page(self, page: Page) -> None:
         for select in (page.nodes, page.edges):
@@ -241,7 +274,7 @@ class Oracle:
             self.withheld.add(f"{kind.name}.{each.name}")
 
 
-def _measured(each: Field, value: Any) -> Any:
-    if value is None:
-        return None
-    return number(Decimal(value)) if each.of in {"int", "decimal", "money"} else output(each, value)
+def _measured(function: str, each: Field, value: Any) -> Any:
+    if value is None or function == "countDistinct":
+        return value
+    return output(each, value) if each.of in {"date", "moment"} else number(Decimal(value))

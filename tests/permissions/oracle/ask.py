@@ -9,6 +9,8 @@ from tests.permissions.oracle.conditions import Conditions
 from tests.permissions.oracle.documents import (
     Aggregate,
     Document,
+    GroupKey,
+    GroupOrder,
     Item,
     Measure,
     OrderKey,
@@ -17,13 +19,19 @@ from tests.permissions.oracle.documents import (
     Select,
     enum_name,
 )
-from tests.permissions.oracle.kinds import TEXTS, UNORDERED, Field, Kind, kinds
+from tests.permissions.oracle.kinds import UNORDERED, Field, Kind, kinds
+from tests.permissions.oracle.measures import SUMS
 from tests.permissions.oracle.sight import Sight
 
 INFO = ("hasNextPage", "hasPreviousPage", "startCursor", "endCursor")
 VIEWER = (("Member", 1), ("Workspace", 0))
 PARTS = (("amount",), ("currency",), ("amount", "currency"))
 BUCKETS = ("DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
+KEYS = {"bool", "text", "key", "code", "date", "moment", "enum", "one"}
+GROUPING = frozenset({"city", "country", "industry", "series", "source"})
+"""Texts that make groups also where they are beyond an edge."""
+STAMPS = frozenset({"createdAt", "updatedAt", "createdBy", "updatedBy"})
+"""What every row has: no keys beyond an edge."""
 PROBES = 8
 MAX_PAGES = 2
 """Edges to many in one document: more of them are larger answers, not other ones."""
@@ -55,7 +63,7 @@ class Asker:
         if dice.random() < 0.4:
             kind = self.kind("aggregate")
             aggregate = self.aggregate(kind)
-            aggregate.keys = [(each, None) for each, _ in aggregate.groups if each is None or each.of != "one"]
+            aggregate.keys = [(each, None) for each, _ in aggregate.groups if not each.is_edge]
             aggregate.measures = aggregate.measures or [Measure("count")]
             if aggregate.having is None and dice.random() < 0.5:
                 aggregate.having = self.conditions.having(kind, 1)
@@ -121,6 +129,13 @@ class Asker:
             each = dice.choice(many)
             page = self.page(kinds()[each.target], f"{place}.{prefix}{each.name}", depth - 1)
             items.append(Item(f"{prefix}{each.name}", each, page=page))
+        edges = kind.all("measures")
+        if depth and edges and dice.random() < 0.3:
+            each = dice.choice(edges)
+            of = kinds()[each.target]
+            where = self.conditions.where(of, 1) if dice.random() < 0.4 else None
+            measured = Aggregate(of, where, (), None, (), self.measures(of, False))
+            items.append(Item(f"{prefix}{each.name}", each, measured=measured))
         return Select(kind, items, typename=not prefix and dice.random() < 0.1)
 
     def leaves(self, kind: Kind, count: int, prefix: str = "") -> list[Item]:
@@ -183,40 +198,83 @@ class Asker:
         """Return whether to compare a field."""
         return not self.careful or self.sight.comparable(kind, each)
 
+    def may_measure(self, kind: Kind, function: str, each: Field) -> bool:
+        """Return whether to measure something."""
+        may = self.sight.summable if function in SUMS else self.sight.comparable
+        return not self.careful or all(may(kind, part) for part in kind.made_of(each))
+
     def aggregate(self, kind: Kind) -> Aggregate:
         """Return an aggregate of a type."""
         dice = self.dice
         keyed = self.group_keys(kind)
         chosen = dice.sample(keyed, min(len(keyed), dice.choice((0, 1, 1, 2))))
-        groups = [
-            (each, dice.choice(BUCKETS) if each is not None and each.of in {"date", "moment"} else None)
-            for each in chosen
-        ]
+        groups = [(each, dice.choice(BUCKETS) if each.is_time else None) for each in chosen]
         selected = dice.sample(keyed, min(len(keyed), 1)) if dice.random() < 0.2 else []
         keys = []
         for each in dict.fromkeys([*chosen, *selected]):
-            edge = each is not None and each.of == "one"
-            keys.append((each, self.select(kinds()[each.target], 1, "key") if edge and each is not None else None))
+            target = kinds()[each.each.target] if each.each is not None and each.is_edge else None
+            keys.append((each, None if target is None else self.select(target, 1, "key")))
         where = self.conditions.where(kind, 2) if dice.random() < 0.4 else None
         having = self.conditions.having(kind, 1) if dice.random() < 0.35 else None
-        return Aggregate(kind, where, groups, having, keys, self.measures(kind, bool(keys)))
+        made = Aggregate(kind, where, groups, having, keys, self.measures(kind, bool(keys)))
+        if dice.random() < 0.35:
+            made.matching, made.apart = self.conditions.where(kind, 1), self.measures(kind, True)
+            if dice.random() < 0.5:
+                made.measures = [*made.measures, Measure("share")]
+        if groups and dice.random() < 0.5:
+            made.order = self.group_order(kind, matching=made.matching is not None)
+        if groups and dice.random() < 0.4:
+            made.first = dice.choice((1, 2, 5))
+        return made
 
-    def group_keys(self, kind: Kind) -> list[Field | None]:
-        """Return what a type may be grouped by; None stands for its currency."""
-        fields = [
-            each
-            for each in kind.fields.values()
-            if each.of in {"bool", *TEXTS, "code", "date", "moment", "enum", "one"} and self.may_compare(kind, each)
-        ]
+    def group_order(self, kind: Kind, *, matching: bool) -> GroupOrder:
+        """Return an order of groups by a measure, which need not be selected."""
+        dice = self.dice
+        descending = dice.random() < 0.6
+        chosen = dice.choice([each for each in self.measures(kind, False) if each.function != "currencies"])
+        if matching and dice.random() < 0.3:
+            return GroupOrder("share", None, False, descending)
+        apart = matching and dice.random() < 0.5
+        each = dice.choice(list(chosen.fields)) if chosen.fields else None
+        return GroupOrder(chosen.function, each, apart, descending)
+
+    def group_keys(self, kind: Kind) -> list[GroupKey]:
+        """Return what a type may be grouped by, here and beyond edges to one."""
+        own = [GroupKey(each) for each in self.dimensions(kind) if each.of in KEYS]
         money = kind.currency is not None and "currency" not in kind.fields
-        return [*fields, *([None] if money and self.may_compare(kind, kind.all("money")[0]) else [])]
+        if money and self.may_compare(kind, kind.all("money")[0]):
+            own.append(GroupKey(None))
+        return [*own, *self.beyond(kind, ())] if self.dice.random() < 0.6 else own
+
+    def beyond(self, kind: Kind, edges: tuple[Field, ...]) -> list[GroupKey]:
+        """Return keys beyond the edges to one of a type, two away at most."""
+        found: list[GroupKey] = []
+        for edge in kind.all("one"):
+            joined = kinds()[edge.target].local == kind.local and edge.name not in STAMPS
+            if joined and self.may_compare(kind, edge):
+                way, target = (*edges, edge), kinds()[edge.target]
+                found += [
+                    GroupKey(each, way)
+                    for each in self.dimensions(target)
+                    if (each.of in KEYS - {"text", "key"} or each.name in GROUPING) and each.name not in STAMPS
+                ]
+                found += self.beyond(target, way) if not edges else []
+        return found
+
+    def dimensions(self, kind: Kind) -> list[Field]:
+        """Return the fields that may be compared."""
+        return [each for each in kind.fields.values() if self.may_compare(kind, each)]
 
     def measures(self, kind: Kind, optional: bool) -> list[Measure]:
         """Return the selected measures; at least one unless `optional`."""
         dice = self.dice
         found = [Measure("count")] if dice.random() < 0.6 or not optional else []
-        for function in dice.sample(("sum", "avg", "min", "max"), dice.choice((0, 1, 1, 2))):
-            fields = [each for each in measured(kind, function) if self.may_compare(kind, each)]
+        if kind.all("money") and dice.random() < 0.15:
+            may = [self.may_compare(kind, each) for each in kind.all("money")]
+            found += [Measure("currencies")] if any(may) else []
+        functions = ("sum", "sum", "avg", "avg", "min", "max", "countDistinct")
+        for function in dict.fromkeys(dice.sample(functions, dice.choice((0, 1, 1, 2)))):
+            fields = [each for each in measured(kind, function) if self.may_measure(kind, function, each)]
             if fields:
                 found.append(Measure(function, dice.sample(fields, min(len(fields), dice.choice((1, 1, 2))))))
         return found
@@ -224,5 +282,8 @@ class Asker:
 
 def measured(kind: Kind, function: str) -> list[Field]:
     """Return the fields that a function measures."""
+    if function == "countDistinct":
+        return [each for each in kind.fields.values() if each.of in {"enum", "code", "one"} or each.name in GROUPING]
     of = {"int", "decimal", "money"} if function in {"sum", "avg"} else {"int", "decimal", "money", "date", "moment"}
-    return [each for each in kind.fields.values() if each.of in of and each.name != "version"]
+    computed = [each for each in kind.computed.values() if each.of != "clock"]
+    return [*(each for each in kind.fields.values() if each.of in of and each.name != "version"), *computed]

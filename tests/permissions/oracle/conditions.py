@@ -166,6 +166,12 @@ class Conditions:
             return {name: [self.having(kind, depth - 1) for _ in range(dice.choice((0, 1, 2)))]}
         if how == "measure":
             function = dice.choice(("sum", "avg", "min", "max"))
+            computed = [each for each in kind.computed.values() if each.of != "clock"]
+            computed = [
+                each for each in computed if all(self.may_compare(kind, part.name) for part in kind.made_of(each))
+            ]
+            if computed and dice.random() < 0.3:
+                return {function: {dice.choice(computed).name: self.whole_numbers()}}
             of = ("int", "decimal", "money", *(("date", "moment") if function in {"min", "max"} else ()))
             fields = [each for each in self.comparable(kind, *of) if each.name != "version"]
             if fields:

@@ -67,15 +67,41 @@ class Page:
     deleted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class GroupKey:
+    """What groups are made by: a field, or the currency (None), here or beyond edges to one."""
+
+    each: Field | None
+    edges: tuple[Field, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The field of the group's key."""
+        first, *rest = [*(edge.name for edge in self.edges), "currency" if self.each is None else self.each.name]
+        return first + "".join(f"{name[:1].upper()}{name[1:]}" for name in rest)
+
+    @property
+    def is_edge(self) -> bool:
+        """Whether it leads to a record."""
+        return self.each is not None and self.each.of == "one"
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it takes a bucket."""
+        return self.each is not None and self.each.of in {"date", "moment"}
+
+
 @dataclass(slots=True)
 class Item:
-    """A selected field of a record; `inner` is what is selected of an edge to one, `page` of one to many."""
+    """A selected field of a record; `inner` is what is selected of an edge to one, `page` of one to many, `measured` of
+    the measures over one."""
 
     key: str
     each: Field
     parts: Sequence[str] = ()
     inner: Select | None = None
     page: Page | None = None
+    measured: Aggregate | None = None
 
 
 @dataclass(slots=True)
@@ -89,23 +115,38 @@ class Select:
 
 @dataclass(slots=True)
 class Measure:
-    """Selected measures of a group: a function over fields; `count` has none."""
+    """Selected measures of a group: a function over fields; `count`, `currencies` and `share` have none."""
 
     function: str
     fields: Sequence[Field] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class GroupOrder:
+    """An order of groups: by a function, of a field unless it is of whole records, of what matches or of all."""
+
+    function: str
+    each: Field | None
+    matching: bool
+    descending: bool
+
+
 @dataclass(slots=True)
 class Aggregate:
-    """An aggregate. `groups` are fields (None stands for the currency) with their buckets of time; `keys` are selected
-    ones with the selection beyond an edge."""
+    """An aggregate. `groups` are keys with their buckets of time; `keys` are selected ones with the selection beyond an
+    edge. Of groups, `matching` says what is measured apart, as `apart`; they are ordered by a measure, and cut to the
+    `first`."""
 
     kind: Kind
     where: Where | None
-    groups: Sequence[tuple[Field | None, str | None]]
+    groups: Sequence[tuple[GroupKey, str | None]]
     having: Where | None
-    keys: Sequence[tuple[Field | None, Select | None]]
+    keys: Sequence[tuple[GroupKey, Select | None]]
     measures: Sequence[Measure]
+    matching: Where | None = None
+    apart: Sequence[Measure] = ()
+    order: GroupOrder | None = None
+    first: int | None = None
 
 
 @dataclass(slots=True)
@@ -190,6 +231,9 @@ class Printer:
             return f"{name} {self.select(item.inner)}"
         if item.page is not None:
             return f"{name}{self.page(item.page)}"
+        if item.measured is not None:
+            where = "" if item.measured.where is None else f"(where: {literal(item.measured.where)})"
+            return f"{name}{where} {{ {' '.join(self.measures(item.measured.measures))} }}"
         return f"{name} {{ {' '.join(item.parts)} }}" if item.parts else name
 
     def page(self, page: Page) -> str:
@@ -230,25 +274,43 @@ class Printer:
             arguments.append(f"where: {literal(of.where)}")
         if of.groups:
             keys = (
-                f"{{field: {'CURRENCY' if each is None else enum_name(each.name)}"
-                f"{'' if bucket is None else f', bucket: {bucket}'}}}"
+                f"{{field: {enum_name(each.name)}{'' if bucket is None else f', bucket: {bucket}'}}}"
                 for each, bucket in of.groups
             )
             arguments.append(f"groupBy: [{', '.join(keys)}]")
         if of.having is not None:
             arguments.append(f"having: {literal(of.having)}")
+        if of.matching is not None:
+            arguments.append(f"matching: {literal(of.matching)}")
+        if of.order is not None:
+            arguments.append(f"orderBy: [{self.group_order(of.order)}]")
+        if of.first is not None:
+            arguments.append(f"first: {of.first}")
         parts = []
         if of.keys:
-            keys = (
-                "currency" if each is None else each.name if inner is None else f"{each.name} {self.select(inner)}"
-                for each, inner in of.keys
-            )
+            keys = (each.name if inner is None else f"{each.name} {self.select(inner)}" for each, inner in of.keys)
             parts.append(f"key {{ {' '.join(keys)} }}")
-        for measure in of.measures:
-            names = " ".join(each.name for each in measure.fields)
-            parts.append(measure.function if not measure.fields else f"{measure.function} {{ {names} }}")
+        parts += self.measures(of.measures)
+        if of.apart:
+            parts.append(f"matching {{ {' '.join(self.measures(of.apart))} }}")
         given = f"({', '.join(arguments)})" if arguments else ""
-        return f"{given} {{ groups {{ {' '.join(parts)} }} }}"
+        cut = "" if of.first is None else "hasMoreGroups totalGroups "
+        return f"{given} {{ {cut}groups {{ {' '.join(parts)} }} }}"
+
+    def group_order(self, order: GroupOrder) -> str:
+        parts = [f"measure: {enum_name(order.function)}"]
+        if order.each is not None:
+            parts.append(f"of: {enum_name(order.each.name)}")
+        if order.matching:
+            parts.append("matching: true")
+        return f"{{{', '.join(parts)}, direction: {'DESC' if order.descending else 'ASC'}}}"
+
+    def measures(self, measures: Sequence[Measure]) -> list[str]:
+        """Return the selection of measures."""
+        return [
+            f"{each.function} {{ {' '.join(field.name for field in each.fields)} }}" if each.fields else each.function
+            for each in measures
+        ]
 
 
 def literal(value: Any) -> str:

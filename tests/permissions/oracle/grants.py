@@ -16,8 +16,9 @@ from typing import Any
 
 from tests.permissions.oracle.kinds import VERBS, Field, Kind, kinds
 
-NONE, MASKED, READ, WRITE = range(4)
-NAMES = ("NONE", "MASKED", "READ", "WRITE")
+NONE, MEASURE, MASKED, READ, WRITE = range(5)
+NAMES = ("NONE", "MEASURE", "MASKED", "READ", "WRITE")
+SUMMED = frozenset({"int", "decimal", "money"})
 GrantText = Mapping[str, Any]
 RoleText = Mapping[str, GrantText]
 _FIELD = re.compile(r"(?P<level>[A-Z]+) (?P<scope>[A-Z_]+)( on (?P<verbs>[\w,]+))?( audited)?$")
@@ -58,6 +59,12 @@ class Grant:
         if field.required and self.default < READ:
             return MASKED if self.default == MASKED and field.mask is not None else READ
         return self.default
+
+    def measures(self, field: Field, scopes: frozenset[str]) -> bool:
+        """Return whether a field of a row in these scopes may be summed with others, whatever else is granted."""
+        if field.name in self.fields:
+            return any(each.level == MEASURE and each.scope in scopes for each in self.fields[field.name])
+        return self.default == MEASURE and not field.required
 
     def writes(self, field: str, scopes: frozenset[str], verb: str) -> bool:
         """Return whether a verb may write a field of a row in these scopes."""
@@ -115,8 +122,8 @@ def _invent_grant(dice: random.Random, kind: Kind) -> dict[str, Any]:
         if dice.random() < (0.5 if verb in kind.by_name else 0.15):
             made[verb] = _invent_scopes(dice, kind, (*kind.scopes, "NONE"))
     if dice.random() < 0.5:
-        made["default"] = dice.choice(("NONE", "MASKED", "READ", "READ", "READ", "WRITE"))
-    share = dice.choice((0, 0.1, 0.3, 0.6)) if made.get("default") not in {"NONE", "MASKED"} else 0.7
+        made["default"] = dice.choice(("NONE", "MEASURE", "MASKED", "READ", "READ", "READ", "WRITE"))
+    share = dice.choice((0, 0.1, 0.3, 0.6)) if made.get("default") not in {"NONE", "MEASURE", "MASKED"} else 0.7
     fields = {each.name: _invent_levels(dice, kind, each) for each in kind.governed if dice.random() < share}
     if fields:
         made["fields"] = fields
@@ -132,7 +139,9 @@ def _invent_scopes(dice: random.Random, kind: Kind, choice: Sequence[str]) -> st
 
 
 def _invent_levels(dice: random.Random, kind: Kind, each: Field) -> list[str]:
-    levels = NAMES if each.mask or dice.random() < 0.2 else ("NONE", "READ", "READ", "WRITE")
+    levels: Sequence[str] = NAMES if each.mask or dice.random() < 0.2 else ("NONE", "READ", "READ", "WRITE")
+    if each.of in SUMMED and dice.random() < 0.5:
+        levels = ("MEASURE", "MEASURE", "READ")
     made = []
     for _ in range(dice.choice((1, 1, 1, 2, 2, 3))):
         level = dice.choice(levels)

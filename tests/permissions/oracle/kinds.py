@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +14,8 @@ VERBS = ("read", "create", "update", "delete")
 LEAVES = frozenset(
     {"id", "text", "enum", "int", "decimal", "bool", "date", "moment", "code", "tag", "key", "texts", "json", "sealed"}
 )
+COMPUTED = frozenset({"seconds", "percent", "clock"})
+"""How measures are computed: the seconds from one time to another, a number times a percentage, of what time it is."""
 UNORDERED = frozenset({"id", "texts", "json", "sealed"})
 """The kinds of leaves that order nothing."""
 TEXTS = frozenset({"text", "key"})
@@ -28,9 +30,9 @@ _LINE = re.compile(
 class Field:
     """A field of a record type.
 
-    `of` is a leaf's kind, `money`, `one` or `many`; `columns` are where its value lies (none for `many`); `target` is
-    the type at the other end of an edge (that of an `id` is its own type), and `back` the field there that points to
-    this type.
+    `of` is a leaf's kind, `money`, `one`, `many` or `measures`, which stands beside each `many`; `columns` are where
+    its value lies (none for `many`); `target` is the type at the other end of an edge (that of an `id` is its own
+    type), and `back` the field there that points to this type.
     """
 
     name: str
@@ -86,6 +88,16 @@ class Kind:
     by_name: frozenset[str] = frozenset()
     """Those of them that are granted by name only; the others follow `update`."""
     fields: dict[str, Field] = field(default_factory=dict)
+    computed: dict[str, Field] = field(default_factory=dict)
+    """What aggregates measure beside fields: `of` says how it is computed, `values` of which fields."""
+
+    def measured(self, name: str) -> Field:
+        """Return what is measured under a name."""
+        return self.computed.get(name) or self.fields[name]
+
+    def made_of(self, each: Field) -> list[Field]:
+        """Return the fields that a measure reads."""
+        return [self.fields[name] for name in each.values] if each.of in COMPUTED else [each]
 
     def all(self, *of: str) -> list[Field]:
         """Return the fields of these kinds."""
@@ -103,8 +115,8 @@ class Kind:
 
     @property
     def governed(self) -> list[Field]:
-        """The fields that a grant can name: all but edges to many records."""
-        return [each for each in self.fields.values() if each.of != "many"]
+        """The fields that a grant can name: all but edges to many records, and measures over them."""
+        return [each for each in self.fields.values() if each.of not in {"many", "measures"}]
 
     @property
     def whole(self) -> Kind | None:
@@ -146,11 +158,15 @@ def kinds() -> Mapping[str, Kind]:
         if line.startswith("type "):
             kind = _kind(line.split()[1:])
             found[kind.name] = kind
+        elif " = " in line:
+            name, _, how, needs = line.split()
+            kind.computed[name] = Field(name, how, values=tuple(needs.split(",")))
         elif line and not line.startswith("#"):
             each = _field(line.strip())
             kind.fields[each.name] = each
     for kind in found.values():
-        kind.fields = {each.name: each for each in _housekeeping(kind)} | kind.fields
+        measured = [replace(each, name=f"{each.name}Aggregate", of="measures") for each in kind.all("many")]
+        kind.fields = {each.name: each for each in (*_housekeeping(kind), *measured)} | kind.fields
     return found
 
 

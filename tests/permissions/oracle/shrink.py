@@ -59,10 +59,10 @@ def _of_root(root: Root) -> Iterator[Cut]:
 
 
 def _of_aggregate(of: Aggregate) -> Iterator[Cut]:
-    for name in ("where", "having"):
+    for name in ("where", "having", "order", "first"):
         if getattr(of, name) is not None:
             yield partial(setattr, of, name, None)
-    for name in ("measures", "groups", "keys"):
+    for name in ("measures", "apart", "groups", "keys"):
         given = list(getattr(of, name))
         if given:
             yield partial(setattr, of, name, given[1:])

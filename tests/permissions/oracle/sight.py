@@ -13,10 +13,12 @@ Written from what the roles are said to mean, not from how they are compiled:
 - What is in the recycle bin does not exist, but for lists of the bin, which show it to whoever may see and delete it.
 - What may not be seen does not exist: an edge to it is null, and it is in no list.
 - What may be compared (filters, orders, groups, measures, cursors) is what may be read in clear.
+- At the level MEASURE a field may be summed where it may not be read, of five such rows of a group or more, rounded.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -70,6 +72,8 @@ class Sight:
         self._grants: dict[str, Sequence[Grant]] = {}
         self._relations: dict[tuple[str, str], frozenset[str]] = {}
         self._levels: dict[tuple[str, str, str], int] = {}
+        self.measured: Counter[str] = Counter()
+        """What was measured by this member, by how it came out."""
 
     def grants(self, kind: Kind) -> Sequence[Grant]:
         """Return what each role grants on a type."""
@@ -173,6 +177,24 @@ class Sight:
     def comparable(self, kind: Kind, each: Field) -> bool:
         """Return whether a field may be read in clear on any row there could be; else comparing it is forbidden."""
         return any(self._level_within(kind, each, scopes) >= READ for scopes in self._possible(kind))
+
+    def summable(self, kind: Kind, each: Field) -> bool:
+        """Return whether a field may be summed on any row there could be; else measuring it is forbidden."""
+        return self.comparable(kind, each) or self.sums_unread(kind, each)
+
+    def sums_unread(self, kind: Kind, each: Field) -> bool:
+        """Return whether there could be a row on which a field may be summed and not be read."""
+        return any(
+            self._sums_within(kind, each, scopes) and self._level_within(kind, each, scopes) < READ
+            for scopes in self._possible(kind)
+        )
+
+    def sums(self, kind: Kind, row: Row, each: Field) -> bool:
+        """Return whether a field of a row may be summed, or read in clear."""
+        return self.level(kind, row, each) >= READ or self._sums_within(kind, each, self.scopes(kind, row))
+
+    def _sums_within(self, kind: Kind, each: Field, scopes: frozenset[str]) -> bool:
+        return any(grant.measures(each, scopes) for grant in self.grants(kind) if grant.does("read", scopes))
 
     def withheld(self, kind: Kind, each: Field) -> bool:
         """Return whether a field is hidden or masked on any row there could be that may be read."""

@@ -150,7 +150,7 @@ def selection(world: World, type_name: str) -> str:
         core = world.graph.schema.core.type_map[type_name].fields[name]  # type: ignore[attr-defined]
         named = get_named_type(core.type)
         inner = {"Money": " { amount currency }"}.get(named.name, " { id }" if hasattr(named, "fields") else "")
-        if not named.name.endswith("Connection"):
+        if not named.name.endswith(("Connection", "Measures")):
             fields.append(f"{name}{inner}")
     return " ".join(fields)
 

@@ -62,7 +62,7 @@ PRODUCTS = Table(
 
 PIPELINES = Table(
     "Pipeline",
-    reads=("pipeline", "pipelines"),
+    reads=("pipeline", "pipelines", "pipelinesAggregate"),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "own")],
     writes=[
@@ -91,7 +91,7 @@ PIPELINES = Table(
 
 STAGES = Table(
     "Stage",
-    reads=("stage", "stages"),
+    reads=("stage", "stages", "stagesAggregate"),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "own")],
     writes=[

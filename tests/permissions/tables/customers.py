@@ -143,7 +143,7 @@ _WITHOUT_TEAMS = [
 ]
 ACCOUNT_TEAMS = Table(
     "AccountTeamMember",
-    reads=(),
+    reads=("accountTeamMember", "accountTeamMembers", "accountTeamMembersAggregate"),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "own"), ("sales_rep", "outside")],
     writes=[

@@ -85,7 +85,7 @@ CAMPAIGNS = Table(
 
 MEMBERS = Table(
     "CampaignMember",
-    reads=("campaignMember",),
+    reads=("campaignMember", "campaignMembers", "campaignMembersAggregate"),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "own")],
     writes=[

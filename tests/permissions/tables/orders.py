@@ -151,7 +151,7 @@ ORDERS = Table(
 
 LINES = Table(
     "OrderLine",
-    reads=(),
+    reads=("orderLine", "orderLines", "orderLinesAggregate"),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "own"), ("marketer", "own"), ("sales_rep", "outside")],
     writes=[
@@ -193,7 +193,7 @@ LINES = Table(
 
 STATUS_CHANGES = Table(
     "OrderStatusChange",
-    reads=(),
+    reads=("orderStatusChange", "orderStatusChanges", "orderStatusChangesAggregate"),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "own"), ("sales_rep", "outside")],
 )

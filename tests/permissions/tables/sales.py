@@ -108,7 +108,7 @@ OPPORTUNITIES = Table(
 
 LINES = Table(
     "OpportunityLine",
-    reads=(),
+    reads=("opportunityLine", "opportunityLines", "opportunityLinesAggregate"),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "own"), ("support_agent", "own"), ("marketer", "own"), ("sales_rep", "outside")],
     writes=[
@@ -150,7 +150,7 @@ LINES = Table(
 
 STAGE_MOVES = Table(
     "StageMove",
-    reads=(),
+    reads=("stageMove", "stageMoves", "stageMovesAggregate"),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "own"), ("support_agent", "own"), ("sales_rep", "outside")],
 )

@@ -82,7 +82,7 @@ TICKETS = Table(
 
 REPLIES = Table(
     "TicketReply",
-    reads=(),
+    reads=("ticketReply", "ticketReplies", "ticketRepliesAggregate"),
     seen_by="sales_manager",
     unseen_by=[(NOBODY, "own")],
     writes=[

@@ -59,7 +59,7 @@ WORKSPACE = Table(
 
 MEMBERS = Table(
     "Member",
-    reads=("member", "members"),
+    reads=("member", "members", "membersAggregate"),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "team")],
     place="team",
@@ -115,7 +115,7 @@ MEMBERS = Table(
 
 TEAMS = Table(
     "Team",
-    reads=("team", "teams"),
+    reads=("team", "teams", "teamsAggregate"),
     seen_by="sales_rep",
     unseen_by=[(NOBODY, "own")],
     writes=[
@@ -230,14 +230,14 @@ ACCOUNTS = Table(
 )
 AUDIT = Table(
     "AuditEntry",
-    reads=("auditEntry", "auditEntries"),
+    reads=("auditEntry", "auditEntries", "auditEntriesAggregate"),
     seen_by="admin",
     unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
 )
 
 CLIENTS = Table(
     "ApiClient",
-    reads=("apiClient", "apiClients"),
+    reads=("apiClient", "apiClients", "apiClientsAggregate"),
     seen_by="admin",
     unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
     writes=[
@@ -284,7 +284,7 @@ def _key(name: str, input_: Mapping[str, Any], events: list[str], field: str, of
 
 KEYS = Table(
     "ApiKey",
-    reads=("apiKey", "apiKeys"),
+    reads=("apiKey", "apiKeys", "apiKeysAggregate"),
     seen_by="admin",
     unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
     writes=[
@@ -353,7 +353,7 @@ _SAMPLES = {
 _PROVIDER = {"name": "Zebra", "issuer": "https://zebra.example", "clientId": "zebra"}
 PROVIDERS = Table(
     "IdentityProvider",
-    reads=("identityProvider", "identityProviders"),
+    reads=("identityProvider", "identityProviders", "identityProvidersAggregate"),
     seen_by="admin",
     unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
     writes=[
@@ -391,7 +391,7 @@ PROVIDERS = Table(
 )
 IDENTITIES = Table(
     "MemberIdentity",
-    reads=("memberIdentity", "memberIdentities"),
+    reads=("memberIdentity", "memberIdentities", "memberIdentitiesAggregate"),
     seen_by="admin",
     unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
     writes=[
@@ -427,7 +427,7 @@ def _hook(name: str, input_: Mapping[str, Any], event: str, *tables: str, verb: 
 
 WEBHOOKS = Table(
     "WebhookEndpoint",
-    reads=("webhookEndpoint", "webhookEndpoints"),
+    reads=("webhookEndpoint", "webhookEndpoints", "webhookEndpointsAggregate"),
     seen_by="admin",
     unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
     writes=[
@@ -463,7 +463,7 @@ WEBHOOKS = Table(
 )
 DELIVERIES = Table(
     "WebhookDelivery",
-    reads=("webhookDelivery", "webhookDeliveries"),
+    reads=("webhookDelivery", "webhookDeliveries", "webhookDeliveriesAggregate"),
     seen_by="admin",
     unseen_by=[(NOBODY, "own"), ("sales_manager", "own"), ("integration", "own")],
     writes=[
@@ -493,7 +493,7 @@ def _job(name: str, event: str, given: Mapping[str, Any]) -> Write:
 
 JOBS = Table(
     "Job",
-    reads=("job", "jobs"),
+    reads=("job", "jobs", "jobsAggregate"),
     watches=("jobChanged", "jobProgress"),
     seen_by="analyst",
     unseen_by=[(NOBODY, "own"), ("analyst", "team")],

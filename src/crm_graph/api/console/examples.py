@@ -97,6 +97,69 @@ query ByStage {
 """,
     ),
     Example(
+        "The top ten products, and in which countries they sell",
+        """
+query TopProducts {
+  orderLinesAggregate(
+    groupBy: [{field: PRODUCT}], first: 10, orderBy: [{measure: SUM, of: TOTAL, direction: DESC}]
+  ) {
+    totalGroups
+    hasMoreGroups
+    groups { key { product { name } } sum { total quantity } countDistinct { order orderCustomer } }
+  }
+  byCountry: ordersAggregate(
+    groupBy: [{field: CUSTOMER_COUNTRY}, {field: CURRENCY}], orderBy: [{measure: SUM, of: TOTAL, direction: DESC}]
+  ) {
+    groups { key { customerCountry currency } count sum { total } }
+  }
+}
+""",
+    ),
+    Example(
+        "The weighted pipeline, and how long deals stay",
+        """
+query WeightedPipeline {
+  opportunitiesAggregate(where: {status: {eq: OPEN}}, groupBy: [{field: STAGE}, {field: CURRENCY}]) {
+    groups { key { stage { name } currency } count sum { amount weightedAmount } avg { daysInStage ageDays } }
+  }
+  stageMovesAggregate(groupBy: [{field: FROM_STAGE}]) {
+    groups { key { fromStage { name } } count avg { secondsInStage } max { secondsInStage } }
+  }
+}
+""",
+    ),
+    Example(
+        "Response rates of campaigns, and how fast tickets are solved",
+        """
+query Rates {
+  campaignMembersAggregate(
+    groupBy: [{field: CAMPAIGN}]
+    matching: {respondedAt: {isNull: false}}
+    orderBy: [{measure: SHARE, direction: DESC}]
+  ) {
+    groups { key { campaign { name } } count share matching { count avg { responseSeconds } } }
+  }
+  ticketsAggregate(groupBy: [{field: CUSTOMER_INDUSTRY}, {field: PRIORITY}]) {
+    groups { key { customerIndustry priority } count avg { firstResponseSeconds resolutionSeconds satisfaction } }
+  }
+}
+""",
+    ),
+    Example(
+        "Customers with what they bought, measured",
+        """
+query MeasuredCustomers {
+  customers(first: 10) {
+    nodes {
+      name
+      ordersAggregate(where: {status: {ne: CANCELLED}}) { count sum { total } max { orderedOn } }
+      opportunitiesAggregate(where: {status: {eq: OPEN}}) { count sum { weightedAmount } }
+    }
+  }
+}
+""",
+    ),
+    Example(
         "Any object by its id",
         """
 query AnyObject($id: ID!) {

@@ -102,10 +102,11 @@ def _value(member: Any) -> str:
 
 def sort_expression(view: View, key: str) -> ColumnElement[Any]:
     """Return what a key sorts by: a choice by its rank, a text as its readers expect (`db/order_keys.py`)."""
-    return _ranked(view, key, view.comparable(key, "order by"))
+    return ranked(view, key, view.comparable(key, "order by"))
 
 
-def _ranked(view: View, key: str, value: ColumnElement[Any]) -> ColumnElement[Any]:
+def ranked(view: View, key: str, value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return what a value of a key sorts by."""
     if not isinstance(value.type, String):
         return value
     record, found = view.record.find(key)
@@ -187,7 +188,7 @@ def beyond(
 
 
 def _operand(view: View, key: str, index: int) -> ColumnElement[Any]:
-    return _ranked(view, key, bindparam(f"k{index}", type_=view.type_of(key)))
+    return ranked(view, key, bindparam(f"k{index}", type_=view.type_of(key)))
 
 
 def _after(

@@ -9,6 +9,7 @@ from typing import Any
 from crm_graph.graph.reading.filters import Form
 from crm_graph.graph.reading.orders import OrderKey
 from crm_graph.graph.reading.sealed import Search
+from crm_graph.graph.records.aggregate_limits import AggregateLimits
 from crm_graph.graph.records.filter_limits import FilterLimits
 
 ROWS, CURSOR, TOTAL, EXACT = (
@@ -22,7 +23,7 @@ HAS_NEXT, HAS_PREVIOUS, START, END = "hasNextPage", "hasPreviousPage", "startCur
 
 @dataclass(frozen=True, slots=True)
 class PageLimits:
-    """Bounds of one page."""
+    """Bounds of one page, and of what stands beside it."""
 
     root_default: int = 50
     nested_default: int = 10
@@ -30,6 +31,7 @@ class PageLimits:
     counted: int = 10_000
     """How many rows `totalCount` counts at most."""
     filters: FilterLimits = field(default_factory=FilterLimits)
+    aggregates: AggregateLimits = field(default_factory=AggregateLimits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,19 @@ class View:
             self.compared[coordinate(self.record.name, found.field)] = None
         return clear
 
+    def measurable(self, key: str, doing: str) -> tuple[ColumnElement[Any], ColumnElement[bool] | None]:
+        """Return a column for summing, and the rows where it may be summed and not be read, if there are any. Raises
+        Forbidden where it may be neither."""
+        found = self.record.columns[key]
+        hidden = self.access.measured_only(found.field, self.rows) if self.access.allows(READ) else None
+        if hidden is None:
+            return self.comparable(key, doing), None
+        if self.access.audited(found.field):
+            self.compared[coordinate(self.record.name, found.field)] = None
+        measured = self.access.column(found.field, self.rows, self._raw(found), masks=False, measures=True)
+        assert measured is not None
+        return measured, hidden
+
     def pointing(self, column: str, key: ColumnElement[Any]) -> ColumnElement[bool]:
         """Return whether these rows point to a key by a foreign key column, as far as that may be read: who may not see
         the customer of a record does not find it among the customer's either."""

@@ -32,12 +32,13 @@ from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import is_unique
 from crm_graph.db.sizes import SIZE_KEY, Items, Letters
 from crm_graph.executor.fields import BEYOND, BatchFunction
+from crm_graph.graph.records.measures import Measure, Use
 from crm_graph.kernel import naming
 from crm_graph.permissions.grants import DELETE, UPDATE
 from crm_graph.permissions.policy import MaskDecrypted, Policy
 from crm_graph.vault.columns import Encrypted, mark_of
 
-METADATA_KEY, SENT_KEY = "crm_graph", "crm_graph.sent"
+METADATA_KEY, SENT_KEY, USE_KEY = "crm_graph", "crm_graph.sent", "crm_graph.use"
 VIEWER_CAN, WITHHELD = "viewerCan", "withheld"
 """Fields of every record about the viewer: no columns of a table, and nothing that is granted."""
 T = TypeVar("T", bound=type)
@@ -106,6 +107,14 @@ class ToManySpec:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasuresSpec:
+    """Measures over the records of an edge to many, along its column: derived beside each such edge."""
+
+    record: Record
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeySpec:
     """A record named by an id that a plain object (a payload, the viewer) carries in an attribute."""
 
@@ -147,6 +156,7 @@ Spec = (
     | BatchSpec
     | ToOneSpec
     | ToManySpec
+    | MeasuresSpec
     | KeySpec
     | RootSpec
     | WatchSpec
@@ -180,14 +190,23 @@ SENT = sent()
 SENT_ONCE, SENT_LATER = sent(update=False), sent(create=False)
 
 
-def _field(spec: Spec, description: str, writing: Writing | None = None, **options: Any) -> Any:
-    metadata = {METADATA_KEY: spec} if writing is None else {METADATA_KEY: spec, SENT_KEY: writing}
+def _field(spec: Spec, description: str, writing: Writing | None = None, use: Use | None = None, **options: Any) -> Any:
+    said = {METADATA_KEY: spec, SENT_KEY: writing, USE_KEY: use}
+    metadata = {key: value for key, value in said.items() if value is not None}
     return strawberry.field(description=description, metadata=metadata, **options)
 
 
-def column(description: str, writing: Writing | None = None, *, of: str | None = None, name: str | None = None) -> Any:
-    """Return a field that is a column; `of` names the column where it is not called like the field."""
-    return _field(ColumnSpec(of), description, writing, name=name)
+def column(
+    description: str,
+    writing: Writing | None = None,
+    *,
+    of: str | None = None,
+    name: str | None = None,
+    use: Use | None = None,
+) -> Any:
+    """Return a field that is a column; `of` names the column where it is not called like the field, and `use` says what
+    aggregates make of it where its type does not."""
+    return _field(ColumnSpec(of), description, writing, use, name=name)
 
 
 def identity(description: str = "The id of this record.") -> Any:
@@ -299,6 +318,8 @@ class Record:
     edges: dict[str, RecordEdge] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
     """The fields of which no two records have the same value, by name, with their columns."""
+    measures: Mapping[str, Measure] = field(default_factory=dict)
+    """What aggregates measure beside its fields, by name."""
     new_keys: frozenset[str] = frozenset()
     """Those of the `keys` that clients send of a new record, so that it can be made under them."""
 
@@ -408,6 +429,10 @@ def own_name(of: Record) -> str:
     return of.name[:1].lower() + of.name[1:]
 
 
+HOUSEKEEPING = frozenset({"id", "version", "createdAt", "updatedAt", "createdBy", "updatedBy"})
+"""What every row has, by GraphQL name."""
+
+
 def spec_of(of: StrawberryField) -> Spec | None:
     """Return how a field says it loads, or None for a plain one."""
     spec: Spec | None = of.metadata.get(METADATA_KEY)
@@ -436,11 +461,17 @@ _KEEPING: Mapping[str, tuple[Any, str]] = {
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(column, identity, money, computed, batch, to_one, to_many))
 def record(
-    prefix: str, model: type[Base], policy: Policy, *, called: str | None = None, views: bool = False
+    prefix: str,
+    model: type[Base],
+    policy: Policy,
+    *,
+    called: str | None = None,
+    views: bool = False,
+    measures: Sequence[Measure] = (),
 ) -> Callable[[T], T]:
     """Make a class a record type of the schema; its docstring becomes the type's description, and it has the fields of
     every row. `called` is what a payload calls it, where that is not the name of its type: `line`; its records `view`
-    where they are who asks: members."""
+    where they are who asks: members. `measures` are computed of its fields, in aggregates."""
 
     def decorate(cls: T) -> T:
         assert cls.__doc__, f"{cls.__name__} needs a docstring: it is the description that API users read"
@@ -458,7 +489,10 @@ def record(
         )
         made = strawberry.type(cls, name=policy.type, description=" ".join(cls.__doc__.split()))
         name = called or policy.type[:1].lower() + policy.type[1:]
-        made.__record__ = Record(policy.type, prefix, model, policy, made, name, views)  # type: ignore[attr-defined]
+        computed_ = {each.name: each for each in measures}
+        made.__record__ = Record(  # type: ignore[attr-defined]
+            policy.type, prefix, model, policy, made, name, views, measures=computed_
+        )
         return made
 
     return decorate

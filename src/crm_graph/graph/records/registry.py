@@ -18,6 +18,7 @@ from strawberry.types.field import StrawberryField
 
 from crm_graph.db.base import is_exact
 from crm_graph.events.effects import Effects
+from crm_graph.graph.records.aggregate_limits import AggregateLimits
 from crm_graph.graph.records.filter_limits import FilterLimits
 from crm_graph.graph.records.record import (
     ColumnSpec,
@@ -40,6 +41,7 @@ class Registry:
     records: dict[str, Record] = field(default_factory=dict)
     filter_limits: FilterLimits = field(default_factory=FilterLimits)
     """Here, because filters come from everywhere: lists, aggregates, subscriptions, exports, stored webhooks."""
+    aggregate_limits: AggregateLimits = field(default_factory=AggregateLimits)
     effects: Effects = field(default_factory=Effects)
     """What each type of event does to its record."""
     _leaves: dict[str, dict[str, Any]] = field(default_factory=dict)

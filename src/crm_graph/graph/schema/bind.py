@@ -9,7 +9,8 @@ from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, get_
 
 from crm_graph.executor.fields import Batch, Column, Computed, Edge, FieldKind, Nested, Resolver, Same
 from crm_graph.executor.rows import value_or_raise
-from crm_graph.graph.reading.aggregates import Aggregate, aggregate_fields, derive_kinds
+from crm_graph.graph.reading.aggregate_fields import aggregate_fields
+from crm_graph.graph.reading.aggregates import Aggregate, derive_kinds
 from crm_graph.graph.reading.page_requests import (
     CURSOR,
     END,
@@ -31,6 +32,7 @@ from crm_graph.graph.records.record import (
     ComputedSpec,
     IdSpec,
     KeySpec,
+    MeasuresSpec,
     MoneySpec,
     Record,
     RightsSpec,
@@ -137,6 +139,8 @@ def _kind(
             edge = registry.edge(record, name)
             assert edge is not None
             return Edge(Page(edge.target, registry, column, limits), "id")
+        case MeasuresSpec(of_record, column):
+            return Edge(Aggregate(of_record, registry, aggregate_fields(of_record, registry), column), "id")
         case RootSpec(how):
             return Edge(_root_source(how, name, definition, registry, limits), None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
@@ -18,6 +18,7 @@ from crm_graph.events.effects import DomainEvent, Effects
 from crm_graph.graph.idempotency.asked import IDEMPOTENT, KEYLESS
 from crm_graph.graph.reading.page_requests import PageLimits
 from crm_graph.graph.reading.sizes import guard_sizes, tell_sizes
+from crm_graph.graph.records import roots
 from crm_graph.graph.records.belonging import paths_to
 from crm_graph.graph.records.record import (
     Extension,
@@ -37,6 +38,7 @@ from crm_graph.graph.schema.derive import (
     derive,
     derived_annotation,
     keeping_arguments,
+    say_uses,
     watch_arguments,
 )
 from crm_graph.graph.schema.resolvers import compile_resolvers
@@ -137,10 +139,10 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
     for fields in (each.of_rows for each in slices if each.of_rows is not None):
         extend_rows(fields, records)
     registry = Registry.of(records)
-    registry.filter_limits = limits.filters
+    registry.filter_limits, registry.aggregate_limits = limits.filters, limits.aggregates
     registry.effects = Effects(event for each in slices for event in each.events)
     derive(registry)
-    query = _root("Query", _QUERY, (cls for each in slices for cls in each.queries))
+    query = _root("Query", _QUERY, (*(cls for each in slices for cls in each.queries), *_missing_roots(slices)))
     _add_root_arguments(query, registry)
     mutation = _root("Mutation", _MUTATION, (cls for each in slices for cls in each.mutations))
     bind_writes(mutation, registry)
@@ -162,6 +164,7 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
     core = schema._schema
     _finish_mutations(core)
     tell_sizes(core, registry)
+    say_uses(core, registry)
     compile_resolvers(schema, core)
     guard_sizes(core)
     assert core.subscription_type is not None
@@ -197,6 +200,20 @@ def _vocabulary(core: GraphQLSchema, registry: Registry, policies: tuple[Policy,
     return Vocabulary({policy.type: policy for policy in policies}, fields, inherent)
 
 
+def _missing_roots(slices: Iterable[Slice]) -> Iterator[type]:
+    """Yield, slice by slice, the fields of Query that no slice declares: what is part of something can be found and
+    listed like it, and whatever can be listed can be measured."""
+    declared = {
+        each.python_name
+        for of in slices
+        for cls in of.queries
+        for each in strawberry.type(cls).__strawberry_definition__.fields  # type: ignore[attr-defined]
+    }
+    for of in slices:
+        records = [record_of(cls) for cls in of.records]
+        yield roots.derived(records, declared)
+
+
 def _root(name: str, description: str, classes: Iterable[type]) -> type:
     """Return a root type with the fields of the slices' classes."""
     fields: dict[str, StrawberryField] = {}
@@ -225,7 +242,7 @@ def _add_root_arguments(query: type, registry: Registry) -> None:
         spec = spec_of(each)
         if isinstance(spec, RootSpec) and spec.how == "aggregate":
             record = registry.aggregated_by(each)
-            each.arguments = aggregate_arguments(record)
+            each.arguments = aggregate_arguments(record, registry.aggregate_limits)
             each.type_annotation = derived_annotation(f"{record.name}Aggregate")
         elif isinstance(spec, RootSpec):
             each.arguments = arguments[spec.how](each)

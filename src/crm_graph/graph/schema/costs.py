@@ -26,9 +26,10 @@ from graphql import (
     is_list_type,
 )
 
-from crm_graph.executor.fields import Batch, Column, Edge, Nested, Resolver
-from crm_graph.graph.reading.aggregates import Aggregate
+from crm_graph.executor.fields import Batch, Column, Edge, Nested, Resolver, Same
+from crm_graph.graph.reading.aggregates import TOTAL_GROUPS, Aggregate
 from crm_graph.graph.reading.counts import CAP, SIZED_KEY, Factor, Size, Sized, Variables, literal
+from crm_graph.graph.reading.measures import DISTINCT, MATCHING
 from crm_graph.graph.reading.page_requests import EXACT, TOTAL
 from crm_graph.graph.reading.pages import Page
 from crm_graph.graph.reading.sizes import size_out
@@ -41,7 +42,9 @@ MUTATION_COST = 10
 TOTAL_COUNT_COST = 10
 """`totalCount`: a second statement over all that matches, for all parents together."""
 AGGREGATE_GROUPS = 100
-"""How many groups an aggregate is taken to have; each counts as an object."""
+"""How many groups an aggregate is taken to have that does not say by `first`; each counts as an object."""
+MEASURES_COST = 10
+"""Measures over the records of an edge to many: a second statement over all of them, for all parents together."""
 LIST_SIZE = 10
 """How many objects a list of plain objects is taken to have."""
 
@@ -128,8 +131,11 @@ class FieldCosts:
             case Edge(Page(parent=parent, limits=limits), _):
                 default = limits.root_default if parent is None else limits.nested_default
                 return FieldCost(of, 1, 0, 1, Size(("first", "last"), default, limits.maximum), pages=True)
+            case Edge(Aggregate(parent=None, registry=registry), _):
+                most = registry.aggregate_limits.groups
+                return FieldCost(of, 1, 0, 1, Size(("first",), min(AGGREGATE_GROUPS, most), most), pages=True)
             case Edge(Aggregate(), _):
-                return FieldCost(of, 1, 0, 1, Size((), AGGREGATE_GROUPS, AGGREGATE_GROUPS), pages=True)
+                return FieldCost(of, own=MEASURES_COST, statements=1)
             case Edge(Nodes(max_ids=maximum, argument=argument), _):
                 if size is None:
                     return FieldCost(of, own=1, statements=1)
@@ -142,6 +148,10 @@ class FieldCosts:
                 return FieldCost(of, own=1, per_row=True)
             case Column(key) if key in {TOTAL, EXACT}:
                 return FieldCost(of, own=TOTAL_COUNT_COST, statements=1)
+            case Column(key) if key == TOTAL_GROUPS:
+                return FieldCost(of, own=TOTAL_COUNT_COST)
+            case Same() if name in {DISTINCT, MATCHING}:
+                return FieldCost(of, own=1)  # values are sorted, or rows judged, for each group
             case Batch():
                 return FieldCost(of, own=0 if is_leaf_type(of) else 1, statements=1, size=size)
             case Resolver() if not is_leaf_type(of):

@@ -21,7 +21,8 @@ from graphql import (
 )
 
 from crm_graph.executor.fields import BEYOND
-from crm_graph.graph.reading.aggregates import aggregate_fields
+from crm_graph.graph.reading.aggregate_fields import aggregate_fields
+from crm_graph.graph.reading.currencies import CURRENCIES
 from crm_graph.graph.reading.orders import enum_name, order_keys
 from crm_graph.graph.reading.pruning import Kept, printed, prune, weight
 from crm_graph.graph.reading.sizes import DEFINITION
@@ -114,14 +115,25 @@ class _Cut:
 
     def _is_hidden(self, name: str) -> bool:
         """Return whether a type is one that the role may not see, or is derived from one."""
-        suffixes = ("", "Connection", "Edge", "Filter", "ListFilter", "Order", "Aggregate", "Group", "Change")
+        suffixes = (
+            "",
+            "Connection",
+            "Edge",
+            "Filter",
+            "ListFilter",
+            "Order",
+            "Aggregate",
+            "Group",
+            "Measures",
+            "Change",
+        )
         return any(name == f"{hidden}{suffix}" for hidden in self._hidden_types for suffix in suffixes)
 
     def _members(self) -> Iterable[tuple[str, set[str]]]:
         """Yield the members that are hidden, by the name of the type, input or enum that has them."""
         for record in self._schema.registry.records.values():
             access = self._access.of(record.name)
-            fields = {each.field for each in record.columns.values() if access.level(each.field) == Level.NONE}
+            fields = {each.field for each in record.columns.values() if access.level(each.field) < Level.MASKED}
             clear = {each.field for each in record.columns.values() if access.level(each.field) < Level.READ}
             clear |= {name for name, edge in record.edges.items() if edge.target.name in self._hidden_types}
             if "currency" not in record.columns and self._currency(record) in clear:
@@ -130,10 +142,7 @@ class _Cut:
             yield f"{record.name}Filter", clear | {f"{name}Id" for name in clear}
             orders = order_keys(record, self._schema.registry).items()
             yield f"{record.name}OrderField", {value for value, key in orders if not self._is_clear(record, key)}
-            yield f"{record.name}GroupField", {enum_name(name) for name in clear}
-            of = aggregate_fields(record, self._schema.registry)
-            for derived in ("Sums", "Extremes", "GroupKey", "HavingSums", "HavingExtremes"):
-                yield f"{record.name}{derived}", clear & {*of.groups, *of.extremes}
+            yield from self._of_aggregates(record)
         mutations = self._mutations()
         frozen = {name: set(self._frozen(field)) for name, field in mutations.items()}
         yield from ((_input_of(field).name, frozen[name]) for name, field in mutations.items() if frozen[name])
@@ -143,6 +152,26 @@ class _Cut:
         }
         yield "Mutation", {name for name in mutations if not self._may_mutate(name) or frozen[name] & needed[name]}
 
+    def _of_aggregates(self, record: Record) -> Iterable[tuple[str, set[str]]]:
+        """Yield what is hidden of the types of a record's aggregate."""
+        of = aggregate_fields(record, self._schema.registry)
+        groups = {key for key, path in of.paths.items() if not self._is_clear(record, path)}
+        yield f"{record.name}GroupKey", groups
+        yield f"{record.name}GroupField", {enum_name(key) for key in groups}
+        if of.money and not any(self._is_clear(record, key) for key in of.money):
+            yield f"{record.name}Group", {CURRENCIES}
+            yield f"{record.name}Measures", {CURRENCIES}
+        access = self._access.of(record.name)
+        needs = {key: [key] for key in of.extremes} | {key: each.needs for key, each in record.measures.items()}
+        fields = {key: {record.columns[need].field for need in each} for key, each in needs.items()}
+        extremes = {key for key, each in fields.items() if any(access.level(name) < Level.READ for name in each)}
+        sums = {key for key in extremes & of.sums.keys() if not all(map(access.may_measure, fields[key]))}
+        for derived, hidden in (("Sums", sums), ("Extremes", extremes), ("Distinct", groups & of.distinct.keys())):
+            yield f"{record.name}{derived}", hidden
+            yield f"{record.name}Having{derived}", hidden
+        shown = {*(of.sums.keys() - sums), *(of.extremes.keys() - extremes), *(of.distinct.keys() - groups)}
+        yield f"{record.name}MeasureField", {value for value, key in of.measured.items() if key not in shown}
+
     def _currency(self, record: Record) -> str | None:
         """Return the field whose currency is compared and grouped by as `currency`; None where there is no money."""
         if not any(key.endswith(".currency") for key in record.columns):
@@ -150,12 +179,16 @@ class _Cut:
         return record.columns[self._schema.registry.filter_key(record, "currency")].field
 
     def _is_clear(self, record: Record, key: str) -> bool:
-        """Return whether a key may be read in clear on some row, and all edges on the way to it."""
+        """Return whether a key may be read in clear on some row, and all edges on the way to it, and leads to a type
+        that may be seen if it leads anywhere."""
         steps = key.split(BEYOND)
         for end in range(len(steps)):
             owner, found = record.find(BEYOND.join(steps[: end + 1]))
             access = self._access.of(owner.name)
             if not access.allows(READ) or access.level(found.field) < Level.READ:
+                return False
+            edge = owner.edges.get(found.key)
+            if edge is not None and edge.target.name in self._hidden_types:
                 return False
         return True
 

@@ -13,17 +13,21 @@ from types import ModuleType
 from typing import Any
 
 import strawberry
+from graphql import GraphQLObjectType, GraphQLSchema
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 
 from crm_graph.db.sizes import SIZE_KEY, Letters
 from crm_graph.executor.fields import BEYOND
 from crm_graph.graph.cursors import MAX_CURSOR_LENGTH
-from crm_graph.graph.reading.aggregates import COUNT, EXTREMES, SUMS, aggregate_fields, derive_aggregates
+from crm_graph.graph.reading.aggregate_fields import use_of
 from crm_graph.graph.reading.comparators import comparator
 from crm_graph.graph.reading.filters import IN_VIEWER_TEAMS, IS_VIEWER
 from crm_graph.graph.reading.orders import NullsOrder, OrderDirection, order_keys
+from crm_graph.graph.records.aggregate_limits import AggregateLimits
 from crm_graph.graph.records.record import (
+    METADATA_KEY,
+    MeasuresSpec,
     MoneySpec,
     Record,
     ToManySpec,
@@ -35,6 +39,8 @@ from crm_graph.graph.records.record import (
 )
 from crm_graph.graph.records.registry import Registry
 from crm_graph.graph.records.scalars import Currency, Cursor
+from crm_graph.graph.schema.derive_aggregates import derive_aggregates
+from crm_graph.kernel import naming
 
 MODULE = "crm_graph.graph.derived"
 
@@ -49,13 +55,39 @@ def derive(registry: Registry) -> None:
         _add(module, _filter(record, registry, comparators, module))
         _add(module, _list_filter(record))
         _add(module, _order(record, registry))
-        derive_aggregates(record, registry, MODULE, lambda made: _add(module, made))
-        _having(record, registry, comparators, module)
+        derive_aggregates(record, registry, MODULE, lambda made: _add(module, made), comparators)
     for record in registry.records.values():
         for each in record.definition.fields:
             if isinstance(spec_of(each), ToManySpec):
                 target = registry.edges(record)[graphql_name(each)].target
                 each.arguments = connection_arguments(target, default=10)
+        _measure_edges(record, registry)
+
+
+def say_uses(core: GraphQLSchema, registry: Registry) -> None:
+    """Say in the description of each field of a record what aggregates make of it, if anything."""
+    for record in registry.records.values():
+        type_ = core.type_map[record.name]
+        assert isinstance(type_, GraphQLObjectType)
+        for name in (*registry.leaves(record), *registry.edges(record)):
+            text = use_of(record, registry, name).text
+            if text and not (type_.fields[name].description or "").endswith(text):
+                type_.fields[name].description = f"{type_.fields[name].description} {text}"
+
+
+def _measure_edges(record: Record, registry: Registry) -> None:
+    """Give a record a field of measures beside each of its edges to many: `ordersAggregate` beside `orders`."""
+    fields = record.definition.fields
+    fields[:] = [each for each in fields if not isinstance(spec_of(each), MeasuresSpec)]  # of an earlier schema
+    for edge in [edge for edge in registry.edges(record).values() if edge.many]:
+        made = strawberry.field(
+            description=f"Measures over `{edge.name}`, of those you may see: one statement for all records together.",
+            metadata={METADATA_KEY: MeasuresSpec(edge.target, edge.column)},
+        )
+        made.python_name, made.graphql_name = f"{naming.snake(edge.name)}_aggregate", f"{edge.name}Aggregate"
+        made.type_annotation = derived_annotation(f"{edge.target.name}Measures")
+        made.arguments = [filter_argument(edge.target, "Which of them; all that you may see unless given.")]
+        fields.append(made)
 
 
 def _add(module: ModuleType, made: type) -> None:
@@ -131,39 +163,6 @@ def _list_filter(record: Record) -> type:
             "every": (of, "every", "All match; true where there are none."),
         },
     )
-
-
-def _having(record: Record, registry: Registry, comparators: dict[object, type], module: ModuleType) -> None:
-    """Add the inputs of the conditions on a record's groups: of the measures that its aggregate has, typed alike."""
-    of = aggregate_fields(record, registry)
-    name = f"{record.name}Having"
-    fields: dict[str, tuple[Any, str, str]] = {
-        "and_": (f"list[{name}] | None", "and", "All of these hold. An empty list matches everything."),
-        "or_": (f"list[{name}] | None", "or", "At least one of these holds. An empty list matches nothing."),
-        "not_": (f"{name} | None", "not", "This does not hold."),
-    }
-
-    def compare(to: dict[str, tuple[Any, str, str]], key: str, of: Any, text: str) -> None:
-        made = comparator(of, comparators, registry.filter_limits)
-        assert made is not None, f"{record.name}.{key} is measured and cannot be compared"
-        _add(module, made)
-        to[f"f_{key}"] = (f"{made.__name__} | None", key, text)
-
-    compare(fields, COUNT, int, "Conditions on how many records the group has.")
-    measured = (
-        ("Sums", SUMS, of.sums, "a sum or an average of numbers"),
-        ("Extremes", EXTREMES, of.extremes, "a least or a greatest value"),
-    )
-    for suffix, functions, keys, text in measured:
-        if keys:
-            inner: dict[str, tuple[Any, str, str]] = {}
-            for key, each in keys.items():
-                compare(inner, key, each, f"Of `{key}`.")
-            _add(module, _input(f"{name}{suffix}", f"Conditions on {text} of {record.name} records.", inner))
-        for function in functions if keys else ():
-            fields[f"f_{function}"] = (f"{name}{suffix} | None", function, f"Conditions on `{function}`.")
-    text = f"Which groups of {record.name} records are answered: all conditions given must hold. `{{}}` matches all."
-    _add(module, _input(name, text, fields))
 
 
 def _order(record: Record, registry: Registry) -> type:
@@ -250,15 +249,35 @@ def keeping_arguments(record: Record) -> list[StrawberryArgument]:
     ]
 
 
-def aggregate_arguments(record: Record) -> list[StrawberryArgument]:
+def aggregate_arguments(record: Record, limits: AggregateLimits) -> list[StrawberryArgument]:
     """Return the arguments of an aggregate of a record."""
+    name = record.name
     return [
         filter_argument(record, "Which records; all that you may see unless given."),
         _argument(
-            "group_by", "groupBy", f"list[{record.name}GroupBy] | None", "At most 5 keys; one group unless given."
+            "group_by",
+            "groupBy",
+            f"list[{name}GroupBy] | None",
+            f"At most {limits.keys} keys; one group unless given.",
         ),
         _argument(
-            "having", "having", f"{record.name}Having | None", "Which groups, by their measures; all unless given."
+            "matching",
+            "matching",
+            f"{name}Filter | None",
+            "Which of the records of a group `matching` and `share` are about; all unless given.",
+        ),
+        _argument("having", "having", f"{name}Having | None", "Which groups, by their measures; all unless given."),
+        _argument(
+            "order_by",
+            "orderBy",
+            f"list[{name}GroupOrder] | None",
+            f"At most {limits.order_keys} keys of the order of groups; by the keys of `groupBy` unless given.",
+        ),
+        _argument(
+            "first",
+            "first",
+            "int | None",
+            f"How many groups, at most {limits.groups:,}; more than so many are refused unless given.",
         ),
     ]
 

@@ -16,6 +16,7 @@ from crm_graph.graph.changes.live import Watch
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.records import roots
 from crm_graph.graph.records.enums import describe
+from crm_graph.graph.records.measures import Use
 from crm_graph.graph.records.record import (
     SENT,
     SENT_ONCE,
@@ -61,17 +62,19 @@ class Customer(Node):
     """A company or person that buys, bought, or could buy."""
 
     kind: model.CustomerKind = column("Whether it is a company or a person.", SENT)
-    name: str = column("The customer's name.", SENT)
+    name: str = column("The customer's name.", SENT, use=Use.DIMENSION)
     lifecycle: model.Lifecycle = column("Where the customer stands.", SENT_ONCE)
     lifecycle_since: datetime = column("When the customer reached this point of its lifecycle.")
     industry: str | None = column("The line of business.", SENT)
     email: str | None = column("The main e-mail address.", SENT)
     phone: str | None = column("The main phone number.", SENT)
-    website: str | None = column("The web address.", SENT)
+    website: str | None = column("The web address.", SENT, use=Use.NEITHER)
     city: str | None = column("The city of the main office or home.", SENT)
     country: str | None = column("The country of the main office or home.", SENT)
     employees: int | None = column("How many people work there.", SENT)
-    founded_year: int | None = column("The year in which the company was founded.", SENT)
+    founded_year: int | None = column(
+        "The year in which the company was founded.", SENT, use=Use.DIMENSION | Use.MEASURE
+    )
     annual_revenue: Money | None = money("annual_revenue", "currency", "The revenue of a year.", SENT)
     source: str | None = column("Where the customer came from.", SENT)
     owner: Member | None = to_one("owner_id", "The member who looks after the customer.", sent(otherwise="you"))

@@ -13,6 +13,7 @@ from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, Memb
 from crm_graph.graph import writes
 from crm_graph.graph.records import roots
 from crm_graph.graph.records.enums import describe
+from crm_graph.graph.records.measures import seconds_between
 from crm_graph.graph.records.record import (
     SENT,
     SENT_ONCE,
@@ -92,7 +93,17 @@ class Campaign(Node):
     external_id: str | None = column("The campaign's id in the system it came from, unique in the workspace.", SENT)
 
 
-@record("cmm", model.CampaignMember, policy.CAMPAIGN_MEMBER, called="member")
+@record(
+    "cmm",
+    model.CampaignMember,
+    policy.CAMPAIGN_MEMBER,
+    called="member",
+    measures=(
+        seconds_between(
+            "responseSeconds", "createdAt", "respondedAt", "The seconds from being addressed to the first response."
+        ),
+    ),
+)
 class CampaignMember(Node):
     """Somebody that a campaign addresses, a customer or a person at one, and how far the campaign got with them."""
 

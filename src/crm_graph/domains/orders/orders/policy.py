@@ -6,7 +6,7 @@ from crm_graph.db.base import table_of
 from crm_graph.domains.customers.customers.policy import ACCOUNT, with_accounts
 from crm_graph.domains.orders.orders.events import OrderUpdated
 from crm_graph.domains.orders.orders.model import Order, OrderLine, OrderStatusChange
-from crm_graph.permissions.grants import ALL, HIDDEN, OWN, TEAM, Level, grant, read_only
+from crm_graph.permissions.grants import ALL, MEASURED, OWN, TEAM, Level, grant, read_only
 from crm_graph.permissions.policy import Policy, mask_amount
 from crm_graph.permissions.roles import (
     ANALYST,
@@ -32,7 +32,7 @@ ORDER = Policy(
             read=ALL, create=TEAM, update=TEAM, delete=TEAM, export=TEAM, approve=ALL, reject=ALL, cancel=TEAM
         ),
         SALES_REP: grant(read=(OWN, TEAM, ACCOUNT), create=OWN, update=OWN, delete=OWN),
-        MARKETER: grant(read=ALL, default=Level.READ, fields={"subtotal": HIDDEN, "total": HIDDEN}),
+        MARKETER: grant(read=ALL, default=Level.READ, fields={"subtotal": MEASURED, "total": MEASURED}),
         **dict.fromkeys((SUPPORT_AGENT, SERVICE_MANAGER), grant(read=ALL, default=Level.READ)),
         FINANCE: grant(read=ALL, ship=ALL, close=ALL, default=Level.READ),
         ANALYST: read_only(),

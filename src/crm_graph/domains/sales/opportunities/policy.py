@@ -6,7 +6,7 @@ from crm_graph.db.base import table_of
 from crm_graph.domains.customers.customers.policy import ACCOUNT, with_accounts
 from crm_graph.domains.sales.opportunities.events import OpportunityUpdated
 from crm_graph.domains.sales.opportunities.model import Opportunity, OpportunityLine, StageMove
-from crm_graph.permissions.grants import ALL, HIDDEN, OWN, TEAM, Level, grant, read_only
+from crm_graph.permissions.grants import ALL, HIDDEN, MEASURED, OWN, TEAM, Level, grant, read_only
 from crm_graph.permissions.policy import Policy, mask_amount
 from crm_graph.permissions.roles import ANALYST, FINANCE, INTEGRATION, MARKETER, SALES_MANAGER, SALES_REP
 
@@ -21,7 +21,7 @@ OPPORTUNITY = Policy(
     defaults={
         SALES_MANAGER: grant(read=ALL, create=TEAM, update=TEAM, delete=TEAM, export=TEAM, win=TEAM, reopen=TEAM),
         SALES_REP: grant(read=(OWN, TEAM, ACCOUNT), create=OWN, update=OWN),
-        MARKETER: grant(read=ALL, default=Level.READ, fields={"amount": HIDDEN, "lostReason": HIDDEN}),
+        MARKETER: grant(read=ALL, default=Level.READ, fields={"amount": MEASURED, "lostReason": HIDDEN}),
         FINANCE: grant(read=ALL, default=Level.READ),
         ANALYST: read_only(),
         INTEGRATION: grant(read=ALL, create=ALL, update=ALL, export=ALL),

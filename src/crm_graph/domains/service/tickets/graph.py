@@ -14,6 +14,7 @@ from crm_graph.domains.workspace.members.graph import AS_IT_IS, THAT_MATCH, Memb
 from crm_graph.graph import writes
 from crm_graph.graph.records import roots
 from crm_graph.graph.records.enums import describe
+from crm_graph.graph.records.measures import Use, seconds_between
 from crm_graph.graph.records.record import (
     SENT,
     SENT_LATER,
@@ -75,7 +76,22 @@ describe(
 )
 
 
-@record("tic", model.Ticket, policy.TICKET)
+@record(
+    "tic",
+    model.Ticket,
+    policy.TICKET,
+    measures=(
+        seconds_between(
+            "firstResponseSeconds",
+            "createdAt",
+            "firstResponseAt",
+            "The seconds from its opening to its first public reply.",
+        ),
+        seconds_between(
+            "resolutionSeconds", "createdAt", "resolvedAt", "The seconds from its opening to its resolution."
+        ),
+    ),
+)
 class Ticket(Node):
     """Something that a customer wants from you: a question, a complaint, a request, or feedback."""
 
@@ -101,7 +117,9 @@ class Ticket(Node):
     resolved_at: datetime | None = column("When the ticket was resolved; null again when it is reopened.")
     closed_at: datetime | None = column("When it was closed; null again when it is reopened.")
     resolution: str | None = column("How it was settled.")
-    satisfaction: int | None = column("How content the customer was, from 1 (not at all) to 5.", SENT_LATER)
+    satisfaction: int | None = column(
+        "How content the customer was, from 1 (not at all) to 5.", SENT_LATER, use=Use.DIMENSION | Use.MEASURE
+    )
     external_id: str | None = column("The ticket's id in the system it came from, unique in the workspace.", SENT)
 
 

@@ -12,6 +12,7 @@ from crm_graph.domains.sales.opportunities.graph import Opportunity
 from crm_graph.domains.workspace.members.graph import Member
 from crm_graph.graph.records import roots
 from crm_graph.graph.records.enums import describe
+from crm_graph.graph.records.measures import Use, seconds_between
 from crm_graph.graph.records.record import SENT, SENT_ONCE, Node, column, money, record, reverse, sent, to_many, to_one
 from crm_graph.graph.records.scalars import Currency
 from crm_graph.graph.records.types import AggregateOf, Connection, Money
@@ -32,7 +33,15 @@ describe(
 )
 
 
-@record("ord", model.Order, policy.ORDER)
+@record(
+    "ord",
+    model.Order,
+    policy.ORDER,
+    measures=(
+        seconds_between("approvalSeconds", "submittedAt", "approvedAt", "The seconds that it waited for its approval."),
+        seconds_between("deliverySeconds", "shippedAt", "deliveredAt", "The seconds that it was on its way."),
+    ),
+)
 class Order(Node):
     """What a customer buys: drafted, submitted, approved, shipped, delivered and closed."""
 
@@ -57,8 +66,8 @@ class Order(Node):
     submitted_at: datetime | None = column("When it was last submitted; null for one to be revised.")
     approved_at: datetime | None = column("When it was approved.")
     approved_by: Member | None = to_one("approved_by_id", "Who approved it.")
-    rejected_reason: str | None = column("Why it was rejected; null again when it is revised.")
-    cancelled_reason: str | None = column("Why it was cancelled.")
+    rejected_reason: str | None = column("Why it was rejected; null again when it is revised.", use=Use.DIMENSION)
+    cancelled_reason: str | None = column("Why it was cancelled.", use=Use.DIMENSION)
     shipped_at: datetime | None = column("When it was shipped.")
     delivered_at: datetime | None = column("When it reached the customer.")
     closed_at: datetime | None = column("When it was completed.")

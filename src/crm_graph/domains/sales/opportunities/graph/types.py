@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Date, Numeric, String, bindparam, case, cast, func
 
 from crm_graph.domains.catalog.products.graph import Product
 from crm_graph.domains.customers.customers.graph import Customer
@@ -12,6 +15,7 @@ from crm_graph.domains.sales.pipelines.graph import Pipeline, Stage
 from crm_graph.domains.workspace.members.graph import Member
 from crm_graph.graph.records import roots
 from crm_graph.graph.records.enums import describe
+from crm_graph.graph.records.measures import Measure, Use, product
 from crm_graph.graph.records.record import SENT, SENT_ONCE, Node, column, money, record, reverse, sent, to_many, to_one
 from crm_graph.graph.records.types import AggregateOf, Connection, Money
 
@@ -26,7 +30,44 @@ describe(
 )
 
 
-@record("opp", model.Opportunity, policy.OPPORTUNITY)
+def _age_days(status: Any, opened_on: Any, closed_on: Any) -> Any:
+    """Return the days from the opening to the decision, or to today."""
+    today = cast(func.timezone(bindparam("time_zone", type_=String()), func.now()), Date)
+    return case((status == model.OpportunityStatus.OPEN.value, today - opened_on), else_=closed_on - opened_on)
+
+
+def _days_in_stage(status: Any, stage_since: Any) -> Any:
+    """Return the days since an open deal entered its stage."""
+    seconds = cast(func.extract("epoch", func.now() - stage_since), Numeric)
+    return case((status == model.OpportunityStatus.OPEN.value, func.round(seconds / 86_400, 4)))
+
+
+@record(
+    "opp",
+    model.Opportunity,
+    policy.OPPORTUNITY,
+    measures=(
+        product(
+            "weightedAmount",
+            "amount",
+            "probability",
+            "The amount times the probability: the weighted pipeline.",
+            percent=True,
+        ),
+        Measure(
+            "ageDays",
+            ("status", "openedOn", "closedOn"),
+            _age_days,
+            "The days from its opening to its decision, or to today.",
+        ),
+        Measure(
+            "daysInStage",
+            ("status", "stageSince"),
+            _days_in_stage,
+            "The days since it entered its stage, while it is open.",
+        ),
+    ),
+)
 class Opportunity(Node):
     """A possible deal: it moves through the stages of a pipeline until it is won or lost."""
 
@@ -37,6 +78,7 @@ class Opportunity(Node):
         "How likely the opportunity is to be won, in percent; the stage's probability when it enters one and no"
         " other is given.",
         sent(required=False),
+        use=Use.DIMENSION | Use.MEASURE,
     )
     expected_close: date | None = column("When the decision is expected.", SENT)
     opened_on: date | None = column("When the opportunity was opened.")
@@ -44,7 +86,7 @@ class Opportunity(Node):
     stage_since: datetime | None = column("When the opportunity entered its stage.")
     next_step: str | None = column("What is to be done next.", SENT)
     source: str | None = column("Where the opportunity came from.", SENT)
-    lost_reason: str | None = column("Why the opportunity was lost.")
+    lost_reason: str | None = column("Why the opportunity was lost.", use=Use.DIMENSION)
     customer: Customer | None = to_one("customer_id", "The customer who could buy.", SENT)
     owner: Member | None = to_one("owner_id", "The member who works on it.", sent(otherwise="you"))
     stage: Stage | None = to_one(

@@ -11,9 +11,10 @@ from crm_graph.permissions.grants import BASIC_VERBS, DELETE, READ, Level
 
 describe(
     Level,
-    "What a role may do with a field. Each level includes those before it.",
+    "What a role may do with a field. READ and WRITE include those before them.",
     {
         "NONE": "Nothing: the field is null.",
+        "MEASURE": "Sum it over enough records, and see none of its values.",
         "MASKED": "See a part of it: the first letter of a name, the last digits of a phone number.",
         "READ": "See it, filter and order by it.",
         "WRITE": "Write it as well, where the role has a verb that writes.",

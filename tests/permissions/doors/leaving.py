@@ -243,10 +243,8 @@ async def cut(visit: Visit) -> None:
             visit.expect(
                 "SDL", f"{record.name}Filter.{leaf.name}", _has(found, f"{record.name}Filter", leaf.name), wanted
             )
-        for value, chain in order_keys(visit, record).items():
-            wanted = readable and all(
-                visit.grants(of.name).allows("read") and visit.shown(of.name, name) >= Shown.READ for of, name in chain
-            )
+        for value, name in order_keys(visit, record).items():
+            wanted = readable and visit.shown(record.name, name) >= Shown.READ
             visit.expect(
                 "SDL", f"{record.name}OrderField.{value}", _has(found, f"{record.name}OrderField", value), wanted
             )

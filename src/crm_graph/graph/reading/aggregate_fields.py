@@ -14,7 +14,7 @@ from crm_graph.graph.reading.sizes import column_size
 from crm_graph.graph.records.measures import NUMBERS, TEXTS, TIMES, Use, usual_use
 from crm_graph.graph.records.record import HOUSEKEEPING, USE_KEY, MoneySpec, Record
 from crm_graph.graph.records.registry import Registry
-from crm_graph.graph.records.scalars import Currency
+from crm_graph.graph.records.scalars import Currency, ExactText
 
 MAX_EDGES = 2
 """Edges to one on the way to what groups are made by."""
@@ -104,7 +104,8 @@ def _own(record: Record, registry: Registry) -> tuple[dict[str, Any], dict[str, 
     leaves = _leaves(record, registry)
     dimensions = {name for name in leaves if Use.DIMENSION in use_of(record, registry, name)}
     retired = frozenset(name for name, of in leaves.items() if of in TEXTS and name not in dimensions)
-    groups = {name: of for name, of in leaves.items() if name in dimensions or name in retired}
+    kept = ((name, of) for name, of in leaves.items() if name in dimensions or name in retired)
+    groups = {name: str if of is ExactText else of for name, of in kept}
     paths = {name: name for name in groups}
     if any(of is MoneySpec for of in leaves.values()):
         groups["currency"] = Currency

@@ -21,8 +21,8 @@ _COVERED: Mapping[str, tuple[str, ...]] = {
     "TEAM_ACCOUNT": ("own", "outside"),
     "NONE": (),
 }
-"""Where the rows of a scope stand in the world of these tests (`world.py`): there the customer of somebody else's row is
-a teammate's, and that of a teammate's row somebody else's."""
+"""Where the rows of a scope stand in the world of these tests (`world.py`): there the customer of somebody else's row
+is a teammate's, and that of a teammate's row somebody else's."""
 
 
 class Shown(IntEnum):

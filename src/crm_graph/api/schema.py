@@ -68,7 +68,17 @@ SLICES = (
     CAMPAIGNS,
     TICKETS,
 )
-TABLES = (EventRow, EventHorizon, LogEpoch, HistoryPosition, HistoryType, InstallationSecret, SigningKey, WorkspaceKey, WorkspaceUsage)
+TABLES = (
+    EventRow,
+    EventHorizon,
+    LogEpoch,
+    HistoryPosition,
+    HistoryType,
+    InstallationSecret,
+    SigningKey,
+    WorkspaceKey,
+    WorkspaceUsage,
+)
 """The tables of no slice. What reads and writes them is text, and does not import them."""
 
 

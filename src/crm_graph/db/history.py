@@ -54,16 +54,13 @@ def keeps_history(*found_by: str) -> Callable[[T], T]:
         versions = Table(name, Base.metadata, *columns, *own)
         for by in ((), *((column,) for column in found_by)):
             Index(f"ix_{name}_{'_'.join((*by, VALID_TO))}", *(versions.c[c] for c in ("workspace_id", *by, VALID_TO)))
-        type(Base)(
-            f"{model.__name__}Version",
-            (Base,),
-            {
-                "__module__": model.__module__,
-                "__doc__": f"Versions of {table.name}: see `db/history.py`.",
-                "__table__": versions,
-                "__placement__": DISTRIBUTED,
-            },
-        )
+        described: dict[str, Any] = {
+            "__module__": model.__module__,
+            "__doc__": f"Versions of {table.name}: see `db/history.py`.",
+            "__table__": versions,
+            "__placement__": DISTRIBUTED,
+        }
+        type(f"{model.__name__}Version", (Base,), described)
         table.info[_VERSIONS] = versions
         return model
 

@@ -23,12 +23,13 @@ from crm_graph.executor.fields import Column, Edge, Fetch, FieldKind, Nested, Pl
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.reading.filters import EVERYTHING, Form, Normaliser, predicate
 from crm_graph.graph.reading.having import having_form, having_predicate
+from crm_graph.graph.reading.moments import reached
 from crm_graph.graph.reading.orders import enum_name
 from crm_graph.graph.reading.sealed import blind_values
 from crm_graph.graph.reading.sizes import column_size
 from crm_graph.graph.reading.sources import ToOne
 from crm_graph.graph.reading.views import View
-from crm_graph.graph.records.record import MoneySpec, Record
+from crm_graph.graph.records.record import AS_OF, MoneySpec, Record
 from crm_graph.graph.records.registry import Registry
 from crm_graph.graph.records.scalars import Currency
 from crm_graph.kernel.errors import BadUserInput
@@ -123,11 +124,12 @@ class Aggregate:
         async def fetch(context: GraphContext, _: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
             form, having, normaliser = self._conditions(context, arguments)
             keys = self._group_keys(arguments.get("groupBy") or ())
-            key = form, having, keys
+            moment = arguments.get(AS_OF)
+            key = form, having, keys, moment is not None
             found = statements.get(key)
             if found is None:
-                view = View.of(self.record, planning.context)
-                statement = compile_statement(self._select(view, shape, planning, *key))
+                view = View.of(self.record, planning.context, as_of=moment is not None)
+                statement = compile_statement(self._select(view, shape, planning, form, having, keys))
                 found = statements[key] = statement, tuple(view.compared)
                 if len(statements) > MAX_STATEMENTS_PER_PLAN:
                     del statements[next(iter(statements))]
@@ -135,6 +137,8 @@ class Aggregate:
             if audited:
                 context.note_reads(audited)
             values = {**context.binds, **context.bound(normaliser.binds())}
+            if moment is not None:
+                values["as_of"] = await reached(context, moment)
             if normaliser.searches:
                 values |= await blind_values(context, normaliser.searches)
             rows = await context.reader.fetch(statement, values)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import any_, column, func, literal_column, select, true
+from sqlalchemy import FromClause, any_, column, func, literal_column, select, true
 from sqlalchemy.sql.visitors import iterate
 
 from crm_graph.db.statements import Statement, compile_statement
@@ -59,7 +59,8 @@ class PageCompiler:
 
     def _view(self, request: PageRequest) -> tuple[View, list[Any]]:
         access = self.planning.context
-        view = View.of(self.record, access, self.compared, deleted=request.deleted)
+        as_of = request.as_of is not None
+        view = View.of(self.record, access, self.compared, deleted=request.deleted, as_of=as_of)
         conditions: list[Any] = view.conditions()
         if not request.archived:
             conditions.append(view.rows.c.archived_at.is_(None))
@@ -114,7 +115,7 @@ class PageCompiler:
     def _used(self, view: View, limited: Any, request: PageRequest) -> list[Any]:
         """Return the columns of the table that the statement around the limited rows asks for."""
         rows = limited.subquery()
-        outer = View(self.record, self.planning.context, rows, self.compared, request.deleted)
+        outer = self._around(rows, request)
         asked: list[Any] = [*self._columns(outer, request), *ordering(outer, request.reading_order, frozenset())]
         # Whatever the roles: a predicate can have no place in these columns, as where an edge leads to nothing anyway.
         asked += [outer.source(), *self.record.policy.predicates(rows)]
@@ -122,10 +123,14 @@ class PageCompiler:
         names = {each.name for each in columns if getattr(each, "table", None) is rows}
         return [each for each in view.rows.c if each.name in names] or [view.rows.c.id]
 
+    def _around(self, rows: FromClause, request: PageRequest) -> View:
+        as_of = request.as_of is not None
+        return View(self.record, self.planning.context, rows, self.compared, request.deleted, as_of)
+
     def _outer(self, limited: Any, parents: Any, request: PageRequest, not_null: Set[str], with_total: bool) -> Any:
         """Return the statement around the limited rows, with what their edges lead to."""
         rows = limited.lateral("page") if parents is not None else limited.subquery("page")
-        view = View(self.record, self.planning.context, rows, self.compared, request.deleted)
+        view = self._around(rows, request)
         columns = [*self._columns(view, request), *self._total(request, with_total)]
         ordered = ordering(view, request.reading_order, not_null)
         if parents is None:

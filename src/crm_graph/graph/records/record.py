@@ -28,6 +28,7 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from crm_graph.db.base import ARCHIVED_AT, DELETED_AT, Base, Kept, Row, table_of
+from crm_graph.db.history import versions_of
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import is_unique
 from crm_graph.db.sizes import SIZE_KEY, Items, Letters
@@ -38,6 +39,8 @@ from crm_graph.permissions.policy import MaskDecrypted, Policy
 from crm_graph.vault.columns import Encrypted, mark_of
 
 METADATA_KEY, SENT_KEY = "crm_graph", "crm_graph.sent"
+AS_OF = "asOf"
+"""The argument that says as of when records are read, and all that lies below them."""
 VIEWER_CAN, WITHHELD = "viewerCan", "withheld"
 """Fields of every record about the viewer: no columns of a table, and nothing that is granted."""
 T = TypeVar("T", bound=type)
@@ -320,6 +323,11 @@ class Record:
     def is_kept(self) -> bool:
         """Whether it is archived, and deleted into the recycle bin."""
         return issubclass(self.model, Kept)
+
+    @property
+    def keeps_history(self) -> bool:
+        """Whether versions of its rows are kept."""
+        return versions_of(self.table) is not None
 
     @property
     def words(self) -> str:

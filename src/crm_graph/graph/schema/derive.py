@@ -7,6 +7,7 @@ Written as a synthetic module so that Strawberry resolves their mutual reference
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from types import ModuleType
@@ -24,6 +25,7 @@ from crm_graph.graph.reading.comparators import comparator
 from crm_graph.graph.reading.filters import IN_VIEWER_TEAMS, IS_VIEWER
 from crm_graph.graph.reading.orders import NullsOrder, OrderDirection, order_keys
 from crm_graph.graph.records.record import (
+    AS_OF,
     MoneySpec,
     Record,
     ToManySpec,
@@ -42,7 +44,7 @@ MODULE = "crm_graph.graph.derived"
 def derive(registry: Registry) -> None:
     """Make the derived types of all records and give connection fields their arguments."""
     module = ModuleType(MODULE)
-    module.Cursor = Cursor  # type: ignore[attr-defined] # for `derived_annotation`
+    module.Cursor, module.datetime = Cursor, datetime  # type: ignore[attr-defined] # for `derived_annotation`
     sys.modules[MODULE] = module
     comparators: dict[object, type] = {}
     for record in registry.records.values():
@@ -55,7 +57,7 @@ def derive(registry: Registry) -> None:
         for each in record.definition.fields:
             if isinstance(spec_of(each), ToManySpec):
                 target = registry.edges(record)[graphql_name(each)].target
-                each.arguments = connection_arguments(target, default=10)
+                each.arguments = [*connection_arguments(target, default=10), *as_of_arguments(target)]
 
 
 def _add(module: ModuleType, made: type) -> None:
@@ -232,6 +234,23 @@ def connection_arguments(record: Record, default: int) -> list[StrawberryArgumen
         _argument("after", "after", "str | None", "The cursor after which the page starts.", cursor),
         _argument("last", "last", "int | None", "The size of the page, backward from the end or from `before`."),
         _argument("before", "before", "str | None", "The cursor before which the page ends; goes with `last`.", cursor),
+    ]
+
+
+def as_of_arguments(record: Record | None) -> list[StrawberryArgument]:
+    """Return the argument by which records are read as they were, of a type whose history is kept; None for any."""
+    if record is not None and not record.keeps_history:
+        return []
+    what = "the records" if record is None else record.plural
+    return [
+        _argument(
+            "as_of",
+            AS_OF,
+            "datetime | None",
+            f"Read {what}, and all below them, as they were at this time, of which your roles of today show what they"
+            " show of such records; as they are unless given. What keeps no history (members, contacts, lines) is as it"
+            " is.",
+        )
     ]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Table, and_, case, false, or_
+from sqlalchemy import ColumnElement, FromClause, Table, and_, case, false, or_, true
 
 from crm_graph.db.base import DELETED_AT
 from crm_graph.permissions.grants import ALL, DELETE, EXPORT, NONE, READ, FieldGrant, Grant, Level, Role
@@ -108,6 +108,15 @@ class TypeAccess:
         """Return the predicate of the rows on which a field is shown in clear; None where it is so on none."""
         readable = [scopes for level, scopes in self._levels(name) if level >= Level.READ]
         return self._where(readable, rows) if readable else None
+
+    def seen(self, name: str, rows: FromClause) -> ColumnElement[bool] | None:
+        """Return the predicate of the rows on which a field is shown, in clear or masked; None where it is so on
+        none."""
+        least = Level.MASKED if name in self.policy.masks else Level.READ
+        seen = [scopes for level, scopes in self._levels(name) if level >= least]
+        if not seen:
+            return None
+        return true() if self._cover(seen) else self._where(seen, rows)
 
     def level(self, name: str) -> Level:
         """Return the best level that any role has on a field on any row."""

@@ -135,6 +135,14 @@ class View:
         found = view.record.columns[last]
         return view.access.column(found.field, view.rows, view._shown(found), beside=found.key != found.field)
 
+    def told(self, key: str) -> ColumnElement[Any]:
+        """Return what may be shown of a column of these rows; of an edge its key where it leads to a row that may be
+        seen."""
+        shown = self.column(key)
+        if shown is None:
+            return null()
+        return _output(self._leading(key, shown) if key in self.record.edges else shown)
+
     def _about_viewer(self, key: str) -> ColumnElement[Any]:
         """Return what `viewerCan` or `withheld` says of these rows, beside their other columns."""
         if key != WITHHELD:

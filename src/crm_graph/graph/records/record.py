@@ -33,12 +33,20 @@ from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import is_unique
 from crm_graph.db.sizes import SIZE_KEY, Items, Letters
 from crm_graph.executor.fields import BEYOND, BatchFunction
+from crm_graph.graph.records.history import HistoryEntry
+from crm_graph.graph.records.types import Connection
 from crm_graph.kernel import naming
 from crm_graph.permissions.grants import DELETE, UPDATE
 from crm_graph.permissions.policy import MaskDecrypted, Policy
 from crm_graph.vault.columns import Encrypted, mark_of
 
 METADATA_KEY, SENT_KEY = "crm_graph", "crm_graph.sent"
+HISTORY = (
+    "The changes of the record since its history is kept, newest first: who changed what from what to what, of what you"
+    " may see on the record as it was."
+)
+CLIENT_PREFIX = "apc"
+"""The prefix of the ids of API clients, which the log names."""
 AS_OF = "asOf"
 """The argument that says as of when records are read, and all that lies below them."""
 VIEWER_CAN, WITHHELD = "viewerCan", "withheld"
@@ -76,6 +84,11 @@ class RightsSpec:
 @dataclass(frozen=True, slots=True)
 class WithheldSpec:
     """`withheld`: the fields of the record that the viewer does not see here."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySpec:
+    """`history`: the changes of the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +159,7 @@ Spec = (
     | MoneySpec
     | RightsSpec
     | WithheldSpec
+    | HistorySpec
     | ComputedSpec
     | BatchSpec
     | ToOneSpec
@@ -464,6 +478,9 @@ def record(
             description="The fields of this record that are hidden from you, or masked.",
             metadata={METADATA_KEY: WithheldSpec(), SIZE_KEY: Items(100, Letters(100))},
         )
+        if versions_of(table_of(model)) is not None:
+            cls.__annotations__["history"] = Connection[HistoryEntry]
+            cls.history = _field(HistorySpec(), HISTORY)  # type: ignore[attr-defined]
         made = strawberry.type(cls, name=policy.type, description=" ".join(cls.__doc__.split()))
         name = called or policy.type[:1].lower() + policy.type[1:]
         made.__record__ = Record(policy.type, prefix, model, policy, made, name, views)  # type: ignore[attr-defined]

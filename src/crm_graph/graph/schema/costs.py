@@ -29,6 +29,7 @@ from graphql import (
 from crm_graph.executor.fields import Batch, Column, Edge, Nested, Resolver
 from crm_graph.graph.reading.aggregates import Aggregate
 from crm_graph.graph.reading.counts import CAP, SIZED_KEY, Factor, Size, Sized, Variables, literal
+from crm_graph.graph.reading.history import History
 from crm_graph.graph.reading.page_requests import TOTAL
 from crm_graph.graph.reading.pages import Page
 from crm_graph.graph.reading.sizes import size_out
@@ -128,6 +129,8 @@ class FieldCosts:
             case Edge(Page(parent=parent, limits=limits), _):
                 default = limits.root_default if parent is None else limits.nested_default
                 return FieldCost(of, 1, 0, 1, Size(("first", "last"), default, limits.maximum), pages=True)
+            case Edge(History(default=default, maximum=maximum), _):
+                return FieldCost(of, 1, 0, 1, Size(("first",), default, maximum), pages=True)
             case Edge(Aggregate(), _):
                 return FieldCost(of, 1, 0, 1, Size((), AGGREGATE_GROUPS, AGGREGATE_GROUPS), pages=True)
             case Edge(Nodes(max_ids=maximum, argument=argument), _):

@@ -26,6 +26,7 @@ from crm_graph.graph.reading.filters import IN_VIEWER_TEAMS, IS_VIEWER
 from crm_graph.graph.reading.orders import NullsOrder, OrderDirection, order_keys
 from crm_graph.graph.records.record import (
     AS_OF,
+    HistorySpec,
     MoneySpec,
     Record,
     ToManySpec,
@@ -58,6 +59,8 @@ def derive(registry: Registry) -> None:
             if isinstance(spec_of(each), ToManySpec):
                 target = registry.edges(record)[graphql_name(each)].target
                 each.arguments = [*connection_arguments(target, default=10), *as_of_arguments(target)]
+            elif isinstance(spec_of(each), HistorySpec):
+                each.arguments = _history_arguments()
 
 
 def _add(module: ModuleType, made: type) -> None:
@@ -234,6 +237,17 @@ def connection_arguments(record: Record, default: int) -> list[StrawberryArgumen
         _argument("after", "after", "str | None", "The cursor after which the page starts.", cursor),
         _argument("last", "last", "int | None", "The size of the page, backward from the end or from `before`."),
         _argument("before", "before", "str | None", "The cursor before which the page ends; goes with `last`.", cursor),
+    ]
+
+
+def _history_arguments() -> list[StrawberryArgument]:
+    """Return the arguments of the history of a record."""
+    size = "The size of the page; 10 unless given, at most 200."
+    return [
+        _argument("first", "first", "int | None", size),
+        _argument(
+            "after", "after", "str | None", "The cursor after which the page starts.", Letters(MAX_CURSOR_LENGTH)
+        ),
     ]
 
 

@@ -72,10 +72,10 @@ def chainer(installation: Installation, settings: Settings, schema: BuiltSchema)
     )
 
 
-def projector(installation: Installation, settings: Settings, schema: BuiltSchema) -> Projector:
-    """Return what keeps the history of this installation."""
+def projector_for(url: str, settings: Settings, schema: BuiltSchema) -> Projector:
+    """Return what keeps the history of an installation whose database is at an address."""
     return Projector(
-        installation.url,
+        url,
         {record.name: record.table for record in schema.registry.records.values()},
         schema.registry.effects,
         poll_ms=settings.history_poll_ms,
@@ -165,7 +165,7 @@ async def background_work(
     tasks = [
         asyncio.create_task(relay(installation, settings).run()),
         asyncio.create_task(chainer(installation, settings, schema).run()),
-        asyncio.create_task(projector(installation, settings, schema).run()),
+        asyncio.create_task(projector_for(installation.url, settings, schema).run()),
         asyncio.create_task(deliverer.run()),
         asyncio.create_task(retention(installation, settings).run()),
         asyncio.create_task(StorageMeter(installation.url, every_s=settings.storage_measure_seconds).run()),

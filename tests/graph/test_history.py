@@ -26,8 +26,9 @@ SOURCE = """
 
 
 async def history(graph: Graph, id_: str, **options: Any) -> Any:
-    variables = {name: options.pop(name) for name in ("first", "after", "at") if name in options}
-    data = await graph.data(SOURCE, {"id": id_, **variables}, **options)
+    variables: dict[str, Any] = {"id": id_}
+    variables |= {name: options.pop(name) for name in ("first", "after", "at") if name in options}
+    data = await graph.data(SOURCE, variables, **options)
     return data["customer"]["history"]
 
 

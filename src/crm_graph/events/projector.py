@@ -13,7 +13,8 @@ Decided in D-events-05 (ARCHITECTURE.md).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -51,7 +52,8 @@ from crm_graph.events.versions import (
 from crm_graph.kernel.clock import Clock, system_clock
 from crm_graph.kernel.cursor import LogCursor
 
-ADVISORY_LOCK = 7_226_101_006
+ADVISORY_LOCK, WRITING_LOCK = 7_226_101_006, 7_226_101_007
+"""Who projects, and who writes versions at the moment: that, or a rebuild."""
 _POSITION = "SELECT xid, seq FROM history_position WHERE id = 1"
 _MOVE = """
     INSERT INTO history_position (id, xid, seq) VALUES (1, $1, $2)
@@ -149,28 +151,30 @@ class Projector:
 
         The position is taken before rows are copied: what happens meanwhile is in both, and is taken once more.
         """
-        begun = {row["name"] for row in await connection.fetch(_BEGUN)}
-        new = [each for each in self.kept if each.table.name not in begun]
-        if not new:
-            return []
-        if await connection.fetchrow(_POSITION) is None:
-            await connection.execute(_MOVE, await connection.fetchval(_HORIZON), 2**63 - 1)
-        for each in new:
-            await self._copy(connection, each)
-            await connection.execute(_BEGIN, each.table.name, self._clock())
+        async with _alone(connection):
+            begun = {row["name"] for row in await connection.fetch(_BEGUN)}
+            new = [each for each in self.kept if each.table.name not in begun]
+            if new and await connection.fetchrow(_POSITION) is None:
+                await connection.execute(_MOVE, await connection.fetchval(_HORIZON), 2**63 - 1)
+            for each in new:
+                await self._copy(connection, each)
+                await connection.execute(_BEGIN, each.table.name, self._clock())
         return [each.type for each in new]
 
     async def _copy(self, connection: Connection, kept: Kept) -> None:
-        """Copy the rows of each workspace in a transaction of its own: a long one would hold the log's horizon."""
+        """Copy the rows of each workspace in a transaction of its own: a long one would hold the log's horizon. What an
+        interrupted copy left makes room."""
         for row in await connection.fetch(f"SELECT DISTINCT workspace_id FROM {kept.table.name}"):  # noqa: S608
             async with unit(connection):
                 await connection.execute("SET LOCAL statement_timeout = 0")
+                await connection.execute(_emptying(kept), row["workspace_id"])
                 await connection.execute(_copying(kept), row["workspace_id"], self._clock())
 
     async def project_batch(self, connection: Connection) -> int:
         """Make versions of the next events, in a transaction of its own; return how many events were passed. Raises
         what says that the database is away."""
         async with unit(connection):
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", WRITING_LOCK)
             position = await projected_position(connection)
             events = await connection.fetch(_NEXT, str(position.xid), position.seq, self._batch)
             if not events:
@@ -212,7 +216,7 @@ class Projector:
         while keys := await self._told_of(connection, kept, after, told_before):
             for workspace_id in dict.fromkeys(workspace_id for workspace_id, _ in keys):
                 ids = [id_ for workspace, id_ in keys if workspace == workspace_id]
-                async with unit(connection, isolation="repeatable_read"):
+                async with _alone(connection), unit(connection, isolation="repeatable_read"):
                     await self._remake(connection, kept, workspace_id, ids, told_before)
             total, after = total + len(keys), keys[-1]
         async with unit(connection):
@@ -301,13 +305,27 @@ def _reopened(version: Values, first: Any) -> Values:
     return {**version, VALID_TO: STILL, EVENT_XID: 0, EVENT_SEQ: first["seq"] - 1}
 
 
+@asynccontextmanager
+async def _alone(connection: Connection) -> AsyncIterator[None]:
+    """Write versions alone. The lock is taken before a transaction, whose snapshot is to be of afterwards."""
+    await connection.execute("SELECT pg_advisory_lock($1)", WRITING_LOCK)
+    try:
+        yield
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock($1)", WRITING_LOCK)
+
+
+@cache
+def _emptying(kept: Kept) -> str:
+    return f"DELETE FROM {kept.versions.name} WHERE workspace_id = $1"  # noqa: S608 - a table of ours
+
+
 @cache
 def _copying(kept: Kept) -> str:
     names = ", ".join(kept.columns)
     return (
         f"INSERT INTO {kept.versions.name} ({names}, {VALID_FROM}, {VALID_TO}, {EVENT_XID}, {EVENT_SEQ})"  # noqa: S608
         f" SELECT {names}, $2, '{STILL}', 0, 0 FROM {kept.table.name} WHERE workspace_id = $1"
-        " ON CONFLICT DO NOTHING"
     )
 
 

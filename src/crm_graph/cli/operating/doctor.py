@@ -298,15 +298,15 @@ async def _history(url: str) -> list[Finding]:
     """Look how far the kept history is behind the log."""
     connection = await connect(url)
     try:
-        found = await lag(connection)
+        behind = await lag(connection)
     except asyncpg.UndefinedTableError:
         return []  # `_schema` says that it is older
     finally:
         await close(connection)
-    if found.events <= BEHIND:
-        return [Finding(f"the kept history is {found.events:,} events behind the log")]
+    if behind.events <= BEHIND:
+        return [Finding(f"the kept history is {behind.events:,} events behind the log")]
     fix = "a running server keeps it: start one, or look in its log for `projector`"
-    return [Finding(f"the kept history is {found.events:,} events behind the log", False, fix, warning=True)]
+    return [Finding(f"the kept history is {behind.events:,} events behind the log", False, fix, warning=True)]
 
 
 async def _followers(url: str) -> list[Finding]:

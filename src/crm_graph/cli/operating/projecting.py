@@ -36,26 +36,26 @@ async def history_status(place: Place) -> list[str]:
 
 async def _told(connection: asyncpg.Connection[Any]) -> str:
     """Return in words how far the history is behind the log."""
-    found = await lag(connection)
-    if not found.events:
+    behind = await lag(connection)
+    if not behind.events:
         return "the history has all that the log has"
-    return f"the history is {found.events:,} events behind the log, the oldest of {found.oldest}"
+    return f"the history is {behind.events:,} events behind the log, the oldest of {behind.oldest}"
 
 
 async def rebuild_history(place: Place, type_: str | None, archives: Sequence[Path]) -> list[tuple[str, int]]:
     """Make the versions of a type, or of all, anew; return of how many records, by type. Raises OperatorError."""
     async with opened(place) as database:
         projector = projector_for(database.url, Settings.from_environment(), make_schema())
-        kept = [each for each in projector.kept if type_ in {None, each.type}]
-        if not kept:
-            names = ", ".join(each.type for each in projector.kept)
+        chosen = [kept for kept in projector.kept if type_ in {None, kept.type}]
+        if not chosen:
+            names = ", ".join(kept.type for kept in projector.kept)
             raise OperatorError(f"no history of {type_} is kept", f"name one of {names}, or none for all")
         archived = [event for file in archives for event in _events(file)]
         connection = await connect(database.url)
         try:
             await projector.begin(connection)
             with console.status("making versions"):
-                return [(each.type, await projector.rebuild(connection, each, archived)) for each in kept]
+                return [(kept.type, await projector.rebuild(connection, kept, archived)) for kept in chosen]
         finally:
             await close(connection)
 

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import any_ as any_of
 
-from crm_graph.db.history import BY_CLIENT, BY_KIND, BY_MEMBER, TOLD_AS, VALID_FROM, VALID_TO, versions_of
+from crm_graph.db.history import BY_CLIENT, BY_KIND, BY_MEMBER, TOLD_AS, VALID_FROM, VALID_TO
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import Fetch, Planning, Shape
 from crm_graph.graph.context import GraphContext
@@ -129,9 +129,7 @@ class _Statements:
     """The statements of a record type's history, under one access."""
 
     def __init__(self, record: Record, access: Access) -> None:
-        versions = versions_of(record.table)
-        assert versions is not None, f"no history of {record.name} is kept"
-        self.now, self.was = (View(record, access, versions.alias()) for _ in range(2))
+        self.now, self.was = (View.of_versions(record, access) for _ in range(2))
         seen = access.of(record.name)
         self.columns: list[RecordColumn] = [
             each

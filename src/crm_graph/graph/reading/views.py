@@ -74,6 +74,13 @@ class View:
         rows = record.table.alias() if versions is None else versions.alias()
         return cls(record, access, rows, {} if compared is None else compared, deleted, as_of)
 
+    @classmethod
+    def of_versions(cls, record: Record, access: Access) -> View:
+        """Return a view on all versions of the rows of a record whose history is kept."""
+        versions = versions_of(record.table)
+        assert versions is not None, f"no history of {record.name} is kept"
+        return cls(record, access, versions.alias())
+
     @property
     def access(self) -> TypeAccess:
         """The viewer's access to the record's type."""

@@ -22,8 +22,8 @@ from tests.support.graph import Graph
 
 CHUNKS = 5
 CASES_PER_CHUNK = 6
-ABOUT_VIEWER = {"viewerCan", "withheld"}
-"""Fields of every record that no role grants: they say what roles grant."""
+ABOUT_VIEWER = {"viewerCan", "withheld", "history"}
+"""Fields of records that no role grants: they say what roles grant, and what changed of what these show."""
 SEED = "test"
 
 # graphql-core leaves coroutines behind when it gives up the fields beside one that failed.
@@ -40,7 +40,14 @@ async def test_everything_is_answered_as_the_oracle_says(database_url: str, sche
     counts = judge.counts
     assert counts["answered"] > 50, counts
     assert counts["forbidden"] < counts["answered"] * 0.2, counts
-    for what in ("behind a cursor", "after disturbances", "changes judged", "mutations accepted", "mutations refused"):
+    for what in (
+        "behind a cursor",
+        "as of a moment",
+        "after disturbances",
+        "changes judged",
+        "mutations accepted",
+        "mutations refused",
+    ):
         assert counts[what] > 1, counts
 
 
@@ -92,6 +99,7 @@ def test_the_oracle_knows_every_record_type(schema: BuiltSchema) -> None:
         kind, type_ = kinds()[name], schema.core.type_map[name]
         assert isinstance(type_, GraphQLObjectType)
         assert kind.fields.keys() == type_.fields.keys() - ABOUT_VIEWER, f"describe the fields of {name} in facts.txt"
+        assert kind.history == ("history" in type_.fields), name
         for each in kind.fields.values():
             of = type_.fields[each.name].type
             assert each.required == (isinstance(of, GraphQLNonNull) and each.of != "many"), (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from crm_graph.app import running_engine
+from crm_graph.app import projector_for, running_engine
 from crm_graph.cli.operating.archiving import export_events
 from crm_graph.cli.operating.projecting import history_status, rebuild_history
 from crm_graph.cli.place import Place
@@ -106,19 +106,32 @@ async def test_a_rebuild_makes_the_same(kept: Kept) -> None:
 
 
 async def test_a_rebuild_tells_what_was_before_the_history(kept: Kept) -> None:
-    """Of the demo data, which is older than the history: the log tells when it was made."""
-    await rebuild_history(Place(None, kept.url), None, ())
-    row = await kept.connection.fetchrow(
-        "SELECT entity_id, at FROM event WHERE type = 'CustomerCreated' ORDER BY seq LIMIT 1"
+    """Of a history that begins anew: the log tells more, and of what it does not tell, that nothing changed."""
+    id_ = await kept.create("Early")
+    made = now()
+    await kept.change(id_, city="Paris")
+    await kept.as_of(id_, now())
+    await kept.connection.execute("DELETE FROM history_type WHERE name = 'customer'")
+    await projector_for(kept.url, Settings(), kept.engine.schema).begin(kept.connection)
+    body = await kept.ask(AS_OF, {"id": id_, "at": made})
+    assert body["errors"][0]["message"].startswith("History began at")
+    silent = await kept.connection.fetchval(
+        "SELECT id FROM customer WHERE id NOT IN (SELECT entity_id FROM event) LIMIT 1"
     )
-    assert row is not None
-    assert await kept.as_of(f"cus_{row['entity_id']}", row["at"]) is not None
+    await rebuild_history(Place(None, kept.url), None, ())
+    assert await kept.as_of(id_, made) == {"name": "Early", "city": None}
     first = await kept.connection.fetchval("SELECT min(at) FROM event")
     assert await kept.connection.fetchval("SELECT max(began_at) FROM history_type") == first
+    of_workspace = await kept.connection.fetchval(
+        "SELECT valid_from = created_at FROM customer_version WHERE id = $1 AND valid_to = 'infinity'", silent
+    )
+    assert of_workspace
+    for table in TABLES:
+        assert await differing(kept.connection, table) == []
 
 
 async def test_archives_tell_what_the_log_does_not(kept: Kept, tmp_path: Path) -> None:
-    """In a savepoint of nothing: the log is pruned, and the versions are thrown away."""
+    """The log is pruned, and versions are thrown away."""
     place = Place(None, kept.url)
     id_ = await kept.create("Old")
     await kept.change(id_, city="Paris")

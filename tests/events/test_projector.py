@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from crm_graph.domains.customers.customers.graph import Customer
+from crm_graph.events.versions import overwrite
+from crm_graph.vault.columns import encrypted_columns
 from tests.support.graph import Graph
-from tests.support.projected import begin, differing, project
+from tests.support.projected import begin, differing, project, projector_of
 
 UPDATE = "mutation ($input: UpdateCustomerInput!) { updateCustomer(input: $input) { errors { message } } }"
 CREATE = (
@@ -80,5 +81,26 @@ async def test_what_was_passed_is_not_taken_twice(graph: Graph) -> None:
     assert await graph.rows("SELECT * FROM customer_version WHERE id = $1 ORDER BY valid_from", id_[4:]) == once
 
 
-async def test_demo_data_has_customers(graph: Graph) -> None:
-    assert await graph.id_of(Customer)
+async def test_what_is_erased_is_in_no_version(graph: Graph) -> None:
+    await begin(graph)
+    id_ = await create(graph, "Ada", city="Paris")
+    await change(graph, id_, name="Ada Lovelace")
+    await project(graph)
+    kept = next(each for each in projector_of(graph).kept if each.type == "Customer")
+    statement = overwrite(kept, ("name", "city"))
+    workspace_id = await graph.value("SELECT workspace_id FROM customer WHERE id = $1", id_[4:])
+    await graph.rows(statement, workspace_id, id_[4:], {"name": "erased", "city": None})
+    rows = await graph.rows(VERSIONS, id_[4:])
+    assert [(row["name"], row["city"]) for row in rows] == [("erased", None)] * 2
+
+
+async def test_no_type_with_an_encrypted_column_keeps_history(graph: Graph) -> None:
+    """What was rotated, or forgotten, would stay readable in its versions."""
+    for record in graph.schema.registry.records.values():
+        assert not (record.keeps_history and encrypted_columns(record.model)), record.name
+
+
+async def test_a_version_has_the_columns_of_its_row(graph: Graph) -> None:
+    for kept in projector_of(graph).kept:
+        for column in kept.table.columns:
+            assert repr(kept.versions.c[column.name].type) == repr(column.type)

@@ -7,7 +7,7 @@ A version is the row as it was from `valid_from` until right before `valid_to`, 
 versions has the columns of the table, whatever these are, so that a view reads the one or the other (`graph/reading`).
 It is written by the projector alone (`events/projector.py`).
 
-Decided in D-events-05 (ARCHITECTURE.md).
+Decided in D-events-06 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def keeps_history(*found_by: str) -> Callable[[T], T]:
     role's rows are told, and along which edges they are asked for.
 
     Raises ValueError for a column that has a name which its versions need. No type with an encrypted column is one of
-    these: what was rotated, or forgotten, would stay readable in its versions (`tests/db/test_history.py`).
+    these: what was rotated, or forgotten, would stay readable in its versions (`tests/events/test_projector.py`).
     """
 
     def decorate(model: T) -> T:

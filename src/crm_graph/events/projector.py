@@ -7,7 +7,7 @@ none doubled and none lost. Writers never wait for it; whoever asks for a moment
 It begins a type with the rows that are there: its history is whole from when they were all copied. `rebuild` then adds
 what the log still tells of before.
 
-Decided in D-events-05 (ARCHITECTURE.md).
+Decided in D-events-06 (ARCHITECTURE.md).
 """
 
 from __future__ import annotations

@@ -206,6 +206,18 @@ def write(kept: Kept) -> str:
     )
 
 
+@cache
+def overwrite(kept: Kept, columns: tuple[str, ...]) -> str:
+    """Return the statement that writes values, $3 as JSON, into these columns of all versions of a row, $2 of a
+    workspace $1: what is erased from the row of a person is erased from its versions by it."""
+    given = ", ".join(f"{name} = given.{name}" for name in columns)
+    return (
+        f"UPDATE {kept.versions.name} AS version SET {given}"  # noqa: S608 - of ours
+        f" FROM jsonb_populate_record(NULL::{kept.versions.name}, $3::jsonb) AS given"
+        " WHERE version.workspace_id = $1 AND version.id = $2"
+    )
+
+
 def _all(table: Table) -> str:
     return ", ".join(map(_fetched, table.columns))
 

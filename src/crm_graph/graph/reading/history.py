@@ -247,7 +247,7 @@ class _Writer:
         for place, (each, prefix) in enumerate(zip(self._columns, self._prefixes, strict=True)):
             if each.field in changed:
                 for texts, value in zip(changed[each.field], (row[f"old{place}"], row[f"new{place}"]), strict=True):
-                    if value is not None:
+                    if value is not None and (texts or each.key == each.field):  # no currency without its amount
                         texts.append(_text(value, prefix))
         made = (
             {"field": field, "from": " ".join(old) or None, "to": " ".join(new) or None}

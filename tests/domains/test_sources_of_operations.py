@@ -137,7 +137,8 @@ async def test_whether_there_is_a_list_price_is_not_told_either(desk: Desk) -> N
 
 
 async def test_a_hidden_probability_is_copied_nowhere(desk: Desk) -> None:
-    await desk.grant(without("Stage.probability"))
+    grants = without("Stage.probability")
+    await desk.grant({**grants, "Opportunity": {**grants["Opportunity"], "reopen": "ALL"}})
     shown = "opportunity { id probability stage { id } }"
     error = await desk.refused("createOpportunity", {"name": "x", "stageId": desk.ids["stage"]}, shown)
     assert (error["code"], error["field"]) == ("REQUIRED", ["probability"])

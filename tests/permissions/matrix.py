@@ -14,8 +14,10 @@ from pathlib import Path
 FILE = Path(__file__).parents[2] / "schema" / "permissions.txt"
 PLACES = ("own", "team", "outside")
 """Where a row of the viewer's workspace stands to the viewer: theirs, a teammate's, somebody else's."""
+ELSEWHERE = "elsewhere"
+"""The place of rows of the viewer's workspace that have nothing to do with anybody in the world."""
 _COVERED: Mapping[str, tuple[str, ...]] = {
-    "ALL": PLACES,
+    "ALL": (*PLACES, ELSEWHERE),
     "TEAM": ("own", "team"),
     **dict.fromkeys(("OWN", "ACCOUNT_TEAM", "ACCOUNT", "PUBLIC_ACCOUNT", "QUEUE"), ("own",)),
     "TEAM_ACCOUNT": ("own", "outside"),

@@ -146,7 +146,9 @@ class World:
         whole = {"read": "ALL", "create": "ALL", "update": "ALL", "delete": "ALL", "default": "WRITE"}
         types = {each.type: each for each in self.graph.schema.policies}
         grants: dict[str, Mapping[str, Any]] = {
-            name: {"read": "ALL", "default": "READ"} if name == "AuditEntry" else _whole(name, whole)
+            name: {"read": "ALL", "default": "READ"}
+            if name == "AuditEntry"
+            else {**whole, **dict.fromkeys(policy.by_name, "ALL")}
             for name, policy in types.items()
             if policy.parent is None and name not in but
         }
@@ -258,10 +260,6 @@ class World:
             for text in _texts(self.row(type_name, other))
         }
         return {text for text in own - others if len(text) > 4}
-
-
-def _whole(type_name: str, grants: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**grants, "setRoles": "ALL"} if type_name == "Member" else grants
 
 
 def _texts(row: Mapping[str, Any]) -> set[str]:

@@ -114,7 +114,8 @@ async def _hide(world: World, table: Table, target: Record) -> str | None:
     root = ROOTS.get(target.name, target.name)
     own = ROOTS.get(table.type, table.type)
     if root in ANCHORS or root == "Member":
-        given = {**OWN_ONLY, "setRoles": "ALL"} if root == "Member" else OWN_ONLY
+        by_name = world.graph.schema.registry.records[root].policy.by_name
+        given = {**OWN_ONLY, **dict.fromkeys(by_name, "ALL")}
         await world.define("most", world.everything(**{root: given}))
         return world.id(target.name, "outside")
     if root != own:

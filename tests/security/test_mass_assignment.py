@@ -99,8 +99,12 @@ async def test_who_may_only_create_their_own_creates_for_nobody_else(world: Worl
 
 
 async def test_a_field_of_the_team_is_not_set_on_a_row_that_is_not_the_team_s(world: World) -> None:
-    """A representative writes revenue and phone of the team's customers: not of one that they make for another team."""
-    claims = await world.become("sales_rep")
+    """Who writes revenue and phone of the team's customers does not write those of one made for another team."""
+    of_team = ["WRITE TEAM", "MASKED ALL"]
+    fields = {"phone": of_team, "annualRevenue": of_team}
+    seller = {"read": "ALL", "create": "ALL", "update": "TEAM", "default": "WRITE", "fields": fields}
+    await world.define("seller", {"Customer": seller, "Member": {"read": "ALL", "default": "READ"}})
+    claims = await world.become("seller")
     source = """mutation ($input: CreateCustomerInput!) {
       createCustomer(input: $input) { customer { id } errors { code field } } }"""
     for field, value in (("phone", "+1 2"), ("annualRevenue", {"amount": "1", "currency": "EUR"})):

@@ -135,12 +135,20 @@ async def test_an_import_is_under_the_rights_of_its_member(desk: Desk) -> None:
     assert [(each.row, each.reason) for each in report.errors] == [
         (3, "your roles do not allow to create this opportunity for this owner")
     ]
-    await desk.load("customer", "external_id,name,owner\nA,Acme,admin@desk.example\n")
+    await desk.member("Mate", "mate@desk.example", "sales_rep")
+    await desk.load("team", "name\nEast\n")
+    await desk.load("member", "email,name,team\nrep@desk.example,Rep,East\nmate@desk.example,Mate,East\n")
+    await desk.load("customer", "external_id,name,owner\nA,Acme,mate@desk.example\nB,Beta,admin@desk.example\n")
+    report = await desk.load("customer", "external_id,name\nB,Taken over\n", email="rep@desk.example")
+    assert [(each.column, each.reason) for each in report.errors] == [
+        ("external_id", "belongs to another customer, which this row does not match")
+    ]
     report = await desk.load("customer", "external_id,name\nA,Taken over\n", email="rep@desk.example")
     assert [(each.row, each.reason) for each in report.errors] == [
         (2, "your roles do not allow to update this customer")
     ]
-    assert await desk.value("SELECT name FROM customer WHERE workspace_id = $1") == "Acme"
+    names = await desk.rows("SELECT name FROM customer WHERE workspace_id = $1 ORDER BY name")
+    assert names == [("Acme",), ("Beta",)]
     assert await desk.value("SELECT count(*) FROM opportunity WHERE workspace_id = $1") == 0
 
 

@@ -21,8 +21,7 @@ from crm_graph.kernel.cursor import LogCursor
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry of the log. `changes` maps a column to `[old, new]`; `data` are the fields of the event's class;
-    `depth` is how many events it has behind it, each the cause of the next."""
+    """One entry of the log. `changes` maps a column to `[old, new]`; `data` are the fields of the event's class."""
 
     cursor: LogCursor
     workspace_id: str
@@ -36,7 +35,6 @@ class Event:
     client_id: str | None = None
     actor_kind: str | None = None
     """None of what no event of the log is."""
-    depth: int = 0
 
     @classmethod
     def of(cls, row: Any) -> Event:
@@ -44,22 +42,23 @@ class Event:
         return cls(LogCursor(row[0], row[1]), *row[2:])
 
 
-EVENT_COLUMNS = (
-    "workspace_id",
-    "type",
-    "entity",
-    "entity_id",
-    "actor",
-    "at",
-    "changes",
-    "data",
-    "client_id",
-    "address",
-    "request_id",
-    "actor_kind",
-    "cause_seq",
-    "depth",
-)
+_TYPES = {
+    "workspace_id": "UUID",
+    "type": "TEXT",
+    "entity": "TEXT",
+    "entity_id": "UUID",
+    "actor": "UUID",
+    "at": "TIMESTAMPTZ",
+    "changes": "JSONB",
+    "data": "JSONB",
+    "client_id": "UUID",
+    "address": "TEXT",
+    "request_id": "UUID",
+    "actor_kind": "TEXT",
+    "cause_seq": "INT8",
+    "depth": "INT2",
+}
+EVENT_COLUMNS = tuple(_TYPES)
 """What is written of an event; its position comes from the database."""
 
 
@@ -109,27 +108,11 @@ _APPEND = Statement(
     f" VALUES ({', '.join(f'${index}' for index, _ in enumerate(EVENT_COLUMNS, 1))})",
     EVENT_COLUMNS,
     {},
-    (
-        "UUID",
-        "TEXT",
-        "TEXT",
-        "UUID",
-        "UUID",
-        "TIMESTAMPTZ",
-        "JSONB",
-        "JSONB",
-        "UUID",
-        "TEXT",
-        "UUID",
-        "TEXT",
-        "INT8",
-        "INT2",
-    ),
+    tuple(_TYPES.values()),
 )
 COLUMNS = (
     "xid::text::bigint, seq, workspace_id, type, entity, entity_id, actor, at, changes, data, client_id,"
-    " coalesce(actor_kind, CASE WHEN actor IS NULL THEN 'SYSTEM' ELSE 'MEMBER' END) AS actor_kind,"
-    " coalesce(depth, 0) AS depth"
+    " coalesce(actor_kind, CASE WHEN actor IS NULL THEN 'SYSTEM' ELSE 'MEMBER' END) AS actor_kind"
 )
 _VISIBLE = "xid < crm_log_horizon()"
 _AFTER = Statement(

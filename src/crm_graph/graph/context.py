@@ -76,7 +76,7 @@ class GraphContext:
 
     def bound(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the values of a filter's binds, those that are relative as of this request."""
-        return resolved(values, self.moment())
+        return resolved(values, self.moment)
 
     def moment(self) -> Moment:
         """Return the time of this request, the same for all of it, and the workspace's calendar."""

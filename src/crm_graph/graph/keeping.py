@@ -5,7 +5,10 @@ Written once: `writes.py` makes the mutations of each type that is `Kept`.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from crm_graph.db.base import Kept
+from crm_graph.events.effects import Changes
 from crm_graph.graph.records.record import Record
 from crm_graph.keeping import events_of, missing_from_bin, set_parts
 from crm_graph.kernel.errors import Refused
@@ -17,20 +20,21 @@ from crm_graph.work import Work
 async def archive(record: Record, work: Work, id_: str, if_version: int | None) -> str:
     """Take a record out of lists. Raises Refused ILLEGAL_TRANSITION for one that is archived."""
     row = await work.get(_model(record), record.policy, id_, UPDATE, if_version)
-    if row.archived_at is not None:
-        raise Refused("ILLEGAL_TRANSITION", f"This {record.words} is archived already.", ("id",))
-    row.archived_at = work.now
-    await work.save(row, record.policy, events_of(record.name).archived())
-    return row.id
+    return await _set_archived(record, work, row, work.now, events_of(record.name).archived())
 
 
 async def unarchive(record: Record, work: Work, id_: str, if_version: int | None) -> str:
     """Put an archived record into lists again. Raises Refused ILLEGAL_TRANSITION for one that is not archived."""
     row = await work.get(_model(record), record.policy, id_, UPDATE, if_version)
-    if row.archived_at is None:
-        raise Refused("ILLEGAL_TRANSITION", f"This {record.words} is not archived.", ("id",))
-    row.archived_at = None
-    await work.save(row, record.policy, events_of(record.name).unarchived())
+    return await _set_archived(record, work, row, None, events_of(record.name).unarchived())
+
+
+async def _set_archived(record: Record, work: Work, row: Kept, at: datetime | None, event: Changes) -> str:
+    if (row.archived_at is None) == (at is None):
+        state = "not archived" if at is None else "archived already"
+        raise Refused("ILLEGAL_TRANSITION", f"This {record.words} is {state}.", ("id",))
+    row.archived_at = at
+    await work.save(row, record.policy, event)
     return row.id
 
 

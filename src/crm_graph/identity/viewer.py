@@ -77,7 +77,7 @@ class Viewer:
         return cls(NOBODY, NOBODY, (), ())
 
     @classmethod
-    def system(cls, workspace_id: str, time_zone: str, fiscal_year_start: int) -> Viewer:
+    def system(cls, workspace_id: str, time_zone: str = "UTC", fiscal_year_start: int = 1) -> Viewer:
         """Return whom the installation acts as in a workspace by itself: no member of it."""
         return cls(workspace_id, NOBODY, (), (), time_zone, fiscal_year_start=fiscal_year_start)
 

@@ -223,6 +223,9 @@ async def test_a_subscription_writes_each_event_down(office: Office, executor: s
     assert len({row["request_id"] for row in rows}) == 3
 
 
+EXPORTS = {**GRANTS, "Customer": {**GRANTS["Customer"], "export": "ALL"}}
+
+
 async def _exported(office: Office, out: Path | None, columns: list[str] | None = None) -> int:
     return await export_file(Place(None, office.url), "customer", "csv", out, columns, False, None, ROLE, "demo")
 
@@ -234,7 +237,7 @@ async def _newest(office: Office, type_: str) -> dict[str, Any]:
 
 
 async def test_an_export_is_written_down(office: Office, tmp_path: Path) -> None:
-    await office.grant(ROLE, GRANTS)
+    await office.grant(ROLE, EXPORTS)
     claims = await office.claims(ROLE)
     count = await _exported(office, tmp_path / "out.csv", ["name", "phone", "owner"])
     event = await _newest(office, "RecordsExported")
@@ -267,6 +270,7 @@ async def test_an_export_that_breaks_off_is_written_down(
             raise OSError(28, "No space left on device")
         return str(value)
 
+    await office.grant(ROLE, EXPORTS)
     monkeypatch.setattr("crm_graph.graph.exporting.export_lines.csv_cell", full)
     with pytest.raises(OperatorError, match="No space"):
         await _exported(office, tmp_path / "full.csv", ["name"])
@@ -276,6 +280,7 @@ async def test_an_export_that_breaks_off_is_written_down(
 
 
 async def test_what_cannot_be_written_down_is_not_exported(office: Office, tmp_path: Path) -> None:
+    await office.grant(ROLE, EXPORTS)
     await office.connection.execute("ALTER TABLE event ADD CONSTRAINT none CHECK (type !~ 'Exported') NOT VALID")
     try:
         with pytest.raises(asyncpg.CheckViolationError):

@@ -16,7 +16,7 @@ from crm_graph.kernel.settings import Settings
 from tests.support.graph import Graph
 
 ROLE = "sales_manager"
-GRANTS = {
+GRANTS: dict[str, dict[str, Any]] = {
     "Customer": {
         "read": "ALL",
         "create": "ALL",

@@ -43,8 +43,10 @@ async def _export(visit: Visit, record: Record) -> None:
     graph = visit.world.graph
     context = await graph.engine.contexts.read(visit.claims)
     registry, access = graph.schema.registry, context.access
-    if not visit.grants(record.name).allows("read"):
-        message = f"Your roles do not allow to read {record.name} records."
+    grants = visit.grants(record.name)
+    lacking = next((verb for verb in ("read", "export") if not grants.allows(verb)), None)
+    if lacking is not None:
+        message = f"Your roles do not allow to {lacking} {record.name} records."
         visit.expect("export", record.name, _refused(record, registry, access, None), ("FORBIDDEN", message))
         return
     headers = {key: _header(record, key) for key in record.columns}
@@ -66,7 +68,8 @@ async def _export(visit: Visit, record: Record) -> None:
     }
     for place in PLACES:
         values = rows.get(visit.world.id(record.name, place))
-        visit.expect("export", f"{record.name} {place}", values is not None, visit.sees(record.name, place))
+        wanted_row = visit.sees(record.name, place) and grants.allows("export", place)
+        visit.expect("export", f"{record.name} {place}", values is not None, wanted_row)
         for column, value in zip(everything.columns, values or (), strict=values is not None):
             wanted = _cell(visit, record, column.key, place)
             visit.expect("export", f"{record.name}.{column.key} {place}", value if value in wanted else [value], value)

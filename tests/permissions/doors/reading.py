@@ -6,7 +6,7 @@ from graphql import get_named_type
 
 from crm_graph.graph.records.record import Record
 from tests.permissions.doors.visit import Visit, with_ids
-from tests.permissions.matrix import PLACES
+from tests.permissions.matrix import ELSEWHERE, PLACES
 from tests.permissions.world import EVERYWHERE
 
 
@@ -143,12 +143,12 @@ async def _count_in_aggregate(visit: Visit, record: Record, ids: str, seen: int)
 
 
 async def _visible_ids(visit: Visit, record: Record) -> list[str]:
-    """Return the ids of all rows that the role may see, in their order: by plain SQL, and the demo data is outside."""
+    """Return the ids of all rows that the role may see, in their order: by plain SQL. Demo data is nobody's."""
     row = visit.world.row(record.name)
     query = f"SELECT id FROM {record.table.name} WHERE workspace_id = $1 ORDER BY id"
     everything = [found["id"] for found in await visit.world.graph.rows(query, row["workspace_id"])]
     of_places = {visit.world.row(record.name, place)["id"]: place for place in PLACES}
-    return [f"{record.prefix}_{id_}" for id_ in everything if visit.sees(record.name, of_places.get(id_, "outside"))]
+    return [f"{record.prefix}_{id_}" for id_ in everything if visit.sees(record.name, of_places.get(id_, ELSEWHERE))]
 
 
 def _places(record: Record) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from crm_graph.graph.records.record import (
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.ids import encode_id
 from crm_graph.kernel.settings import Settings
-from tests.permissions.matrix import MATRIX, PLACES, Shown, TypeGrants
+from tests.permissions.matrix import ELSEWHERE, MATRIX, PLACES, Shown, TypeGrants
 from tests.permissions.world import ANCHORS, World
 from tests.support.bodies import assert_reveals_nothing
 
@@ -76,7 +76,7 @@ class Visit:
 
     def sees(self, type_name: str, place: str) -> bool:
         """Return whether a row may be seen; the one workspace of the viewer is theirs at every place."""
-        return place in PLACES and self.grants(type_name).allows("read", place)
+        return place in {*PLACES, ELSEWHERE} and self.grants(type_name).allows("read", place)
 
     def shown(self, type_name: str, name: str, place: str | None = None) -> Shown:
         """Return how much of a field may be seen on the row of a place; the most on any row, without one."""

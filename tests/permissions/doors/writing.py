@@ -34,7 +34,7 @@ NOT_FIELDS = frozenset(
 
 
 async def write(visit: Visit) -> None:
-    """Every mutation: refused as a whole without its verb, refused for each field without its level, and done for all
+    """Every mutation: refused as a whole without its verbs, refused for each field without its level, and done for all
     fields together that are granted; then the payload shows what may be read of the row, and nothing more."""
     for table, each in actions.WRITES:
         if not table.record:
@@ -42,7 +42,8 @@ async def write(visit: Visit) -> None:
         record = visit.world.graph.schema.registry.records[table.type]
         async with visit.world.undone():
             await prepare(visit.world, table, each)
-            if visit.grants(record.name).allows(each.verb):
+            needed = (record.name, each.verb), *each.needs
+            if all(visit.grants(type_name).allows(verb) for type_name, verb in needed):
                 await _write_fields(visit, table, each, record)
             else:
                 await _expect_no_verb(visit, table, each)

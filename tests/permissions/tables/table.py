@@ -95,6 +95,8 @@ class Write:
     """A statement to be run before: `$1` is the workspace, `$2` the row."""
     samples: Mapping[str, Any] = field(default_factory=dict)
     """What an optional field is tried with, where a rule of the entity does not take just any value."""
+    needs: Sequence[tuple[str, str]] = ()
+    """The types and verbs of what the input names, without which it is refused as a whole."""
     fresh: bool = False
     """Whether it takes a row that nothing points to."""
 

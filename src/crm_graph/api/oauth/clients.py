@@ -5,13 +5,13 @@ from __future__ import annotations
 from authlib.oauth2.rfc6749 import ClientMixin, scope_to_list
 from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 
-from crm_graph.api.oauth.exchange import CLIENT_PREFIX, Exchange
+from crm_graph.api.oauth.exchange import Exchange
 from crm_graph.domains.identity.accounts.directory import FULL_SCOPE, READ_SCOPE
 from crm_graph.domains.identity.authorizations.apps import App, find_app_in
 from crm_graph.domains.identity.clients.enums import ClientKind
 from crm_graph.domains.identity.clients.keys import note_use, verify_key
 from crm_graph.domains.identity.clients.redirects import matches
-from crm_graph.kernel.ids import encode_id
+from crm_graph.identity.tokens import client_key
 
 API_SCOPES = (FULL_SCOPE, READ_SCOPE)
 SCOPES = (*API_SCOPES, "openid", "profile", "email", "offline_access")
@@ -35,7 +35,7 @@ class OAuthClient(ClientMixin):  # type: ignore[misc] # Authlib is untyped
     @property
     def client_id(self) -> str:
         """The client's id as requests and answers spell it."""
-        return self._asked_as or encode_id(CLIENT_PREFIX, self.app.id)
+        return self._asked_as or client_key(self.app.id)
 
     def is_one(self, workspace_id: str, client_id: str | None) -> bool:
         """Return whether this is the client of a workspace under an inner id. The command line, which asks without

@@ -26,9 +26,9 @@ from crm_graph.domains.identity.accounts.sessions import TokenPair
 from crm_graph.domains.identity.authorizations.apps import App, command_line, find_app
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.services import Services
+from crm_graph.identity.tokens import CLIENT_PREFIX
 from crm_graph.kernel.ids import decode_id
 
-CLIENT_PREFIX = "apc"
 T = TypeVar("T")
 
 

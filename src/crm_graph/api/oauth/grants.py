@@ -11,7 +11,7 @@ from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, ClientCredenti
 from authlib.oauth2.rfc8628 import DeviceCodeGrant
 
 from crm_graph.api.oauth.clients import ALL_METHODS, API_SCOPES, SECRET_METHODS, OAuthClient
-from crm_graph.api.oauth.exchange import CLIENT_PREFIX, Exchange
+from crm_graph.api.oauth.exchange import Exchange
 from crm_graph.api.oauth.requests import OAuthRequest
 from crm_graph.domains.identity.accounts.sessions import (
     ShownRefreshToken,
@@ -21,8 +21,8 @@ from crm_graph.domains.identity.accounts.sessions import (
 from crm_graph.domains.identity.authorizations.apps import Person, find_person
 from crm_graph.domains.identity.authorizations.codes import FoundCode, NewCode, save_code, take_code, use_code
 from crm_graph.domains.identity.authorizations.devices import FoundDevice, note_poll, take_device, use_device
+from crm_graph.identity.tokens import client_key
 from crm_graph.kernel.errors import Unauthenticated
-from crm_graph.kernel.ids import encode_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ class Device:
 
     def get_client_id(self) -> str:
         """Return whose device it is."""
-        return self.found.asked_as or encode_id(CLIENT_PREFIX, self.found.client_id or "")
+        return self.found.asked_as or client_key(self.found.client_id or "")
 
     def get_scope(self) -> str:
         """Return what it asked for."""

@@ -9,7 +9,7 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
 from crm_graph.api.oauth.clients import ALL_METHODS, SECRET_METHODS, OAuthClient
-from crm_graph.api.oauth.exchange import CLIENT_PREFIX, Exchange
+from crm_graph.api.oauth.exchange import Exchange
 from crm_graph.api.oauth.grants import ShownToken
 from crm_graph.api.oauth.requests import OAuthRequest
 from crm_graph.domains.identity.accounts.directory import MemberDirectory
@@ -22,9 +22,8 @@ from crm_graph.domains.identity.accounts.sessions import (
 )
 from crm_graph.domains.identity.accounts.spelling import REFRESH_TOKEN
 from crm_graph.domains.identity.authorizations.apps import Person, find_app_in, find_person
-from crm_graph.identity.tokens import Claims
+from crm_graph.identity.tokens import Claims, client_key
 from crm_graph.kernel.errors import Unauthenticated
-from crm_graph.kernel.ids import encode_id
 
 
 class AccessToken:
@@ -117,11 +116,11 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc] # Authlib is u
         answer: dict[str, Any] = {"active": True, "iss": exchange.issuer, "scope": token.get_scope()}
         if isinstance(token, RefreshToken):
             shown = token.shown
-            return {**answer, "client_id": encode_id(CLIENT_PREFIX, shown.client_id or ""), "sub": shown.member_id}
+            return {**answer, "client_id": client_key(shown.client_id or ""), "sub": shown.member_id}
         claims = token.claims
         return {
             **answer,
-            "client_id": encode_id(CLIENT_PREFIX, claims.client_id or ""),
+            "client_id": client_key(claims.client_id or ""),
             "sub": claims.member_id,
             "aud": exchange.services.authority.audience,
             "token_type": "Bearer",

@@ -22,11 +22,10 @@ from crm_graph.domains.platform.webhooks.rules import DEFINITIONS, forsaken, vie
 from crm_graph.domains.platform.webhooks.signing import message_id
 from crm_graph.events.log import COLUMNS, Event, end
 from crm_graph.graph.changes.judging import Judge
-from crm_graph.graph.changes.live import event_name
+from crm_graph.graph.changes.live import client_id, event_name
 from crm_graph.graph.changes.stored import stored_judges
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.schema.build import BuiltSchema
-from crm_graph.identity.tokens import client_key
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import RequestError
@@ -155,7 +154,7 @@ class FanOut:
         context.reader = session  # nothing waits for a second connection while it holds one
         without = endpoint["without_client"]
         if without is not None:
-            events = [event for event in events if event.client_id is None or without != client_key(event.client_id)]
+            events = [event for event in events if client_id(event) != without]
         told: dict[LogCursor, tuple[Event, str]] = {}
         schema, types = self.engine.schema, frozenset(endpoint["event_types"])
         records = schema.registry.records

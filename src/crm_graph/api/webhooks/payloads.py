@@ -19,8 +19,7 @@ from crm_graph.domains.platform.webhooks.operations import PING
 from crm_graph.domains.platform.webhooks.rules import DEFINITIONS, forsaken, viewer_of
 from crm_graph.events.log import COLUMNS, Event
 from crm_graph.graph.changes.judging import ChangeKind
-from crm_graph.graph.changes.live import changed_fields, event_name
-from crm_graph.identity.tokens import client_key
+from crm_graph.graph.changes.live import changed_fields, client_id, event_name
 from crm_graph.identity.viewer import Viewer
 
 _EVENT = Statement(
@@ -82,7 +81,7 @@ class Payloads:
             "kind": kind.value,
             "recordId": record_id,
             "actorKind": event.actor_kind,
-            "clientId": None if event.client_id is None else client_key(event.client_id),
+            "clientId": client_id(event),
             "changedFields": [] if gone else changed_fields(record, event, context),
         }
         if operation is not None:

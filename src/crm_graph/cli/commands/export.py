@@ -1,4 +1,4 @@
-"""`crm-graph export`: all rows that a member may see, as CSV or NDJSON."""
+"""`crm-graph export`: all rows that a member may export, as CSV or NDJSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crm_graph.cli.place import data_option, find_place, run, workspace_option
 from crm_graph.permissions.roles import BUILT_IN
 
 
-@click.command(short_help="Write all rows that a member may see to CSV or NDJSON.")
+@click.command(short_help="Write all rows that a member may export to CSV or NDJSON.")
 @click.argument("entity")
 @click.option("--format", "form", type=click.Choice(["csv", "ndjson"]), help="By the name of --out, else csv.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file; standard output unless given.")
@@ -32,11 +32,11 @@ def export(
     workspace: str | None,
     data: Path | None,
 ) -> None:
-    """Write all rows of an ENTITY that a member may see.
+    """Write all rows of an ENTITY that a member may read and export.
 
     \b
       crm-graph export customer --out customers.csv
-      crm-graph export opportunity --role sales_rep --columns external_id,name,amount,stage --format ndjson
+      crm-graph export opportunity --role sales_manager --columns external_id,name,amount,stage --format ndjson
 
     In CSV, a cell that a spreadsheet would run as a formula (it starts with = + - @, a tab or a return) gets an
     apostrophe before it; an import takes it away again. Edges are external ids, e-mails or names, or ids where these

@@ -1,4 +1,4 @@
-"""`crm-graph export`: all rows that a member may see, as CSV or NDJSON."""
+"""`crm-graph export`: all rows that a member may export, as CSV or NDJSON."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def export_file(
     role: str | None,
     workspace: str | None,
 ) -> int:
-    """Write the rows of an entity that a member may see to a file, or to stdout; returns how many. Raises
+    """Write the rows of an entity that a member may read and export to a file, or to stdout; returns how many. Raises
     OperatorError."""
     schema = make_schema()
     record = _record(schema.registry.records, entity)

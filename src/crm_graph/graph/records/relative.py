@@ -8,7 +8,7 @@ nothing of it, so plans stay cached. Days and periods are those of the workspace
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
@@ -229,7 +229,10 @@ def _of_period(value: Any, path: Path, *, of_date: bool) -> Sequence[tuple[str, 
     return ("gte", first), ("lt", replace(first, offset=offset + 1))
 
 
-def resolved(values: Mapping[str, Any], moment: Moment) -> Mapping[str, Any]:
-    """Return the values of binds, those that are relative as they are at a moment."""
-    found = {name: value.at(moment) for name, value in values.items() if isinstance(value, Relative)}
-    return {**values, **found} if found else values
+def resolved(values: Mapping[str, Any], now: Callable[[], Moment]) -> Mapping[str, Any]:
+    """Return the values of binds, those that are relative as they are now, which is asked only where there are any."""
+    relative = {name: value for name, value in values.items() if isinstance(value, Relative)}
+    if not relative:
+        return values
+    moment = now()
+    return {**values, **{name: value.at(moment) for name, value in relative.items()}}

@@ -44,8 +44,9 @@ from crm_graph.graph.reading.page_requests import (
 )
 from crm_graph.graph.reading.views import View, given_keys
 from crm_graph.graph.records.history import SHOWN_LETTERS
-from crm_graph.graph.records.record import AS_OF, CLIENT_PREFIX, Record, RecordColumn
+from crm_graph.graph.records.record import AS_OF, Record, RecordColumn
 from crm_graph.graph.records.registry import Registry
+from crm_graph.identity.tokens import client_key
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.kernel.ids import encode_id
 from crm_graph.permissions.access import Access
@@ -233,7 +234,7 @@ class _Writer:
             "event": row[TOLD_AS],
             "actorKind": row[BY_KIND],
             ACTOR: row[BY_MEMBER],
-            "clientId": None if client is None else encode_id(CLIENT_PREFIX, client),
+            "clientId": None if client is None else client_key(client),
             CURSOR: cursor,
         }
         return tuple(self._changes(row) if name == CHANGES else values[name] for name in self._names)

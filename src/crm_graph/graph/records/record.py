@@ -45,8 +45,6 @@ HISTORY = (
     "The changes of the record since its history is kept, newest first: who changed what from what to what, of what you"
     " may see on the record as it was."
 )
-CLIENT_PREFIX = "apc"
-"""The prefix of the ids of API clients, which the log names."""
 AS_OF = "asOf"
 """The argument that says as of when records are read, and all that lies below them."""
 VIEWER_CAN, WITHHELD = "viewerCan", "withheld"

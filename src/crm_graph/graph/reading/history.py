@@ -32,7 +32,7 @@ from crm_graph.db.history import BY_CLIENT, BY_KIND, BY_MEMBER, TOLD_AS, VALID_F
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import Fetch, Planning, Shape
 from crm_graph.graph.context import GraphContext
-from crm_graph.graph.reading.moments import reached
+from crm_graph.graph.reading.moments import reached, reached_now
 from crm_graph.graph.reading.page_requests import (
     CURSOR,
     END,
@@ -83,8 +83,9 @@ class History:
         async def fetch(context: GraphContext, keys: Sequence[str], arguments: Mapping[str, Any]) -> Sequence[Any]:
             size = self._size(arguments)
             sealed, after = self._sealed(context), arguments.get("after")
-            until = arguments.get(AS_OF) or context.moment().now
-            values: dict[str, Any] = {**context.binds, "keys": keys, "until": await reached(context, until)}
+            moment = arguments.get(AS_OF)
+            until = await (reached_now(context) if moment is None else reached(context, moment))
+            values: dict[str, Any] = {**context.binds, "keys": keys, "until": until}
             if after is not None:
                 (values["before"],) = context.sealer.open(after, sealed, "after")
             groups: dict[str, list[Any]] = {key: [] for key in keys}

@@ -42,8 +42,15 @@ async def reached(context: GraphContext, moment: datetime) -> datetime:
     return moment
 
 
+async def reached_now(context: GraphContext) -> datetime:
+    """Return the time, once all that happened up to it can be read as of it. Raises HistoryBehind."""
+    now = context.services.clock()
+    await _reached(context, now)
+    return now
+
+
 async def _reached(context: GraphContext, moment: datetime) -> None:
-    if moment > context.moment().now:
+    if moment > context.services.clock():
         raise BadUserInput("`asOf` is in the future: leave it out for what is so now.", path=(AS_OF,))
     kept = kept_tables(context.registry)
     bound = {"as_of": moment, "tables": sorted(kept.values()), "types": sorted(kept), **context.binds}

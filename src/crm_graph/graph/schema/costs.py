@@ -130,7 +130,7 @@ class FieldCosts:
                 default = limits.root_default if parent is None else limits.nested_default
                 return FieldCost(of, 1, 0, 1, Size(("first", "last"), default, limits.maximum), pages=True)
             case Edge(History(default=default, maximum=maximum), _):
-                return FieldCost(of, 1, 0, 1, Size(("first",), default, maximum), pages=True)
+                return FieldCost(of, 1, 0, 2, Size(("first",), default, maximum), pages=True)
             case Edge(Aggregate(), _):
                 return FieldCost(of, 1, 0, 1, Size((), AGGREGATE_GROUPS, AGGREGATE_GROUPS), pages=True)
             case Edge(Nodes(max_ids=maximum, argument=argument), _):

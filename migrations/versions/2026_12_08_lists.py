@@ -1,7 +1,7 @@
 """What lists are ordered, found and searched by: functions that make keys of texts, and their indexes
 
 Revision: 2026_12_08_lists
-Follows: 2026_12_05_timers
+Follows: 2026_12_06_history
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from crm_graph.db.lists import GRAMS_FUNCTION, grams_of
 from crm_graph.db.order_keys import order_key_function
 
 revision = "2026_12_08_lists"
-down_revision = "2026_12_05_timers"
+down_revision = "2026_12_06_history"
 branch_labels = None
 depends_on = None
 

@@ -25,13 +25,14 @@ from crm_graph.domains.identity.accounts.resets import answer_request
 from crm_graph.domains.identity.clients.keys import ApiKeys
 from crm_graph.domains.identity.providers.bearer import ProviderTokens
 from crm_graph.domains.platform.audit.chain import seal_keys
-from crm_graph.domains.platform.audit.chainer import Chainer, sealed_position
+from crm_graph.domains.platform.audit.chainer import Chainer, passed_position
 from crm_graph.domains.platform.jobs.exports import EXPORT, Exporter
 from crm_graph.domains.platform.jobs.keeping import SCHEDULES, chores
 from crm_graph.domains.platform.jobs.purging import Purger
 from crm_graph.domains.platform.jobs.running import Runner
 from crm_graph.events.hub import Hub
 from crm_graph.events.metering import StorageMeter
+from crm_graph.events.projector import Projector
 from crm_graph.events.relay import Relay
 from crm_graph.events.retention import Retention
 from crm_graph.graph.cursors import CursorSealer
@@ -72,6 +73,17 @@ def chainer(installation: Installation, settings: Settings, schema: BuiltSchema)
     )
 
 
+def projector_for(url: str, settings: Settings, schema: BuiltSchema) -> Projector:
+    """Return what keeps the history of an installation whose database is at an address."""
+    return Projector(
+        url,
+        {record.name: record.table for record in schema.registry.records.values()},
+        schema.registry.effects,
+        poll_ms=settings.history_poll_ms,
+        batch=settings.history_batch_size,
+    )
+
+
 def relay(installation: Installation, settings: Settings) -> Relay:
     """Return what announces the events of this installation."""
     return Relay(installation.url, settings.relay_poll_ms, failover=settings.continue_after_failover)
@@ -82,7 +94,7 @@ def retention(installation: Installation, settings: Settings) -> Retention:
     return Retention(
         installation.url,
         settings.event_retention_days,
-        sealed_position,
+        passed_position,
         batch=settings.event_removal_batch_size,
         every_s=settings.event_removal_minutes * 60,
     )
@@ -154,6 +166,7 @@ async def background_work(
     tasks = [
         asyncio.create_task(relay(installation, settings).run()),
         asyncio.create_task(chainer(installation, settings, schema).run()),
+        asyncio.create_task(projector_for(installation.url, settings, schema).run()),
         asyncio.create_task(deliverer.run()),
         asyncio.create_task(retention(installation, settings).run()),
         asyncio.create_task(StorageMeter(installation.url, every_s=settings.storage_measure_seconds).run()),

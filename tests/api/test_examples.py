@@ -8,6 +8,7 @@ import pytest
 
 from crm_graph.api.console.examples import EXAMPLES, Example
 from tests.support.graph import Graph
+from tests.support.projected import begin
 
 WITHOUT_RECORDS = [each for each in EXAMPLES if "signIn" not in each.operation]
 """The password of `signIn` stands in the banner: `tests/journeys/test_newcomer.py` signs in with it."""
@@ -28,6 +29,7 @@ async def variables(graph: Graph, example: Example) -> dict[str, Any]:
 async def test_an_example_runs(graph: Graph, example: Example) -> None:
     if example.operation.strip().startswith("subscription"):
         pytest.skip("the clients' suite runs it in a browser")
+    await begin(graph)
     data = await graph.data(example.operation, await variables(graph, example), role="admin")
     for payload in data.values():
         assert payload is not None

@@ -12,11 +12,13 @@ from crm_graph.db.base import Base
 from crm_graph.domains.identity.accounts.model import Attempt
 from crm_graph.domains.identity.authorizations.model import DeviceCode
 from crm_graph.events.horizon import EventHorizon
-from crm_graph.events.model import LogEpoch
+from crm_graph.events.model import HistoryPosition, HistoryType, LogEpoch
 from crm_graph.identity.model import InstallationSecret, SigningKey
 
 NOT_OF_A_WORKSPACE = {
     EventHorizon.__tablename__: "how far the installation's log was removed, which has one order over all workspaces",
+    HistoryPosition.__tablename__: "how far the projector has come in the installation's log",
+    HistoryType.__tablename__: "since when the history of a table is kept, of all workspaces at once",
     LogEpoch.__tablename__: "in which cluster the installation's log is, which has one order over all workspaces",
     InstallationSecret.__tablename__: "the installation's own",
     SigningKey.__tablename__: "keys of ID tokens, which are the installation's",

@@ -89,6 +89,21 @@ async def test_whoever_may_not_see_amounts_is_told_no_sums(live: Live) -> None:
     await stream.aclose()
 
 
+async def test_a_subscription_is_of_no_time(live: Live) -> None:
+    admin = await live.member("admin")
+    source = (
+        "subscription ($at: DateTime) { customerChanged { customer { ...deals } } }"
+        " fragment deals on Customer { opportunities(asOf: $at) { totalCount } }"
+    )
+    request = GraphQLRequest(source, None, {})
+    operation = await live.engine.admission.operation(request, admin)
+    refusal, stream = await live.engine.subscribe(request, operation, lambda: admin)
+    await stream.aclose()
+    assert refusal is not None
+    (error,) = refusal.body["errors"]
+    assert (error["extensions"]["code"], error["extensions"]["argument"]) == ("BAD_USER_INPUT", ["asOf"])
+
+
 @pytest.mark.parametrize("id_", ["", "cus_01a21586d01276e48f1b89d6e03ef123", "nonsense"])
 async def test_what_is_no_pipeline_s_id_is_refused(live: Live, id_: str) -> None:
     """Which tells of no pipeline whether it exists: a well-formed id that is unknown shows nothing."""

@@ -31,7 +31,7 @@ from tests.support.graph import Graph
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 REFERENCE, PLANNED = "reference", "planned"
-SETTINGS = Settings(max_errors=100_000, query_timeout_ms=120_000, mutation_timeout_ms=120_000)
+SETTINGS = Settings(max_errors=100_000, query_timeout_ms=120_000, mutation_timeout_ms=120_000, history_wait_ms=0)
 """All errors are compared; and that the machine stands still for a quarter of a minute is no difference."""
 NOT_EXECUTED = frozenset({"VALIDATION_FAILED", "PARSE_FAILED", "COST_LIMIT_EXCEEDED"})
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from crm_graph.kernel.ids import encode_id
 from tests.support.graph import Graph
+from tests.support.projected import begin
 
 ROWS_PER_TYPE = 25
 WORKSPACES = ("demo", "other")
+LONG_AGO = "2025-01-01T00:00:00Z"
 
 
 @dataclass(slots=True)
@@ -40,8 +42,12 @@ class Known:
 
 
 async def learn(graph: Graph) -> Known:
-    """Read what exists, past all permissions: also ids and values that a role may not see are worth naming."""
+    """Read what exists, past all permissions: also ids and values that a role may not see are worth naming. What exists
+    was so since long ago, as of which operations ask."""
     known = Known()
+    await begin(graph)
+    for table in await graph.rows("UPDATE history_type SET began_at = $1 RETURNING name", LONG_AGO):
+        await graph.rows(f"UPDATE {table['name']}_version SET valid_from = $1", LONG_AGO)
     for record in graph.schema.registry.records.values():
         known.prefixes[record.name] = record.prefix
         for slug in WORKSPACES:

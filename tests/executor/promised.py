@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphql import get_named_type, is_leaf_type
+from graphql import get_named_type, is_leaf_type, print_ast
 
 from crm_graph.executor.plans import ObjectPlan, Plan, PlannedEdge
+from crm_graph.graph.records.record import AS_OF
 from crm_graph.graph.running.execution import Executor, PlannedExecutor
 
 
@@ -23,7 +24,9 @@ def _of_object(plan: ObjectPlan) -> int:
 
 def _of_edge(edge: PlannedEdge) -> int:
     below = sum(_of_object(plan) for plan in edge.field.objects.values())
-    return below + (_own(edge) if edge.fetch is not None and not edge.per_row else _of_resolver(edge))
+    if edge.fetch is None or edge.per_row:
+        return below + _of_resolver(edge)
+    return below + _own(edge) + _of_moment(edge) + _of_keys(edge)
 
 
 READS = {"Query.changes": 1, "Query.explainAccess": 3, "Query.role": 1, "Query.roles": 1}
@@ -35,6 +38,18 @@ def _of_resolver(edge: PlannedEdge) -> int:
     if edge.field.parent.name in READING_TYPES:
         return 1
     return READS.get(edge.field.coordinate, 0)
+
+
+def _of_moment(edge: PlannedEdge) -> int:
+    """Return 1 where it is asked first whether the history has come so far."""
+    given = any(argument.name.value == AS_OF for node in edge.field.nodes for argument in node.arguments or ())
+    return int(given or edge.field.name == "history")
+
+
+def _of_keys(edge: PlannedEdge) -> int:
+    """Return 1 where a filter may look for an encrypted text, for which the workspace's keys are read."""
+    filters = [arg.value for node in edge.field.nodes for arg in node.arguments or () if arg.name.value == "where"]
+    return int(any("nationalId" in text or "$" in text for text in map(print_ast, filters)))
 
 
 def _own(edge: PlannedEdge) -> int:

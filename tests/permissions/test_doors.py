@@ -24,6 +24,7 @@ OPEN = frozenset({"PageInfo", "Money", "UserError", "DeletePayload", "Viewer", "
         *("StageTotals", "TimelineChange"),  # tests/events/test_boards.py, test_timelines.py
         *("ClaimConditionInput", "ProvisioningRuleInput", "TrustedDocumentInput"),
         *("ChangeFeed", "RecordChange"),
+        *("HistoryEntry", "HistoryEntryConnection", "HistoryEntryEdge", "FieldChange"),  # the door `history`
         "Storage",  # tests/api/test_storage*.py: who may not see it is told nothing of it
         *("TimeSpan", "PeriodInput"),  # operands
         "Role",

@@ -27,6 +27,11 @@ CROSSING: Mapping[str, str] = {
         " bins hold what is due; it is purged a workspace at a time"
         for table in ("customer", "contact", "opportunity", "sales_order", "product", "campaign", "ticket")
     },
+    **{
+        f"SELECT DISTINCT workspace_id FROM {table}": "the projector's, once: whose rows a history begins with; they"
+        " are copied a workspace at a time"
+        for table in ("customer", "opportunity", "sales_order", "ticket", "campaign")
+    },
     "SELECT DISTINCT workspace_id FROM audit_entry": "the operator's: `crm-graph audit verify`",
     "SELECT DISTINCT workspace_id FROM workspace_key": "the operator's: `crm-graph keys`",
     "INSERT INTO audit_entry (": "the chainer's, which goes through the log of all workspaces",

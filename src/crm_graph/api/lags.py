@@ -35,6 +35,12 @@ _QUEUES = {
                 (SELECT event_seq FROM audit_head ORDER BY event_xid DESC, event_seq DESC LIMIT 1), 0)
         ) ORDER BY event.xid, seq LIMIT 1
     """,
+    "history": """
+        SELECT now() - at FROM event WHERE (xid, seq) > (
+            coalesce((SELECT xid::text::xid8 FROM history_position WHERE id = 1), '0'::xid8),
+            coalesce((SELECT seq FROM history_position WHERE id = 1), 0)
+        ) ORDER BY event.xid, seq LIMIT 1
+    """,
     "webhook_projection": """
         SELECT now() - min(next.at) FROM webhook_endpoint AS endpoint CROSS JOIN LATERAL (
             SELECT at FROM event WHERE event.workspace_id = endpoint.workspace_id AND (xid, seq) > (
@@ -65,8 +71,8 @@ _QUEUES = {
         WHERE status = 'queued' AND execute_after <= now()
     """,
 }
-"""Of each, the age of the oldest that could have been done: events that are not sealed, or not looked at for an
-endpoint; deliveries that wait for no earlier one of their record; mails; timers; jobs."""
+"""Of each, the age of the oldest that could have been done: events that are not sealed, not in the kept history, or not
+looked at for an endpoint; deliveries that wait for no earlier one of their record; mails; timers; jobs."""
 _AGES = (f"greatest(0, coalesce(extract(epoch FROM ({text})), 0))::float8" for text in _QUEUES.values())
 _LAGS = Statement(f"SELECT {', '.join(_AGES)}", (), {})
 _WRITTEN = Statement("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn", (), {})

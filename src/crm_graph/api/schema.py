@@ -27,7 +27,7 @@ from crm_graph.domains.service.tickets.graph import SLICE as TICKETS
 from crm_graph.domains.workspace.members.graph import SLICE as MEMBERS
 from crm_graph.domains.workspace.workspaces.graph import SLICE as WORKSPACE
 from crm_graph.events.horizon import EventHorizon
-from crm_graph.events.model import EventRow, LogEpoch
+from crm_graph.events.model import EventRow, HistoryPosition, HistoryType, LogEpoch
 from crm_graph.graph.changes.feed import FeedQueries
 from crm_graph.graph.reading.page_requests import PageLimits
 from crm_graph.graph.records import roots
@@ -68,7 +68,17 @@ SLICES = (
     CAMPAIGNS,
     TICKETS,
 )
-TABLES = (EventRow, EventHorizon, LogEpoch, InstallationSecret, SigningKey, WorkspaceKey, WorkspaceUsage)
+TABLES = (
+    EventRow,
+    EventHorizon,
+    LogEpoch,
+    HistoryPosition,
+    HistoryType,
+    InstallationSecret,
+    SigningKey,
+    WorkspaceKey,
+    WorkspaceUsage,
+)
 """The tables of no slice. What reads and writes them is text, and does not import them."""
 
 

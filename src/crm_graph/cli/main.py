@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "login": "Sign in to the installation at a URL.",
     "logout": "Sign out of the installation at a URL.",
     "migrate": "Bring the database to the schema of this version.",
+    "project": "Say how far the kept history is, and make it anew.",
     "provider": "List and test identity providers.",
     "restore": "Bring a backup back, and continue its log.",
     "roles": "Write roles to a file, and make them what a file says.",

@@ -78,3 +78,26 @@ class LogEpoch(Base):
     """The digest of the label of the base backup that the cluster was made from; empty for none; None where we may not
     read it."""
     began_at: Mapped[datetime]
+
+
+class HistoryPosition(Base):
+    """How far the projector has come: all of the log up to here is in the tables of versions. One row, written in the
+    transaction that writes these; none until it has begun."""
+
+    __tablename__ = "history_position"
+    __placement__ = LOCAL
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    xid: Mapped[int] = mapped_column(BigInteger)
+    seq: Mapped[int] = mapped_column(BigInteger)
+
+
+class HistoryType(Base):
+    """A table whose versions are kept, and since when they are whole. None until that has begun."""
+
+    __tablename__ = "history_type"
+    __placement__ = LOCAL
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    """The name of the table."""
+    began_at: Mapped[datetime]

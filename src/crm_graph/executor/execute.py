@@ -11,6 +11,7 @@ from graphql import ExecutionResult, Undefined, get_named_type
 from graphql.execution.values import VariableValues
 from graphql.pyutils import inspect
 
+from crm_graph.executor.fields import inherited
 from crm_graph.executor.plans import ObjectPlan, Plan, PlannedEdge, PlannedField
 from crm_graph.executor.results import Failure, OnError, Run, propagates, settle
 
@@ -71,6 +72,8 @@ async def _edge(run: Run, edge: PlannedEdge, rows: Sequence[Any]) -> Sequence[An
         arguments = edge.arguments(run.variables)
         if edge.per_row:
             return await _complete(run, edge, await edge.fetch(run, rows, arguments))
+        arguments = inherited(arguments, run.above)
+        run = run.below(arguments)
         if edge.read_key is None:
             return await _complete(run, edge, await edge.fetch(run.context, [None], arguments))
         keys = _read(edge, rows)

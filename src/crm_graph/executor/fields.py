@@ -169,6 +169,15 @@ class Bindings(Protocol):
         ...
 
 
+INHERITED = "asOf"
+"""The argument of a source that holds for all that lies below it too, unless it is given there again."""
+
+
+def inherited(arguments: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arguments of a source with what it inherits from above."""
+    return {**above, **arguments} if above else arguments
+
+
 def coordinate(type_name: str, field_name: str) -> str:
     """Return the schema coordinate of a field."""
     return f"{type_name}.{field_name}"

@@ -17,6 +17,7 @@ from graphql import GraphQLError, GraphQLOutputType, is_list_type, is_non_null_t
 from graphql.execution.values import VariableValues
 from graphql.pyutils import is_iterable
 
+from crm_graph.executor.fields import INHERITED
 from crm_graph.executor.plans import ObjectPlan, PlannedField
 
 Path = tuple[str | int, ...]
@@ -52,10 +53,29 @@ class Run:
     failed: bool = False
     types: dict[int, str] = field(default_factory=dict)
     """The concrete type of each object built at an abstract place, by `id` of the object."""
+    above: Mapping[str, Any] = field(default_factory=dict)
+    """What the sources of this part of the run inherit."""
+    whole: Run | None = None
+    """The run of which this is a part; None for the whole one."""
+
+    def below(self, arguments: Mapping[str, Any]) -> Run:
+        """Return the run of what lies below a source with these arguments."""
+        if INHERITED not in arguments or arguments[INHERITED] == self.above.get(INHERITED):
+            return self
+        above = {INHERITED: arguments[INHERITED]}
+        return Run(
+            self.context,
+            self.variables,
+            self.root_value,
+            self.on_error,
+            types=self.types,
+            above=above,
+            whole=self.whole or self,
+        )
 
     def fail(self, planned: PlannedField, error: Exception) -> Failure:
         """Return the marker for a failed value."""
-        self.failed = True
+        (self.whole or self).failed = True
         return Failure(error, planned)
 
     def fail_null(self, planned: PlannedField) -> Failure:

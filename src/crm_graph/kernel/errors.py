@@ -17,6 +17,7 @@
         ├── LimitExceeded
         ├── KeyReused
         ├── KeyInProgress
+        ├── HistoryBehind
         └── RateLimited
 
 Business failures (a stage that cannot be left, a missing reason) are not exceptions of this tree's request half:
@@ -185,6 +186,18 @@ class KeyInProgress(RequestError):
             "What this idempotency key was sent for is still running. Send it again in a moment, with the same key:"
             " then it is answered as it was done."
         )
+
+
+class HistoryBehind(RequestError):
+    """Raised when the kept history has not come to the time that is asked for: not all that happened before it can be
+    read as of it. Not `whole`: it is still being made."""
+
+    code = "TIMEOUT"
+    retry_after_s = 1
+
+    def __init__(self, *, whole: bool) -> None:
+        why = "does not have all that happened before `asOf` yet" if whole else "is still being made"
+        super().__init__(f"The kept history {why}. Ask again in a moment.", path=("asOf",))
 
 
 class RateLimited(RequestError):

@@ -292,6 +292,12 @@ class Settings:
     """How long an event waits for its audit entry, at most, while there is little to do."""
     audit_batch_size: int = 1_000
     """Events that get their audit entries in one transaction."""
+    history_poll_ms: int = 200
+    """How long a change waits for its version, at most, while there is little to do."""
+    history_batch_size: int = 1_000
+    """Events whose versions are made in one transaction."""
+    history_wait_ms: int = 2_000
+    """How long a request for a moment waits for the versions of what happened before it."""
     audit_max_ids: int = 200
     """Records that one event about sensitive reads names; beyond these it counts."""
     jobs: bool = True

@@ -137,6 +137,15 @@ class TypeAccess:
         """Return whether a field may be measured on any row, read or not."""
         return any(level >= Level.READ or level is Level.MEASURE for level, _ in self._levels(name))
 
+    def seen(self, name: str, rows: FromClause) -> ColumnElement[bool] | None:
+        """Return the predicate of the rows on which a field is shown, in clear or masked; None where it is so on
+        none."""
+        least = Level.MASKED if name in self.policy.masks else Level.READ
+        seen = [scopes for level, scopes in self._levels(name) if level >= least]
+        if not seen:
+            return None
+        return true() if self._cover(seen) else self._where(seen, rows)
+
     def level(self, name: str) -> Level:
         """Return the best level that any role has on a field on any row."""
         return max((level for level, _ in self._levels(name)), default=Level.NONE)

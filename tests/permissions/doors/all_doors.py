@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from tests.permissions.doors import comparing, following, leaving, measuring, reading, writing
+from tests.permissions.doors import comparing, following, leaving, measuring, reading, remembering, writing
 from tests.permissions.doors.visit import Visit
 
 DOORS: Mapping[str, Callable[[Visit], Awaitable[None]]] = {
@@ -21,6 +21,8 @@ DOORS: Mapping[str, Callable[[Visit], Awaitable[None]]] = {
     "mutation and payload": writing.write,
     "subscription": leaving.subscription,
     "feed": following.feed,
+    "as of": remembering.as_of,
+    "history": remembering.history,
     "export": leaving.export,
     "schema cut to the role": leaving.cut,
 }

@@ -12,6 +12,7 @@ from graphql import get_named_type
 from crm_graph.executor.results import OnError
 from crm_graph.graph.records.record import (
     ColumnSpec,
+    HistorySpec,
     IdSpec,
     MeasuresSpec,
     MoneySpec,
@@ -121,7 +122,7 @@ class Visit:
     def fields(self, record: Record) -> list[str]:
         """Return the fields of a type that have a value of their own: all but connections, measures over them, and what
         is of the viewer."""
-        others = ToManySpec | MeasuresSpec | RightsSpec | WithheldSpec
+        others = ToManySpec | MeasuresSpec | RightsSpec | WithheldSpec | HistorySpec
         return [name for name, (_, spec) in record.specs().items() if not isinstance(spec, others)]
 
     def selection(self, record: Record, prefix: str = "") -> str:

@@ -8,22 +8,31 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.permissions.oracle.ask import Asker
 from tests.permissions.oracle.disturb import Undone, disturb, undone
-from tests.permissions.oracle.documents import Document
+from tests.permissions.oracle.documents import Document, Select
 from tests.permissions.oracle.invent import invent_world
 from tests.permissions.oracle.judge import Difference, Failed, Judge
 from tests.permissions.oracle.outcome import Outcomes
 from tests.permissions.oracle.reorganise import reorganise
 from tests.permissions.oracle.shrink import shrink
 from tests.permissions.oracle.sight import EVERYTHING, Credential, Sight
-from tests.permissions.oracle.world import World
+from tests.permissions.oracle.world import World, past, read_world
+from tests.permissions.oracle.writes import Writer
 from tests.support.graph import Graph
+from tests.support.projected import begin, project
 
 PAGES = 2
 """How often one pages on from an answer."""
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
 Answered = list[tuple[Document, dict[str, Any]]]
 
 
@@ -35,6 +44,7 @@ class Effort:
     documents: int = 4
     mutations: int = 9
     changes: int = 2
+    moments: int = 6
 
 
 class Case:
@@ -68,7 +78,7 @@ class Case:
             found = await self.queries(self.someone()) or await self.mutations()
             if found is not None:
                 return found
-        return None
+        return await self.past()
 
     def someone(self) -> Sight:
         """Return the sight of a member, seldom of the one who may do everything."""
@@ -141,6 +151,31 @@ class Case:
             self.world = await reorganise(self.judge, self.dice, self.world)
             _, found = await self.judge.ask(Sight(self.world, sight.member, sight.credential), document)
         return found
+
+    async def past(self) -> Difference | None:
+        """Change the world now and then, and ask how it was in between: as it was read back then, by whoever."""
+        await begin(self.graph)
+        states = [(_now(), await read_world(self.graph, self.world))]
+        for _ in range(self.effort.mutations):
+            world = states[-1][1]
+            writer = Writer(self.dice, world)
+            attempt = writer.attempt(Sight(world, world.almighty), lambda kind: Select(kind, [], typename=True))
+            await self.judge.run(Sight(world, world.almighty), *attempt.text())
+            states.append((_now(), await read_world(self.graph, world)))
+        await project(self.graph, batch=self.dice.choice((3, 1_000)))
+        self.world = states[-1][1]
+        answered: Answered = []
+        for _ in range(self.effort.moments):
+            moment, then = self.dice.choice(states)
+            today = self.someone()
+            sight = Sight(past(then, self.world), today.member, today.credential, today)
+            roots = Asker(self.dice, sight, careful=self.dice.random() < 0.85).document().roots
+            roots = [root for root in roots if root.asked_as_of(moment)]
+            found = await self.pages(sight, Document(roots), answered) if roots else None
+            self.counts["as of a moment"] += len(roots)
+            if found is not None:
+                return found
+        return None
 
     async def mutations(self) -> Difference | None:
         """Try mutations as several members, and watch some."""

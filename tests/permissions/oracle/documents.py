@@ -161,6 +161,18 @@ class Root:
     selects: Sequence[Select] = ()
     page: Page | None = None
     aggregate: Aggregate | None = None
+    as_of: str | None = None
+
+    def asked_as_of(self, moment: str) -> bool:
+        """Ask as of a moment, where this field can be; returns whether it can."""
+        asked = self.page or self.aggregate
+        kind = asked.kind if asked is not None else self.selects[0].kind
+        if self.how == "viewer" or (self.how not in {"node", "nodes"} and not kind.history):
+            return False
+        if self.page is not None:
+            self.page.deleted = False
+        self.as_of = moment
+        return True
 
 
 @dataclass(slots=True)
@@ -197,10 +209,10 @@ class Printer:
         match root.how:
             case "list":
                 assert root.page is not None
-                return f"{key}{root.name}{self.page(root.page)}"
+                return f"{key}{root.name}{self.page(root.page, root.as_of)}"
             case "aggregate":
                 assert root.aggregate is not None
-                return f"{key}{root.name}{self.aggregate(root.aggregate)}"
+                return f"{key}{root.name}{self.aggregate(root.aggregate, root.as_of)}"
             case "viewer":
                 member, workspace = root.selects
                 return f"{key}viewer {{ roles member {self.select(member)} workspace {self.select(workspace)} }}"
@@ -212,8 +224,14 @@ class Printer:
     def ids(self, root: Root) -> str:
         """Ids come as variables, so that documents are alike."""
         if root.how == "nodes":
-            return f"ids: {self.variable('[ID!]!', list(root.ids))}"
-        return f"id: {self.variable('ID!', root.ids[0])}"
+            found = [f"ids: {self.variable('[ID!]!', list(root.ids))}"]
+        else:
+            found = [f"id: {self.variable('ID!', root.ids[0])}"]
+        return ", ".join([*found, *self.moment(root.as_of)])
+
+    def moment(self, as_of: str | None) -> list[str]:
+        """The time comes as a variable: at any one, the same plan answers."""
+        return [] if as_of is None else [f"asOf: {self.variable('DateTime', as_of)}"]
 
     def variable(self, type_: str, value: Any) -> str:
         name = f"v{len(self.variables)}"
@@ -236,8 +254,8 @@ class Printer:
             return f"{name}{where} {{ {' '.join(self.measures(item.measured.measures))} }}"
         return f"{name} {{ {' '.join(item.parts)} }}" if item.parts else name
 
-    def page(self, page: Page) -> str:
-        arguments = []
+    def page(self, page: Page, as_of: str | None = None) -> str:
+        arguments = self.moment(as_of)
         if page.where is not None:
             arguments.append(f"where: {self.where(page.where, f'{page.kind.name}Filter!', page.by_variable)}")
         arguments += [f"{name}: true" for name in ("archived", "deleted") if getattr(page, name)]
@@ -268,8 +286,8 @@ class Printer:
     def where(self, where: Where, type_: str, by_variable: bool) -> str:
         return self.variable(type_, where) if by_variable else literal(where)
 
-    def aggregate(self, of: Aggregate) -> str:
-        arguments = []
+    def aggregate(self, of: Aggregate, as_of: str | None = None) -> str:
+        arguments = self.moment(as_of)
         if of.where is not None:
             arguments.append(f"where: {literal(of.where)}")
         if of.groups:

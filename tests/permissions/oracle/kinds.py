@@ -82,6 +82,8 @@ class Kind:
     """Whether rows have no version and no times of making and changing."""
     kept: bool = False
     """Whether rows are archived, and deleted into a recycle bin."""
+    history: bool = False
+    """Whether versions of rows are kept."""
     roots: dict[str, str] = field(default_factory=dict)
     verbs: tuple[str, ...] = ()
     """The named transitions."""
@@ -173,7 +175,8 @@ def kinds() -> Mapping[str, Kind]:
 def _kind(words: list[str]) -> Kind:
     name, prefix, table, *rest = words
     bare, kept, local = "bare" in rest, "kept" in rest, "local" in rest
-    rest = rest[bare + kept + local :]
+    history = "history" in rest
+    rest = rest[bare + kept + local + history :]
     said = dict(zip(rest[::2], rest[1::2], strict=True))
     verbs = said["verbs"].split(",") if "verbs" in said else []
     return Kind(
@@ -189,6 +192,7 @@ def _kind(words: list[str]) -> Kind:
         bare=bare,
         kept=kept,
         local=local,
+        history=history,
         roots={how: said[how] for how in ("one", "list", "aggregate") if how in said},
         verbs=tuple(verb.rstrip("!") for verb in verbs),
         by_name=frozenset(verb.rstrip("!") for verb in verbs if verb.endswith("!")),

@@ -12,6 +12,8 @@ Written from what the roles are said to mean, not from how they are compiled:
   right.
 - What is in the recycle bin does not exist, but for lists of the bin, which show it to whoever may see and delete it.
 - What may not be seen does not exist: an edge to it is null, and it is in no list.
+- As of a time there are the rows as they were, of types whose history is kept, and of the others those of now. A
+  member sees of a row as it was what the roles of today show of such a row.
 - What may be compared (filters, orders, groups, measures, cursors) is what may be read in clear.
 - At the level MEASURE a field may be summed where it may not be read, of five such rows of a group or more, rounded.
 """
@@ -59,8 +61,10 @@ EVERYTHING = Credential()
 class Sight:
     """A member's view of a world, by what they show."""
 
-    def __init__(self, world: World, member: str, shown: Credential = EVERYTHING) -> None:
+    def __init__(self, world: World, member: str, shown: Credential = EVERYTHING, today: Sight | None = None) -> None:
         self.world = world
+        self.today = today or self
+        """The sight of the world as it is, of one of the world as it was: by which rights follow from other rows."""
         self.member = member
         self.credential = shown
         self.read_only = shown.read_only
@@ -93,7 +97,8 @@ class Sight:
         follows = kind.part or kind.like
         if follows is not None:
             each = kind.fields[follows]
-            scopes = self.scopes(kinds()[each.target], self.world.stored(each.target)[row[each.column]])
+            today = self.today
+            scopes = today.scopes(kinds()[each.target], today.world.stored(each.target)[row[each.column]])
             if kind.account is not None and "ACCOUNT_TEAM" in scopes:
                 scopes |= {"ACCOUNT"}
             return scopes | ({"PUBLIC_ACCOUNT"} if "ACCOUNT" in scopes and row.get("public") else frozenset())
@@ -108,8 +113,8 @@ class Sight:
     def _by_account(self, kind: Kind, row: Row, own: bool) -> Iterator[str]:
         """Yield the scopes in which a row lies by whose its customer is."""
         each = kind.fields[kind.account or ""]
-        customer = self.world.of("Customer").get(row[each.column] or "")
-        of_customer = frozenset() if customer is None else self.scopes(kinds()["Customer"], customer)
+        customer = self.today.world.of("Customer").get(row[each.column] or "")
+        of_customer = frozenset() if customer is None else self.today.scopes(kinds()["Customer"], customer)
         if own or "ACCOUNT_TEAM" in of_customer:
             yield "ACCOUNT"
         if "TEAM_ACCOUNT" in kind.extra and "TEAM" in of_customer:
@@ -120,7 +125,9 @@ class Sight:
         if len(also) == 2:
             return row[also[1]] in self.teams
         _, entry, of, member = also
-        return any(each[of] == row["id"] and each[member] == self.member for each in self.world.stored(entry).values())
+        return any(
+            each[of] == row["id"] and each[member] == self.member for each in self.today.world.stored(entry).values()
+        )
 
     def may(self, kind: Kind, row: Row, verb: str) -> bool:
         """Return whether a verb is granted on a row."""

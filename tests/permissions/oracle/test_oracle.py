@@ -22,8 +22,8 @@ from tests.support.graph import Graph
 
 CHUNKS = 5
 CASES_PER_CHUNK = 8
-ABOUT_VIEWER = {"viewerCan", "withheld"}
-"""Fields of every record that no role grants: they say what roles grant."""
+ABOUT_VIEWER = {"viewerCan", "withheld", "history"}
+"""Fields of records that no role grants: they say what roles grant, and what changed of what these show."""
 SEED = "test"
 
 # graphql-core leaves coroutines behind when it gives up the fields beside one that failed.
@@ -40,7 +40,14 @@ async def test_everything_is_answered_as_the_oracle_says(database_url: str, sche
     counts = judge.counts
     assert counts["answered"] > 50, counts
     assert counts["forbidden"] < counts["answered"] * 0.2, counts
-    for what in ("behind a cursor", "after disturbances", "changes judged", "mutations accepted", "mutations refused"):
+    for what in (
+        "behind a cursor",
+        "as of a moment",
+        "after disturbances",
+        "changes judged",
+        "mutations accepted",
+        "mutations refused",
+    ):
         assert counts[what] > 1, counts
 
 
@@ -95,6 +102,7 @@ def test_the_oracle_knows_every_record_type(schema: BuiltSchema) -> None:
         assert kind.computed.keys() == record.measures.keys(), f"describe what is computed of {name} in facts.txt"
         for each in kind.computed.values():
             assert each.values == record.measures[each.name].needs
+        assert kind.history == ("history" in type_.fields), name
         for each in kind.fields.values():
             of = type_.fields[each.name].type
             assert each.required == (isinstance(of, GraphQLNonNull) and each.of not in {"many", "measures"}), (

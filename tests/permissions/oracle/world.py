@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -71,6 +71,16 @@ class World:
     def settings(self) -> Row:
         """The row of the workspace itself."""
         return self.rows["Workspace"][self.workspace]
+
+
+def past(then: World, now: World) -> World:
+    """Return a world as it was: of types whose history is kept the rows of then, of all others those of now."""
+    kept = [kind.name for kind in kinds().values() if kind.history]
+    return replace(
+        now,
+        rows=now.rows | {name: then.rows.get(name, {}) for name in kept},
+        binned=now.binned | {name: then.binned.get(name, {}) for name in kept},
+    )
 
 
 async def read_world(graph: Graph, before: World, **changed: Any) -> World:

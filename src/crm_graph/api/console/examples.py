@@ -188,6 +188,19 @@ mutation OpenDeal {
 """,
     ),
     Example(
+        "Who changed a deal, and what (add `asOf` to see how it was)",
+        """
+query History($id: ID!) {
+  opportunity(id: $id) {
+    name
+    history { nodes { at event actor { name } changes { field from to } } }
+  }
+}
+""",
+        {"id": "opp_..."},
+        "{ id: opportunities(first: 1, where: {status: {eq: OPEN}}) { nodes { id } } }",
+    ),
+    Example(
         "Move a deal to another stage",
         """
 mutation MoveDeal($id: ID!, $stage: ID!) {

@@ -21,11 +21,12 @@ from crm_graph.events.horizon import Horizon, horizon
 from crm_graph.events.hub import Hub
 from crm_graph.executor.fields import present
 from crm_graph.graph.changes.live import Watch
-from crm_graph.graph.records.record import WatchSpec, spec_of
+from crm_graph.graph.records.record import AS_OF, WatchSpec, spec_of
 from crm_graph.graph.running.execution import Operation, coerce_variables
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.origin import Origin
 from crm_graph.identity.tokens import Claims
+from crm_graph.kernel.errors import BadUserInput
 
 
 class Beginning(Protocol):
@@ -52,6 +53,7 @@ async def begin(
     coerced = coerce_variables(engine.schema, operation, request.variables)
     if isinstance(coerced, list):
         raise DocumentError("BAD_USER_INPUT", coerced)
+    _refuse_as_of(operation)
     node, definition = _selected(engine.schema, operation, coerced)
     field = definition.extensions["strawberry-definition"]
     spec = spec_of(field)
@@ -83,6 +85,24 @@ async def begin(
         cost=cost,
         form=form,
     )
+
+
+def _refuse_as_of(operation: Operation) -> None:
+    """Raise BadUserInput where what is selected is to be read as of a time."""
+    finder = _FindAsOf()
+    for node in (operation.definition, *operation.fragments.values()):
+        visit(node, finder)
+    if finder.found:
+        raise BadUserInput("A subscription tells what is so now: leave `asOf` out.", path=(AS_OF,))
+
+
+class _FindAsOf(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = False
+
+    def enter_argument(self, node: Any, *_: Any) -> None:
+        self.found = self.found or node.name.value == AS_OF
 
 
 def _selected(schema: BuiltSchema, operation: Operation, variables: VariableValues) -> tuple[FieldNode, GraphQLField]:

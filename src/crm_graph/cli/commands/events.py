@@ -52,8 +52,8 @@ def prune(before: datetime | None, yes: bool, data: Path | None) -> None:
     \b
       crm-graph events prune --before 2026-10-01
 
-    Only what has its entry in the audit trail is removed. Clients whose cursor is older must read anew: they are told
-    CURSOR_TOO_OLD.
+    Only what has its entry in the audit trail, and is in the kept history, is removed. Clients whose cursor is older
+    must read anew: they are told CURSOR_TOO_OLD.
     """
     days = settings().event_retention_days
     if before is None and not days:
@@ -67,7 +67,7 @@ def prune(before: datetime | None, yes: bool, data: Path | None) -> None:
     console.print(f"{removed:,} events removed")
     if left:
         console.print(
-            f"[yellow]look:[/yellow] {left:,} older events are left: they stand behind newer ones or have no entry in"
-            " the audit trail yet, which a running server makes",
+            f"[yellow]look:[/yellow] {left:,} older events are left: they stand behind newer ones, or are not in the"
+            " audit trail or the history yet, which a running server makes",
             soft_wrap=True,
         )

@@ -13,7 +13,7 @@ from crm_graph.cli.console import console
 from crm_graph.cli.opening import find_workspace, opened
 from crm_graph.cli.place import Place, settings
 from crm_graph.db.connecting import close, connect, unit
-from crm_graph.domains.platform.audit.chainer import sealed_position
+from crm_graph.domains.platform.audit.chainer import passed_position
 from crm_graph.events.retention import remove_batch
 from crm_graph.kernel.errors import OperatorError
 
@@ -22,7 +22,7 @@ PROGRESS_EVERY = 10_000
 _EXPORT = """
     SELECT row_to_json(line)::text FROM (
         SELECT seq, xid::text::bigint AS xid, workspace_id, type, entity, entity_id, actor, at, changes, data,
-            client_id, address, request_id
+            client_id, address, request_id, actor_kind
         FROM event WHERE at < $1 AND ($2::uuid IS NULL OR workspace_id = $2) ORDER BY event.xid, event.seq
     ) AS line
 """
@@ -71,7 +71,7 @@ async def prune_events(place: Place, before: datetime) -> tuple[int, int]:
             total = 0
             with console.status("removing") as status:
                 while count := await remove_batch(
-                    connection, before, sealed_position, settings().event_removal_batch_size
+                    connection, before, passed_position, settings().event_removal_batch_size
                 ):
                     total += count
                     status.update(f"removing: {total:,} events")

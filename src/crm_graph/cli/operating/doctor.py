@@ -21,6 +21,7 @@ from crm_graph.db.quota import shown
 from crm_graph.db.revisions import state
 from crm_graph.db.session import ReadSession
 from crm_graph.events.epoch import has_epochs, require_own
+from crm_graph.events.projector import lag
 from crm_graph.identity.secrets import load_secrets, secrets_of_environment
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
@@ -28,6 +29,8 @@ from crm_graph.vault.master import SERVICE_VARIABLE, VARIABLE, load_service
 from crm_graph.vault.status import wrappings
 
 NEARLY_FULL = 0.9
+BEHIND = 10_000
+"""So many events the kept history may be behind: some seconds of a large import."""
 SUPPORTED_MAJORS = range(15, 19)
 
 
@@ -186,7 +189,7 @@ async def _database(url: str) -> list[Finding]:
         await close(connection)
     if all(finding.ok or finding.warning for finding in findings):
         findings += await _secrets(url)
-    findings += [await _schema(url), *await _epoch(url), *await _followers(url)]
+    findings += [await _schema(url), *await _epoch(url), *await _history(url), *await _followers(url)]
     return findings
 
 
@@ -289,6 +292,21 @@ async def _epoch(url: str) -> list[Finding]:
     finally:
         await close(connection)
     return [Finding(f"the log is this cluster's, in epoch {epoch.number}")]
+
+
+async def _history(url: str) -> list[Finding]:
+    """Look how far the kept history is behind the log."""
+    connection = await connect(url)
+    try:
+        behind = await lag(connection)
+    except asyncpg.UndefinedTableError:
+        return []  # `_schema` says that it is older
+    finally:
+        await close(connection)
+    if behind.events <= BEHIND:
+        return [Finding(f"the kept history is {behind.events:,} events behind the log")]
+    fix = "a running server keeps it: start one, or look in its log for `projector`"
+    return [Finding(f"the kept history is {behind.events:,} events behind the log", False, fix, warning=True)]
 
 
 async def _followers(url: str) -> list[Finding]:

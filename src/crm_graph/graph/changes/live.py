@@ -18,7 +18,6 @@ from crm_graph.graph.changes.positions import any_position, scope_of
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.reading.filters import Form, asks_viewer
 from crm_graph.graph.records.belonging import paths_to
-from crm_graph.graph.records.enums import describe
 from crm_graph.graph.records.record import Record, RecordEdge, WatchSpec, record_of
 from crm_graph.graph.records.registry import Registry
 from crm_graph.graph.records.scalars import Cursor
@@ -32,17 +31,6 @@ from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import READ
 from crm_graph.wholes import PARTS
 
-describe(
-    ActorKind,
-    "Who made a change.",
-    {
-        "MEMBER": "A member, possibly by an API client.",
-        "CLIENT": "An API client by itself, as its service member.",
-        "RULE": "A rule of the workspace.",
-        "CONTACT": "A contact of a customer: by a form, say.",
-        "SYSTEM": "The installation itself, or somebody whom it does not know.",
-    },
-)
 ACTOR_KIND = "Who made the change; null where another record's change brought or took this one."
 CLIENT_ID = (
     "The id of the API client by which it was made, `apc_...`; null where it was none, or another record's change"

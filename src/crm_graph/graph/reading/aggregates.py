@@ -25,11 +25,12 @@ from crm_graph.graph.reading.filters import EVERYTHING, Form, Normaliser, predic
 from crm_graph.graph.reading.group_orders import GroupOrder, first_of, group_order, ordered
 from crm_graph.graph.reading.having import having_form, having_predicate
 from crm_graph.graph.reading.measures import COUNT, DISTINCT, EXTREMES, KEY, MATCHING, SHARE, SUMS, Measures
+from crm_graph.graph.reading.moments import reached
 from crm_graph.graph.reading.sealed import blind_values
 from crm_graph.graph.reading.sources import ToOne
 from crm_graph.graph.reading.views import View, given_keys
 from crm_graph.graph.records.measures import TIMES
-from crm_graph.graph.records.record import Record
+from crm_graph.graph.records.record import AS_OF, Record
 from crm_graph.graph.records.registry import Registry
 from crm_graph.kernel.errors import BadUserInput
 
@@ -108,22 +109,26 @@ class Aggregate:
         (outer,) = shapes.values()
         shape = outer if self.parent is not None else outer.nested.get(GROUPS, Shape())
         with_total = TOTAL_GROUPS in outer.columns
-        statements: dict[Asked, tuple[Statement, tuple[str, ...]]] = {}
+        statements: dict[tuple[Asked, bool], tuple[Statement, tuple[str, ...]]] = {}
         self._note(shape, planning)
 
         async def fetch(context: GraphContext, keys: Sequence[Any], arguments: Mapping[str, Any]) -> Sequence[Any]:
             asked, normaliser = self._asked(context, arguments)
-            found = statements.get(asked)
+            moment = arguments.get(AS_OF)
+            form = asked, moment is not None
+            found = statements.get(form)
             if found is None:
-                view = View.of(self.record, planning.context)
+                view = View.of(self.record, planning.context, as_of=moment is not None)
                 statement = compile_statement(self._select(view, shape, planning, asked, with_total=with_total))
-                found = statements[asked] = statement, tuple(view.compared)
+                found = statements[form] = statement, tuple(view.compared)
                 if len(statements) > MAX_STATEMENTS_PER_PLAN:
                     del statements[next(iter(statements))]
             statement, audited = found
             if audited:
                 context.note_reads(audited)
             values = {**context.binds, **context.bound(normaliser.binds())}
+            if moment is not None:
+                values["as_of"] = await reached(context, moment)
             if normaliser.searches:
                 values |= await blind_values(context, normaliser.searches)
             if self.parent is None:

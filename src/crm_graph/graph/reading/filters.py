@@ -252,7 +252,7 @@ def _across(
     """Return the SQL of a condition on the other side of an edge, of which only what may be seen exists."""
     edge = registry.edge(view.record, name)
     assert edge is not None
-    other = View.of(edge.target, access, view.compared)
+    other = View.of(edge.target, access, view.compared, as_of=view.as_of)
     inner = predicate(part, other, registry, access)
     if edge.many:
         other.clear(edge.target.edge_along(edge.column), "filter by")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from crm_graph.graph.reading.filters import Form
@@ -54,6 +55,8 @@ class PageRequest:
     """Whether archived records are among them."""
     deleted: bool = False
     """Whether these are the records in the recycle bin."""
+    as_of: datetime | None = None
+    """The time as of which they are read; None for now."""
 
     @property
     def reading_order(self) -> tuple[OrderKey, ...]:
@@ -67,7 +70,10 @@ class PageRequest:
 
     def statement_form(self, null_at: NullAt) -> tuple[Any, ...]:
         """Return what the SQL text depends on."""
-        return self.form, self.sought, self.order, self.size, self.backward, null_at, self.archived, self.deleted
+        return (
+            *(self.form, self.sought, self.order, self.size, self.backward, null_at, self.archived, self.deleted),
+            self.as_of is not None,
+        )
 
 
 NullAt = tuple[bool, ...] | None

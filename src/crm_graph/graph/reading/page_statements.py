@@ -84,9 +84,15 @@ class PageCompiler:
     """What the statements in the making compare whose reading is to be written down."""
 
     def seen(self, request: PageRequest) -> Statement | None:
-        """Return the statement that says whether the viewer sees few rows; None where it is all, or below parents."""
+        """Return the statement that says whether the viewer sees few rows; None where it is all, below parents, or
+        as of a time."""
         view = View.of(self.record, self.planning.context, deleted=request.deleted)
-        if self.parent is not None or view.access.rows(view.rows) is None or not view.access.allows(READ):
+        if (
+            request.as_of is not None
+            or self.parent is not None
+            or view.access.rows(view.rows) is None
+            or not view.access.allows(READ)
+        ):
             return None
         if request.deleted not in self.probes:
             self.probes[request.deleted] = asking(view.rows, [as_sets(each) for each in view.conditions()])
@@ -121,12 +127,13 @@ class PageCompiler:
 
     def _view(self, request: PageRequest, *, searched: bool) -> tuple[View, list[Any]]:
         access = self.planning.context
-        view = View.of(self.record, access, self.compared, deleted=request.deleted)
+        as_of = request.as_of is not None
+        view = View.of(self.record, access, self.compared, deleted=request.deleted, as_of=as_of)
         if searched and request.sought is not None and self.few_seen is None:
-            view = View(self.record, access, self._found(request.sought), self.compared, request.deleted)
+            view = self._around(self._found(request.sought), request)
         conditions = view.conditions()
         if self.few_seen is not None:
-            view, conditions = View(self.record, access, self.few_seen.alias(), self.compared, request.deleted), []
+            view, conditions = self._around(self.few_seen.alias(), request), []
         if not request.archived:
             conditions.append(view.rows.c.archived_at.is_(None))
         if request.form != EVERYTHING:
@@ -200,7 +207,7 @@ class PageCompiler:
     def _used(self, view: View, limited: Any, request: PageRequest) -> list[Any]:
         """Return the columns of the table that the statement around the limited rows asks for."""
         rows = limited.subquery()
-        outer = View(self.record, self.planning.context, rows, self.compared, request.deleted)
+        outer = self._around(rows, request)
         asked: list[Any] = [*self._columns(outer, request), *ordering(outer, request.reading_order, frozenset())]
         # Whatever the roles: a predicate can have no place in these columns, as where an edge leads to nothing anyway.
         asked += [outer.source(), *self.record.policy.predicates(rows)]
@@ -208,10 +215,14 @@ class PageCompiler:
         names = {each.name for each in columns if getattr(each, "table", None) is rows}
         return [each for each in view.rows.c if each.name in names] or [view.rows.c.id]
 
+    def _around(self, rows: FromClause, request: PageRequest) -> View:
+        as_of = request.as_of is not None
+        return View(self.record, self.planning.context, rows, self.compared, request.deleted, as_of)
+
     def _outer(self, limited: Any, parents: Any, request: PageRequest, not_null: Set[str], with_total: bool) -> Any:
         """Return the statement around the limited rows, with what their edges lead to."""
         rows = limited.lateral("page") if parents is not None else limited.subquery("page")
-        view = View(self.record, self.planning.context, rows, self.compared, request.deleted)
+        view = self._around(rows, request)
         columns = [*self._columns(view, request), *self._total(request, with_total)]
         ordered = ordering(view, request.reading_order, not_null)
         if parents is None:

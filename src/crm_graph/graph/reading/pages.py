@@ -17,6 +17,7 @@ from crm_graph.graph.cursors import CursorSealer
 from crm_graph.graph.reading.few import Verdicts
 from crm_graph.graph.reading.filters import EVERYTHING, Normaliser
 from crm_graph.graph.reading.grams import skeleton
+from crm_graph.graph.reading.moments import reached
 from crm_graph.graph.reading.orders import order_keys, order_of
 from crm_graph.graph.reading.page_requests import (
     CURSOR,
@@ -35,7 +36,7 @@ from crm_graph.graph.reading.page_statements import NEITHER, Few, PageCompiler, 
 from crm_graph.graph.reading.sealed import blind_values, opening
 from crm_graph.graph.reading.views import View
 from crm_graph.graph.reads import SensitiveRows
-from crm_graph.graph.records.record import Record
+from crm_graph.graph.records.record import AS_OF, Record
 from crm_graph.graph.records.registry import Registry
 from crm_graph.identity.viewer import Viewer
 from crm_graph.kernel.errors import BadUserInput
@@ -71,12 +72,16 @@ class Page:
         backward, size = self._size(arguments)
         cursor = arguments.get("before" if backward else "after")
         deleted = bool(arguments.get("deleted"))
+        moment = arguments.get(AS_OF)
+        if moment is not None and deleted:
+            raise BadUserInput("`deleted` is of the recycle bin as it is: leave `asOf` out.", path=("deleted",))
         archived = self.parent is not None or not self.record.is_kept or deleted or bool(arguments.get("archived"))
         return PageRequest(
             *(form, normaliser.binds(), normaliser.searches, order, size, backward, cursor, work),
-            sought=skeleton(form, normaliser.sought, self.record) if self.parent is None else None,
+            sought=skeleton(form, normaliser.sought, self.record) if self.parent is None and moment is None else None,
             archived=archived,
             deleted=deleted,
+            as_of=moment,
         )
 
     def _size(self, arguments: Mapping[str, Any]) -> tuple[bool, int]:
@@ -108,6 +113,7 @@ class Page:
             request.searches,
             request.archived,
             request.deleted,
+            request.as_of,
         ]
         return hashlib.sha256(orjson.dumps(identity, default=str)).digest()
 
@@ -149,6 +155,8 @@ class _PageFetch:
         if request.work:
             context.count_filter(request.work, self.page.registry.filter_limits.per_operation)
         values = {**context.binds, **context.bound(request.values), "keys": keys}
+        if request.as_of is not None:
+            values["as_of"] = await reached(context, request.as_of)
         sealed, null_at = b"", None
         if self.wants_cursors or request.cursor is not None:
             sealed = self.page.seal_context(request, context.viewer)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import Select, any_, bindparam, select
@@ -12,10 +12,11 @@ from sqlalchemy import Select, any_, bindparam, select
 from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.executor.fields import Fetch, Planning, Shape
 from crm_graph.graph.context import GraphContext
+from crm_graph.graph.reading.moments import reached
 from crm_graph.graph.reading.sealed import Opening, opening
 from crm_graph.graph.reading.views import View, given_keys
 from crm_graph.graph.reads import SensitiveRows
-from crm_graph.graph.records.record import Record
+from crm_graph.graph.records.record import AS_OF, Record
 from crm_graph.graph.records.registry import Registry
 from crm_graph.kernel.errors import LimitExceeded
 from crm_graph.kernel.ids import split_id
@@ -26,37 +27,50 @@ from crm_graph.permissions.policy import UUID
 class Lookup:
     """Reads records by the bind `keys`, or one by `key`; the id is the last column."""
 
-    found: Select[Any]
+    select: Callable[[bool], Select[Any]]
+    """Returns what is read: as it is, or as it was."""
     sensitive: SensitiveRows | None
     opened: Opening | None
     """What decrypts the rows; None where nothing in them is encrypted."""
+    _compiled: dict[bool, Statement] = field(default_factory=dict)
 
-    @cached_property
-    def statement(self) -> Statement:
-        """The statement, compiled on its first use: of all the types that `node` may yield, one is read."""
-        return compile_statement(self.found)
+    def statement(self, as_of: bool) -> Statement:
+        """Return the statement, compiled on its first use: of all the types that `node` may yield, one is read."""
+        found = self._compiled.get(as_of)
+        if found is None:
+            found = self._compiled[as_of] = compile_statement(self.select(as_of))
+        return found
 
-    async def rows(self, context: GraphContext, **values: Any) -> Sequence[Any]:
-        """Return the rows that the viewer may see."""
-        rows: Sequence[Any] = await context.reader.fetch(self.statement, {**context.binds, **values})
+    async def rows(self, context: GraphContext, moment: datetime | None, **values: Any) -> Sequence[Any]:
+        """Return the rows that the viewer may see, as of a moment or as they are."""
+        if moment is not None:
+            values["as_of"] = await reached(context, moment)
+        statement = self.statement(moment is not None)
+        rows: Sequence[Any] = await context.reader.fetch(statement, {**context.binds, **values})
         if self.sensitive is not None:
             context.note_reads(records=self.sensitive.ids(rows))
         return rows if self.opened is None else await self.opened(context, rows)
 
-    async def by_id(self, context: GraphContext, keys: Sequence[str]) -> dict[str, Any]:
+    async def by_id(self, context: GraphContext, keys: Sequence[str], moment: datetime | None) -> dict[str, Any]:
         """Return the rows that the viewer may see, by id."""
-        return {row[-1]: row for row in await self.rows(context, keys=keys)}
+        return {row[-1]: row for row in await self.rows(context, moment, keys=keys)}
 
 
 def by_id(record: Record, shape: Shape, planning: Planning, *, one: bool = False) -> Lookup:
     """Return the look-up of records for rows of a shape."""
     view = View.of(record, planning.context)
-    id_ = view.rows.c.id
-    wanted = id_ == bindparam("key", type_=UUID) if one else id_ == any_(given_keys())
-    columns = view.selection(shape, planning)
-    found = select(*columns, id_.label("key")).select_from(view.source())
+    for key in shape.columns:
+        view.note(key, planning)
+
+    def found(as_of: bool) -> Select[Any]:
+        view = View.of(record, planning.context, as_of=as_of)
+        id_ = view.rows.c.id
+        wanted = id_ == bindparam("key", type_=UUID) if one else id_ == any_(given_keys())
+        columns = view.selection(shape, planning)
+        return select(*columns, id_.label("key")).select_from(view.source()).where(*view.conditions(), wanted)
+
     sensitive = SensitiveRows.at(view.sensitive_ids(shape), {**shape.columns, "id": -1})
-    return Lookup(found.where(*view.conditions(), wanted), sensitive, opening(record, shape))
+    return Lookup(found, sensitive, opening(record, shape))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +84,8 @@ class ToOne:
         """See `executor.fields.Source`."""
         lookup = by_id(self.record, shapes[self.record.name], planning)
 
-        async def fetch(context: GraphContext, keys: Sequence[str], _: Mapping[str, Any]) -> Sequence[Any]:
-            found = await lookup.by_id(context, keys)
+        async def fetch(context: GraphContext, keys: Sequence[str], arguments: Mapping[str, Any]) -> Sequence[Any]:
+            found = await lookup.by_id(context, keys, arguments.get(AS_OF))
             return [found.get(key) for key in keys]
 
         return fetch
@@ -93,7 +107,7 @@ class ById:
             named = split_id(arguments["id"])
             if named is None or named[0] != prefix:
                 return [None]
-            rows = await lookup.rows(context, key=named[1])
+            rows = await lookup.rows(context, arguments.get(AS_OF), key=named[1])
             return [rows[0] if rows else None]
 
         return fetch
@@ -125,7 +139,7 @@ class Nodes:
             for prefix, (name, lookup) in lookups.items():
                 keys = list(dict.fromkeys(each[1] for each in ids if each is not None and each[0] == prefix))
                 if keys:
-                    found = await lookup.by_id(context, keys)
+                    found = await lookup.by_id(context, keys, arguments.get(AS_OF))
                     rows.update({(prefix, key): (name, row) for key, row in found.items()})
             values = [None if each is None else rows.get(each) for each in ids]
             return values if isinstance(given, str) else [values]
@@ -145,13 +159,15 @@ class AnyOf:
         """See `executor.fields.Source`. All types are looked at here, so that withheld coordinates are known."""
         lookups = {name: by_id(record, shapes[name], planning) for name, record in self.registry.records.items()}
 
-        async def fetch(context: GraphContext, keys: Sequence[tuple[str, str]], _: Mapping[str, Any]) -> Sequence[Any]:
+        async def fetch(
+            context: GraphContext, keys: Sequence[tuple[str, str]], arguments: Mapping[str, Any]
+        ) -> Sequence[Any]:
             wanted: dict[str, dict[str, None]] = {}
             for name, id_ in keys:
                 wanted.setdefault(name, {})[id_] = None
             rows: dict[tuple[str, str], Any] = {}
             for name, ids in wanted.items():
-                found = await lookups[name].by_id(context, list(ids))
+                found = await lookups[name].by_id(context, list(ids), arguments.get(AS_OF))
                 rows.update({(name, id_): (name, row) for id_, row in found.items()})
             return [rows.get(key) for key in keys]
 

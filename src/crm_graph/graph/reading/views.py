@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    DateTime,
     FromClause,
     Numeric,
     Text,
@@ -31,6 +32,7 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.sql.elements import False_
 from sqlalchemy.types import TypeEngine
 
+from crm_graph.db.history import VALID_FROM, VALID_TO, versions_of
 from crm_graph.executor.fields import BEYOND, Planning, Shape, coordinate
 from crm_graph.graph.reading.sealed import sealed_expression
 from crm_graph.graph.records.record import WITHHELD, Record, RecordColumn, is_about_viewer, rights_of
@@ -53,14 +55,31 @@ class View:
     of one statement."""
     deleted: bool = False
     """Whether these are the rows in the recycle bin."""
+    as_of: bool = False
+    """Whether these are the rows as they were at the time of the bind `as_of`, where their history is kept."""
     _joined: dict[str, tuple[View, ColumnElement[bool]]] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, record: Record, access: Access, compared: dict[str, None] | None = None, *, deleted: bool = False
+        cls,
+        record: Record,
+        access: Access,
+        compared: dict[str, None] | None = None,
+        *,
+        deleted: bool = False,
+        as_of: bool = False,
     ) -> View:
         """Return a view on fresh rows of the record, which notes in `compared` what it is asked to compare."""
-        return cls(record, access, record.table.alias(), {} if compared is None else compared, deleted)
+        versions = versions_of(record.table) if as_of else None
+        rows = record.table.alias() if versions is None else versions.alias()
+        return cls(record, access, rows, {} if compared is None else compared, deleted, as_of)
+
+    @classmethod
+    def of_versions(cls, record: Record, access: Access) -> View:
+        """Return a view on all versions of the rows of a record whose history is kept."""
+        versions = versions_of(record.table)
+        assert versions is not None, f"no history of {record.name} is kept"
+        return cls(record, access, versions.alias())
 
     @property
     def access(self) -> TypeAccess:
@@ -69,8 +88,11 @@ class View:
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return what every read of these rows must ask for: the workspace, that they are not in the recycle bin
-        (`deleted`: that they are), and the rows that may be read."""
-        return self.access.conditions(self.rows, deleted=self.deleted)
+        (`deleted`: that they are), and the rows that may be read; of versions, that they were valid."""
+        conditions = self.access.conditions(self.rows, deleted=self.deleted)
+        if VALID_FROM in self.rows.c:
+            conditions += [self.rows.c[VALID_FROM] <= as_of(), self.rows.c[VALID_TO] > as_of()]
+        return conditions
 
     def edge(self, name: str) -> View | None:
         """Return the view on what a to-one edge leads to, joined to these rows; None where the edge is hidden."""
@@ -79,7 +101,7 @@ class View:
             key = self.column(name)
             if key is None:
                 return None
-            other = View.of(self.record.edges[name].target, self.everything, self.compared)
+            other = View.of(self.record.edges[name].target, self.everything, self.compared, as_of=self.as_of)
             conditions = other.conditions()
             if any(isinstance(each, False_) for each in conditions):  # which a cluster would join to every shard
                 conditions = [conditions[0], other.rows.c.workspace_id != workspace()]
@@ -119,6 +141,14 @@ class View:
             return view._about_viewer(last)
         found = view.record.columns[last]
         return view.access.column(found.field, view.rows, view._shown(found), beside=found.key != found.field)
+
+    def told(self, key: str) -> ColumnElement[Any]:
+        """Return what may be shown of a column of these rows; of an edge its key where it leads to a row that may be
+        seen."""
+        shown = self.column(key)
+        if shown is None:
+            return null()
+        return _output(self._leading(key, shown) if key in self.record.edges else shown)
 
     def _about_viewer(self, key: str) -> ColumnElement[Any]:
         """Return what `viewerCan` or `withheld` says of these rows, beside their other columns."""
@@ -187,7 +217,7 @@ class View:
 
     def _leading(self, name: str, key: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return the key of an edge where it leads to a row that may be seen."""
-        other = View.of(self.record.edges[name].target, self.everything)
+        other = View.of(self.record.edges[name].target, self.everything, as_of=self.as_of)
         if other.access.rows(other.rows) is None and not self.deleted:  # what is there points to nothing in the bin
             return key
         found = select(other.rows.c.id).where(*other.conditions(), other.rows.c.id == key)
@@ -266,6 +296,11 @@ class View:
             for id_key, record, found in self._on_the_way(key)
             if self.everything.of(record.name).audited(found.field)
         }
+
+
+def as_of() -> ColumnElement[Any]:
+    """Return the bind of the time as of which is read."""
+    return bindparam("as_of", type_=DateTime(timezone=True))
 
 
 def given_keys() -> ColumnElement[Any]:

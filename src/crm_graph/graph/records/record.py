@@ -28,17 +28,26 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from crm_graph.db.base import ARCHIVED_AT, DELETED_AT, Base, Kept, Row, table_of
+from crm_graph.db.history import versions_of
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import is_unique
 from crm_graph.db.sizes import SIZE_KEY, Items, Letters
 from crm_graph.executor.fields import BEYOND, BatchFunction
+from crm_graph.graph.records.history import HistoryEntry
 from crm_graph.graph.records.measures import Measure, Use
+from crm_graph.graph.records.types import Connection
 from crm_graph.kernel import naming
 from crm_graph.permissions.grants import DELETE, UPDATE
 from crm_graph.permissions.policy import MaskDecrypted, Policy
 from crm_graph.vault.columns import Encrypted, mark_of
 
 METADATA_KEY, SENT_KEY, USE_KEY = "crm_graph", "crm_graph.sent", "crm_graph.use"
+HISTORY = (
+    "The changes of the record since its history is kept, newest first: who changed what from what to what, of what you"
+    " may see on the record as it was."
+)
+AS_OF = "asOf"
+"""The argument that says as of when records are read, and all that lies below them."""
 VIEWER_CAN, WITHHELD = "viewerCan", "withheld"
 """Fields of every record about the viewer: no columns of a table, and nothing that is granted."""
 T = TypeVar("T", bound=type)
@@ -74,6 +83,11 @@ class RightsSpec:
 @dataclass(frozen=True, slots=True)
 class WithheldSpec:
     """`withheld`: the fields of the record that the viewer does not see here."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySpec:
+    """`history`: the changes of the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +166,7 @@ Spec = (
     | MoneySpec
     | RightsSpec
     | WithheldSpec
+    | HistorySpec
     | ComputedSpec
     | BatchSpec
     | ToOneSpec
@@ -343,6 +358,11 @@ class Record:
         return issubclass(self.model, Kept)
 
     @property
+    def keeps_history(self) -> bool:
+        """Whether versions of its rows are kept."""
+        return versions_of(self.table) is not None
+
+    @property
     def words(self) -> str:
         """The type's name in words: `order line`."""
         return naming.words(self.name)
@@ -487,6 +507,9 @@ def record(
             description="The fields of this record that are hidden from you, or masked.",
             metadata={METADATA_KEY: WithheldSpec(), SIZE_KEY: Items(100, Letters(100))},
         )
+        if versions_of(table_of(model)) is not None:
+            cls.__annotations__["history"] = Connection[HistoryEntry]
+            cls.history = _field(HistorySpec(), HISTORY)  # type: ignore[attr-defined]
         made = strawberry.type(cls, name=policy.type, description=" ".join(cls.__doc__.split()))
         name = called or policy.type[:1].lower() + policy.type[1:]
         computed_ = {each.name: each for each in measures}

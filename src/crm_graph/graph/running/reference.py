@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any
 
@@ -34,6 +34,7 @@ from graphql import (
 from graphql.pyutils import Path
 
 from crm_graph.executor.fields import (
+    INHERITED,
     Batch,
     BatchFunction,
     Column,
@@ -45,6 +46,7 @@ from crm_graph.executor.fields import (
     Resolver,
     Same,
     Shape,
+    inherited,
     present,
 )
 from crm_graph.executor.resolvers import check_batch
@@ -64,6 +66,8 @@ class ReferenceRow:
     shape: Shape
     values: Sequence[Any]
     rename: Mapping[str, str]
+    above: Mapping[str, Any] = field(default_factory=dict)
+    """What the sources below it inherit."""
 
     def get(self, key: str) -> Any:
         """Return the value of a column."""
@@ -126,7 +130,8 @@ class Reference:
                     key_value = ROOT_KEY if key is None else _read(row, key)
                     if key_value is None:
                         return None
-                    loader = self._loader(info, source, present(arguments), is_root=key is None)
+                    given = inherited(present(arguments), row.above if isinstance(row, ReferenceRow) else {})
+                    loader = self._loader(info, source, given, is_root=key is None)
                     # Other fields wait for the same record: this one may be given up, and must not take it with it.
                     return await asyncio.shield(loader.load(key_value))
 
@@ -146,12 +151,12 @@ class Reference:
             return None
         name = get_named_type(info.return_type).name
         composed = {key: row.rename.get(of, of) for key, of in rename.items()}
-        return ReferenceRow(name, row.shape, row.values, {**row.rename, **composed})
+        return ReferenceRow(name, row.shape, row.values, {**row.rename, **composed}, row.above)
 
     def _nested(self, row: ReferenceRow, info: GraphQLResolveInfo[Any], key: str) -> Any:
         name = get_named_type(info.return_type).name
         shape = row.shape.nested[row.rename.get(key, key)]
-        return [ReferenceRow(name, shape, values, {}) for values in row.get(key)]
+        return [ReferenceRow(name, shape, values, {}, row.above) for values in row.get(key)]
 
     def _loader(
         self, info: GraphQLResolveInfo[Any], source: Any, arguments: Mapping[str, Any], *, is_root: bool
@@ -193,6 +198,7 @@ class Reference:
         planning: Planning = context.extras.setdefault("reference_planning", Planning(context.access))
         fetch = source.plan(shapes, planning)
         named = get_named_type(info.return_type)
+        above = {INHERITED: arguments[INHERITED]} if INHERITED in arguments else {}
 
         def wrap(value: Any) -> Any:
             if value is None or is_leaf_type(named) or isinstance(value, Exception):
@@ -200,7 +206,7 @@ class Reference:
             if isinstance(value, list):
                 return [wrap(item) for item in value]
             name, row = value if is_abstract_type(named) else (named.name, value)
-            return ReferenceRow(name, shapes[name], row, {})
+            return ReferenceRow(name, shapes[name], row, {}, above)
 
         async def batch(keys: list[Any]) -> list[Any]:
             values = await fetch(context, [None] if is_root else keys, arguments)

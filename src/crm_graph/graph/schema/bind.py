@@ -11,6 +11,7 @@ from crm_graph.executor.fields import Batch, Column, Computed, Edge, FieldKind, 
 from crm_graph.executor.rows import value_or_raise
 from crm_graph.graph.reading.aggregate_fields import aggregate_fields
 from crm_graph.graph.reading.aggregates import Aggregate, derive_kinds
+from crm_graph.graph.reading.history import CHANGES, History
 from crm_graph.graph.reading.page_requests import (
     CURSOR,
     END,
@@ -30,6 +31,7 @@ from crm_graph.graph.records.record import (
     BatchSpec,
     ColumnSpec,
     ComputedSpec,
+    HistorySpec,
     IdSpec,
     KeySpec,
     MeasuresSpec,
@@ -53,6 +55,9 @@ _SHARED: dict[tuple[str, str], FieldKind] = {
     ("PageInfo", "hasPreviousPage"): Column(HAS_PREVIOUS, nullable=False),
     ("PageInfo", "startCursor"): Column(START),
     ("PageInfo", "endCursor"): Column(END),
+    **{("HistoryEntry", name): Column(name) for name in ("at", "event", "actorKind", "clientId")},
+    ("HistoryEntry", CHANGES): Nested(CHANGES),
+    **{("FieldChange", name): Column(name) for name in ("field", "from", "to")},
 }
 _CONNECTION: dict[str, FieldKind] = {
     "edges": Nested(ROWS),
@@ -122,6 +127,9 @@ def _kind(
             return Same({each: f"{VIEWER_CAN}.{each}" for each in verbs})
         case WithheldSpec():
             return Column(WITHHELD, nullable=False)
+        case HistorySpec():
+            assert record is not None
+            return Edge(History(record, registry, limits.nested_default, limits.maximum), "id")
         case ComputedSpec(needs, compute):
             return Computed(needs, compute)
         case BatchSpec(needs, function):

@@ -34,6 +34,7 @@ from crm_graph.graph.records.scalars import SCALARS, tighten_builtin_scalars
 from crm_graph.graph.schema.bind import SchemaBindings, bind
 from crm_graph.graph.schema.derive import (
     aggregate_arguments,
+    as_of_arguments,
     connection_arguments,
     derive,
     derived_annotation,
@@ -230,19 +231,29 @@ def _root(name: str, description: str, classes: Iterable[type]) -> type:
 
 def _add_root_arguments(query: type, registry: Registry) -> None:
     arguments: Mapping[str, Callable[[StrawberryField], Any]] = {
-        "one": lambda _: [_argument("id", strawberry.ID, "The id of the record.")],
-        "node": lambda _: [_argument("id", strawberry.ID, "The id of the object, of any type.")],
-        "nodes": lambda _: [_argument("ids", list[strawberry.ID], "At most 100 ids, of any types.")],
+        "one": lambda each: [
+            _argument("id", strawberry.ID, "The id of the record."),
+            *as_of_arguments(registry.target_of(each)),
+        ],
+        "node": lambda _: [
+            _argument("id", strawberry.ID, "The id of the object, of any type."),
+            *as_of_arguments(None),
+        ],
+        "nodes": lambda _: [
+            _argument("ids", list[strawberry.ID], "At most 100 ids, of any types."),
+            *as_of_arguments(None),
+        ],
         "many": lambda each: [
             *connection_arguments(registry.target_of(each), default=50),
             *keeping_arguments(registry.target_of(each)),
+            *as_of_arguments(registry.target_of(each)),
         ],
     }
     for each in query.__strawberry_definition__.fields:  # type: ignore[attr-defined]
         spec = spec_of(each)
         if isinstance(spec, RootSpec) and spec.how == "aggregate":
             record = registry.aggregated_by(each)
-            each.arguments = aggregate_arguments(record, registry.aggregate_limits)
+            each.arguments = [*aggregate_arguments(record, registry.aggregate_limits), *as_of_arguments(record)]
             each.type_annotation = derived_annotation(f"{record.name}Aggregate")
         elif isinstance(spec, RootSpec):
             each.arguments = arguments[spec.how](each)

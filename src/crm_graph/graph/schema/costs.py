@@ -29,6 +29,7 @@ from graphql import (
 from crm_graph.executor.fields import Batch, Column, Edge, Nested, Resolver, Same
 from crm_graph.graph.reading.aggregates import TOTAL_GROUPS, Aggregate
 from crm_graph.graph.reading.counts import CAP, SIZED_KEY, Factor, Size, Sized, Variables, literal
+from crm_graph.graph.reading.history import History
 from crm_graph.graph.reading.measures import DISTINCT, MATCHING
 from crm_graph.graph.reading.page_requests import EXACT, TOTAL
 from crm_graph.graph.reading.pages import Page
@@ -134,6 +135,8 @@ class FieldCosts:
             case Edge(Aggregate(parent=None, registry=registry), _):
                 most = registry.aggregate_limits.groups
                 return FieldCost(of, 1, 0, 1, Size(("first",), min(AGGREGATE_GROUPS, most), most), pages=True)
+            case Edge(History(default=default, maximum=maximum), _):
+                return FieldCost(of, 1, 0, 2, Size(("first",), default, maximum), pages=True)
             case Edge(Aggregate(), _):
                 return FieldCost(of, own=MEASURES_COST, statements=1)
             case Edge(Nodes(max_ids=maximum, argument=argument), _):

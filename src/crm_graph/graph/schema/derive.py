@@ -7,6 +7,7 @@ Written as a synthetic module so that Strawberry resolves their mutual reference
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from types import ModuleType
@@ -26,7 +27,9 @@ from crm_graph.graph.reading.filters import IN_VIEWER_TEAMS, IS_VIEWER
 from crm_graph.graph.reading.orders import NullsOrder, OrderDirection, order_keys
 from crm_graph.graph.records.aggregate_limits import AggregateLimits
 from crm_graph.graph.records.record import (
+    AS_OF,
     METADATA_KEY,
+    HistorySpec,
     MeasuresSpec,
     MoneySpec,
     Record,
@@ -48,7 +51,7 @@ MODULE = "crm_graph.graph.derived"
 def derive(registry: Registry) -> None:
     """Make the derived types of all records and give connection fields their arguments."""
     module = ModuleType(MODULE)
-    module.Cursor = Cursor  # type: ignore[attr-defined] # for `derived_annotation`
+    module.Cursor, module.datetime = Cursor, datetime  # type: ignore[attr-defined] # for `derived_annotation`
     sys.modules[MODULE] = module
     comparators: dict[object, type] = {}
     for record in registry.records.values():
@@ -60,7 +63,9 @@ def derive(registry: Registry) -> None:
         for each in record.definition.fields:
             if isinstance(spec_of(each), ToManySpec):
                 target = registry.edges(record)[graphql_name(each)].target
-                each.arguments = connection_arguments(target, default=10)
+                each.arguments = [*connection_arguments(target, default=10), *as_of_arguments(target)]
+            elif isinstance(spec_of(each), HistorySpec):
+                each.arguments = _history_arguments()
         _measure_edges(record, registry)
 
 
@@ -86,7 +91,8 @@ def _measure_edges(record: Record, registry: Registry) -> None:
         )
         made.python_name, made.graphql_name = f"{naming.snake(edge.name)}_aggregate", f"{edge.name}Aggregate"
         made.type_annotation = derived_annotation(f"{edge.target.name}Measures")
-        made.arguments = [filter_argument(edge.target, "Which of them; all that you may see unless given.")]
+        which = filter_argument(edge.target, "Which of them; all that you may see unless given.")
+        made.arguments = [which, *as_of_arguments(edge.target)]
         fields.append(made)
 
 
@@ -231,6 +237,34 @@ def connection_arguments(record: Record, default: int) -> list[StrawberryArgumen
         _argument("after", "after", "str | None", "The cursor after which the page starts.", cursor),
         _argument("last", "last", "int | None", "The size of the page, backward from the end or from `before`."),
         _argument("before", "before", "str | None", "The cursor before which the page ends; goes with `last`.", cursor),
+    ]
+
+
+def _history_arguments() -> list[StrawberryArgument]:
+    """Return the arguments of the history of a record."""
+    size = "The size of the page; 10 unless given, at most 200."
+    return [
+        _argument("first", "first", "int | None", size),
+        _argument(
+            "after", "after", "str | None", "The cursor after which the page starts.", Letters(MAX_CURSOR_LENGTH)
+        ),
+    ]
+
+
+def as_of_arguments(record: Record | None) -> list[StrawberryArgument]:
+    """Return the argument by which records are read as they were, of a type whose history is kept; None for any."""
+    if record is not None and not record.keeps_history:
+        return []
+    what = "the records" if record is None else record.plural
+    return [
+        _argument(
+            "as_of",
+            AS_OF,
+            "datetime | None",
+            f"Read {what}, and all below them, as they were at this time, of which your roles of today show what they"
+            " show of such records; as they are unless given. What keeps no history (members, contacts, lines) is as it"
+            " is.",
+        )
     ]
 
 

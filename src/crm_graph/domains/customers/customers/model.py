@@ -22,6 +22,7 @@ from crm_graph.db.base import (
     unique,
     unique_kept,
 )
+from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, in_currency, one_of
@@ -53,6 +54,7 @@ _NEXT = {
 }
 
 
+@keeps_history("owner_id", "parent_id")
 class Customer(Kept):
     """A customer. `parent_id` names the company that owns it."""
 

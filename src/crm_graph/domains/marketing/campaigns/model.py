@@ -9,6 +9,7 @@ from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Key, Paragraph, indexed, refers, unique_kept
+from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, in_currency, in_order, one_of
@@ -56,6 +57,7 @@ class CampaignMemberStatus(Enum):
     UNSUBSCRIBED = "UNSUBSCRIBED"
 
 
+@keeps_history("owner_id", "team_id")
 class Campaign(Kept):
     """A campaign. `budget` and `cost` are in one currency, so that they can be compared."""
 

@@ -24,6 +24,7 @@ from crm_graph.db.base import (
     refers,
     unique_kept,
 )
+from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, one_of
@@ -74,6 +75,7 @@ _NEXT: dict[OrderStatus, tuple[OrderStatus, ...]] = {
 _DELETABLE = (OrderStatus.DRAFT.value, OrderStatus.CANCELLED.value)
 
 
+@keeps_history("owner_id", "customer_id", "opportunity_id")
 class Order(Kept):
     """An order. `subtotal` is the sum of its lines, `total` that less the order's discount: kept by `add_up`.
 

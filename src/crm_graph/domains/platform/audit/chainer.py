@@ -33,6 +33,7 @@ from crm_graph.domains.platform.audit.chain import (
 )
 from crm_graph.domains.platform.audit.deferrals import Deferrals, Down
 from crm_graph.events.election import run_elected
+from crm_graph.events.projector import projected_position
 from crm_graph.kernel.clock import Clock, system_clock
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import OperatorError
@@ -75,6 +76,11 @@ async def sealed_position(connection: asyncpg.Connection[Any]) -> LogCursor:
     """Return the position up to which every event has its entry, of workspaces that are deferred too."""
     last = await connection.fetchrow(_SEALED)
     return LogCursor(0, 0) if last is None else LogCursor(last["event_xid"], last["event_seq"])
+
+
+async def passed_position(connection: asyncpg.Connection[Any]) -> LogCursor:
+    """Return the position up to which every event has its entry and is in the kept history: it may be removed."""
+    return min(await sealed_position(connection), await projected_position(connection))
 
 
 class BrokenHead(OperatorError):

@@ -9,6 +9,7 @@ from enum import Enum
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Key, Paragraph, indexed, refers, unique_kept
+from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, one_of
@@ -34,6 +35,7 @@ class OpportunityStatus(Enum):
     LOST = "LOST"
 
 
+@keeps_history("owner_id", "customer_id")
 class Opportunity(Kept):
     """A deal. `status` repeats the kind of the stage, so that open deals are found without a join."""
 

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id, Kept, KeptPart, Key, LongText, indexed, refers, unique_kept
+from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, one_of
@@ -78,6 +79,7 @@ class TicketCounter(Base):
     last_number: Mapped[int] = mapped_column(BigInteger)
 
 
+@keeps_history("assignee_id", "queue_id", "customer_id")
 class Ticket(Kept):
     """A ticket. `number` is what people call it by; it is given once and never changes."""
 

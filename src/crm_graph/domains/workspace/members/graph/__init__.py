@@ -8,8 +8,10 @@ from crm_graph.domains.workspace.members.graph.explaining import PermissionQueri
 from crm_graph.domains.workspace.members.graph.mutations import Mutations
 from crm_graph.domains.workspace.members.graph.roles import RoleMutations, RoleQueries
 from crm_graph.domains.workspace.members.graph.teams import TeamMutations
-from crm_graph.domains.workspace.members.graph.types import Member, Queries, Team, Viewer, Written
+from crm_graph.domains.workspace.members.graph.types import ByMember, Member, Queries, Team, Viewer, Written
 from crm_graph.domains.workspace.members.policy import ROLE
+from crm_graph.graph.records.history import HistoryEntry
+from crm_graph.graph.records.record import extend
 from crm_graph.graph.schema.build import Slice
 
 SLICE = Slice(
@@ -18,6 +20,7 @@ SLICE = Slice(
     queries=(Queries, RoleQueries, PermissionQueries),
     mutations=(Mutations, TeamMutations, RoleMutations),
     policies=(ROLE,),
+    extensions=(extend(HistoryEntry, ByMember),),
     of_rows=Written,
     events=events.EVENTS,
 )

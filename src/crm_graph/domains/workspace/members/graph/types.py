@@ -70,6 +70,14 @@ class Written:
     )
 
 
+class ByMember:
+    """Who made a change, of the history of every record."""
+
+    actor: Member | None = by_key(
+        "actor_key", "The member who made the change; null where you may not see that member, or nobody did."
+    )
+
+
 @strawberry.type(description="Who is asking.")
 class Viewer:
     """A plain object: the ids come from the token, the records through their sources."""

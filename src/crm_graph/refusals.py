@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import asyncpg
 
 from crm_graph.db.base import Row, table_of
-from crm_graph.db.rules import blankable_of, currencies_of, disorder_of, judges_of, needed_of, rules_of
+from crm_graph.db.rows import changes
+from crm_graph.db.rules import blankable_of, closed_of, currencies_of, disorder_of, judges_of, needed_of, rules_of
 from crm_graph.db.session import Record
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.naming import camel, one, sentence, snake, words
@@ -89,6 +90,20 @@ def undeletable(type_: str, why: str) -> Refused:
     """Return the refusal to delete what is to be kept: `it is WON`."""
     message = f"This {words(type_)} cannot be deleted, since {why}: archive it."
     return Refused("ILLEGAL_TRANSITION", message, ("id",))
+
+
+def refuse_closed(row: Row, policy: Policy) -> None:
+    """Raise Refused LOCKED at the first changed column that stays as it is in the state that a loaded row is in."""
+    if not type(row).__closed__:
+        return
+    changed = changes(row)
+
+    def state(name: str) -> Any:
+        return changed[name][0] if name in changed else getattr(row, name)
+
+    for name, at in closed_of(type(row), state, changed):
+        what = f"This {words(policy.type)} is {at}"
+        raise Refused("LOCKED", f"{what}: `{camel(name)}` cannot be changed any more.", (camel(name),))
 
 
 def refuse_mixed(row: Row, sent: Mapping[str, Any], policy: Policy) -> None:

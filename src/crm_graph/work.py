@@ -44,6 +44,7 @@ from crm_graph.refusals import (
     input_field,
     input_of,
     misfit,
+    refuse_closed,
     refuse_mixed,
     refuse_unfit,
     refuse_unwritable,
@@ -204,6 +205,8 @@ class Work:
         await self.check_references(model, sent.values)
         for name, value in sent.values.items():
             setattr(row, name, value)
+        if verb == UPDATE:
+            refuse_closed(row, policy)
         return row
 
     async def check_references(self, model: type[Row], values: Mapping[str, Any]) -> None:

@@ -81,6 +81,8 @@ class _Plain:
 class Base(DeclarativeBase):
     """The root of all mapped classes."""
 
+    __closed__: ClassVar[Sequence[Any]] = ()
+    """In which states what of its rows stays as it is: `closed_in` and `fixed_in` of `db/rules.py`."""
     __few__: ClassVar[bool] = False
     """Whether a workspace has so few rows of it that any column may order them without an index."""
 

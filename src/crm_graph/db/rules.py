@@ -10,7 +10,7 @@ and inputs derive their types and defaults from it. How much a text may hold is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -254,6 +254,41 @@ def chains_of(cls: type[Base]) -> tuple[str, ...]:
 
 CIRCLE = "leads back to this {}, in a circle"
 """What is said of such a column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """That some of a row's columns stay as they are while it is in a state."""
+
+    column: str
+    states: frozenset[str]
+    but: frozenset[str] | None = None
+    """The columns that change all the same; None where only `fixed` ones stay."""
+    fixed: frozenset[str] = frozenset()
+
+    def closes(self, name: str) -> bool:
+        """Return whether a column stays as it is."""
+        return name in self.fixed if self.but is None else name not in self.but
+
+
+def closed_in(column: str, *states: Enum, but: Sequence[str]) -> Closing:
+    """Say that a row in one of some states is closed: nothing of it is changed `but` these columns. What moves it on,
+    a transition, changes what it changes."""
+    return Closing(column, frozenset(str(each.value) for each in states), but=frozenset(but))
+
+
+def fixed_in(column: str, *states: Enum, fixed: Sequence[str]) -> Closing:
+    """Say that some columns of a row stay as they are while it is in one of some states."""
+    return Closing(column, frozenset(str(each.value) for each in states), fixed=frozenset(fixed))
+
+
+def closed_of(cls: type[Base], state: Callable[[str], Any], changed: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield those of some changed columns that stay as they are in the state that a row is in before the change, each
+    with that state; `state` returns what it held."""
+    for closing in cls.__closed__:
+        at = state(closing.column)
+        if at in closing.states:
+            yield from ((name, at) for name in changed if closing.closes(name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,9 @@ class UserErrorCode(Enum):
         "ILLEGAL_TRANSITION", description="The record's state does not allow this transition."
     )
     IN_USE = strawberry.enum_value("IN_USE", description="Other records need this one, so it cannot be deleted.")
+    LOCKED = strawberry.enum_value(
+        "LOCKED", description="The record's state keeps this as it is: a closed order, a deal that is won or lost."
+    )
     REJECTED = strawberry.enum_value(
         "REJECTED", description="Other inputs of the same batch were refused, so nothing of it was written."
     )

@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from crm_graph.db.base import columns_of, table_of
-from crm_graph.db.rules import currencies_of, disorder_of, faults_of, rules_of
+from crm_graph.db.rules import closed_of, currencies_of, disorder_of, faults_of, rules_of
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.kernel.naming import snake
 from crm_graph.permissions.grants import CREATE, UPDATE
@@ -216,6 +216,8 @@ class Drafts:
             self.fail(draft, "", f"your roles do not allow to update this {self.spec.entity}")
         for name in sorted(existing.frozen & changed.keys()):
             self.fail_stored(draft, name, f"your roles do not allow to change this field of this {self.spec.entity}")
+        for name, at in closed_of(self.spec.model, before.__getitem__, sorted(changed)):
+            self.fail_stored(draft, name, f"cannot be changed: this {self.spec.entity} is {at}")
         for column in self.spec.columns:
             if column.stored in changed:
                 verb = column.verb(draft.values[column.stored])

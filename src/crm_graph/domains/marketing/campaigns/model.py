@@ -12,7 +12,7 @@ from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Key, Par
 from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
-from crm_graph.db.rules import between, in_currency, in_order, one_of
+from crm_graph.db.rules import between, closed_in, fixed_in, in_currency, in_order, one_of
 from crm_graph.domains.marketing.campaigns.events import (
     CampaignCancelled,
     CampaignCompleted,
@@ -87,6 +87,15 @@ class Campaign(Kept):
         between("budget", 0),
         between("cost", 0),
         in_currency("currency", "budget", "cost", name="money_has_currency"),
+    )
+
+    __closed__ = (
+        closed_in(
+            "status",
+            *(CampaignStatus.COMPLETED, CampaignStatus.CANCELLED),
+            but=("owner_id", "team_id", "cost", "currency", "external_id"),
+        ),
+        fixed_in("status", CampaignStatus.ACTIVE, CampaignStatus.PAUSED, fixed=("channel",)),
     )
 
     name: Mapped[str]

@@ -27,7 +27,7 @@ from crm_graph.db.base import (
 from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
-from crm_graph.db.rules import between, one_of
+from crm_graph.db.rules import between, closed_in, one_of
 from crm_graph.domains.orders.orders.events import (
     OrderApproved,
     OrderCancelled,
@@ -105,6 +105,15 @@ class Order(Kept):
         one_of("status", OrderStatus),
         between("discount_percent", 0, 100, name="discount"),
         CheckConstraint("total BETWEEN 0 AND subtotal", name="totals"),
+    )
+
+    __closed__ = (
+        closed_in(
+            "status",
+            *(OrderStatus.SUBMITTED, OrderStatus.APPROVED, OrderStatus.SHIPPED, OrderStatus.DELIVERED),
+            *(OrderStatus.CLOSED, OrderStatus.CANCELLED),
+            but=("owner_id", "notes", "external_id"),
+        ),
     )
 
     number: Mapped[Key]

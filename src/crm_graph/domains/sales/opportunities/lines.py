@@ -31,6 +31,7 @@ async def add_line(work: Work, sent: Sent) -> str:
     work.may(OPPORTUNITY_LINE, UPDATE, _FIELDS)
     values = sent.values
     opportunity = await work.get(Opportunity, OPPORTUNITY, values["opportunity_id"], UPDATE, path="opportunityId")
+    opportunity.check_open()
     if opportunity.amount is None:
         tell_base_currency(work, "opportunityId")
     product = await work.refer(Product, PRODUCT, values["product_id"], "productId", reads=LIST_PRICE)
@@ -47,6 +48,7 @@ async def add_line(work: Work, sent: Sent) -> str:
 async def update_line(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
     """Change a line's quantity, price or discount."""
     line = await work.revise(OpportunityLine, OPPORTUNITY_LINE, id_, sent, if_version)
+    await _check_open(work, line)
     refuse_unfit(line, sent.values)
     line.total = line_total(line.quantity, line.unit_price, line.discount_percent)
     await work.save(line, OPPORTUNITY_LINE, OpportunityLineUpdated())
@@ -56,7 +58,13 @@ async def update_line(work: Work, id_: str, sent: Sent, if_version: int | None) 
 async def remove_line(work: Work, id_: str, if_version: int | None) -> None:
     """Take a product off an opportunity."""
     line = await work.get(OpportunityLine, OPPORTUNITY_LINE, id_, UPDATE, if_version)
+    await _check_open(work, line)
     await work.delete(line, OPPORTUNITY_LINE, OpportunityLineRemoved(line.product_id))
+
+
+async def _check_open(work: Work, line: OpportunityLine) -> None:
+    opportunity = await work.get(Opportunity, OPPORTUNITY, line.opportunity_id, UPDATE, in_turn=False)
+    opportunity.check_open()
 
 
 def list_price(product: Product, currency: str) -> Decimal:

@@ -12,7 +12,7 @@ from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Key, Par
 from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
-from crm_graph.db.rules import between, one_of
+from crm_graph.db.rules import between, closed_in, one_of
 from crm_graph.domains.sales.opportunities.events import (
     OpportunityCreated,
     OpportunityDeleted,
@@ -67,6 +67,8 @@ class Opportunity(Kept):
         between("amount", 0),
         between("probability", 0, 100),
     )
+
+    __closed__ = (closed_in("status", OpportunityStatus.WON, OpportunityStatus.LOST, but=("owner_id", "external_id")),)
 
     name: Mapped[str]
     customer_id: Mapped[Id | None]
@@ -131,6 +133,12 @@ class Opportunity(Kept):
         if self.status != OpportunityStatus.OPEN.value:
             raise undeletable("Opportunity", f"it is {self.status}")
         return OpportunityDeleted()
+
+    def check_open(self) -> None:
+        """Raise Refused LOCKED for lines of a deal that is decided."""
+        if self.status != OpportunityStatus.OPEN.value:
+            message = f"This opportunity is {self.status}: its lines cannot be changed any more."
+            raise Refused("LOCKED", message, ("id",))
 
     def follow(self, to: Stage, at: datetime) -> OpportunityStageChanged:
         """Go to the stage that takes the place of its own: asked for nothing, and decided as it was."""

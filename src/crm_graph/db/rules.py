@@ -16,6 +16,7 @@ from decimal import Decimal
 from enum import Enum
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Numeric, Table, Text, UniqueConstraint
@@ -96,6 +97,24 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class WebAddress:
+    """The address of a site: what a frontend may link to; said of the column itself, as an e-mail address is."""
+
+    def faults(self, value: Any) -> Iterator[Fault]:
+        """Yield what is wrong with a text."""
+        try:
+            found = urlsplit(value)
+            named = bool(found.hostname) and found.port != 0
+        except ValueError:
+            named = False
+        if not named or found.scheme not in {"http", "https"} or not value.isprintable() or " " in value:
+            yield (), f"must be {self}"
+
+    def __str__(self) -> str:
+        return "a web address like https://example.com"
+
+
+@dataclass(frozen=True, slots=True)
 class TimeZone:
     """The name of an IANA time zone; said of the column itself, since the database knows other ones."""
 
@@ -108,7 +127,7 @@ class TimeZone:
         return "an IANA time zone like Asia/Shanghai"
 
 
-Rule = Choices | Bounds | Address | TimeZone
+Rule = Choices | Bounds | Address | WebAddress | TimeZone
 
 
 def held_to(rule: Rule) -> dict[str, Rule]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Email, Id, Kept, Key, Phone, indexed, refers, unique_kept
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
+from crm_graph.db.rules import Address, held_to
 from crm_graph.vault.columns import encrypted
 
 
@@ -30,6 +31,6 @@ class Contact(Kept):
     customer_id: Mapped[Id]
     name: Mapped[str | None]
     title: Mapped[str | None]
-    email: Mapped[Email | None]
+    email: Mapped[Email | None] = mapped_column(info=held_to(Address()))
     phone: Mapped[Phone | None]
     external_id: Mapped[Key | None]

@@ -25,7 +25,7 @@ from crm_graph.db.base import (
 from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
-from crm_graph.db.rules import between, in_currency, one_of
+from crm_graph.db.rules import Address, WebAddress, between, held_to, in_currency, one_of
 from crm_graph.domains.customers.customers.events import CustomerLifecycleChanged
 from crm_graph.kernel.errors import Refused
 
@@ -89,9 +89,9 @@ class Customer(Kept):
     lifecycle: Mapped[str] = mapped_column(default=Lifecycle.POTENTIAL.value, server_default="POTENTIAL")
     lifecycle_since: Mapped[datetime]
     industry: Mapped[str | None]
-    email: Mapped[Email | None]
+    email: Mapped[Email | None] = mapped_column(info=held_to(Address()))
     phone: Mapped[Phone | None]
-    website: Mapped[Url | None]
+    website: Mapped[Url | None] = mapped_column(info=held_to(WebAddress()))
     city: Mapped[str | None]
     country: Mapped[str | None]
     employees: Mapped[int | None]

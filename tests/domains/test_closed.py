@@ -13,7 +13,7 @@ from crm_graph.graph.records.record import record_of
 from tests.support.graph import Graph
 
 SAVE = "mutation ($input: Update{0}Input!) {{ saved: update{0}(input: $input) {{ errors {{ code field message }} }} }}"
-LOCKED = {
+LOCKED: dict[str, tuple[Any, str, dict[str, Any], str]] = {
     "a closed order's number": (Order, "status = 'CLOSED'", {"number": "SO-1999-1"}, "number"),
     "a closed order's day": (Order, "status = 'CLOSED'", {"orderedOn": "1999-01-01"}, "orderedOn"),
     "a submitted order's deal": (Order, "status = 'SUBMITTED'", {"opportunityId": None}, "opportunityId"),
@@ -23,11 +23,12 @@ LOCKED = {
     "the channel of a campaign that runs": (Campaign, "status = 'ACTIVE'", {"channel": "SOCIAL"}, "channel"),
     "a campaign that is over": (Campaign, "status = 'COMPLETED'", {"name": "Another"}, "name"),
 }
-OPEN = {
+OPEN: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "the notes of a closed order": (Order, "status = 'CLOSED'", {"notes": "archived in box 7"}),
     "what an ERP calls it": (Order, "status = 'CLOSED'", {"externalId": "ERP-77"}),
     "a draft's day": (Order, "status = 'DRAFT'", {"orderedOn": "2026-01-01"}),
     "a value that stays": (Opportunity, "status = 'LOST'", {}),
+    "what a deal is called": (Opportunity, "status = 'WON'", {"name": "Another"}),
 }
 
 

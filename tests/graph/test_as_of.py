@@ -124,11 +124,13 @@ async def test_what_is_deleted_is_there_before(begun: Graph, executor: str) -> N
     await update(graph, DELETE, id=id_)
     gone = now()
     await project(graph)
-    source = "query ($id: ID!, $at: DateTime) { customer(id: $id, asOf: $at) { name } node(id: $id, asOf: $at) { id } }"
+    source = (
+        "query ($id: ID!, $at: DateTime) { customer(id: $id, asOf: $at) { name } nodes(ids: [$id], asOf: $at) { id } }"
+    )
     for at, found in ((nobody, False), (there, True), (gone, False), (None, False)):
         data = await graph.data(source, {"id": id_, "at": at})
         assert data == (
-            {"customer": {"name": "Made"}, "node": {"id": id_}} if found else {"customer": None, "node": None}
+            {"customer": {"name": "Made"}, "nodes": [{"id": id_}]} if found else {"customer": None, "nodes": [None]}
         )
 
 

@@ -236,9 +236,8 @@ def _add_root_arguments(query: type, registry: Registry) -> None:
             *as_of_arguments(registry.target_of(each)),
         ],
         "node": lambda _: [
-            _argument("id", strawberry.ID, "The id of the object, of any type."),
-            *as_of_arguments(None),
-        ],
+            _argument("id", strawberry.ID, "The id of the object, of any type.")
+        ],  # Relay wants no other
         "nodes": lambda _: [
             _argument("ids", list[strawberry.ID], "At most 100 ids, of any types."),
             *as_of_arguments(None),

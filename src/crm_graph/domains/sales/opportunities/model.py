@@ -12,7 +12,7 @@ from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Key, Par
 from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
-from crm_graph.db.rules import between, closed_in, one_of
+from crm_graph.db.rules import between, fixed_in, one_of
 from crm_graph.domains.sales.opportunities.events import (
     OpportunityCreated,
     OpportunityDeleted,
@@ -68,7 +68,13 @@ class Opportunity(Kept):
         between("probability", 0, 100),
     )
 
-    __closed__ = (closed_in("status", OpportunityStatus.WON, OpportunityStatus.LOST, but=("owner_id", "external_id")),)
+    __closed__ = (
+        fixed_in(
+            "status",
+            *(OpportunityStatus.WON, OpportunityStatus.LOST),
+            fixed=("customer_id", "amount", "currency", "probability", "expected_close", "opened_on", "lost_reason"),
+        ),
+    )
 
     name: Mapped[str]
     customer_id: Mapped[Id | None]

@@ -28,6 +28,8 @@ async function findings() {
             "error",
             { withEdgeSuffix: true, shouldImplementNode: true, listTypeCanWrapOnlyEdgeType: false },
           ],
+          // A history is read from its end alone, and Relay asks for one direction.
+          [rule("relay-arguments")]: ["error", { includeBoth: false }],
           [rule("require-description")]: [
             "error",
             { types: true, DirectiveDefinition: true, FieldDefinition: true, InputValueDefinition: true },
@@ -41,8 +43,15 @@ async function findings() {
   return result.messages;
 }
 
+// An entry of a history is what happened, not an object to be asked for again.
+const NO_NODE = /^type HistoryEntryEdge /;
+
 await main(async () => {
-  const messages = await findings();
+  const schema = readFileSync(path, "utf8").split("\n");
+  const within = (line) => schema.slice(0, line).findLast((each) => each.startsWith("type ")) ?? "";
+  const messages = (await findings()).filter(
+    ({ line, ruleId }) => ruleId !== rule("relay-edge-types") || !NO_NODE.test(within(line)),
+  );
   const lines = messages.map(({ line, ruleId, message }) => `line ${line}: ${ruleId}: ${message}`);
   check("the schema breaks no rule", lines.length === 0, `${lines.length} findings\n     ${lines.slice(0, 40).join("\n     ")}`);
 });

@@ -120,7 +120,7 @@ def test_sizes_are_told_where_a_reader_looks(schema: BuiltSchema) -> None:
             if key in type_.fields and get_named_type(type_.fields[key].type).name in TEXTUAL:
                 size = column_size(record.table.c[column.column])
                 assert size is not None
-                assert type_.fields[key].description.endswith(str(size)), f"{record.name}.{key}"
+                assert str(size) in type_.fields[key].description, f"{record.name}.{key}"
                 for verb in ("Create", "Update"):
                     of_input: Any = schema.core.type_map.get(f"{verb}{record.name}Input")
                     given = of_input.fields.get(key) if of_input is not None else None
@@ -225,7 +225,7 @@ async def test_the_unit_of_work_holds_what_no_input_was_asked_for(graph: Graph) 
     """An operation that something else than a mutation calls: a rule of a provider, a job."""
     context = await graph.engine.contexts.read(await graph.claims("admin"))
     values = {"kind": "COMPANY", "currency": "CNY", "annual_revenue": 1}
-    for name, longest in {"name": "名" * 500, "external_id": "🚀" * 500, "website": "x" * 2_000}.items():
+    for name, longest in {"name": "名" * 500, "external_id": "🚀" * 500, "website": f"https://{'x' * 1_992}"}.items():
         async with context.begin() as work:
             await create_customer(work, Sent({**values, "name": "x", name: longest}))
         with pytest.raises(Refused) as refused:

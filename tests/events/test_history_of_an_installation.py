@@ -16,7 +16,7 @@ from crm_graph.cli.operating.projecting import history_status, rebuild_history
 from crm_graph.cli.place import Place
 from crm_graph.db.session import ReadSession
 from crm_graph.domains.platform.audit.chainer import passed_position
-from crm_graph.events.projector import projected_position
+from crm_graph.events.projected import projected_position
 from crm_graph.events.retention import remove_batch
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.identity.installation import Installation

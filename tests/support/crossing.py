@@ -32,6 +32,17 @@ CROSSING: Mapping[str, str] = {
         " are copied a workspace at a time"
         for table in ("customer", "opportunity", "sales_order", "ticket", "campaign")
     },
+    **{
+        f"{beginning} {table}": "the projector's, which goes through the log of all workspaces: versions are written"
+        " behind it"
+        for kept in ("customer", "opportunity", "sales_order", "campaign", "ticket")
+        for beginning, table in (
+            ("DELETE FROM", f"{kept}_version"),
+            ("INSERT INTO", f"{kept}_version"),
+            ("UPDATE", f"{kept}_version"),
+            ("SELECT DISTINCT workspace_id FROM", kept),
+        )
+    },
     "SELECT DISTINCT workspace_id FROM audit_entry": "the operator's: `crm-graph audit verify`",
     "SELECT DISTINCT workspace_id FROM workspace_key": "the operator's: `crm-graph keys`",
     "INSERT INTO audit_entry (": "the chainer's, which goes through the log of all workspaces",

@@ -29,7 +29,7 @@ STILL = "infinity"
 """The end of the version that is valid now, as Postgres spells it."""
 BY_KIND, BY_MEMBER, BY_CLIENT, TOLD_AS = "by_kind", "by_member_id", "by_client_id", "told_as"
 EVENT_XID, EVENT_SEQ = "event_xid", "event_seq"
-_VERSIONS = "crm_graph.versions"
+_VERSIONS, _CLASS = "crm_graph.versions", "crm_graph.version_class"
 
 
 def keeps_history(*found_by: str) -> Callable[[T], T]:
@@ -60,8 +60,8 @@ def keeps_history(*found_by: str) -> Callable[[T], T]:
             "__table__": versions,
             "__placement__": DISTRIBUTED,
         }
-        type(f"{model.__name__}Version", (Base,), described)
         table.info[_VERSIONS] = versions
+        table.info[_CLASS] = type(f"{model.__name__}Version", (Base,), described)  # mapped classes are known weakly
         return model
 
     return decorate

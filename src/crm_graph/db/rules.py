@@ -277,7 +277,10 @@ CIRCLE = "leads back to this {}, in a circle"
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """That some of a row's columns stay as they are while it is in a state."""
+    """That some of a row's columns stay as they are while it is in a state.
+
+    Decided in D-domains-21 (ARCHITECTURE.md).
+    """
 
     column: str
     states: frozenset[str]

@@ -37,6 +37,7 @@ from crm_graph.db.history import (
 )
 from crm_graph.events.effects import Effects
 from crm_graph.events.election import run_elected
+from crm_graph.events.projected import projected_position
 from crm_graph.events.versions import (
     EVENT,
     Connection,
@@ -54,7 +55,6 @@ from crm_graph.kernel.cursor import LogCursor
 
 ADVISORY_LOCK, WRITING_LOCK = 7_226_101_006, 7_226_101_007
 """Who projects, and who writes versions at the moment: that, or a rebuild."""
-_POSITION = "SELECT xid, seq FROM history_position WHERE id = 1"
 _MOVE = """
     INSERT INTO history_position (id, xid, seq) VALUES (1, $1, $2)
     ON CONFLICT (id) DO UPDATE SET xid = excluded.xid, seq = excluded.seq
@@ -88,12 +88,6 @@ _ALL_OF = f"""
     SELECT {EVENT} FROM event WHERE workspace_id = $1 AND entity = $2 AND entity_id = ANY($3::uuid[])
 """  # noqa: S608 - constants
 _NOBODY = "0" * 32
-
-
-async def projected_position(connection: Connection) -> LogCursor:
-    """Return the position up to which every event is in the tables of versions."""
-    row = await connection.fetchrow(_POSITION)
-    return LogCursor(0, 0) if row is None else LogCursor(row["xid"], row["seq"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +148,7 @@ class Projector:
         async with _alone(connection):
             begun = {row["name"] for row in await connection.fetch(_BEGUN)}
             new = [each for each in self.kept if each.table.name not in begun]
-            if new and await connection.fetchrow(_POSITION) is None:
+            if new and await projected_position(connection) == LogCursor(0, 0):
                 await connection.execute(_MOVE, await connection.fetchval(_HORIZON), 2**63 - 1)
             for each in new:
                 await self._copy(connection, each)

@@ -91,9 +91,9 @@ def linked(
 
     It is an EXISTS, a look into an index for each row that is asked about. `as_sets` makes it a set that is read once.
     """
-    found = select(1).select_from(other).where(*conditions, other.c[named] == key).correlate(_rows_of(key)).exists()
+    row = select(1).select_from(other).where(*conditions, other.c[named] == key).correlate(_rows_of(key))
     keys = select(other.c[named]).where(*conditions).scalar_subquery()
-    return found._annotate({_AS_SET: key == any_(func.array(keys, type_=ARRAY(UUID)))})
+    return row.exists()._annotate({_AS_SET: key == any_(func.array(keys, type_=ARRAY(UUID)))})
 
 
 def _rows_of(key: ColumnElement[Any]) -> FromClause:
@@ -107,8 +107,8 @@ def as_sets(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     def replace(each: Any, **_: Any) -> Any:
         return each._annotations.get(_AS_SET)
 
-    made: ColumnElement[bool] = replacement_traverse(condition, {}, replace)  # type: ignore[call-overload] # names of what it hands on
-    return made
+    as_set: ColumnElement[bool] = replacement_traverse(condition, {}, replace)  # type: ignore[call-overload]
+    return as_set
 
 
 def owned_by(column: str) -> Mapping[str, Predicate]:

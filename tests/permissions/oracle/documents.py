@@ -167,7 +167,7 @@ class Root:
         """Ask as of a moment, where this field can be; returns whether it can."""
         asked = self.page or self.aggregate
         kind = asked.kind if asked is not None else self.selects[0].kind
-        if self.how == "viewer" or (self.how not in {"node", "nodes"} and not kind.history):
+        if self.how in {"viewer", "node"} or (self.how != "nodes" and not kind.history):
             return False
         if self.page is not None:
             self.page.deleted = False

@@ -39,7 +39,7 @@ def _sortable(key: OrderKey, value: Any) -> Any:
         return key.each.values.index(value)
     folded = normalize("NFKC", value).lower()
     bare = "".join(each for each in normalize("NFKD", folded) if not combining(each))
-    return [_letter(each) for each in bare], folded
+    return tuple(_letter(each) for each in bare), folded
 
 
 @cache

@@ -191,10 +191,11 @@ class Aggregate:
         return Asked(where, having, matching, keys, order, first), normaliser
 
     def _type_of(self, measured: str) -> TypeEngine[Any]:
-        """Return the type of what an extreme is of, by its name: of a column, or of a measure that is computed."""
-        if measured in self.record.measures:
+        """Return the type of a measure by its name: of a column, of one that is computed, or of a number of them."""
+        function, _, key = measured.partition(".")
+        if function == DISTINCT or key in self.record.measures:
             return Numeric()
-        return self.record.table.c[self.record.columns[measured].column].type
+        return self.record.table.c[self.record.columns[key].column].type
 
     def _group_keys(self, given: Sequence[Mapping[str, Any]]) -> GroupKeys:
         most = self.registry.aggregate_limits.keys

@@ -21,7 +21,7 @@ _COUNT: TypeEngine[Any] = Numeric()
 def having_form(
     normaliser: Normaliser, given: Mapping[str, Any] | None, path: Path, type_of: Callable[[str], TypeEngine[Any]]
 ) -> Form:
-    """Return the form of a `having`; `type_of` tells the type of what is measured, by its field. Raises BadUserInput
+    """Return the form of a `having`; `type_of` tells the type of a measure, by its name. Raises BadUserInput
     or LimitExceeded with the path of what is wrong."""
 
     def entry(name: str, value: Mapping[str, Any], path: Path, _depth: int) -> Form:
@@ -30,7 +30,7 @@ def having_form(
         forms = []
         for key, comparisons in value.items():
             refuse_absent(comparisons, (*path, key))
-            forms.append(normaliser.compared(f"{name}.{key}", comparisons, (*path, key), type_of(key)))
+            forms.append(normaliser.compared(f"{name}.{key}", comparisons, (*path, key), type_of(f"{name}.{key}")))
         return ("and", *forms)
 
     return normaliser.combined(given, path, entry)

@@ -29,7 +29,7 @@ from crm_graph.graph.reading.filters import EVERYTHING, predicate, present
 from crm_graph.graph.reading.grams import has_all
 from crm_graph.graph.reading.orders import Part, beyond, ordering, parts
 from crm_graph.graph.reading.page_requests import CURSOR, NullAt, PageRequest
-from crm_graph.graph.reading.views import View, given_keys
+from crm_graph.graph.reading.views import View, given_keys, renamed
 from crm_graph.graph.records.record import Record
 from crm_graph.graph.records.registry import Registry
 from crm_graph.permissions.grants import READ
@@ -105,7 +105,7 @@ class PageCompiler:
             return None
         found = self.probes.get(request.sought)
         if found is None:
-            rows = self.record.table.alias()
+            rows = View.of(self.record, self.planning.context).rows
             found = self.probes[request.sought] = asking(rows, self._having(request.sought, rows))
             if len(self.probes) > MAX_PROBES:
                 del self.probes[next(iter(self.probes))]
@@ -133,7 +133,7 @@ class PageCompiler:
             view = self._around(self._found(request.sought), request)
         conditions = view.conditions()
         if self.few_seen is not None:
-            view, conditions = self._around(self.few_seen.alias(), request), []
+            view, conditions = self._around(renamed(self.few_seen), request), []
         if not request.archived:
             conditions.append(view.rows.c.archived_at.is_(None))
         if request.form != EVERYTHING:
@@ -146,7 +146,7 @@ class PageCompiler:
     def _found(self, sought: Any) -> FromClause:
         """Return the rows that have the letters which are looked for, whoever may see them. Postgres takes them by the
         index of texts: planned with all other conditions, it would make the letters of every row that these leave."""
-        rows = self.record.table.alias()
+        rows = View.of(self.record, self.planning.context).rows
         return select(*rows.c).where(*self._having(sought, rows)).offset(_literal(0)).subquery("found")
 
     def _few_seen(self, request: PageRequest) -> CTE:

@@ -298,6 +298,11 @@ class View:
         }
 
 
+def renamed(rows: FromClause) -> FromClause:
+    """Return rows under another name: those of a common table that is read at several places of a statement."""
+    return rows.alias()
+
+
 def as_of() -> ColumnElement[Any]:
     """Return the bind of the time as of which is read."""
     return bindparam("as_of", type_=DateTime(timezone=True))

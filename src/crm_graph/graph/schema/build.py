@@ -208,19 +208,23 @@ def _missing_roots(slices: Iterable[Slice]) -> Iterator[type]:
         each.python_name
         for of in slices
         for cls in of.queries
-        for each in strawberry.type(cls).__strawberry_definition__.fields  # type: ignore[attr-defined]
+        for each in _typed(cls).__strawberry_definition__.fields  # type: ignore[attr-defined]
     }
     for of in slices:
         records = [record_of(cls) for cls in of.records]
         yield roots.derived(records, declared)
 
 
+def _typed(cls: type) -> type:
+    """Return a class as Strawberry's type; it is made one once, as a process may build several schemas."""
+    return cls if "__strawberry_definition__" in vars(cls) else strawberry.type(cls)
+
+
 def _root(name: str, description: str, classes: Iterable[type]) -> type:
     """Return a root type with the fields of the slices' classes."""
     fields: dict[str, StrawberryField] = {}
     for cls in classes:
-        made = cls if "__strawberry_definition__" in vars(cls) else strawberry.type(cls)
-        for each in made.__strawberry_definition__.fields:  # type: ignore[attr-defined]
+        for each in _typed(cls).__strawberry_definition__.fields:  # type: ignore[attr-defined]
             if each.python_name in fields:
                 raise ValueError(f"{name}.{each.python_name} is declared by two slices")
             fields[each.python_name] = copy(each)  # a process may build several schemas
@@ -235,9 +239,8 @@ def _add_root_arguments(query: type, registry: Registry) -> None:
             _argument("id", strawberry.ID, "The id of the record."),
             *as_of_arguments(registry.target_of(each)),
         ],
-        "node": lambda _: [
-            _argument("id", strawberry.ID, "The id of the object, of any type.")
-        ],  # Relay wants no other
+        # Relay's compiler knows no other argument of `node`.
+        "node": lambda _: [_argument("id", strawberry.ID, "The id of the object, of any type.")],
         "nodes": lambda _: [
             _argument("ids", list[strawberry.ID], "At most 100 ids, of any types."),
             *as_of_arguments(None),

@@ -131,7 +131,8 @@ class FieldCosts:
         match self._schema.bindings.kind(type_.name, name):
             case Edge(Page(parent=parent, limits=limits), _):
                 default = limits.root_default if parent is None else limits.nested_default
-                return FieldCost(of, 1, 0, 1, Size(("first", "last"), default, limits.maximum), pages=True)
+                asked = 1 if parent is not None else 3  # with what is asked before (`reading/few.py`)
+                return FieldCost(of, 1, 0, asked, Size(("first", "last"), default, limits.maximum), pages=True)
             case Edge(Aggregate(parent=None, registry=registry), _):
                 most = registry.aggregate_limits.groups
                 return FieldCost(of, 1, 0, 1, Size(("first",), min(AGGREGATE_GROUPS, most), most), pages=True)

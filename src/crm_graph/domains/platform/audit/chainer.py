@@ -33,7 +33,7 @@ from crm_graph.domains.platform.audit.chain import (
 )
 from crm_graph.domains.platform.audit.deferrals import Deferrals, Down
 from crm_graph.events.election import run_elected
-from crm_graph.events.projector import projected_position
+from crm_graph.events.projected import projected_position
 from crm_graph.kernel.clock import Clock, system_clock
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import OperatorError

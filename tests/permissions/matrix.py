@@ -47,6 +47,8 @@ class TypeGrants:
     verbs: Mapping[str, str] = field(default_factory=dict)
     default: Shown = Shown.NONE
     fields: Mapping[str, tuple[tuple[Shown, str], ...]] = field(default_factory=dict)
+    measured: set[str] = field(default_factory=set)
+    """The fields that may be summed and not be read."""
 
     def scopes(self, verb: str) -> list[str]:
         """Return the row scopes of a verb; a transition that is not listed follows `update`."""
@@ -89,17 +91,19 @@ def parse(text: str) -> Matrix:
     roles: dict[str, dict[str, TypeGrants]] = {}
     types: dict[str, TypeGrants] = {}
     fields: dict[str, tuple[tuple[Shown, str], ...]] = {}
+    measured: set[str] = set()
     for line in text.splitlines():
         if not line.strip() or line.startswith("#"):
             continue
         if line.startswith("role "):
             types = roles.setdefault(line.removeprefix("role "), {})
         elif found := _LINE.match(line):
-            fields = {}
+            fields, measured = {}, set()
             verbs = dict(_pair(each) for each in (found["verbs"] or "").split(", ") if each)
-            types[found["type"]] = TypeGrants(verbs, Shown[found["default"] or "NONE"], fields)
+            types[found["type"]] = TypeGrants(verbs, Shown[found["default"] or "NONE"], fields, measured)
         elif found := _FIELD.match(line):
             pairs = [_pair(each) for each in found["given"].split(", ")]
+            measured.update(found["name"] for level, _ in pairs if level == "MEASURE")
             fields[found["name"]] = tuple((Shown[_SHOWN.get(level, level)], scope) for level, scope in pairs)
         else:
             raise ValueError(f"{FILE.name} has a line that this test cannot read: {line!r}")

@@ -16,6 +16,7 @@ DERIVED = (
     "",
     *("Connection", "Edge", "Aggregate", "Group", "GroupKey", "Measures", "Distinct", "Sums", "Extremes", "Change"),
     *("Filter", "ListFilter", "Order", "GroupBy", "Having", "HavingSums", "HavingExtremes", "Rights"),
+    *("GroupOrder", "HavingDistinct"),
 )
 """The types of a record: their fields are its fields, and every door asks for them under its permissions."""
 OPEN = frozenset({"PageInfo", "Money", "UserError", "DeletePayload", "Viewer", "MoneyInput"}) | {

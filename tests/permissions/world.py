@@ -359,6 +359,8 @@ def _text(table: str, column: str, place: str) -> str:
             return f"{place}.{table}@canary.example"
         case "issuer":
             return f"https://{place}.canary.example"
+        case "website":
+            return f"https://{place}.canary.example/{table}"
         case "client_id":
             return f"{place}-canary-{table}"
         case "phone":

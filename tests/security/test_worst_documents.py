@@ -19,7 +19,7 @@ from tests.security.documents import WORST, Worst
 from tests.support.graph import Graph
 
 SETTINGS = Settings(max_tokens=5_000)
-MAX_CALLS = 2_500_000
+MAX_CALLS = 3_500_000
 
 
 class Calls:

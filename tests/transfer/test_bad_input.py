@@ -209,8 +209,8 @@ async def test_a_json_line_that_is_none_is_a_row_error(desk: Desk) -> None:
 async def test_a_text_that_is_longer_than_its_column_is_an_error_of_its_row(desk: Desk) -> None:
     """Also one that no mutation would have room for: the other rows are judged, and written where that is asked."""
     content = (
-        f"external_id,name,industry,website,email\nA,{'名' * 500},x,{'w' * 2_000},\n"
-        f"B,{'n' * 501},{'i' * 98_000},{'w' * 2_001},\nC,Gamma,{'i' * 300_000},,\nD,Delta,,,{'e' * 255}\n"
+        f"external_id,name,industry,website,email\nA,{'名' * 500},x,https://{'w' * 1_992},\n"
+        f"B,{'n' * 501},{'i' * 98_000},https://{'w' * 1_993},\nC,Gamma,{'i' * 300_000},,\nD,Delta,,,{'e' * 255}\n"
     )
     report = await desk.load("customer", content, skip_errors=True)
     assert sorted((each.row, each.column, each.reason) for each in report.errors) == [

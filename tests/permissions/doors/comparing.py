@@ -57,6 +57,8 @@ def governing(record: Record, name: str) -> str:
     specs = record.specs()
     if name in specs:
         return name
+    if name in record.measures:
+        return record.measures[name].needs[0]
     if name == "currency":
         return next(key for key, (_, spec) in specs.items() if isinstance(spec, MoneySpec))
     assert name.endswith("Id"), f"no field of {record.name} is behind {name}"

@@ -11,7 +11,7 @@ from crm_graph.api.body import Answer, GraphQLRequest
 from crm_graph.api.live.subscriptions import Subscriptions
 from crm_graph.events.hub import Hub
 from crm_graph.graph.exporting.exports import KNOWN_BY, ON_REQUEST, export_rows, plan_export
-from crm_graph.graph.records.record import Record, ToManySpec, WatchSpec, record_of, spec_of
+from crm_graph.graph.records.record import MeasuresSpec, Record, ToManySpec, WatchSpec, record_of, spec_of
 from crm_graph.graph.schema.cut import cut_to_role
 from crm_graph.kernel.cursor import LogCursor
 from crm_graph.kernel.errors import RequestError
@@ -235,6 +235,10 @@ async def cut(visit: Visit) -> None:
         readable = visit.grants(record.name).allows("read")
         for name, (_, spec) in record.specs().items():
             wanted = readable and _is_reachable(visit, record, name, many=isinstance(spec, ToManySpec))
+            if isinstance(spec, MeasuresSpec):  # its records are read along the edge back
+                edge = record.edges[name.removesuffix("Aggregate")]
+                back = visit.shown(edge.target.name, edge.target.edge_along(edge.column))
+                wanted = readable and _is_reachable(visit, record, edge.name, many=True) and back >= Shown.READ
             visit.expect("SDL", f"{record.name}.{name}", _has(found, record.name, name), wanted)
         if record.name == "Workspace":
             continue
@@ -249,8 +253,10 @@ async def cut(visit: Visit) -> None:
                 "SDL", f"{record.name}OrderField.{value}", _has(found, f"{record.name}OrderField", value), wanted
             )
         for suffix in {"GroupKey", *FUNCTIONS.values()}:
-            for name in _names(schema.core, f"{record.name}{suffix}"):
-                wanted = readable and _is_comparable(visit, record, name)
+            own = {*record.specs(), "currency"}
+            for name in (each for each in _names(schema.core, f"{record.name}{suffix}") if each in own):
+                summed = suffix == "Sums" and name in visit.grants(record.name).measured
+                wanted = readable and (summed or _is_comparable(visit, record, name))
                 visit.expect(
                     "SDL", f"{record.name}{suffix}.{name}", _has(found, f"{record.name}{suffix}", name), wanted
                 )

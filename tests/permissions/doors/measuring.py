@@ -26,8 +26,21 @@ def _members(visit: Visit, name: str) -> list[str]:
 
 
 def _measures(visit: Visit, record: Record) -> list[tuple[str, str]]:
-    """Return the measures of a record as function and field."""
-    return [(f, name) for f, suffix in FUNCTIONS.items() for name in _members(visit, f"{record.name}{suffix}")]
+    """Return the measures of columns, as function and field. Those that are computed of several are the oracle's."""
+    own = record.specs()
+    found = [(f, name) for f, suffix in FUNCTIONS.items() for name in _members(visit, f"{record.name}{suffix}")]
+    return [(f, name) for f, name in found if name in own]
+
+
+def keys_of(visit: Visit, record: Record) -> list[str]:
+    """Return the keys of groups among a record's own fields. What lies beyond edges is the oracle's."""
+    own = record.specs()
+    return [key for key in _members(visit, f"{record.name}GroupKey") if key in own or key == "currency"]
+
+
+def is_summed(visit: Visit, record: Record, function: str, key: str) -> bool:
+    """Return whether a field may be measured so and not be read."""
+    return function in {"sum", "avg"} and key in visit.grants(record.name).measured
 
 
 def _one(visit: Visit, record: Record, place: str) -> str:
@@ -74,7 +87,7 @@ async def measure(visit: Visit) -> None:
 
 def _split(visit: Visit, record: Record) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     measures = _measures(visit, record)
-    refused = [each for each in measures if is_refused(visit, record, each[1])]
+    refused = [each for each in measures if is_refused(visit, record, each[1]) and not is_summed(visit, record, *each)]
     return [each for each in measures if each not in refused], refused
 
 
@@ -125,7 +138,7 @@ async def group(visit: Visit) -> None:
         name = roots(visit, record).get("aggregate")
         if name is None:
             continue
-        keys = _members(visit, f"{record.name}GroupKey")
+        keys = keys_of(visit, record)
         refused = [key for key in keys if is_refused(visit, record, key)]
         allowed = [key for key in keys if key not in refused]
         selection = " ".join(f"{key} {{ id }}" if key in record.edges else key for key in allowed)

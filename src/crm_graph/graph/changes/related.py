@@ -67,7 +67,10 @@ class Cause:
     unsaid: bool = False
     """Whether its events may bring rows of its parts."""
     forgets: bool = False
-    """Whether rows go with it, and come back, of which the log keeps nothing."""
+    """Whether rows go with it for good, of which the log keeps nothing."""
+    hides: bool = False
+    """Whether such rows count for nothing while it is in the recycle bin: those of parts that stay where they are, and
+    of which nothing is asked but what they say, are what they were."""
     adrift: bool = False
 
 
@@ -105,7 +108,7 @@ class Related:
         return (
             cause.unsaid
             or effect is Effect.REMOVES
-            or (cause.forgets and DELETED_AT in event.changes)
+            or (cause.hides and DELETED_AT in event.changes)
             or not cause.columns.isdisjoint(event.changes)
         )
 
@@ -114,8 +117,8 @@ class Related:
         cause = self.causes.get(event.entity)
         if cause is None or not self.concerns(event):
             return False
-        parts_go = self.effects.of(event.type) is Effect.REMOVES or DELETED_AT in event.changes
-        return cause.adrift or (cause.forgets and parts_go)
+        removed = cause.forgets and self.effects.of(event.type) is Effect.REMOVES and DELETED_AT not in event.changes
+        return cause.adrift or removed or (cause.hides and DELETED_AT in event.changes)
 
 
 def related_of(record: Record, registry: Registry, predicate: Predicate) -> Related | None:
@@ -143,7 +146,9 @@ def _causes(registry: Registry, mentions: Sequence[Reached]) -> Mapping[str, Cau
         cause.adrift |= mention.adrift
         for key in mention.table.foreign_key_constraints:
             if key.ondelete == "CASCADE":
-                causes.setdefault(records[key.referred_table.name].name, Cause()).forgets = True
+                whole = causes.setdefault(records[key.referred_table.name].name, Cause())
+                whole.forgets = True
+                whole.hides |= DELETED_AT in mention.columns or DELETED_AT not in mention.table.c
         if read.policy.unsaid:
             assert read.policy.parent is not None
             causes.setdefault(read.policy.parent[0].type, Cause()).unsaid = True

@@ -183,6 +183,8 @@ def _sample(visit: Visit, each: Write, record: Record, name: str, place: str) ->
     value = SAMPLES[named.name]
     if name == "email":
         value = f"zebra.{each.name.lower()}@example.com"
+    elif name == "website":
+        value = f"https://{each.name.lower()}.example"
     elif named.name == "String" and name != "description":
         value = f"{value} {each.name} {name}"
     listed = type_.of_type if is_non_null_type(type_) else type_

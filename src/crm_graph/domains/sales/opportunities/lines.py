@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from crm_graph.db.rules import defaults_of
+from crm_graph.db.statements import Statement
 from crm_graph.domains.catalog.products.model import Product
 from crm_graph.domains.catalog.products.policy import PRODUCT
 from crm_graph.domains.sales.opportunities.events import (
@@ -23,6 +24,7 @@ from crm_graph.work import UPDATE, Sent, Work
 
 HUNDRED = Decimal(100)
 LIST_PRICE = {"price": Copied("price", give="unitPrice"), "currency": Copied("price", give="unitPrice")}
+_STATUS = Statement("SELECT status FROM opportunity WHERE workspace_id = $1 AND id = $2", ("workspace_id", "id"), {})
 _FIELDS = ("product", "quantity", "unitPrice", "discountPercent")
 
 
@@ -63,8 +65,9 @@ async def remove_line(work: Work, id_: str, if_version: int | None) -> None:
 
 
 async def _check_open(work: Work, line: OpportunityLine) -> None:
-    opportunity = await work.get(Opportunity, OPPORTUNITY, line.opportunity_id, UPDATE, in_turn=False)
-    opportunity.check_open()
+    """Raise Refused LOCKED for a line of a deal that is decided."""
+    for row in await work.session.fetch(_STATUS, {**work.viewer.binds, "id": line.opportunity_id}):
+        Opportunity.holding({"status": row["status"]}).check_open()
 
 
 def list_price(product: Product, currency: str) -> Decimal:

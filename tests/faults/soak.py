@@ -24,7 +24,11 @@ from tests.faults.writers import Writer, Written
 from tests.support import plain
 
 APIS, WRITERS = 4, 16
-OWN_READER = "own_reader"
+OWN_READER, TEAM_READER = "own_reader", "team_reader"
+READERS = {
+    OWN_READER: {"Opportunity": "OWN", "Customer": "OWN"},
+    TEAM_READER: {"Opportunity": "TEAM", "Customer": "ALL"},
+}
 CATCH_UP_S = 90
 AWAY = (
     *(OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError),
@@ -76,7 +80,7 @@ async def soak(directory: Path, seconds: float, seed: int, pause_s: float = 0.15
     async with installed(directory, APIS, worker=True) as installation:
         addresses = [each.address for each in installation.apis]
         proxies = [await Proxy.to(each) for each in addresses]
-        await _make_role(installation)
+        await _make_roles(installation)
         start, owners = await _start(installation)
         sight = await _clients(installation, start.encode(), chance)
         clients = [client for client, _ in sight]
@@ -105,21 +109,21 @@ async def soak(directory: Path, seconds: float, seed: int, pause_s: float = 0.15
     return report
 
 
-async def _make_role(installation: Installation) -> None:
-    """Make a role that reads one's own records only, and give it to a sales rep in place of their own."""
-    (admin, *_), (rep, *_) = await installation.members("admin"), await installation.members("sales_rep")
-    grants = [{"type": each, "verbs": [{"verb": "read", "scope": "OWN"}]} for each in ("Opportunity", "Customer")]
-    mutations = (
-        ("createRole", {"name": OWN_READER, "grants": grants}),
-        ("setMemberRoles", {"id": f"mem_{rep}", "roles": [OWN_READER]}),
-    )
+async def _make_roles(installation: Installation) -> None:
+    """Make the roles whose sight the log alone tells, by owners, and give each to a sales rep in place of their own."""
+    (admin, *_), reps = await installation.members("admin"), await installation.members("sales_rep")
     async with plain.async_client(headers={"Authorization": f"Bearer {installation.token(admin)}"}) as http:
-        for name, input_ in mutations:
-            type_ = f"{name[0].upper()}{name[1:]}Input!"
-            query = f"mutation ($input: {type_}) {{ done: {name}(input: $input) {{ errors {{ code message }} }} }}"
-            body = {"query": query, "variables": {"input": input_}}
-            answer = (await http.post(installation.apis[0].address, json=body)).json()
-            assert answer.get("data") == {"done": {"errors": []}}, answer
+        for (role, scopes), rep in zip(READERS.items(), reps, strict=False):
+            grants = [{"type": each, "verbs": [{"verb": "read", "scope": scope}]} for each, scope in scopes.items()]
+            for name, input_ in (
+                ("createRole", {"name": role, "grants": grants}),
+                ("setMemberRoles", {"id": f"mem_{rep}", "roles": [role]}),
+            ):
+                type_ = f"{name[0].upper()}{name[1:]}Input!"
+                query = f"mutation ($input: {type_}) {{ done: {name}(input: $input) {{ errors {{ code message }} }} }}"
+                body = {"query": query, "variables": {"input": input_}}
+                answer = (await http.post(installation.apis[0].address, json=body)).json()
+                assert answer.get("data") == {"done": {"errors": []}}, answer
 
 
 async def _members(installation: Installation) -> list[str]:
@@ -163,7 +167,7 @@ async def _clients(
 ) -> list[tuple[Client, frozenset[str] | None]]:
     """Return clients of all roles, types and transports, each with the owners whose records it sees."""
     (admin, *_), (own, *_) = await installation.members("admin"), await installation.members(OWN_READER)
-    team, *_ = await installation.members("sales_rep")
+    team, *_ = await installation.members(TEAM_READER)
     made: list[tuple[Client, frozenset[str] | None]] = []
     circle = await _circle(installation, team)
     assert len(circle) > 1, "a team of one proves nothing"
@@ -174,7 +178,7 @@ async def _clients(
             ("own", own, "Opportunity", frozenset({own})),
             ("own", own, "Customer", frozenset({own})),
             ("team", team, "Opportunity", circle),
-            ("team", team, "Customer", None),  # a sales rep sees every customer
+            ("team", team, "Customer", None),
         ):
             client = Client(f"{name}/{entity}/{transport}", transport, entity, installation.token(member), start)
             made.append((client, owners))

@@ -12,7 +12,7 @@ Decided in D-events-06 (ARCHITECTURE.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -84,11 +84,6 @@ def versions_of(table: Table) -> Table | None:
     """Return the table of a table's versions; None where none are kept."""
     versions: Table | None = table.info.get(_VERSIONS)
     return versions
-
-
-def kept_history(models: Iterable[type[Base]]) -> list[Table]:
-    """Return those of the tables of some models whose versions are kept."""
-    return [table for table in map(table_of, models) if versions_of(table) is not None]
 
 
 def instant(text: str) -> datetime:

@@ -94,19 +94,21 @@ class PageCompiler:
             or not view.access.allows(READ)
         ):
             return None
-        if request.deleted not in self.probes:
-            self.probes[request.deleted] = asking(view.rows, [as_sets(each) for each in view.conditions()])
-        return self.probes[request.deleted]
+        return self._asking(request.deleted, view.rows, map(as_sets, view.conditions()))
 
     def having_letters(self, request: PageRequest) -> Statement | None:
         """Return the statement that says whether few rows have the letters which are looked for, whoever may see them;
         None where nothing is looked for by the index of texts."""
         if request.sought is None:
             return None
-        found = self.probes.get(request.sought)
+        rows = View.of(self.record, self.planning.context).rows
+        return self._asking(request.sought, rows, self._having(request.sought, rows))
+
+    def _asking(self, key: Any, rows: FromClause, conditions: Iterable[ColumnElement[bool]]) -> Statement:
+        """Return the statement that says whether few rows fulfil conditions, which a key stands for."""
+        found = self.probes.get(key)
         if found is None:
-            rows = View.of(self.record, self.planning.context).rows
-            found = self.probes[request.sought] = asking(rows, self._having(request.sought, rows))
+            found = self.probes[key] = asking(rows, list(conditions))
             if len(self.probes) > MAX_PROBES:
                 del self.probes[next(iter(self.probes))]
         return found

@@ -70,6 +70,7 @@ async def test_an_event_costs_its_groups_and_not_its_subscribers(live: Live, mon
             assert await others[0].settle() == []
         assert statements.count(r"jsonb_to_recordset") == 2, "one judges a family"
         assert statements.count(r"WITH ORDINALITY AS one") == 2, "one confirms a family's receivers"
+        # The judge of the representatives reads their accounts, and looks like the hub's for the horizon in it.
         assert statements.beside_the_hub == 5, "one executes for each group that sees it"
         assert {id(each.answers[0]) for each in admins} == {id(admins[0].answers[0])}
         assert {each.received[0]["recordId"] for each in (*admins, *reps)} == {id_}

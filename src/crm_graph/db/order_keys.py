@@ -2,7 +2,7 @@
 
 Postgres here has no ICU. Han characters are ordered by their pinyin, then their tone, then their code point, and that
 comes from `pypinyin`: the function carries the rank of every character of two blocks, two bytes each. Indexes on it are
-the stored keys: a key takes 6 us, and whoever writes rows need not know of it (D-graph-22).
+the stored keys, and whoever writes rows need not know of them (D-graph-22).
 
 Texts that differ in case, or in the width or composition of their letters alone, have one key. A letter with a
 diacritic stands behind the one without, and before the next letter: `Muller`, `Müller`, `Mulm`.

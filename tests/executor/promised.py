@@ -59,5 +59,5 @@ def _own(edge: PlannedEdge) -> int:
     if edge.abstract:
         return len(edge.field.objects)
     (plan,) = edge.field.objects.values()
-    counts: list[Any] = [field for field in plan.fields if field.name == "totalCount"]
+    counts: list[Any] = [field for field in plan.fields if field.name in {"totalCount", "totalCountIsExact"}]
     return 1 + bool(counts)

@@ -13,6 +13,7 @@ from tests.executor.generate import generate
 from tests.executor.known import learn
 from tests.executor.shrink import describe
 from tests.support.graph import Graph
+from tests.support.projected import begin
 
 # graphql-core leaves coroutines behind when it gives up the fields beside one that failed.
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
@@ -24,6 +25,7 @@ SEED = "test"
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 async def test_both_executors_answer_alike(graph: Graph, chunk: int) -> None:
+    await begin(graph)
     twins = Twins(graph.schema, graph.database)
     known = await learn(graph)
     for number in range(DOCUMENTS_PER_CHUNK):
@@ -33,7 +35,7 @@ async def test_both_executors_answer_alike(graph: Graph, chunk: int) -> None:
     counts = twins.counts
     assert counts.refused < counts.documents * 0.2, f"{counts.refused} of {counts.documents} documents are not valid"
     assert counts.errors < counts.runs * 0.5, f"{counts.errors} of {counts.runs} runs have errors"
-    assert len(twins.coverage) > len(coordinates(graph.schema.core)) * 0.07
+    assert len(twins.coverage) > len(coordinates(graph.schema.core)) * 0.04
 
 
 async def test_a_seed_always_gives_the_same_case(graph: Graph) -> None:

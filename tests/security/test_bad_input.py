@@ -23,6 +23,7 @@ from tests.security.positions import Position, positions
 from tests.support.bodies import assert_reveals_nothing
 from tests.support.database import savepoint
 from tests.support.graph import Graph
+from tests.support.projected import begin
 from tests.support.wire import post
 
 CHUNKS = 4
@@ -34,6 +35,7 @@ async def shared_world(database_url: str, schema: BuiltSchema) -> AsyncIterator[
     """A world whose viewer may do everything: what is refused here is refused for what it is."""
     async with savepoint(database_url) as database:
         world = await make_world(Graph(schema, database, ROOMY))
+        await begin(world.graph)
         await world.become("admin")
         yield world
 

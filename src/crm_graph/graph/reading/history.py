@@ -35,13 +35,11 @@ from crm_graph.graph.context import GraphContext
 from crm_graph.graph.reading.moments import reached, reached_now
 from crm_graph.graph.reading.page_requests import (
     CURSOR,
-    END,
-    HAS_NEXT,
-    HAS_PREVIOUS,
+    EXACT,
     ROWS,
-    START,
     TOTAL,
 )
+from crm_graph.graph.reading.pages import page_picker
 from crm_graph.graph.reading.views import View, given_keys
 from crm_graph.graph.records.history import SHOWN_LETTERS
 from crm_graph.graph.records.record import AS_OF, Record, RecordColumn
@@ -77,8 +75,9 @@ class History:
             statements.now.note(each.key, planning)
         audited = any(planning.context.of(self.record.name).audited(each.field) for each in statements.columns)
         writer = _Writer(self.record, self.registry, statements, rows)
-        picked = list(shape.columns)
-        wants_rows = bool(shape.columns.keys() - {TOTAL})
+        pick = page_picker(shape)
+        wants_total = bool(shape.columns.keys() & {TOTAL, EXACT})
+        wants_rows = bool(shape.columns.keys() - {TOTAL, EXACT})
 
         async def fetch(context: GraphContext, keys: Sequence[str], arguments: Mapping[str, Any]) -> Sequence[Any]:
             size = self._size(arguments)
@@ -93,7 +92,7 @@ class History:
                 for row in await context.reader.fetch(statements.page(size, further=after is not None), values):
                     groups[row["key"]].append(row)
             totals: dict[str, int] = {}
-            if TOTAL in shape.columns:
+            if wants_total:
                 totals = {row[0]: row[1] for row in await context.reader.fetch(statements.count(), values)}
             if audited:
                 context.note_reads(records=[encode_id(self.record.prefix, key) for key in keys if groups[key]])
@@ -101,15 +100,9 @@ class History:
             def page(key: str) -> tuple[Any, ...]:
                 found = groups[key]
                 cursors = [context.sealer.seal((row[VALID_FROM],), sealed) for row in found[:size]]
-                made = {
-                    ROWS: [writer.row(row, cursor) for row, cursor in zip(found, cursors, strict=False)],
-                    TOTAL: totals.get(key, 0),
-                    HAS_NEXT: len(found) > size,
-                    HAS_PREVIOUS: after is not None,
-                    START: cursors[0] if cursors else None,
-                    END: cursors[-1] if cursors else None,
-                }
-                return tuple(made[name] for name in picked)
+                rows = [writer.row(row, cursor) for row, cursor in zip(found, cursors, strict=False)]
+                start, end = (cursors[0], cursors[-1]) if cursors else (None, None)
+                return pick((rows, totals.get(key, 0), True, len(found) > size, after is not None, start, end))
 
             return [page(key) for key in keys]
 

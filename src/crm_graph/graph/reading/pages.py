@@ -143,7 +143,7 @@ class _PageFetch:
             counted=page.limits.counted,
         )
         self.names = order_keys(page.record, page.registry)
-        self.pick = _picker([_VALUES.index(key) for key in shape.columns])
+        self.pick = page_picker(shape)
         self.statements: dict[Any, PageStatements] = {}
         self.verdicts = Verdicts()
         self.constant: tuple[Mapping[str, Any], PageRequest] | None = None
@@ -259,11 +259,12 @@ class _PageFetch:
 
 
 _VALUES = (ROWS, TOTAL, EXACT, HAS_NEXT, HAS_PREVIOUS, START, END)
-"""What a page is made of, in the order of `_page`."""
 
 
-def _picker(positions: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """Return what makes the row of a connection's shape from the values of a page."""
+def page_picker(shape: Shape) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Return what makes the row of a connection's shape from the values of a page: its rows, how many there are of
+    them, whether that is all, whether more follow and precede, the cursors of the first and of the last."""
+    positions = [_VALUES.index(key) for key in shape.columns]
     if len(positions) == 1:
         (position,) = positions
         return lambda values: (values[position],)

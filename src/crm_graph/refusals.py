@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from crm_graph.db.base import Row, table_of
+from crm_graph.db.coherence import misfits_of
 from crm_graph.db.rows import changes
 from crm_graph.db.rules import blankable_of, closed_of, currencies_of, disorder_of, judges_of, needed_of, rules_of
 from crm_graph.db.session import Record
@@ -81,6 +82,9 @@ def refuse_unfit(row: Row, written: Collection[str]) -> None:
     for last, first in disorder_of(table, partial(getattr, row)):
         if last in written or first in written:
             raise Refused("INVALID", f"`{camel(last)}` is before `{camel(first)}`.", (camel(last),))
+    for name, state, at, wanted in misfits_of(type(row), partial(getattr, row), written):
+        message = f"`{camel(name)}` must be {wanted} where `{camel(state)}` is {at}."
+        raise Refused("INVALID", message, (camel(name),))
     for name in written:
         if name in needed and getattr(row, name) is None:
             raise Refused("REQUIRED", f"`{camel(name)}` must have a value.", (camel(name),))

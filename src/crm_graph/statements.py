@@ -25,14 +25,17 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import array
 
+from crm_graph.coherence import fault, own_bind
 from crm_graph.db.base import DELETED_AT, Kept, Row, columns_of, table_of
-from crm_graph.db.rules import is_folded, parts_of, users_of
+from crm_graph.db.coherence import Rule
+from crm_graph.db.rules import is_folded, parts_of, targets_of, users_of
 from crm_graph.db.session import Record
 from crm_graph.db.statements import REFUSED_TIME, Statement, compile_statement
 from crm_graph.kernel.naming import one, plural
 from crm_graph.permissions.access import Access, TypeAccess
-from crm_graph.permissions.grants import DELETE, READ
+from crm_graph.permissions.grants import DELETE, READ, UPDATE
 from crm_graph.permissions.policy import UUID, Policy, workspace
 from crm_graph.referring import Copied, selected
 
@@ -241,19 +244,27 @@ def find_statement(policy: Policy, access: Access, column: str) -> Statement:
 
 
 _REFER_STATEMENTS: dict[Any, Statement] = {}
+FAULTS = "faults"
+"""The column of the statement that refers which says what is wrong with the row as it is referred to."""
 
 
 def refer_statement(
-    policy: Policy, access: Access, needs: tuple[str, ...], reads: tuple[tuple[str, Copied], ...]
+    policy: Policy,
+    access: Access,
+    needs: tuple[str, ...],
+    reads: tuple[tuple[str, Copied], ...],
+    asked: tuple[type[Row], tuple[Rule, ...]] | None = None,
 ) -> Statement:
     """Return the statement that reads columns of a row that must be visible (`referring.py`), and holds it
-    (`_visible`)."""
-    key = policy.type, access.fingerprint, needs, reads
+    (`_visible`). `asked` are rules of rows of a class that are to point to it."""
+    key = policy.type, access.fingerprint, needs, reads, asked
     found = _REFER_STATEMENTS.get(key)
     if found is None:
         may, table = access.of(policy.type), policy.table
         columns = selected(may, table, dict.fromkeys(("id", *needs)), dict(reads))
-        found = compile_statement(_visible(select(*columns), may, table, "id"))
+        if asked is not None:
+            columns.append(_faults(access, asked[0], asked[1], UPDATE, table).label(FAULTS))
+        found = compile_statement(_visible(select(*columns), may, table, "id", read=asked is not None))
         _keep(_REFER_STATEMENTS, key, found)
     return found
 
@@ -261,31 +272,60 @@ def refer_statement(
 _REFERENCES_STATEMENTS: dict[Any, Statement] = {}
 
 
-def references_statement(access: Access, targets: tuple[tuple[str, str], ...]) -> Statement:
-    """Return the statement that says whether each of some rows may be seen: `targets` are the columns that point to
-    them, which their ids are bound by, with the types that these are of."""
-    key = access.fingerprint, targets
+def references_statement(
+    access: Access,
+    model: type[Row],
+    verb: str,
+    seen: tuple[str, ...],
+    rules: tuple[tuple[str, tuple[Rule, ...]], ...] = (),
+) -> Statement:
+    """Return the statement that says of what columns of a class point to, by whose names the ids are bound: of those in
+    `seen` whether it may be seen, and of those that have `rules` whether each of these is broken, null where it may not
+    be seen. What rules read is held as it is."""
+    key = access.fingerprint, model, verb, seen, rules
     found = _REFERENCES_STATEMENTS.get(key)
     if found is None:
-        columns = []
-        for column, type_ in targets:
-            may = access.of(type_)
-            rows = may.policy.table.alias()
-            columns.append(_visible(select(1).select_from(rows), may, rows, column).exists().label(column))
+        columns: list[ColumnElement[Any]] = []
+        asked = dict(rules)
+        for column in dict.fromkeys((*seen, *asked)):
+            table = targets_of(model)[column]
+            rows = table.alias()
+            of_column = asked.get(column)
+            faults = literal_column("1") if of_column is None else _faults(access, model, of_column, verb, rows)
+            query = select(faults).select_from(rows)
+            if column in seen:
+                query = _visible(query, access.of(access.over(table).type), rows, column, read=of_column is not None)
+            else:
+                named = rows.c.workspace_id == workspace(), rows.c.id == bindparam(column, type_=UUID)
+                query = _held(query.where(*named), rows, read=True)
+            columns.append((query.exists() if of_column is None else query.scalar_subquery()).label(column))
         found = compile_statement(select(*columns))
         _keep(_REFERENCES_STATEMENTS, key, found)
     return found
 
 
-def _visible(query: Select[Any], may: TypeAccess, rows: FromClause, bound: str) -> Select[Any]:
+def _faults(
+    access: Access, model: type[Row], rules: Sequence[Rule], verb: str, rows: FromClause
+) -> ColumnElement[Any]:
+    policy = access.over(table_of(model))
+
+    def own(name: str) -> ColumnElement[Any]:
+        return bindparam(own_bind(name), type_=table_of(model).c[name].type)
+
+    return array([fault(rule, access, policy, verb, rows, own) for rule in rules])
+
+
+def _visible(
+    query: Select[Any], may: TypeAccess, rows: FromClause, bound: str, *, read: bool = False
+) -> Select[Any]:
     """Return a query of the row of an id that may be seen. Where it could go into the recycle bin meanwhile it is held,
-    as the foreign key of whatever points to it will hold it."""
+    as the foreign key of whatever points to it will hold it; and where what it says is `read`, it stays as it is."""
     found = query.where(*may.conditions(rows), rows.c.id == bindparam(bound, type_=UUID))
-    return _held(found, rows) if DELETED_AT in rows.c else found
+    return _held(found, rows, read=read) if read or DELETED_AT in rows.c else found
 
 
-def _held(query: Select[Any], *rows: FromClause) -> Select[Any]:
-    return query.with_for_update(key_share=True, read=True, of=list(rows))
+def _held(query: Select[Any], *rows: FromClause, read: bool = False) -> Select[Any]:
+    return query.with_for_update(key_share=not read, read=True, of=list(rows))
 
 
 @cache

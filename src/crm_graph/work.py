@@ -7,7 +7,7 @@ no way to write a row and forget the log, and of the kind that says so: what cre
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -18,7 +18,8 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from crm_graph.chains import is_placed, refuse_circles
-from crm_graph.db.base import DELETED_AT, HOUSEKEEPING, Kept, Row, columns_of
+from crm_graph.coherence import Question, binds_of, by_column, limits, questions, refuse_incoherent
+from crm_graph.db.base import DELETED_AT, HOUSEKEEPING, Kept, Row, columns_of, table_of
 from crm_graph.db.quota import Quotas, bytes_of_change
 from crm_graph.db.rows import changes, load, remember, values
 from crm_graph.db.rules import defaults_of, targets_of
@@ -52,6 +53,7 @@ from crm_graph.refusals import (
     taken,
 )
 from crm_graph.statements import (
+    FAULTS,
     NewCheck,
     delete_statement,
     get_statement,
@@ -110,6 +112,8 @@ class Work:
     """What points to the records that are to be deleted, in words, as far as the viewer sees it."""
     _directory_touched: bool = False
     _held: set[tuple[str, str]] = field(default_factory=set)
+    _agreed: set[Question] = field(default_factory=set)
+    """What rows say together with what they point to, as far as it was asked and holds."""
     _checked: dict[str, tuple[NewCheck, Mapping[str, Any]]] = field(default_factory=dict)
     """The new rows that have been found permitted, by their ids, with what was asked."""
     cause: Cause | None = None
@@ -188,7 +192,7 @@ class Work:
         to and that may not be seen: all but the whole that a part is added to, which its operation locks."""
         self.may(policy, CREATE if policy.parent is None else UPDATE, sent.fields)
         await self.check_references(
-            model, sent.values if policy.parent is None else sent.without(policy.parent[1]).values
+            model, sent.values, seen=None if policy.parent is None else sent.without(policy.parent[1]).values
         )
         row: R = model.make(**{**defaults_of(model), **otherwise, **sent.values})
         return row
@@ -202,24 +206,72 @@ class Work:
             await self.hold_workspace()
         row = await self.get(model, policy, id_, verb, if_version, given=sent.fields)
         refuse_mixed(row, sent.values, policy)
-        await self.check_references(model, sent.values)
+        await self.check_references(model, sent.values, row)
         for name, value in sent.values.items():
             setattr(row, name, value)
         if verb == UPDATE:
             refuse_closed(row, policy)
         return row
 
-    async def check_references(self, model: type[Row], values: Mapping[str, Any]) -> None:
-        """Check that every row that values of a model's columns point to may be seen. Raises Refused NOT_FOUND at the
-        column's field of the input."""
-        ids = {column: values[column] for column in targets_of(model) if values.get(column) is not None}
-        if not ids:
+    async def check_references(
+        self,
+        model: type[Row],
+        sent: Mapping[str, Any],
+        row: Row | None = None,
+        *,
+        seen: Mapping[str, Any] | None = None,
+        path: str = "",
+    ) -> None:
+        """Check what values that were sent of a model's columns point to, of a stored `row` or else of a new one: that
+        it may be seen, all of it but what is not in `seen`, and that it goes with the row (`db/coherence.py`). Raises
+        Refused at the column's field of the input, or at `path`: NOT_FOUND, INCOHERENT."""
+        given = sent if seen is None else seen
+        ids = {column: given[column] for column in targets_of(model) if given.get(column) is not None}
+        before = {} if row is None else values(row)
+        changed = None if row is None else {name for name, value in sent.items() if before[name] != value}
+        asked = self._questions(model, {**before, **sent}, changed, CREATE if row is None else UPDATE)
+        if not ids and not asked:
             return
-        targets = tuple((column, self.access.over(targets_of(model)[column]).type) for column in ids)
-        found = await self.session.fetch_row(references_statement(self.access, targets), {**self.viewer.binds, **ids})
-        for column, type_ in targets:
-            if found is None or not found[column]:
-                raise Refused("NOT_FOUND", f"There is no such {words(type_)}.", (camel(column),))
+        found = await self._ask(model, ids, asked, CREATE if row is None else UPDATE)
+        for column in ids:
+            if not found.get(column):  # false, or no faults because there is no such row
+                type_ = self.access.over(targets_of(model)[column]).type
+                raise Refused("NOT_FOUND", f"There is no such {words(type_)}.", (path or camel(column),))
+        self._agree(model, asked, found, path)
+
+    def _questions(
+        self, model: type[Row], of_row: Mapping[str, Any], changed: Collection[str] | None, verb: str
+    ) -> list[Question]:
+        """Return what is asked of a row together with what it points to, and was not asked yet."""
+        if not model.__coherent__:
+            return []
+        policy = self.access.over(table_of(model))
+        verb = verb if policy.parent is None else UPDATE
+        return [
+            question
+            for question in questions(model, of_row, changed, self.viewer.member_id)
+            if question not in self._agreed and limits(question.rule, self.access, policy, verb)
+        ]
+
+    async def _ask(
+        self, model: type[Row], ids: Mapping[str, Any], asked: Sequence[Question], verb: str
+    ) -> Mapping[str, Any]:
+        rules = tuple((column, tuple(each.rule for each in of_column)) for column, of_column in by_column(asked))
+        statement = references_statement(self.access, model, verb, tuple(ids), rules)
+        return await self.session.fetch_row(statement, {**self.viewer.binds, **ids, **binds_of(asked)}) or {}
+
+    def _agree(self, model: type[Row], asked: Sequence[Question], found: Mapping[str, Any], path: str = "") -> None:
+        if asked:
+            refuse_incoherent(asked, found, self.access, self.access.over(table_of(model)), model, path)
+            self._agreed.update(asked)
+
+    async def check_coherent(self, row: Row, changed: Collection[str] | None = None, path: str = "") -> None:
+        """Check that a row goes with what it points to, as far as that was not looked up for it before: `create` and
+        `save` do so. Raises Refused INCOHERENT."""
+        verb = CREATE if changed is None else UPDATE
+        asked = self._questions(type(row), values(row), changed, verb) if type(row).__coherent__ else ()
+        if asked:
+            self._agree(type(row), asked, await self._ask(type(row), {}, asked, verb), path)
 
     def take_turn(self, policy: Policy, id_: str) -> None:
         """Note that an operation is about a record. Raises Refused INVALID where another one of the same batch is: each
@@ -249,7 +301,8 @@ class Work:
     async def attempt(self) -> AsyncIterator[Attempt]:
         """Lend a unit of work within this one: what it does is taken back, unless it is kept."""
         session, begun = self.session, len(self.session.finishing)
-        attempt = Attempt(replace(self, facts={}, wholes=Wholes(), turns={}, _directory_touched=False, _held=set()))
+        own: dict[str, Any] = {"facts": {}, "wholes": Wholes(), "turns": {}, "_held": set(), "_agreed": set()}
+        attempt = Attempt(replace(self, **own, _directory_touched=False))
         async with session.savepoint() as savepoint:
             yield attempt
             if attempt.kept:
@@ -262,6 +315,7 @@ class Work:
         nothing behind. Costs two statements."""
         session, begun, wholes = self.session, len(self.session.finishing), self.wholes.copy()
         turns, held, touched = dict(self.turns), set(self._held), self._directory_touched
+        agreed = set(self._agreed)
         try:
             async with session.savepoint():
                 outcome = await operation()
@@ -270,6 +324,7 @@ class Work:
         except (Refused, Forbidden) as refusal:
             del session.finishing[begun:]
             self.wholes, self.turns, self._held, self._directory_touched = wholes, turns, held, touched
+            self._agreed = agreed
             self.facts.clear()
             return refusal
 
@@ -311,16 +366,22 @@ class Work:
         path: str,
         reads: Reads = NOTHING,
         needs: tuple[str, ...] = (),
+        as_: tuple[type[Row], str] | None = None,
     ) -> R:
         """Return a row that another one is to point to: it must be visible. Of its columns it has the id, those that
         a rule `needs`, and those that it `reads` to copy or tell (`referring.py`); any other raises AttributeError.
+        `as_` is the class of the other one, and the column, where that has rules of what it points to.
 
-        Raises Refused NOT_FOUND at `path`; using a column that the viewer may not read raises Withheld.
+        Raises Refused at `path`, NOT_FOUND or INCOHERENT; using a column that the viewer may not read raises Withheld.
         """
-        statement = refer_statement(policy, self.access, needs, tuple(reads.items()))
+        pointing = [] if as_ is None else self._questions(as_[0], {as_[1]: id_}, None, UPDATE)
+        asked = None if as_ is None or not pointing else (as_[0], tuple(each.rule for each in pointing))
+        statement = refer_statement(policy, self.access, needs, tuple(reads.items()), asked)
         found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": id_})
         if found is None:
             raise Refused("NOT_FOUND", f"There is no such {words(policy.type)}.", (path,))
+        if asked is not None:
+            self._agree(asked[0], pointing, {pointing[0].rule.column: found[FAULTS]}, path)
         access = self.access.of(policy.type)
         return cast(R, Referred(model, found, access, reads, path, partial(self.note, policy, id_)))
 
@@ -411,6 +472,7 @@ class Work:
         settle(row, columns_of(type(row)))
         await self._encrypt(row)
         refuse_unfit(row, columns_of(type(row)))
+        await self.check_coherent(row)
         inserted = values(row)
         self._admit(policy, inserted.values())
         await self.session.later(insert_statement(type(row)), inserted, row.id, partial(self._refused, policy))
@@ -431,6 +493,7 @@ class Work:
             after = values(row)
             await hold_to_rights(self, policy, {**after, **{name: old for name, (old, _) in changed.items()}}, after)
         refuse_unfit(row, changed)
+        await self.check_coherent(row, changed)
         await refuse_circles(self, row, policy.type, changed)
         self._admit(policy, (new for _, new in changed.values()), (old for old, _ in changed.values()))
         before, key = row.version, (policy.type, row.id)

@@ -83,6 +83,10 @@ class Base(DeclarativeBase):
 
     __closed__: ClassVar[Sequence[Any]] = ()
     """In which states what of its rows stays as it is: `closed_in` and `fixed_in` of `db/rules.py`."""
+    __coherent__: ClassVar[Sequence[Any]] = ()
+    """What its rows may say together with what they point to (`db/coherence.py`)."""
+    __fixed__: ClassVar[Sequence[Any]] = ()
+    """What columns of its rows hold in some states: `fixed_by` of `db/coherence.py`."""
     __few__: ClassVar[bool] = False
     """Whether a workspace has so few rows of it that any column may order them without an index."""
 

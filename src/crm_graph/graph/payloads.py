@@ -43,6 +43,11 @@ class UserErrorCode(Enum):
     LOCKED = strawberry.enum_value(
         "LOCKED", description="The record's state keeps this as it is: a closed order, a deal that is won or lost."
     )
+    INCOHERENT = strawberry.enum_value(
+        "INCOHERENT",
+        description="What a record points to does not go with it: a contact of another customer, a member who is "
+        "suspended.",
+    )
     REJECTED = strawberry.enum_value(
         "REJECTED", description="Other inputs of the same batch were refused, so nothing of it was written."
     )

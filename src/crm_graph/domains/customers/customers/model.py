@@ -22,6 +22,7 @@ from crm_graph.db.base import (
     unique,
     unique_kept,
 )
+from crm_graph.db.coherence import held_by
 from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
@@ -84,6 +85,8 @@ class Customer(Kept):
         in_currency("currency", "annual_revenue", name="revenue_has_currency"),
     )
 
+    __coherent__ = held_by("owner_id")
+
     kind: Mapped[str] = mapped_column(default=CustomerKind.COMPANY.value, server_default="COMPANY")
     name: Mapped[str]
     lifecycle: Mapped[str] = mapped_column(default=Lifecycle.POTENTIAL.value, server_default="POTENTIAL")
@@ -128,6 +131,8 @@ class AccountTeamMember(KeptPart):
         unique("customer_id", "member_id"),
         indexed("account_team_member", "member_id"),
     )
+
+    __coherent__ = held_by("member_id")
 
     customer_id: Mapped[Id]
     member_id: Mapped[Id]

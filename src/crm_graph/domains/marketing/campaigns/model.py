@@ -9,6 +9,7 @@ from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Key, Paragraph, indexed, refers, unique_kept
+from crm_graph.db.coherence import agrees, held_by, in_past
 from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
@@ -97,6 +98,8 @@ class Campaign(Kept):
         ),
         fixed_in("status", CampaignStatus.ACTIVE, CampaignStatus.PAUSED, fixed=("channel",)),
     )
+
+    __coherent__ = held_by("owner_id", in_past("status", CampaignStatus.COMPLETED, CampaignStatus.CANCELLED))
 
     name: Mapped[str]
     channel: Mapped[str]
@@ -207,6 +210,8 @@ class CampaignMember(KeptPart):
         CheckConstraint("customer_id IS NOT NULL OR contact_id IS NOT NULL", name="is_somebody"),
         one_of("status", CampaignMemberStatus),
     )
+
+    __coherent__ = (agrees("contact_id", "customer_id"),)
 
     campaign_id: Mapped[Id]
     customer_id: Mapped[Id | None]

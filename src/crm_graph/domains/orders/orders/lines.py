@@ -76,7 +76,9 @@ async def remove_order_line(work: Work, id_: str, if_version: int | None) -> Non
 
 async def new_line(work: Work, order: Order, values: Mapping[str, Any]) -> OrderLine:
     """Return a line for an order, not written yet. Raises Refused with the path within the line's input."""
-    product = await work.refer(Product, PRODUCT, values["product_id"], "productId", reads=LIST_PRICE)
+    product = await work.refer(
+        Product, PRODUCT, values["product_id"], "productId", LIST_PRICE, as_=(OrderLine, "product_id")
+    )
     unit_price = values.get("unit_price")
     line: OrderLine = OrderLine.make(
         **{

@@ -24,6 +24,7 @@ from crm_graph.db.base import (
     refers,
     unique_kept,
 )
+from crm_graph.db.coherence import agrees, held_by, stands
 from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
@@ -40,6 +41,7 @@ from crm_graph.domains.orders.orders.events import (
     OrderSubmitted,
     OrderTotalsChanged,
 )
+from crm_graph.domains.sales.opportunities.model import SOLD, OpportunityStatus
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.money import MAX_AMOUNT, round_amount
 from crm_graph.refusals import undeletable
@@ -114,6 +116,12 @@ class Order(Kept):
             *(OrderStatus.CLOSED, OrderStatus.CANCELLED),
             but=("owner_id", "notes", "external_id"),
         ),
+    )
+
+    __coherent__ = (
+        agrees("opportunity_id", "customer_id"),
+        stands("opportunity_id", "status", OpportunityStatus.OPEN, OpportunityStatus.WON, otherwise="is lost"),
+        *held_by("owner_id"),
     )
 
     number: Mapped[Key]
@@ -260,6 +268,8 @@ class OrderLine(KeptPart):
         between("unit_price", 0),
         between("discount_percent", 0, 100, name="discount"),
     )
+
+    __coherent__ = (SOLD,)
 
     order_id: Mapped[Id]
     product_id: Mapped[Id]

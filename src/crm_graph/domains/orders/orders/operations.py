@@ -16,8 +16,6 @@ from crm_graph.db.rows import changes
 from crm_graph.db.sending import BY
 from crm_graph.db.session import Record
 from crm_graph.db.statements import compile_statement
-from crm_graph.domains.customers.customers.model import Customer
-from crm_graph.domains.customers.customers.policy import CUSTOMER
 from crm_graph.domains.orders.orders.events import (
     OrderCancelled,
     OrderCreated,
@@ -93,8 +91,10 @@ async def create_order_from_opportunity(work: Work, sent: Sent) -> str:
     if "customer_id" not in copied:
         message = "This opportunity has no customer that you may see: give it one first."
         raise Refused("REQUIRED", message, ("opportunityId",))
-    await work.refer(Customer, CUSTOMER, copied["customer_id"], "opportunityId")
-    order = await _draft(work, {**sent.values, **copied})
+    values = {**sent.values, **copied}
+    seen = {"customer_id": copied["customer_id"]}
+    await work.check_references(Order, values, seen=seen, path="opportunityId")
+    order = await _draft(work, values)
     return await _open(work, order, await _copied_lines(work, order, opportunity_id), sent, given, of_lines)
 
 
@@ -236,6 +236,7 @@ async def _copied_lines(work: Work, order: Order, opportunity_id: str) -> list[O
         )
         price(line)
         made.append(line)
+    await work.all_together([partial(work.check_coherent, line, path="opportunityId") for line in made])
     return made
 
 

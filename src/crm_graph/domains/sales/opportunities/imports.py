@@ -29,7 +29,7 @@ from crm_graph.domains.sales.opportunities.model import Opportunity, Opportunity
 from crm_graph.domains.sales.opportunities.operations import MOVE, WIN
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, OPPORTUNITY_LINE
 from crm_graph.domains.sales.pipelines.imports import PIPELINE_TARGET, STAGE_TARGET
-from crm_graph.domains.sales.pipelines.model import StageKind
+from crm_graph.domains.sales.pipelines.model import CERTAIN, StageKind
 from crm_graph.domains.sales.pipelines.policy import STAGE
 from crm_graph.domains.workspace.members.imports import MEMBER_TARGET
 from crm_graph.domains.workspace.workspaces.operations import base_currency
@@ -82,7 +82,8 @@ def _complete(work: Work, draft: Draft, facts: _Facts) -> None:
     values["pipeline_id"], values["status"] = stage["pipeline_id"], stage["kind"]
     enters = draft.is_new() or draft.changes_to("stage_id")
     if enters:
-        values.setdefault("probability", stage["probability"])
+        certain = CERTAIN.get(StageKind(stage["kind"]))
+        values.setdefault("probability", stage["probability"] if certain is None else certain)
         if values["probability"] is None:
             reason = "is not given, and your roles do not allow to read the stage's, which would be copied"
             raise Refused("REQUIRED", reason, ("probability",))

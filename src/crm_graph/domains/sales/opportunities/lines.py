@@ -36,7 +36,9 @@ async def add_line(work: Work, sent: Sent) -> str:
     opportunity.check_open()
     if opportunity.amount is None:
         tell_base_currency(work, "opportunityId")
-    product = await work.refer(Product, PRODUCT, values["product_id"], "productId", reads=LIST_PRICE)
+    product = await work.refer(
+        Product, PRODUCT, values["product_id"], "productId", LIST_PRICE, as_=(OpportunityLine, "product_id")
+    )
     line: OpportunityLine = OpportunityLine.make(
         **{**defaults_of(OpportunityLine), **values, "currency": opportunity.currency}
     )

@@ -9,6 +9,7 @@ from enum import Enum
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Key, Paragraph, indexed, refers, unique_kept
+from crm_graph.db.coherence import fixed_by, held_by, in_past, stands
 from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
@@ -22,7 +23,7 @@ from crm_graph.domains.sales.opportunities.events import (
     OpportunityWon,
     StageEvent,
 )
-from crm_graph.domains.sales.pipelines.model import Stage, StageKind
+from crm_graph.domains.sales.pipelines.model import CERTAIN, Stage, StageKind
 from crm_graph.kernel.errors import Refused
 from crm_graph.refusals import undeletable
 
@@ -75,6 +76,9 @@ class Opportunity(Kept):
             fixed=("customer_id", "amount", "currency", "probability", "expected_close", "opened_on", "lost_reason"),
         ),
     )
+
+    __coherent__ = held_by("owner_id", in_past("status", OpportunityStatus.WON, OpportunityStatus.LOST))
+    __fixed__ = (fixed_by("status", "probability", {OpportunityStatus.WON: 100, OpportunityStatus.LOST: 0}),)
 
     name: Mapped[str]
     customer_id: Mapped[Id | None]
@@ -174,8 +178,14 @@ class Opportunity(Kept):
         before, seconds = self.stage_id, max(0, int((at - self.stage_since).total_seconds()))
         self.stage_id, self.stage_since = to.id, at
         self.status = to.kind
+        if probability is None:
+            probability = CERTAIN.get(StageKind(to.kind))
         self.probability = to.probability if probability is None else probability
         return before, seconds
+
+
+SOLD = stands("product_id", "active", True, otherwise="is not sold any more")
+"""What a line may be of."""
 
 
 class OpportunityLine(KeptPart):
@@ -192,6 +202,8 @@ class OpportunityLine(KeptPart):
         between("unit_price", 0),
         between("discount_percent", 0, 100, name="discount"),
     )
+
+    __coherent__ = (SOLD,)
 
     opportunity_id: Mapped[Id]
     product_id: Mapped[Id]

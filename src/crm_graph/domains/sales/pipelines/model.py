@@ -8,6 +8,7 @@ from enum import Enum
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Id, Row, refers, unique
+from crm_graph.db.coherence import fixed_by
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, one_of, some_of
 from crm_graph.db.sizes import SizedList
@@ -22,6 +23,8 @@ class StageKind(Enum):
     LOST = "LOST"
 
 
+CERTAIN = {StageKind.WON: 100, StageKind.LOST: 0}
+"""How likely a deal is that is decided, in percent."""
 REQUIRABLE = ("amount", "expectedClose", "customer", "lostReason", "nextStep")
 """The fields of an opportunity that a stage can require."""
 
@@ -58,6 +61,8 @@ class Stage(Row):
         between("probability", 0, 100),
         some_of("required_fields", REQUIRABLE),
     )
+
+    __fixed__ = (fixed_by("kind", "probability", CERTAIN),)
 
     pipeline_id: Mapped[Id]
     name: Mapped[str]

@@ -50,7 +50,7 @@ async def update_ticket(work: Work, id_: str, sent: Sent, if_version: int | None
 async def assign_ticket(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
     """Give a ticket to a member."""
     ticket = await work.get(Ticket, TICKET, id_, ASSIGN, if_version, given=sent.fields)
-    await work.check_references(Ticket, sent.values)
+    await work.check_references(Ticket, sent.values, ticket)
     await work.save(ticket, TICKET, ticket.assign(sent.values["assignee_id"]))
     return ticket.id
 

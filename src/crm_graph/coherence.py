@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, literal_column, not_, or_, select
 
-from crm_graph.db.base import Base, table_of
+from crm_graph.db.base import Base
 from crm_graph.db.coherence import Agrees, Reached, Rule, Sees, Stands
 from crm_graph.db.rules import targets_of
 from crm_graph.kernel.errors import Refused
@@ -115,8 +115,8 @@ def _sees(policy: Policy, members: FromClause) -> ColumnElement[bool]:
     read = role.c.grants.op("->")(literal_column(_quoted(policy.type))).op("->")(literal_column(_quoted(READ)))
     shown = read.op("?|")(literal_column(f"({_array(scopes)})"))
     own = select(literal_column("1")).select_from(role).where(*named, shown).correlate(held).exists()
-    found = select(literal_column("1")).select_from(held).where(*of_member, or_(plain, own))
-    return found.correlate(members).exists()
+    of_them = select(held.c.role).where(*of_member, or_(plain, own))
+    return of_them.correlate(members).exists()
 
 
 def _beyond_reach(rule: Reached, access: Access, policy: Policy, verb: str, rows: FromClause) -> ColumnElement[bool]:
@@ -162,7 +162,7 @@ def refuse_incoherent(
     """Raise Refused INCOHERENT at the first rule that does not hold: `faults` has, by column, what was found of each of
     its rules in their order. It is said of the column that was written, or of the `path` where that is another one."""
     for column, of_column in by_column(asked):
-        for question, wrong in zip(of_column, faults[column] or (), strict=False):
+        for question, wrong in zip(of_column, faults.get(column) or (), strict=False):
             if wrong:
                 why = f"`{camel(column)}` {reason(question.rule, access, policy, model)}"
                 than = "" if question.path == column else f" than `{camel(question.path)}`"

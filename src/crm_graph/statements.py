@@ -304,9 +304,7 @@ def references_statement(
     return found
 
 
-def _faults(
-    access: Access, model: type[Row], rules: Sequence[Rule], verb: str, rows: FromClause
-) -> ColumnElement[Any]:
+def _faults(access: Access, model: type[Row], rules: Sequence[Rule], verb: str, rows: FromClause) -> ColumnElement[Any]:
     policy = access.over(table_of(model))
 
     def own(name: str) -> ColumnElement[Any]:
@@ -315,9 +313,7 @@ def _faults(
     return array([fault(rule, access, policy, verb, rows, own) for rule in rules])
 
 
-def _visible(
-    query: Select[Any], may: TypeAccess, rows: FromClause, bound: str, *, read: bool = False
-) -> Select[Any]:
+def _visible(query: Select[Any], may: TypeAccess, rows: FromClause, bound: str, *, read: bool = False) -> Select[Any]:
     """Return a query of the row of an id that may be seen. Where it could go into the recycle bin meanwhile it is held,
     as the foreign key of whatever points to it will hold it; and where what it says is `read`, it stays as it is."""
     found = query.where(*may.conditions(rows), rows.c.id == bindparam(bound, type_=UUID))

@@ -258,7 +258,8 @@ class Work:
     ) -> Mapping[str, Any]:
         rules = tuple((column, tuple(each.rule for each in of_column)) for column, of_column in by_column(asked))
         statement = references_statement(self.access, model, verb, tuple(ids), rules)
-        return await self.session.fetch_row(statement, {**self.viewer.binds, **ids, **binds_of(asked)}) or {}
+        found = await self.session.fetch_row(statement, {**self.viewer.binds, **ids, **binds_of(asked)})
+        return {} if found is None else dict(found)
 
     def _agree(self, model: type[Row], asked: Sequence[Question], found: Mapping[str, Any], path: str = "") -> None:
         if asked:

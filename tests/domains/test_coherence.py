@@ -10,9 +10,6 @@ import pytest
 from crm_graph.kernel.ids import encode_id
 from tests.support.graph import Graph
 
-WITH_ID = {"assignTicket", "moveOpportunity", "reopenOpportunity"}
-SUSPENDED = "UPDATE member SET status = 'SUSPENDED' WHERE id = (SELECT id FROM member WHERE workspace_id = $1 AND name = 'Gone')"
-
 
 class World:
     """Records of the demo workspace to put together wrongly, by names."""
@@ -26,7 +23,9 @@ class World:
         for name in ("a", "b"):
             await self.make(name, "customer", "createCustomer", {"name": f"Customer {name}"})
             await self.make(f"person_{name}", "contact", "createContact", {"name": name, "customerId": "@" + name})
-            await self.make(f"deal_{name}", "opportunity", "createOpportunity", {"name": name, "customerId": "@" + name})
+            await self.make(
+                f"deal_{name}", "opportunity", "createOpportunity", {"name": name, "customerId": "@" + name}
+            )
             await self.make(f"order_{name}", "order", "createOrder", {"customerId": "@" + name, "currency": "USD"})
             await self.make(f"ticket_{name}", "ticket", "createTicket", {"subject": name, "customerId": "@" + name})
         await self.make("orphan", "opportunity", "createOpportunity", {"name": "of nobody"})
@@ -34,7 +33,9 @@ class World:
             await self.make(name, "product", "createProduct", {"name": name, "active": active})
         await self.make("campaign", "campaign", "createCampaign", {"name": "Mails", "channel": "EMAIL"})
         for name, roles in (("gone", ["admin"]), ("blind", []), ("rep", ["sales_rep"]), ("books", ["finance"])):
-            await self.make(name, "member", "createMember", {"name": name, "email": f"{name}@x.example", "roles": roles})
+            await self.make(
+                name, "member", "createMember", {"name": name, "email": f"{name}@x.example", "roles": roles}
+            )
         await self.graph.rows("UPDATE member SET status = 'SUSPENDED' WHERE id = $1", self.ids["gone"][4:])
         await self.make("lost", "opportunity", "createOpportunity", {"name": "lost", "customerId": "@a"})
         for kind in ("LOST", "WON", "OPEN"):
@@ -150,4 +151,5 @@ async def test_an_incoherent_record_is_refused(world: World, case: str) -> None:
 def mutations(graph: Graph) -> Mapping[str, Any]:
     """Return the fields of Mutation."""
     assert graph.schema.core.mutation_type is not None
-    return graph.schema.core.mutation_type.fields
+    fields: Mapping[str, Any] = graph.schema.core.mutation_type.fields
+    return fields

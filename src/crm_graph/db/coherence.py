@@ -101,7 +101,7 @@ class Fixed:
     values: tuple[tuple[str, Any], ...]
 
 
-def fixed_by(state: str, column: str, values: Mapping[Enum, Any]) -> Fixed:
+def fixed_by(state: str, column: str, values: Mapping[Any, Any]) -> Fixed:
     """Say what a column holds in some states of another one."""
     return Fixed(state, column, tuple((str(at.value), value) for at, value in values.items()))
 

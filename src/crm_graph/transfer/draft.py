@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from crm_graph.db.base import columns_of, table_of
+from crm_graph.db.base import Base, columns_of, table_of
+from crm_graph.db.coherence import misfits_of
 from crm_graph.db.rules import closed_of, currencies_of, disorder_of, faults_of, rules_of
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.kernel.naming import snake
 from crm_graph.permissions.grants import CREATE, UPDATE
 from crm_graph.permissions.rights import hold_to_rights
+from crm_graph.transfer.coherence import incoherent
 from crm_graph.transfer.mapping import BoundStep
 from crm_graph.transfer.match import Existing, find_beyond_scope
 from crm_graph.transfer.report import StepReport
-from crm_graph.transfer.spec import Draft, ImportSpec, Kind
+from crm_graph.transfer.spec import Draft, ImportSpec, Kind, Part
 from crm_graph.transfer.values import BadValue, parse
 from crm_graph.vault.columns import encrypted_columns
 from crm_graph.vault.rows import encrypted_values
@@ -130,7 +132,24 @@ class Drafts:
                 self.fail(draft, "", f"your roles do not allow to create this {self.spec.entity} for this owner")
             elif column:
                 self.fail_stored(draft, column, "your roles do not allow to write this field here")
+        model, good = self.spec.model, [draft for draft in drafts if not draft.failed]
+        for draft, column, why in await incoherent(self.work, model, [(draft, draft) for draft in good]):
+            if not draft.failed:
+                self.fail_stored(draft, column, why)
         return facts
+
+    async def check_parts(self, parts: Mapping[str, Sequence[Part]], drafts: Sequence[Draft]) -> None:
+        """Report what comes with drafts and does not go with what it points to."""
+        by_model: dict[type[Base], list[tuple[Draft, Draft]]] = {}
+        for draft in drafts:
+            of_whole = {**(draft.before or {}), **draft.values}
+            for part in parts.get(draft.id, ()):
+                if part.model.__coherent__:
+                    rows = [(draft, Draft(draft.number, {**of_whole, **row})) for row in part.rows]
+                    by_model.setdefault(part.model, []).extend(rows)
+        for model, together in by_model.items():
+            for draft, column, why in await incoherent(self.work, model, together):
+                self.fail(draft, column.removesuffix("_id"), why)
 
     async def _hold_to_rights(self, draft: Draft, facts: Any) -> None:
         """Report what of a draft decides what somebody may do beyond what the importer may do themselves."""
@@ -161,6 +180,9 @@ class Drafts:
             if value is not None and value != before.get(column.name):
                 for _, reason in faults_of(column, value):
                     self.fail_stored(draft, column.name, reason)
+        touched = columns_of(self.spec.model) if draft.is_new() else [*filter(draft.changes_to, draft.values)]
+        for name, state, at, wanted in misfits_of(self.spec.model, draft.get, touched):
+            self.fail_stored(draft, name, f"must be {wanted} where {state} is {at}")
         for last, first in disorder_of(table, draft.get):
             if draft.is_new() or draft.changes_to(last) or draft.changes_to(first):
                 self.fail_stored(draft, last, f"is before {first}")

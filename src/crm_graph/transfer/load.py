@@ -247,6 +247,7 @@ class StepLoader:
         }
         self._check_circles([draft for draft in good if not draft.failed])
         parts = {draft.id: self.spec.parts(self.work, draft, facts) for draft in good if not draft.failed}
+        await self.drafts.check_parts(parts, good)
         for draft in good:
             if not draft.is_new() and parts.get(draft.id) and not self.found[draft.id].permitted[UPDATE]:
                 self.drafts.fail(draft, "", f"your roles do not allow to update this {self.spec.entity}")

@@ -120,7 +120,7 @@ async def test_its_opportunities_move_and_their_histories_keep_its_name(graph: G
 async def test_what_is_won_stays_won(graph: Graph, board: Board) -> None:
     source = """mutation ($input: CreateStageInput!) {
       createStage(input: $input) { stage { id } errors { code } } }"""
-    new = {"pipelineId": board.pipeline, "name": "Renewed", "position": 9, "kind": "WON", "probability": 90}
+    new = {"pipelineId": board.pipeline, "name": "Renewed", "position": 9, "kind": "WON", "probability": 100}
     board.stages["Renewed"] = (await graph.data(source, {"input": new}))["createStage"]["stage"]["id"]
     deal = await board.deal()
     await board.move(deal, "Closed won")
@@ -128,7 +128,7 @@ async def test_what_is_won_stays_won(graph: Graph, board: Board) -> None:
     assert (await board.retire("Closed won", "Renewed"))["errors"] == []
     after = await board.see(deal)
     assert (after["status"], after["closedOn"]) == ("WON", before["closedOn"])
-    assert (after["stage"]["name"], after["probability"]) == ("Renewed", 90)
+    assert (after["stage"]["name"], after["probability"]) == ("Renewed", 100)
     types = "SELECT type FROM event WHERE entity_id = $1 ORDER BY seq"
     assert [row[0] for row in await graph.rows(types, key(deal))][1:] == ["OpportunityWon", "OpportunityStageChanged"]
 

@@ -184,8 +184,14 @@ class Opportunity(Kept):
         return before, seconds
 
 
-SOLD = stands("product_id", "active", True, otherwise="is not sold any more")
-"""What a line may be of."""
+SOLD = stands(
+    "product_id",
+    "active",
+    True,
+    otherwise="is not sold any more",
+    past=in_past("status", OpportunityStatus.WON, OpportunityStatus.LOST),
+)
+"""What a line may be of; a file tells of deals that were decided while it was sold."""
 
 
 class OpportunityLine(KeptPart):

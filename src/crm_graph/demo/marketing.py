@@ -16,6 +16,7 @@ from crm_graph.domains.marketing.campaigns.model import (
     CampaignMember,
     CampaignMemberStatus,
     CampaignStatus,
+    Unsubscription,
 )
 
 CUSTOMERS_PER_CAMPAIGN = 50
@@ -59,6 +60,8 @@ class Campaigns:
             *("id", "campaign_id", "customer_id", "contact_id", "status", "responded_at"),
             *("version", "created_at", "updated_at"),
         )
+        self._unsubscriptions = sheets.open(Unsubscription, "party_id", "since")
+        self._unsubscribed: set[str] = set()
 
     def add(self, audience: Sequence[Buyer]) -> None:
         """Write a campaign for some of these customers, planned when the last of them had come."""
@@ -113,3 +116,7 @@ class Campaigns:
         version = 1 if status is _TARGETED else 2
         row = (campaign_id, buyer.id, contact, status.value, responded, version, planned, updated)
         members.rows.append((self._workspace, members.new_id(), *row))
+        party = contact or buyer.id
+        if status is CampaignMemberStatus.UNSUBSCRIBED and party not in self._unsubscribed:
+            self._unsubscribed.add(party)
+            self._unsubscriptions.rows.append((self._workspace, party, updated))

@@ -8,7 +8,19 @@ from enum import Enum
 from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Key, Paragraph, indexed, refers, unique_kept
+from crm_graph.db.base import (
+    Amount,
+    Base,
+    CurrencyCode,
+    Id,
+    Kept,
+    KeptPart,
+    Key,
+    Paragraph,
+    indexed,
+    refers,
+    unique_kept,
+)
 from crm_graph.db.coherence import agrees, held_by, in_past
 from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
@@ -239,3 +251,23 @@ class CampaignMember(KeptPart):
         if to in _RESPONSES and self.responded_at is None:
             self.responded_at = at
         return CampaignMemberStatusChanged(self.campaign_id, before.value, to.value)
+
+    @property
+    def party(self) -> str:
+        """Whom it addresses: the person, or the customer where there is none."""
+        party = self.contact_id or self.customer_id
+        assert party is not None, "a member is somebody: `check`"
+        return party
+
+
+class Unsubscription(Base):
+    """That somebody, a contact or a customer, wants to hear no more. It outlives their place in a campaign, and them:
+    no foreign key leads there."""
+
+    __tablename__ = "unsubscription"
+    __placement__ = DISTRIBUTED
+    __table_args__ = (refers("workspace_id", "workspace"),)
+
+    workspace_id: Mapped[Id] = mapped_column(primary_key=True)
+    party_id: Mapped[Id] = mapped_column(primary_key=True)
+    since: Mapped[datetime]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crm_graph.db.statements import Statement
 from crm_graph.domains.marketing.campaigns.events import (
     CampaignCreated,
     CampaignMemberAdded,
@@ -13,6 +14,21 @@ from crm_graph.domains.marketing.campaigns.policy import CAMPAIGN, CAMPAIGN_MEMB
 from crm_graph.work import DELETE, UPDATE, Sent, Work
 
 LAUNCH, PAUSE, RESUME, COMPLETE, CANCEL = "launch", "pause", "resume", "complete", "cancel"
+
+_UNSUBSCRIBED = Statement(
+    "SELECT since FROM unsubscription WHERE workspace_id = $1 AND party_id = $2", ("workspace_id", "party_id"), {}
+)
+_UNSUBSCRIBE = Statement(
+    "INSERT INTO unsubscription (workspace_id, party_id, since) VALUES ($1, $2, $3)"
+    " ON CONFLICT (workspace_id, party_id) DO NOTHING",
+    ("workspace_id", "party_id", "since"),
+    {},
+)
+_HOLDING = "SELECT id FROM {} WHERE workspace_id = $1 AND id = $2 FOR UPDATE"
+_HOLD_CONTACT, _HOLD_CUSTOMER = (
+    Statement(_HOLDING.format(table), ("workspace_id", "id"), {}) for table in ("contact", "customer")
+)
+"""Hold whom a member addresses, the person or the customer, so that nobody refers to them meanwhile."""
 
 
 async def create_campaign(work: Work, sent: Sent) -> str:
@@ -71,11 +87,14 @@ async def delete_campaign(work: Work, id_: str, if_version: int | None) -> None:
 
 
 async def add_member(work: Work, sent: Sent) -> str:
-    """Add a customer or contact that the viewer may see to a campaign. Raises Refused TAKEN for one that is in it."""
+    """Add a customer or contact that the viewer may see to a campaign: as UNSUBSCRIBED where they want to hear no more.
+    Raises Refused TAKEN for one that is in it."""
     work.may(CAMPAIGN_MEMBER, UPDATE, sent.fields)
     await work.get(Campaign, CAMPAIGN, sent.values["campaign_id"], UPDATE, path="campaignId", in_turn=False)
     member = await work.draft(CampaignMember, CAMPAIGN_MEMBER, sent)
     member.check()
+    if await work.session.fetch(_UNSUBSCRIBED, {**work.viewer.binds, "party_id": member.party}):
+        member.status = CampaignMemberStatus.UNSUBSCRIBED.value
     await work.create(member, CAMPAIGN_MEMBER, CampaignMemberAdded(member.campaign_id), sent.fields)
     return member.id
 
@@ -84,6 +103,12 @@ async def set_member_status(work: Work, id_: str, sent: Sent, if_version: int | 
     """Note how far a campaign got with one of its members."""
     member = await work.get(CampaignMember, CAMPAIGN_MEMBER, id_, UPDATE, if_version, given=sent.fields)
     event = member.set_status(CampaignMemberStatus(sent.values["status"]), work.now)
+    if member.status == CampaignMemberStatus.UNSUBSCRIBED.value:
+        # Whoever puts them on a list now has looked them up, and holds their row; or waits until this is known.
+        holding = _HOLD_CUSTOMER if member.contact_id is None else _HOLD_CONTACT
+        await work.session.fetch(holding, {**work.viewer.binds, "id": member.party})
+        bound = {**work.viewer.binds, "party_id": member.party, "since": work.now}
+        await work.session.later(_UNSUBSCRIBE, bound, member.party)
     await work.save(member, CAMPAIGN_MEMBER, event)
     return member.id
 

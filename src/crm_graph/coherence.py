@@ -146,7 +146,7 @@ def reason(rule: Rule, access: Access, policy: Policy, model: type[Base]) -> str
         case Stands():
             return f"names {what} that {rule.otherwise}"
         case Sees():
-            return f"names a member whose roles show them no {plural(policy.type)} of their own"
+            return f"names a member whose roles show them no {plural(policy.whole.type)} of their own"
         case _:
             return f"names {what} that is not yours to write on, though you see it"
 
@@ -182,6 +182,6 @@ def own_bind(name: str) -> str:
 
 def binds_of(asked: Sequence[Question]) -> dict[str, Any]:
     """Return the binds of what is asked."""
-    found = {question.rule.column: question.target for question in asked}
-    own = {own_bind(each.rule.ours): each.own for each in asked if isinstance(each.rule, Agrees)}
-    return {**found, **own}
+    targets = {question.rule.column: question.target for question in asked}
+    own = {own_bind(rule.ours): question.own for question in asked if isinstance(rule := question.rule, Agrees)}
+    return {**targets, **own}

@@ -25,7 +25,7 @@ T = TypeVar("T")
 async def incoherent(work: Work, model: type[Base], rows: Sequence[tuple[T, Draft]]) -> list[tuple[T, str, str]]:
     """Return of rows, each with whatever stands for it, those that do not go with what they point to: with the column
     and the reason. What was so in the past is not asked, and of stored rows only what changes."""
-    found = []
+    told = []
     for verb in (CREATE, UPDATE):
         of_verb = [(what, row) for what, row in rows if row.is_new() == (verb == CREATE)]
         asked = [
@@ -35,8 +35,8 @@ async def incoherent(work: Work, model: type[Base], rows: Sequence[tuple[T, Draf
             if _is_asked(work, model, rule, verb, row)
         ]
         if asked:
-            found += await _broken(work, model, verb, asked)
-    return found
+            told += await _broken(work, model, verb, asked)
+    return told
 
 
 def _is_asked(work: Work, model: type[Base], rule: Rule, verb: str, row: Draft) -> bool:
@@ -72,8 +72,8 @@ async def _broken(
         {"place": place, "rule": number, **{name: row.get(name) for name in names}}
         for place, (_, number, row) in enumerate(asked)
     ]
-    found = await work.session.query(select(given.c.place).where(or_(*broken)), **work.viewer.binds, given=values)
-    return [_told(work, model, *asked[row["place"]]) for row in sorted(found, key=lambda row: row["place"])]
+    places = await work.session.query(select(given.c.place).where(or_(*broken)), **work.viewer.binds, given=values)
+    return [_told(work, model, *asked[row["place"]]) for row in sorted(places, key=lambda row: row["place"])]
 
 
 def _told(work: Work, model: type[Base], what: T, number: int, row: Draft) -> tuple[T, str, str]:

@@ -65,8 +65,14 @@ TABLES: tuple[Table, ...] = tuple(
 WRITES = [(table, write) for table in TABLES for write in table.writes]
 
 
+_LOOKING_AFTER = frozenset({"assignTicket", "addAccountTeamMember"})
+"""What names somebody else who is to look after a record: they must be able to see it."""
+
+
 async def prepare(world: World, table: Table, write: Write) -> None:
     """Set what a table says is so before, at every place that it asks about."""
+    if write.mutation in _LOOKING_AFTER:
+        await world.become("sales_rep", place="outside")
     if write.before:
         row = world.row(table.type, table.place) if table.record else world.row("Member", table.place)
         await world.graph.rows(write.before, row["workspace_id"], row["id"])

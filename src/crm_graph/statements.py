@@ -26,6 +26,7 @@ from sqlalchemy import (
     update,
 )
 
+from crm_graph.db.aliases import rows_of
 from crm_graph.db.base import DELETED_AT, Kept, Row, columns_of, table_of
 from crm_graph.db.rules import is_folded, parts_of, users_of
 from crm_graph.db.session import Record
@@ -99,7 +100,7 @@ def get_statement(
         locked: list[FromClause] = [table]
         if policy.in_version and policy.parent is not None:
             # The whole is locked first, always, as whoever deletes it does: else two would wait for each other.
-            whole = policy.parent[0].table.alias("whole")
+            whole = rows_of(policy.parent[0].table, "whole")
             joined = whole.c.workspace_id == workspace(), whole.c.id == table.c[policy.parent[1]]
             selected, locked = selected.select_from(table.join(whole, and_(*joined))), [whole, table]
         found = compile_statement(selected if verb == READ else selected.with_for_update(of=locked))
@@ -115,7 +116,7 @@ USERS = "users_"
 def _users(table: Table, access: Access) -> Iterator[ColumnElement[Any]]:
     """Yield how many rows point to a row of a table by each foreign key, of those that the viewer may see."""
     for number, (other, column) in enumerate(users_of(table)):
-        rows = other.alias(f"user_{number}")
+        rows = rows_of(other, f"user_{number}")
         conditions = access.of(access.over(other).type).conditions(rows)
         pointing: Select[Any] = select(literal_column("1")).where(*conditions, rows.c[column.name] == table.c.id)
         if other is table:
@@ -207,7 +208,7 @@ def new_check(
 
 def _new_check(policy: Policy, rights: Callable[[FromClause], list[ColumnElement[Any]]]) -> NewCheck:
     """Return the statement that asks for rights over the values of a row: over those that they depend on."""
-    named = policy.table.alias("named")
+    named = rows_of(policy.table, "named")
     read = set(_beneath(rights(named), named))
     columns = tuple(column.name for column in named.c if column in read and column.name != "workspace_id")
     values = (bindparam(f"new_{name}", type_=policy.table.c[name].type).label(name) for name in columns)
@@ -270,7 +271,7 @@ def references_statement(access: Access, targets: tuple[tuple[str, str], ...]) -
         columns = []
         for column, type_ in targets:
             may = access.of(type_)
-            rows = may.policy.table.alias()
+            rows = rows_of(may.policy.table)
             columns.append(_visible(select(1).select_from(rows), may, rows, column).exists().label(column))
         found = compile_statement(select(*columns))
         _keep(_REFERENCES_STATEMENTS, key, found)
@@ -307,7 +308,7 @@ def bin_statement(model: type[Kept]) -> Statement:
         )
         .correlate(table)
         .exists()
-        for other, rows, column in ((other, other.alias(), column) for other, column in users_of(table))
+        for other, rows, column in ((other, rows_of(other), column) for other, column in users_of(table))
     ]
     when = case((or_(*used), literal_column(REFUSED_TIME)), else_=at) if used else at
     named = table.c.workspace_id == workspace(), table.c.id == bindparam("b_id", type_=UUID)
@@ -350,7 +351,7 @@ def missing_statement(model: type[Kept]) -> Statement | None:
             target, column = key.referred_table, key.column_keys[-1]
             if DELETED_AT not in target.c or (rows is not table and target is table and column == pointer):
                 continue
-            source, other = rows.alias(), target.alias()
+            source, other = rows_of(rows), rows_of(target)
             joined = other.c.workspace_id == workspace(), other.c.id == source.c[column], other.c.id != source.c.id
             named = source.c.workspace_id == workspace(), source.c[pointer] == bindparam("id", type_=UUID)
             held = _held(select(other.c.deleted_at).select_from(source.join(other, and_(*joined))).where(*named), other)

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_, literal_column, not_, or_, select
 
+from crm_graph.db.aliases import rows_of
 from crm_graph.db.base import Base
 from crm_graph.db.coherence import Agrees, Reached, Rule, Sees, Stands
 from crm_graph.db.rules import targets_of
@@ -106,7 +107,7 @@ def _sees(policy: Policy, members: FromClause) -> ColumnElement[bool]:
     scopes = sorted({ALL, OWN, *policy.around_own})
     built_in = sorted({ADMIN, *(name for name, given in policy.defaults.items() if given.scopes(READ) & set(scopes))})
     tables = Base.metadata.tables
-    held, role = tables["member_role"].alias("held"), tables["role"].alias("defined")
+    held, role = rows_of(tables["member_role"], "held"), rows_of(tables["role"], "defined")
     of_member = held.c.workspace_id == workspace(), held.c.member_id == members.c.id
     named = role.c.workspace_id == workspace(), role.c.name == held.c.role
     redefined = select(literal_column("1")).select_from(role).where(*named).correlate(held).exists()

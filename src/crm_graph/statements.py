@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import array
 
 from crm_graph.coherence import fault, own_bind
+from crm_graph.db.aliases import rows_of
 from crm_graph.db.base import DELETED_AT, Kept, Row, columns_of, table_of
 from crm_graph.db.coherence import Rule
 from crm_graph.db.rules import is_folded, parts_of, targets_of, users_of
@@ -102,7 +103,7 @@ def get_statement(
         locked: list[FromClause] = [table]
         if policy.in_version and policy.parent is not None:
             # The whole is locked first, always, as whoever deletes it does: else two would wait for each other.
-            whole = policy.parent[0].table.alias("whole")
+            whole = rows_of(policy.parent[0].table, "whole")
             joined = whole.c.workspace_id == workspace(), whole.c.id == table.c[policy.parent[1]]
             selected, locked = selected.select_from(table.join(whole, and_(*joined))), [whole, table]
         found = compile_statement(selected if verb == READ else selected.with_for_update(of=locked))
@@ -118,7 +119,7 @@ USERS = "users_"
 def _users(table: Table, access: Access) -> Iterator[ColumnElement[Any]]:
     """Yield how many rows point to a row of a table by each foreign key, of those that the viewer may see."""
     for number, (other, column) in enumerate(users_of(table)):
-        rows = other.alias(f"user_{number}")
+        rows = rows_of(other, f"user_{number}")
         conditions = access.of(access.over(other).type).conditions(rows)
         pointing: Select[Any] = select(literal_column("1")).where(*conditions, rows.c[column.name] == table.c.id)
         if other is table:
@@ -210,7 +211,7 @@ def new_check(
 
 def _new_check(policy: Policy, rights: Callable[[FromClause], list[ColumnElement[Any]]]) -> NewCheck:
     """Return the statement that asks for rights over the values of a row: over those that they depend on."""
-    named = policy.table.alias("named")
+    named = rows_of(policy.table, "named")
     read = set(_beneath(rights(named), named))
     columns = tuple(column.name for column in named.c if column in read and column.name != "workspace_id")
     values = (bindparam(f"new_{name}", type_=policy.table.c[name].type).label(name) for name in columns)
@@ -289,7 +290,7 @@ def references_statement(
         asked = dict(rules)
         for column in dict.fromkeys((*seen, *asked)):
             table = targets_of(model)[column]
-            rows = table.alias()
+            rows = rows_of(table)
             of_column = asked.get(column)
             faults = literal_column("1") if of_column is None else _faults(access, model, of_column, verb, rows)
             query = select(faults).select_from(rows)
@@ -343,7 +344,7 @@ def bin_statement(model: type[Kept]) -> Statement:
         )
         .correlate(table)
         .exists()
-        for other, rows, column in ((other, other.alias(), column) for other, column in users_of(table))
+        for other, rows, column in ((other, rows_of(other), column) for other, column in users_of(table))
     ]
     when = case((or_(*used), literal_column(REFUSED_TIME)), else_=at) if used else at
     named = table.c.workspace_id == workspace(), table.c.id == bindparam("b_id", type_=UUID)
@@ -386,7 +387,7 @@ def missing_statement(model: type[Kept]) -> Statement | None:
             target, column = key.referred_table, key.column_keys[-1]
             if DELETED_AT not in target.c or (rows is not table and target is table and column == pointer):
                 continue
-            source, other = rows.alias(), target.alias()
+            source, other = rows_of(rows), rows_of(target)
             joined = other.c.workspace_id == workspace(), other.c.id == source.c[column], other.c.id != source.c.id
             named = source.c.workspace_id == workspace(), source.c[pointer] == bindparam("id", type_=UUID)
             held = _held(select(other.c.deleted_at).select_from(source.join(other, and_(*joined))).where(*named), other)

@@ -54,6 +54,8 @@ class _Level:
     conditions: list[Any] = field(default_factory=list)
     kinds: set[Placement] = field(default_factory=set)
     """The placements of its tables, and of those of subqueries that name rows of it."""
+    named: set[str] = field(default_factory=set)
+    """The names by which it names rows, its subqueries included."""
     correlated: bool = False
 
     def find(self, alias: str) -> tuple[_Source, bool] | None:
@@ -85,6 +87,7 @@ class _Statement:
             level.correlated = any(arm.correlated for _, arm in arms)
             for _, arm in arms:
                 level.kinds |= arm.kinds
+                level.named |= arm.named
             return all(bound for bound, _ in arms), level
         self._sources(node, level, common)
         self._subqueries(node, level, common)
@@ -135,14 +138,18 @@ class _Statement:
             self.found.append("an outer join by a parameter alone: where that is null, the join is of no shard")
 
     def _subqueries(self, node: Any, level: _Level, common: Mapping[str, bool]) -> None:
-        for link in _own_links(node):
-            _, inner = self.level(link.subselect, common, level)
-            if not link.subselect.targetList and inner.kinds == {Placement.LOCAL} and not link.subselect.larg:
-                self.found.append("a subquery of a local table that selects nothing: SELECT 1")
-            self._contain(level, inner)
+        for each in _own(node):
+            if isinstance(each, ast.ColumnRef) and len(each.fields) > 1:
+                level.named.add(each.fields[-2].sval)
+            elif isinstance(each, ast.SubLink):
+                _, inner = self.level(each.subselect, common, level)
+                if not each.subselect.targetList and inner.kinds == {Placement.LOCAL} and not each.subselect.larg:
+                    self.found.append("a subquery of a local table that selects nothing: SELECT 1")
+                self._contain(level, inner)
 
     def _contain(self, level: _Level, inner: _Level) -> None:
         """Take note of a subquery: by itself it is run by itself, and what names rows of a level is of that level."""
+        level.named |= inner.named
         if inner.correlated:
             level.kinds |= inner.kinds
 
@@ -187,9 +194,7 @@ class _Statement:
         return level.find(node.fields[-2].sval)
 
     def _judge(self, node: Any, level: _Level) -> None:
-        level.correlated = any(
-            level.find(alias) is not None and alias not in level.sources for alias in _own_aliases(node)
-        )
+        level.correlated = any(level.find(alias) is not None and alias not in level.sources for alias in level.named)
         if isinstance(node, ast.InsertStmt):
             self._insert(node, level)
         elif isinstance(node, ast.UpdateStmt | ast.DeleteStmt):
@@ -330,15 +335,6 @@ def _own(node: Any, *, top: bool = True) -> Iterator[Any]:
                 yield from _own(child.testexpr, top=False)
         elif not isinstance(child, ast.SelectStmt):
             yield from _own(child, top=False)
-
-
-def _own_links(node: Any) -> list[Any]:
-    return [each for each in _own(node) if isinstance(each, ast.SubLink)]
-
-
-def _own_aliases(node: Any) -> set[str]:
-    """Return the names by which a query, its subqueries included, names rows."""
-    return {ref.fields[-2].sval for ref in _all(node, ast.ColumnRef) if len(ref.fields) > 1}
 
 
 def _locks(node: Any, alias: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 _ACRONYMS = frozenset({"api"})
 _IRREGULAR = {"person": "people"}
@@ -10,6 +11,7 @@ _AN = re.compile(r"(?!eu|one\b|u[^aeiou][aeiou])[aeiou]", re.IGNORECASE)
 """Begins as a vowel sounds: an order, an event, an update; not a unit, a user, a European."""
 
 
+@cache
 def camel(name: str) -> str:
     """Return a column's name as GraphQL spells it: `owner_id` is `ownerId`."""
     head, *rest = name.split("_")

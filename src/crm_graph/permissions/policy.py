@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.visitors import replacement_traverse
 
+from crm_graph.db.aliases import rows_of
 from crm_graph.db.session import ReadSession
 from crm_graph.identity.viewer import Viewer
 from crm_graph.permissions.grants import ALL, OWN, TEAM, Grant
@@ -229,7 +230,7 @@ class Policy:
         """Return the predicate of the parts whose wholes lie in any of some scopes."""
         assert self.parent is not None
         policy, column = self.parent
-        whole = policy.table.alias()
+        whole = rows_of(policy.table)
         return (
             select(1)
             .select_from(whole)

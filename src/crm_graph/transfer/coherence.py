@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import bindparam
 
 from crm_graph.coherence import fault, limits, reason
+from crm_graph.db.aliases import rows_of
 from crm_graph.db.base import Base, table_of
 from crm_graph.db.coherence import Agrees, Rule
 from crm_graph.db.rules import targets_of
@@ -63,7 +64,7 @@ async def _broken(
     given = table_valued.render_derived(with_types=True)
     broken = []
     for number in sorted({number for _, number, _ in asked}):
-        target = targets_of(model)[rules[number].column].alias(f"target_{number}")
+        target = rows_of(targets_of(model)[rules[number].column], f"target_{number}")
         wrong = fault(rules[number], work.access, policy, verb, target, lambda name: given.c[name])
         named = target.c.workspace_id == workspace(), target.c.id == given.c[rules[number].column]
         is_wrong = select(literal_column("1")).select_from(target).where(*named, wrong).correlate(given).exists()

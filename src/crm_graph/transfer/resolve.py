@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import null, select
 
+from crm_graph.db.aliases import rows_of
 from crm_graph.db.base import table_of
 from crm_graph.kernel.ids import split_id
 from crm_graph.kernel.naming import camel, plural, words
@@ -92,7 +93,7 @@ class Resolver:
     async def _read(self, known: _Known) -> None:
         """Read rows through the permission compiler: a row that may not be seen cannot be named, nor a masked key."""
         target = known.target
-        rows = table_of(target.model).alias()
+        rows = rows_of(table_of(target.model))
         access = self._work.access.of(target.policy.type)
         fields = {key: camel(key) for key in target.keys}
         shown = {key: access.column(fields[key], rows, rows.c[key], masks=False) for key in target.keys}

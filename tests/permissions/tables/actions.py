@@ -71,8 +71,9 @@ _LOOKING_AFTER = frozenset({"assignTicket", "addAccountTeamMember"})
 
 async def prepare(world: World, table: Table, write: Write) -> None:
     """Set what a table says is so before, at every place that it asks about."""
-    if write.mutation in _LOOKING_AFTER:
-        await world.become("sales_rep", place="outside")
+    if write.name in _LOOKING_AFTER:
+        for place in ("team", "outside"):
+            await world.become("sales_rep", place=place)
     if write.before:
         row = world.row(table.type, table.place) if table.record else world.row("Member", table.place)
         await world.graph.rows(write.before, row["workspace_id"], row["id"])

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Alias, BinaryExpression, BindParameter, Column, Table
+from sqlalchemy import BinaryExpression, BindParameter, ColumnClause
 from sqlalchemy.sql.operators import eq
 from sqlalchemy.sql.visitors import iterate
 
+from crm_graph.db.aliases import table_behind
 from crm_graph.events.effects import Effect, Effects
 from crm_graph.events.log import Event
 from crm_graph.graph.records.registry import Registry
@@ -100,9 +101,9 @@ def _foreign(of: TypeAccess) -> Iterator[tuple[str, str, bool]]:
         )
         mentioned = Counter(id(each) for each in elements)
         for element in elements:
-            if isinstance(element, Column):
-                table = element.table.element if isinstance(element.table, Alias) else element.table
-                if isinstance(table, Table) and table is not of.policy.table:
+            if isinstance(element, ColumnClause):
+                table = table_behind(element.table)
+                if table is not None and table is not of.policy.table:
                     yield table.name, element.name, compared[id(element)] == mentioned[id(element)]
 
 

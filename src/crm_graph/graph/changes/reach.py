@@ -31,6 +31,8 @@ from sqlalchemy.sql.elements import False_
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import and_, eq
 
+from crm_graph.db.aliases import table_behind
+
 HOUSEHOLD = frozenset({"workspace_id", "id"})
 """Columns that never change."""
 
@@ -82,11 +84,6 @@ def columns_read(predicate: ColumnElement[bool], record: FromClause) -> set[str]
     return set(_walk(predicate, record, {}))
 
 
-def table_behind(rows: Any) -> Table | None:
-    """Return the table that an alias is of; None for what is no alias of a table."""
-    return rows.element if isinstance(rows, Alias) and isinstance(rows.element, Table) else None
-
-
 def _walk(element: ClauseElement, record: FromClause, mentions: dict[FromClause, Reached]) -> Iterator[str]:
     """Note what is mentioned; yield the columns of the record."""
     if isinstance(element, ColumnClause):
@@ -112,7 +109,7 @@ def _enter(select: Select[Any], record: FromClause, mentions: dict[FromClause, R
     for rows in select.get_final_froms():
         if rows is record or rows in mentions:
             continue
-        table = table_behind(rows)
+        table = table_behind(rows) if isinstance(rows, Alias) else None
         assert table is not None, f"a predicate reads from {rows!r}; read from an alias of a table"
         mention = Reached(table)
         for one, other in _equations(where):

@@ -37,6 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.visitors import replacement_traverse
 
+from crm_graph.db.aliases import rows_of
 from crm_graph.db.base import DELETED_AT
 from crm_graph.db.statements import Statement, compile_for_many
 from crm_graph.events.effects import Effect, Effects
@@ -123,7 +124,7 @@ class Related:
 
 def related_of(record: Record, registry: Registry, predicate: Predicate) -> Related | None:
     """Return the question of a predicate about a record; None where it reads the record's own row and nothing else."""
-    rows = record.table.alias("record")
+    rows = rows_of(record.table, "record")
     asked = predicate(rows)
     mentions = list(reached(asked, rows).values())
     if not mentions:

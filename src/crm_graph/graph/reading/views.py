@@ -32,6 +32,7 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.sql.elements import False_
 from sqlalchemy.types import TypeEngine
 
+from crm_graph.db.aliases import rows_of
 from crm_graph.db.history import VALID_FROM, VALID_TO, versions_of
 from crm_graph.executor.fields import BEYOND, Planning, Shape, coordinate
 from crm_graph.graph.reading.sealed import sealed_expression
@@ -71,7 +72,7 @@ class View:
     ) -> View:
         """Return a view on fresh rows of the record, which notes in `compared` what it is asked to compare."""
         versions = versions_of(record.table) if as_of else None
-        rows = record.table.alias() if versions is None else versions.alias()
+        rows = rows_of(record.table if versions is None else versions)
         return cls(record, access, rows, {} if compared is None else compared, deleted, as_of)
 
     @classmethod
@@ -79,7 +80,7 @@ class View:
         """Return a view on all versions of the rows of a record whose history is kept."""
         versions = versions_of(record.table)
         assert versions is not None, f"no history of {record.name} is kept"
-        return cls(record, access, versions.alias())
+        return cls(record, access, rows_of(versions))
 
     @property
     def access(self) -> TypeAccess:

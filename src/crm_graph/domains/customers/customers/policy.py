@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import ColumnElement, FromClause, or_
 
+from crm_graph.db.aliases import rows_of
 from crm_graph.db.base import table_of
 from crm_graph.domains.customers.customers.events import CustomerUpdated
 from crm_graph.domains.customers.customers.model import AccountTeamMember, Customer
@@ -47,7 +48,7 @@ _WRITE = FieldGrant(Level.WRITE)
 
 
 def _in_account_team(rows: FromClause, customer: str) -> ColumnElement[bool]:
-    entry = _TEAM.alias()
+    entry = rows_of(_TEAM)
     of_viewer = entry.c.workspace_id == workspace(), entry.c.member_id == viewer_id()
     return linked(rows.c[customer], entry, "customer_id", *of_viewer)
 
@@ -58,7 +59,7 @@ def _of_account_team(rows: FromClause) -> ColumnElement[bool]:
 
 def of_customers(condition: Predicate, rows: FromClause) -> ColumnElement[bool]:
     """Return whether the customer that rows belong to fulfils a condition."""
-    customer = table_of(Customer).alias()
+    customer = rows_of(table_of(Customer))
     return linked(rows.c.customer_id, customer, "id", customer.c.workspace_id == workspace(), condition(customer))
 
 

@@ -229,10 +229,10 @@ class Work:
         ids = {column: given[column] for column in targets_of(model) if given.get(column) is not None}
         before = {} if row is None else values(row)
         changed = None if row is None else {name for name, value in sent.items() if before[name] != value}
-        asked = self._questions(model, {**before, **sent}, changed, CREATE if row is None else UPDATE)
+        asked = self._questions(model, {**before, **sent}, changed)
         if not ids and not asked:
             return
-        found = await self._ask(model, ids, asked, CREATE if row is None else UPDATE)
+        found = await self._ask(model, ids, asked, new=row is None)
         for column in ids:
             if not found.get(column):  # false, or no faults because there is no such row
                 type_ = self.access.over(targets_of(model)[column]).type
@@ -240,23 +240,28 @@ class Work:
         self._agree(model, asked, found, path)
 
     def _questions(
-        self, model: type[Row], of_row: Mapping[str, Any], changed: Collection[str] | None, verb: str
+        self, model: type[Row], of_row: Mapping[str, Any], changed: Collection[str] | None
     ) -> list[Question]:
-        """Return what is asked of a row together with what it points to, and was not asked yet."""
+        """Return what is asked of a row together with what it points to, and was not asked yet; of which some columns
+        are `changed`, or None where it is new."""
         if not model.__coherent__:
             return []
-        policy = self.access.over(table_of(model))
-        verb = verb if policy.parent is None else UPDATE
+        policy, verb = self.access.over(table_of(model)), self._writing(model, new=changed is None)
         return [
             question
             for question in questions(model, of_row, changed, self.viewer.member_id)
             if question not in self._agreed and limits(question.rule, self.access, policy, verb)
         ]
 
+    def _writing(self, model: type[Row], *, new: bool) -> str:
+        """Return the verb by which a row is written: a new part is a change of its whole."""
+        return CREATE if new and self.access.over(table_of(model)).parent is None else UPDATE
+
     async def _ask(
-        self, model: type[Row], ids: Mapping[str, Any], asked: Sequence[Question], verb: str
+        self, model: type[Row], ids: Mapping[str, Any], asked: Sequence[Question], *, new: bool
     ) -> Mapping[str, Any]:
         rules = tuple((column, tuple(each.rule for each in of_column)) for column, of_column in by_column(asked))
+        verb = self._writing(model, new=new)
         statement = references_statement(self.access, model, verb, tuple(ids), rules)
         found = await self.session.fetch_row(statement, {**self.viewer.binds, **ids, **binds_of(asked)})
         return {} if found is None else dict(found)
@@ -269,10 +274,9 @@ class Work:
     async def check_coherent(self, row: Row, changed: Collection[str] | None = None, path: str = "") -> None:
         """Check that a row goes with what it points to, as far as that was not looked up for it before: `create` and
         `save` do so. Raises Refused INCOHERENT."""
-        verb = CREATE if changed is None else UPDATE
-        asked = self._questions(type(row), values(row), changed, verb) if type(row).__coherent__ else ()
+        asked = self._questions(type(row), values(row), changed) if type(row).__coherent__ else ()
         if asked:
-            self._agree(type(row), asked, await self._ask(type(row), {}, asked, verb), path)
+            self._agree(type(row), asked, await self._ask(type(row), {}, asked, new=changed is None), path)
 
     def take_turn(self, policy: Policy, id_: str) -> None:
         """Note that an operation is about a record. Raises Refused INVALID where another one of the same batch is: each
@@ -375,7 +379,7 @@ class Work:
 
         Raises Refused at `path`, NOT_FOUND or INCOHERENT; using a column that the viewer may not read raises Withheld.
         """
-        pointing = [] if as_ is None else self._questions(as_[0], {as_[1]: id_}, None, UPDATE)
+        pointing = [] if as_ is None else self._questions(as_[0], {as_[1]: id_}, None)
         asked = None if as_ is None or not pointing else (as_[0], tuple(each.rule for each in pointing))
         statement = refer_statement(policy, self.access, needs, tuple(reads.items()), asked)
         found = await self.session.fetch_row(statement, {**self.viewer.binds, "id": id_})

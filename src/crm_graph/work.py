@@ -237,7 +237,12 @@ class Work:
             if not found.get(column):  # false, or no faults because there is no such row
                 type_ = self.access.over(targets_of(model)[column]).type
                 raise Refused("NOT_FOUND", f"There is no such {words(type_)}.", (path or camel(column),))
-        self._agree(model, asked, found, path)
+        try:
+            self._agree(model, asked, found, path)
+        except Refused:
+            if row is not None or path:
+                raise
+            # A new row's rights come first: `create` asks again, after them, and refuses it.
 
     def _questions(
         self, model: type[Row], of_row: Mapping[str, Any], changed: Collection[str] | None

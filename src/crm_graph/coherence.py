@@ -17,17 +17,14 @@ from sqlalchemy import ColumnElement, FromClause, and_, literal_column, not_, or
 
 from crm_graph.db.aliases import rows_of
 from crm_graph.db.base import Base
-from crm_graph.db.coherence import Agrees, Reached, Rule, Sees, Stands
+from crm_graph.db.coherence import Agrees, Rule, Sees, Stands
 from crm_graph.db.rules import targets_of
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.naming import camel, one, plural, words
 from crm_graph.permissions.access import Access
-from crm_graph.permissions.grants import ALL, OWN, READ, TEAM, UPDATE
+from crm_graph.permissions.grants import ALL, OWN, READ
 from crm_graph.permissions.policy import Policy, workspace
 from crm_graph.permissions.roles import ADMIN
-
-MEMBER = "member"
-"""The table of members, of whom some rules ask what only members have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +38,12 @@ class Question:
     """The column that is at fault if it does not hold: of those that were written."""
 
 
-def questions(
-    model: type[Base], values: Mapping[str, Any], changed: Collection[str] | None, viewer_id: str
-) -> list[Question]:
-    """Return what is asked of a row's values, of which some are `changed`: all of a new one, None. Who writes is
-    active, and is not asked whether they see what they keep for themselves."""
+def questions(model: type[Base], values: Mapping[str, Any], changed: Collection[str] | None) -> list[Question]:
+    """Return what is asked of a row's values, of which some are `changed`: all of a new one, None."""
     asked = []
     for rule in model.__coherent__:
         target = values.get(rule.column)
         if target is None or not (changed is None or rule.columns.intersection(changed)):
-            continue
-        if target == viewer_id and targets_of(model)[rule.column].name == MEMBER:
             continue
         own = values.get(rule.ours) if isinstance(rule, Agrees) else None
         if own is None and isinstance(rule, Agrees):
@@ -61,22 +53,11 @@ def questions(
     return asked
 
 
-def limits(rule: Rule, access: Access, policy: Policy, verb: str) -> bool:
-    """Return whether a rule is asked of somebody: whether they have reach is not asked where a verb is granted them on
-    all rows."""
-    return not isinstance(rule, Reached) or ALL not in access.of(policy.type).scopes(verb)
-
-
 def fault(
-    rule: Rule,
-    access: Access,
-    policy: Policy,
-    verb: str,
-    rows: FromClause,
-    own: Callable[[str], ColumnElement[Any]],
+    rule: Rule, policy: Policy, rows: FromClause, own: Callable[[str], ColumnElement[Any]]
 ) -> ColumnElement[bool]:
     """Return whether a rule does not hold, over `rows` of what a column points to; `own` returns the column of the row
-    itself, which is of a policy's type and written by a verb."""
+    itself, which is of a policy's type."""
     match rule:
         case Agrees():
             return rows.c[rule.theirs].is_distinct_from(own(rule.ours))
@@ -86,8 +67,6 @@ def fault(
             return rows.c[rule.theirs] != literal_column(f"ALL ({_array(rule.values)})")
         case Sees():
             return not_(_sees(policy.whole, rows))
-        case Reached():
-            return _beyond_reach(rule, access, policy, verb, rows)
         case _:
             raise TypeError(f"nothing says what {rule} asks")
 
@@ -120,23 +99,6 @@ def _sees(policy: Policy, members: FromClause) -> ColumnElement[bool]:
     return of_them.correlate(members).exists()
 
 
-def _beyond_reach(rule: Reached, access: Access, policy: Policy, verb: str, rows: FromClause) -> ColumnElement[bool]:
-    """Return whether rows that belong to somebody are out of reach of whoever writes on them by a verb: they may not be
-    changed, and lie in no scope in which the verb is granted."""
-    target = access.over(_table(policy, rule))
-    changing = access.of(target.type).scopes(UPDATE)
-    if ALL in changing:
-        return literal_column("false")
-    granted = access.of(policy.type).scopes(verb) & set(target.scopes)
-    reach = {*changing, *granted, *(target.around_own - {TEAM})} if OWN in target.scopes else {*changing, *granted}
-    return and_(rows.c[rule.owner].is_not(None), not_(target.any_of(sorted(reach), rows)))
-
-
-def _table(policy: Policy, rule: Rule) -> Any:
-    keys = policy.table.c[rule.column].foreign_keys
-    return next(key.constraint.referred_table for key in keys if key.constraint is not None)
-
-
 def reason(rule: Rule, access: Access, policy: Policy, model: type[Base]) -> str:
     """Return in words why a rule does not hold, of what a column points to."""
     table = targets_of(model)[rule.column]
@@ -149,7 +111,7 @@ def reason(rule: Rule, access: Access, policy: Policy, model: type[Base]) -> str
         case Sees():
             return f"names a member whose roles show them no {plural(policy.whole.type)} of their own"
         case _:
-            return f"names {what} that is not yours to write on, though you see it"
+            raise TypeError(f"nothing says how {rule} is told")
 
 
 def refuse_incoherent(

@@ -36,7 +36,7 @@ from crm_graph.db.session import Record
 from crm_graph.db.statements import REFUSED_TIME, Statement, compile_statement
 from crm_graph.kernel.naming import one, plural
 from crm_graph.permissions.access import Access, TypeAccess
-from crm_graph.permissions.grants import DELETE, READ, UPDATE
+from crm_graph.permissions.grants import DELETE, READ
 from crm_graph.permissions.policy import UUID, Policy, workspace
 from crm_graph.referring import Copied, selected
 
@@ -264,7 +264,7 @@ def refer_statement(
         may, table = access.of(policy.type), policy.table
         columns = selected(may, table, dict.fromkeys(("id", *needs)), dict(reads))
         if asked is not None:
-            columns.append(_faults(access, asked[0], asked[1], UPDATE, table).label(FAULTS))
+            columns.append(_faults(access, asked[0], asked[1], table).label(FAULTS))
         found = compile_statement(_visible(select(*columns), may, table, "id", read=asked is not None))
         _keep(_REFER_STATEMENTS, key, found)
     return found
@@ -276,14 +276,13 @@ _REFERENCES_STATEMENTS: dict[Any, Statement] = {}
 def references_statement(
     access: Access,
     model: type[Row],
-    verb: str,
     seen: tuple[str, ...],
     rules: tuple[tuple[str, tuple[Rule, ...]], ...] = (),
 ) -> Statement:
     """Return the statement that says of what columns of a class point to, by whose names the ids are bound: of those in
     `seen` whether it may be seen, and of those that have `rules` whether each of these is broken, null where it may not
     be seen. What rules read is held as it is."""
-    key = access.fingerprint, model, verb, seen, rules
+    key = access.fingerprint, model, seen, rules
     found = _REFERENCES_STATEMENTS.get(key)
     if found is None:
         columns: list[ColumnElement[Any]] = []
@@ -292,7 +291,7 @@ def references_statement(
             table = targets_of(model)[column]
             rows = rows_of(table)
             of_column = asked.get(column)
-            faults = literal_column("1") if of_column is None else _faults(access, model, of_column, verb, rows)
+            faults = literal_column("1") if of_column is None else _faults(access, model, of_column, rows)
             query = select(faults).select_from(rows)
             if column in seen:
                 query = _visible(query, access.of(access.over(table).type), rows, column, read=of_column is not None)
@@ -305,13 +304,13 @@ def references_statement(
     return found
 
 
-def _faults(access: Access, model: type[Row], rules: Sequence[Rule], verb: str, rows: FromClause) -> ColumnElement[Any]:
+def _faults(access: Access, model: type[Row], rules: Sequence[Rule], rows: FromClause) -> ColumnElement[Any]:
     policy = access.over(table_of(model))
 
     def own(name: str) -> ColumnElement[Any]:
         return bindparam(own_bind(name), type_=table_of(model).c[name].type)
 
-    return array([fault(rule, access, policy, verb, rows, own) for rule in rules])
+    return array([fault(rule, policy, rows, own) for rule in rules])
 
 
 def _visible(query: Select[Any], may: TypeAccess, rows: FromClause, bound: str, *, read: bool = False) -> Select[Any]:

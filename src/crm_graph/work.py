@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from crm_graph.chains import is_placed, refuse_circles
-from crm_graph.coherence import Question, binds_of, by_column, limits, questions, refuse_incoherent
+from crm_graph.coherence import Question, binds_of, by_column, questions, refuse_incoherent
 from crm_graph.db.base import DELETED_AT, HOUSEKEEPING, Kept, Row, columns_of, table_of
 from crm_graph.db.quota import Quotas, bytes_of_change
 from crm_graph.db.rows import changes, load, remember, values
@@ -114,6 +114,8 @@ class Work:
     _held: set[tuple[str, str]] = field(default_factory=set)
     _agreed: set[Question] = field(default_factory=set)
     """What rows say together with what they point to, as far as it was asked and holds."""
+    _doubted: set[Question] = field(default_factory=set)
+    """What was asked of new rows and does not hold."""
     _checked: dict[str, tuple[NewCheck, Mapping[str, Any]]] = field(default_factory=dict)
     """The new rows that have been found permitted, by their ids, with what was asked."""
     cause: Cause | None = None
@@ -229,10 +231,10 @@ class Work:
         ids = {column: given[column] for column in targets_of(model) if given.get(column) is not None}
         before = {} if row is None else values(row)
         changed = None if row is None else {name for name, value in sent.items() if before[name] != value}
-        asked = self._questions(model, {**before, **sent}, changed)
+        asked = self._questions(model, {**before, **sent}, changed, sent=True)
         if not ids and not asked:
             return
-        found = await self._ask(model, ids, asked, new=row is None)
+        found = await self._ask(model, ids, asked)
         for column in ids:
             if not found.get(column):  # false, or no faults because there is no such row
                 type_ = self.access.over(targets_of(model)[column]).type
@@ -242,32 +244,24 @@ class Work:
         except Refused:
             if row is not None or path:
                 raise
-            # A new row's rights come first: `create` asks again, after them, and refuses it.
+            self._doubted.update(asked)  # a new row's rights come first: `create` asks again, after them
 
     def _questions(
-        self, model: type[Row], of_row: Mapping[str, Any], changed: Collection[str] | None
+        self, model: type[Row], of_row: Mapping[str, Any], changed: Collection[str] | None, *, sent: bool = False
     ) -> list[Question]:
         """Return what is asked of a row together with what it points to, and was not asked yet; of which some columns
-        are `changed`, or None where it is new."""
-        if not model.__coherent__:
-            return []
-        policy, verb = self.access.over(table_of(model)), self._writing(model, new=changed is None)
+        are `changed`, or None where it is new. Of the viewer it is asked where they were `sent`: whoever keeps a record
+        without saying so is active."""
         return [
             question
-            for question in questions(model, of_row, changed, self.viewer.member_id)
-            if question not in self._agreed and limits(question.rule, self.access, policy, verb)
+            for question in questions(model, of_row, changed)
+            if question not in self._agreed
+            and (sent or question.target != self.viewer.member_id or question in self._doubted)
         ]
 
-    def _writing(self, model: type[Row], *, new: bool) -> str:
-        """Return the verb by which a row is written: a new part is a change of its whole."""
-        return CREATE if new and self.access.over(table_of(model)).parent is None else UPDATE
-
-    async def _ask(
-        self, model: type[Row], ids: Mapping[str, Any], asked: Sequence[Question], *, new: bool
-    ) -> Mapping[str, Any]:
+    async def _ask(self, model: type[Row], ids: Mapping[str, Any], asked: Sequence[Question]) -> Mapping[str, Any]:
         rules = tuple((column, tuple(each.rule for each in of_column)) for column, of_column in by_column(asked))
-        verb = self._writing(model, new=new)
-        statement = references_statement(self.access, model, verb, tuple(ids), rules)
+        statement = references_statement(self.access, model, tuple(ids), rules)
         found = await self.session.fetch_row(statement, {**self.viewer.binds, **ids, **binds_of(asked)})
         return {} if found is None else dict(found)
 
@@ -281,7 +275,7 @@ class Work:
         `save` do so. Raises Refused INCOHERENT."""
         asked = self._questions(type(row), values(row), changed) if type(row).__coherent__ else ()
         if asked:
-            self._agree(type(row), asked, await self._ask(type(row), {}, asked, new=changed is None), path)
+            self._agree(type(row), asked, await self._ask(type(row), {}, asked), path)
 
     def take_turn(self, policy: Policy, id_: str) -> None:
         """Note that an operation is about a record. Raises Refused INVALID where another one of the same batch is: each

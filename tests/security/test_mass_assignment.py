@@ -105,6 +105,8 @@ async def test_a_field_of_the_team_is_not_set_on_a_row_that_is_not_the_team_s(wo
     seller = {"read": "ALL", "create": "ALL", "update": "TEAM", "default": "WRITE", "fields": fields}
     await world.define("seller", {"Customer": seller, "Member": {"read": "ALL", "default": "READ"}})
     claims = await world.become("seller")
+    for place in ("team", "outside"):
+        await world.become("sales_rep", place=place)
     source = """mutation ($input: CreateCustomerInput!) {
       createCustomer(input: $input) { customer { id } errors { code field } } }"""
     for field, value in (("phone", "+1 2"), ("annualRevenue", {"amount": "1", "currency": "EUR"})):

@@ -63,14 +63,6 @@ class Sees(Rule):
     """The member that it points to may see the row: some role of theirs shows those that are their own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reached(Rule):
-    """Who writes the row by a right on some rows only has reach of what it points to: what is seen for other reasons
-    is not written on. What belongs to nobody, by its column `owner`, is everybody's who sees it."""
-
-    owner: str = "owner_id"
-
-
 def agrees(column: str, ours: str, *, theirs: str = "", past: Past | None = None) -> Agrees:
     """Say that what a column points to has the same value as the row: the customer of a ticket's contact."""
     return Agrees(column, past, ours, theirs or ours)

@@ -10,12 +10,11 @@ from sqlalchemy import Integer, and_, column, func, literal_column, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import bindparam
 
-from crm_graph.coherence import fault, limits, reason
+from crm_graph.coherence import fault, reason
 from crm_graph.db.aliases import rows_of
 from crm_graph.db.base import Base, table_of
 from crm_graph.db.coherence import Agrees, Rule
 from crm_graph.db.rules import targets_of
-from crm_graph.permissions.grants import CREATE, UPDATE
 from crm_graph.permissions.policy import UUID, workspace
 from crm_graph.transfer.spec import Draft
 from crm_graph.work import Work
@@ -26,35 +25,26 @@ T = TypeVar("T")
 async def incoherent(work: Work, model: type[Base], rows: Sequence[tuple[T, Draft]]) -> list[tuple[T, str, str]]:
     """Return of rows, each with whatever stands for it, those that do not go with what they point to: with the column
     and the reason. What was so in the past is not asked, and of stored rows only what changes."""
-    told = []
-    for verb in (CREATE, UPDATE):
-        of_verb = [(what, row) for what, row in rows if row.is_new() == (verb == CREATE)]
-        asked = [
-            (what, number, row)
-            for number, rule in enumerate(model.__coherent__)
-            for what, row in of_verb
-            if _is_asked(work, model, rule, verb, row)
-        ]
-        if asked:
-            told += await _broken(work, model, verb, asked)
-    return told
+    asked = [
+        (what, number, row)
+        for number, rule in enumerate(model.__coherent__)
+        for what, row in rows
+        if _is_asked(work, rule, row)
+    ]
+    return await _broken(work, model, asked) if asked else []
 
 
-def _is_asked(work: Work, model: type[Base], rule: Rule, verb: str, row: Draft) -> bool:
+def _is_asked(work: Work, rule: Rule, row: Draft) -> bool:
     if row.get(rule.column) in {None, work.viewer.member_id} or (
         isinstance(rule, Agrees) and row.get(rule.ours) is None
     ):
         return False
     if rule.past is not None and row.get(rule.past[0]) in rule.past[1]:
         return False
-    policy = work.access.over(table_of(model))
-    touched = row.is_new() or any(row.changes_to(name) for name in rule.columns)
-    return touched and limits(rule, work.access, policy, verb if policy.parent is None else UPDATE)
+    return row.is_new() or any(row.changes_to(name) for name in rule.columns)
 
 
-async def _broken(
-    work: Work, model: type[Base], verb: str, asked: Sequence[tuple[T, int, Draft]]
-) -> list[tuple[T, str, str]]:
+async def _broken(work: Work, model: type[Base], asked: Sequence[tuple[T, int, Draft]]) -> list[tuple[T, str, str]]:
     """Return those of rows that break the rule, by its number, that is asked of each."""
     rules, policy = model.__coherent__, work.access.over(table_of(model))
     names = sorted({name for _, number, _ in asked for name in rules[number].columns})
@@ -65,7 +55,7 @@ async def _broken(
     broken = []
     for number in sorted({number for _, number, _ in asked}):
         target = rows_of(targets_of(model)[rules[number].column], f"target_{number}")
-        wrong = fault(rules[number], work.access, policy, verb, target, lambda name: given.c[name])
+        wrong = fault(rules[number], policy, target, lambda name: given.c[name])
         named = target.c.workspace_id == workspace(), target.c.id == given.c[rules[number].column]
         is_wrong = select(literal_column("1")).select_from(target).where(*named, wrong).correlate(given).exists()
         broken.append(and_(given.c.rule == literal_column(str(number)), is_wrong))

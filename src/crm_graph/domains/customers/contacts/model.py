@@ -5,7 +5,6 @@ from __future__ import annotations
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Email, Id, Kept, Key, Phone, indexed, refers, unique_kept
-from crm_graph.db.coherence import Reached
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import Address, held_to
@@ -28,8 +27,6 @@ class Contact(Kept):
         searched("contact", "name", "email", "phone"),
         *encrypted("contact", "national_id"),
     )
-
-    __coherent__ = (Reached("customer_id"),)
 
     customer_id: Mapped[Id]
     name: Mapped[str | None]

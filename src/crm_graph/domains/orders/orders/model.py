@@ -24,7 +24,7 @@ from crm_graph.db.base import (
     refers,
     unique_kept,
 )
-from crm_graph.db.coherence import Reached, agrees, held_by, stands
+from crm_graph.db.coherence import agrees, held_by, stands
 from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
@@ -122,7 +122,6 @@ class Order(Kept):
         agrees("opportunity_id", "customer_id"),
         stands("opportunity_id", "status", OpportunityStatus.OPEN, OpportunityStatus.WON, otherwise="is lost"),
         *held_by("owner_id"),
-        Reached("customer_id"),
     )
 
     number: Mapped[Key]

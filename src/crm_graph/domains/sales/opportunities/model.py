@@ -9,7 +9,7 @@ from enum import Enum
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Key, Paragraph, indexed, refers, unique_kept
-from crm_graph.db.coherence import Reached, fixed_by, held_by, in_past, stands
+from crm_graph.db.coherence import fixed_by, held_by, in_past, stands
 from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
@@ -77,10 +77,7 @@ class Opportunity(Kept):
         ),
     )
 
-    __coherent__ = (
-        *held_by("owner_id", in_past("status", OpportunityStatus.WON, OpportunityStatus.LOST)),
-        Reached("customer_id"),
-    )
+    __coherent__ = (*held_by("owner_id", in_past("status", OpportunityStatus.WON, OpportunityStatus.LOST)),)
     __fixed__ = (fixed_by("status", "probability", {OpportunityStatus.WON: 100, OpportunityStatus.LOST: 0}),)
 
     name: Mapped[str]

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id, Kept, KeptPart, Key, LongText, indexed, refers, unique_kept
-from crm_graph.db.coherence import Reached, agrees, held_by, in_past
+from crm_graph.db.coherence import agrees, held_by, in_past
 from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
@@ -119,7 +119,6 @@ class Ticket(Kept):
 
     __coherent__ = (
         agrees("contact_id", "customer_id"),
-        Reached("customer_id"),
         *held_by("assignee_id", in_past("status", TicketStatus.RESOLVED, TicketStatus.CLOSED)),
     )
 

@@ -1,7 +1,7 @@
 """Who wants to hear no more of campaigns, whichever of them they are taken off or put on
 
 Revision: 2026_12_09_unsubscriptions
-Follows: 2026_12_08_lists
+Follows: 2026_12_09_personal
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_12_09_unsubscriptions"
-down_revision = "2026_12_08_lists"
+down_revision = "2026_12_09_personal"
 branch_labels = None
 depends_on = None
 adds_only = True

@@ -26,8 +26,9 @@ from crm_graph.domains.identity.clients.keys import ApiKeys
 from crm_graph.domains.identity.providers.bearer import ProviderTokens
 from crm_graph.domains.platform.audit.chain import seal_keys
 from crm_graph.domains.platform.audit.chainer import Chainer, passed_position
-from crm_graph.domains.platform.jobs.exports import EXPORT, Exporter
+from crm_graph.domains.platform.jobs.exports import Exporter
 from crm_graph.domains.platform.jobs.keeping import SCHEDULES, chores
+from crm_graph.domains.platform.jobs.operations import EXPORT
 from crm_graph.domains.platform.jobs.purging import Purger
 from crm_graph.domains.platform.jobs.running import Runner
 from crm_graph.events.hub import Hub
@@ -51,6 +52,7 @@ from crm_graph.jobs.due import DueWork
 from crm_graph.jobs.worker import Outcomes, Worker
 from crm_graph.kernel.errors import OperatorError
 from crm_graph.kernel.settings import Settings
+from crm_graph.vault.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +75,13 @@ def chainer(installation: Installation, settings: Settings, schema: BuiltSchema)
     )
 
 
-def projector_for(url: str, settings: Settings, schema: BuiltSchema) -> Projector:
+def projector_for(url: str, settings: Settings, schema: BuiltSchema, vault: Vault) -> Projector:
     """Return what keeps the history of an installation whose database is at an address."""
     return Projector(
         url,
         {record.name: record.table for record in schema.registry.records.values()},
         schema.registry.effects,
+        vault,
         poll_ms=settings.history_poll_ms,
         batch=settings.history_batch_size,
     )
@@ -166,7 +169,7 @@ async def background_work(
     tasks = [
         asyncio.create_task(relay(installation, settings).run()),
         asyncio.create_task(chainer(installation, settings, schema).run()),
-        asyncio.create_task(projector_for(installation.url, settings, schema).run()),
+        asyncio.create_task(projector_for(installation.url, settings, schema, services.vault).run()),
         asyncio.create_task(deliverer.run()),
         asyncio.create_task(retention(installation, settings).run()),
         asyncio.create_task(StorageMeter(installation.url, every_s=settings.storage_measure_seconds).run()),

@@ -21,7 +21,7 @@ from crm_graph.db.rows import remember
 from crm_graph.db.rules import parts_of, users_of
 from crm_graph.db.session import Session
 from crm_graph.db.waiting import Refusal
-from crm_graph.events.effects import Changes, DomainEvent, Removes
+from crm_graph.events.effects import Changes, DomainEvent, Erases, Removes
 from crm_graph.kernel.naming import one, sentence
 from crm_graph.statements import bin_statement, freeing_statement, missing_statement, parts_statement
 
@@ -42,17 +42,24 @@ class KeptEvents:
 @cache
 def events_of(type_: str) -> KeptEvents:
     """Return the events of a kept type: `CustomerArchived`, `CustomerRestored` and so on."""
-
-    def made(base: type[DomainEvent], done: str, told: str) -> Any:
-        text = f"{sentence(one(type_))} {told}"
-        return type(f"{type_}{done}", (base,), {"__doc__": text, "__module__": __name__})
-
     return KeptEvents(
-        made(Changes, "Archived", "was archived: lists leave it out unless they are asked for it."),
-        made(Changes, "Unarchived", "is in lists again."),
-        made(Changes, "Restored", "came back from the recycle bin, with its parts."),
-        made(Removes, "Purged", "was in the recycle bin for as long as things are kept there, and is gone."),
+        _event(type_, Changes, "Archived", "was archived: lists leave it out unless they are asked for it."),
+        _event(type_, Changes, "Unarchived", "is in lists again."),
+        _event(type_, Changes, "Restored", "came back from the recycle bin, with its parts."),
+        _event(type_, Removes, "Purged", "was in the recycle bin for as long as things are kept there, and is gone."),
     )
+
+
+@cache
+def erased_event(type_: str) -> type[Erases]:
+    """Return the event by which a person of a type is erased: `ContactErased`."""
+    erased: type[Erases] = _event(type_, Erases, "Erased", "was erased: nothing that is kept says who it was.")
+    return erased
+
+
+def _event(type_: str, base: type[DomainEvent], done: str, told: str) -> Any:
+    text = f"{sentence(one(type_))} {told}"
+    return type(f"{type_}{done}", (base,), {"__doc__": text, "__module__": __name__})
 
 
 async def put_into_bin(session: Session, row: Kept, at: datetime, by: str | None, refusal: Refusal) -> None:

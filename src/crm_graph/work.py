@@ -40,6 +40,7 @@ from crm_graph.permissions.access import Access
 from crm_graph.permissions.grants import CREATE, DELETE, READ, UPDATE
 from crm_graph.permissions.policy import Policy
 from crm_graph.permissions.rights import hold_to_rights
+from crm_graph.persons import Telling, sealed_entry
 from crm_graph.referring import NOTHING, Reads, Referred
 from crm_graph.refusals import (
     input_field,
@@ -65,6 +66,7 @@ from crm_graph.statements import (
     users_found,
 )
 from crm_graph.vault.columns import encrypted_columns
+from crm_graph.vault.persons import ADD_PERSON_KEY
 from crm_graph.vault.rows import encrypted_values
 from crm_graph.vault.vault import Vault
 from crm_graph.wholes import Entry, Wholes
@@ -500,6 +502,7 @@ class Work:
         await self.check_coherent(row, changed)
         await refuse_circles(self, row, policy.type, changed)
         self._admit(policy, (new for _, new in changed.values()), (old for old, _ in changed.values()))
+        told = await self._told(policy, row.id, event, {**changed, **(beside or {})})
         before, key = row.version, (policy.type, row.id)
         if key not in self.wholes.moved:
             self.wholes.moved.add(key)
@@ -514,7 +517,7 @@ class Work:
             partial(self._refused, policy),
         )
         remember(row)
-        await self.tell(row, policy, event, {**changed, **(beside or {})})
+        await self._tell(row, policy, told)
         return True
 
     async def delete(self, row: Row, policy: Policy, event: Removes) -> None:
@@ -527,10 +530,11 @@ class Work:
             await self.timers.clear_of((policy.type, row.id))
         if isinstance(row, Kept):
             gone = {name: (value, None) for name, value in values(row).items()}
+            told = await self._told(policy, row.id, event, {**gone, DELETED_AT: (None, self.now)})
             await put_into_bin(
                 self.session, row, self.now, self.viewer.actor.member_id, partial(self._needed, policy, row.id)
             )
-            await self.tell(row, policy, event, {**gone, DELETED_AT: (None, row.deleted_at)})
+            await self._tell(row, policy, told)
             self.wholes.ended.add((policy.type, row.id))
         else:
             await let_go(self.session, row)
@@ -540,9 +544,10 @@ class Work:
         """Remove a loaded row for good, as `delete` does what is not kept."""
         if policy.decides:
             await hold_to_rights(self, policy, values(row), None)
+        told = await self._told(policy, row.id, event, {name: (value, None) for name, value in values(row).items()})
         bound = {"workspace_id": row.workspace_id, "id": row.id}
         await self.session.later(delete_statement(type(row)), bound, row.id, partial(self._in_use, policy))
-        await self.tell(row, policy, event, {name: (value, None) for name, value in values(row).items()})
+        await self._tell(row, policy, told)
         self.wholes.ended.add((policy.type, row.id))
 
     async def set_timers(self, row: Row, policy: Policy) -> None:
@@ -554,7 +559,20 @@ class Work:
     async def tell(self, row: Row, policy: Policy, event: DomainEvent, changed: Mapping[str, tuple[Any, Any]]) -> None:
         """Write the event of a row that was just written: of a whole with those of its parts, which wait for it; of a
         part, together with its whole's when the transaction ends."""
-        told = self.entry(policy, row.id, event, changed)
+        await self._tell(row, policy, await self._told(policy, row.id, event, changed))
+
+    async def _told(
+        self, policy: Policy, entity_id: str, event: DomainEvent, changed: Mapping[str, tuple[Any, Any]]
+    ) -> Entry:
+        """Return an entry as the log is to have it. Reads the key of a person of whom it tells values, so it is called
+        before anything is written."""
+        told = Telling(self.entry(policy, entity_id, event, changed), event, policy.table)
+        entry, key = await sealed_entry(self.vault, self.session, told)
+        if key is not None:
+            await self.session.later(ADD_PERSON_KEY, key, key["id"])
+        return entry
+
+    async def _tell(self, row: Row, policy: Policy, told: Entry) -> None:
         if policy.directory:
             await self.touch_directory()
         if self._touch(policy, row, told):
@@ -580,7 +598,7 @@ class Work:
         assert not policy.in_version, f"a {policy.type} has a whole, whose version moves: say it by `tell`"
         if policy.directory:
             await self.touch_directory()
-        await append(self.session, self.entry(policy, entity_id, event, changed))
+        await append(self.session, await self._told(policy, entity_id, event, changed))
 
     def entry(
         self, policy: Policy, entity_id: str, event: DomainEvent, changed: Mapping[str, tuple[Any, Any]]

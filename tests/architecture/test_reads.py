@@ -38,6 +38,7 @@ ALLOWED = {
     "domains/platform/jobs/operations.py": "counts a member's own jobs",
     "domains/platform/jobs/running.py": "the worker, which acts on jobs that it was given",
     "domains/platform/jobs/keeping.py": "the worker, which removes what is over",
+    "domains/platform/jobs/erasing.py": "files of a workspace whose person is erased; told to nobody",
     "domains/platform/jobs/purging.py": "the worker, which removes what is over; told to nobody",
     "domains/identity/accounts/directory.py": "finds the viewer, before there are permissions",
     "domains/identity/accounts/credentials.py": "a member's own, which no role reads",

@@ -67,7 +67,8 @@ async def test_those_that_are_refused_leave_the_others(graph: Graph) -> None:
     assert [place for place, each in enumerate(made["results"]) if each["errors"]] == [7, 9]
     assert made["results"][9]["errors"][0]["field"] == ["parentId"]
     assert await count(graph, "Bulk") == 18
-    told = "SELECT count(*) FROM event WHERE type = 'CustomerCreated' AND changes->'name'->>1 LIKE 'Bulk%'"
+    made_ones = "SELECT id FROM customer WHERE name LIKE 'Bulk%'"
+    told = f"SELECT count(*) FROM event WHERE type = 'CustomerCreated' AND entity_id IN ({made_ones})"
     assert (await graph.rows(told))[0][0] == 18
 
 
@@ -113,7 +114,7 @@ async def test_many_are_changed_and_deleted_in_a_few_statements(graph: Graph) ->
         inputs = [{"id": id_, "name": f"Bulk {again}.{number}", "city": None} for number, id_ in enumerate(ids)]
         found = (await graph.data(UPDATE, {"inputs": inputs}))["updateCustomers"]
     assert found["errors"] == []
-    assert graph.statements == 9
+    assert graph.statements == 10, "one of them reads the keys of persons"
     found = (await graph.data(DELETE, {"inputs": [{"id": id_} for id_ in ids]}))["deleteCustomers"]
     assert [each["deletedId"] for each in found["results"]] == ids
     assert await count(graph, "Bulk") == 0

@@ -88,7 +88,7 @@ async def test_changes_of_different_fields_share_a_savepoint(graph: Graph) -> No
     ]
     found = (await graph.data(UPDATE, {"inputs": inputs}))["updateCustomers"]
     assert found["errors"] == []
-    assert graph.statements == 8 + len(ids)
+    assert graph.statements == 9 + len(ids)
 
 
 async def test_what_is_removed_does_not_depend_on_strangers(graph: Graph) -> None:

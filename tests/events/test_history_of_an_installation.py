@@ -112,7 +112,7 @@ async def test_a_rebuild_tells_what_was_before_the_history(kept: Kept) -> None:
     await kept.change(id_, city="Paris")
     await kept.as_of(id_, now())
     await kept.connection.execute("DELETE FROM history_type WHERE name = 'customer'")
-    await projector_for(kept.url, Settings(), kept.engine.schema).begin(kept.connection)
+    await projector_for(kept.url, Settings(), kept.engine.schema, kept.engine.services.vault).begin(kept.connection)
     body = await kept.ask(AS_OF, {"id": id_, "at": made})
     assert body["errors"][0]["message"].startswith("History began at")
     silent = await kept.connection.fetchval(

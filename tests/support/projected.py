@@ -17,7 +17,7 @@ def projector_of(graph: Graph, batch: int = 1_000) -> Projector:
     """Return a projector of a graph's types."""
     registry = graph.schema.registry
     types = {record.name: record.table for record in registry.records.values()}
-    return Projector("", types, registry.effects, batch=batch)
+    return Projector("", types, registry.effects, graph.engine.services.vault, batch=batch)
 
 
 async def begin(graph: Graph) -> None:

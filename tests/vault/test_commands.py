@@ -49,7 +49,7 @@ async def test_a_life_of_keys(url: str, tmp_path: Path) -> None:
         return [row for row in csv.DictReader(io.StringIO(text)) if row["external_id"] == "K1"]
 
     assert exported() == [{"external_id": "K1", "national_id": NUMBER}]
-    assert "demo: data key 2, 1 values encrypted anew" in command("keys", "rotate")
+    assert "demo: data key 2, 3 values encrypted anew" in command("keys", "rotate")
     assert "data 2" in command("keys", "status")
     refused = command("export", "contact", "--workspace", "demo", code=2, master_key=NEW)
     assert "CRM_MASTER_KEY" in refused

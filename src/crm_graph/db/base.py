@@ -44,7 +44,7 @@ Paragraph = Annotated[str, mapped_column(SizedText(2_000))]
 """A text of some sentences: a reason, a next step. A text is a line of 500 letters unless its column says otherwise."""
 LongText = Annotated[str, mapped_column(SizedText(20_000))]
 """A text of some pages: what a customer wrote, a note."""
-EXACT = "exact"
+EXACT, PERSONAL = "exact", "personal"
 Key = Annotated[str, mapped_column(SizedText(), info={EXACT: True})]
 """A number or an id that people give: two that differ in case, or in the width of a letter, are two."""
 Email = Annotated[str, mapped_column(SizedText(254))]
@@ -89,6 +89,8 @@ class Base(DeclarativeBase):
     """What columns of its rows hold in some states: `fixed_by` of `db/coherence.py`."""
     __few__: ClassVar[bool] = False
     """Whether a workspace has so few rows of it that any column may order them without an index."""
+    __personal__: ClassVar[Sequence[str]] = ()
+    """The columns that say who a person is (`db/personal.py`)."""
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map: ClassVar[dict[Any, Any]] = {
@@ -106,6 +108,8 @@ class Base(DeclarativeBase):
         if "__table__" in cls.__dict__:
             for column in table_of(cls).columns:
                 type.__setattr__(cls, column.name, _Plain(column))
+            for name in cls.__personal__:
+                table_of(cls).columns[name].info[PERSONAL] = True
 
     @classmethod
     def holding(cls, values: Mapping[str, Any]) -> Self:
@@ -138,6 +142,10 @@ class Row(Base):
             raise TypeError(f"{cls.__name__} has no {', '.join(sorted(unknown))}")
         values["id"] = values.get("id") or new_id()
         return cls.holding(values)
+
+    def is_person(self) -> bool:
+        """Return whether the row is a person, of whom its personal columns tell."""
+        return bool(self.__personal__)
 
 
 HOUSEKEEPING = frozenset(Row.__annotations__)

@@ -60,6 +60,10 @@ class Changes(DomainEvent):
     effect: ClassVar[Effect] = Effect.CHANGES
 
 
+class Erases(Changes):
+    """An event by which a person is erased: the log keeps what stands in their place, and nothing of what they were."""
+
+
 class Removes(DomainEvent):
     """An event by which a record goes. Its `changes` keep the values that the record had, its id among them."""
 
@@ -78,14 +82,21 @@ class Effects:
     def __init__(self, events: Iterable[type[DomainEvent]] = ()) -> None:
         """Raises ValueError where two classes have one name."""
         self._effects: dict[str, Effect] = {}
+        self._erasing: set[str] = set()
         for event in events:
             if event.__name__ in self._effects:
                 raise ValueError(f"two events are called {event.__name__}")
             self._effects[event.__name__] = event.effect
+            if issubclass(event, Erases):
+                self._erasing.add(event.__name__)
 
     def of(self, type_: str) -> Effect:
         """Return the effect of events of this name; CHANGES of a name that is not known."""
         return self._effects.get(type_, Effect.CHANGES)
+
+    def erases(self, type_: str) -> bool:
+        """Return whether events of this name erase a person."""
+        return type_ in self._erasing
 
     def names(self, effect: Effect) -> list[str]:
         """Return the names of the events with an effect, sorted."""

@@ -57,6 +57,7 @@ _TYPES = {
     "actor_kind": "TEXT",
     "cause_seq": "INT8",
     "depth": "INT2",
+    "personal": "TEXT",
 }
 EVENT_COLUMNS = tuple(_TYPES)
 """What is written of an event; its position comes from the database."""
@@ -100,6 +101,7 @@ def entry(
         "actor_kind": by.kind.value,
         "cause_seq": None if cause is None else cause.seq,
         "depth": None if cause is None else cause.depth,
+        "personal": None,
     }
 
 

@@ -12,6 +12,10 @@ from sqlalchemy.types import UserDefinedType
 
 from crm_graph.db.base import Base, Id
 from crm_graph.db.placement import LOCAL
+from crm_graph.db.sizes import SizedText
+
+PERSONAL_LETTERS = 200_000
+"""What the personal values of a record, old and new, take at most."""
 
 
 class Xid8(UserDefinedType[int]):
@@ -57,6 +61,8 @@ class EventRow(Base):
     """The number of the event that this one follows from, where no request made it."""
     depth: Mapped[int | None] = mapped_column(SmallInteger)
     """How many causes it has behind it, one after another; None for none."""
+    personal: Mapped[str | None] = mapped_column(SizedText(PERSONAL_LETTERS))
+    """The personal values of `changes`, under the key of the person (`vault/persons.py`); None for none."""
 
 
 class LogEpoch(Base):

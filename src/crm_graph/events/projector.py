@@ -37,6 +37,7 @@ from crm_graph.db.history import (
 )
 from crm_graph.events.effects import Effects
 from crm_graph.events.election import run_elected
+from crm_graph.events.opened import opened, with_keys
 from crm_graph.events.projected import projected_position
 from crm_graph.events.versions import (
     EVENT,
@@ -52,6 +53,7 @@ from crm_graph.events.versions import (
 )
 from crm_graph.kernel.clock import Clock, system_clock
 from crm_graph.kernel.cursor import LogCursor
+from crm_graph.vault.vault import Vault
 
 ADVISORY_LOCK, WRITING_LOCK = 7_226_101_006, 7_226_101_007
 """Who projects, and who writes versions at the moment: that, or a rebuild."""
@@ -115,6 +117,7 @@ class Projector:
         url: str,
         types: Mapping[str, Table],
         effects: Effects,
+        vault: Vault,
         *,
         poll_ms: int = 200,
         batch: int = 1_000,
@@ -125,6 +128,7 @@ class Projector:
         self.kept = Kept.of(types)
         self._by_type = {each.type: each for each in self.kept}
         self._effects = effects
+        self._vault = vault
         self._poll = poll_ms / 1000
         self._batch = batch
         self._election_ms = election_ms
@@ -175,7 +179,8 @@ class Projector:
                 return 0
             last = events[-1]
             for kept, theirs in self._apart(events):
-                both = [*theirs, *await self._written_before(connection, theirs, last)]
+                told = [*theirs, *await self._written_before(connection, theirs, last)]
+                both = await opened(self._vault, connection, told, kept.table)
                 workspaces, ids = _keys(both)
                 taken = await connection.fetch(take_open(kept), workspaces, ids)
                 open_ = {(row["workspace_id"], row["id"]): dict(row) for row in taken}
@@ -253,25 +258,28 @@ class Projector:
         archived: Mapping[tuple[str, str], Sequence[Any]],
     ) -> None:
         now = {row["id"]: dict(row) for row in await connection.fetch(rows_now(kept), workspace_id, list(ids))}
-        events: dict[str, dict[int, Any]] = {
-            id_: {event["seq"]: event for event in archived.get((workspace_id, id_), ())} for id_ in ids
-        }
-        for event in await connection.fetch(_ALL_OF, workspace_id, kept.type, list(ids)):
+        events: dict[str, dict[int, Any]] = {id_: {} for id_ in ids}
+        before = [event for id_ in ids for event in archived.get((workspace_id, id_), ())]
+        told = [
+            *await with_keys(connection, workspace_id, before),
+            *await connection.fetch(_ALL_OF, workspace_id, kept.type, list(ids)),
+        ]
+        for event in await opened(self._vault, connection, told, kept.table):
             events[event["entity_id"]][event["seq"]] = event
         stored: dict[str, list[Values]] = {id_: [] for id_ in ids}
         for row in await connection.fetch(take_all(kept), workspace_id, list(ids)):
             stored[row["id"]].append(dict(row))
         made: list[Values] = []
         for id_ in ids:
-            told = [event for _, event in sorted(events[id_].items())]
-            began = instant(told[0]["at"])
+            of_row = [event for _, event in sorted(events[id_].items())]
+            began = instant(of_row[0]["at"])
             older = sorted(
                 (each for each in stored[id_] if instant(each[VALID_FROM]) < began),
                 key=lambda each: instant(each[VALID_FROM]),
             )
-            start = older.pop() if older else _since_made(undo(kept, told, now.get(id_), self._effects))
-            open_ = {} if start is None else {(workspace_id, id_): _reopened(start, told[0])}
-            made += [*older, *fold(kept, told, open_, self._effects)]
+            start = older.pop() if older else _since_made(undo(kept, of_row, now.get(id_), self._effects))
+            open_ = {} if start is None else {(workspace_id, id_): _reopened(start, of_row[0])}
+            made += [*older, *fold(kept, of_row, open_, self._effects)]
         await connection.execute(write(kept), made)
 
     async def _whole_since(self, connection: Connection, archived: datetime | None) -> datetime | None:

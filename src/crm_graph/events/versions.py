@@ -34,6 +34,7 @@ from crm_graph.db.history import (
     versions_of,
 )
 from crm_graph.events.effects import Effect, Effects
+from crm_graph.vault.persons import WRAPPED
 
 _AS_THEY_ARE = frozenset({"workspace_id", "id", "version", EVENT_XID, EVENT_SEQ})
 Connection: TypeAlias = "asyncpg.Connection[Any]"
@@ -42,7 +43,8 @@ Values = dict[str, Any]
 
 EVENT = (
     "xid::text::bigint AS xid, seq, workspace_id, type, entity, entity_id, actor, at, changes, client_id,"
-    " coalesce(actor_kind, CASE WHEN actor IS NULL THEN 'SYSTEM' ELSE 'MEMBER' END) AS actor_kind"
+    " coalesce(actor_kind, CASE WHEN actor IS NULL THEN 'SYSTEM' ELSE 'MEMBER' END) AS actor_kind,"
+    f" personal, {WRAPPED}"
 )
 """What is read of an event."""
 

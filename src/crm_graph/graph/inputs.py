@@ -205,6 +205,7 @@ _ABOUT = {
     "restore": "{One} to bring back from the recycle bin.",
     "archive": "{One} to archive.",
     "unarchive": "{One} to put into lists again.",
+    "erase": "{One} to erase: a person.",
     "remove": "{One} to take off what it is part of.",
     "transition": "{One} to {verb}.",
     "transition_with": "{One} to {verb}, and what that needs.",

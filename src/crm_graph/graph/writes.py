@@ -24,8 +24,10 @@ from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
+from crm_graph.db.personal import personal_columns
 from crm_graph.graph.bulk import MAX_INPUTS, Run, arguments_of, payload_of_many, resolver_of_many
 from crm_graph.graph.context import Info
+from crm_graph.graph.erasing import erase
 from crm_graph.graph.inputs import InputField, fields_of, input_type, parts_field, placed, sent_of
 from crm_graph.graph.keeping import archive, restore, unarchive
 from crm_graph.graph.keys import key_named
@@ -37,14 +39,14 @@ from crm_graph.graph.upserts import made_meanwhile, upserting
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.ids import encode_id
 from crm_graph.kernel.naming import camel, pascal, sentence, snake
-from crm_graph.permissions.grants import CREATE, DELETE, UPDATE
+from crm_graph.permissions.grants import CREATE, DELETE, ERASE, UPDATE
 from crm_graph.permissions.policy import Policy
 from crm_graph.work import Sent, Work
 
 T = TypeVar("T")
 WRITE_KEY, DOES_KEY = "crm_graph.write", "crm_graph.does"
 ARCHIVE, UNARCHIVE, RESTORE = "archive", "unarchive", "restore"
-"""What is done with every kept record."""
+"""What is done with every kept record. Of a person there is `ERASE` too."""
 MANY_KEY, UPSERT_KEY = "crm_graph.many_of", "crm_graph.upserts"
 Create = Callable[[Work, Sent], Awaitable[str]]
 Update = Callable[[Work, str, Sent, int | None], Awaitable[str]]
@@ -171,7 +173,7 @@ def bind_writes(mutation: type, registry: Registry) -> None:
     added: list[StrawberryField] = []
     made: dict[tuple[str, str], tuple[StrawberryField, WriteSpec]] = {}
     for record in registry.records.values():
-        definition.fields.extend(_keeping(record))
+        definition.fields.extend(_keeping(record, registry))
     for each in definition.fields:
         spec: WriteSpec | None = each.metadata.get(WRITE_KEY)
         if spec is None:
@@ -212,11 +214,19 @@ def bind_writes(mutation: type, registry: Registry) -> None:
     definition.fields.extend(added)
 
 
-def _keeping(record: Record) -> Iterator[StrawberryField]:
+_ERASING = (
+    "Erases {one} who is a person, for good: empties what says who it is (`null`, or `[erased]` where there must be"
+    " something) in the record and its history, also in the recycle bin, deletes the key under which the log keeps it,"
+    " the files of exports and what webhooks were sent. The record stays, and what points to it. Only roles that name"
+    " the verb `erase` may."
+)
+
+
+def _keeping(record: Record, registry: Registry) -> Iterator[StrawberryField]:
     """Yield the mutations that a kept record has beside what its slice says."""
     if not record.is_kept:
         return
-    named = (
+    named = [
         (
             ARCHIVE,
             UPDATE,
@@ -226,7 +236,9 @@ def _keeping(record: Record) -> Iterator[StrawberryField]:
         ),
         (UNARCHIVE, UPDATE, unarchive, f"Puts an archived {record.words} into lists again."),
         (RESTORE, DELETE, restore, f"Brings {record.one} back from the recycle bin, with its parts."),
-    )
+    ]
+    if personal_columns(record.table):
+        named.append((ERASE, ERASE, partial(erase, registry), _ERASING.format(one=record.one)))
     for name, verb, operation, description in named:
         field = _field(description, WriteSpec(name, partial(operation, record), verb))
         field.python_name = f"{name}_{snake(record.name)}"
@@ -322,14 +334,14 @@ def _runner(spec: WriteSpec, record: Record, fields: Sequence[InputField]) -> Ru
                 sent = await sent_of(work, input_, fields, record)
                 id_ = new_key(cls, input_.id)
                 return await operation(work, sent if id_ is None else replace(sent, values={"id": id_, **sent.values}))
-            key = key_of(cls, input_.id) if how == RESTORE else await key_named(work, cls, input_.id)
+            key = key_of(cls, input_.id) if how in {RESTORE, ERASE} else await key_named(work, cls, input_.id)
             work.take_turn(record.policy, key)
             if how == "asked":
                 return await operation(work, key, input_)
             if how == "delete":
                 await operation(work, key, input_.if_version)
                 return encode_id(record.prefix, key)
-            if how in {"transition", ARCHIVE, UNARCHIVE, RESTORE}:
+            if how in {"transition", ARCHIVE, UNARCHIVE, RESTORE, ERASE}:
                 return await operation(work, key, input_.if_version)
             return await operation(work, key, await sent_of(work, input_, fields, record), input_.if_version)
         except Refused as refused:

@@ -33,6 +33,8 @@ READ, CREATE, UPDATE, DELETE, EXPORT = "read", "create", "update", "delete", "ex
 """The verbs of every type; a policy may name transitions (`approve`), which follow `update` or are granted by name."""
 
 BASIC_VERBS = (READ, CREATE, UPDATE, DELETE, EXPORT)
+ERASE = "erase"
+"""Erasing a person; of types whose records are persons, and by its name alone."""
 SET_ROLES = "setRoles"
 """Giving members roles: who gives roles gives rights."""
 NOWHERE: frozenset[str] = frozenset()

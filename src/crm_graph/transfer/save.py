@@ -11,7 +11,7 @@ from crm_graph.kernel.ids import new_id
 from crm_graph.transfer.report import StepReport
 from crm_graph.transfer.resolve import Resolver
 from crm_graph.transfer.spec import Draft, ImportSpec, Part
-from crm_graph.transfer.write import all_of, delete_rows, event_row, insert_rows, update_rows, write_events
+from crm_graph.transfer.write import Told, all_of, delete_rows, event_row, insert_rows, update_rows, write_events
 from crm_graph.wholes import PARTS
 from crm_graph.work import Work
 
@@ -71,17 +71,17 @@ class Saver:
         )
         return not draft.is_new() and (covered or bool(changes.get(draft.id)))
 
-    def _told(
-        self, draft: Draft, changes: Mapping[str, tuple[Any, Any]], parts: Sequence[Part]
-    ) -> list[dict[str, Any]]:
+    def _told(self, draft: Draft, changes: Mapping[str, tuple[Any, Any]], parts: Sequence[Part]) -> list[Told]:
         """Return the event of a stored row, which names the parts that its version covers; none where nothing is to be
         told."""
         covered = {part.policy.type: part.policy.in_version for part in parts if part.policy and part.policy.in_version}
         if not changes and not covered:
             return []
         event = self.spec.updated(draft, changes) if changes else next(iter(covered.values()))()
-        row = event_row(self.work, self.spec.policy, draft.id, event, changes)
-        return [{**row, "data": {**row["data"], PARTS: list(covered)}} if covered else row]
+        told = event_row(self.work, self.spec.policy, draft.id, event, changes)
+        if covered:
+            told.telling.entry["data"][PARTS] = list(covered)
+        return [told]
 
     async def _save_parts(self, parts: Sequence[Part]) -> None:
         rows: dict[type[Base], list[Mapping[str, Any]]] = defaultdict(list)
@@ -120,5 +120,5 @@ class Saver:
                 for part in parts.get(draft.id, ())
                 if part.event is not None and part.policy is not None
             ]
-        self.report.events.update(row["type"] for row in rows)
+        self.report.events.update(row.telling.entry["type"] for row in rows)
         await write_events(self.work, rows)

@@ -7,6 +7,7 @@ COPY's text format, written here: asyncpg's binary COPY needs binary codecs, and
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -25,6 +26,8 @@ from crm_graph.db.statements import Statement, compile_statement
 from crm_graph.events.log import EVENT_COLUMNS
 from crm_graph.kernel.errors import Conflict, Refused
 from crm_graph.permissions.policy import Policy, workspace
+from crm_graph.persons import Telling, sealed_entries
+from crm_graph.vault.persons import PERSON_KEY_COLUMNS
 from crm_graph.work import DomainEvent, Work
 
 LINES_PER_CHUNK = 500
@@ -53,6 +56,14 @@ def cell(value: Any) -> str:
 def _array(values: Iterable[str]) -> str:
     quoted = ('"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
     return "{" + ",".join(quoted) + "}"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event that is to be written, and whether the directory changes with it."""
+
+    telling: Telling
+    directory: bool
 
 
 async def copy_rows(session: Session, table: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -168,9 +179,9 @@ async def delete_rows(work: Work, model: type[Base], where: Mapping[str, Any]) -
 
 def event_row(
     work: Work, policy: Policy, entity_id: str, event: DomainEvent, changes: Mapping[str, tuple[Any, Any]]
-) -> dict[str, Any]:
-    """Return a row of the log, as `Work.record` writes it, and whether the directory changes with it."""
-    return {"directory": policy.directory, **work.entry(policy, entity_id, event, changes)}
+) -> Told:
+    """Return an event of a record for `write_events`, which writes it as `Work.record` does."""
+    return Told(Telling(work.entry(policy, entity_id, event, changes), event, policy.table), policy.directory)
 
 
 def all_of(values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -178,9 +189,12 @@ def all_of(values: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     return {name: (None, value) for name, value in values.items() if name not in HOUSEKEEPING and value is not None}
 
 
-async def write_events(work: Work, rows: Sequence[Mapping[str, Any]]) -> None:
+async def write_events(work: Work, told: Sequence[Told]) -> None:
     """Append events to the log, in this transaction and in this order."""
-    if rows:
-        await copy_rows(work.session, "event", EVENT_COLUMNS, rows)
-    if any(row["directory"] for row in rows):
+    if told:
+        entries, keys = await sealed_entries(work.vault, work.session, [event.telling for event in told])
+        if keys:
+            await copy_rows(work.session, "person_key", PERSON_KEY_COLUMNS, keys)
+        await copy_rows(work.session, "event", EVENT_COLUMNS, entries)
+    if any(event.directory for event in told):
         await work.touch_directory()

@@ -1,14 +1,15 @@
-"""The wrapped keys of each workspace."""
+"""The wrapped keys of each workspace, and of each person of whom the log keeps values."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import LargeBinary
+from sqlalchemy import Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_graph.db.base import Base, Id
-from crm_graph.db.placement import DISTRIBUTED
+from crm_graph.db.placement import DISTRIBUTED, LOCAL
+from crm_graph.vault.columns import sealed
 
 
 class WorkspaceKey(Base):
@@ -29,3 +30,23 @@ class WorkspaceKey(Base):
     wrapped_by: Mapped[str]
     created_at: Mapped[datetime]
     retired_at: Mapped[datetime | None]
+
+
+PERSON_KEY = "person key"
+"""What the keys of persons are sealed for."""
+
+
+class PersonKey(Base):
+    """A key of a person, sealed under the workspace's: what the log keeps of them is under it. Deleting it erases that.
+    Local on Citus, as the log is. `subject_id` is their record; two that wrote of them at once may have made two keys.
+    """
+
+    __tablename__ = "person_key"
+    __placement__ = LOCAL
+    __table_args__ = (Index("ix_person_key_subject_id", "workspace_id", "subject_id"),)
+
+    workspace_id: Mapped[Id] = mapped_column(primary_key=True)
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    subject_id: Mapped[Id]
+    wrapped: Mapped[str] = mapped_column(info=sealed(PERSON_KEY, "id"))
+    created_at: Mapped[datetime]

@@ -26,14 +26,15 @@ def _kept(table: Table) -> Table:
     by_name = {each.name: each for each in table.writes}
     update, delete = by_name[f"update{table.type}"], by_name[f"delete{table.type}"]
     of_rows = [each for each in update.without if " to write " not in each.refusal.message]
-    archive = replace(update, input={"id": ROW}, without=of_rows, samples={}, also={}, before="")
+    unkeyed = [name for name in update.tables if name != "person_key"]  # nothing of who it is changes
+    archive = replace(update, input={"id": ROW}, without=of_rows, tables=unkeyed, samples={}, also={}, before="")
     gone = Refusal("NOT_FOUND", f"There is no such {table.type.lower()} in the recycle bin.", ("id",))
     restore = replace(
         delete,
         name=f"restore{table.type}",
         events=[f"{table.type}Restored"],
         given={**delete.given, "deleted_at": LONG_AGO},
-        tables=[*delete.tables, *(["timer"] if table.type == "Ticket" else [])],  # the world's ticket is held
+        tables=[*unkeyed, *(["timer"] if table.type == "Ticket" else [])],  # the world's ticket is held
         without=[each if each.refusal.top else replace(each, refusal=gone) for each in delete.without],
         stranger=gone,
     )

@@ -13,8 +13,9 @@ from crm_graph.db.pool import Database
 from crm_graph.db.statements import Statement
 from crm_graph.domains.platform.audit.events import SensitiveFieldsRead
 from crm_graph.domains.platform.audit.operations import record_reading
-from crm_graph.domains.platform.jobs.exports import EXPORT, PREFIX
+from crm_graph.domains.platform.jobs.exports import PREFIX
 from crm_graph.domains.platform.jobs.model import Job, JobStatus
+from crm_graph.domains.platform.jobs.operations import EXPORT
 from crm_graph.domains.platform.jobs.policy import JOB
 from crm_graph.executor.fields import coordinate
 from crm_graph.kernel.errors import Forbidden, RateLimited, Refused, Unauthenticated

@@ -22,7 +22,7 @@ PROGRESS_EVERY = 10_000
 _EXPORT = """
     SELECT row_to_json(line)::text FROM (
         SELECT seq, xid::text::bigint AS xid, workspace_id, type, entity, entity_id, actor, at, changes, data,
-            client_id, address, request_id, actor_kind
+            client_id, address, request_id, actor_kind, personal
         FROM event WHERE at < $1 AND ($2::uuid IS NULL OR workspace_id = $2) ORDER BY event.xid, event.seq
     ) AS line
 """

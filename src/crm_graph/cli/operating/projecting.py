@@ -13,6 +13,7 @@ import orjson
 from crm_graph.api.schema import make_schema
 from crm_graph.app import projector_for
 from crm_graph.cli.console import console
+from crm_graph.cli.installed import vault_of
 from crm_graph.cli.opening import opened
 from crm_graph.cli.place import Place
 from crm_graph.db.connecting import close, connect
@@ -45,7 +46,7 @@ async def _told(connection: asyncpg.Connection[Any]) -> str:
 async def rebuild_history(place: Place, type_: str | None, archives: Sequence[Path]) -> list[tuple[str, int]]:
     """Make the versions of a type, or of all, anew; return of how many records, by type. Raises OperatorError."""
     async with opened(place) as database:
-        projector = projector_for(database.url, Settings.from_environment(), make_schema())
+        projector = projector_for(database.url, Settings.from_environment(), make_schema(), await vault_of(database))
         chosen = [kept for kept in projector.kept if type_ in {None, kept.type}]
         if not chosen:
             names = ", ".join(kept.type for kept in projector.kept)

@@ -23,6 +23,18 @@ from crm_graph.db.statements import Statement, compile_for_many
 from crm_graph.events.effects import Effect
 from crm_graph.events.log import Event
 from crm_graph.events.model import EventRow
+from crm_graph.graph.changes.personal import (
+    OPENED,
+    TRIES,
+    UNOPENED,
+    WITHHELD,
+    Values,
+    is_unopened,
+    opened_of,
+    reads_personal,
+    with_opened,
+)
+from crm_graph.graph.changes.reach import columns_read
 from crm_graph.graph.changes.related import Related, related_of
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.reading.filters import EVERYTHING, Form, Normaliser, predicate
@@ -110,21 +122,27 @@ class Judge:
         All have the workspace and the grants of the context; each is told by what `asking` returned. Nobody is
         answered where the guard of the context's session fails.
         """
-        values = {
-            "workspace_id": context.viewer.workspace_id,
-            "ids": [event.entity_id for event in events],
-            "seqs": [event.cursor.seq for event in events],
-            "olds": [{name: change[0] for name, change in event.changes.items()} for event in events],
-            "asking": _numbered(asking),
-        }
         statement, audited = self.statement(context.access)
-        rows = await context.reader.fetch(statement, values)
+        opens = OPENED in statement.names
+        for _ in range(TRIES):
+            opened = await opened_of(context, events) if opens else {}
+            values = {
+                "workspace_id": context.viewer.workspace_id,
+                OPENED: opened,
+                "ids": [event.entity_id for event in events],
+                "seqs": [event.cursor.seq for event in events],
+                "olds": [_olds(event, opened) for event in events],
+                "asking": _numbered(asking),
+            }
+            rows = await context.reader.fetch(statement, values)
+            if not (opens and any(row[UNOPENED] for row in rows)):
+                break
         if audited:
             context.note_reads(audited)
         if not rows:
             return []
         kinds: list[list[ChangeKind | None]] = [[None] * len(events) for _ in asking]
-        for number, place, before, after in rows:
+        for number, place, before, after, *_ in rows:
             if before or after:
                 kinds[number][place - 1] = self._kind(events[place - 1], before=before, after=after)
         return kinds
@@ -136,13 +154,28 @@ class Judge:
         if related is None:
             kinds = await self.kinds_for(context, [event], asking)
             told = [[Told(kind, self.record.name, event.entity_id)] if kind else [] for (kind,) in kinds]
-            return Verdict(told) if kinds else None
-        bound = {**related.binds(context, event), "asking": _numbered(asking)}
-        rows = await context.reader.fetch(related.statement, bound)
+            if not kinds or not self._forgets(event, context.access):
+                return Verdict(told) if kinds else None
+            resync = Told(ChangeKind.RESYNC, self.record.name, None)
+            return Verdict([[*each, resync] for each in told], event.cursor)
+        for _ in range(TRIES):
+            opened = await related.opened(context, event)
+            bound = {**related.binds(context, event), OPENED: opened, "asking": _numbered(asking)}
+            rows = await context.reader.fetch(related.statement, bound)
+            if not (related.opens and rows and rows[0][UNOPENED]):
+                break
         _, audited = self.statement(context.access)
         if audited:
             context.note_reads(audited)
-        return self._weighed(event, rows, len(asking), beyond=related.is_beyond(event)) if rows else None
+        beyond = related.is_beyond(event) or self._forgets(event, context.access)
+        return self._weighed(event, rows, len(asking), beyond=beyond) if rows else None
+
+    def _forgets(self, event: Event, access: Access) -> bool:
+        """Return whether an event erased what the filter compares: nobody can tell who had the record in their list."""
+        if not self.registry.effects.erases(event.type):
+            return False
+        related = self.related(access)
+        return OPENED in self.statement(access)[0].names or (related is not None and event.entity in related.opens)
 
     def _weighed(self, event: Event, rows: Sequence[Any], count: int, *, beyond: bool) -> Verdict:
         """Return what the rows of `related` say to each of so many who ask."""
@@ -155,7 +188,7 @@ class Judge:
                 kind = ChangeKind.ENTERED if after else ChangeKind.LEFT
             if kind is not None:
                 found[number].append(Told(kind, self.record.name, key))
-        *_, far, many, end_xid = rows[0]
+        far, many, end_xid = (rows[0][name] for name in ("far", "many", "end_xid"))
         if not (beyond or far or many):
             return Verdict(found)
         resync = Told(ChangeKind.RESYNC, self.record.name, None)
@@ -222,7 +255,9 @@ class Judge:
         each was written under the row's lock.
         """
         table = self.record.table
-        undone = _undone()
+        rows = table.alias("record")
+        opens = reads_personal({table: columns_read(self._matching(access, rows, {}), rows)})
+        undone = _undone(opens=opens)
         current = table.alias("current")
         wanted = (current.c.workspace_id == workspace()) & (current.c.id == undone.c.id)
         own = func.jsonb_build_object("id", undone.c.id, "workspace_id", workspace())
@@ -230,13 +265,14 @@ class Judge:
         before = _image(table, literal_column('"after"'), undone.c.old, name="before")
         true: ColumnElement[bool] = literal_column("true")
         source = undone.outerjoin(current, wanted).join(after, true).join(before, true)
-        rows = func.jsonb_to_recordset(bindparam("asking", type_=JSONB))
-        asking = rows.table_valued(column("number", Integer)).render_derived(name="asking", with_types=True)
+        given = func.jsonb_to_recordset(bindparam("asking", type_=JSONB))
+        asking = given.table_valued(column("number", Integer)).render_derived(name="asking", with_types=True)
         return select(
             asking.c.number,
             undone.c.place,
             func.coalesce(self._matching(access, before, compared), False).label("before"),
             func.coalesce(self._matching(access, after, compared), False).label("after"),
+            *([undone.c[UNOPENED]] if opens else []),
         ).select_from(source.join(asking, true))
 
     def _matching(self, access: Access, image: Any, compared: dict[str, None]) -> ColumnElement[bool]:
@@ -247,7 +283,7 @@ class Judge:
 
 MAX_STATEMENTS = 2_000
 LAST_SEQ = (1 << 63) - 1
-_SHARED = frozenset({"workspace_id", "ids", "seqs", "olds"})
+_SHARED = frozenset({"workspace_id", "ids", "seqs", "olds", OPENED})
 """The binds that are the same for all who ask."""
 Compiled: TypeAlias = tuple[Statement, tuple[str, ...]] | str
 """The statement of events, and what it compares whose reading is to be written down; a text says why one may not filter
@@ -261,11 +297,25 @@ def _numbered(asking: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [{**each, "number": number} for number, each in enumerate(asking)]
 
 
-def _undone() -> Any:
-    """Return the given events, each with what is to be put back: a common table, so that nothing but the log is read
-    for it, which lies elsewhere than the records on a cluster."""
+def _olds(event: Event, opened: Values) -> dict[str, Any]:
+    """Return the values that a record had before an event."""
+    changes = {**event.changes, **opened.get(str(event.cursor.seq), {})}
+    return {name: change[0] for name, change in changes.items() if change[0] is not None or change[1] is not None}
+
+
+def _undone(*, opens: bool) -> Any:
+    """Return the given events, each with what is to be put back, with personal values where it `opens` them: a common
+    table, so that nothing but the log is read for it, which lies elsewhere than the records on a cluster."""
     given = _given()
-    return select(given, _later(given).label("changes")).cte("undone").prefix_with("MATERIALIZED", dialect="postgresql")
+    columns = [_later(given, opens=opens).label("changes"), *([_unopened(given).label(UNOPENED)] if opens else [])]
+    return select(given, *columns).cte("undone").prefix_with("MATERIALIZED", dialect="postgresql")
+
+
+def _unopened(given: Any) -> ColumnElement[Any]:
+    """Return how many later events have personal values that were not given."""
+    later = EVENTS.c.workspace_id == workspace(), EVENTS.c.entity_id == given.c.id, EVENTS.c.seq >= given.c.seq
+    unopened = select(func.count()).where(*later, is_unopened(EVENTS.c.personal, EVENTS.c.seq))
+    return unopened.select_from(EVENTS).correlate(given).scalar_subquery()
 
 
 def _given() -> Any:
@@ -279,9 +329,10 @@ def _given() -> Any:
     return lists.table_valued(*columns, with_ordinality="place", name="given").render_derived()
 
 
-def _later(given: Any) -> ColumnElement[Any]:
+def _later(given: Any, *, opens: bool) -> ColumnElement[Any]:
     """Return, as a JSON object, each column that later events changed with its value before the first of them."""
-    change = func.jsonb_each(EVENTS.c.changes).table_valued("key", column("value", JSONB), name="change")
+    changes = with_opened(EVENTS.c.changes, EVENTS.c.seq) if opens else EVENTS.c.changes
+    change = func.jsonb_each(changes).table_valued("key", column("value", JSONB), name="change")
     earliest = (
         select(change.c.key, change.c.value.op("->")(literal_column("0")).label("old"))
         .ext(distinct_on(change.c.key))
@@ -290,6 +341,7 @@ def _later(given: Any) -> ColumnElement[Any]:
             EVENTS.c.workspace_id == workspace(),
             EVENTS.c.entity_id == given.c.id,
             EVENTS.c.seq > given.c.seq,
+            *([change.c.value != WITHHELD] if opens else []),
         )
         .order_by(change.c.key, EVENTS.c.seq)
         .correlate(given)

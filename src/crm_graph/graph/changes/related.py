@@ -42,6 +42,7 @@ from crm_graph.db.base import DELETED_AT
 from crm_graph.db.statements import Statement, compile_for_many
 from crm_graph.events.effects import Effect, Effects
 from crm_graph.events.log import Event
+from crm_graph.graph.changes.personal import OPENED, UNOPENED, Values, is_personal, opened_since, reads_personal
 from crm_graph.graph.changes.reach import HOUSEHOLD, Reached, columns_read, reached
 from crm_graph.graph.changes.worlds import AFTER, BEFORE, common_table, world, worlds
 from crm_graph.graph.context import GraphContext
@@ -51,7 +52,9 @@ from crm_graph.permissions.policy import UUID, workspace
 
 Predicate = Callable[[FromClause], ColumnElement[bool]]
 """Returns what a record must be, over rows of its table, to be seen and to match."""
-SHARED = frozenset({"workspace_id", "entity", "entity_id", "xid", "seq", "creating", "removing", "undone", "most"})
+SHARED = frozenset(
+    {"workspace_id", "entity", "entity_id", "xid", "seq", "creating", "removing", "undone", "most", OPENED}
+)
 _TRUE: ColumnElement[bool] = literal_column("true")
 _ZERO, _ONE = literal_column("0", Integer()), literal_column("1", Integer())
 SPARE = 4
@@ -82,6 +85,14 @@ class Related:
     statement: Statement
     causes: Mapping[str, Cause]
     effects: Effects
+    opens: Sequence[str] = ()
+    """The types of which it reads personal values; none where it compares none."""
+
+    async def opened(self, context: GraphContext, event: Event) -> Values:
+        """Return the personal values that are to be put back. One statement where the filter compares any."""
+        if not self.opens:
+            return {}
+        return await opened_since(context, event, self.opens, context.services.settings.live_max_undone + 1)
 
     def binds(self, context: GraphContext, event: Event) -> Mapping[str, Any]:
         """Return the values of the statement's binds for an event, but for who asks."""
@@ -133,7 +144,10 @@ def related_of(record: Record, registry: Registry, predicate: Predicate) -> Rela
     for mention in mentions:
         tables[mention.table] = tables.get(mention.table, HOUSEHOLD) | mention.columns
     question = _Question(record, registry, predicate, mentions, tables)
-    return Related(compile_for_many(question.select(), SHARED, "asking"), _causes(registry, mentions), registry.effects)
+    personal = [each.name for each in registry.records.values() if each.table in tables and is_personal(each.table)]
+    opens = sorted(personal) if reads_personal(tables) else []
+    statement = compile_for_many(question.select(), SHARED, "asking")
+    return Related(statement, _causes(registry, mentions), registry.effects, opens)
 
 
 def _causes(registry: Registry, mentions: Sequence[Reached]) -> Mapping[str, Cause]:
@@ -171,14 +185,16 @@ class _Question:
         """Return the statement: for each who asks and each candidate, whether it was there, whether it is, whether it
         matched, and whether it matches; one row without a candidate where there is none. Beside each: whether the event
         lies too far back, whether there are too many, and the last transaction that a list read from now on shows."""
+        opens = reads_personal(self.tables)
         asked = {(self.record.table, False), *((each.table, each.pointed_to) for each in self.mentions)}
         common = [
             *worlds(self.tables, asked, self.registry),
             common_table("found", _found(self.record, self.mentions)),
             common_table("candidate", "SELECT DISTINCT id FROM found"),
-            common_table("head", _HEAD.format(spare=SPARE)),
+            common_table("head", _HEAD.format(spare=SPARE, unopened=_UNOPENED if opens else "")),
         ]
-        head = table("head", *(column(name, of) for name, of in _HEAD_COLUMNS))
+        columns_of_head = [column(name, of) for name, of in _HEAD_COLUMNS]
+        head = table("head", *columns_of_head, *([column(UNOPENED, BigInteger())] if opens else []))
         candidate = table("candidate", column("id", UUID))
         rows = func.jsonb_to_recordset(bindparam("asking", type_=JSONB))
         asking = rows.table_valued(column("number", Integer)).render_derived(name="asking", with_types=True)
@@ -234,8 +250,9 @@ _HEAD = """
     SELECT (SELECT count(*) FROM later) > :undone AS far,
         (SELECT count(*) FROM candidate) > :most
             OR EXISTS (SELECT 1 FROM found GROUP BY arm HAVING count(*) >= {spare} * (:most + 1)) AS many,
-        crm_log_horizon()::text::bigint - 1 AS end_xid
+        crm_log_horizon()::text::bigint - 1 AS end_xid{unopened}
 """
+_UNOPENED = ", (SELECT count(*) FROM later WHERE unopened) AS unopened"
 
 
 def _found(record: Record, mentions: Sequence[Reached]) -> str:

@@ -19,19 +19,23 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ARRAY, CTE, BigInteger, Integer, Table, Text, bindparam, column, literal_column, table, text
+from sqlalchemy.dialects.postgresql import JSONB
 
+from crm_graph.graph.changes.personal import OPENED, reads_personal
 from crm_graph.graph.records.record import Record
 from crm_graph.graph.records.registry import Registry
 from crm_graph.permissions.policy import UUID
 
 BEFORE, AFTER = "before", "after"
 _LATER = """
-    SELECT entity, entity_id, xid, seq, at, changes, (xid, seq) = (CAST(:xid AS xid8), :seq) AS this,
-        type = ANY(:creating) AS born, type = ANY(:removing) AS gone
+    SELECT entity, entity_id, xid, seq, at, {changes} AS changes, (xid, seq) = (CAST(:xid AS xid8), :seq) AS this,
+        type = ANY(:creating) AS born, type = ANY(:removing) AS gone{unopened}
     FROM event
     WHERE workspace_id = :workspace_id AND (xid, seq) >= (CAST(:xid AS xid8), :seq) AND entity IN ({entities})
     ORDER BY event.xid, seq LIMIT :undone + 1
 """
+_UNOPENED = ", personal IS NOT NULL AND NOT jsonb_exists(CAST(:opened AS jsonb), seq::text) AS unopened"
+_OPENED = "changes || coalesce(CAST(:opened AS jsonb) -> seq::text, '{}'::jsonb)"
 _OF_TABLE = """
     SELECT entity_id AS id, seq, this, born, gone, changes FROM later WHERE entity = '{entity}'
 """
@@ -53,7 +57,8 @@ _IMAGE = """
         SELECT id, jsonb_object_agg(key, old) AS olds
         FROM (
             SELECT DISTINCT ON (one.id, change.key) one.id, change.key, change.value -> 0 AS old
-            FROM {table}__later AS one CROSS JOIN jsonb_each(one.changes) AS change WHERE NOT one.born AND {since}
+            FROM {table}__later AS one CROSS JOIN jsonb_each(one.changes) AS change
+            WHERE NOT one.born AND {since} AND change.value <> '[null, null]'
             ORDER BY one.id, change.key, one.seq
         ) AS earliest GROUP BY id
     ) AS values_before ON values_before.id = undone.id
@@ -85,6 +90,7 @@ _BINDS = (
     bindparam("removing", type_=ARRAY(Text)),
     bindparam("entity", type_=Text),
     bindparam("entity_id", type_=UUID),
+    bindparam(OPENED, type_=JSONB),
 )
 
 
@@ -107,7 +113,8 @@ def worlds(
     of = [records[each.name] for each in tables]
     entities = {record.name for record in of} | {_whole(record) for record in of if record.policy.unsaid}
     listed = ", ".join(f"'{name}'" for name in sorted(entities))
-    found = [common_table("later", _LATER.format(entities=listed))]
+    changes, unopened = (_OPENED, _UNOPENED) if reads_personal(tables) else ("changes", "")
+    found = [common_table("later", _LATER.format(entities=listed, changes=changes, unopened=unopened))]
     for record in of:
         names = [each.name for each in record.table.columns if each.name in tables[record.table]]
         found += _worlds_of(record, names, [born for born in (False, True) if (record.table, born) in asked])

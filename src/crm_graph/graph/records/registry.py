@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -44,6 +44,8 @@ class Registry:
     aggregate_limits: AggregateLimits = field(default_factory=AggregateLimits)
     effects: Effects = field(default_factory=Effects)
     """What each type of event does to its record."""
+    traces: tuple[Callable[[Any], Awaitable[None]], ...] = ()
+    """What slices forget when a person is erased (`Slice.traces`); they are given the unit of work."""
     _leaves: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
@@ -14,6 +14,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
+from crm_graph.db.personal import personal_columns
 from crm_graph.events.effects import DomainEvent, Effects
 from crm_graph.graph.idempotency.asked import IDEMPOTENT, KEYLESS
 from crm_graph.graph.reading.page_requests import PageLimits
@@ -44,11 +45,11 @@ from crm_graph.graph.schema.derive import (
 )
 from crm_graph.graph.schema.resolvers import compile_resolvers
 from crm_graph.graph.writes import bind_writes
-from crm_graph.keeping import events_of
+from crm_graph.keeping import erased_event, events_of
 from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.permissions.definitions import Vocabulary
 from crm_graph.permissions.policy import Policy
-from crm_graph.work import TimerHandler
+from crm_graph.work import TimerHandler, Work
 
 _QUERY = (
     "What can be asked. An argument that is null is an absent one, everywhere. Within a filter null is refused, since a"
@@ -80,6 +81,8 @@ class Slice:
     """The policies of types that are no records."""
     timers: Mapping[str, TimerHandler] = field(default_factory=dict)
     """What is done when a timer is due, by its kind."""
+    traces: Sequence[Callable[[Work], Awaitable[None]]] = ()
+    """What forgets what the slice has stored of answers, when a person of the workspace is erased: it may show them."""
     public: Sequence[str] = ()
     """The root fields that need no credential, by GraphQL name: signing in. Their types hold plain values only."""
     keyless: Sequence[str] = ()
@@ -142,6 +145,7 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
     registry = Registry.of(records)
     registry.filter_limits, registry.aggregate_limits = limits.filters, limits.aggregates
     registry.effects = Effects(event for each in slices for event in each.events)
+    registry.traces = tuple(forget for each in slices for forget in each.traces)
     derive(registry)
     query = _root("Query", _QUERY, (*(cls for each in slices for cls in each.queries), *_missing_roots(slices)))
     _add_root_arguments(query, registry)
@@ -184,8 +188,9 @@ def build_schema(slices: Iterable[Slice], limits: PageLimits | None = None) -> B
 
 def _with_kept(of: Slice) -> Slice:
     """Return a slice with the events that its kept records have beside its own."""
-    kept = (record for record in map(record_of, of.records) if record.is_kept)
-    return replace(of, events=(*of.events, *(event for record in kept for event in events_of(record.name))))
+    kept = [record for record in map(record_of, of.records) if record.is_kept]
+    erased = (erased_event(record.name) for record in kept if personal_columns(record.table))
+    return replace(of, events=(*of.events, *(event for record in kept for event in events_of(record.name)), *erased))
 
 
 def _vocabulary(core: GraphQLSchema, registry: Registry, policies: tuple[Policy, ...]) -> Vocabulary:

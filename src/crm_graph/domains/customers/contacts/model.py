@@ -16,6 +16,7 @@ class Contact(Kept):
 
     __tablename__ = "contact"
     __placement__ = DISTRIBUTED
+    __personal__ = ("name", "title", "email", "phone", "external_id", "national_id", "national_id_blind")
     __table_args__ = (
         refers("customer_id", "customer"),
         unique_kept("contact", "external_id"),

@@ -7,7 +7,7 @@ from functools import partial
 from crm_graph.db.base import table_of
 from crm_graph.domains.customers.contacts.model import Contact
 from crm_graph.domains.customers.customers.policy import ACCOUNT, ACCOUNT_TEAM, CUSTOMER, of_account, of_customers
-from crm_graph.permissions.grants import ALL, HIDDEN, MASKED, OWN, TEAM, FieldGrant, Level, grant, read_only
+from crm_graph.permissions.grants import ALL, ERASE, HIDDEN, MASKED, OWN, TEAM, FieldGrant, Level, grant, read_only
 from crm_graph.permissions.policy import (
     MaskDecrypted,
     Policy,
@@ -37,6 +37,7 @@ CONTACT = Policy(
         ACCOUNT_TEAM: of_account,  # what stored roles call it
     },
     around_own=frozenset({TEAM, ACCOUNT, ACCOUNT_TEAM}),
+    by_name=(ERASE,),
     masks={"name": mask_text, "email": mask_email, "phone": mask_phone, "nationalId": MaskDecrypted(last_letters(4))},
     defaults={
         SALES_MANAGER: grant(

@@ -61,6 +61,7 @@ class Customer(Kept):
 
     __tablename__ = "customer"
     __placement__ = DISTRIBUTED
+    __personal__ = ("name", "email", "phone", "website", "external_id")
     __table_args__ = (
         refers("workspace_id", "workspace"),
         refers("parent_id", "customer"),
@@ -105,6 +106,10 @@ class Customer(Kept):
     owner_id: Mapped[Id | None]
     parent_id: Mapped[Id | None]
     external_id: Mapped[Key | None]
+
+    def is_person(self) -> bool:
+        """Return whether the customer is a person; of a company nobody is erased."""
+        return self.kind == CustomerKind.PERSON.value
 
     def change_lifecycle(self, to: Lifecycle, at: datetime) -> CustomerLifecycleChanged:
         """Move along the lifecycle. Raises Refused ILLEGAL_TRANSITION for a step that makes no sense."""

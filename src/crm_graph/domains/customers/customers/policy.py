@@ -13,7 +13,19 @@ from crm_graph.db.aliases import rows_of
 from crm_graph.db.base import table_of
 from crm_graph.domains.customers.customers.events import CustomerUpdated
 from crm_graph.domains.customers.customers.model import AccountTeamMember, Customer
-from crm_graph.permissions.grants import ALL, HIDDEN, MASKED, NONE, OWN, TEAM, FieldGrant, Level, grant, read_only
+from crm_graph.permissions.grants import (
+    ALL,
+    ERASE,
+    HIDDEN,
+    MASKED,
+    NONE,
+    OWN,
+    TEAM,
+    FieldGrant,
+    Level,
+    grant,
+    read_only,
+)
 from crm_graph.permissions.policy import (
     Policy,
     Predicate,
@@ -84,6 +96,7 @@ CUSTOMER = Policy(
     around_own=frozenset({TEAM, ACCOUNT_TEAM}),
     masks={"email": mask_email, "phone": mask_phone, "name": mask_text, "annualRevenue": mask_amount},
     following=("changeLifecycle",),
+    by_name=(ERASE,),
     defaults={
         SALES_MANAGER: grant(read=ALL, create=TEAM, update=TEAM, delete=TEAM, export=TEAM),
         SALES_REP: grant(read=(OWN, TEAM, ACCOUNT_TEAM), create=ALL, update=(OWN, ACCOUNT_TEAM)),

@@ -41,11 +41,12 @@ _ABOUT_FIELDS = frozenset(event.__name__ for event in EVENTS)
 
 EVENT_COLUMNS = (
     "xid::text::bigint AS xid, seq, workspace_id, type, entity, entity_id, actor, at, changes::text AS changes,"
-    " data::text AS data, client_id, address, request_id, actor_kind, cause_seq, depth"
+    " data::text AS data, client_id, address, request_id, actor_kind, cause_seq, depth, personal"
 )
 """A whole event as it is digested. JSON as Postgres prints it: parsed here, a number could lose digits."""
-_LATER = ("actor_kind", "cause_seq", "depth")
-"""The columns that the log got after its first release."""
+_LATER = ("actor_kind", "cause_seq", "depth", "personal")
+"""The columns that the log got after its first release. Of personal values the ciphertext is digested, so that the
+chain verifies when their key is gone."""
 ENTRY_FIELDS = (
     "workspace_id",
     "number",
@@ -89,6 +90,13 @@ def seal_keys(secrets: Iterable[bytes]) -> list[SealKey]:
     return [
         SealKey(derive_key(secret, f"{PURPOSE} key id", 8).hex(), derive_key(secret, PURPOSE, 32)) for secret in secrets
     ]
+
+
+def event_digests(event: Mapping[str, Any], *, first_form: bool = False) -> set[str]:
+    """Return the digests that an entry may have of an event: also the one without its personal values, which a process
+    of the release before made of an event that one of a later release wrote."""
+    forms = [event] if event["personal"] is None else [event, {**event, "personal": None}]
+    return {event_digest(each, first_form=first_form) for each in forms}
 
 
 def event_digest(event: Mapping[str, Any], *, first_form: bool = False) -> str:

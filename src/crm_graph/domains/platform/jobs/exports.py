@@ -14,7 +14,7 @@ from crm_graph.domains.identity.accounts.directory import MemberDirectory
 from crm_graph.domains.platform.audit.events import RecordsExported, SensitiveFieldsRead
 from crm_graph.domains.platform.audit.operations import record_reading
 from crm_graph.domains.platform.jobs.model import Job
-from crm_graph.domains.platform.jobs.operations import create_job
+from crm_graph.domains.platform.jobs.operations import EXPORT, create_job
 from crm_graph.domains.platform.jobs.policy import JOB
 from crm_graph.domains.platform.jobs.running import Given, Run
 from crm_graph.events.log import end
@@ -35,7 +35,6 @@ from crm_graph.permissions.compiler import AccessCompiler
 from crm_graph.permissions.sight import sight_of
 from crm_graph.work import CREATE, Work
 
-EXPORT = "exportRecords"
 STATEMENT_TIMEOUT_S = 300
 """How long the database may take for the next rows of a file: more, and it is not going to answer."""
 PREFIX = "job"

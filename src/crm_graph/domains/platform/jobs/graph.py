@@ -8,6 +8,7 @@ from enum import Enum
 import strawberry
 
 from crm_graph.domains.platform.jobs import events, model, operations, policy
+from crm_graph.domains.platform.jobs.erasing import forget_files
 from crm_graph.domains.platform.jobs.exports import PREFIX, export_records
 from crm_graph.domains.platform.jobs.model import JobStatus
 from crm_graph.domains.platform.jobs.policy import JOB
@@ -174,4 +175,5 @@ SLICE = Slice(
     mutations=(Mutations,),
     subscriptions=(Subscriptions,),
     events=events.EVENTS,
+    traces=(forget_files,),
 )

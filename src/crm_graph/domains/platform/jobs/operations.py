@@ -14,6 +14,8 @@ from crm_graph.jobs.queue import enqueue, settle
 from crm_graph.kernel.errors import Refused
 from crm_graph.work import CREATE, UPDATE, Work
 
+EXPORT = "exportRecords"
+"""The kind of the jobs that write files of records."""
 ENDED = frozenset({JobStatus.DONE.value, JobStatus.FAILED.value, JobStatus.CANCELLED.value})
 _OPEN = Statement(
     "SELECT count(*) FROM job WHERE workspace_id = $1 AND created_by_id = $2 AND status IN ('QUEUED', 'RUNNING')",

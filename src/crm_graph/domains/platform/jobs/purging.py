@@ -49,7 +49,7 @@ class Purger:
         policy = self.kept[model]
         async with self.services.database.transaction() as session:
             now = self.services.clock()
-            work = Work(session, viewer, Access({}, ""), lambda: now)
+            work = Work(session, viewer, Access({}, ""), lambda: now, vault=self.services.vault)
             bound = {"workspace_id": workspace_id, "before": before, "limit": BATCH}
             rows = await session.fetch(_due(table_of(model)), bound)
             for row in rows:

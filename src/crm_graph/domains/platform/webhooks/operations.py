@@ -278,3 +278,18 @@ async def _check_total(work: Work, edge: Edge, endpoint: WebhookEndpoint) -> Non
             f" {most:,}: select less."
         )
         raise Refused("INVALID", message, ("selection",))
+
+
+async def forget_bodies(work: Work) -> None:
+    """Forget what was sent to the endpoints of a workspace and what they answered: any of it may show a person who is
+    erased. What is being sent is nobody's any more, so that it does not write down what it shows, and is sent anew."""
+    await work.session.execute(_FORGET_BODIES, {"workspace_id": work.viewer.workspace_id})
+
+
+_FORGET_BODIES = Statement(
+    "UPDATE webhook_delivery SET request_body = NULL, response_body = NULL, error = NULL, claim = NULL,"
+    " claimed_until = NULL WHERE workspace_id = $1"
+    " AND (request_body IS NOT NULL OR response_body IS NOT NULL OR error IS NOT NULL OR claim IS NOT NULL)",
+    ("workspace_id",),
+    {},
+)

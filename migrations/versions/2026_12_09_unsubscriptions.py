@@ -9,6 +9,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from crm_graph.db.placement import DISTRIBUTED
+from crm_graph.db.placing import op_distribute
+
 revision = "2026_12_09_unsubscriptions"
 down_revision = "2026_12_09_personal"
 branch_labels = None
@@ -31,6 +34,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("workspace_id", "party_id", name=op.f("unsubscription_pkey")),
     )
+    op_distribute("unsubscription", DISTRIBUTED)
     op.execute(
         "INSERT INTO unsubscription (workspace_id, party_id, since)"
         " SELECT workspace_id, coalesce(contact_id, customer_id), min(updated_at) FROM campaign_member"

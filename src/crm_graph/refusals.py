@@ -12,8 +12,17 @@ import asyncpg
 
 from crm_graph.db.base import Row, table_of
 from crm_graph.db.coherence import misfits_of
+from crm_graph.db.minor_units import too_fine_of
 from crm_graph.db.rows import changes
-from crm_graph.db.rules import blankable_of, closed_of, currencies_of, disorder_of, judges_of, needed_of, rules_of
+from crm_graph.db.rules import (
+    blankable_of,
+    closed_of,
+    currencies_of,
+    disorder_of,
+    judges_of,
+    needed_of,
+    rules_of,
+)
 from crm_graph.db.session import Record
 from crm_graph.kernel.errors import Refused
 from crm_graph.kernel.naming import camel, one, sentence, snake, words
@@ -79,6 +88,9 @@ def refuse_unfit(row: Row, written: Collection[str]) -> None:
         if judge is not None:
             for path, reason in judge.faults(getattr(row, name)):
                 raise Refused("INVALID", f"`{camel(name)}` {reason}.", (camel(name), *path))
+    for amount, currency, reason in too_fine_of(table, partial(getattr, row)):
+        if amount in written or currency in written:
+            raise Refused("INVALID", f"`{camel(amount)}` {reason}.", (camel(amount), "amount"))
     for last, first in disorder_of(table, partial(getattr, row)):
         if last in written or first in written:
             raise Refused("INVALID", f"`{camel(last)}` is before `{camel(first)}`.", (camel(last),))

@@ -65,6 +65,7 @@ from crm_graph.statements import (
     update_statement,
     users_found,
 )
+from crm_graph.valuing import keep_base_amount
 from crm_graph.vault.columns import encrypted_columns
 from crm_graph.vault.persons import ADD_PERSON_KEY
 from crm_graph.vault.rows import encrypted_values
@@ -476,6 +477,7 @@ class Work:
         if policy.decides:
             await hold_to_rights(self, policy, None, values(row))
         settle(row, columns_of(type(row)))
+        await keep_base_amount(self, row, new=True)
         await self._encrypt(row)
         refuse_unfit(row, columns_of(type(row)))
         await self.check_coherent(row)
@@ -491,7 +493,7 @@ class Work:
         that lie elsewhere, a member's roles: with them, even none, its version moves and its event is written. Raises
         Refused: INVALID for a row that would be above itself (`chains.py`), else as `create` does."""
         changed = changes(row)
-        if settle(row, changed) | await self._encrypt(row):
+        if settle(row, changed) | await keep_base_amount(self, row, new=False) | await self._encrypt(row):
             changed = changes(row)
         if not changed and beside is None:
             return False

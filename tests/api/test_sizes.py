@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -224,7 +225,7 @@ async def test_aliases_of_a_long_text_cost_before_anything_is_read(graph: Graph)
 async def test_the_unit_of_work_holds_what_no_input_was_asked_for(graph: Graph) -> None:
     """An operation that something else than a mutation calls: a rule of a provider, a job."""
     context = await graph.engine.contexts.read(await graph.claims("admin"))
-    values = {"kind": "COMPANY", "currency": "CNY", "annual_revenue": 1}
+    values = {"kind": "COMPANY", "currency": "CNY", "annual_revenue": Decimal(1)}
     for name, longest in {"name": "名" * 500, "external_id": "🚀" * 500, "website": f"https://{'x' * 1_992}"}.items():
         async with context.begin() as work:
             await create_customer(work, Sent({**values, "name": "x", name: longest}))

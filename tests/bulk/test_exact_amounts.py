@@ -25,8 +25,14 @@ async def test_money_of_a_record(graph: Graph) -> None:
         "customer": None,
         "errors": [{"code": "INVALID", "field": ["annualRevenue", "amount"], "message": message}],
     }
-    found = (await graph.data(CUSTOMER, of("1.00010000")))["one"]
-    assert found == {"customer": {"annualRevenue": {"amount": "1.0001"}}, "errors": []}
+    found = (await graph.data(CUSTOMER, of("1.0001")))["one"]
+    message = "`annualRevenue` has more than 2 digits after the point, as USD has."
+    assert found == {
+        "customer": None,
+        "errors": [{"code": "INVALID", "field": ["annualRevenue", "amount"], "message": message}],
+    }
+    found = (await graph.data(CUSTOMER, of("1.01000000")))["one"]
+    assert found == {"customer": {"annualRevenue": {"amount": "1.01"}}, "errors": []}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ OPEN = {
     **dict.fromkeys(("Customer", "Opportunity", "Order", "OpportunityLine", "OrderLine"), ALL),
     **dict.fromkeys(("Product", "Pipeline", "Stage", "Workspace", "Member"), SEES),
 }
-PRICE, PROBABILITY, CURRENCY = "777123.45", 37, "XTS"
+PRICE, PROBABILITY, CURRENCY = "777123.45", 37, "MRU"
 SECRETS = (PRICE, str(PROBABILITY), CURRENCY)
 
 

@@ -60,7 +60,7 @@ async def test_the_total_and_the_lines_are_one_event(live: Live) -> None:
     page = (await live.data(admin, CHANGES, {"after": start}))["changes"]["nodes"]
     assert [(each["event"], each["changedFields"]) for each in page] == [
         ("OrderLineUpdated", ["total", "quantity"]),
-        ("OrderTotalsChanged", ["total", "subtotal", "lines"]),
+        ("OrderTotalsChanged", ["total", "subtotal", "baseTotal", "lines"]),
     ]
 
 

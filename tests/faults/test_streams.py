@@ -145,16 +145,20 @@ async def test_nothing_is_delivered_after_rights_have_ended(
         session,
         member,
     )
+    (customer, *_) = await installation.rows(
+        "SELECT id FROM customer WHERE owner_id = $1 AND deleted_at IS NULL", member
+    )
+    of_account = {"customerId": f"cus_{str(customer['id']).replace('-', '')}"}
     token, start = installation.token(member, lifetime, session_id=session), (await position(installation)).encode()
     watched = [Client(each, each, "Opportunity", token, start) for each in ("ws", "sse")]
     witness = Client("witness", "ws", "Opportunity", installation.token(admin), start)
     async with streaming([*watched, witness], lambda: installation.apis[0].address, pause_s=0.5):
-        before = await create(installation, member)
+        before = await create(installation, admin, **of_account)  # which shows it to whoever looks after the customer
         assert await until(lambda: all(before in ids(each) for each in watched))
         await end(installation, member, session)
         if end is _wait:
             assert await until(lambda: all(each.endings for each in watched))
-        after = [await create(installation, member) for _ in range(3)]
+        after = [await create(installation, admin, **of_account) for _ in range(3)]
         assert await until(lambda: set(after) <= ids(witness))
         if ends:
             assert await until(lambda: all(each.endings for each in watched))

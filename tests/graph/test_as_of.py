@@ -71,6 +71,40 @@ async def test_a_record_and_what_is_below_it(begun: Graph, executor: str) -> Non
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
+async def test_what_has_no_history_and_is_gone_counts_nowhere(begun: Graph, executor: str) -> None:
+    graph = begun
+    graph.use(executor)
+    customer = await made(graph)
+    create = "mutation ($input: CreateContactInput!) { createContact(input: $input) { contact { id } } }"
+    contact = (await graph.data(create, {"input": {"customerId": customer, "name": "Kim"}}))["createContact"]["contact"]
+    open_ = "mutation ($input: CreateTicketInput!) { createTicket(input: $input) { ticket { id } } }"
+    tickets = []
+    for contact_id in (contact["id"], None):
+        input_ = {"customerId": customer, "contactId": contact_id, "subject": "Of two times"}
+        tickets.append((await graph.data(open_, {"input": input_}))["createTicket"]["ticket"]["id"])
+    at = now()
+    change = "mutation ($input: UpdateTicketInput!) { updateTicket(input: $input) { errors { message } } }"
+    await update(graph, change, id=tickets[0], contactId=None)
+    await update(
+        graph,
+        "mutation ($input: DeleteContactInput!) { deleteContact(input: $input) { errors { message } } }",
+        id=contact["id"],
+    )
+    await project(graph)
+    where = 'where: {subject: {eq: "Of two times"}}'
+    then = await graph.data(
+        f"query ($at: DateTime!) {{ tickets(asOf: $at, {where}) {{ nodes {{ contact {{ id }} }} }}"
+        f" ticketsAggregate(asOf: $at, {where}, groupBy: [{{field: CONTACT}}])"
+        " { groups { key { contact { id } } count countDistinct { contact } } } }",
+        {"at": at},
+    )
+    assert then["tickets"]["nodes"] == [{"contact": None}] * 2
+    assert then["ticketsAggregate"]["groups"] == [
+        {"key": {"contact": None}, "count": 2, "countDistinct": {"contact": 0}}
+    ]
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
 async def test_lists_filters_orders_pages_and_measures(begun: Graph, executor: str) -> None:
     graph = begun
     graph.use(executor)

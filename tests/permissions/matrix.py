@@ -36,6 +36,17 @@ class Shown(IntEnum):
     WRITE = 3
 
 
+LIKE = {
+    "Opportunity": {"baseAmount": "amount", "rate": "amount", "rateOn": "amount"},
+    "Order": {"baseTotal": "total", "rate": "total", "rateOn": "total"},
+}
+"""The fields that have the rights of another one, of which they tell."""
+
+
+def _in_clear(level: Shown) -> Shown:
+    return Shown.NONE if level is Shown.MASKED else level
+
+
 _SHOWN = {"MEASURE": "NONE"}
 """What is shown at a level that is called otherwise: of what may be measured, no value."""
 
@@ -46,7 +57,7 @@ class TypeGrants:
 
     verbs: Mapping[str, str] = field(default_factory=dict)
     default: Shown = Shown.NONE
-    fields: Mapping[str, tuple[tuple[Shown, str], ...]] = field(default_factory=dict)
+    fields: dict[str, tuple[tuple[Shown, str], ...]] = field(default_factory=dict)
     measured: set[str] = field(default_factory=set)
     """The fields that may be summed and not be read."""
 
@@ -79,7 +90,13 @@ class Matrix:
 
     def of(self, role: str, type_name: str) -> TypeGrants:
         """Return a role's grants on a type; nothing for a type that the file does not name."""
-        return self.roles[role].get(type_name, TypeGrants())
+        found = self.roles[role].get(type_name, TypeGrants())
+        for name, of in LIKE.get(type_name, {}).items():
+            if of in found.fields:
+                found.fields.setdefault(name, tuple((_in_clear(level), scope) for level, scope in found.fields[of]))
+            if of in found.measured:
+                found.measured.add(name)
+        return found
 
 
 _LINE = re.compile(r"  (?P<type>\w+): (?:nothing|(?P<verbs>.*); fields (?P<default>\w+))\Z")

@@ -117,7 +117,7 @@ def test_verbs_have_scopes_of_their_own() -> None:
 def test_a_part_has_the_rows_of_its_whole() -> None:
     predicate = rows(grant(read=OWN), of="Line")
     assert "EXISTS (SELECT 1 FROM deal AS deal_1 WHERE deal_1.workspace_id = :workspace_id" in predicate
-    assert "deal_1.id = line.deal_id AND deal_1.owner_id = :viewer_id" in predicate
+    assert "line.deal_id = deal_1.id AND deal_1.owner_id = :viewer_id" in predicate
     assert rows(grant(read=ALL), of="Line") == "everything"
     assert rows(grant(), of="Line") == "false"
 

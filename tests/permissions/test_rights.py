@@ -39,6 +39,7 @@ DATA: Mapping[tuple[str, str], str] = {
     ("workspace", "name"): "what people call it; read of roles, not of it",
     ("workspace", "time_zone"): "by which days begin",
     ("workspace", "fiscal_year_start"): "by which years begin",
+    ("workspace", "base_currency"): "in which reports add up",
     ("member_session", "kind"): "read of members, not of it",
     ("member_session", "member_id"): "written by signing in alone",
     ("member_session", "revoked_at"): "ended by the member, and by who may act on their access",

@@ -49,7 +49,7 @@ ANCHORS: Mapping[str, str] = {
 UNOWNED = frozenset(
     {
         *("Workspace", "Member", "Team", "ApiClient", "ApiKey", "IdentityProvider", "MemberIdentity"),
-        *("Product", "Pipeline", "Stage", "WebhookEndpoint", "WebhookDelivery"),
+        *("Product", "ExchangeRate", "Pipeline", "Stage", "WebhookEndpoint", "WebhookDelivery"),
     }
 )
 _PINNED = {("member", "team_id"): {"own": "own", "team": "own"}, ("team", "manager_id"): {"own": "outside"}}
@@ -79,7 +79,7 @@ _FIXED: Mapping[tuple[str, str], Any] = {
     ("identity_provider", "default_roles"): [],
 }
 """Values that rules of the product need to be so; all others are made up."""
-_CURRENCIES = {"own": "XOW", "team": "XTE", "outside": "XOU", FOREIGN: "XFO"}
+_CURRENCIES = {"own": "MRU", "team": "TOP", "outside": "WST", FOREIGN: "SZL"}
 _VERSIONS = count(1_000_000)
 ADDED = 100_000
 """From this number on, values are those of rows that were added."""
@@ -337,6 +337,8 @@ def _value(table: Table, column: Any, place: str, number: int) -> Any:
             return True
         case DateTime():
             return datetime(2031, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
+        case Date() if column.name == "valid_from":  # of a rate that counts by now
+            return date(2000, 1, 1) + timedelta(days=number % 9_000)
         case Date():
             return date(2032, 1, 1) + timedelta(days=number)
         case Numeric():

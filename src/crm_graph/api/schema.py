@@ -25,6 +25,7 @@ from crm_graph.domains.sales.opportunities.graph import SLICE as OPPORTUNITIES
 from crm_graph.domains.sales.pipelines.graph import SLICE as PIPELINES
 from crm_graph.domains.service.tickets.graph import SLICE as TICKETS
 from crm_graph.domains.workspace.members.graph import SLICE as MEMBERS
+from crm_graph.domains.workspace.rates.graph import SLICE as EXCHANGE_RATES
 from crm_graph.domains.workspace.workspaces.graph import SLICE as WORKSPACE
 from crm_graph.events.horizon import EventHorizon
 from crm_graph.events.model import EventRow, HistoryPosition, HistoryType, LogEpoch
@@ -59,6 +60,7 @@ SLICES = (
     AUDIT,
     JOBS,
     WEBHOOKS,
+    EXCHANGE_RATES,
     PRODUCTS,
     CUSTOMERS,
     CONTACTS,

@@ -35,11 +35,19 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from crm_graph.db.sizes import SizedList, SizedText
 from crm_graph.db.statements import REFUSED_TIME
 from crm_graph.kernel.ids import new_id
-from crm_graph.kernel.money import AMOUNT_DIGITS, AMOUNT_SCALE
+from crm_graph.kernel.money import AMOUNT_DIGITS, AMOUNT_SCALE, BASE_DIGITS, RATE_DIGITS, RATE_SCALE
 
 Id = Annotated[str, mapped_column(Uuid(as_uuid=False))]
 """A record id: 32 hex digits in Python, `uuid` in Postgres."""
-Amount = Annotated[Decimal, mapped_column(Numeric(AMOUNT_DIGITS, AMOUNT_SCALE))]
+IN_MINOR_UNITS = "in minor units"
+Amount = Annotated[Decimal, mapped_column(Numeric(AMOUNT_DIGITS, AMOUNT_SCALE), info={IN_MINOR_UNITS: True})]
+"""An amount of money, with no more digits after the point than its currency has."""
+Rate = Annotated[Decimal, mapped_column(Numeric(RATE_DIGITS, RATE_SCALE))]
+"""What one unit of a currency is worth in another one."""
+BaseAmount = Annotated[Decimal, mapped_column(Numeric(BASE_DIGITS, AMOUNT_SCALE))]
+"""An amount in the workspace's base currency."""
+UnitPrice = Annotated[Decimal, mapped_column(Numeric(AMOUNT_DIGITS, AMOUNT_SCALE))]
+"""The price of one unit, which may be finer than its currency."""
 Paragraph = Annotated[str, mapped_column(SizedText(2_000))]
 """A text of some sentences: a reason, a next step. A text is a line of 500 letters unless its column says otherwise."""
 LongText = Annotated[str, mapped_column(SizedText(20_000))]
@@ -51,7 +59,8 @@ Email = Annotated[str, mapped_column(SizedText(254))]
 """RFC 5321 lets no path, and so no address, be longer."""
 Phone = Annotated[str, mapped_column(SizedText(50))]
 Url = Annotated[str, mapped_column(SizedText(2_000))]
-CurrencyCode = Annotated[str, mapped_column(SizedText(3))]
+OF_CURRENCY = "currency"
+CurrencyCode = Annotated[str, mapped_column(SizedText(3), info={OF_CURRENCY: True})]
 RoleName = Annotated[str, mapped_column(SizedText(63))]
 RoleNames = Annotated[list[str], mapped_column(SizedList(50, 63))]
 
@@ -83,6 +92,8 @@ class Base(DeclarativeBase):
 
     __closed__: ClassVar[Sequence[Any]] = ()
     """In which states what of its rows stays as it is: `closed_in` and `fixed_in` of `db/rules.py`."""
+    __valued__: ClassVar[Any] = None
+    """Which of its amounts it keeps in the base currency too: `Valued` of `db/valued.py`."""
     __coherent__: ClassVar[Sequence[Any]] = ()
     """What its rows may say together with what they point to (`db/coherence.py`)."""
     __fixed__: ClassVar[Sequence[Any]] = ()

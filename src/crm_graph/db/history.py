@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, Column, DateTime, Index, Table, Uuid
+from sqlalchemy import BigInteger, Column, DateTime, FromClause, Index, Table, Uuid
 
 from crm_graph.db.base import Base, Kept, table_of
 from crm_graph.db.placement import DISTRIBUTED
@@ -84,6 +84,11 @@ def versions_of(table: Table) -> Table | None:
     """Return the table of a table's versions; None where none are kept."""
     versions: Table | None = table.info.get(_VERSIONS)
     return versions
+
+
+def are_versions(rows: FromClause) -> bool:
+    """Return whether rows are versions of rows: a type of the CRM may itself be valid from a day on."""
+    return TOLD_AS in rows.c
 
 
 def instant(text: str) -> datetime:

@@ -22,7 +22,8 @@ from zoneinfo import available_timezones
 from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Numeric, Table, Text, UniqueConstraint
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
-from crm_graph.db.base import DELETED_AT, Base, table_of
+from crm_graph.db.base import DELETED_AT, OF_CURRENCY, Base, table_of
+from crm_graph.db.currencies import is_currency
 from crm_graph.db.sizes import Fault, Size, size_of
 from crm_graph.kernel.addresses import is_address
 from crm_graph.kernel.money import AMOUNT_SCALE
@@ -127,7 +128,20 @@ class TimeZone:
         return "an IANA time zone like Asia/Shanghai"
 
 
-Rule = Choices | Bounds | Address | WebAddress | TimeZone
+@dataclass(frozen=True, slots=True)
+class CurrencyOfIso:
+    """The code of a currency; every `CurrencyCode` is held to it."""
+
+    def faults(self, value: Any) -> Iterator[Fault]:
+        """Yield what is wrong with a text."""
+        if not is_currency(value):
+            yield (), f"must be {self}"
+
+    def __str__(self) -> str:
+        return "the code of a currency of ISO 4217, like CNY"
+
+
+Rule = Choices | Bounds | Address | WebAddress | TimeZone | CurrencyOfIso
 
 
 def held_to(rule: Rule) -> dict[str, Rule]:
@@ -194,7 +208,9 @@ def disorder_of(table: Table, get: Callable[[str], Any]) -> Iterator[tuple[str, 
 @cache
 def rules_of(table: Table) -> Mapping[str, Rule]:
     """Return what `one_of`, `between` and `held_to` say of a table's columns, by column."""
-    return {column.name: column.info[RULE] for column in table.c if RULE in column.info} | dict(_said(table, RULE))
+    currencies = {column.name: CurrencyOfIso() for column in table.c if OF_CURRENCY in column.info}
+    others = {column.name: column.info[RULE] for column in table.c if RULE in column.info}
+    return currencies | others | dict(_said(table, RULE))
 
 
 @cache
@@ -349,7 +365,8 @@ def judges_of(table: Table) -> Mapping[str, Judge]:
     found = {}
     for column in table.columns:
         needs_text = column.name in needed and isinstance(column.type, Text)
-        scale = AMOUNT_SCALE if isinstance(column.type, Numeric) and column.type.asdecimal else None
+        scale = column.type.scale if isinstance(column.type, Numeric) and column.type.asdecimal else None
+        scale = AMOUNT_SCALE if isinstance(column.type, Numeric) and column.type.asdecimal and scale is None else scale
         judge = Judge(column, needs_text, size_of(column), rules.get(column.name), scale)
         if judge.size is not None or judge.rule is not None or needs_text or scale is not None:
             found[column.name] = judge

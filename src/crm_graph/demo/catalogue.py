@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crm_graph.demo.copy import Sheets
-from crm_graph.demo.times import START
+from crm_graph.demo.times import START, day_of
 from crm_graph.domains.catalog.products.model import Product
 from crm_graph.domains.sales.pipelines.model import DEFAULT_STAGES, Pipeline, Stage, StageKind
+from crm_graph.domains.workspace.rates.model import ExchangeRate
 
 BASE_CURRENCY = "CNY"
 FOREIGN_CURRENCY = "USD"
-_FOREIGN_RATE = 7
+FOREIGN_RATE = 7
+"""What one unit of the foreign currency is worth."""
 
 _SERIES = (  # Chinese, English, code, price of the first edition in the base currency
     ("智能网关", "Smart Gateway", "GW", 1_280),
@@ -34,6 +36,14 @@ _EDITIONS = (  # Chinese, English, code, price in percent of the first
 _DISCONTINUED = frozenset({"CS-F", "TR-F"})
 _STEP = 20
 """Prices are multiples of this, and discounts of 5 %: so every total is a whole number of hundredths."""
+
+
+def in_base(amount: int | None, currency: str, day: int) -> tuple[int | None, int | None, int | None]:
+    """Return what an amount comes to in the base currency, at which rate, and of which day; in hundredths."""
+    if amount is None:
+        return None, None, None
+    rate = 1 if currency == BASE_CURRENCY else FOREIGN_RATE
+    return amount * rate, rate * 100, day
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +78,11 @@ class Catalogue:
 
 
 def stock(sheets: Sheets) -> Catalogue:
-    """Write products and the pipeline."""
+    """Write products, the pipeline and the rate of the foreign currency."""
     items = _products(sheets)
+    rates = sheets.open(ExchangeRate, "id", "currency", "valid_from", "rate", "version", "created_at", "updated_at")
+    row = (rates.new_id(), FOREIGN_CURRENCY, day_of(START), FOREIGN_RATE * 100, 1, START, START)
+    rates.rows.append((sheets.workspace_id, *row))
     pipelines = sheets.open(Pipeline, "id", "name", "version", "created_at", "updated_at")
     stages = sheets.open(
         Stage,
@@ -81,8 +94,8 @@ def stock(sheets: Sheets) -> Catalogue:
     stages_by_kind: dict[StageKind, list[DemoStage]] = {kind: [] for kind in StageKind}
     for position, (name, kind, probability, required) in enumerate(DEFAULT_STAGES):
         stage = DemoStage(stages.new_id(), kind.value, probability, tuple(required))
-        row = (stage.id, pipeline_id, name, position, kind.value, probability, list(required), 1, START, START)
-        stages.rows.append((sheets.workspace_id, *row))
+        of_stage = (stage.id, pipeline_id, name, position, kind.value, probability, list(required), 1, START, START)
+        stages.rows.append((sheets.workspace_id, *of_stage))
         stages_by_kind[kind].append(stage)
     return Catalogue(
         items,
@@ -108,7 +121,7 @@ def _products(sheets: Sheets) -> tuple[Item, ...]:
                 products.new_id(),
                 f"{series} {edition}",
                 series,
-                {BASE_CURRENCY: price * 100, FOREIGN_CURRENCY: _round(price // _FOREIGN_RATE) * 100},
+                {BASE_CURRENCY: price * 100, FOREIGN_CURRENCY: _round(price // FOREIGN_RATE) * 100},
             )
             active = sku not in _DISCONTINUED
             told = f"{english} {english_edition}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crm_graph.demo.catalogue import Catalogue
+from crm_graph.demo.catalogue import Catalogue, in_base
 from crm_graph.demo.copy import Sheets
 from crm_graph.demo.customers import Buyer
 from crm_graph.demo.dice import Dice
@@ -48,7 +48,17 @@ class Orders:
         self._orders = sheets.open(
             Order,
             *("id", "number", "customer_id", "opportunity_id", "owner_id", "status", "currency", "subtotal"),
-            *("discount_percent", "total", "ordered_on", "submitted_at", "approved_at", "approved_by_id"),
+            *(
+                "discount_percent",
+                "total",
+                "base_total",
+                "rate",
+                "rate_on",
+                "ordered_on",
+                "submitted_at",
+                "approved_at",
+            ),
+            "approved_by_id",
             *("rejected_reason", "cancelled_reason", "shipped_at", "delivered_at", "closed_at"),
             *("version", "created_at", "updated_at"),
         )
@@ -82,6 +92,7 @@ class Orders:
         id_ = self._orders.new_id()
         subtotal = sum([self._add_line(buyer.currency, id_, created) for _ in range(LINES)])
         discount = dice.pick(DISCOUNTS)
+        total = subtotal * (100 - discount) // 100
         reason = None
         if status is _REJECTED:
             reason = dice.pick(_REJECTIONS)
@@ -102,7 +113,8 @@ class Orders:
                 buyer.currency,
                 subtotal,
                 discount * 100,
-                subtotal * (100 - discount) // 100,
+                total,
+                *in_base(total, buyer.currency, day_of(updated if approved is None else approved)),
                 day_of(created),
                 at.get(_SUBMITTED),
                 approved,

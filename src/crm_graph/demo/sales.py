@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crm_graph.demo.catalogue import Catalogue, DemoStage, Item
+from crm_graph.demo.catalogue import Catalogue, DemoStage, Item, in_base
 from crm_graph.demo.copy import Sheets
 from crm_graph.demo.customers import Buyer
 from crm_graph.demo.dice import Dice
@@ -60,6 +60,7 @@ class Deals:
         self._opportunities = sheets.open(
             Opportunity,
             *("id", "name", "customer_id", "pipeline_id", "stage_id", "stage_since", "status", "amount", "currency"),
+            *("base_amount", "rate", "rate_on"),
             *("probability", "expected_close", "opened_on", "closed_on", "next_step", "source", "lost_reason"),
             *("owner_id", "version", "created_at", "updated_at"),
         )
@@ -116,6 +117,7 @@ class Deals:
                 status.value,
                 amount,
                 buyer.currency,
+                *in_base(amount, buyer.currency, day_of(since)),
                 stage.probability,
                 expected,
                 day_of(opened),

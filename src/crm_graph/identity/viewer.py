@@ -68,6 +68,8 @@ class Viewer:
     """Whether the credential's scope is to read: then nothing is granted beyond that."""
     fiscal_year_start: int = 1
     """The month in which the workspace's fiscal year begins."""
+    base_currency: str = ""
+    """In which the workspace adds up."""
     is_service: bool = False
     """Whether it is no person: an API client that acts by itself."""
 
@@ -77,9 +79,12 @@ class Viewer:
         return cls(NOBODY, NOBODY, (), ())
 
     @classmethod
-    def system(cls, workspace_id: str, time_zone: str = "UTC", fiscal_year_start: int = 1) -> Viewer:
+    def system(
+        cls, workspace_id: str, time_zone: str = "UTC", fiscal_year_start: int = 1, base_currency: str = ""
+    ) -> Viewer:
         """Return whom the installation acts as in a workspace by itself: no member of it."""
-        return cls(workspace_id, NOBODY, (), (), time_zone, fiscal_year_start=fiscal_year_start)
+        start, currency = fiscal_year_start, base_currency
+        return cls(workspace_id, NOBODY, (), (), time_zone, fiscal_year_start=start, base_currency=currency)
 
     @property
     def is_anonymous(self) -> bool:

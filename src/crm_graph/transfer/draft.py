@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from crm_graph.db.base import Base, columns_of, table_of
 from crm_graph.db.coherence import misfits_of
+from crm_graph.db.minor_units import too_fine_of
 from crm_graph.db.rules import closed_of, currencies_of, disorder_of, faults_of, rules_of
+from crm_graph.db.valued import CURRENCY, Valued
 from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.kernel.naming import snake
 from crm_graph.permissions.grants import CREATE, UPDATE
@@ -19,6 +22,7 @@ from crm_graph.transfer.match import Existing, find_beyond_scope
 from crm_graph.transfer.report import StepReport
 from crm_graph.transfer.spec import Draft, ImportSpec, Kind, Part
 from crm_graph.transfer.values import BadValue, parse
+from crm_graph.valuing import Known, base_amount_of
 from crm_graph.vault.columns import encrypted_columns
 from crm_graph.vault.rows import encrypted_values
 from crm_graph.work import Work
@@ -40,6 +44,7 @@ class Drafts:
         self.marks = encrypted_columns(spec.model)
         stored = {mark.column for mark in self.marks}
         self.unquoted = frozenset(column.name for column in spec.columns if column.stored in stored)
+        self.rates: Known = {}
         self.create_verb = CREATE if spec.policy.parent is None else UPDATE
 
     def check_rights(self) -> None:
@@ -122,6 +127,7 @@ class Drafts:
                 continue
             if draft.is_new():
                 self._complete_new(draft)
+            await self._value(draft)
             self._check_values(draft)
             await self._hold_to_rights(draft, facts)
         new = [draft for draft in drafts if draft.is_new() and not draft.failed]
@@ -137,6 +143,19 @@ class Drafts:
             if not draft.failed:
                 self.fail_stored(draft, column, why)
         return facts
+
+    async def _value(self, draft: Draft) -> None:
+        """Fill in what an amount comes to in the base currency, as `valuing.py` does for the API; what cannot be is
+        reported."""
+        valued: Valued | None = self.spec.model.__valued__
+        zone = ZoneInfo(self.work.viewer.time_zone)
+        before = None if draft.before is None else draft.before.get
+        if valued is None or not valued.asks(before, draft.get, zone):
+            return
+        try:
+            draft.values |= await base_amount_of(self.work, valued, draft.get, (CURRENCY,), self.rates)
+        except Refused as refused:
+            self.fail_stored(draft, CURRENCY, refused.message)
 
     async def check_parts(self, parts: Mapping[str, Sequence[Part]], drafts: Sequence[Draft]) -> None:
         """Report what comes with drafts and does not go with what it points to."""
@@ -180,6 +199,9 @@ class Drafts:
             if value is not None and value != before.get(column.name):
                 for _, reason in faults_of(column, value):
                     self.fail_stored(draft, column.name, reason)
+        for amount, currency, reason in too_fine_of(table, draft.get):
+            if draft.is_new() or draft.changes_to(amount) or draft.changes_to(currency):
+                self.fail_stored(draft, amount, reason)
         touched = columns_of(self.spec.model) if draft.is_new() else [*filter(draft.changes_to, draft.values)]
         for name, state, at, wanted in misfits_of(self.spec.model, draft.get, touched):
             self.fail_stored(draft, name, f"must be {wanted} where {state} is {at}")

@@ -15,7 +15,7 @@ from crm_graph.graph.records.record import MoneySpec, Record, ToOneSpec
 from crm_graph.graph.records.relative import OPERATORS as RELATIVE
 from crm_graph.kernel.ids import encode_id
 from tests.permissions.doors.visit import Answered, Visit
-from tests.permissions.matrix import PLACES, Shown
+from tests.permissions.matrix import LIKE, PLACES, Shown
 
 Where = Mapping[str, Any]
 
@@ -94,7 +94,10 @@ def is_refused(visit: Visit, record: Record, name: str) -> bool:
 
 def refusal(doing: str, record: Record, name: str) -> str:
     """Return the message of a refusal, which names the coordinate and nothing else."""
-    return f"Your roles do not allow to {doing} {record.name}.{governing(record, name)}."
+    governed_by = governing(record, name)
+    return (
+        f"Your roles do not allow to {doing} {record.name}.{LIKE.get(record.name, {}).get(governed_by, governed_by)}."
+    )
 
 
 def comparable(visit: Visit) -> list[Record]:

@@ -29,7 +29,7 @@ from tests.permissions.doors.comparing import (
 from tests.permissions.doors.measuring import FUNCTIONS
 from tests.permissions.doors.visit import MASKS, Visit
 from tests.permissions.doors.writing import inputs, writable
-from tests.permissions.matrix import PLACES, Shown
+from tests.permissions.matrix import LIKE, PLACES, Shown
 from tests.permissions.tables.actions import WRITES
 
 
@@ -189,7 +189,7 @@ def changed(visit: Visit, record: Record) -> set[str]:
     """Return the fields that a change of every column tells of: those that may be read in clear on all rows seen."""
     seen = [place for place in PLACES if visit.sees(record.name, place)]
     return {
-        each.field
+        each.key if each.key in LIKE.get(record.name, {}) else each.field
         for each in record.columns.values()
         if each.key != "id" and all(visit.shown(record.name, each.field, place) >= Shown.READ for place in seen)
     }

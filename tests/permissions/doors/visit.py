@@ -25,7 +25,7 @@ from crm_graph.graph.records.record import (
 from crm_graph.identity.tokens import Claims
 from crm_graph.kernel.ids import encode_id
 from crm_graph.kernel.settings import Settings
-from tests.permissions.matrix import ELSEWHERE, MATRIX, PLACES, Shown, TypeGrants
+from tests.permissions.matrix import ELSEWHERE, LIKE, MATRIX, PLACES, Shown, TypeGrants
 from tests.permissions.world import ANCHORS, World
 from tests.support.bodies import assert_reveals_nothing
 
@@ -102,7 +102,7 @@ class Visit:
         match record.specs()[name][1]:
             case IdSpec():
                 return encode_id(record.prefix, row["id"])
-            case ColumnSpec(column):
+            case ColumnSpec(column, _):
                 return row[column or record.columns[name].column]
             case MoneySpec(amount, currency):
                 return {"amount": row[amount], "currency": row[currency]}
@@ -143,7 +143,7 @@ class Visit:
         what lies beyond an edge to a type of which no row may be."""
         beyond = {name: each.target.name for name, each in record.edges.items() if not each.many}
         return {
-            f"{record.name}.{name}"
+            f"{record.name}.{LIKE.get(record.name, {}).get(name, name)}"
             for name in self.fields(record)
             for place in PLACES
             if self.sees(record.name, place) and self.shown(record.name, name, place) < Shown.READ

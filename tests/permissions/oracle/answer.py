@@ -262,7 +262,7 @@ class Oracle:
         for chosen in (*of.measures, *of.apart):
             for part in (part for each in chosen.fields for part in of.kind.made_of(each)):
                 if chosen.function in SUMS and self.sight.sums_unread(of.kind, part):
-                    self.withheld.add(f"{of.kind.name}.{part.name}")
+                    self.withheld.add(f"{of.kind.name}.{part.like or part.name}")
 
     def _note_page(self, page: Page) -> None:
         for select in (page.nodes, page.edges):
@@ -271,7 +271,7 @@ class Oracle:
 
     def _note_field(self, kind: Kind, each: Field) -> None:
         if self.sight.withheld(kind, each):
-            self.withheld.add(f"{kind.name}.{each.name}")
+            self.withheld.add(f"{kind.name}.{each.like or each.name}")
 
 
 def _measured(function: str, each: Field, value: Any) -> Any:

@@ -54,16 +54,18 @@ class Grant:
 
     def level(self, field: Field, scopes: frozenset[str]) -> int:
         """Return the best level on a field of a row in these scopes. A default does not hide what is never null."""
-        if field.name in self.fields:
-            return max((each.level for each in self.fields[field.name] if each.scope in scopes), default=NONE)
+        name = field.like or field.name
+        if name in self.fields:
+            return max((each.level for each in self.fields[name] if each.scope in scopes), default=NONE)
         if field.required and self.default < READ:
             return MASKED if self.default == MASKED and field.mask is not None else READ
         return self.default
 
     def measures(self, field: Field, scopes: frozenset[str]) -> bool:
         """Return whether a field of a row in these scopes may be summed with others, whatever else is granted."""
-        if field.name in self.fields:
-            return any(each.level == MEASURE and each.scope in scopes for each in self.fields[field.name])
+        name = field.like or field.name
+        if name in self.fields:
+            return any(each.level == MEASURE and each.scope in scopes for each in self.fields[name])
         return self.default == MEASURE and not field.required
 
     def writes(self, field: str, scopes: frozenset[str], verb: str) -> bool:
@@ -124,7 +126,7 @@ def _invent_grant(dice: random.Random, kind: Kind) -> dict[str, Any]:
     if dice.random() < 0.5:
         made["default"] = dice.choice(("NONE", "MEASURE", "MASKED", "READ", "READ", "READ", "WRITE"))
     share = dice.choice((0, 0.1, 0.3, 0.6)) if made.get("default") not in {"NONE", "MEASURE", "MASKED"} else 0.7
-    fields = {each.name: _invent_levels(dice, kind, each) for each in kind.governed if dice.random() < share}
+    fields = {each.name: _invent_levels(dice, kind, each) for each in kind.named if dice.random() < share}
     if fields:
         made["fields"] = fields
     return made

@@ -22,7 +22,7 @@ TEXTS = frozenset({"text", "key"})
 """The kinds of leaves that are texts to look for; keys equal each other exactly."""
 _LINE = re.compile(
     r"(?P<name>\w+) (?P<kind>->|=>|\w+)(\((?P<values>[\w,]+)\))?(?P<required>!)?(?P<rest>( [\w,]+)*?)"
-    r"( mask (?P<mask>\w+))?$"
+    r"( mask (?P<mask>\w+))?( like (?P<like>\w+))?$"
 )
 
 
@@ -41,6 +41,8 @@ class Field:
     columns: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     mask: str | None = None
+    like: str | None = None
+    """The field whose rights it has: it tells of that."""
     target: str = ""
     back: str = ""
 
@@ -117,8 +119,13 @@ class Kind:
 
     @property
     def governed(self) -> list[Field]:
-        """The fields that a grant can name: all but edges to many records, and measures over them."""
+        """The fields that grants decide on: all but edges to many records, and measures over them."""
         return [each for each in self.fields.values() if each.of not in {"many", "measures"}]
+
+    @property
+    def named(self) -> list[Field]:
+        """Those of them that have rights of their own."""
+        return [each for each in self.governed if each.like is None]
 
     @property
     def whole(self) -> Kind | None:
@@ -210,7 +217,7 @@ def _field(line: str) -> Field:
         return Field(name, "many", target=rest[0], back=rest[1])
     columns = tuple(rest[0].split(",")) if rest else (snake(name),)
     values = tuple(found["values"].split(",")) if found["values"] else ()
-    return Field(name, kind, required, columns, values, found["mask"])
+    return Field(name, kind, required, columns, values, found["mask"], found["like"])
 
 
 def _housekeeping(kind: Kind) -> Iterable[Field]:

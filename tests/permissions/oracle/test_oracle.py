@@ -75,7 +75,7 @@ async def test_every_record_says_what_the_viewer_can(
                     delete = "delete" if kind.part is None else "update"
                     wanted = {verb: sight.may(kind, row, delete if verb == "delete" else verb) for verb in can}
                     assert node["viewerCan"] == wanted, (kind.name, member)
-                    hidden = {each.name for each in kind.governed if sight.level(kind, row, each) < READ}
+                    hidden = {each.name for each in kind.named if sight.level(kind, row, each) < READ}
                     assert set(node["withheld"]) == hidden, (kind.name, member)
                     said.update(("can", each) for each in wanted.values())
                     said["withheld", bool(hidden)] += 1

@@ -1,4 +1,4 @@
-"""Products, pipelines and stages: what a whole workspace shares."""
+"""Products, exchange rates, pipelines and stages: what a whole workspace shares."""
 
 from __future__ import annotations
 
@@ -55,6 +55,36 @@ PRODUCTS = Table(
             stranger=no_such("product"),
             events=["ProductDeleted"],
             tables=["product"],
+            fresh=True,
+        ),
+    ],
+)
+
+RATES = Table(
+    "ExchangeRate",
+    reads=("exchangeRate", "exchangeRates", "exchangeRatesAggregate"),
+    seen_by="sales_rep",
+    unseen_by=[(NOBODY, "own")],
+    writes=[
+        Write(
+            "setExchangeRate",
+            "create",
+            {"currency": "EUR", "validFrom": "2031-05-01", "rate": "7.8123456789"},
+            right="finance",
+            without=_without("create", "exchange rates", "sales_rep", "analyst"),
+            stranger=OWN_WORKSPACE,
+            events=["ExchangeRateSet"],
+            tables=["exchange_rate", "timer"],
+        ),
+        Write(
+            "deleteExchangeRate",
+            "delete",
+            {"id": ROW},
+            right="finance",
+            without=_without("delete", "exchange rates", "sales_manager", "integration"),
+            stranger=no_such("exchange rate"),
+            events=["ExchangeRateDeleted"],
+            tables=["exchange_rate", "timer"],
             fresh=True,
         ),
     ],
@@ -150,4 +180,4 @@ STAGES = Table(
     ],
 )
 
-TABLES = (PRODUCTS, PIPELINES, STAGES)
+TABLES = (PRODUCTS, RATES, PIPELINES, STAGES)

@@ -86,7 +86,7 @@ ORDERS = Table(
             "create",
             {
                 "customerId": Id("Customer"),
-                "currency": "XOW",
+                "currency": "MRU",
                 "lines": [{"productId": Id("Product"), "quantity": "2", "unitPrice": "5"}],
             },
             right="sales_rep",

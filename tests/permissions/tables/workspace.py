@@ -52,7 +52,7 @@ WORKSPACE = Table(
             ["WorkspaceUpdated"],
             ["workspace", "workspace_directory"],
             no_such("workspace"),
-            samples={"timeZone": "Asia/Shanghai", "fiscalYearStart": 4},
+            samples={"timeZone": "Asia/Shanghai", "fiscalYearStart": 4, "baseCurrency": "CNY"},  # as it is
         ),
     ],
 )

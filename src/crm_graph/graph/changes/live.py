@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
@@ -18,7 +18,7 @@ from crm_graph.graph.changes.positions import any_position, scope_of
 from crm_graph.graph.context import GraphContext
 from crm_graph.graph.reading.filters import Form, asks_viewer
 from crm_graph.graph.records.belonging import paths_to
-from crm_graph.graph.records.record import Record, RecordEdge, WatchSpec, record_of
+from crm_graph.graph.records.record import Record, RecordColumn, RecordEdge, WatchSpec, record_of
 from crm_graph.graph.records.registry import Registry
 from crm_graph.graph.records.scalars import Cursor
 from crm_graph.graph.schema.derive import WITHOUT_OWN
@@ -258,7 +258,7 @@ def event_name(record: Record, event: Event, context: GraphContext) -> str:
     them, so where a field that changed is hidden on any row, a record was updated, and no more."""
     access, effect = context.access.of(record.name), context.registry.effects.of(event.type)
     told_by_kind = effect in {Effect.CREATES, Effect.REMOVES}
-    if told_by_kind or not any(access.partial(name) for name in _fields(record, event)):
+    if told_by_kind or not any(access.partial(each.field) for each in _changed(record, event)):
         return event.type
     return _plain_update(record.name)
 
@@ -278,7 +278,8 @@ def changed_fields(record: Record, event: Event, context: GraphContext) -> list[
         for edge in context.registry.edges(record).values()
         if edge.many and edge.target.name in parts and _is_part(edge, record) and _may_follow(edge, context)
     ]
-    return [*(name for name in _fields(record, event) if not access.partial(name)), *connections]
+    fields = (each.told_as for each in _changed(record, event) if not access.partial(each.field))
+    return [*dict.fromkeys(fields), *connections]
 
 
 def _is_part(edge: RecordEdge, record: Record) -> bool:
@@ -291,9 +292,10 @@ def _may_follow(edge: RecordEdge, context: GraphContext) -> bool:
     return access.allows(READ) and not access.partial(edge.target.edge_along(edge.column))
 
 
-def _fields(record: Record, event: Event) -> list[str]:
-    """Return the fields behind the changed columns; several read the currency that amounts share."""
-    by_column: dict[str, dict[str, None]] = {}
+def _changed(record: Record, event: Event) -> Iterator[RecordColumn]:
+    """Yield what the changed columns are behind; several fields read the currency that amounts share."""
+    by_column: dict[str, list[RecordColumn]] = {}
     for each in record.columns.values():
-        by_column.setdefault(each.column, {})[each.field] = None
-    return list(dict.fromkeys(name for column in event.changes for name in by_column.get(column, ())))
+        by_column.setdefault(each.column, []).append(each)
+    for column in event.changes:
+        yield from by_column.get(column, ())

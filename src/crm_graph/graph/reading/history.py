@@ -15,6 +15,7 @@ import orjson
 from sqlalchemy import (
     ColumnElement,
     DateTime,
+    FromClause,
     and_,
     bindparam,
     case,
@@ -47,7 +48,7 @@ from crm_graph.graph.records.registry import Registry
 from crm_graph.identity.tokens import client_key
 from crm_graph.kernel.errors import BadUserInput
 from crm_graph.kernel.ids import encode_id
-from crm_graph.permissions.access import Access
+from crm_graph.permissions.access import Access, TypeAccess
 from crm_graph.permissions.policy import UUID, workspace
 
 UNSAID = frozenset({"id", "version", "createdAt", "updatedAt", "createdBy", "updatedBy"})
@@ -129,7 +130,7 @@ class _Statements:
         self.columns: list[RecordColumn] = [
             each
             for each in record.columns.values()
-            if each.field not in UNSAID and seen.seen(each.field, self.now.rows) is not None
+            if each.field not in UNSAID and _seen(seen, each, self.now.rows) is not None
         ]
         self._compiled: dict[Any, Statement] = {}
 
@@ -200,7 +201,7 @@ class _Statements:
         return and_(differs, func.coalesce(self._seen(self.now, of), false()))
 
     def _seen(self, view: View, of: RecordColumn) -> ColumnElement[bool]:
-        seen = view.access.seen(of.field, view.rows)
+        seen = _seen(view.access, of, view.rows)
         assert seen is not None
         return seen
 
@@ -238,17 +239,24 @@ class _Writer:
         changed: dict[str, tuple[list[str], list[str]]] = {}
         for place, each in enumerate(self._columns):
             if row[f"changed{place}"]:
-                changed.setdefault(each.field, ([], []))
+                changed.setdefault(each.told_as, ([], []))
         for place, (each, prefix) in enumerate(zip(self._columns, self._prefixes, strict=True)):
-            if each.field in changed:
-                for texts, value in zip(changed[each.field], (row[f"old{place}"], row[f"new{place}"]), strict=True):
-                    if value is not None and (texts or each.key == each.field):  # no currency without its amount
+            if each.told_as in changed:
+                for texts, value in zip(changed[each.told_as], (row[f"old{place}"], row[f"new{place}"]), strict=True):
+                    if value is not None and (texts or each.key == each.told_as):  # no currency without its amount
                         texts.append(_text(value, prefix))
         made = (
             {"field": field, "from": " ".join(old) or None, "to": " ".join(new) or None}
             for field, (old, new) in changed.items()
         )
         return [tuple(each[name] for name in self._fields) for each in made]
+
+
+def _seen(access: TypeAccess, of: RecordColumn, rows: FromClause) -> ColumnElement[bool] | None:
+    """Return the predicate of the rows on which a column is seen; None for none. A mask is of its own field alone."""
+    if not of.like:
+        return access.seen(of.field, rows)
+    return access.shown(of.field, rows) if access.partial(of.field) else true()
 
 
 def _text(value: Any, prefix: str | None) -> str:

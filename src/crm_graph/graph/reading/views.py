@@ -33,7 +33,7 @@ from sqlalchemy.sql.elements import False_
 from sqlalchemy.types import TypeEngine
 
 from crm_graph.db.aliases import rows_of
-from crm_graph.db.history import VALID_FROM, VALID_TO, versions_of
+from crm_graph.db.history import VALID_FROM, VALID_TO, are_versions, versions_of
 from crm_graph.executor.fields import BEYOND, Planning, Shape, coordinate
 from crm_graph.graph.reading.sealed import sealed_expression
 from crm_graph.graph.records.record import WITHHELD, Record, RecordColumn, is_about_viewer, rights_of
@@ -91,7 +91,7 @@ class View:
         """Return what every read of these rows must ask for: the workspace, that they are not in the recycle bin
         (`deleted`: that they are), and the rows that may be read; of versions, that they were valid."""
         conditions = self.access.conditions(self.rows, deleted=self.deleted)
-        if VALID_FROM in self.rows.c:
+        if are_versions(self.rows):
             conditions += [self.rows.c[VALID_FROM] <= as_of(), self.rows.c[VALID_TO] > as_of()]
         return conditions
 
@@ -141,7 +141,8 @@ class View:
         if is_about_viewer(last):
             return view._about_viewer(last)
         found = view.record.columns[last]
-        return view.access.column(found.field, view.rows, view._shown(found), beside=found.key != found.field)
+        beside = found.key != found.field and not found.like
+        return view.access.column(found.field, view.rows, view._shown(found), masks=not found.like, beside=beside)
 
     def told(self, key: str) -> ColumnElement[Any]:
         """Return what may be shown of a column of these rows; of an edge its key where it leads to a row that may be
@@ -219,7 +220,9 @@ class View:
     def _leading(self, name: str, key: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return the key of an edge where it leads to a row that may be seen."""
         other = View.of(self.record.edges[name].target, self.everything, as_of=self.as_of)
-        if other.access.rows(other.rows) is None and not self.deleted:  # what is there points to nothing in the bin
+        of_two_times = self.as_of and are_versions(self.rows) and not are_versions(other.rows)
+        # What is there points to what is there, at one time; to what has no history it can point as it was before.
+        if other.access.rows(other.rows) is None and not self.deleted and not of_two_times:
             return key
         found = select(other.rows.c.id).where(*other.conditions(), other.rows.c.id == key)
         return found.correlate(self.rows).scalar_subquery()

@@ -58,6 +58,8 @@ class ColumnSpec:
     """A leaf that is a column of the record's table."""
 
     column: str | None = None
+    like: str | None = None
+    """The field whose rights it has, where that is not itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +220,12 @@ def column(
     of: str | None = None,
     name: str | None = None,
     use: Use | None = None,
+    like: str | None = None,
 ) -> Any:
     """Return a field that is a column; `of` names the column where it is not called like the field, and `use` says what
-    aggregates make of it where its type does not."""
-    return _field(ColumnSpec(of), description, writing, use, name=name)
+    aggregates make of it where its type does not. One that is `like` another field follows from that, tells of it, and
+    has its rights: no role speaks of it."""
+    return _field(ColumnSpec(of, like), description, writing, use, name=name)
 
 
 def identity(description: str = "The id of this record.") -> Any:
@@ -304,6 +308,14 @@ class RecordColumn:
     beside: str | None = None
     """The column without whose value this one says nothing: of a currency that several amounts share, the amount. Else
     it would tell that there is another one, which may be hidden."""
+    like: bool = False
+    """Whether it follows from another field, and tells of it: it is shown where that is shown in clear, and there
+    alone."""
+
+    @property
+    def told_as(self) -> str:
+        """The GraphQL field that it is: an amount and its currency are one."""
+        return self.key if self.like else self.field
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,8 +415,8 @@ class Record:
         self.columns = {"id": RecordColumn("id", "id", "id")}
         for name, (each, spec) in self.specs().items():
             match spec:
-                case ColumnSpec(of):
-                    self._add(name, of or each.python_name, name)
+                case ColumnSpec(of, like):
+                    self._add(name, of or each.python_name, like or name, like=like is not None)
                     if is_unique(self.table.c[of or each.python_name]):
                         self.keys[name] = of or each.python_name
                 case MoneySpec(amount, currency):
@@ -430,13 +442,13 @@ class Record:
         """Return how many amounts share a currency column."""
         return sum(isinstance(spec, MoneySpec) and spec.currency == currency for _, spec in self.specs().values())
 
-    def _add(self, key: str, column: str, governed_by: str, beside: str | None = None) -> None:
+    def _add(self, key: str, column: str, governed_by: str, beside: str | None = None, *, like: bool = False) -> None:
         assert column in self.table.c, f"{self.name}.{governed_by}: table {self.table.name} has no column {column}"
         mark, mask = mark_of(self.table.c[column]), self.policy.masks.get(governed_by)
         assert mask is None or isinstance(mask, MaskDecrypted) == (mark is not None), (
             f"{self.name}.{governed_by}: MaskDecrypted is the mask of an encrypted column, and of no other"
         )
-        self.columns[key] = RecordColumn(key, column, governed_by, mark, beside)
+        self.columns[key] = RecordColumn(key, column, governed_by, mark, beside, like)
 
 
 def graphql_name(of: StrawberryField) -> str:

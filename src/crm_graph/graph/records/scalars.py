@@ -30,7 +30,7 @@ ExactText = NewType("ExactText", str)
 """A String that is a number or an id which people give, so that it is compared as it is."""
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
-_DECIMAL = re.compile(r"-?\d{1,18}(\.\d{1,8})?\Z", re.ASCII)
+_DECIMAL = re.compile(r"-?\d{1,18}(\.\d{1,10})?\Z", re.ASCII)
 EARLIEST_YEAR, LATEST_YEAR = 1900, 2199
 MAX_TEXT_LENGTH = 100_000
 MAX_CURSOR_LENGTH = 200

@@ -17,7 +17,7 @@ from crm_graph.permissions.compiler import administrator
 from crm_graph.work import TimerHandler, Work
 
 _WORKSPACE = Statement(
-    "SELECT time_zone, fiscal_year_start FROM workspace WHERE workspace_id = $1", ("workspace_id",), {}
+    "SELECT time_zone, fiscal_year_start, base_currency FROM workspace WHERE workspace_id = $1", ("workspace_id",), {}
 )
 
 
@@ -38,5 +38,5 @@ async def _handle(services: Services, access: Access, handler: TimerHandler, ses
     if row is None:
         return
     now = services.clock()
-    viewer = Viewer.system(due.workspace_id, row["time_zone"], row["fiscal_year_start"])
+    viewer = Viewer.system(due.workspace_id, row["time_zone"], row["fiscal_year_start"], row["base_currency"])
     await handler(Work(session, viewer, access, lambda: now, vault=services.vault), due)

@@ -26,7 +26,7 @@ from crm_graph.graph.reading.currencies import CURRENCIES
 from crm_graph.graph.reading.orders import enum_name, order_keys
 from crm_graph.graph.reading.pruning import Kept, printed, prune, weight
 from crm_graph.graph.reading.sizes import DEFINITION
-from crm_graph.graph.records.record import Record
+from crm_graph.graph.records.record import Record, RecordColumn
 from crm_graph.graph.schema.build import BuiltSchema
 from crm_graph.graph.writes import DOES_KEY, Does
 from crm_graph.kernel.caches import ByteCache
@@ -89,6 +89,11 @@ class CutSchemas:
         return found
 
 
+def _shown_from(column: RecordColumn) -> Level:
+    """Return the least level at which something of a column is shown."""
+    return Level.READ if column.like else Level.MASKED
+
+
 class _Cut:
     def __init__(self, schema: BuiltSchema, access: Access) -> None:
         self._schema = schema
@@ -133,8 +138,8 @@ class _Cut:
         """Yield the members that are hidden, by the name of the type, input or enum that has them."""
         for record in self._schema.registry.records.values():
             access = self._access.of(record.name)
-            fields = {each.field for each in record.columns.values() if access.level(each.field) < Level.MASKED}
-            clear = {each.field for each in record.columns.values() if access.level(each.field) < Level.READ}
+            fields = {each.told_as for each in record.columns.values() if access.level(each.field) < _shown_from(each)}
+            clear = {each.told_as for each in record.columns.values() if access.level(each.field) < Level.READ}
             clear |= {name for name, edge in record.edges.items() if edge.target.name in self._hidden_types}
             if "currency" not in record.columns and self._currency(record) in clear:
                 clear.add("currency")

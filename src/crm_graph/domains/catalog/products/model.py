@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, CurrencyCode, Kept, Key, LongText, refers, unique_kept
+from crm_graph.db.base import CurrencyCode, Kept, Key, LongText, UnitPrice, refers, unique_kept
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, in_currency
@@ -35,6 +35,6 @@ class Product(Kept):
     sku: Mapped[Key | None]
     series: Mapped[str | None]
     description: Mapped[LongText | None]
-    price: Mapped[Amount | None]
+    price: Mapped[UnitPrice | None]
     currency: Mapped[CurrencyCode | None]
     active: Mapped[bool] = mapped_column(default=True, server_default=true())

@@ -53,7 +53,8 @@ _NOT_SUSPENDED = "({0}not_before IS NULL OR {0}not_before < {1})"
 _BINDS = {"session": "$4", "key": "$5", "identity": "$6"}
 VIEWER = Statement(
     f"""
-    SELECT workspace.time_zone, workspace.fiscal_year_start, member.kind = 'SERVICE' AS is_service,
+    SELECT workspace.time_zone, workspace.fiscal_year_start, workspace.base_currency,
+        member.kind = 'SERVICE' AS is_service,
         {_VERSION} AS directory_version, {_CLIENT_ROLES} AS client_roles,
         {_ROLES} AS roles, {_CIRCLE} AS circle, {_TEAMS} AS teams,
         {_DEFINITIONS} AS definitions
@@ -131,6 +132,7 @@ class MemberDirectory:
             claims.unbound_since,
             read_only=claims.scope is not None and FULL_SCOPE not in claims.scope,
             fiscal_year_start=row["fiscal_year_start"],
+            base_currency=row["base_currency"],
             is_service=row["is_service"],
         )
 

@@ -99,7 +99,7 @@ def price(line: OrderLine) -> None:
     line.unit_price = scaled(line.unit_price)
     if line.quantity * line.unit_price >= MAX_AMOUNT:
         raise Refused("INVALID", f"A line must come to less than {MAX_AMOUNT:f}.", ("quantity",))
-    line.total = line_total(line.quantity, line.unit_price, line.discount_percent)
+    line.total = line_total(line.quantity, line.unit_price, line.discount_percent, line.currency)
 
 
 def may_write_lines(work: Work, verb: str, names: Collection[str]) -> tuple[str, ...]:

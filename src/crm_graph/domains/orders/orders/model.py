@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import BigInteger, CheckConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_graph.db.base import (
     Amount,
     Base,
+    BaseAmount,
     CurrencyCode,
     Id,
     Kept,
@@ -20,15 +22,19 @@ from crm_graph.db.base import (
     Key,
     LongText,
     Paragraph,
+    Rate,
+    UnitPrice,
     indexed,
     refers,
     unique_kept,
 )
 from crm_graph.db.coherence import agrees, held_by, stands
+from crm_graph.db.currencies import rounded
 from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, closed_in, one_of
+from crm_graph.db.valued import Valued
 from crm_graph.domains.orders.orders.events import (
     OrderApproved,
     OrderCancelled,
@@ -43,7 +49,7 @@ from crm_graph.domains.orders.orders.events import (
 )
 from crm_graph.domains.sales.opportunities.model import SOLD, OpportunityStatus
 from crm_graph.kernel.errors import Refused
-from crm_graph.kernel.money import MAX_AMOUNT, round_amount
+from crm_graph.kernel.money import MAX_AMOUNT
 from crm_graph.refusals import undeletable
 
 HUNDRED = Decimal(100)
@@ -118,6 +124,7 @@ class Order(Kept):
         ),
     )
 
+    __valued__ = Valued("total", lambda get, zone: _day_of(get("approved_at"), zone))
     __coherent__ = (
         agrees("opportunity_id", "customer_id"),
         stands("opportunity_id", "status", OpportunityStatus.OPEN, OpportunityStatus.WON, otherwise="is lost"),
@@ -133,6 +140,9 @@ class Order(Kept):
     subtotal: Mapped[Amount]
     discount_percent: Mapped[Decimal]
     total: Mapped[Amount]
+    base_total: Mapped[BaseAmount | None]
+    rate: Mapped[Rate | None]
+    rate_on: Mapped[date | None]
     ordered_on: Mapped[date]
     submitted_at: Mapped[datetime | None]
     approved_at: Mapped[datetime | None]
@@ -224,11 +234,11 @@ class Order(Kept):
     def add_up(self, line_totals: Iterable[Decimal], path: str) -> OrderTotalsChanged:
         """Take subtotal and total from the totals of all lines. Raises Refused INVALID at `path` when they come to too
         much."""
-        subtotal = sum(line_totals, Decimal(0))
+        subtotal = rounded(sum(line_totals, Decimal(0)), self.currency)
         if subtotal >= MAX_AMOUNT:
             message = f"The lines of an order must come to less than {MAX_AMOUNT:f} in all."
             raise Refused("INVALID", message, (path,))
-        self.subtotal = round_amount(subtotal)
+        self.subtotal = subtotal
         self._discount()
         return OrderTotalsChanged()
 
@@ -243,7 +253,7 @@ class Order(Kept):
     def _discount(self) -> None:
         if not 0 <= self.discount_percent <= HUNDRED:
             raise Refused("INVALID", "A discount is a percentage from 0 to 100.", ("discountPercent",))
-        self.total = round_amount(self.subtotal * (HUNDRED - self.discount_percent) / HUNDRED)
+        self.total = rounded(self.subtotal * (HUNDRED - self.discount_percent) / HUNDRED, self.currency)
 
     def _check_next(self, to: OrderStatus) -> None:
         before = OrderStatus(self.status)
@@ -275,7 +285,7 @@ class OrderLine(KeptPart):
     product_id: Mapped[Id]
     description: Mapped[Paragraph | None]
     quantity: Mapped[Decimal]
-    unit_price: Mapped[Amount]
+    unit_price: Mapped[UnitPrice]
     discount_percent: Mapped[Decimal]
     currency: Mapped[CurrencyCode]
     total: Mapped[Amount]
@@ -312,6 +322,10 @@ class OrderCounter(Base):
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)
     year: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     last: Mapped[int] = mapped_column(BigInteger)
+
+
+def _day_of(moment: datetime | None, zone: ZoneInfo) -> date | None:
+    return None if moment is None else moment.astimezone(zone).date()
 
 
 def _stated(reason: str, otherwise: str) -> str:

@@ -32,7 +32,8 @@ from crm_graph.kernel.errors import Forbidden, Refused
 from crm_graph.permissions.policy import UUID, Policy, workspace
 from crm_graph.referring import Copied, Reads, audited, selected
 from crm_graph.refusals import below, required
-from crm_graph.work import CREATE, DELETE, Sent, Work
+from crm_graph.valuing import restate, value_again
+from crm_graph.work import CREATE, DELETE, Due, Sent, Work
 
 SUBMIT, APPROVE, REJECT, REVISE = "submit", "approve", "reject", "revise"
 SHIP, DELIVER, CLOSE, CANCEL = "ship", "deliver", "close", "cancel"
@@ -163,6 +164,17 @@ async def delete_order(work: Work, id_: str, if_version: int | None) -> None:
     history."""
     order = await work.get(Order, ORDER, id_, DELETE, if_version)
     await work.delete(order, ORDER, order.delete())
+
+
+async def restate_orders(work: Work, due: Due) -> None:
+    """Value again what is open in a currency whose rates have changed."""
+
+    async def again(id_: str) -> None:
+        order = await work.get(Order, ORDER, id_)
+        if await value_again(work, order):
+            await work.save(order, ORDER, OrderUpdated())
+
+    await restate(work, Order, due, again)
 
 
 async def _draft(work: Work, values: Mapping[str, Any]) -> Order:

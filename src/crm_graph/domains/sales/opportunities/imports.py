@@ -165,7 +165,7 @@ def _line(draft: Draft, product: str, facts: _Facts) -> Part:
         "unit_price": price,
         "discount_percent": Decimal(0),
         "currency": draft.get("currency"),
-        "total": line_total(ONE, price, Decimal(0)),
+        "total": line_total(ONE, price, Decimal(0), draft.get("currency")),
     }
     if draft.is_new():
         return Part(OpportunityLine, [line])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from crm_graph.db.currencies import rounded
 from crm_graph.db.rules import defaults_of
 from crm_graph.db.statements import Statement
 from crm_graph.domains.catalog.products.model import Product
@@ -17,7 +18,7 @@ from crm_graph.domains.sales.opportunities.model import Opportunity, Opportunity
 from crm_graph.domains.sales.opportunities.policy import OPPORTUNITY, OPPORTUNITY_LINE
 from crm_graph.domains.workspace.workspaces.operations import tell_base_currency
 from crm_graph.kernel.errors import Refused
-from crm_graph.kernel.money import MAX_AMOUNT, round_amount
+from crm_graph.kernel.money import MAX_AMOUNT
 from crm_graph.referring import Copied
 from crm_graph.refusals import refuse_unfit
 from crm_graph.work import UPDATE, Sent, Work
@@ -44,7 +45,7 @@ async def add_line(work: Work, sent: Sent) -> str:
     )
     if values.get("unit_price") is None:
         line.unit_price = list_price(product, opportunity.currency)
-    line.total = line_total(line.quantity, line.unit_price, line.discount_percent)
+    line.total = line_total(line.quantity, line.unit_price, line.discount_percent, line.currency)
     await work.create(line, OPPORTUNITY_LINE, OpportunityLineAdded(product.id), _FIELDS)
     return line.id
 
@@ -54,7 +55,7 @@ async def update_line(work: Work, id_: str, sent: Sent, if_version: int | None) 
     line = await work.revise(OpportunityLine, OPPORTUNITY_LINE, id_, sent, if_version)
     await _check_open(work, line)
     refuse_unfit(line, sent.values)
-    line.total = line_total(line.quantity, line.unit_price, line.discount_percent)
+    line.total = line_total(line.quantity, line.unit_price, line.discount_percent, line.currency)
     await work.save(line, OPPORTUNITY_LINE, OpportunityLineUpdated())
     return line.id
 
@@ -80,15 +81,17 @@ def list_price(product: Product, currency: str) -> Decimal:
     return product.price
 
 
-def line_total(quantity: Decimal, unit_price: Decimal, discount_percent: Decimal) -> Decimal:
-    """Return what a line comes to. Raises Refused INVALID for a quantity, price or discount out of range."""
+def line_total(quantity: Decimal, unit_price: Decimal, discount_percent: Decimal, currency: str) -> Decimal:
+    """Return what a line comes to, rounded to the minor units of its currency.
+
+    Raises Refused INVALID for a quantity, price or discount out of range."""
     if quantity <= 0:
         raise Refused("INVALID", "A quantity must be more than 0.", ("quantity",))
     if unit_price < 0:
         raise Refused("INVALID", "A unit price cannot be negative.", ("unitPrice",))
     if not 0 <= discount_percent <= HUNDRED:
         raise Refused("INVALID", "A discount is a percentage from 0 to 100.", ("discountPercent",))
-    total = quantity * unit_price * (HUNDRED - discount_percent) / HUNDRED
+    total = rounded(quantity * unit_price * (HUNDRED - discount_percent) / HUNDRED, currency)
     if total >= MAX_AMOUNT:
         raise Refused("INVALID", f"A line cannot come to {MAX_AMOUNT:f} or more.", ("quantity",))
-    return round_amount(total)
+    return total

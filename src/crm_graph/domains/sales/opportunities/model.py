@@ -8,12 +8,27 @@ from enum import Enum
 
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_graph.db.base import Amount, CurrencyCode, Id, Kept, KeptPart, Key, Paragraph, indexed, refers, unique_kept
+from crm_graph.db.base import (
+    Amount,
+    BaseAmount,
+    CurrencyCode,
+    Id,
+    Kept,
+    KeptPart,
+    Key,
+    Paragraph,
+    Rate,
+    UnitPrice,
+    indexed,
+    refers,
+    unique_kept,
+)
 from crm_graph.db.coherence import fixed_by, held_by, in_past, stands
 from crm_graph.db.history import keeps_history
 from crm_graph.db.lists import Text, found_by, ordered_by, searched
 from crm_graph.db.placement import DISTRIBUTED
 from crm_graph.db.rules import between, fixed_in, one_of
+from crm_graph.db.valued import Valued
 from crm_graph.domains.sales.opportunities.events import (
     OpportunityCreated,
     OpportunityDeleted,
@@ -77,6 +92,9 @@ class Opportunity(Kept):
         ),
     )
 
+    __valued__ = Valued(
+        "amount", lambda get, _: None if get("status") == OpportunityStatus.OPEN.value else get("closed_on")
+    )
     __coherent__ = (*held_by("owner_id", in_past("status", OpportunityStatus.WON, OpportunityStatus.LOST)),)
     __fixed__ = (fixed_by("status", "probability", {OpportunityStatus.WON: 100, OpportunityStatus.LOST: 0}),)
 
@@ -88,6 +106,9 @@ class Opportunity(Kept):
     status: Mapped[str]
     amount: Mapped[Amount | None]
     currency: Mapped[CurrencyCode]
+    base_amount: Mapped[BaseAmount | None]
+    rate: Mapped[Rate | None]
+    rate_on: Mapped[date | None]
     probability: Mapped[int]
     expected_close: Mapped[date | None]
     opened_on: Mapped[date | None]
@@ -214,7 +235,7 @@ class OpportunityLine(KeptPart):
     opportunity_id: Mapped[Id]
     product_id: Mapped[Id]
     quantity: Mapped[Decimal] = mapped_column(default=Decimal(1))
-    unit_price: Mapped[Amount]
+    unit_price: Mapped[UnitPrice]
     discount_percent: Mapped[Decimal] = mapped_column(default=Decimal(0))
     currency: Mapped[CurrencyCode]
     total: Mapped[Amount]

@@ -19,7 +19,8 @@ from crm_graph.domains.workspace.workspaces.operations import base_currency
 from crm_graph.kernel.errors import Refused
 from crm_graph.permissions.policy import workspace
 from crm_graph.referring import Copied
-from crm_graph.work import DELETE, UPDATE, Sent, Work
+from crm_graph.valuing import restate, value_again
+from crm_graph.work import DELETE, UPDATE, Due, Sent, Work
 
 MOVE, WIN, REOPEN = "move", "win", "reopen"
 MAX_FOLLOWING, FOLLOWING_AT_ONCE = 10_000, 1_000
@@ -110,6 +111,17 @@ async def delete_opportunity(work: Work, id_: str, if_version: int | None) -> No
     one that is won or lost, IN_USE while an order points to it."""
     opportunity = await work.get(Opportunity, OPPORTUNITY, id_, DELETE, if_version)
     await work.delete(opportunity, OPPORTUNITY, opportunity.delete())
+
+
+async def restate_opportunities(work: Work, due: Due) -> None:
+    """Value again what is open in a currency whose rates have changed."""
+
+    async def again(id_: str) -> None:
+        opportunity = await work.get(Opportunity, OPPORTUNITY, id_)
+        if await value_again(work, opportunity):
+            await work.save(opportunity, OPPORTUNITY, OpportunityUpdated())
+
+    await restate(work, Opportunity, due, again)
 
 
 async def retire_stage(work: Work, id_: str, into: str, if_version: int | None) -> str:

@@ -54,7 +54,11 @@ class Workspace(Node):
 
     name: str = column("The name of the company or team that works here.", SENT_LATER)
     slug: str = column("A short name for commands and addresses, unique in the installation.")
-    base_currency: Currency | None = column("The currency in which reports add up.")
+    base_currency: Currency | None = column(
+        "The currency in which reports add up: what base amounts are in. It changes only while there are none, and no"
+        " exchange rates.",
+        SENT_LATER,
+    )
     time_zone: str | None = column("The IANA time zone in which days, weeks and months begin.", SENT_LATER)
     fiscal_year_start: int | None = column("The month, 1 to 12, in which the fiscal year begins.", SENT_LATER)
     version: int = column("Counts the changes of this record; send it as `ifVersion` to refuse a lost update.")
@@ -66,7 +70,7 @@ class Mutations:
     """Fields of Mutation."""
 
     update_workspace: Written[Workspace] = writes.update(
-        "Changes the workspace's name and calendar, which are in force with the next request of everybody.",
+        "Changes the workspace's name, calendar and base currency: they count with the next request of everybody.",
         operations.update_workspace,
     )
 

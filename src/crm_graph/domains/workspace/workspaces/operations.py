@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from zoneinfo import available_timezones
 
+from crm_graph.db.currencies import is_currency
+from crm_graph.db.rows import changes
 from crm_graph.db.rules import defaults_of
 from crm_graph.db.session import ReadSession, Record
 from crm_graph.db.statements import Statement
@@ -13,8 +15,8 @@ from crm_graph.domains.workspace.workspaces.events import WorkspaceCreated, Work
 from crm_graph.domains.workspace.workspaces.model import Workspace
 from crm_graph.domains.workspace.workspaces.policy import WORKSPACE
 from crm_graph.kernel.errors import OperatorError, Refused
-from crm_graph.kernel.money import CURRENCY
 from crm_graph.referring import Copied, Withheld
+from crm_graph.valuing import has_base_amounts
 from crm_graph.work import READ, Sent, Work
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
@@ -60,7 +62,7 @@ async def create_workspace(work: Work, name: str, slug: str, base_currency: str,
     """Set up the workspace whose id the work's viewer carries. Raises OperatorError for a value that cannot be."""
     if not _SLUG.match(slug):
         raise OperatorError(f"the workspace name {slug!r} is not usable", "use small letters, digits and single dashes")
-    if not CURRENCY.match(base_currency):
+    if not is_currency(base_currency):
         raise OperatorError(f"the currency {base_currency!r} is not ISO 4217", "use a code like CNY")
     if time_zone not in available_timezones():
         raise OperatorError(f"the time zone {time_zone!r} is unknown", "use an IANA name like Asia/Shanghai")
@@ -74,7 +76,11 @@ async def create_workspace(work: Work, name: str, slug: str, base_currency: str,
 
 
 async def update_workspace(work: Work, id_: str, sent: Sent, if_version: int | None) -> str:
-    """Change the name or the calendar of the viewer's workspace."""
+    """Change the name, the calendar or the base currency of the viewer's workspace. Raises Refused LOCKED for another
+    base currency where there is an exchange rate, or a row that keeps an amount in it."""
     workspace = await work.revise(Workspace, WORKSPACE, id_, sent, if_version)
+    if "base_currency" in changes(workspace) and await has_base_amounts(work):
+        message = "`baseCurrency` cannot be changed any more: there are amounts in it, or exchange rates."
+        raise Refused("LOCKED", message, ("baseCurrency",))
     await work.save(workspace, WORKSPACE, WorkspaceUpdated())
     return workspace.id

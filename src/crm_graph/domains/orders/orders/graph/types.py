@@ -60,6 +60,18 @@ class Order(Node):
         "What is taken off the subtotal, in percent; changes only in DRAFT.", sent(otherwise="0")
     )
     total: Money | None = money("total", "currency", "The subtotal less the discount.")
+    base_total: Decimal | None = column(
+        "The total in the workspace's base currency, at `rate`; null while its currency has no exchange rates.",
+        like="total",
+    )
+    rate: Decimal | None = column(
+        "What one unit of the order's currency came to in the base currency: 1 within that.",
+        like="total",
+    )
+    rate_on: date | None = column(
+        "The day whose rate that is: until the order is approved that of the last change, then that of its approval.",
+        like="total",
+    )
     lines: Connection[OrderLine] = to_many("order_id", "The products that are bought.")
     status_changes: Connection[OrderStatusChange] = to_many("order_id", "The history of its statuses.")
     ordered_on: date | None = column("The date of the order.", sent(otherwise="today"))

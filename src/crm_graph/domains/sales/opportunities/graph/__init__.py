@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crm_graph.domains.sales.opportunities import events
+from crm_graph.domains.sales.opportunities import events, model, operations
 from crm_graph.domains.sales.opportunities.graph.mutations import Mutations
 from crm_graph.domains.sales.opportunities.graph.subscriptions import Subscriptions
 from crm_graph.domains.sales.opportunities.graph.types import (
@@ -13,6 +13,7 @@ from crm_graph.domains.sales.opportunities.graph.types import (
     StageMove,
 )
 from crm_graph.graph.schema.build import Slice
+from crm_graph.valuing import kind_of
 
 SLICE = Slice(
     "opportunities",
@@ -22,6 +23,7 @@ SLICE = Slice(
     subscriptions=(Subscriptions,),
     extensions=EXTENSIONS,
     events=events.EVENTS,
+    timers={kind_of(model.Opportunity): operations.restate_opportunities},
 )
 
 __all__ = ["SLICE", "Opportunity", "OpportunityLine", "StageMove"]

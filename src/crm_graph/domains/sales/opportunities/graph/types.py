@@ -54,6 +54,13 @@ def _days_in_stage(status: Any, stage_since: Any) -> Any:
             "The amount times the probability: the weighted pipeline.",
             percent=True,
         ),
+        product(
+            "weightedBaseAmount",
+            "baseAmount",
+            "probability",
+            "The base amount times the probability: the weighted pipeline over all currencies.",
+            percent=True,
+        ),
         Measure(
             "ageDays",
             ("status", "openedOn", "closedOn"),
@@ -74,6 +81,19 @@ class Opportunity(Node):
     name: str = column("What the deal is called.", SENT)
     status: model.OpportunityStatus = column("Whether the opportunity is open, won or lost.")
     amount: Money | None = money("amount", "currency", "What the deal is worth.", SENT)
+    base_amount: Decimal | None = column(
+        "What the deal is worth in the workspace's base currency, at `rate`; null while its currency has no exchange"
+        " rates.",
+        like="amount",
+    )
+    rate: Decimal | None = column(
+        "What one unit of the amount's currency came to in the base currency: 1 within that.",
+        like="amount",
+    )
+    rate_on: date | None = column(
+        "The day whose rate that is: while the opportunity is open that of the last change, else that of its decision.",
+        like="amount",
+    )
     probability: int | None = column(
         "How likely the opportunity is to be won, in percent; the stage's probability when it enters one and no"
         " other is given.",

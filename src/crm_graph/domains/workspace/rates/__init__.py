@@ -1,0 +1,1 @@
+"""One slice; see the role files."""

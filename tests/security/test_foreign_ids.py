@@ -48,7 +48,7 @@ def referring(world: World) -> Iterator[tuple[Table, Write, Position, Record]]:
 
 
 def _makes(write: Write) -> bool:
-    return write.name.startswith(("create", "add", "invite"))
+    return write.name.startswith(("create", "add", "invite", "setExchangeRate"))
 
 
 def _target(world: World, table: Table, name: str) -> Record | None:

@@ -19,14 +19,13 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Numeric, Table, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Table, Text, UniqueConstraint
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from crm_graph.db.base import DELETED_AT, OF_CURRENCY, Base, table_of
 from crm_graph.db.currencies import is_currency
-from crm_graph.db.sizes import Fault, Size, size_of
+from crm_graph.db.sizes import Fault, Size, digits_of, size_of
 from crm_graph.kernel.addresses import is_address
-from crm_graph.kernel.money import AMOUNT_SCALE
 
 RULE, ORDER, MONEY = "rule", "order", "money"
 
@@ -340,6 +339,8 @@ class Judge:
     rule: Rule | None
     scale: int | None = None
     """How many digits a number may have after the point."""
+    below: Decimal | None = None
+    """What a number must be less than: its column has no more digits."""
 
     def faults(self, value: Any) -> Iterator[Fault]:
         """Yield what is wrong with a value: blank, too long, too exact, out of bounds, no choice. A null is none."""
@@ -350,6 +351,8 @@ class Judge:
             return
         if self.scale is not None and value != round(value, self.scale):
             yield (), f"has more than {self.scale} digits after the point"
+        if self.below is not None and abs(value) >= self.below:
+            yield (), f"must be less than {self.below:f}"
         if self.size is not None:
             yield from self.size.faults(value)
         if self.rule is not None:
@@ -365,9 +368,8 @@ def judges_of(table: Table) -> Mapping[str, Judge]:
     found = {}
     for column in table.columns:
         needs_text = column.name in needed and isinstance(column.type, Text)
-        scale = column.type.scale if isinstance(column.type, Numeric) and column.type.asdecimal else None
-        scale = AMOUNT_SCALE if isinstance(column.type, Numeric) and column.type.asdecimal and scale is None else scale
-        judge = Judge(column, needs_text, size_of(column), rules.get(column.name), scale)
+        scale, below = digits_of(column)
+        judge = Judge(column, needs_text, size_of(column), rules.get(column.name), scale, below)
         if judge.size is not None or judge.rule is not None or needs_text or scale is not None:
             found[column.name] = judge
     return found

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import ARRAY, Column, Table, Text
+from sqlalchemy import ARRAY, Column, Numeric, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
+
+from crm_graph.kernel.money import AMOUNT_SCALE
 
 LINE = 500
 """Letters of a text that nothing else is said of. It fits into an index: an entry holds 2,700 bytes, a letter takes up
@@ -147,6 +150,16 @@ def size_of(column: Column[Any]) -> Size | None:
     """Return how much a column may hold; None for one whose type bounds it."""
     type_ = column.type
     return type_.size if isinstance(type_, SizedText | SizedList | SizedJson) else None
+
+
+def digits_of(column: Column[Any]) -> tuple[int | None, Decimal | None]:
+    """Return how many digits the numbers of a column may have after the point, and what they are less than; None for a
+    column of no exact numbers, or one that does not say how many digits they have."""
+    of = column.type
+    if not isinstance(of, Numeric) or not of.asdecimal:
+        return None, None
+    scale = AMOUNT_SCALE if of.scale is None else of.scale
+    return scale, None if of.precision is None else Decimal(10) ** (of.precision - scale)
 
 
 @cache

@@ -253,6 +253,7 @@ class Order(Kept):
     def _discount(self) -> None:
         if not 0 <= self.discount_percent <= HUNDRED:
             raise Refused("INVALID", "A discount is a percentage from 0 to 100.", ("discountPercent",))
+        self.subtotal = rounded(self.subtotal, self.currency)  # of lines from before amounts had minor units
         self.total = rounded(self.subtotal * (HUNDRED - self.discount_percent) / HUNDRED, self.currency)
 
     def _check_next(self, to: OrderStatus) -> None:

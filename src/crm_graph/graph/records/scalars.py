@@ -19,7 +19,7 @@ from graphql import GraphQLError, GraphQLID, GraphQLString
 from strawberry.types.scalar import ScalarDefinition
 
 from crm_graph.kernel.instants import EXAMPLE, NoInstant, parse_instant
-from crm_graph.kernel.money import AMOUNT_DIGITS, AMOUNT_SCALE, CURRENCY, MAX_AMOUNT
+from crm_graph.kernel.money import AMOUNT_DIGITS, AMOUNT_SCALE, CURRENCY, MAX_AMOUNT, RATE_SCALE
 
 JSON = NewType("JSON", object)
 Currency = NewType("Currency", str)
@@ -103,7 +103,7 @@ def parse_decimal(value: Any) -> Decimal:
     text = str(value) if not isinstance(value, int) or abs(value) < 10**AMOUNT_DIGITS else "too large"
     if not _DECIMAL.match(text):
         raise GraphQLError(
-            f"Decimal must be at most {AMOUNT_DIGITS - AMOUNT_SCALE} digits, a point and {AMOUNT_SCALE} digits: "
+            f"Decimal must be at most {AMOUNT_DIGITS - AMOUNT_SCALE} digits, a point and {RATE_SCALE} digits: "
             f"{_shown(value)}."
         )
     try:
@@ -195,7 +195,8 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     Decimal: _scalar(
         "Decimal",
-        'An exact decimal number as a string: `"1234.5"`. At most 14 digits before the point and 4 after it.',
+        'An exact decimal number as a string: `"1234.5"`. At most 14 digits before the point; after it 4, or as'
+        " many as the field says.",
         parse_decimal,
         "https://en.wikipedia.org/wiki/Decimal",
     ),
